@@ -1,0 +1,1 @@
+"""The one command `nitamono`, composed of each package's click group."""

@@ -1,0 +1,1 @@
+"""A synthetic marketplace: listings with drawn photos."""

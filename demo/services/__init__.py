@@ -1,0 +1,1 @@
+"""Obtain and run the real Elasticsearch, Redis, worker and API on this machine."""

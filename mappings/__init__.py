@@ -1,0 +1,1 @@
+"""The contract: the index mapping, the types that fill it, and the life of an index."""

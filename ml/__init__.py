@@ -1,0 +1,1 @@
+"""Pixels to unit vectors, and how good they are."""

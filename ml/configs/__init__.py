@@ -1,0 +1,1 @@
+"""One training configuration a file."""

@@ -1,0 +1,1 @@
+"""Item id to visually similar items."""
