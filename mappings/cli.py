@@ -1,0 +1,138 @@
+"""`nitamono mappings`: make, check, list, swap and drop indices."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from elasticsearch import ApiError, Elasticsearch, TransportError
+
+from mappings import lifecycle
+from mappings.client import ElasticsearchSettings, connect
+from mappings.errors import ContractError
+from mappings.lifecycle import EncoderIdentity, IndexOptions
+from mappings.names import read_alias
+
+
+class FriendlyGroup(click.Group):
+    """A group whose commands end with one sentence where the contract or the cluster fails."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """The command's own result."""
+        try:
+            return super().invoke(ctx)
+        except ContractError as error:
+            raise click.ClickException(str(error)) from error
+        except TransportError as error:
+            raise click.ClickException(
+                f"Elasticsearch does not answer ({error.message}); "
+                "start it with `make up` or set ELASTICSEARCH_URL"
+            ) from error
+        except ApiError as error:
+            raise click.ClickException(f"Elasticsearch refused: {error}") from error
+
+
+@click.group(name="mappings", cls=FriendlyGroup)
+@click.pass_context
+def group(ctx: click.Context) -> None:
+    """Make, check, list, swap and drop the indices of listings."""
+    settings = ElasticsearchSettings.from_environ(os.environ)
+    ctx.obj = (connect(settings), settings.prefix)
+
+
+encoder_option = click.option(
+    "--encoder",
+    "encoder",
+    envvar="NITAMONO_ENCODER",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(__file__).parents[1] / "ml" / "artifacts" / "siglip-small",
+    show_default="the committed one",
+    help="Folder of the encoder artifact.",
+)
+
+
+@group.command()
+@encoder_option
+@click.option("--shards", default=1, show_default=True, type=click.IntRange(1, 1024))
+@click.option("--replicas", default=0, show_default=True, type=click.IntRange(0, 10))
+@click.option(
+    "--vector-index", default="hnsw", show_default=True, type=click.Choice(lifecycle.VECTOR_INDEX_TYPES)
+)
+@click.option("--live", is_flag=True, help="Point the read and write aliases at it.")
+@click.pass_obj
+def create(
+    connection: tuple[Elasticsearch, str],
+    encoder: Path,
+    shards: int,
+    replicas: int,
+    vector_index: str,
+    live: bool,
+) -> None:
+    """Make an empty index for an encoder and print its name."""
+    es, prefix = connection
+    identity = EncoderIdentity.from_artifact(encoder)
+    options = IndexOptions(shards, replicas, vector_index)
+    name = lifecycle.create_index(es, prefix, identity, options=options)
+    if live:
+        lifecycle.swap_aliases(es, prefix, name)
+    click.echo(name)
+
+
+@group.command()
+@click.argument("index", required=False)
+@encoder_option
+@click.pass_obj
+def check(connection: tuple[Elasticsearch, str], index: str | None, encoder: Path) -> None:
+    """Check that INDEX (default: the live one) was made for the encoder."""
+    es, prefix = connection
+    identity = EncoderIdentity.from_artifact(encoder)
+    lifecycle.check_index(es, index or read_alias(prefix), identity)
+    click.echo(f"{index or read_alias(prefix)} is for {identity.encoder_id}, {identity.dims} dims")
+
+
+@group.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_command(connection: tuple[Elasticsearch, str], as_json: bool) -> None:
+    """List the indices, oldest first, with their aliases."""
+    states = lifecycle.list_indices(*connection)
+    if as_json:
+        click.echo(json.dumps([asdict(state) for state in states], default=str))
+        return
+    for state in states:
+        aliases = ", ".join(state.aliases) or "no alias"
+        click.echo(f"{state.name}  {state.documents:,} documents  {state.bytes / 2**20:,.1f} MiB  {aliases}")
+    if not states:
+        click.echo("no index yet; `nitamono mappings create --live` makes one")
+
+
+@group.command()
+@click.argument("index")
+@click.option("--stop-writing", is_flag=True, help="Let the indices of before fall behind.")
+@click.pass_obj
+def swap(connection: tuple[Elasticsearch, str], index: str, stop_writing: bool) -> None:
+    """Let requests read INDEX from now on."""
+    before = lifecycle.swap_aliases(*connection, index, keep_writing=not stop_writing)
+    click.echo(f"{read_alias(connection[1])}: {', '.join(before) or 'nothing'} → {index}")
+
+
+@group.command()
+@click.argument("index", required=False)
+@click.option("--unused", is_flag=True, help="Drop every index that no alias points at.")
+@click.option("--force", is_flag=True, help="Drop INDEX even while an alias points at it.")
+@click.confirmation_option("--yes", prompt="Documents are deleted for good. Go on?")
+@click.pass_obj
+def drop(connection: tuple[Elasticsearch, str], index: str | None, unused: bool, force: bool) -> None:
+    """Delete INDEX, or all unused ones."""
+    es, prefix = connection
+    if unused == bool(index):
+        raise click.UsageError("name an index or pass --unused")
+    names = lifecycle.unused_indices(es, prefix) if index is None else [index]
+    for name in names:
+        lifecycle.drop_index(es, name, force=force)
+        click.echo(f"dropped {name}")
+    if not names:
+        click.echo("nothing to drop")

@@ -1,0 +1,249 @@
+"""A listing event and the document it becomes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+import orjson
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from mappings.errors import InvalidListing, Problem
+
+CATEGORY_SEPARATOR = " > "
+
+# Clocks of producers run ahead of ours by seconds; a listing dated later than this would block
+# every true update until its date comes, so it is refused.
+CLOCK_SKEW = timedelta(minutes=5)
+
+# Elasticsearch's date_nanos and the external version both count from here.
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+
+# The order in which two events of one item and one instant win: what ends a sale is the safer one to believe.
+_STATUS_RANK = {"on_sale": 0, "reserved": 1, "sold_out": 2, "removed": 3}
+_TIE_BITS = 11
+_HASH_BITS = 9
+
+
+class Status(StrEnum):
+    """Where a listing is in its life. Only `on_sale` is ever a result."""
+
+    ON_SALE = "on_sale"
+    RESERVED = "reserved"
+    SOLD_OUT = "sold_out"
+    REMOVED = "removed"
+
+
+def _iso_string(value: object) -> object:
+    """The value itself where it is text or a datetime: numbers are ambiguous (seconds or milliseconds?)."""
+    if isinstance(value, str):
+        if re.fullmatch(r"[\d.+-]*", value):
+            raise PydanticCustomError("datetime_type", "an ISO 8601 date")
+        return value
+    if isinstance(value, datetime):
+        return value
+    raise PydanticCustomError("datetime_type", "an ISO 8601 date")
+
+
+def _no_separator(name: object) -> object:
+    if isinstance(name, str) and CATEGORY_SEPARATOR.strip() in name:
+        raise PydanticCustomError("separator", "a name without '>'")
+    return name
+
+
+def isoformat(moment: datetime) -> str:
+    """`2026-01-31T09:30:00.000000Z`: UTC, always microseconds, so that text order is time order."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Instant = Annotated[
+    AwareDatetime,
+    Field(strict=False),
+    BeforeValidator(_iso_string),
+    PlainSerializer(isoformat, when_used="json"),
+]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$")]
+CategoryName = Annotated[
+    str,
+    BeforeValidator(_no_separator),
+    StringConstraints(min_length=1, max_length=100, strip_whitespace=True),
+]
+PhotoReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^.\x00]+$")]
+AttributeValue = Annotated[str, StringConstraints(max_length=256)] | bool | int | float
+
+
+class Listing(BaseModel):
+    """A listing as one event tells it: the whole state at `updated_at`, not a change."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+
+    item_id: Identifier
+    title: Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True)]
+    category: Annotated[tuple[CategoryName, ...], Field(min_length=1, max_length=5, strict=False)]
+    price: Annotated[float, Field(gt=0, le=1e12)]
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    seller_id: Identifier
+    status: Annotated[Status, Field(strict=False)]
+    created_at: Instant
+    updated_at: Instant
+    images: Annotated[tuple[PhotoReference, ...], Field(max_length=20, strict=False)]
+    attributes: Annotated[dict[AttributeName, AttributeValue], Field(max_length=50)] = {}
+
+    def to_event(self) -> dict[str, Any]:
+        """The event as plain JSON values, canonical: the same listing always gives the same ones."""
+        return self.model_dump(mode="json")
+
+
+class ListingDocument(BaseModel):
+    """What is stored for a listing. A removed one keeps no title, photo or vector."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item_id: str
+    title: str | None
+    category: tuple[str, ...]
+    category_paths: tuple[str, ...]
+    price: float
+    currency: str
+    seller_id: str
+    status: Status
+    created_at: Instant
+    updated_at: Instant
+    images: tuple[str, ...]
+    image_fingerprint: str | None
+    image_hash: str | None
+    photo_problem: str | None
+    attributes: dict[str, AttributeValue]
+    encoder_id: str
+    indexed_at: Instant
+    vector: tuple[float, ...] | None
+
+    def to_source(self) -> dict[str, Any]:
+        """The document as Elasticsearch stores it: JSON values, absent fields left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
+    """The listing that `event`, decoded JSON, describes.
+
+    Raises:
+        InvalidListing: with every problem found, each under a stable reason code.
+    """
+    if not isinstance(event, Mapping):
+        problem = Problem("event", "event_wrong_type", _shown(event), "a JSON object")
+        raise InvalidListing(None, (problem,))
+    try:
+        listing = Listing.model_validate(dict(event))
+    except ValidationError as error:
+        raise InvalidListing(_item_id(event), _first_per_field(error)) from error
+    late = _date_problems(listing, now or datetime.now(UTC))
+    if late:
+        raise InvalidListing(listing.item_id, late)
+    return listing
+
+
+def _first_per_field(error: ValidationError) -> tuple[Problem, ...]:
+    """The problems, one a field: a union's branches or a tuple's items would tell the same thing often."""
+    problems: dict[str, Problem] = {}
+    for detail in error.errors(include_url=False):
+        problem = _to_problem(detail)
+        problems.setdefault(problem.field, problem)
+    return tuple(problems.values())
+
+
+def _date_problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:
+    latest = now + CLOCK_SKEW
+    dates = {"updated_at": listing.updated_at, "created_at": listing.created_at}
+    late = [
+        Problem(name, f"{name}_in_future", str(moment), f"no later than {latest}")
+        for name, moment in dates.items()
+        if moment > latest
+    ]
+    early = [
+        Problem(name, f"{name}_too_early", str(moment), f"no earlier than {EARLIEST}")
+        for name, moment in dates.items()
+        if moment < EARLIEST
+    ]
+    return (*late, *early)
+
+
+# pydantic's error types, as the second half of a reason code and what to tell a person.
+_SUFFIXES: dict[str, tuple[str, str]] = {
+    "missing": ("missing", "a value"),
+    "greater_than": ("not_positive", "a number above zero"),
+    "less_than_equal": ("too_large", "a smaller number"),
+    "finite_number": ("not_finite", "a finite number"),
+    "string_too_long": ("too_long", "at most {max_length} characters"),
+    "string_too_short": ("empty", "at least {min_length} character"),
+    "too_long": ("too_many", "at most {max_length} values"),
+    "too_short": ("empty", "at least {min_length} value"),
+    "string_pattern_mismatch": ("malformed", "text that matches {pattern}"),
+    "enum": ("unknown", "{expected}"),
+    "separator": ("has_separator", "a name without '>'"),
+    "timezone_aware": ("no_timezone", "a date with its time zone, such as 2026-01-31T09:30:00Z"),
+    "datetime_from_date_parsing": ("malformed", "an ISO 8601 date such as 2026-01-31T09:30:00Z"),
+    "datetime_parsing": ("malformed", "an ISO 8601 date such as 2026-01-31T09:30:00Z"),
+    "datetime_object_invalid": ("malformed", "an ISO 8601 date such as 2026-01-31T09:30:00Z"),
+    "string_unicode": ("malformed", "text that is valid Unicode"),
+}
+
+
+def _to_problem(detail: ErrorDetails) -> Problem:
+    field = str(detail["loc"][0])
+    suffix, expected = _SUFFIXES.get(detail["type"], ("wrong_type", _plain(detail["msg"])))
+    found = "nothing" if detail["type"] == "missing" else _shown(detail["input"])
+    return Problem(field, f"{field}_{suffix}", found, expected.format(**detail.get("ctx", {})))
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Input should be ").replace("valid tuple", "list")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
+
+
+def _item_id(event: Mapping[Any, Any]) -> str | None:
+    item_id = event.get("item_id")
+    return item_id[:128] if isinstance(item_id, str) else None
+
+
+def event_version(listing: Listing) -> int:
+    """The external version of an event: a positive 63-bit number that orders one item's events.
+
+    Microseconds of `updated_at` since 1970 (52 bits last until 2112), then the status's rank, then nine
+    bits of the content's hash. So every writer agrees which event is the newest, in whatever order they come.
+    """
+    micros = (listing.updated_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    content = orjson.dumps(listing.to_event(), option=orjson.OPT_SORT_KEYS)
+    digest = int.from_bytes(hashlib.sha256(content).digest()[:2]) >> (16 - _HASH_BITS)
+    tie = _STATUS_RANK[listing.status] << _HASH_BITS | digest
+    return (micros << _TIE_BITS) | tie
+
+
+def image_fingerprint(images: tuple[str, ...]) -> str | None:
+    """The hash of the photo references in order, or None without photos: equal means no new encoding."""
+    if not images:
+        return None
+    return hashlib.sha256("\n".join(images).encode()).hexdigest()[:32]
+
+
+def category_paths(category: tuple[str, ...]) -> tuple[str, ...]:
+    """Every prefix of the path: `("Apparel", "Apparel > Skirts")` for `("Apparel", "Skirts")`."""
+    return tuple(CATEGORY_SEPARATOR.join(category[:depth]) for depth in range(1, len(category) + 1))

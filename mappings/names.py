@@ -1,0 +1,52 @@
+"""The names of indices and aliases: one build and parse pair."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mappings.errors import InvalidIndexName
+
+_TIMESTAMP = "%Y%m%d%H%M%S"
+_NAME = re.compile(r"(?P<head>[a-z0-9][a-z0-9_-]*)-(?P<created>\d{14})")
+
+
+@dataclass(frozen=True)
+class IndexName:
+    """`<prefix>-<encoder_id>-<YYYYMMDDHHMMSS>`, the time in UTC."""
+
+    prefix: str
+    encoder_id: str
+    created: datetime
+
+    def __str__(self) -> str:
+        return f"{self.prefix}-{self.encoder_id}-{self.created.astimezone(UTC):{_TIMESTAMP}}"
+
+    @classmethod
+    def parse(cls, name: str, prefix: str) -> IndexName:
+        """The parts of an index name.
+
+        Raises:
+            InvalidIndexName: the name is of another form or prefix.
+        """
+        match = _NAME.fullmatch(name)
+        if match is None or not match["head"].startswith(f"{prefix}-"):
+            raise InvalidIndexName(f"index {name!r}, expected {prefix}-<encoder_id>-<YYYYMMDDHHMMSS>")
+        created = datetime.strptime(match["created"], _TIMESTAMP).replace(tzinfo=UTC)
+        return cls(prefix, match["head"].removeprefix(f"{prefix}-"), created)
+
+
+def read_alias(prefix: str, arm: str | None = None) -> str:
+    """The alias that requests read, of one experiment arm where there are arms."""
+    return f"{prefix}-read" if arm is None else f"{prefix}-read-{arm}"
+
+
+def write_alias(prefix: str) -> str:
+    """The alias that covers every index kept up to date."""
+    return f"{prefix}-write"
+
+
+def dead_letter_index(prefix: str) -> str:
+    """The index of events that could not be processed."""
+    return f"{prefix}-dead-letters"
