@@ -1,1 +1,44 @@
-"""The one command `nitamono`, composed of each package's click group."""
+"""The one command `nitamono`, composed of each package's click commands."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+# Imported when called, so that `nitamono --help` and each command start without the others' libraries.
+_COMMANDS = {
+    "demo": ("demo.cli", "group", "Run the whole system on this machine."),
+    "index": ("indexer.cli", "index_command", "Index the listings of a file or folder."),
+    "indexer": ("indexer.cli", "group", "Look after the indexer: dead letters, tombstones."),
+    "mappings": ("mappings.cli", "group", "Make, check, list, swap and drop indices."),
+    "ml": ("ml.cli", "group", "Train, evaluate and run encoders."),
+    "similar": ("query.cli", "similar_command", "Print the items similar to one."),
+}
+
+
+class PackageCommands(click.Group):
+    """A group whose subcommands live in the packages and are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all subcommands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand of that name, from its package."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list of subcommands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
+
+
+@click.command(cls=PackageCommands)
+@click.version_option(package_name="nitamono")
+def main() -> None:
+    """Visually similar items for a marketplace, on Elasticsearch."""

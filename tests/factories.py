@@ -1,0 +1,36 @@
+"""Test data with defaults: name only what a test is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mappings.lifecycle import EncoderIdentity
+from mappings.listing import Listing, parse_listing
+
+
+def make_event(**changes: Any) -> dict[str, Any]:
+    """A valid listing event as JSON values, with `changes` over the defaults."""
+    return {
+        "item_id": "m1",
+        "title": "Red wool skirt",
+        "category": ["Apparel", "Bottomwear", "Skirts"],
+        "price": 1290,
+        "currency": "JPY",
+        "seller_id": "s1",
+        "status": "on_sale",
+        "created_at": "2026-01-01T09:00:00Z",
+        "updated_at": "2026-01-02T09:00:00Z",
+        "images": ["images/m1.jpg"],
+        "attributes": {"colour": "Red"},
+    } | changes
+
+
+def make_listing(**changes: Any) -> Listing:
+    """A valid listing, with `changes` over the defaults."""
+    return parse_listing(make_event(**changes))
+
+
+def make_identity(**changes: Any) -> EncoderIdentity:
+    """An encoder's identity, with `changes` over the defaults."""
+    defaults = {"encoder_id": "colour-00000001", "dims": 4, "similarity_mean": 0.6, "similarity_spread": 0.1}
+    return EncoderIdentity(**(defaults | changes))

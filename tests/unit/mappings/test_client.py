@@ -1,0 +1,59 @@
+"""Elasticsearch settings: from the environment, without showing secrets."""
+
+from __future__ import annotations
+
+import pytest
+
+from mappings.client import ElasticsearchSettings, connect
+from mappings.errors import InvalidSetting
+
+
+def test_defaults_are_a_cluster_on_this_machine() -> None:
+    """Nothing needs to be set for the demo."""
+    assert ElasticsearchSettings.from_environ({}) == ElasticsearchSettings(urls=("http://127.0.0.1:9200",))
+
+
+def test_every_setting_comes_from_the_environment() -> None:
+    """Several nodes stand between commas."""
+    settings = ElasticsearchSettings.from_environ(
+        {
+            "ELASTICSEARCH_URL": "https://a:9200, https://b:9200",
+            "ELASTICSEARCH_USERNAME": "reader",
+            "ELASTICSEARCH_PASSWORD": "hunter2",
+            "ELASTICSEARCH_CA_CERTS": "/ca.pem",
+            "ELASTICSEARCH_TIMEOUT": "3.5",
+            "ELASTICSEARCH_MAX_RETRIES": "5",
+            "NITAMONO_INDEX_PREFIX": "shop",
+        }
+    )
+    assert settings.urls == ("https://a:9200", "https://b:9200")
+    assert (settings.username, settings.password, settings.ca_certs) == ("reader", "hunter2", "/ca.pem")
+    assert (settings.timeout_s, settings.max_retries, settings.prefix) == (3.5, 5, "shop")
+
+
+def test_secrets_stay_out_of_repr() -> None:
+    """A logged settings object gives nothing away."""
+    shown = repr(ElasticsearchSettings(api_key="abc-key", password="hunter2"))  # noqa: S106
+    assert "abc-key" not in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
+def test_number_that_is_none_is_named(value: str) -> None:
+    """The message names the variable and what it holds."""
+    with pytest.raises(InvalidSetting, match=f"ELASTICSEARCH_TIMEOUT is '{value}'"):
+        ElasticsearchSettings.from_environ({"ELASTICSEARCH_TIMEOUT": value})
+
+
+def test_two_ways_to_log_in_are_refused() -> None:
+    """Which of the two was meant is not guessed."""
+    with pytest.raises(InvalidSetting, match="not both"):
+        ElasticsearchSettings.from_environ({"ELASTICSEARCH_API_KEY": "k", "ELASTICSEARCH_USERNAME": "u"})
+
+
+def test_client_carries_the_credentials_it_was_given() -> None:
+    """An API key, or a name with a password, goes into the request's header."""
+    by_key = connect(ElasticsearchSettings(api_key="abc"))
+    by_name = connect(ElasticsearchSettings(username="u", password="p"))  # noqa: S106
+    assert by_key._headers["authorization"] == "ApiKey abc"
+    assert by_name._headers["authorization"].startswith("Basic ")

@@ -1,0 +1,205 @@
+"""Listing events: what is accepted, what is refused and under which reason, and which one is newer."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mappings.errors import InvalidListing
+from mappings.listing import (
+    CLOCK_SKEW,
+    Listing,
+    ListingDocument,
+    Status,
+    category_paths,
+    event_version,
+    image_fingerprint,
+    isoformat,
+    parse_listing,
+)
+from tests.factories import make_event, make_listing
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def reasons(event: object) -> set[str]:
+    with pytest.raises(InvalidListing) as caught:
+        parse_listing(event, now=NOW)
+    return {problem.reason for problem in caught.value.problems}
+
+
+def test_valid_event_becomes_a_listing_and_the_same_event_again() -> None:
+    """Nothing is lost between an event and its listing, but that dates are written in one form."""
+    event = make_event()
+    back = parse_listing(event, now=NOW).to_event()
+    dates = {"created_at": "2026-01-01T09:00:00.000000Z", "updated_at": "2026-01-02T09:00:00.000000Z"}
+    assert back == event | dates
+    assert json.loads(json.dumps(back)) == back
+
+
+@pytest.mark.parametrize("field", [name for name, info in Listing.model_fields.items() if info.is_required()])
+def test_missing_field_is_named(field: str) -> None:
+    """Each required field that is absent has its own reason code."""
+    event = make_event()
+    del event[field]
+    assert reasons(event) == {f"{field}_missing"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"item_id": 7}, "item_id_wrong_type"),
+        ({"item_id": "../../etc"}, "item_id_malformed"),
+        ({"item_id": "a" * 129}, "item_id_malformed"),
+        ({"title": ""}, "title_empty"),
+        ({"title": "   "}, "title_empty"),
+        ({"title": None}, "title_wrong_type"),
+        ({"title": "x" * 10_000}, "title_too_long"),
+        ({"title": "\ud800"}, "title_malformed"),
+        ({"category": []}, "category_empty"),
+        ({"category": list("abcdef")}, "category_too_many"),
+        ({"category": "Apparel"}, "category_wrong_type"),
+        ({"category": ["Apparel", ""]}, "category_empty"),
+        ({"category": ["Apparel > Skirts"]}, "category_has_separator"),
+        ({"price": "1290"}, "price_wrong_type"),
+        ({"price": True}, "price_wrong_type"),
+        ({"price": 0}, "price_not_positive"),
+        ({"price": -5}, "price_not_positive"),
+        ({"price": float("nan")}, "price_not_finite"),
+        ({"price": float("inf")}, "price_not_finite"),
+        ({"price": 1e13}, "price_too_large"),
+        ({"currency": "yen"}, "currency_malformed"),
+        ({"seller_id": ""}, "seller_id_malformed"),
+        ({"status": "gone"}, "status_unknown"),
+        ({"status": 1}, "status_unknown"),
+        ({"created_at": 1_700_000_000}, "created_at_wrong_type"),
+        ({"created_at": "1700000000"}, "created_at_wrong_type"),
+        ({"updated_at": "2026-02-31T00:00:00Z"}, "updated_at_malformed"),
+        ({"updated_at": "yesterday"}, "updated_at_malformed"),
+        ({"updated_at": "2026-01-02T09:00:00"}, "updated_at_no_timezone"),
+        ({"updated_at": "2026-06-02T00:00:00Z"}, "updated_at_in_future"),
+        ({"created_at": "2030-01-01T00:00:00Z"}, "created_at_in_future"),
+        ({"created_at": "0001-01-01T00:00:00+14:00"}, "created_at_too_early"),
+        ({"images": "a.jpg"}, "images_wrong_type"),
+        ({"images": [""]}, "images_empty"),
+        ({"images": ["x" * 3000]}, "images_too_long"),
+        ({"images": ["x"] * 21}, "images_too_many"),
+        ({"attributes": {"size": ["M"]}}, "attributes_wrong_type"),
+        ({"attributes": {"a.b": "c"}}, "attributes_malformed"),
+        ({"attributes": {str(n): n for n in range(51)}}, "attributes_too_many"),
+    ],
+)
+def test_bad_value_has_its_reason_code(changes: dict[str, Any], reason: str) -> None:
+    """Every kind of bad value is refused under a stable code."""
+    assert reasons(make_event(**changes)) == {reason}
+
+
+@pytest.mark.parametrize("event", [None, [], "text", 3])
+def test_event_that_is_no_object_is_refused(event: object) -> None:
+    """A JSON value that is not an object is no event."""
+    assert reasons(event) == {"event_wrong_type"}
+
+
+def test_all_problems_are_gathered_and_shown_with_id_found_and_expected() -> None:
+    """One error tells everything that is wrong, so that a producer mends it in one go."""
+    with pytest.raises(InvalidListing) as caught:
+        parse_listing(make_event(price=-1, status="gone", title="x" * 10_000), now=NOW)
+    assert caught.value.reason == "title_too_long"
+    assert [problem.field for problem in caught.value.problems] == ["title", "price", "status"]
+    message = str(caught.value)
+    assert "listing m1" in message
+    assert "found -1, expected a number above zero" in message
+    assert "found 'gone', expected 'on_sale', 'reserved', 'sold_out' or 'removed'" in message
+    assert len(message) < 500
+
+
+def test_clock_skew_of_a_producer_is_forgiven() -> None:
+    """A listing dated a little ahead of this machine's clock is accepted, a later one is not."""
+    ahead = isoformat(NOW + CLOCK_SKEW)
+    assert parse_listing(make_event(updated_at=ahead), now=NOW).updated_at == NOW + CLOCK_SKEW
+
+
+def test_field_nobody_knows_is_left_out() -> None:
+    """A producer may send more than we store."""
+    assert "shipping" not in parse_listing(make_event(shipping="free"), now=NOW).to_event()
+
+
+instants = st.datetimes(
+    datetime(1970, 1, 3),
+    datetime(2100, 1, 1),
+    timezones=st.just(UTC),
+)
+
+
+@given(instants, instants, st.sampled_from(Status), st.sampled_from(Status))
+def test_version_orders_by_time_then_by_status(
+    first: datetime, second: datetime, one: Status, other: Status
+) -> None:
+    """A later event has the larger version, to the microsecond; at one instant the end of a sale wins."""
+    listing = make_listing()
+    a = listing.model_copy(update={"updated_at": first, "status": one})
+    b = listing.model_copy(update={"updated_at": second, "status": other})
+    order = list(Status)
+    if (first, order.index(one)) < (second, order.index(other)):
+        assert event_version(a) < event_version(b)
+    assert 0 < event_version(a) < 2**63
+
+
+def test_version_of_the_same_event_is_the_same_and_differs_by_content() -> None:
+    """Equal events are one event; different ones at the same instant have a winner."""
+    assert event_version(make_listing()) == event_version(
+        make_listing(updated_at="2026-01-02T18:00:00+09:00")
+    )
+    assert event_version(make_listing()) != event_version(make_listing(price=1300))
+
+
+def test_version_tells_microseconds_apart() -> None:
+    """Two updates within one millisecond keep their order."""
+    early = make_listing(updated_at="2026-01-02T09:00:00.000001Z", status="removed")
+    late = make_listing(updated_at="2026-01-02T09:00:00.000002Z")
+    assert event_version(early) < event_version(late)
+
+
+def test_isoformat_sorts_as_text_in_the_order_of_time() -> None:
+    """Whole seconds are written with microseconds too."""
+    whole = datetime(2026, 1, 1, tzinfo=UTC)
+    assert isoformat(whole) == "2026-01-01T00:00:00.000000Z"
+    assert isoformat(whole) < isoformat(whole + timedelta(microseconds=1))
+
+
+def test_category_paths_are_every_prefix() -> None:
+    """A filter on any level of the path finds the listing."""
+    assert category_paths(("Apparel", "Skirts")) == ("Apparel", "Apparel > Skirts")
+
+
+def test_image_fingerprint_depends_on_photos_and_their_order_alone() -> None:
+    """A price change keeps the fingerprint; another first photo does not."""
+    assert image_fingerprint(("a", "b")) == image_fingerprint(("a", "b"))
+    assert image_fingerprint(("a", "b")) != image_fingerprint(("b", "a"))
+    assert image_fingerprint(()) is None
+
+
+def test_document_leaves_absent_fields_out() -> None:
+    """A tombstone's source has neither title nor vector."""
+    listing = make_listing(status="removed")
+    document = ListingDocument(
+        **listing.model_dump(exclude={"title", "images"}),
+        title=None,
+        images=(),
+        category_paths=category_paths(listing.category),
+        image_fingerprint=None,
+        image_hash=None,
+        photo_problem=None,
+        encoder_id="colour-00000001",
+        indexed_at=NOW,
+        vector=None,
+    )
+    source = document.to_source()
+    assert not {"title", "vector", "image_hash", "photo_problem"} & set(source)
+    assert source["status"] == "removed"
+    assert source["indexed_at"] == "2026-06-01T00:00:00.000000Z"
