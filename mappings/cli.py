@@ -62,6 +62,7 @@ encoder_option = click.option(
     "--vector-index", default="hnsw", show_default=True, type=click.Choice(lifecycle.VECTOR_INDEX_TYPES)
 )
 @click.option("--live", is_flag=True, help="Point the read and write aliases at it.")
+@click.option("--if-missing", is_flag=True, help="With --live: keep the index that is live already.")
 @click.pass_obj
 def create(
     connection: tuple[Elasticsearch, str],
@@ -70,11 +71,17 @@ def create(
     replicas: int,
     vector_index: str,
     live: bool,
+    if_missing: bool,
 ) -> None:
     """Make an empty index for an encoder and print its name."""
+    if if_missing and not live:
+        raise click.UsageError("--if-missing goes with --live")
     es, prefix = connection
     identity = EncoderIdentity.from_artifact(encoder)
     options = IndexOptions(shards, replicas, vector_index)
+    if if_missing:
+        click.echo(lifecycle.ensure_live_index(es, prefix, identity, options=options))
+        return
     name = lifecycle.create_index(es, prefix, identity, options=options)
     if live:
         lifecycle.swap_aliases(es, prefix, name)

@@ -128,6 +128,8 @@ def test_command_line_makes_lists_swaps_checks_and_drops(
     assert "nitamono mappings create --live" in run("check", code=1)
     name = run("create", "--live", "--vector-index", "int8_hnsw")
     assert name.startswith(f"{index_prefix}-e-1-")
+    assert run("create", "--live", "--if-missing") == name
+    assert "--if-missing goes with --live" in run("create", "--if-missing", code=2)
     assert "e-1, 8 dims" in run("check")
     assert name in run("list")
     assert json.loads(run("list", "--json"))[0]["aliases"] == [

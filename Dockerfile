@@ -1,0 +1,21 @@
+# One image for the worker and the API: which of the two it is, the command in docker-compose.yml says.
+FROM python:3.12-slim-bookworm AS build
+WORKDIR /build
+COPY requirements/serve.txt requirements/serve.txt
+RUN python -m venv /opt/nitamono \
+    && /opt/nitamono/bin/pip install --no-cache-dir --require-hashes -r requirements/serve.txt
+COPY pyproject.toml README.md LICENSE cli.py ./
+COPY mappings mappings
+COPY ml ml
+COPY indexer indexer
+COPY query query
+COPY demo demo
+RUN /opt/nitamono/bin/pip install --no-cache-dir --no-deps .
+
+FROM python:3.12-slim-bookworm
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin nitamono
+COPY --from=build /opt/nitamono /opt/nitamono
+ENV PATH=/opt/nitamono/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER nitamono
+WORKDIR /tmp
+CMD ["nitamono", "--help"]
