@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Locks the dependencies of pyproject.toml, with hashes and without the name of any registry.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compile() {
+  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --custom-compile-command requirements/compile.sh "$@"
+}
+compile pyproject.toml --output-file requirements/serve.txt
+compile pyproject.toml --extra train --extra dev --constraints requirements/serve.txt \
+  --output-file requirements/dev.txt

