@@ -1,1 +1,16 @@
-"""A synthetic marketplace: listings with drawn photos."""
+"""A synthetic marketplace: any number of listings with drawn photos, the same for the same seed."""
+
+from demo.marketplace.folder import write_marketplace
+from demo.marketplace.listings import ListingEvent, events, generate, photos_at
+from demo.marketplace.photos import PhotoSpec, draw_photo, encode_photo
+
+__all__ = [
+    "ListingEvent",
+    "PhotoSpec",
+    "draw_photo",
+    "encode_photo",
+    "events",
+    "generate",
+    "photos_at",
+    "write_marketplace",
+]

@@ -1,0 +1,45 @@
+"""`nitamono demo generate`: a synthetic marketplace in a folder."""
+
+from pathlib import Path
+from time import perf_counter
+
+import click
+
+from demo.marketplace.chance import UnusableSeed
+from demo.marketplace.folder import FolderNotEmpty, write_marketplace
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to."
+)
+@click.option("--count", type=click.IntRange(1, 9_999_999), default=2000, show_default=True, help="Listings.")
+@click.option(
+    "--seed", type=int, default=7, show_default=True, help="The same seed gives the same marketplace."
+)
+@click.option(
+    "--photo-size", type=click.IntRange(32, 2048), default=320, show_default=True, help="Pixels a side."
+)
+@click.option("--no-photos", is_flag=True, help="Write listings.jsonl alone.")
+@click.option(
+    "--events",
+    "later_events",
+    is_flag=True,
+    help="Also write events.jsonl: what happens in the 30 days after.",
+)
+@click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
+def generate(
+    *, out: Path, count: int, seed: int, photo_size: int, no_photos: bool, later_events: bool, force: bool
+) -> None:
+    """Write a synthetic marketplace: listings.jsonl and images/<id>-<n>.jpg."""
+    started = perf_counter()
+    try:
+        written = write_marketplace(
+            out, count, seed, photo_size, photos=not no_photos, later_events=later_events, force=force
+        )
+    except (FolderNotEmpty, UnusableSeed, PermissionError) as error:
+        raise click.ClickException(str(error)) from error
+    took = perf_counter() - started
+    click.echo(
+        f"{out}: {written.listings} listings, {written.photos} photos, {written.events} later events in {took:.1f} s"
+    )

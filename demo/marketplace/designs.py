@@ -1,0 +1,69 @@
+"""Designs: one model of one brand, made once and sold by many."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+from demo.marketplace.catalogue import BRANDS_OF, COLOURS, TYPES, Brand, Colour, ItemType, Rgb
+from demo.marketplace.chance import Purpose, stream
+from demo.marketplace.patterns import PatternName
+
+TYPES_BY_POPULARITY = tuple(item_type for item_type in TYPES for _ in range(item_type.popularity))
+
+
+@dataclass(frozen=True)
+class Design:
+    """What all copies of a product share. `form` varies the cut, `grain` seeds its pattern, both fixed per design."""
+
+    number: int
+    item_type: ItemType
+    brand: Brand
+    colour: Colour
+    second: Colour
+    rgb: Rgb
+    second_rgb: Rgb
+    pattern: PatternName
+    form: tuple[float, float, float]
+    grain: int
+    gender: str
+    yen: int
+
+
+@lru_cache(maxsize=65_536)
+def design_at(number: int, seed: int) -> Design:
+    """The design of this number."""
+    chance = stream(seed, Purpose.DESIGN, number)
+    item_type = chance.choice(TYPES_BY_POPULARITY)
+    brand = chance.choice(BRANDS_OF[item_type.brands])
+    colour, second = two_colours(chance)
+    return Design(
+        number=number,
+        item_type=item_type,
+        brand=brand,
+        colour=colour,
+        second=second,
+        rgb=_dyed(colour.rgb, chance),
+        second_rgb=_dyed(second.rgb, chance),
+        pattern=chance.choice(item_type.patterns),
+        form=(chance.random(), chance.random(), chance.random()),
+        grain=chance.getrandbits(32),
+        gender=chance.choice(item_type.genders) if item_type.genders else "",
+        yen=round(item_type.yen * brand.factor * (0.8 + 0.45 * chance.random())),
+    )
+
+
+def two_colours(chance: Random) -> tuple[Colour, Colour]:
+    """A main colour and one far enough from it that a pattern of the two shows."""
+    main = chance.choice(COLOURS)
+    others = [colour for colour in COLOURS if _distance(main.rgb, colour.rgb) > 110]
+    return main, chance.choice(others)
+
+
+def _distance(one: Rgb, other: Rgb) -> float:
+    return float(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5)
+
+
+def _dyed(rgb: Rgb, chance: Random) -> Rgb:
+    """The colour as one maker's dye gives it: each channel up to 12 levels off."""
+    red, green, blue = (min(250, max(12, level + chance.randint(-12, 12))) for level in rgb)
+    return red, green, blue

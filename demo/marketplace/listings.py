@@ -1,0 +1,235 @@
+"""The marketplace itself: who lists what, at which price, and what becomes of it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from random import Random
+from typing import Literal, TypedDict
+
+from demo.marketplace.catalogue import CONDITIONS, Condition
+from demo.marketplace.chance import Purpose, check_seed, stream
+from demo.marketplace.designs import Design, design_at
+from demo.marketplace.photos import PhotoSpec
+from demo.marketplace.scene import Habit, draw_habit, draw_scene
+from demo.marketplace.titles import reserved_title, title
+
+Status = Literal["on_sale", "reserved", "sold_out", "removed"]
+STATUSES: tuple[tuple[Status, float], ...] = (
+    ("on_sale", 0.72),
+    ("reserved", 0.04),
+    ("sold_out", 0.21),
+    ("removed", 0.03),
+)
+
+DAY = 86_400
+LISTED_FROM = int(datetime(2025, 6, 1, tzinfo=UTC).timestamp())
+LISTED_UNTIL = int(datetime(2026, 5, 31, tzinfo=UTC).timestamp())
+"""Listings are of this year; what happens to them later, `events`, ends 30 days on. Nothing is ever in the future."""
+LIFE_UNTIL = LISTED_UNTIL + 30 * DAY
+
+COPY_SHARE = 0.04
+"""Listings whose photos are those of an earlier listing: half relisted by its seller, half taken by another."""
+LOWEST_YEN = 300
+SIZES_CLOTHES = ("XS", "S", "M", "M", "L", "L", "XL")
+SIZES_SHOES = tuple(f"{length / 2:g}cm" for length in range(45, 59))
+
+
+class ListingEvent(TypedDict):
+    """A listing event as the indexer takes it."""
+
+    item_id: str
+    title: str
+    category: list[str]
+    price: int
+    currency: str
+    seller_id: str
+    status: Status
+    created_at: str
+    updated_at: str
+    images: list[str]
+    attributes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Who offers what: listing `number`, its design and seller, and the listing that first used its photos."""
+
+    number: int
+    design: int
+    seller: int
+    photographed: int
+
+
+def generate(count: int, seed: int) -> Iterator[ListingEvent]:
+    """The first `count` listings of this seed: item ids d0000001, d0000002 and so on."""
+    check_seed(seed)
+    return (listing_at(number, seed) for number in range(1, count + 1))
+
+
+def item_id(number: int) -> str:
+    """The id of listing `number` (from 1)."""
+    return f"d{number:07d}"
+
+
+def offer_at(number: int, seed: int) -> Offer:
+    """Which design listing `number` is of, and who sells it.
+
+    Designs and sellers are drawn from a pool that grows with the number, so early ones collect many listings and most have
+    few: the heavy tail of a real marketplace, without looking at any listing but this one.
+    """
+    chance = stream(seed, Purpose.OFFER, number)
+    copied = chance.random() < COPY_SHARE and number > 20
+    design = int(chance.random() * (40 + number * 0.4))
+    seller = int(chance.random() ** 2 * (12 + number * 0.25))
+    if not copied:
+        return Offer(number, design, seller, number)
+    source = offer_at(1 + int(chance.random() * (number - 1)), seed)
+    relisted = chance.random() < 0.5
+    return Offer(number, source.design, source.seller if relisted else seller, source.photographed)
+
+
+def listing_at(number: int, seed: int) -> ListingEvent:
+    """Listing `number` of this seed, as it stands at the end of the year."""
+    offer = offer_at(number, seed)
+    design = design_at(offer.design, seed)
+    chance = stream(seed, Purpose.LISTING, number)
+    status, condition, size = _status(chance), _condition(chance), _size(design, chance)
+    created = LISTED_FROM + int(chance.random() * (LISTED_UNTIL - LISTED_FROM))
+    updated = created + int(chance.random() ** 2 * (LISTED_UNTIL - created))
+    return {
+        "item_id": item_id(number),
+        "title": reserved_title(chance) if status == "reserved" else title(design, size, condition, chance),
+        "category": list(design.item_type.category),
+        "price": price(design, condition, chance),
+        "currency": "JPY",
+        "seller_id": f"s{offer.seller:05d}",
+        "status": status,
+        "created_at": timestamp(created),
+        "updated_at": timestamp(updated),
+        "images": [
+            f"images/{item_id(number)}-{n}.jpg" for n in range(1, photo_count(offer.photographed, seed) + 1)
+        ],
+        "attributes": attributes(design, condition, size),
+    }
+
+
+def attributes(design: Design, condition: Condition, size: str) -> dict[str, str]:
+    """What a seller fills in beside the title."""
+    found = {
+        "type": design.item_type.english,
+        "brand": design.brand.english,
+        "colour": design.colour.english,
+        "pattern": design.pattern,
+        "condition": condition.code,
+        "gender": design.gender,
+        "size": size,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def price(design: Design, condition: Condition, chance: Random) -> int:
+    """Yen, as people ask them: round hundreds, or just under."""
+    worth = design.yen * condition.factor * (0.85 + 0.35 * chance.random())
+    step = 1000 if worth >= 20_000 else 100
+    rounded = max(LOWEST_YEN, round(worth / step) * step)
+    return rounded - 20 if chance.random() < 0.4 and rounded > 1000 else rounded
+
+
+def timestamp(seconds: int) -> str:
+    """RFC 3339 in UTC, from seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(written: str) -> int:
+    """Seconds since 1970, from what `timestamp` wrote."""
+    return int(datetime.strptime(written, "%Y-%m-%dT%H:%M:%S%z").timestamp())
+
+
+def _status(chance: Random) -> Status:
+    draw = chance.random()
+    for status, share in STATUSES:
+        draw -= share
+        if draw < 0:
+            return status
+    return STATUSES[0][0]
+
+
+def _condition(chance: Random) -> Condition:
+    return CONDITIONS[int(chance.random() ** 1.2 * len(CONDITIONS))]
+
+
+def _size(design: Design, chance: Random) -> str:
+    match design.item_type.sizing:
+        case "clothes":
+            return chance.choice(SIZES_CLOTHES)
+        case "shoes":
+            return chance.choice(SIZES_SHOES)
+        case "none":
+            return ""
+
+
+def photo_count(photographed: int, seed: int) -> int:
+    """One photo for most listings, two or three for some."""
+    draw = stream(seed, Purpose.PHOTO, photographed).random()
+    return 1 if draw < 0.82 else 2 if draw < 0.95 else 3
+
+
+def photos_at(number: int, seed: int) -> tuple[PhotoSpec, ...]:
+    """What to draw for the photos of listing `number`, in the order of its `images`."""
+    offer = offer_at(number, seed)
+    first = offer if offer.photographed == number else offer_at(offer.photographed, seed)
+    design = design_at(first.design, seed)
+    habit = seller_habit(first.seller, seed)
+    chance = stream(seed, Purpose.PHOTO, first.number)
+    chance.random()  # the draw of photo_count
+    return tuple(
+        PhotoSpec(design, draw_scene(chance, habit, closer=nth > 0))
+        for nth in range(photo_count(first.number, seed))
+    )
+
+
+@lru_cache(maxsize=65_536)
+def seller_habit(seller: int, seed: int) -> Habit:
+    """How this seller takes photos."""
+    return draw_habit(stream(seed, Purpose.SELLER, seller))
+
+
+def events(listings: Iterable[ListingEvent], seed: int) -> Iterator[ListingEvent]:
+    """What happens to the listings in the 30 days after, oldest first: price drops, sales, removals, relistings.
+
+    Each event is the whole listing, changed, with a later `updated_at`; the events of one listing never share a time.
+    """
+    check_seed(seed)
+    later = [event for listing in listings for event in life(listing, seed)]
+    return iter(sorted(later, key=lambda event: (event["updated_at"], event["item_id"])))
+
+
+def life(listing: ListingEvent, seed: int) -> list[ListingEvent]:
+    """The later events of one listing, oldest first."""
+    chance = stream(seed, Purpose.LIFE, int(listing["item_id"][1:]))
+    moment, happened, now = LISTED_UNTIL, [], listing
+    while chance.random() < 0.45:
+        moment += DAY // 2 + int(chance.random() * 12 * DAY)
+        if moment > LIFE_UNTIL:
+            break
+        now = _next(now, moment, chance)
+        happened.append(now)
+    return happened
+
+
+def _next(listing: ListingEvent, moment: int, chance: Random) -> ListingEvent:
+    """What happens next to a listing in this state."""
+    changed: ListingEvent = {**listing, "updated_at": timestamp(moment)}
+    draw = chance.random()
+    match listing["status"]:
+        case "on_sale" if draw < 0.5:
+            lower = int(listing["price"] * (0.75 + 0.2 * chance.random())) // 10 * 10
+            changed["price"] = max(LOWEST_YEN, lower)
+        case "on_sale":
+            changed["status"] = "sold_out" if draw < 0.85 else "reserved" if draw < 0.94 else "removed"
+        case "reserved":
+            changed["status"] = "sold_out" if draw < 0.7 else "on_sale"
+        case _:
+            changed["status"] = "on_sale"
+    return changed

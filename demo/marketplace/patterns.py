@@ -1,0 +1,205 @@
+"""Cloth and glaze: square textures of two colours."""
+
+from collections.abc import Callable
+from math import cos, pi, sin
+from random import Random
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+PatternName = Literal[
+    "plain", "stripes", "pinstripes", "checks", "tartan", "dots", "floral", "gradient", "logo", "camouflage",
+    "zigzag", "stars", "colour block",
+]  # fmt: skip
+PATTERNS: tuple[PatternName, ...] = get_args(PatternName)
+
+JAPANESE: dict[PatternName, str] = {
+    "plain": "無地",
+    "stripes": "ボーダー",
+    "pinstripes": "ストライプ",
+    "checks": "ギンガムチェック",
+    "tartan": "タータンチェック",
+    "dots": "ドット柄",
+    "floral": "花柄",
+    "gradient": "グラデーション",
+    "logo": "ロゴ",
+    "camouflage": "迷彩柄",
+    "zigzag": "ジグザグ柄",
+    "stars": "星柄",
+    "colour block": "バイカラー",
+}
+
+Rgb = tuple[int, int, int]
+Pencil = ImageDraw.ImageDraw
+
+
+def texture(name: PatternName, main: Rgb, second: Rgb, grain: int, side: int) -> Image.Image:
+    """An RGB square of `side` pixels; the same name, colours and grain give the same drawing at every size."""
+    image = Image.new("RGB", (side, side), main)
+    PAINTERS[name](image, main, second, Random(grain))  # noqa: S311 (drawings, not secrets)
+    return image
+
+
+def mixed(one: Rgb, other: Rgb, share: float) -> Rgb:
+    """`one` with a share (0..1) of `other`."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue
+
+
+def _plain(_image: Image.Image, _main: Rgb, _second: Rgb, _chance: Random) -> None:
+    """Nothing to add."""
+
+
+def _bands(pencil: Pencil, side: int, step: float, width: float, colour: Rgb, *, upright: bool) -> None:
+    for place in np.arange(step / 2, side, step).tolist():
+        edges = (place, 0, place + width, side) if upright else (0, place, side, place + width)
+        pencil.rectangle(edges, colour)
+
+
+def _stripes(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+    step = image.width * chance.choice((0.075, 0.1, 0.14))
+    _bands(ImageDraw.Draw(image), image.width, step, step * chance.choice((0.3, 0.45)), second, upright=False)
+
+
+def _pinstripes(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+    step = image.width * chance.choice((0.05, 0.07, 0.1))
+    _bands(ImageDraw.Draw(image), image.width, step, step * chance.choice((0.2, 0.45)), second, upright=True)
+
+
+def _checks(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
+    pencil, step = ImageDraw.Draw(image), image.width * chance.choice((0.06, 0.09, 0.12))
+    half = mixed(main, second, 0.5)
+    _bands(pencil, image.width, step, step / 2, half, upright=True)
+    _bands(pencil, image.width, step, step / 2, half, upright=False)
+    places = np.arange(step / 2, image.width, step).tolist()
+    for x in places:
+        for y in places:
+            pencil.rectangle((x, y, x + step / 2, y + step / 2), second)
+
+
+def _tartan(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
+    pencil, step = ImageDraw.Draw(image, "RGBA"), image.width * chance.choice((0.17, 0.23))
+    dark = mixed(main, (10, 10, 20), 0.6)
+    for upright in (True, False):
+        for offset, width, colour, strength in (
+            (0.0, 0.34, dark, 120),
+            (0.5, 0.1, second, 190),
+            (0.64, 0.04, (250, 250, 245), 190),
+        ):
+            for place in np.arange(-step, image.width, step).tolist():
+                start, end = place + offset * step, place + (offset + width) * step
+                edges = (start, 0, end, image.width) if upright else (0, start, image.width, end)
+                pencil.rectangle(edges, (*colour, strength))
+
+
+def _lattice(side: int, step: float) -> list[tuple[float, float]]:
+    """Points of a staggered grid."""
+    rows = np.arange(0, side + step, step * 0.86).tolist()
+    return [
+        (x + (row % 2) * step / 2, y)
+        for row, y in enumerate(rows)
+        for x in np.arange(0, side + step, step).tolist()
+    ]
+
+
+def _dots(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+    pencil, step = ImageDraw.Draw(image), image.width * chance.choice((0.08, 0.11, 0.15))
+    radius = step * chance.choice((0.2, 0.29))
+    for x, y in _lattice(image.width, step):
+        pencil.ellipse((x - radius, y - radius, x + radius, y + radius), second)
+
+
+def _floral(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
+    pencil, step = ImageDraw.Draw(image), image.width * chance.choice((0.14, 0.19))
+    leaf, heart = mixed((60, 130, 70), main, 0.2), mixed((250, 220, 90), second, 0.1)
+    for x, y in _lattice(image.width, step):
+        turn, radius = chance.random() * pi, step * (0.17 + 0.06 * chance.random())
+        for angle in (turn + 0.6, turn + 3.4):
+            _disc(pencil, x + 1.9 * radius * cos(angle), y + 1.9 * radius * sin(angle), radius * 0.5, leaf)
+        for petal in range(5):
+            angle = turn + petal * 2 * pi / 5
+            _disc(pencil, x + radius * cos(angle), y + radius * sin(angle), radius * 0.68, second)
+        _disc(pencil, x, y, radius * 0.55, heart)
+
+
+def _disc(pencil: Pencil, x: float, y: float, radius: float, colour: Rgb) -> None:
+    pencil.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+
+
+def _gradient(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
+    ramp = Image.linear_gradient("L").rotate(90 * chance.randrange(4)).resize(image.size)
+    image.paste(
+        Image.composite(Image.new("RGB", image.size, second), Image.new("RGB", image.size, main), ramp)
+    )
+
+
+def _logo(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+    """A print on the chest: an emblem above two bars like lettering."""
+    pencil, side = ImageDraw.Draw(image), image.width
+    x, y, radius = side / 2, side * 0.44, side * chance.choice((0.075, 0.1))
+    corners = chance.choice((3, 4, 5, 6, 40))
+    points = [
+        (x + radius * sin(2 * pi * n / corners), y - radius * cos(2 * pi * n / corners))
+        for n in range(corners)
+    ]
+    pencil.polygon(points, second)
+    letters, left = chance.randint(4, 7), x - radius * 1.7
+    width = 3.4 * radius / letters
+    for letter in range(letters):
+        high = chance.choice((0.32, 0.46, 0.46))
+        start = left + letter * width
+        pencil.rectangle((start, y + radius * (1.75 - high), start + width * 0.7, y + radius * 1.75), second)
+
+
+def _camouflage(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
+    noise = np.random.default_rng(chance.getrandbits(32))
+    for colour, share in ((mixed(main, (20, 20, 16), 0.55), 0.42), (mixed(main, second, 0.45), 0.3)):
+        rough = Image.fromarray((noise.random((11, 11)) * 255).astype(np.uint8))
+        smooth = rough.resize(image.size, Image.Resampling.BICUBIC)
+        level = int(np.quantile(np.asarray(rough), 1 - share))
+        image.paste(colour, mask=smooth.point([0 if value < level else 255 for value in range(256)]))
+
+
+def _zigzag(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+    pencil, side = ImageDraw.Draw(image), image.width
+    step = side * chance.choice((0.09, 0.13))
+    teeth = np.arange(-step, side + step, step / 2).tolist()
+    for y in np.arange(0, side + step, step).tolist():
+        line = [(x, y + (n % 2) * step * 0.45) for n, x in enumerate(teeth)]
+        pencil.line(line, second, round(step * 0.3))
+
+
+def _stars(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+    pencil, step = ImageDraw.Draw(image), image.width * chance.choice((0.13, 0.18))
+    for x, y in _lattice(image.width, step):
+        turn = chance.random() * pi
+        points = [
+            (x + reach * sin(turn + n * pi / 5), y - reach * cos(turn + n * pi / 5))
+            for n in range(10)
+            for reach in (step * (0.34 if n % 2 == 0 else 0.15),)
+        ]
+        pencil.polygon(points, second)
+
+
+def _colour_block(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+    side = image.width
+    edges = chance.choice(((0, 0.5, 1, 1), (0, 0, 1, 0.42), (0.5, 0, 1, 1), (0, 0.36, 1, 0.62)))
+    ImageDraw.Draw(image).rectangle([edge * side for edge in edges], second)
+
+
+PAINTERS: dict[PatternName, Callable[[Image.Image, Rgb, Rgb, Random], None]] = {
+    "plain": _plain,
+    "stripes": _stripes,
+    "pinstripes": _pinstripes,
+    "checks": _checks,
+    "tartan": _tartan,
+    "dots": _dots,
+    "floral": _floral,
+    "gradient": _gradient,
+    "logo": _logo,
+    "camouflage": _camouflage,
+    "zigzag": _zigzag,
+    "stars": _stars,
+    "colour block": _colour_block,
+}

@@ -1,0 +1,108 @@
+"""Titles as sellers write them, in English and Japanese."""
+
+from random import Random
+
+from demo.marketplace.catalogue import Condition
+from demo.marketplace.designs import Design
+from demo.marketplace.patterns import JAPANESE, PatternName
+
+JAPANESE_SHARE = 0.55
+BUYERS_ENGLISH = ("Emma", "Yuki", "Noah", "Hana", "Liam", "Mika", "Sora", "Olivia", "Ken", "Aya")
+BUYERS_JAPANESE = (
+    "ゆき",
+    "はな",
+    "みか",
+    "そら",
+    "あやの",
+    "けん",
+    "りん",
+    "まいまい",
+    "tomo",
+    "さくら",
+    "ひろ",
+    "ねこすけ",
+)
+GENDERS_JAPANESE = {"Women": "レディース", "Men": "メンズ", "Unisex": "ユニセックス", "": ""}
+GENDERS_ENGLISH = {"Women": "women's", "Men": "men's", "Unisex": "unisex", "": ""}
+TWO_TONE = ("colour block", "gradient")
+ADJECTIVES: dict[PatternName, str] = {
+    "stripes": "striped",
+    "pinstripes": "pinstriped",
+    "checks": "gingham",
+    "dots": "polka dot",
+    "stars": "star print",
+}
+TAILS_ENGLISH = (
+    "",
+    "",
+    "",
+    "",
+    "free shipping",
+    "smoke-free home",
+    "bought last year",
+    "final price",
+    "rare",
+)
+TAILS_JAPANESE = ("", "", "", "", "送料込み", "匿名配送", "即日発送", "最終値下げ", "レア", "数量限定")
+
+
+def title(design: Design, size: str, condition: Condition, chance: Random) -> str:
+    """A listing's title: type and colour nearly always, the rest as sellers happen to mention it."""
+    if chance.random() < JAPANESE_SHARE:
+        return _japanese(design, size, condition, chance)
+    return _english(design, size, condition, chance)
+
+
+def reserved_title(chance: Random) -> str:
+    """A message to one buyer, which says nothing about the item."""
+    if chance.random() < JAPANESE_SHARE:
+        return chance.choice(BUYERS_JAPANESE) + chance.choice(
+            ("様専用", "様 専用", "様専用ページ", "様専用 おまとめ")
+        )
+    return chance.choice(("Reserved for {}", "Listing for {}", "{} only, please")).format(
+        chance.choice(BUYERS_ENGLISH)
+    )
+
+
+def _english(design: Design, size: str, condition: Condition, chance: Random) -> str:
+    gender = GENDERS_ENGLISH[design.gender] if chance.random() < 0.4 else ""
+    colour = design.colour.english if chance.random() < 0.9 else ""
+    if colour and design.pattern in TWO_TONE:
+        colour += f" and {design.second.english}"
+    words = (gender, colour, _pattern_english(design), design.item_type.english)
+    things = " ".join(word for word in words if word)
+    named = f"{design.brand.english} {things}" if chance.random() < 0.75 else things[0].upper() + things[1:]
+    extras = (
+        f"size {size}" if size else "",
+        condition.english if chance.random() < 0.45 else "",
+        chance.choice(TAILS_ENGLISH),
+    )
+    return ", ".join(part for part in (named, *extras) if part)
+
+
+def _pattern_english(design: Design) -> str:
+    return "" if design.pattern == "plain" else ADJECTIVES.get(design.pattern, design.pattern)
+
+
+def _japanese(design: Design, size: str, condition: Condition, chance: Random) -> str:
+    worn = f"【{condition.japanese}】" if chance.random() < 0.4 else ""
+    words = (
+        design.brand.japanese
+        if chance.random() < 0.5
+        else design.brand.english
+        if chance.random() < 0.5
+        else "",
+        GENDERS_JAPANESE[design.gender] if chance.random() < 0.35 else "",
+        JAPANESE[design.pattern] if design.pattern != "plain" or chance.random() < 0.15 else "",
+        design.item_type.japanese,
+        design.colour.japanese if chance.random() < 0.9 else "",
+        _size_japanese(size),
+        chance.choice(TAILS_JAPANESE),
+    )
+    return worn + " ".join(word for word in words if word)
+
+
+def _size_japanese(size: str) -> str:
+    if not size:
+        return ""
+    return size if size.endswith("cm") else f"{size}サイズ"
