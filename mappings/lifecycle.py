@@ -44,7 +44,13 @@ class EncoderIdentity:
         """
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            return cls.from_fields(manifest)
+            similarity = manifest["similarity"]
+            return cls(
+                encoder_id=str(manifest["encoder_id"]),
+                dims=int(manifest["dims"]),
+                similarity_mean=float(similarity["mean"]),
+                similarity_spread=float(similarity["spread"]),
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidSetting(
                 f"no encoder artifact in {folder}: {error!r}; "
@@ -52,8 +58,8 @@ class EncoderIdentity:
             ) from error
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> EncoderIdentity:
-        """From a manifest or an index's `_meta`.
+    def from_meta(cls, fields: Mapping[str, Any]) -> EncoderIdentity:
+        """From an index's `_meta`.
 
         Raises:
             KeyError, TypeError, ValueError: a field is absent or no number.
@@ -148,7 +154,7 @@ def read_identity(es: Elasticsearch, index: str) -> EncoderIdentity:
             f"index {name} has schema_version {meta.get('schema_version')}, expected {SCHEMA_VERSION}"
         )
     try:
-        return EncoderIdentity.from_fields(meta)
+        return EncoderIdentity.from_meta(meta)
     except (KeyError, TypeError, ValueError) as error:
         raise MappingMismatch(f"index {name}: _meta names no encoder: {error!r}") from error
 

@@ -111,7 +111,7 @@ def test_command_line_makes_lists_swaps_checks_and_drops(
     elasticsearch_url: str, index_prefix: str, tmp_path: Path
 ) -> None:
     """Each command of `nitamono mappings`, as an operator would use it."""
-    manifest = {"encoder_id": "e-1", "dims": 8, "similarity_mean": 0.5, "similarity_spread": 0.2}
+    manifest = {"encoder_id": "e-1", "dims": 8, "similarity": {"mean": 0.5, "spread": 0.2}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     environ = {
         "ELASTICSEARCH_URL": elasticsearch_url,

@@ -50,7 +50,7 @@ def test_every_field_of_a_document_is_mapped_and_none_more() -> None:
 
 def test_identity_is_read_from_a_manifest(tmp_path: Path) -> None:
     """The manifest's other fields are the encoder's own affair."""
-    manifest = {"encoder_id": "e-1", "dims": 8, "similarity_mean": 0.5, "similarity_spread": 0.2, "more": {}}
+    manifest = {"encoder_id": "e-1", "dims": 8, "similarity": {"mean": 0.5, "spread": 0.2}, "more": {}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     assert EncoderIdentity.from_artifact(tmp_path) == EncoderIdentity("e-1", 8, 0.5, 0.2)
 
