@@ -1,0 +1,106 @@
+"""`nitamono demo`: the whole system on one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+
+import click
+
+from demo.services.errors import ServiceError
+from demo.services.progress import Progress
+from demo.services.system import Standing, System
+from mappings.errors import ContractError
+
+
+class FriendlyGroup(click.Group):
+    """A group whose commands end with one sentence where a service cannot be had."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Return the command's own result."""
+        try:
+            return super().invoke(ctx)
+        except (ServiceError, ContractError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(name="demo", cls=FriendlyGroup)
+def group() -> None:
+    """Run Elasticsearch, Redis, a worker and the API on this machine."""
+
+
+@group.command()
+def up() -> None:
+    """Start what does not run yet, and wait until it is ready."""
+    system = System.open(os.environ, Progress())
+    started = system.up()
+    click.echo(f"{'Ready' if started else 'Already up'}: {system.api_url}")
+
+
+@group.command()
+@click.option(
+    "--erase-data", is_flag=True, help="Also delete the index, the queue, the marketplace and the logs."
+)
+def down(*, erase_data: bool) -> None:
+    """Stop everything: the worker finishes the batch at hand first."""
+    system = System.open(os.environ, Progress())
+    if not system.down():
+        click.echo("Nothing was running.")
+    if erase_data:
+        system.erase()
+        click.echo(f"Erased {system.state.path}.")
+
+
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def status(*, as_json: bool) -> None:
+    """Show how each service stands. The exit status is 1 if one of them is not ready."""
+    standings = System.open(os.environ, Progress()).standings()
+    click.echo(json.dumps([asdict(s) for s in standings], default=str) if as_json else _table(standings))
+    if any(standing.state not in ("ready", "given") for standing in standings):
+        raise SystemExit(1)
+
+
+@group.command()
+@click.argument("service", required=False, type=click.Choice(["elasticsearch", "redis", "worker", "api"]))
+@click.option(
+    "-n", "--lines", default=50, show_default=True, type=click.IntRange(1), help="How many lines of each."
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on showing what is written; Ctrl-C ends it.")
+def logs(service: str | None, lines: int, *, follow: bool) -> None:
+    """Show the end of the log of SERVICE, or of all."""
+    folder = System.open(os.environ, Progress()).state.logs
+    files = sorted(folder.glob(f"{service or '*'}.log"))
+    if not files:
+        raise click.ClickException(f"There is no log in {folder} yet: start the services with `make up`.")
+    subprocess.run(["tail", "-n", str(lines), *(["-f"] if follow else []), *map(str, files)], check=False)
+
+
+def _table(standings: Iterable[Standing]) -> str:
+    rows = [
+        ("SERVICE", "STATE", "PID", "SINCE", "MEMORY", "URL"),
+        *(_row(standing) for standing in standings),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _row(standing: Standing) -> tuple[str, ...]:
+    return (
+        standing.service,
+        standing.state,
+        str(standing.pid or "-"),
+        _local_time(standing.since),
+        f"{standing.memory_mb} MB" if standing.memory_mb else "-",
+        standing.url or "-",
+    )
+
+
+def _local_time(moment: datetime | None) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else "-"

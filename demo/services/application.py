@@ -1,0 +1,134 @@
+"""The two processes of ours: the Celery worker that writes the index and the API that reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from demo.services.account import Account
+from demo.services.ports import LOOPBACK
+from demo.services.processes import Launch, Service
+from demo.services.settings import REPOSITORY, ServiceSettings
+from demo.services.state import StateFolder
+
+COMMITTED_ENCODER = REPOSITORY / "ml" / "artifacts" / "siglip-small"
+API_PROCESSES, API_THREADS = 2, 4  # the API waits for Elasticsearch most of the time
+WORKER_GRACE = 120.0  # seconds for the batch at hand; a batch cut short is delivered again
+
+
+def application_environment(
+    environ: Mapping[str, str],
+    settings: ServiceSettings,
+    state: StateFolder,
+    *,
+    elasticsearch: str,
+    redis: str,
+) -> dict[str, str]:
+    """Return the environment in which our commands and processes find the services of `state`."""
+    return {
+        **environ,
+        "ELASTICSEARCH_URL": elasticsearch,
+        "NITAMONO_REDIS_URL": redis,
+        "NITAMONO_IMAGE_ROOTS_FILE": str(state.image_roots),
+        "NITAMONO_ENCODER": str(encoder_folder(environ)),
+        "NITAMONO_API_HOST": settings.api_host,
+        "NITAMONO_API_PORT": str(settings.api_port),
+    }
+
+
+def encoder_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder of the encoder artifact that the index is made for."""
+    return Path(environ.get("NITAMONO_ENCODER") or COMMITTED_ENCODER).absolute()
+
+
+def worker_service(
+    environment: Mapping[str, str], state: StateFolder, *, processes: int, name: str = "worker"
+) -> Service:
+    """Return a Celery worker of `processes` processes, each with an encoder and its share of the cores."""
+    node = f"{name}@{hashlib.sha256(bytes(state.path)).hexdigest()[:8]}"
+    redis_url = environment["NITAMONO_REDIS_URL"]
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    command = ["celery", "-A", "indexer.app", "worker", "--hostname", node, "--concurrency", str(processes)]
+    command += [
+        "--loglevel",
+        "INFO",
+        "--without-gossip",
+        "--without-mingle",
+    ]  # nothing here listens to either
+    environment = {"OMP_NUM_THREADS": str(threads), **environment}
+    return Service(
+        name=name,
+        title="Worker",
+        url="",
+        identity=_identity(command, environment),
+        prepare=lambda _: _launch(command, environment),
+        is_ready=lambda: worker_answers(redis_url, node),
+        patience=120.0,
+        grace=WORKER_GRACE,
+    )
+
+
+def api_service(environment: Mapping[str, str], settings: ServiceSettings) -> Service:
+    """Return the API behind gunicorn."""
+    host = LOOPBACK if settings.api_host == "0.0.0.0" else settings.api_host  # noqa: S104 - compared, not bound
+    url = f"http://{host}:{settings.api_port}"
+    command = ["gunicorn", "query.wsgi:application", "--bind", f"{settings.api_host}:{settings.api_port}"]
+    command += ["--workers", str(API_PROCESSES), "--threads", str(API_THREADS), "--access-logfile", "-"]
+    environment = {"OMP_NUM_THREADS": "1", **environment}
+    return Service(
+        name="api",
+        title="API",
+        url=url,
+        identity=_identity(command, environment),
+        prepare=lambda _: _launch(command, environment),
+        is_ready=lambda: api_answers(url),
+        port=settings.api_port,
+        port_setting="NITAMONO_API_PORT",
+        grace=15.0,
+    )
+
+
+def worker_answers(redis_url: str, node: str) -> bool:
+    """Return whether the worker `node` takes tasks from the Redis at `redis_url`."""
+    with Celery(broker=redis_url, set_as_current=False) as app:
+        app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 5}
+        try:
+            return bool(app.control.ping(destination=[node], timeout=1.0))
+        except (OperationalError, OSError):
+            return False
+
+
+def api_answers(url: str) -> bool:
+    """Return whether the API at `url` serves requests."""
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:  # noqa: S310 - our own URL
+            return bool(answer.status == http.HTTPStatus.OK)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _launch(command: list[str], environment: Mapping[str, str]) -> Launch:
+    return Launch(
+        command=[sys.executable, "-m", *command],
+        environment=environment,
+        folder=REPOSITORY,
+        account=Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True),
+    )
+
+
+def _identity(command: list[str], environment: Mapping[str, str]) -> str:
+    """Return what tells this start from one with other settings or another encoder."""
+    told = sorted(
+        item for item in environment.items() if item[0].startswith(("NITAMONO_", "ELASTICSEARCH_", "OMP_"))
+    )
+    manifest = Path(environment["NITAMONO_ENCODER"]) / "manifest.json"
+    encoder = manifest.read_bytes() if manifest.exists() else b""
+    return hashlib.sha256(repr((command, told, encoder)).encode()).hexdigest()[:16]

@@ -1,0 +1,162 @@
+"""The whole system on one machine: up, down, and how it stands."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import redis
+from elasticsearch import ApiError, AuthenticationException, AuthorizationException, TransportError
+
+from demo.services.application import (
+    api_service,
+    application_environment,
+    encoder_folder,
+    worker_service,
+)
+from demo.services.elasticsearch_node import elasticsearch_service, erase_node
+from demo.services.errors import UnfitServer
+from demo.services.processes import Service, Supervisor, memory_bytes
+from demo.services.progress import Progress
+from demo.services.redis_server import redis_service
+from demo.services.settings import ServiceSettings
+from demo.services.state import StateFolder
+from mappings.client import ElasticsearchSettings, connect
+from mappings.lifecycle import EncoderIdentity, ensure_live_index
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one service stands."""
+
+    service: str
+    state: str  # "ready", "starting", "stopped", or "given" for a server that is not ours
+    pid: int | None
+    url: str
+    since: datetime | None
+    memory_mb: int | None
+
+
+@dataclass(frozen=True)
+class System:
+    """The services that one set of settings asks for, in the order they start."""
+
+    settings: ServiceSettings
+    state: StateFolder
+    environment: Mapping[str, str]  # in which our own commands find the services
+    services: tuple[Service, ...]
+    supervisor: Supervisor
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str], progress: Progress) -> System:
+        """Return the system that `environ` describes; nothing is started. Raises ServiceError."""
+        settings = ServiceSettings.from_environ(environ)
+        state = StateFolder.open(settings.state)
+        elasticsearch, queue = (
+            elasticsearch_service(settings, state, environ),
+            redis_service(settings, state, environ),
+        )
+        environment = application_environment(
+            environ,
+            settings,
+            state,
+            elasticsearch=settings.elasticsearch_url or elasticsearch.url,
+            redis=settings.redis_url or queue.url,
+        )
+        ours = [
+            *([] if settings.elasticsearch_url else [elasticsearch]),
+            *([] if settings.redis_url else [queue]),
+            worker_service(environment, state, processes=settings.worker_processes),
+            api_service(environment, settings),
+        ]
+        return cls(settings, state, environment, tuple(ours), Supervisor(state, progress))
+
+    @property
+    def api_url(self) -> str:
+        """Where the page and the API are."""
+        return self.services[-1].url
+
+    def up(self) -> list[str]:
+        """Start what does not run, have the index live, and return the names of what was started."""
+        with self.state.locked():
+            self._check_given()
+            servers, applications = self.services[:-2], self.services[-2:]
+            started = [service.name for service in servers if self.supervisor.ensure(service)]
+            self._ensure_index()
+            return started + [service.name for service in applications if self.supervisor.ensure(service)]
+
+    def down(self) -> list[str]:
+        """Stop all of ours that runs, last started first, and return the names of what was stopped."""
+        with self.state.locked():
+            return [service.name for service in reversed(self.services) if self.supervisor.stop(service)]
+
+    def erase(self) -> None:
+        """Delete the index, the queue, the marketplace and the logs. Everything must be down."""
+        erase_node(self.state)
+        shutil.rmtree(self.state.path)
+
+    def standings(self) -> list[Standing]:
+        """Return how each service stands, in the order they start."""
+        given = (("elasticsearch", self.settings.elasticsearch_url), ("redis", self.settings.redis_url))
+        others = [Standing(name, "given", None, url, None, None) for name, url in given if url]
+        return others + [self._standing(service) for service in self.services]
+
+    def _standing(self, service: Service) -> Standing:
+        record = self.supervisor.running(service.name)
+        process = record.process if record else None
+        if record is None or process is None:
+            return Standing(service.name, "stopped", None, service.url, None, None)
+        return Standing(
+            service.name,
+            "ready" if service.is_ready() else "starting",
+            record.pid,
+            record.url,
+            datetime.fromtimestamp(record.started, UTC),
+            round(memory_bytes(process) / 1e6),
+        )
+
+    def _check_given(self) -> None:
+        if self.settings.elasticsearch_url:
+            require_elasticsearch(ElasticsearchSettings.from_environ(self.environment))
+        if self.settings.redis_url:
+            require_redis(self.settings.redis_url)
+
+    def _ensure_index(self) -> None:
+        identity = EncoderIdentity.from_artifact(encoder_folder(self.environment))
+        settings = ElasticsearchSettings.from_environ(self.environment)
+        with connect(settings) as es:
+            ensure_live_index(es, settings.prefix, identity)
+
+
+def require_elasticsearch(settings: ElasticsearchSettings) -> None:
+    """Raise UnfitServer unless an Elasticsearch 9.x answers there and lets us in."""
+    urls = ",".join(settings.urls)
+    expected = "an Elasticsearch 9.x"
+    try:
+        with connect(settings) as es:
+            nodes = es.nodes.info(node_id="_local", filter_path="nodes.*.version")
+    except AuthorizationException:
+        return  # it answers and knows us; that it will not name its version is its right
+    except AuthenticationException as error:
+        raise UnfitServer(
+            "ELASTICSEARCH_URL",
+            urls,
+            "it refuses the credentials",
+            f"{expected} with a valid ELASTICSEARCH_API_KEY",
+        ) from error
+    except (ApiError, TransportError) as error:
+        raise UnfitServer("ELASTICSEARCH_URL", urls, f"it does not answer ({error})", expected) from error
+    versions = {node["version"] for node in nodes.get("nodes", {}).values()}
+    if not all(version.startswith("9.") for version in versions):
+        raise UnfitServer("ELASTICSEARCH_URL", urls, f"it is of version {', '.join(versions)}", expected)
+
+
+def require_redis(url: str) -> None:
+    """Raise UnfitServer unless a Redis answers at `url`."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise UnfitServer("NITAMONO_REDIS_URL", url, f"it does not answer ({error})", "a Redis") from error
