@@ -1,0 +1,253 @@
+"""Real services for the whole test session, started by the code that `make up` uses.
+
+A test asks for `es`, `redis_url`, `index_prefix` or `worker` and gets them; the first such test starts the server.
+Where a service cannot be had, the test is skipped with the reason; with CI=true it fails.
+NITAMONO_TEST_ELASTICSEARCH_URL names a server to use instead; ELASTICSEARCH_URL is not read, for it may be in use.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from elasticsearch import Elasticsearch
+
+from demo.services.application import application_environment, worker_service
+from demo.services.elasticsearch_node import elasticsearch_service, erase_node
+from demo.services.errors import ServiceError
+from demo.services.ports import free_port
+from demo.services.processes import Service, Supervisor
+from demo.services.progress import Progress
+from demo.services.redis_server import redis_service
+from demo.services.settings import ServiceSettings
+from demo.services.state import StateFolder
+from mappings.client import ElasticsearchSettings, connect
+
+REDIS_DATABASES = 16
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """A service that a test may stop, kill and start again; its data and its address stay."""
+
+    service: Service
+    supervisor: Supervisor
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.service.url
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; its children are its own affair."""
+        record = self.supervisor.running(self.service.name)
+        assert record is not None, f"{self.service.name} does not run"
+        return record.pid
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return self.supervisor.state.log(self.service.name).read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it is ready."""
+        self.supervisor.ensure(self.service)
+
+    def stop(self) -> None:
+        """End it as `make down` does."""
+        self.supervisor.stop(self.service)
+
+    def kill(self) -> None:
+        """End it and its children by SIGKILL."""
+        self.supervisor.kill(self.service)
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A state folder with ports of its own, in which services are started."""
+
+    environ: Mapping[str, str]
+    settings: ServiceSettings
+    supervisor: Supervisor
+
+    @classmethod
+    def at(cls, folder: Path) -> Workbench:
+        """Return a workbench with free ports and the state in `folder`."""
+        environ = {
+            **bare_environ(),
+            "NITAMONO_STATE": str(folder),
+            "NITAMONO_ES_PORT": str(free_port()),
+            "NITAMONO_REDIS_PORT": str(free_port()),
+            "NITAMONO_ES_HEAP": "512m",
+        }
+        settings = ServiceSettings.from_environ(environ)
+        return cls(environ, settings, Supervisor(StateFolder.open(folder), Progress(sys.__stderr__)))
+
+    @property
+    def state(self) -> StateFolder:
+        """Where the services leave what they leave."""
+        return self.supervisor.state
+
+    def elasticsearch(self) -> RunningService:
+        """Return an Elasticsearch that runs."""
+        return self.running(elasticsearch_service(self.settings, self.state, self.environ))
+
+    def redis(self) -> RunningService:
+        """Return a Redis that runs."""
+        return self.running(redis_service(self.settings, self.state, self.environ))
+
+    def running(self, service: Service) -> RunningService:
+        """Return `service`, started. Skips the test if it cannot be had, or fails it with CI=true."""
+        handle = RunningService(service, self.supervisor)
+        try:
+            handle.start()
+        except ServiceError as error:
+            skip_or_fail(f"{service.title} cannot be had: {error}")
+        return handle
+
+
+def bare_environ() -> dict[str, str]:
+    """Return the environment without what would lead the tests to somebody's real services."""
+    kept = {"NITAMONO_CACHE", "NITAMONO_ES_ARCHIVES"}
+    ours = ("NITAMONO_", "ELASTICSEARCH_")
+    return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(ours)}
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skip the test on a laptop; in CI, where everything must be there, fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """The state folder of the servers that all tests share."""
+    bench = Workbench.at(tmp_path_factory.mktemp("services"))
+    yield bench
+    erase_node(bench.state)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(workbench: Workbench) -> Iterator[str]:
+    """The address of the session's Elasticsearch."""
+    given = os.environ.get("NITAMONO_TEST_ELASTICSEARCH_URL")
+    if given:
+        yield given
+        return
+    node = workbench.elasticsearch()
+    yield node.url
+    node.kill()  # its data goes too, so there is nothing to save
+
+
+@pytest.fixture(scope="session")
+def es(elasticsearch_url: str) -> Iterator[Elasticsearch]:
+    """A client for the session's Elasticsearch."""
+    with connect(ElasticsearchSettings(urls=(elasticsearch_url,))) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def run_id() -> str:
+    """What tells the indices of this session from those of another on the same server."""
+    return uuid.uuid4().hex[:8]
+
+
+@pytest.fixture(scope="session")
+def _numbers() -> Iterator[int]:
+    return itertools.count()
+
+
+@pytest.fixture
+def index_prefix(
+    elasticsearch_url: str, es: Elasticsearch, run_id: str, _numbers: Iterator[int]
+) -> Iterator[str]:
+    """A prefix that no other test uses; its indices are deleted afterwards."""
+    prefix = f"test-{run_id}-{next(_numbers)}"
+    yield prefix
+    with connect(ElasticsearchSettings(urls=(elasticsearch_url,), timeout_s=30)) as client:
+        for index in client.indices.get(index=f"{prefix}-*", expand_wildcards="all"):
+            client.indices.delete(index=index, ignore_unavailable=True)
+
+
+@pytest.fixture(scope="session")
+def redis_server(workbench: Workbench) -> Iterator[str]:
+    """The address of the session's Redis, without a database number."""
+    server = workbench.redis()
+    yield server.url.removesuffix("/0")
+    server.kill()
+
+
+@pytest.fixture
+def redis_url(redis_server: str, _numbers: Iterator[int]) -> Iterator[str]:
+    """An empty Redis database."""
+    url = f"{redis_server}/{next(_numbers) % REDIS_DATABASES}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+WorkerFactory = Callable[..., RunningService]
+
+
+@pytest.fixture
+def worker(
+    workbench: Workbench, elasticsearch_url: str, redis_url: str, index_prefix: str, _numbers: Iterator[int]
+) -> Iterator[WorkerFactory]:
+    """A function that starts a Celery worker and waits until it takes tasks.
+
+    `worker(processes=2, NITAMONO_ENCODER=…)`: keywords in capitals are its environment. Call it several times for
+    several workers. All are ended with the test.
+    """
+    started: list[RunningService] = []
+
+    def start(*, processes: int = 1, **environment: str) -> RunningService:
+        environ = application_environment(
+            {**workbench.environ, "NITAMONO_INDEX_PREFIX": index_prefix, "OMP_NUM_THREADS": "1"},
+            workbench.settings,
+            workbench.state,
+            elasticsearch=elasticsearch_url,
+            redis=redis_url,
+        )
+        service = worker_service(
+            {**environ, **environment}, workbench.state, processes=processes, name=f"worker-{next(_numbers)}"
+        )
+        started.append(RunningService(service, workbench.supervisor))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for handle in started:
+        handle.kill()
+
+
+@pytest.fixture
+def own_workbench(tmp_path: Path) -> Iterator[Workbench]:
+    """A state folder and ports of the test's own, for a test that stops or kills a server."""
+    bench = Workbench.at(tmp_path / "services")
+    yield bench
+    erase_node(bench.state)
+
+
+@pytest.fixture
+def own_elasticsearch(own_workbench: Workbench) -> Iterator[RunningService]:
+    """An Elasticsearch of the test's own: `.url`, `.stop()`, `.kill()`, `.start()`."""
+    node = own_workbench.elasticsearch()
+    yield node
+    node.kill()
+
+
+@pytest.fixture
+def own_redis(own_workbench: Workbench) -> Iterator[RunningService]:
+    """A Redis of the test's own: `.url`, `.stop()`, `.kill()`, `.start()`."""
+    server = own_workbench.redis()
+    yield server
+    server.kill()

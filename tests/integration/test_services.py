@@ -1,0 +1,46 @@
+"""Elasticsearch and Redis as the session starts them, and what a stop, a kill and a restart leave behind."""
+
+from __future__ import annotations
+
+import redis
+
+
+def test_elasticsearch_is_the_expected_version(es):
+    """The session's Elasticsearch is a 9.5.4 and knows its one node."""
+    versions = [node["version"] for node in es.nodes.info()["nodes"].values()]
+    assert versions == ["9.5.4"]
+
+
+def test_elasticsearch_makes_no_index_for_a_misspelt_name(es, index_prefix):
+    """Writing to an index that nobody made is refused."""
+    answer = es.options(ignore_status=404).index(index=f"{index_prefix}-typo", document={"a": 1})
+    assert answer["error"]["type"] == "index_not_found_exception"
+
+
+def test_redis_keeps_a_task_over_a_kill(own_redis):
+    """What was queued before a SIGKILL is still queued after the next start."""
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.lpush("queue", "task")
+    own_redis.kill()
+    own_redis.start()
+    with redis.Redis.from_url(own_redis.url) as client:
+        assert client.lrange("queue", 0, -1) == [b"task"]
+
+
+def test_redis_refuses_rather_than_evicts(redis_url):
+    """A full Redis answers with an error, so no queued task is thrown out unseen."""
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+def test_redis_databases_are_empty(redis_url):
+    """Each test gets a database without the keys of another."""
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.dbsize() == 0
+        client.set("left", "behind")
+
+
+def test_redis_databases_stay_empty(redis_url):
+    """The key that the test before left is not here."""
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.dbsize() == 0
