@@ -1,0 +1,40 @@
+# `make` alone lists the commands. Each installs what it needs first, so each is enough on a fresh clone.
+# Written for the make 3.81 of macOS; every path is relative, so a space in the clone's own path does no harm.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status test lint
+.SUFFIXES:
+
+SERVE := .venv/serve.stamp
+DEV := .venv/dev.stamp
+NITAMONO := .venv/bin/nitamono
+# A DATA that happens to be in the environment is not meant for us.
+DATA_OPTION := $(if $(filter command line,$(origin DATA)),--data "$$DATA")
+
+help: ## List the commands
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: $(SERVE) ## Start everything, index a marketplace (or DATA=path/to/listings.jsonl) and show similar items
+	@$(NITAMONO) demo run $(DATA_OPTION)
+
+up: $(SERVE) ## Start Elasticsearch, Redis, the worker and the API
+	@$(NITAMONO) demo up
+
+down: $(SERVE) ## Stop them; the data stays
+	@$(NITAMONO) demo down
+
+status: $(SERVE) ## Show which of them run, where, and since when
+	@$(NITAMONO) demo status
+
+test: $(DEV) ## Run all tests, on services of their own (ARGS="-k price" is handed to pytest)
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: $(DEV) ## Check style, types and the layers of imports
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.venv/%.stamp: requirements/%.txt requirements/uv.txt pyproject.toml demo/services/bootstrap.sh
+	@sh demo/services/bootstrap.sh $*
+	@touch $@
