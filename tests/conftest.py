@@ -1,8 +1,8 @@
 """Real services for the whole test session, started by the code that `make up` uses.
 
-A test asks for `es`, `redis_url`, `index_prefix` or `worker` and gets them; the first such test starts the server.
-Where a service cannot be had, the test is skipped with the reason; with CI=true it fails.
-NITAMONO_TEST_ELASTICSEARCH_URL names a server to use instead; ELASTICSEARCH_URL is not read, for it may be in use.
+A test asks for `es`, `redis_url`, `index_prefix` or `worker`; the first such test starts the server. Where a
+service cannot be had, the test is skipped with the reason; with CI=true it fails.
+NITAMONO_TEST_ELASTICSEARCH_URL names a server to use instead: ELASTICSEARCH_URL may be somebody's real one.
 """
 
 from __future__ import annotations
@@ -204,8 +204,8 @@ def worker(
 ) -> Iterator[WorkerFactory]:
     """A function that starts a Celery worker and waits until it takes tasks.
 
-    `worker(processes=2, NITAMONO_ENCODER=…)`: keywords in capitals are its environment. Call it several times for
-    several workers. All are ended with the test.
+    `worker(processes=2, NITAMONO_ENCODER=…)`: keywords in capitals are its environment. Call it several
+    times for several workers. All are ended with the test.
     """
     started: list[RunningService] = []
 
