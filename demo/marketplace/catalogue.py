@@ -9,48 +9,29 @@ BrandGroup = Literal["fashion", "shoes", "home", "tech", "toys"]
 Sizing = Literal["clothes", "shoes", "none"]
 
 CLOTH: tuple[PatternName, ...] = (
-    "plain", "plain", "plain", "stripes", "pinstripes", "checks", "tartan", "dots", "floral", "logo", "camouflage", "zigzag", "stars", "colour block",
+    "plain", "plain", "plain", "stripes", "pinstripes", "checks", "tartan", "dots", "floral", "camouflage",
+    "zigzag", "stars", "colour block",
 )  # fmt: skip
 TAILORED: tuple[PatternName, ...] = (
-    "plain",
-    "plain",
-    "plain",
-    "pinstripes",
-    "checks",
-    "tartan",
-    "camouflage",
-)
+    "plain", "plain", "plain", "pinstripes", "checks", "tartan", "camouflage",
+)  # fmt: skip
 GRAPHIC: tuple[PatternName, ...] = (
-    "plain",
-    "plain",
-    "stripes",
-    "logo",
-    "logo",
-    "dots",
-    "floral",
-    "camouflage",
-    "stars",
-    "gradient",
-    "colour block",
-)
+    "plain", "plain", "stripes", "logo", "logo", "dots", "floral", "camouflage", "stars", "gradient", "colour block",
+)  # fmt: skip
 LEATHER: tuple[PatternName, ...] = ("plain", "plain", "plain", "plain", "checks", "logo", "dots")
 CERAMIC: tuple[PatternName, ...] = (
-    "plain",
-    "plain",
-    "stripes",
-    "dots",
-    "floral",
-    "gradient",
-    "checks",
-    "zigzag",
-)
+    "plain", "plain", "stripes", "dots", "floral", "gradient", "checks", "zigzag",
+)  # fmt: skip
 HARD: tuple[PatternName, ...] = ("plain", "plain", "plain", "gradient")
 TOY: tuple[PatternName, ...] = ("plain", "plain", "plain", "dots", "stars", "gradient")
 
 
 @dataclass(frozen=True)
 class ItemType:
-    """A kind of thing: its names, place in the category tree and usual price new, in yen."""
+    """A kind of thing: its names, place in the category tree and usual price new, in yen.
+
+    `popularity` is its share of all designs, in parts; `print_height` is where on it a logo is printed, 0 at the top.
+    """
 
     name: str
     english: str
@@ -62,53 +43,177 @@ class ItemType:
     sizing: Sizing = "none"
     genders: tuple[str, ...] = ()
     popularity: int = 3
+    print_height: float = 0.47
 
 
 ALL = ("Women", "Men", "Unisex")
 WOMEN = ("Women",)
 
 TYPES: tuple[ItemType, ...] = (
-    ItemType("t-shirt", "T-shirt", "Tシャツ", ("Apparel", "Topwear", "T-shirts"), 3200, "fashion", GRAPHIC, "clothes", ALL, 9),
-    ItemType("shirt", "shirt", "シャツ", ("Apparel", "Topwear", "Shirts"), 5600, "fashion", CLOTH, "clothes", ALL, 6),
-    ItemType("sweater", "sweater", "ニット セーター", ("Apparel", "Topwear", "Knitwear", "Sweaters"), 6400, "fashion", CLOTH, "clothes", ALL, 4),
-    ItemType("hoodie", "hoodie", "パーカー", ("Apparel", "Topwear", "Sweatshirts", "Hoodies"), 6900, "fashion", GRAPHIC, "clothes", ALL, 5),
-    ItemType("jacket", "jacket", "ジャケット", ("Apparel", "Outerwear", "Jackets"), 12800, "fashion", TAILORED, "clothes", ALL, 4),
-    ItemType("coat", "coat", "コート", ("Apparel", "Outerwear", "Coats"), 18800, "fashion", TAILORED, "clothes", ALL, 2),
-    ItemType("dress", "dress", "ワンピース", ("Apparel", "Dresses"), 7800, "fashion", CLOTH, "clothes", WOMEN, 6),
-    ItemType("skirt", "skirt", "スカート", ("Apparel", "Bottomwear", "Skirts"), 4900, "fashion", CLOTH, "clothes", WOMEN, 5),
-    ItemType("trousers", "trousers", "パンツ", ("Apparel", "Bottomwear", "Trousers"), 6200, "fashion", TAILORED, "clothes", ALL, 5),
-    ItemType("shorts", "shorts", "ショートパンツ", ("Apparel", "Bottomwear", "Shorts"), 3600, "fashion", CLOTH, "clothes", ALL, 3),
-    ItemType("cap", "cap", "キャップ", ("Accessories", "Headwear", "Caps"), 3400, "fashion", GRAPHIC, "none", ALL, 3),
-    ItemType("beanie", "beanie", "ニット帽", ("Accessories", "Headwear", "Beanies"), 2600, "fashion", ("plain", "plain", "stripes", "zigzag", "colour block"), "none", ALL, 2),
-    ItemType("scarf", "scarf", "マフラー", ("Accessories", "Scarves"), 4200, "fashion", CLOTH, "none", ALL, 2),
-    ItemType("umbrella", "umbrella", "傘", ("Accessories", "Umbrellas"), 2800, "fashion", CLOTH, "none", (), 2),
-    ItemType("backpack", "backpack", "リュック", ("Bags", "Backpacks"), 8900, "fashion", CLOTH, "none", ALL, 4),
-    ItemType("tote", "tote bag", "トートバッグ", ("Bags", "Tote bags"), 4800, "fashion", GRAPHIC, "none", ALL, 4),
-    ItemType("handbag", "handbag", "ハンドバッグ", ("Bags", "Handbags"), 14800, "fashion", LEATHER, "none", WOMEN, 4),
-    ItemType("wallet", "wallet", "財布", ("Bags", "Small leather goods", "Wallets"), 7600, "fashion", LEATHER, "none", ALL, 3),
-    ItemType("sneakers", "sneakers", "スニーカー", ("Shoes", "Sneakers"), 9800, "shoes", ("plain", "plain", "plain", "camouflage", "checks", "gradient", "floral"), "shoes", ALL, 7),
-    ItemType("boots", "boots", "ブーツ", ("Shoes", "Boots"), 13800, "shoes", ("plain", "plain", "plain", "tartan"), "shoes", ALL, 3),
-    ItemType("heels", "heels", "パンプス", ("Shoes", "Heels"), 8800, "shoes", ("plain", "plain", "dots", "floral"), "shoes", WOMEN, 3),
-    ItemType("sandals", "sandals", "サンダル", ("Shoes", "Sandals"), 4600, "shoes", ("plain", "plain", "stripes", "floral"), "shoes", ALL, 2),
-    ItemType("mug", "mug", "マグカップ", ("Home", "Kitchen", "Tableware", "Cups", "Mugs"), 1900, "home", CERAMIC, popularity=4),
-    ItemType("plate", "plate", "プレート 皿", ("Home", "Kitchen", "Tableware", "Plates"), 2200, "home", CERAMIC, popularity=2),
-    ItemType("vase", "vase", "花瓶", ("Home", "Decoration", "Vases"), 3800, "home", CERAMIC, popularity=2),
-    ItemType("lamp", "table lamp", "テーブルランプ", ("Home", "Lighting", "Table lamps"), 6800, "home", CERAMIC, popularity=2),
-    ItemType("chair", "chair", "チェア 椅子", ("Home", "Furniture", "Chairs"), 11800, "home", ("plain", "plain", "stripes", "checks", "floral"), popularity=3),
-    ItemType("sofa", "sofa", "ソファ", ("Home", "Furniture", "Sofas"), 38000, "home", ("plain", "plain", "plain", "stripes", "checks", "floral"), popularity=1),
-    ItemType("cushion", "cushion", "クッション", ("Home", "Textiles", "Cushions"), 2400, "home", CLOTH, popularity=3),
-    ItemType("clock", "wall clock", "掛け時計", ("Home", "Decoration", "Clocks"), 4200, "home", HARD, popularity=2),
-    ItemType("poster", "framed art print", "アートポスター 額入り", ("Art",), 3600, "home", ("plain", "gradient", "stripes", "dots", "checks"), popularity=2),
-    ItemType("phone", "smartphone", "スマートフォン", ("Electronics", "Phones", "Smartphones"), 42000, "tech", HARD, popularity=4),
-    ItemType("headphones", "headphones", "ヘッドホン", ("Electronics", "Audio", "Headphones", "Over-ear"), 14800, "tech", HARD, popularity=3),
-    ItemType("watch", "watch", "腕時計", ("Electronics", "Wearables", "Watches"), 16800, "tech", HARD, popularity=4),
-    ItemType("camera", "camera", "カメラ", ("Electronics", "Cameras"), 36000, "tech", HARD, popularity=3),
-    ItemType("controller", "game controller", "ゲームコントローラー", ("Electronics", "Games", "Controllers"), 5800, "tech", ("plain", "plain", "gradient", "camouflage"), popularity=3),
-    ItemType("plush", "plush toy", "ぬいぐるみ", ("Toys", "Plush"), 2600, "toys", TOY, popularity=5),
-    ItemType("ball", "ball", "ボール", ("Toys", "Outdoor", "Balls"), 1800, "toys", ("plain", "plain", "gradient", "dots"), popularity=2),
-    ItemType("toy car", "toy car", "ミニカー", ("Toys", "Vehicles", "Cars"), 2200, "toys", TOY, popularity=3),
-    ItemType("blocks", "building blocks", "積み木", ("Toys", "Building"), 3200, "toys", TOY, popularity=2),
-    ItemType("guitar", "guitar", "ギター", ("Music", "Instruments", "Guitars"), 28000, "tech", HARD, popularity=2),
+    ItemType(
+        "t-shirt", "T-shirt", "Tシャツ", ("Apparel", "Topwear", "T-shirts"), 3200,
+        "fashion", GRAPHIC, "clothes", genders=ALL, popularity=9,
+    ),
+    ItemType(
+        "shirt", "shirt", "シャツ", ("Apparel", "Topwear", "Shirts"), 5600,
+        "fashion", CLOTH, "clothes", genders=ALL, popularity=6,
+    ),
+    ItemType(
+        "sweater", "sweater", "ニット セーター", ("Apparel", "Topwear", "Knitwear", "Sweaters"), 6400,
+        "fashion", CLOTH, "clothes", genders=ALL, popularity=4,
+    ),
+    ItemType(
+        "hoodie", "hoodie", "パーカー", ("Apparel", "Topwear", "Sweatshirts", "Hoodies"), 6900,
+        "fashion", GRAPHIC, "clothes", genders=ALL, popularity=5,
+    ),
+    ItemType(
+        "jacket", "jacket", "ジャケット", ("Apparel", "Outerwear", "Jackets"), 12800,
+        "fashion", TAILORED, "clothes", genders=ALL, popularity=4,
+    ),
+    ItemType(
+        "coat", "coat", "コート", ("Apparel", "Outerwear", "Coats"), 18800,
+        "fashion", TAILORED, "clothes", genders=ALL, popularity=2,
+    ),
+    ItemType(
+        "dress", "dress", "ワンピース", ("Apparel", "Dresses"), 7800,
+        "fashion", CLOTH, "clothes", genders=WOMEN, popularity=6,
+    ),
+    ItemType(
+        "skirt", "skirt", "スカート", ("Apparel", "Bottomwear", "Skirts"), 4900,
+        "fashion", CLOTH, "clothes", genders=WOMEN, popularity=5,
+    ),
+    ItemType(
+        "trousers", "trousers", "パンツ", ("Apparel", "Bottomwear", "Trousers"), 6200,
+        "fashion", TAILORED, "clothes", genders=ALL, popularity=5,
+    ),
+    ItemType(
+        "shorts", "shorts", "ショートパンツ", ("Apparel", "Bottomwear", "Shorts"), 3600,
+        "fashion", CLOTH, "clothes", genders=ALL, popularity=3,
+    ),
+    ItemType(
+        "cap", "cap", "キャップ", ("Accessories", "Headwear", "Caps"), 3400,
+        "fashion", GRAPHIC, genders=ALL, popularity=3, print_height=0.42,
+    ),
+    ItemType(
+        "beanie", "beanie", "ニット帽", ("Accessories", "Headwear", "Beanies"), 2600,
+        "fashion", ("plain", "plain", "stripes", "zigzag", "colour block"), genders=ALL, popularity=2,
+    ),
+    ItemType(
+        "scarf", "scarf", "マフラー", ("Accessories", "Scarves"), 4200,
+        "fashion", CLOTH, genders=ALL, popularity=2,
+    ),
+    ItemType(
+        "umbrella", "umbrella", "傘", ("Accessories", "Umbrellas"), 2800,
+        "fashion", CLOTH, popularity=2,
+    ),
+    ItemType(
+        "backpack", "backpack", "リュック", ("Bags", "Backpacks"), 8900,
+        "fashion", CLOTH, genders=ALL, popularity=4, print_height=0.47,
+    ),
+    ItemType(
+        "tote", "tote bag", "トートバッグ", ("Bags", "Tote bags"), 4800,
+        "fashion", GRAPHIC, genders=ALL, popularity=4, print_height=0.66,
+    ),
+    ItemType(
+        "handbag", "handbag", "ハンドバッグ", ("Bags", "Handbags"), 14800,
+        "fashion", LEATHER, genders=WOMEN, popularity=4, print_height=0.7,
+    ),
+    ItemType(
+        "wallet", "wallet", "財布", ("Bags", "Small leather goods", "Wallets"), 7600,
+        "fashion", LEATHER, genders=ALL, popularity=3, print_height=0.5,
+    ),
+    ItemType(
+        "sneakers", "sneakers", "スニーカー", ("Shoes", "Sneakers"), 9800,
+        "shoes", ("plain", "plain", "plain", "camouflage", "checks", "gradient", "floral"), "shoes", genders=ALL, popularity=7,
+    ),
+    ItemType(
+        "boots", "boots", "ブーツ", ("Shoes", "Boots"), 13800,
+        "shoes", ("plain", "plain", "plain", "tartan"), "shoes", genders=ALL, popularity=3,
+    ),
+    ItemType(
+        "heels", "heels", "パンプス", ("Shoes", "Heels"), 8800,
+        "shoes", ("plain", "plain", "dots", "floral"), "shoes", genders=WOMEN, popularity=3,
+    ),
+    ItemType(
+        "sandals", "sandals", "サンダル", ("Shoes", "Sandals"), 4600,
+        "shoes", ("plain", "plain", "stripes", "floral"), "shoes", genders=ALL, popularity=2,
+    ),
+    ItemType(
+        "mug", "mug", "マグカップ", ("Home", "Kitchen", "Tableware", "Cups", "Mugs"), 1900,
+        "home", CERAMIC, popularity=4,
+    ),
+    ItemType(
+        "plate", "plate", "プレート 皿", ("Home", "Kitchen", "Tableware", "Plates"), 2200,
+        "home", CERAMIC, popularity=2,
+    ),
+    ItemType(
+        "vase", "vase", "花瓶", ("Home", "Decoration", "Vases"), 3800,
+        "home", CERAMIC, popularity=2,
+    ),
+    ItemType(
+        "lamp", "table lamp", "テーブルランプ", ("Home", "Lighting", "Table lamps"), 6800,
+        "home", CERAMIC, popularity=2,
+    ),
+    ItemType(
+        "chair", "chair", "チェア 椅子", ("Home", "Furniture", "Chairs"), 11800,
+        "home", ("plain", "plain", "stripes", "checks", "floral"), popularity=3,
+    ),
+    ItemType(
+        "sofa", "sofa", "ソファ", ("Home", "Furniture", "Sofas"), 38000,
+        "home", ("plain", "plain", "plain", "stripes", "checks", "floral"), popularity=1,
+    ),
+    ItemType(
+        "cushion", "cushion", "クッション", ("Home", "Textiles", "Cushions"), 2400,
+        "home", CLOTH, popularity=3,
+    ),
+    ItemType(
+        "clock", "wall clock", "掛け時計", ("Home", "Decoration", "Clocks"), 4200,
+        "home", HARD, popularity=2,
+    ),
+    ItemType(
+        "poster", "framed art print", "アートポスター 額入り", ("Art",), 3600,
+        "home", ("plain", "gradient", "stripes", "dots", "checks"), popularity=2,
+    ),
+    ItemType(
+        "phone", "smartphone", "スマートフォン", ("Electronics", "Phones", "Smartphones"), 42000,
+        "tech", HARD, popularity=4,
+    ),
+    ItemType(
+        "headphones", "headphones", "ヘッドホン", ("Electronics", "Audio", "Headphones", "Over-ear"), 14800,
+        "tech", HARD, popularity=3,
+    ),
+    ItemType(
+        "watch", "watch", "腕時計", ("Electronics", "Wearables", "Watches"), 16800,
+        "tech", HARD, popularity=4,
+    ),
+    ItemType(
+        "camera", "camera", "カメラ", ("Electronics", "Cameras"), 36000,
+        "tech", HARD, popularity=3,
+    ),
+    ItemType(
+        "controller", "game controller", "ゲームコントローラー", ("Electronics", "Games", "Controllers"), 5800,
+        "tech", ("plain", "plain", "gradient", "camouflage"), popularity=3,
+    ),
+    ItemType(
+        "plush", "plush toy", "ぬいぐるみ", ("Toys", "Plush"), 2600,
+        "toys", TOY, popularity=5,
+    ),
+    ItemType(
+        "ball", "ball", "ボール", ("Toys", "Outdoor", "Balls"), 1800,
+        "toys", ("plain", "plain", "gradient", "dots"), popularity=2,
+    ),
+    ItemType(
+        "toy car", "toy car", "ミニカー", ("Toys", "Vehicles", "Cars"), 2200,
+        "toys", TOY, popularity=3,
+    ),
+    ItemType(
+        "blocks", "building blocks", "積み木", ("Toys", "Building"), 3200,
+        "toys", TOY, popularity=2,
+    ),
+    ItemType(
+        "guitar", "guitar", "ギター", ("Music", "Instruments", "Guitars"), 28000,
+        "tech", HARD, popularity=2,
+    ),
 )  # fmt: skip
 
 TYPES_BY_NAME = {item_type.name: item_type for item_type in TYPES}

@@ -1,6 +1,5 @@
 """Marks and a design's colours → a flat drawing of the item, before it is put into a scene."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
@@ -14,6 +13,8 @@ from demo.marketplace.silhouettes import SILHOUETTES
 UNITS = 100
 NEUTRAL = 128  # of the shade band: no shade, no light
 INK = 255
+DARKEN = [min(INK, round(level * INK / NEUTRAL)) for level in range(256)]
+LIGHTEN = [max(0, round((level - NEUTRAL) * 1.1)) for level in range(256)]
 FIXED_PAINTS: dict[Paint, Rgb] = {
     "dark": (36, 34, 38),
     "grey": (132, 134, 140),
@@ -27,30 +28,34 @@ FIXED_PAINTS: dict[Paint, Rgb] = {
 }
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """An item on a square canvas.
-
-    `colour` is RGB; the three bands of `layers` are the item's coverage, its crisp shade and its soft shade (128 neutral).
-    """
-
-    colour: Image.Image
-    layers: Image.Image
-
-
 @lru_cache(maxsize=8)
-def draw_design(design: Design, side: int) -> Drawing:
-    """The item on a canvas of `side` pixels, the same for every copy of the design."""
+def draw_design(design: Design, side: int) -> Image.Image:
+    """The item on a canvas of `side` pixels, the same for every copy of the design.
+
+    Mode RGBX: three bands of shaded colour, the fourth the item's coverage (0..255). RGBX and not RGBA, since Pillow
+    premultiplies RGBA whenever it warps.
+    """
     marks = SILHOUETTES[design.item_type.name](design.form)
     colour, coverage, crisp = _draw_marks(marks, design, side)
-    soft = _soft_shade(marks, coverage, side)
-    return Drawing(colour, Image.merge("RGB", (coverage, crisp, soft)))
+    shade = ImageChops.add(crisp, _soft_shade(marks, coverage, side), 1, -NEUTRAL)
+    return Image.merge("RGBX", (*_shaded(colour, shade).split(), coverage))
+
+
+def _shaded(colour: Image.Image, shade: Image.Image) -> Image.Image:
+    """The colours under a shade: multiplied where it is below NEUTRAL, drawn towards white where above."""
+    dark, light = shade.point(DARKEN), shade.point(LIGHTEN)
+    return ImageChops.screen(
+        ImageChops.multiply(colour, Image.merge("RGB", (dark, dark, dark))),
+        Image.merge("RGB", (light, light, light)),
+    )
 
 
 def _draw_marks(
     marks: tuple[Mark, ...], design: Design, side: int
 ) -> tuple[Image.Image, Image.Image, Image.Image]:
     cloth = texture(design.pattern, design.rgb, design.second_rgb, design.grain, side)
+    if design.pattern == "logo":
+        cloth = ImageChops.offset(cloth, 0, round((design.item_type.print_height - 0.5) * side))
     colour = cloth.copy()
     coverage = Image.new("L", (side, side), 0)
     crisp = Image.new("L", (side, side), NEUTRAL)

@@ -35,7 +35,10 @@ Pencil = ImageDraw.ImageDraw
 
 
 def texture(name: PatternName, main: Rgb, second: Rgb, grain: int, side: int) -> Image.Image:
-    """An RGB square of `side` pixels; the same name, colours and grain give the same drawing at every size."""
+    """An RGB square of `side` pixels; the same name, colours and grain give the same drawing at every size.
+
+    A logo is printed in the middle: whoever has its place elsewhere shifts the texture.
+    """
     image = Image.new("RGB", (side, side), main)
     PAINTERS[name](image, main, second, Random(grain))  # noqa: S311 (drawings, not secrets)
     return image
@@ -137,7 +140,7 @@ def _gradient(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> Non
 def _logo(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
     """A print on the chest: an emblem above two bars like lettering."""
     pencil, side = ImageDraw.Draw(image), image.width
-    x, y, radius = side / 2, side * 0.44, side * chance.choice((0.075, 0.1))
+    x, y, radius = side / 2, side * 0.47, side * chance.choice((0.075, 0.1))
     corners = chance.choice((3, 4, 5, 6, 40))
     points = [
         (x + radius * sin(2 * pi * n / corners), y - radius * cos(2 * pi * n / corners))

@@ -8,9 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
-
-from demo.marketplace.drawing import NEUTRAL, Drawing
+from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 Background = Literal["studio", "paper", "wood", "sheet", "wall", "grass", "concrete", "rug", "table"]
 BACKGROUNDS: tuple[Background, ...] = get_args(Background)
@@ -19,7 +17,7 @@ TEXTURE_SIDE = 512  # pixels of a cached background; photos larger than this enl
 NOISE_SIDE = 512
 
 Levels = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
+UNIT_CORNERS = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 
 
 @dataclass(frozen=True)
@@ -90,42 +88,47 @@ def draw_scene(chance: Random, habit: Habit, *, closer: bool = False) -> Scene:
     )
 
 
-def photograph(drawing: Drawing, scene: Scene, size: int) -> Image.Image:
-    """The drawing in its scene: RGB, `size` × `size`."""
-    colour, layers = _warped(drawing, scene, size)
-    cover = layers[:, :, :1] / np.float32(255)
-    shade = layers[:, :, 1:2] * layers[:, :, 2:3] / np.float32(NEUTRAL * NEUTRAL)
-    item = colour * np.minimum(shade, 1) + (255 - colour) * (np.maximum(shade - 1, 0) * np.float32(0.55))
-    ground = _background(scene, size) * _shadow(layers[:, :, 0], scene, size)
-    photo = (ground + (item - ground) * cover) * _lighting(scene, size)
-    return Image.fromarray(np.clip(photo + _sensor_noise(scene, size), 0, 255).astype(np.uint8))
+def photograph(drawing: Image.Image, scene: Scene, size: int) -> Image.Image:
+    """The drawing (RGBX, as `draw_design` gives it) in its scene: RGB, `size` × `size`."""
+    photo = Image.new("L", (size, size), 0)
+    item, corner = _warped(drawing, scene, size)
+    red, green, blue, cover = item.split()
+    photo.paste(cover, corner)
+    ground = ImageChops.multiply(_background(scene, size), _shadow(photo, scene))
+    ground.paste(Image.merge("RGB", (red, green, blue)), corner, cover)
+    return _lit(ground, scene)
 
 
-def _warped(drawing: Drawing, scene: Scene, size: int) -> tuple[Levels, Levels]:
-    """The drawing's colours and layers as the camera sees them, each float32 (size, size, 3) in 0..255."""
-    view = _perspective(scene, size, drawing.colour.width)
-    return tuple(  # type: ignore[return-value]  # a generator of known length two
-        np.asarray(
-            image.transform((size, size), Image.Transform.PERSPECTIVE, view, Image.Resampling.BILINEAR),
-            dtype=np.float32,
-        )
-        for image in (drawing.colour, drawing.layers)
+def _warped(drawing: Image.Image, scene: Scene, size: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The part of the photo that the drawing's canvas fills, as the camera sees it, and its top left corner."""
+    seen = _corners(scene, size)
+    left, top = (max(0, int(min(values))) for values in zip(*seen, strict=True))
+    right, bottom = (min(size, int(max(values)) + 1) for values in zip(*seen, strict=True))
+    view = _perspective([(x - left, y - top) for x, y in seen], drawing.width)
+    part = drawing.transform(
+        (right - left, bottom - top), Image.Transform.PERSPECTIVE, view, Image.Resampling.BILINEAR
     )
+    return part, (left, top)
 
 
-def _perspective(scene: Scene, size: int, side: int) -> list[float]:
-    """Pillow's eight coefficients, from a photo's pixel to the pixel of the canvas seen there."""
+def _corners(scene: Scene, size: int) -> list[tuple[float, float]]:
+    """Where the corners of the canvas fall in the photo, in pixels, clockwise from the top left."""
     turn, half = radians(scene.angle), scene.scale / 2
-    seen, canvas = [], []
-    for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+    corners = []
+    for x, y in UNIT_CORNERS:
         nearer = half * (1 + x * scene.tilt[0] + y * scene.tilt[1])
-        seen.append(
+        corners.append(
             (
                 size * (0.5 + scene.offset[0] + nearer * (x * cos(turn) - y * sin(turn))),
                 size * (0.5 + scene.offset[1] + nearer * (x * sin(turn) + y * cos(turn))),
             )
         )
-        canvas.append((side * (x + 1) / 2, side * (y + 1) / 2))
+    return corners
+
+
+def _perspective(seen: list[tuple[float, float]], side: int) -> list[float]:
+    """Pillow's eight coefficients, from a photo's pixel to the pixel of the canvas seen there."""
+    canvas = [(side * (x + 1) / 2, side * (y + 1) / 2) for x, y in UNIT_CORNERS]
     rows = []
     for (u, v), (p, q) in zip(seen, canvas, strict=True):
         rows.append([u, v, 1, 0, 0, 0, -p * u, -p * v])
@@ -134,30 +137,31 @@ def _perspective(scene: Scene, size: int, side: int) -> list[float]:
     return solution
 
 
-def _shadow(cover: Levels, scene: Scene, size: int) -> Levels:
-    """Brightness of the ground under the item's soft shadow: float32 (size, size, 1) in 0..1."""
-    small = max(16, size // 4)
-    shape = Image.fromarray(cover.astype(np.uint8)).resize((small, small), Image.Resampling.BOX)
-    moved = shape.transform(
-        shape.size,
-        Image.Transform.AFFINE,
-        (1, 0, -0.018 * small, 0, 1, -0.03 * small),
-        Image.Resampling.BILINEAR,
+def _shadow(cover: Image.Image, scene: Scene) -> Image.Image:
+    """Brightness of the ground under the item's soft shadow: RGB, of the size of the item's coverage."""
+    small = max(16, cover.width // 4)
+    shape = cover.resize((small, small), Image.Resampling.BOX)
+    aside = (1, 0, -0.018 * small, 0, 1, -0.03 * small)
+    moved = shape.transform(shape.size, Image.Transform.AFFINE, aside, Image.Resampling.BILINEAR)
+    blurred = moved.filter(ImageFilter.GaussianBlur(0.022 * small)).point(
+        [round(255 - level * scene.shadow) for level in range(256)]
     )
-    blurred = moved.filter(ImageFilter.GaussianBlur(0.022 * small)).resize(
-        (size, size), Image.Resampling.BILINEAR
-    )
-    dark = np.asarray(blurred, dtype=np.float32)[:, :, None]
-    return 1 - dark * np.float32(scene.shadow / 255)
+    dark = blurred.resize(cover.size, Image.Resampling.BILINEAR)
+    return Image.merge("RGB", (dark, dark, dark))
 
 
-def _lighting(scene: Scene, size: int) -> Levels:
-    """What each channel is multiplied by: float32 (size, size, 3)."""
+def _lit(photo: Image.Image, scene: Scene) -> Image.Image:
+    """The photo under the scene's light, with the noise of its sensor."""
+    size = photo.width
     x, y, radius = _positions(size)
-    slope = 1 + scene.light[0] * x + scene.light[1] * y
-    lit = slope * (1 - np.float32(scene.vignette) * radius) * np.float32(scene.brightness)
-    tint = np.array([1 + scene.warmth, 1, 1 - scene.warmth], dtype=np.float32)
-    return (lit[:, :, None] * tint).astype(np.float32)
+    light = (1 + np.float32(scene.light[0]) * x + np.float32(scene.light[1]) * y) * np.float32(
+        scene.brightness
+    )
+    light *= 1 - np.float32(scene.vignette) * radius
+    levels = np.asarray(photo, dtype=np.float32) * light[:, :, None]
+    levels *= np.array([1 + scene.warmth, 1, 1 - scene.warmth], dtype=np.float32)
+    levels += _sensor_noise(scene, size)
+    return Image.fromarray(np.clip(levels, 0, 255, out=levels).astype(np.uint8))
 
 
 @lru_cache(maxsize=4)
@@ -181,14 +185,13 @@ def _noise_tile() -> Levels:
     return np.random.default_rng(5).standard_normal((NOISE_SIDE, NOISE_SIDE), dtype=np.float32)
 
 
-def _background(scene: Scene, size: int) -> Levels:
-    """The ground, cut from its texture: float32 (size, size, 3)."""
+def _background(scene: Scene, size: int) -> Image.Image:
+    """The ground, cut from its texture: RGB, `size` × `size`."""
     ground = background_texture(scene.background, scene.variant)
     side = scene.crop[2] * TEXTURE_SIDE
     left, top = scene.crop[0] * (TEXTURE_SIDE - side), scene.crop[1] * (TEXTURE_SIDE - side)
     cut = ground.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
-    levels = np.asarray(cut, dtype=np.float32)
-    return levels[:, ::-1] if scene.mirrored else levels
+    return ImageOps.mirror(cut) if scene.mirrored else cut
 
 
 @lru_cache(maxsize=len(BACKGROUNDS) * VARIANTS)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import cos, pi, sin
 from typing import Literal
 
@@ -92,10 +93,7 @@ def _bezier(controls: list[Point]) -> list[Point]:
 
 def _at(controls: list[Point], t: float) -> Point:
     while len(controls) > 1:
-        controls = [
-            (x0 + (x1 - x0) * t, y0 + (y1 - y0) * t)
-            for (x0, y0), (x1, y1) in zip(controls[:-1], controls[1:], strict=True)
-        ]
+        controls = [(x0 + (x1 - x0) * t, y0 + (y1 - y0) * t) for (x0, y0), (x1, y1) in pairwise(controls)]
     return controls[0]
 
 

@@ -59,7 +59,7 @@ def shirt(form: Form) -> Marks:
             )
         ),
         *both(
-            Fill(path(f"M50 23 L58 11 L63 15 L57 {collar + 6} Z".replace(" Z", "")), "body", 1.12),
+            Fill(path(f"M50 23 L58 11 L63 15 L57 {collar + 6}"), "body", 1.12),
             Stroke(path(f"M50 23 L57 {collar + 6} L63 15"), 0.7),
             seam("M69 16 Q74 28 72.5 42"),
             Fill(path("M90.4 68 L92.4 75 L83 78.6 L80.6 71.6"), "body", 0.9),

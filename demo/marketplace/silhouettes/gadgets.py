@@ -2,9 +2,9 @@
 
 from demo.marketplace.shapes import (
     Fill,
-    Hole,
     Mark,
     Marks,
+    Paint,
     Soft,
     Stroke,
     both,
@@ -72,7 +72,7 @@ def headphones(form: Form) -> Marks:
         *both(
             Stroke(path("M85 46 L84 58"), 3.4, "metal"),
             Fill(box(66, 54, 76, 90, 5), "dark"),
-            Fill(mirrored(f"M50 {70 - cup} L50 {70 + cup}") if False else oval(80, 72, cup * 0.72, cup + 5)),
+            Fill(oval(80, 72, cup * 0.72, cup + 5)),
             Stroke(oval(80, 72, cup * 0.72, cup + 5), 0.9),
             Fill(oval(81.5, 72, cup * 0.4, cup * 0.72), "second", 0.95),
             Soft(
@@ -181,36 +181,47 @@ def controller(form: Form) -> Marks:
 def plush(form: Form) -> Marks:
     """A sitting soft toy: a bear, or a rabbit with long ears."""
     rabbit = form[0] > 0.55
-    ears: Marks = (
-        both(Fill(oval(59, 17, 6, 15)), Fill(oval(59, 18, 3, 10), "second"))
-        if rabbit
-        else both(Fill(oval(67, 18, 9, 9)), Fill(oval(67, 18.6, 5, 5), "second"))
+    ribbon: Marks = (
+        (
+            *both(Fill(path("M50 56 L60 51 L60 61"), "second", 0.9)),
+            Fill(oval(50, 56, 2.4, 2.4), "second", 0.75),
+        )
+        if form[1] > 0.4
+        else ()
     )
-    ribbon = both(Fill(path("M50 54 L60 49 L60 59"), "second", 0.9)) if form[1] > 0.4 else ()
     return (
-        *ears,
         *both(
-            Fill(oval(71, 66, 9, 14), "body", 0.9),
+            *_ears(rabbit),
+            Fill(oval(71, 67, 9, 14), "body", 0.9),
             Fill(oval(68, 88, 12, 8.4), "body", 0.94),
             Fill(oval(71, 89, 6.4, 5), "second"),
         ),
-        Fill(oval(50, 73, 23, 21)),
-        Fill(oval(50, 75, 13, 13), "second" if rabbit else "plain", 1.08),
-        Fill(oval(50, 35, 26, 22), "plain"),
-        Fill(oval(50, 43, 11, 8), "light"),
-        Fill(oval(50, 39.4, 3.6, 2.6), "dark"),
-        Stroke(path("M50 42 L50 45 Q46 48 44 45.6"), 0.9, "dark"),
-        Stroke(path("M50 45 Q54 48 56 45.6"), 0.9, "dark"),
-        *both(
-            Fill(oval(60, 33, 2.6, 2.8), "dark"),
-            Fill(oval(59.2, 32, 0.8, 0.8), "light"),
-            fold("M72 60 Q76 66 73 76", -0.2, 3),
-        ),
+        Fill(oval(50, 74, 23, 21)),
+        Fill(oval(50, 76, 13, 13), "second" if rabbit else "plain", 1.08),
+        *_face(40 if rabbit else 36, 18 if rabbit else 22),
         *ribbon,
-        *((Fill(oval(50, 54, 2.4, 2.4), "second", 0.75),) if ribbon else ()),
-        Soft(oval(40, 24, 6, 4), 8, 0.24),
-        fold("M30 54 Q50 61 70 54", -0.3, 4),
-        fold("M34 86 Q50 96 66 86", -0.24, 5),
+        fold("M30 56 Q50 63 70 56", -0.3, 4),
+        fold("M34 87 Q50 97 66 87", -0.24, 5),
+    )
+
+
+def _ears(rabbit: bool) -> Marks:
+    """The right ear."""
+    if rabbit:
+        return Fill(oval(61, 17, 6.4, 15)), Fill(oval(61, 17, 3.2, 10.6), "second")
+    return Fill(oval(67, 18, 9, 9)), Fill(oval(67, 18.6, 5, 5), "second")
+
+
+def _face(y: float, tall: float) -> Marks:
+    """A head whose middle is at height `y`, with a muzzle and eyes."""
+    return (
+        Fill(oval(50, y, 26, tall), "plain"),
+        Fill(oval(50, y + 8, 11, 8), "light"),
+        Fill(oval(50, y + 4.4, 3.6, 2.6), "dark"),
+        Stroke(path(f"M50 {y + 7} L50 {y + 10} Q46 {y + 13} 44 {y + 10.6}"), 0.9, "dark"),
+        Stroke(path(f"M50 {y + 10} Q54 {y + 13} 56 {y + 10.6}"), 0.9, "dark"),
+        *both(Fill(oval(60, y - 2, 2.6, 2.8), "dark"), Fill(oval(59.2, y - 3, 0.8, 0.8), "light")),
+        Soft(oval(40, y - tall / 2, 6, 4), 8, 0.24),
     )
 
 
@@ -299,21 +310,37 @@ def toy_car(form: Form) -> Marks:
 
 
 def blocks(form: Form) -> Marks:
-    """Wooden building blocks: two cubes, a cylinder and an arch."""
-    cube = (box(12, 54, 44, 88), "body"), (box(56, 54, 88, 88), "second")
-    roof = path("M34 52 L66 52 L50 22") if form[0] > 0.5 else box(34, 24, 66, 52, 2)
+    """Wooden building blocks in a pile: two cubes, and a third or a roof on top."""
+    top = _roof() if form[0] > 0.6 else _cube(50, 34, "gold" if form[1] > 0.5 else "glow")
+    return (*_cube(30, 66, "body"), *_cube(70, 66, "second"), *top)
+
+
+def _cube(x: float, y: float, paint: Paint) -> Marks:
+    """A cube seen from above one edge, its middle at x, y; a disc is printed on each side."""
+    half, slope, side = 19.0, 9.0, 22.0
+    middle = y - slope / 2
     return (
-        *(Fill(outline, "body" if paint == "body" else "second") for outline, paint in cube),
-        *both(
-            Stroke(box(56, 54, 88, 88), 0.8),
-            Fill(path("M56 54 L60 50 L90 50 L88 54"), "light", 0.9),
-            fold("M60 58 L60 84", 0.3, 5),
-            fold("M84 60 L84 86", -0.25, 5),
+        Fill(((x, middle - slope), (x + half, middle), (x, middle + slope), (x - half, middle)), paint, 1.18),
+        Fill(
+            ((x - half, middle), (x, middle + slope), (x, middle + slope + side), (x - half, middle + side)),
+            paint,
         ),
-        Fill(roof, "gold" if form[1] > 0.5 else "glow"),
-        Stroke((*roof, roof[0]), 0.8, "wood"),
-        fold("M40 48 L50 30", 0.3, 4),
-        Fill(oval(50, 80, 6, 8), "wood"),
+        Fill(
+            ((x + half, middle), (x, middle + slope), (x, middle + slope + side), (x + half, middle + side)),
+            paint,
+            0.72,
+        ),
+        Fill(oval(x - half / 2, middle + slope / 2 + side / 2, 4.6, 6.4), "light"),
+        Fill(oval(x + half / 2, middle + slope / 2 + side / 2, 4.6, 6.4), "light", 0.75),
+    )
+
+
+def _roof() -> Marks:
+    """A wedge lying across both cubes."""
+    return (
+        Fill(path("M28 48 L44 16 L62 50 L40 58"), "gold"),
+        Fill(path("M44 16 L72 24 L86 50 L62 50"), "gold", 0.74),
+        fold("M36 44 L44 26", 0.3, 4),
     )
 
 
@@ -321,7 +348,7 @@ def guitar(form: Form) -> Marks:
     """A guitar standing upright."""
     waist = 62 - 3 * form[0]
     strings = tuple(
-        Stroke(path(f"M{48.4 + 0.65 * n} 12 L{48.4 + 0.65 * n} 80"), 0.25, "light") for n in range(6)
+        Stroke(path(f"M{48.4 + 0.65 * n} 12 L{48.4 + 0.65 * n} 80"), 0.2, "light") for n in range(6)
     )
     return (
         Fill(mirrored(f"M50 44 Q60 40 66 46 Q70 54 {waist} 60 Q74 68 71 82 Q66 94 50 95")),
@@ -329,7 +356,7 @@ def guitar(form: Form) -> Marks:
         Fill(oval(50, 61, 7, 7), "dark"),
         Stroke(oval(50, 61, 7.6, 7.6), 1.2, "second"),
         Fill(box(47.4, 14, 52.6, 60), "wood", 0.7),
-        *(Stroke(path(f"M47.4 {y} L52.6 {y}"), 0.4, "metal") for y in range(17, 54, 4)),
+        *(Stroke(path(f"M47.4 {y} L52.6 {y}"), 0.4, "metal") for y in range(18, 54, 7)),
         Fill(path("M46 4 L54 4 L53 15 L47 15"), "wood"),
         *both(*(Fill(oval(55.6, y, 1.4, 1), "metal") for y in (6.4, 9.4, 12.4))),
         Fill(box(42, 78, 58, 81.4, 1), "wood", 0.6),
@@ -354,5 +381,5 @@ def umbrella(form: Form) -> Marks:
         Stroke(path("M50 14 L50 7"), 1.6, "metal"),
         fold("M22 38 Q30 24 44 20", 0.3, 8),
         fold("M74 28 Q86 40 88 50", -0.25, 8),
-        Hole(oval(-5, -5, 1, 1)) if form[1] > 2 else fold("M14 52 L86 52", -0.14, 4),
+        fold("M14 52 L86 52", -0.14, 4),
     )
