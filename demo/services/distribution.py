@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import fcntl
-import platform
 import shutil
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from demo.services.account import Account
-from demo.services.download import fetch_verified, require_disk_space
+from demo.services.archive import archive_url, fetch_archive
 from demo.services.errors import (
-    DownloadFailed,
     FolderNotWritable,
     NoElasticsearch,
     ServiceError,
     UnfitDistribution,
 )
 from demo.services.jdk import find_jdk
-from demo.services.progress import Progress, Step, run_showing
+from demo.services.maven import fetch_by_maven
+from demo.services.progress import Progress
 from demo.services.settings import ServiceSettings
 
 VERSION = "9.5.4"
-# Elastic's own build for the tests of other projects: no JDK inside, few modules, 132 MB packed.
-MAVEN_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-MAVEN_ARTIFACT = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
-MAVEN_BYTES = 550_000_000  # Maven's own copy, ours, and the unpacked one
+# Of Maven's zip of this version. The Maven repository gives a SHA-1, and its mirrors at times none at all.
+MAVEN_SHA512 = (
+    "a75df614854ace52dd0bce977662b3792873ac077ec0af9026cd0b2a0eb119e4"
+    "49910f8eb8ed577d1a83c51c6ee6af71bf5004c3cf5b418c979186de8b5dd9e6"
+)
 
 
 @dataclass(frozen=True)
@@ -114,58 +113,19 @@ def require_elasticsearch_9(home: Path) -> None:
         raise UnfitDistribution(home, f"version {', '.join(versions) or 'unknown'}")
 
 
-def archive_name(system: str, machine: str) -> str:
-    """Return the name of Elastic's archive for this kind of machine; DownloadFailed if there is none."""
-    cpu = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine.lower())
-    name = f"elasticsearch-{VERSION}-{system.lower()}-{cpu}.tar.gz"
-    if system not in ("Linux", "Darwin") or cpu not in ("x86_64", "aarch64"):
-        raise DownloadFailed(name, "there is none for this kind of machine")
-    return name
-
-
 def _from_archive(settings: ServiceSettings, home: Path, progress: Progress) -> None:
-    url = f"{settings.archives}/{archive_name(platform.system(), platform.machine())}"
+    url = archive_url(settings.archives, VERSION)
     with _draft_beside(home) as draft, progress.step(f"Fetching {url}") as step:
-        archive = draft / "elasticsearch.tar.gz"
-        fetch_verified(url, archive, step)
-        status, output = run_showing(["tar", "-xzf", archive, "--no-same-owner"], step, folder=draft)
-        if status != 0:
-            raise DownloadFailed(url, f"tar could not unpack it: {_last_line(output)}")
-        _publish(draft / f"elasticsearch-{VERSION}", home)
+        _publish(fetch_archive(url, draft, step) / f"elasticsearch-{VERSION}", home)
 
 
 def _from_maven(environ: Mapping[str, str], account: Account, home: Path, progress: Progress) -> None:
-    maven = shutil.which("mvn", path=environ.get("PATH"))
-    if maven is None:
-        raise DownloadFailed(MAVEN_ARTIFACT, "mvn is not on the PATH; Debian: apt-get install maven")
     find_jdk(environ, account)  # without one the download would be for nothing
-    with (
-        _draft_beside(home) as draft,
-        progress.step(f"Fetching Elasticsearch {VERSION} by Maven, 132 MB") as step,
-    ):
-        require_disk_space(draft, MAVEN_BYTES, "Elasticsearch")
-        archive = _maven_copy(maven, environ, draft, step)
-        unzip(archive, draft)
-        _publish(draft / f"elasticsearch-{VERSION}", home)
-
-
-def _maven_copy(maven: str, environ: Mapping[str, str], folder: Path, step: Step) -> Path:
-    """Return the zip that Maven left in `folder`; Maven checks its sum against the repository's."""
-    command = [maven, "-B", "-q", "--strict-checksums", MAVEN_PLUGIN]
-    command += [f"-Dartifact={MAVEN_ARTIFACT}", f"-DoutputDirectory={folder}"]
-    status, output = run_showing(command, step, folder=folder, environment=environ)
-    archive = folder / f"elasticsearch-{VERSION}.zip"
-    if status != 0 or not archive.exists():
-        raise DownloadFailed(MAVEN_ARTIFACT, _first_error(output))
-    return archive
-
-
-def unzip(archive: Path, folder: Path) -> None:
-    """Unpack the zip into `folder` with the programs in bin/ executable, which the zip format forgets."""
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(folder)
-    for program in folder.glob("*/bin/*"):
-        program.chmod(0o755)
+    title = f"Fetching Elasticsearch {VERSION} by Maven, 132 MB"
+    with _draft_beside(home) as draft, progress.step(title) as step:
+        _publish(
+            fetch_by_maven(VERSION, MAVEN_SHA512, environ, draft, step) / f"elasticsearch-{VERSION}", home
+        )
 
 
 def _publish(unpacked: Path, home: Path) -> None:
@@ -212,12 +172,3 @@ def _wait_for(lock: int, progress: Progress) -> None:
                 step.tick()
             else:
                 return
-
-
-def _first_error(output: str) -> str:
-    lines = [line.removeprefix("[ERROR] ") for line in output.splitlines() if line.startswith("[ERROR] ")]
-    return (lines[0] if lines else _last_line(output))[:300]
-
-
-def _last_line(output: str) -> str:
-    return (output.strip().splitlines() or ["no output"])[-1]

@@ -83,10 +83,10 @@ class JdkMissing(ServiceError):
 class DownloadFailed(ServiceError):
     """A file could not be fetched."""
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(
-            f"{url} could not be fetched ({reason}): check the network, or the proxy in https_proxy."
-        )
+    def __init__(
+        self, url: str, reason: str, advice: str = "check the network, or the proxy in https_proxy"
+    ) -> None:
+        super().__init__(f"{url} could not be fetched ({reason}): {advice}.")
 
 
 class ChecksumMismatch(ServiceError):
