@@ -1,0 +1,198 @@
+"""The encoder artifact: a folder whose manifest names and vouches for every file in it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+MANIFEST: Final = "manifest.json"
+IMAGE_GRAPH: Final = "image.onnx"
+TEXT_GRAPH: Final = "text.onnx"
+TOKENIZER: Final = "tokenizer.json"
+CHECKPOINT: Final = "checkpoint.safetensors"
+
+DEFAULT_ARTIFACT: Final = Path(__file__).parent / "artifacts" / "siglip-small"
+"""The encoder that comes with the code."""
+
+VECTOR_FILES: Final = (IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER)
+"""What decides which vector comes out, and so the encoder_id; the checkpoint only serves further training."""
+
+
+class ArtifactError(ValueError):
+    """An artifact folder that must not be served; the message names the file and the remedy."""
+
+
+class Preprocessing(BaseModel):
+    """How pixels become the graph's input: ml.preprocess.decode_photo at image_size."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_size: int = Field(ge=16)
+    resize: Literal["squash"] = "squash"
+    layout: Literal["uint8 NHWC RGB"] = "uint8 NHWC RGB"
+
+
+class Similarity(BaseModel):
+    """Cosine between a query and its nearest neighbours on validation listings: the scale of ranking weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: float
+    spread: float = Field(gt=0)
+    neighbours: int
+
+
+class Manifest(BaseModel):
+    """manifest.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    manifest_version: Literal[1] = 1
+    encoder_id: str = Field(pattern=r"^[a-z0-9-]+$")
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    base_model: str
+    width: int
+    """Of the vectors before PCA."""
+    dims: int
+    preprocessing: Preprocessing
+    similarity: Similarity
+    data_fingerprint: str
+    training: dict[str, JsonValue]
+    metrics: dict[str, JsonValue]
+    files: dict[str, str]
+    """File name to SHA-256, in hex."""
+
+
+@dataclass(frozen=True)
+class EncoderArtifact:
+    """A folder whose files were checked against its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def encoder_id(self) -> str:
+        return self.manifest.encoder_id
+
+    @property
+    def dims(self) -> int:
+        return self.manifest.dims
+
+    @property
+    def image_size(self) -> int:
+        return self.manifest.preprocessing.image_size
+
+    @property
+    def similarity_spread(self) -> float:
+        return self.manifest.similarity.spread
+
+    @property
+    def image_graph(self) -> Path:
+        return self.folder / IMAGE_GRAPH
+
+    @property
+    def text_graph(self) -> Path:
+        return self.folder / TEXT_GRAPH
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / TOKENIZER
+
+
+def load_artifact(folder: Path) -> EncoderArtifact:
+    """The artifact in a folder, every file of it verified.
+
+    Raises:
+        ArtifactError: no manifest, one of another version, or a file that is missing or changed.
+    """
+    manifest = read_manifest(folder / MANIFEST)
+    for name, expected in manifest.files.items():
+        check_file(folder / name, expected)
+    found = encoder_id(manifest.name, manifest.files, manifest.preprocessing)
+    if found != manifest.encoder_id:
+        raise ArtifactError(
+            f"{folder / MANIFEST}: says encoder_id {manifest.encoder_id}, its content is {found}; "
+            "restore the folder from its source, or export it again"
+        )
+    return EncoderArtifact(folder, manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"{path}: not found; name a folder made by `nitamono ml finetune` or `nitamono ml export`"
+        ) from error
+    except ValueError as error:
+        raise ArtifactError(f"{path}: not JSON ({error}); restore the folder, or export it again") from error
+    version = content.get("manifest_version") if isinstance(content, dict) else None
+    if version != 1:
+        raise ArtifactError(
+            f"{path}: manifest_version {version!r}, expected 1; use the nitamono release that wrote it, "
+            "or export it again with this one"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise ArtifactError(f"{path}: {error}; restore the folder, or export it again") from error
+
+
+def check_file(path: Path, expected: str) -> None:
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ArtifactError(
+            f"{path}: cannot be read ({error.strerror}); restore the file, or export the artifact again"
+        ) from error
+    if found != expected:
+        raise ArtifactError(
+            f"{path}: SHA-256 is {found}, the manifest expects {expected}; restore the file, "
+            "or export the artifact again so that it gets an encoder_id of its own"
+        )
+
+
+def encoder_id(name: str, files: dict[str, str], preprocessing: Preprocessing) -> str:
+    """name-xxxxxxxx, where x are hex digits that change with the graphs, the tokenizer or the preprocessing."""
+    content = {file: files.get(file) for file in VECTOR_FILES} | {"preprocessing": preprocessing.model_dump()}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return f"{name}-{digest[:8]}"
+
+
+def write_manifest(
+    folder: Path,
+    *,
+    name: str,
+    base_model: str,
+    width: int,
+    dims: int,
+    preprocessing: Preprocessing,
+    similarity: Similarity,
+    data_fingerprint: str,
+    training: dict[str, JsonValue],
+    metrics: dict[str, JsonValue],
+) -> EncoderArtifact:
+    """The artifact made of the files that lie in a folder, its manifest written last."""
+    files = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.name in {*VECTOR_FILES, CHECKPOINT}
+    }
+    manifest = Manifest(
+        encoder_id=encoder_id(name, files, preprocessing),
+        name=name,
+        base_model=base_model,
+        width=width,
+        dims=dims,
+        preprocessing=preprocessing,
+        similarity=similarity,
+        data_fingerprint=data_fingerprint,
+        training=training,
+        metrics=metrics,
+        files=files,
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return EncoderArtifact(folder, manifest)

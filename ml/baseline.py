@@ -1,0 +1,50 @@
+"""Reference encoders to compare with and to learn from: MobileNetV2 and a colour histogram. Imports torch."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+Vectors = NDArray[np.float32]
+
+
+def mobilenet_features(
+    folder: Path, photos: Sequence[bytes], *, threads: int = 1, batch: int = 16
+) -> Vectors:
+    """(n, 1280) float32, unit norm: pooled features of a MobileNetV2 in the hub's layout, run by OpenVINO."""
+    import openvino  # noqa: PLC0415  a heavy import that only this function needs
+    import torch  # noqa: PLC0415
+    from transformers import AutoImageProcessor, MobileNetV2Model  # noqa: PLC0415
+
+    processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)
+    network = MobileNetV2Model.from_pretrained(folder).eval()
+    side = processor.crop_size["height"]
+    graph = openvino.convert_model(network, example_input=torch.zeros(1, 3, side, side))
+    compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": threads})
+    outputs = []
+    for start in tqdm(range(0, len(photos), batch), "MobileNetV2", unit="batch", disable=None):
+        images = [Image.open(io.BytesIO(photo)).convert("RGB") for photo in photos[start : start + batch]]
+        pixels = processor(images=images, return_tensors="np")["pixel_values"]
+        outputs.append(compiled(pixels)[1])
+    return unit(np.concatenate(outputs))
+
+
+def colour_histograms(pixels: NDArray[np.uint8], levels: int = 4) -> Vectors:
+    """(n, levels³) float32, unit norm: square roots of how often each colour occurs, so that a dot product is
+    the Bhattacharyya coefficient.
+
+    pixels: (n, h, w, 3) uint8.
+    """
+    steps = (pixels.astype(np.int64) * levels) // 256
+    colours = steps[..., 0] * levels**2 + steps[..., 1] * levels + steps[..., 2]
+    counts = [np.bincount(colour.ravel(), minlength=levels**3) for colour in colours]
+    return unit(np.sqrt(np.array(counts, dtype=np.float32)))
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)

@@ -1,0 +1,18 @@
+"""The encoder that comes with the code: trains from scratch on a laptop's CPU in under an hour."""
+
+from dataclasses import replace
+
+from ml.config import FinetuneConfig, TowerConfig
+
+CONFIG = FinetuneConfig(name="siglip-small", tower=TowerConfig(channels=(32, 64, 160, 288), text_width=112))
+
+SMOKE = replace(
+    CONFIG,
+    name="siglip-smoke",
+    tower=TowerConfig(image_size=32, channels=(8, 8, 16, 16), width=16, vocabulary=200, text_width=16),
+    epochs=2,
+    batch=8,
+    small_size=32,
+    dims=8,
+)
+"""Finishes in seconds; only good for finding out whether a run works."""

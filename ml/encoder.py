@@ -1,0 +1,161 @@
+"""Pixels and captions to unit vectors with an artifact's graphs; no torch. Heavy libraries load on first use."""
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.artifact import EncoderArtifact
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Backend = Literal["auto", "openvino", "onnxruntime"]
+Vectors = NDArray[np.float32]
+Inputs = NDArray[np.uint8] | NDArray[np.int64]
+
+BATCH: Final = 32
+"""Rows that go through a graph at once: larger batches are no faster on a CPU (bench/encode.py) and take more memory."""
+
+
+class BackendMissing(RuntimeError):
+    """The inference library that was asked for is not installed."""
+
+
+class WrongInput(ValueError):
+    """An array that is no batch of the pictures an encoder takes."""
+
+
+class Graph(Protocol):
+    """A compiled ONNX graph: a batch in, its vectors out. Safe to call from many threads."""
+
+    def __call__(self, batch: Inputs) -> Vectors: ...
+
+
+class ImageEncoder:
+    """Photos to vectors. Safe to call from many threads; they take turns."""
+
+    def __init__(self, artifact: EncoderArtifact, graph: Graph) -> None:
+        self.encoder_id = artifact.encoder_id
+        self.dims = artifact.dims
+        self.image_size = artifact.image_size
+        self._graph = graph
+
+    def encode(self, pixels: NDArray[np.uint8]) -> Vectors:
+        """(n, dims) float32, unit norm, of pixels (n, s, s, 3) uint8 as ml.preprocess.decode_photo gives them.
+
+        Raises:
+            WrongInput: another shape or dtype; the message names both.
+        """
+        side = self.image_size
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
+            raise WrongInput(
+                f"{self.encoder_id}: found {pixels.dtype} {pixels.shape}, expected uint8 (n, {side}, {side}, 3); "
+                f"decode photos with ml.preprocess.decode_photo(data, {side})"
+            )
+        return encode_batches(self._graph, pixels, self.dims)
+
+
+class TextEncoder:
+    """Captions to vectors in the space of the photos'. Safe to call from many threads; they take turns."""
+
+    def __init__(self, artifact: EncoderArtifact, graph: Graph) -> None:
+        self.encoder_id = artifact.encoder_id
+        self.dims = artifact.dims
+        self._graph = graph
+        self._tokenizer_file = artifact.tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> "Tokenizer":
+        from ml.captions import load_tokenizer  # noqa: PLC0415  photos need no tokenizer
+
+        return load_tokenizer(self._tokenizer_file)
+
+    def encode(self, captions: Sequence[str]) -> Vectors:
+        """(n, dims) float32, unit norm."""
+        from ml.captions import tokenize  # noqa: PLC0415
+
+        return encode_batches(self._graph, tokenize(self._tokenizer, captions), self.dims)
+
+
+def load_encoder(artifact: EncoderArtifact, *, backend: Backend = "auto", threads: int = 1) -> ImageEncoder:
+    """The artifact's image encoder on `threads` threads.
+
+    Raises:
+        BackendMissing: the backend named is not installed, or none is.
+    """
+    return ImageEncoder(artifact, open_graph(artifact.image_graph, backend=backend, threads=threads))
+
+
+def load_text_encoder(
+    artifact: EncoderArtifact, *, backend: Backend = "auto", threads: int = 1
+) -> TextEncoder:
+    """The artifact's text encoder; raises as load_encoder does."""
+    return TextEncoder(artifact, open_graph(artifact.text_graph, backend=backend, threads=threads))
+
+
+def encode_batches(graph: Graph, inputs: Inputs, dims: int) -> Vectors:
+    """(n, dims) float32 of inputs (n, …), BATCH rows at a time."""
+    vectors = np.empty((len(inputs), dims), dtype=np.float32)
+    for start in range(0, len(inputs), BATCH):
+        vectors[start : start + BATCH] = graph(inputs[start : start + BATCH])
+    return vectors
+
+
+def open_graph(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Graph:
+    """A compiled graph; "auto" takes OpenVINO where it is installed, since it is the faster on a CPU."""
+    openers: dict[str, Callable[[Path, int], Graph]] = {
+        "openvino": open_openvino,
+        "onnxruntime": open_onnxruntime,
+    }
+    names = list(openers) if backend == "auto" else [backend]
+    missing: list[ImportError] = []
+    for name in names:
+        try:
+            return openers[name](path, threads)
+        except ImportError as error:
+            missing.append(error)
+    raise BackendMissing(f"{path}: needs {' or '.join(names)}; pip install one of them") from missing[0]
+
+
+def open_openvino(path: Path, threads: int) -> Graph:
+    import openvino  # noqa: PLC0415
+
+    core = openvino.Core()
+    half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+        # Every worker process would pin itself to the same first cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    request = core.compile_model(path, "CPU", settings).create_infer_request()
+    turn = threading.Lock()
+
+    def run(batch: Inputs) -> Vectors:
+        with turn:
+            return np.array(request.infer([batch], share_inputs=True)[0])
+
+    return run
+
+
+def open_onnxruntime(path: Path, threads: int) -> Graph:
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads take a core from the workers beside this one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(batch: Inputs) -> Vectors:
+        return np.asarray(session.run(None, {name: batch})[0])
+
+    return run

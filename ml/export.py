@@ -1,0 +1,217 @@
+"""A finished run to an artifact: ONNX graphs with PCA as their last layer, checked against torch. Imports torch."""
+
+import copy
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from pydantic import JsonValue, TypeAdapter
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ml.artifact import (
+    CHECKPOINT,
+    IMAGE_GRAPH,
+    TEXT_GRAPH,
+    TOKENIZER,
+    EncoderArtifact,
+    Preprocessing,
+    Similarity,
+    write_manifest,
+)
+from ml.augment import to_unit_range
+from ml.captions import load_tokenizer, tokenize
+from ml.checkpoint import load_checkpoint
+from ml.config import FinetuneConfig
+from ml.encoder import encode_batches, open_graph
+from ml.evaluate import retrieval_scores
+from ml.finetune import CONFIG, embed
+from ml.model import ImageTower, TextTower
+from ml.pairs import Corpus
+from ml.projection import Projection, fit_projection, neighbour_similarity
+
+OPSET: Final = 18
+PARITY: Final = 0.9999
+"""Least mean cosine between torch and the exported graph; half-precision weights cost about 0.000001."""
+PARITY_SAMPLES: Final = 256
+NEIGHBOURS: Final = 100
+SMALL_WEIGHT: Final = 1024
+"""Weights of fewer numbers stay float32: halving them saves nothing."""
+
+
+class ExportMismatch(RuntimeError):
+    """An exported graph whose vectors are not those of the model it was made from."""
+
+
+class ImageGraph(nn.Module):
+    """uint8 pixels (n, s, s, 3) to unit vectors (n, dims): scaling, network, PCA and norm in one graph."""
+
+    def __init__(self, tower: ImageTower, projection: Projection) -> None:
+        super().__init__()
+        self.tower = tower
+        self.last = projection_layer(projection, centred=True)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return functional.normalize(self.last(self.tower(to_unit_range(pixels))), dim=-1)
+
+
+class TextGraph(nn.Module):
+    """Token ids (n, tokens) to unit vectors (n, dims) that are compared with those of photos.
+
+    PCA's mean is that of photos. Taking it from a text would only add the same amount to every photo's score, so
+    a text is rotated into the same components without it.
+    """
+
+    def __init__(self, tower: TextTower, projection: Projection) -> None:
+        super().__init__()
+        self.tower = tower
+        self.last = projection_layer(projection, centred=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return functional.normalize(self.last(self.tower(ids)), dim=-1)
+
+
+def projection_layer(projection: Projection, *, centred: bool) -> nn.Linear:
+    layer = nn.Linear(projection.components.shape[1], projection.components.shape[0], bias=centred)
+    layer.weight.data = torch.from_numpy(projection.components)
+    if centred:
+        layer.bias.data = torch.from_numpy(-projection.components @ projection.mean)
+    return layer
+
+
+def export_artifact(run: Path, corpus: Corpus, out: Path) -> EncoderArtifact:
+    """The artifact of a run, PCA fitted on the corpus's train split, measured on its test split.
+
+    Raises:
+        ExportMismatch: a graph's vectors differ from torch's; nothing is written as manifest then.
+    """
+    config = TypeAdapter(FinetuneConfig).validate_json((run / CONFIG).read_bytes())
+    model = load_checkpoint(run / CHECKPOINT, config.tower)
+    projection = fit_projection(embed(model.image, corpus.pixels[corpus.rows("train")]), config.dims)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (CHECKPOINT, TOKENIZER):
+        shutil.copyfile(run / name, out / name)
+
+    samples = corpus.pixels[corpus.rows("validation")[:PARITY_SAMPLES]]
+    image_graph = ImageGraph(without_batch_norm(model.image), projection).eval()
+    write_graph(image_graph, samples, out / IMAGE_GRAPH)
+    captions = [corpus.pairs[row].captions[-1] for row in corpus.rows("validation")[:PARITY_SAMPLES]]
+    text_graph = TextGraph(model.text, projection).eval()
+    write_graph(text_graph, tokenize(load_tokenizer(out / TOKENIZER), captions), out / TEXT_GRAPH)
+
+    neighbours = neighbour_similarity(graph_vectors(out / IMAGE_GRAPH, corpus, corpus.rows("validation")))
+    settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(config)))
+    return write_manifest(
+        out,
+        name=config.name,
+        base_model=config.base_model,
+        width=config.tower.width,
+        dims=config.dims,
+        preprocessing=Preprocessing(image_size=config.tower.image_size),
+        similarity=Similarity(mean=neighbours.mean, spread=neighbours.spread, neighbours=NEIGHBOURS),
+        data_fingerprint=corpus.fingerprint,
+        training=settings | {"pca_explained_variance": round(projection.explained, 4)},
+        metrics=test_metrics(model.image, out / IMAGE_GRAPH, corpus),
+    )
+
+
+def without_batch_norm(tower: ImageTower) -> ImageTower:
+    """A copy whose convolutions have their batch norms folded in: fewer operations, the same vectors."""
+    folded = copy.deepcopy(tower).eval()
+    for module in list(folded.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Sequential) and is_convolution(child):
+                setattr(module, name, fuse_conv_bn_eval(child[0], child[1]))
+    return folded
+
+
+def is_convolution(block: nn.Sequential) -> bool:
+    return len(block) == 2 and isinstance(block[0], nn.Conv2d) and isinstance(block[1], nn.BatchNorm2d)
+
+
+def write_graph(module: nn.Module, samples: NDArray[np.generic], path: Path) -> None:
+    """Export with a free batch size and half-precision weights; refuse what does not agree with torch.
+
+    samples: inputs to export with and to compare on.
+
+    Raises:
+        ExportMismatch: the mean cosine to torch's vectors is below PARITY.
+    """
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(samples)).numpy()
+    torch.onnx.export(
+        module,
+        (torch.from_numpy(samples[:2]),),
+        path,
+        input_names=["input"],
+        output_names=["vectors"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    graph = halve_weights(onnx.load(path))
+    onnx.checker.check_model(graph)
+    onnx.save(graph, path)
+    found = encode_batches(open_graph(path, backend="onnxruntime"), samples, expected.shape[1])
+    cosine = float((found * expected).sum(axis=1).mean())
+    if not cosine >= PARITY:
+        path.unlink()
+        raise ExportMismatch(
+            f"{path}: mean cosine to torch is {cosine:.6f} over {len(samples)} samples, expected {PARITY} or more; "
+            "an operation is exported wrongly by this torch version: try the one in requirements/"
+        )
+
+
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its large float32 weights stored as float16 and cast back when it is loaded."""
+    graph = model.graph
+    casts = []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < SMALL_WEIGHT:
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]
+    return model
+
+
+def graph_vectors(path: Path, corpus: Corpus, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n, dims) float32, unit norm, of a corpus's rows, by the graph that will be served."""
+    graph = open_graph(path, backend="onnxruntime")
+    dims = graph(corpus.pixels[:1]).shape[1]
+    return encode_batches(graph, corpus.pixels[rows], dims)
+
+
+def test_metrics(tower: ImageTower, graph: Path, corpus: Corpus) -> dict[str, JsonValue]:
+    """Test scores of each source, before PCA and as served, with the number of photos searched."""
+    metrics: dict[str, JsonValue] = {}
+    for source in corpus.sources:
+        rows = corpus.rows("test", source)
+        if len(rows) < 2:
+            continue
+        labels = [corpus.pairs[row].labels for row in rows]
+        metrics[Path(source).parent.name] = {
+            "photos": len(rows),
+            "full_width": rounded(retrieval_scores(embed(tower, corpus.pixels[rows]), labels).means()),
+            "served": rounded(retrieval_scores(graph_vectors(graph, corpus, rows), labels).means()),
+        }
+    return metrics
+
+
+def rounded(scores: dict[str, float]) -> dict[str, JsonValue]:
+    return {name: round(score, 4) for name, score in scores.items()}

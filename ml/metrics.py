@@ -1,0 +1,48 @@
+"""Ranking metrics per query, NumPy only. k counts from the top of a ranking; NaN marks a query nothing answers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Gains = NDArray[np.floating] | NDArray[np.integer]
+Scores = NDArray[np.float64]
+
+
+def dcg_at_k(gains: Gains, k: int) -> Scores:
+    """(q,) sums of gain / log2(rank + 1) over the first k ranks; gains are taken as they are (linear).
+
+    gains: (q, c), of the candidates in ranked order.
+    """
+    top = np.asarray(gains, dtype=np.float64)[:, :k]
+    return np.asarray(top @ (1 / np.log2(np.arange(top.shape[1]) + 2)))
+
+
+def ndcg_at_k(ranked: Gains, candidates: Gains, k: int) -> Scores:
+    """(q,) DCG over that of the best possible order; NaN where no candidate has a gain.
+
+    ranked: (q, ≥ k) gains in ranked order. candidates: (q, c) gains of all candidates, in any order.
+    """
+    best = dcg_at_k(-np.sort(-np.asarray(candidates, dtype=np.float64), axis=1)[:, :k], k)
+    return np.divide(dcg_at_k(ranked, k), best, out=np.full(len(best), np.nan), where=best > 0)
+
+
+def precision_at_k(relevant: NDArray[np.bool_], k: int) -> Scores:
+    """(q,) share of the first k that are relevant; ranks that a short ranking lacks count as misses.
+
+    relevant: (q, c), in ranked order.
+    """
+    return np.asarray(relevant[:, :k].sum(axis=1) / k)
+
+
+def hit_rate_at_k(relevant: NDArray[np.bool_], k: int) -> Scores:
+    """(q,) 1.0 where any of the first k is relevant, else 0.0. relevant: (q, c), in ranked order."""
+    return np.asarray(relevant[:, :k].any(axis=1), dtype=np.float64)
+
+
+def bootstrap_interval(
+    scores: Scores, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean over queries drawn again with replacement; NaN queries are left out."""
+    known = scores[~np.isnan(scores)]
+    draws = np.random.default_rng(seed).integers(0, len(known), (resamples, len(known)))
+    low, high = np.quantile(known[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
