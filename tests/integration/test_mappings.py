@@ -17,8 +17,6 @@ from mappings.lifecycle import IndexOptions
 from mappings.names import read_alias, write_alias
 from tests.factories import make_identity
 
-pytestmark = pytest.mark.integration
-
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 1, 2, tzinfo=UTC)
 
