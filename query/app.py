@@ -1,0 +1,204 @@
+"""The HTTP face: routes, and the status that each failure becomes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from elasticsearch import Elasticsearch
+from flask import Flask, Response, request, send_file
+from pydantic import BaseModel
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+
+from query import response
+from query.errors import (
+    InvalidParameters,
+    NoLiveIndex,
+    PhotoMissing,
+    QueryError,
+    SearchUnavailable,
+    UnknownItem,
+)
+from query.listings import ListingService
+from query.openapi import openapi_document
+from query.pages import pages_blueprint, placeholder_svg, problem_page, swagger_blueprint
+from query.params import ListingParameters, Parameters, SimilarParameters, known_id, parse
+from query.photos import open_photo
+from query.reader import IndexReader
+from query.settings import QuerySettings
+from query.similar import SimilarService
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+# Long enough for a master election or a rolling restart of one node, short enough for a person to wait.
+RETRY_AFTER_S = 5
+
+# A listing whose photos change gets new ones within minutes; until then a browser need not ask again.
+PHOTO_MAX_AGE_S = 300
+
+_API_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' http: https: data:; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a failure is called to the outside."""
+
+    type: str
+    status: HTTPStatus
+
+
+_FAILURES: dict[type[QueryError], _Failure] = {
+    UnknownItem: _Failure("unknown-item", HTTPStatus.NOT_FOUND),
+    PhotoMissing: _Failure("photo-missing", HTTPStatus.NOT_FOUND),
+    InvalidParameters: _Failure("invalid-parameters", HTTPStatus.BAD_REQUEST),
+    NoLiveIndex: _Failure("no-live-index", HTTPStatus.SERVICE_UNAVAILABLE),
+    SearchUnavailable: _Failure("search-unavailable", HTTPStatus.SERVICE_UNAVAILABLE),
+}
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
+    """The API and its pages. Nothing is asked of Elasticsearch until the first request."""
+    app = Flask("query")
+    reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
+    listings, similar = ListingService(reader), SimilarService(reader)
+    _add_api(app, listings, similar)
+    _add_operations(app, reader)
+    _add_photos(app, listings, settings)
+    app.register_blueprint(pages_blueprint(listings, similar))
+    app.register_blueprint(swagger_blueprint())
+    app.register_error_handler(QueryError, _query_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.after_request(_secured)
+    return app
+
+
+def _add_api(app: Flask, listings: ListingService, similar: SimilarService) -> None:
+    @app.get("/v1/listings")
+    def listings_route() -> Response:
+        return _json(response.listing_page(listings.page(_parameters(ListingParameters))))
+
+    @app.get("/v1/listings/<item_id>")
+    def listing_route(item_id: str) -> Response:
+        _parameters(Parameters)
+        return _json(response.detail(listings.find(known_id(item_id))))
+
+    @app.get("/v1/listings/<item_id>/similar")
+    def similar_route(item_id: str) -> Response:
+        parameters = _parameters(SimilarParameters)
+        return _json(response.similar_answer(similar.similar(known_id(item_id), parameters)))
+
+
+def _add_operations(app: Flask, reader: IndexReader) -> None:
+    description = openapi_document()
+
+    @app.get("/healthz")
+    def healthz_route() -> Response:
+        return _json(response.Health(status="ok"))
+
+    @app.get("/readyz")
+    def readyz_route() -> Response:
+        index, encoder = reader.live(reader.allowance())
+        return _json(response.Readiness(status="ready", index=index, encoder_id=encoder.encoder_id))
+
+    @app.get("/openapi.json")
+    def openapi_route() -> dict[str, Any]:
+        return description
+
+
+def _add_photos(app: Flask, listings: ListingService, settings: QuerySettings) -> None:
+    @app.get("/photos/<item_id>/<int:number>")
+    def photo_route(item_id: str, number: int) -> Response:
+        document = listings.find(known_id(item_id)).document
+        photo = open_photo(document, number, settings.image_roots)
+        return send_file(
+            photo.stream,
+            mimetype=photo.mimetype,
+            etag=photo.etag,
+            last_modified=photo.modified,
+            max_age=PHOTO_MAX_AGE_S,
+        )
+
+
+def _parameters(model: type[P]) -> P:
+    return parse(model, request.args.to_dict(flat=False))
+
+
+def _json(model: BaseModel) -> Response:
+    return Response(model.model_dump_json(), mimetype="application/json")
+
+
+def _query_error(error: QueryError) -> Response:
+    failure = _FAILURES[type(error)]
+    if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("%s %s: %s", request.method, request.path, error)
+    problems = error.problems if isinstance(error, InvalidParameters) else ()
+    details = response.ProblemDetails(
+        type=f"urn:nitamono:problem:{failure.type}",
+        title=failure.status.phrase,
+        status=failure.status,
+        detail=str(error),
+        instance=request.path,
+        problems=tuple(response.ParameterProblem.of(problem) for problem in problems),
+    )
+    retry = failure.status is HTTPStatus.SERVICE_UNAVAILABLE
+    return _problem(details, Headers({"Retry-After": str(RETRY_AFTER_S)} if retry else {}))
+
+
+def _http_error(error: HTTPException) -> Response:
+    """What Flask refuses by itself (no such route, a method not allowed) or could not foresee."""
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    details = response.ProblemDetails(
+        type="about:blank",
+        title=status.phrase,
+        status=status,
+        detail=error.description or status.description,
+        instance=request.path,
+    )
+    headers = Headers(error.get_headers(request.environ))
+    headers.remove("Content-Type")
+    return _problem(details, headers)
+
+
+def _problem(details: response.ProblemDetails, headers: Headers) -> Response:
+    """The failure in the form that was asked for: a page, a picture, or else problem+json."""
+    form = _error_form()
+    if form == "text/html":
+        body = problem_page(details)
+    elif form == "image/svg+xml":
+        body = placeholder_svg().decode()
+    else:
+        body = details.model_dump_json()
+    answer = Response(body, status=details.status, headers=headers)
+    answer.content_type = f"{form}; charset=utf-8" if form == "text/html" else form
+    return answer
+
+
+def _error_form() -> str:
+    if request.path.startswith(_API_PATHS):
+        return PROBLEM_JSON
+    # The first is what `*/*` gets. A page's <img> asks for pictures, and shows one that comes with a 404.
+    return request.accept_mimetypes.best_match([PROBLEM_JSON, "text/html", "image/svg+xml"]) or PROBLEM_JSON
+
+
+def _secured(answer: Response) -> Response:
+    for name, value in _SECURITY_HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers.setdefault("Cache-Control", "no-store")
+    return answer

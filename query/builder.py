@@ -1,0 +1,173 @@
+"""Elasticsearch search bodies, from plain values. No I/O and no client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mappings.listing import ListingDocument, Status, category_paths
+from query.params import ListingParameters, SimilarParameters
+from query.price_band import PriceBand
+from query.ranking import PRICE_HALF_DISTANCE, Calibration
+
+Clause = dict[str, Any]
+
+# Both measured in docs/decisions/150-search-window.md.
+WINDOW = 200
+CANDIDATES = 400
+MAX_CANDIDATES = 10_000  # Elasticsearch refuses more
+
+# Elasticsearch scores (1 + cosine) / 2; doubled, the sum of all terms is on the scale of the cosine.
+_COSINE_BOOST = 2.0
+_COSINE_OFFSET = 1.0
+
+_WITHOUT_VECTOR = {"excludes": ["vector"]}
+
+
+@dataclass(frozen=True)
+class SimilarQuery:
+    """One question for similar items: the item asked about, what may answer, and how it is ranked."""
+
+    item: ListingDocument
+    parameters: SimilarParameters
+    calibration: Calibration
+
+    @property
+    def size(self) -> int:
+        """How many hits to fetch: the whole window where ranks are to be explained."""
+        return window(self.parameters) if self.parameters.explain else self.parameters.size
+
+
+def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
+    """The one search for an item with a vector: nearest pictures under the filters, re-ranked.
+
+    Each filter is inside `knn`: one beside it would act after the vector search and leave answers short.
+    """
+    knn = {
+        "field": "vector",
+        "query_vector": list(vector),
+        "k": window(query.parameters),
+        "num_candidates": candidates(query.parameters),
+        "filter": filters(query, band),
+        "boost": _COSINE_BOOST,
+    }
+    functions = [*category_functions(query), price_function(query)]
+    return _body(query, {"knn": knn}, functions)
+
+
+def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
+    """The search for an item without a vector: its own category first, then its parents', newest first."""
+    every = {"constant_score": {"filter": {"bool": {"filter": filters(query, band)}}, "boost": 0}}
+    # Without a function that always matches, Elasticsearch gives documents that none matches a score of 1.
+    functions = [*category_functions(query), {"weight": 0}]
+    newest_first = [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}]
+    return _body(query, every, functions) | {"sort": newest_first}
+
+
+def _body(query: SimilarQuery, matches: Clause, functions: list[Clause]) -> Clause:
+    return {
+        "query": {
+            "function_score": {
+                "query": matches,
+                "functions": functions,
+                "score_mode": "sum",
+                "boost_mode": "sum",
+            }
+        },
+        "size": query.size,
+        "track_total_hits": False,
+        "_source": _WITHOUT_VECTOR,
+    }
+
+
+def filters(query: SimilarQuery, band: PriceBand) -> list[Clause]:
+    """What a candidate must be: for sale, in the item's currency and band, another item, as asked for."""
+    asked = query.parameters
+    return [
+        {"term": {"status": Status.ON_SALE.value}},
+        {"term": {"currency": query.item.currency}},
+        {"range": {"price": {"gte": band.low, "lte": band.high}}},
+        {"bool": {"must_not": [{"term": {"item_id": query.item.item_id}}]}},
+        *_category_filter(asked.category),
+        *(_attribute_filter(attribute) for attribute in asked.attribute),
+        *_seller_filter(asked.exclude_seller),
+    ]
+
+
+def category_functions(query: SimilarQuery) -> list[Clause]:
+    """A step of score for each level of the item's category that a candidate shares, root first."""
+    paths = category_paths(query.item.category)
+    step = query.calibration.category_step(len(paths))
+    names = (f"category:{depth}" for depth in range(1, len(paths) + 1))
+    return [
+        {"filter": {"term": {"category_paths": {"value": path, "_name": name}}}, "weight": step}
+        for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def price_function(query: SimilarQuery) -> Clause:
+    """Up to the whole price weight, the nearer the price. It matches every candidate."""
+    price = query.item.price
+    near = {"origin": price, "scale": price * PRICE_HALF_DISTANCE, "decay": 0.5}
+    return {"gauss": {"price": near}, "weight": query.calibration.price_weight}
+
+
+def window(parameters: SimilarParameters) -> int:
+    """How many nearest pictures of each shard are re-ranked."""
+    return max(WINDOW, 2 * parameters.size)
+
+
+def candidates(parameters: SimilarParameters) -> int:
+    """How many the graph search keeps in view: doubled for each filter that narrows what may answer."""
+    narrowing = len(parameters.attribute) + (parameters.category is not None)
+    wanted: int = max(CANDIDATES, 2 * window(parameters)) << narrowing
+    return min(wanted, MAX_CANDIDATES)
+
+
+def total_score(score: float) -> float:
+    """The score on the scale of the cosine, from Elasticsearch's `_score`, which must not be negative."""
+    return score - _COSINE_OFFSET
+
+
+def listings_body(parameters: ListingParameters) -> Clause:
+    """The search of the search box: every word in the title, newest first, with the categories there are."""
+    return {
+        "query": {
+            "bool": {
+                "filter": [
+                    {"term": {"status": parameters.status.value}},
+                    *_category_filter(parameters.category),
+                    *_title_filters(parameters.q),
+                ]
+            }
+        },
+        "aggs": {"categories": {"terms": {"field": "category_paths", "size": 500}}},
+        "sort": [{"created_at": "desc"}, {"item_id": "asc"}],
+        "from": (parameters.page - 1) * parameters.size,
+        "size": parameters.size,
+        "track_total_hits": True,
+        "_source": _WITHOUT_VECTOR,
+    }
+
+
+def _title_filters(words: str) -> list[Clause]:
+    """A phrase for each word.
+
+    Elasticsearch's standard analyzer cuts kanji and hiragana into single characters, so that a word of
+    several is a phrase; a word of letters or katakana is a phrase of one.
+    """
+    return [{"match_phrase": {"title": word}} for word in words.split()]
+
+
+def _category_filter(path: str | None) -> list[Clause]:
+    return [] if path is None else [{"term": {"category_paths": path}}]
+
+
+def _attribute_filter(attribute: str) -> Clause:
+    name, _, value = attribute.partition(":")
+    return {"term": {f"attributes.{name}": value}}
+
+
+def _seller_filter(sellers: Sequence[str]) -> list[Clause]:
+    return [{"bool": {"must_not": [{"terms": {"seller_id": list(sellers)}}]}}] if sellers else []

@@ -1,0 +1,42 @@
+"""What a request can fail with. Which HTTP status each becomes is said in `query.app` alone."""
+
+from __future__ import annotations
+
+from mappings.errors import Problem
+
+
+class QueryError(Exception):
+    """A request cannot be answered."""
+
+
+class UnknownItem(QueryError):
+    """No listing of that id has ever been indexed, or its tombstone is gone."""
+
+    def __init__(self, item_id: str) -> None:
+        self.item_id = item_id
+        shown = item_id if len(item_id) <= 60 else f"{item_id[:60]}…"
+        super().__init__(f"no listing {shown!r} in the index; check the id, or index the listing first")
+
+
+class InvalidParameters(QueryError):
+    """Request parameters that cannot be used. Every one is named, not the first alone."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class NoLiveIndex(QueryError):
+    """Elasticsearch answers, but there is no index that can be read."""
+
+
+class SearchUnavailable(QueryError):
+    """Elasticsearch does not answer, not in time, or not the whole of the question."""
+
+
+class PhotoMissing(QueryError):
+    """A listing has no such photo, or this machine has no picture to show for it."""
+
+    def __init__(self, item_id: str, number: int, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"photo {number} of listing {item_id!r} cannot be shown: {reason}")

@@ -1,0 +1,150 @@
+"""The OpenAPI 3.1 description of the API, generated from the models that validate and answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from query.params import ItemPath, ListingParameters, Parameters, SimilarParameters
+from query.response import (
+    Health,
+    ListingDetail,
+    ListingPage,
+    ProblemDetails,
+    Readiness,
+    SimilarAnswer,
+)
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that the API can be asked."""
+
+    path: str
+    operation_id: str
+    summary: str
+    answer: type[BaseModel]
+    query: type[Parameters] | None = None
+    errors: tuple[int, ...] = ()
+
+
+OPERATIONS = (
+    Operation(
+        "/v1/listings/{item_id}/similar",
+        "similar",
+        "Items that look like one, are for sale, cost about as much and are of the same kind",
+        SimilarAnswer,
+        SimilarParameters,
+        (400, 404, 503),
+    ),
+    Operation("/v1/listings/{item_id}", "listing", "One listing", ListingDetail, None, (400, 404, 503)),
+    Operation(
+        "/v1/listings",
+        "listings",
+        "Listings by the words of their titles, newest first",
+        ListingPage,
+        ListingParameters,
+        (400, 503),
+    ),
+    Operation("/healthz", "healthz", "Whether the process runs", Health),
+    Operation(
+        "/readyz", "readyz", "Whether Elasticsearch answers and an index is live", Readiness, None, (503,)
+    ),
+)
+
+_ERRORS = {
+    400: "Parameters that cannot be used, each named",
+    404: "No such listing",
+    503: "Elasticsearch is away, too slow, or has no live index",
+}
+
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}}
+}
+
+
+def openapi_document() -> dict[str, Any]:
+    """The whole description, as JSON values."""
+    answers = {operation.answer for operation in OPERATIONS} | {ProblemDetails}
+    models = sorted(answers, key=lambda model: model.__name__)
+    _, schemas = models_json_schema([(model, "serialization") for model in models], ref_template=_REFERENCE)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "nitamono",
+            "version": version("nitamono"),
+            "description": "Visually similar items for a marketplace, on Elasticsearch.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {operation.path: {"get": _operation(operation)} for operation in OPERATIONS},
+        "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    errors = {str(status): _error(status) for status in (*operation.errors, 500) if status in _ERRORS}
+    return {
+        "operationId": operation.operation_id,
+        "summary": operation.summary,
+        "parameters": [*_path_parameters(operation), *_parameters(operation.query, "query")],
+        "responses": {"200": _response("The answer", operation.answer, "application/json"), **errors},
+    }
+
+
+def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+    return _parameters(ItemPath, "path") if "{item_id}" in operation.path else []
+
+
+def _parameters(model: type[Parameters] | None, place: str) -> list[dict[str, Any]]:
+    if model is None:
+        return []
+    schema = model.model_json_schema(ref_template=_REFERENCE)
+    required = schema.get("required", [])
+    return [
+        _parameter(name, _resolved(part, schema.get("$defs", {})), place, required=name in required)
+        for name, part in schema["properties"].items()
+    ]
+
+
+def _parameter(name: str, schema: dict[str, Any], place: str, *, required: bool) -> dict[str, Any]:
+    description = schema.pop("description")
+    schema.pop("title", None)
+    return {
+        "name": name,
+        "in": place,
+        "required": required,
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter by itself: an enum it refers to is written out, a null default left out.
+
+    A query string has no null: what may be absent in the model is merely not required here.
+    """
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        return {**definitions[name], **rest}
+    choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
+    if len(choices) == 1:
+        rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
+        return {**choices[0], **rest}
+    return dict(schema)
+
+
+def _response(description: str, model: type[BaseModel], media_type: str) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _error(status: int) -> dict[str, Any]:
+    response = _response(_ERRORS[status], ProblemDetails, "application/problem+json")
+    return response | ({"headers": _RETRY_AFTER} if status == 503 else {})

@@ -1,0 +1,204 @@
+"""Request parameters, validated. The same models make the parameters of `/openapi.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from mappings.errors import Problem
+from mappings.listing import CATEGORY_SEPARATOR, Identifier
+from query.errors import InvalidParameters, UnknownItem
+from query.price_band import DEFAULT_RATIO
+
+MAX_SIZE = 100
+DEFAULT_SIZE = 24
+
+# Elasticsearch's index.max_result_window: what lies beyond is asked for with a narrower search.
+MAX_RESULTS = 10_000
+
+# Five names of at most 100 characters each, and the separators between them.
+MAX_CATEGORY_LENGTH = 5 * 100 + 4 * len(CATEGORY_SEPARATOR)
+
+_SHOWN_CHARACTERS = 60
+
+
+class ShownStatus(StrEnum):
+    """The statuses that can be listed. Removed listings have nothing left to show."""
+
+    ON_SALE = "on_sale"
+    RESERVED = "reserved"
+    SOLD_OUT = "sold_out"
+
+
+def _category_path(text: str) -> str:
+    names = [name.strip() for name in text.split(CATEGORY_SEPARATOR.strip())]
+    if not all(names) or len(names) > 5:
+        raise PydanticCustomError("category", "one to five names, such as 'Apparel > Skirts'")
+    return CATEGORY_SEPARATOR.join(names)
+
+
+def _name_and_value(text: str) -> str:
+    name, _, value = text.partition(":")
+    if not name or not value or "." in name or "\x00" in text:
+        raise PydanticCustomError("attribute", "a name and a value, such as 'colour:Blue'")
+    return text
+
+
+CategoryPath = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_CATEGORY_LENGTH), AfterValidator(_category_path)
+]
+Attribute = Annotated[str, StringConstraints(max_length=64 + 1 + 256), AfterValidator(_name_and_value)]
+
+
+class Parameters(BaseModel):
+    """Parameters of a request; one it does not know is a problem, lest a misspelt filter filter nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ItemPath(Parameters):
+    """The item that a request is about."""
+
+    item_id: Annotated[Identifier, Field(description="Id of a listing.")]
+
+
+class SimilarParameters(Parameters):
+    """What `/v1/listings/{item_id}/similar` can be asked."""
+
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="How many items at most.")] = DEFAULT_SIZE
+    price_ratio: Annotated[
+        float,
+        Field(
+            gt=1,
+            le=100,
+            description="Prices from the item's own divided by this to times this; widened if too few.",
+        ),
+    ] = DEFAULT_RATIO
+    category: Annotated[
+        CategoryPath | None,
+        Field(description="Only items below this category, given from the root: `Apparel > Skirts`."),
+    ] = None
+    attribute: Annotated[
+        tuple[Attribute, ...],
+        Field(max_length=10, description="Only items with this attribute, as `name:value`. May be repeated."),
+    ] = ()
+    exclude_seller: Annotated[
+        tuple[Identifier, ...],
+        Field(max_length=20, description="No items of this seller. May be repeated."),
+    ] = ()
+    explain: Annotated[bool, Field(description="Whether each item says how its score came about.")] = False
+
+
+class ListingParameters(Parameters):
+    """What `/v1/listings` can be asked."""
+
+    q: Annotated[
+        str,
+        StringConstraints(max_length=200, strip_whitespace=True),
+        Field(description="Words that must all be in the title."),
+    ] = ""
+    category: Annotated[
+        CategoryPath | None, Field(description="Only listings below this category: its path from the root.")
+    ] = None
+    status: Annotated[ShownStatus, Field(description="Only listings of this status.")] = ShownStatus.ON_SALE
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Listings a page.")] = DEFAULT_SIZE
+    page: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="The page, from 1.")] = 1
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+def parse(model: type[P], values: Mapping[str, Sequence[str]]) -> P:
+    """The parameters of a query string, each name with all the values it was given.
+
+    Raises:
+        InvalidParameters: naming each that is unknown, malformed, out of range or given twice.
+    """
+    twice = tuple(_given_twice(model, values))
+    try:
+        parameters = model.model_validate(
+            {name: _value(model, name, given) for name, given in values.items()}
+        )
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise InvalidParameters((*twice, *map(_to_problem, details))) from error
+    if twice:
+        raise InvalidParameters(twice)
+    return parameters
+
+
+def known_id(item_id: str) -> str:
+    """The id, if a listing can have it at all.
+
+    Raises:
+        UnknownItem: no listing can.
+    """
+    try:
+        return ItemPath(item_id=item_id).item_id
+    except ValidationError as error:
+        raise UnknownItem(item_id) from error
+
+
+def check_window(parameters: ListingParameters) -> None:
+    """Nothing, if the page lies within what Elasticsearch pages through.
+
+    Raises:
+        InvalidParameters: it does not.
+    """
+    if parameters.page * parameters.size > MAX_RESULTS:
+        last = MAX_RESULTS // parameters.size
+        found = f"{parameters.page} with {parameters.size} a page"
+        expected = f"at most {last}: only the first {MAX_RESULTS:,} are paged through, so narrow the search"
+        raise InvalidParameters((Problem("page", "page_too_far", found, expected),))
+
+
+def _is_repeatable(model: type[Parameters], name: str) -> bool:
+    field = model.model_fields.get(name)
+    return field is not None and get_origin(field.annotation) is tuple
+
+
+def _value(model: type[Parameters], name: str, given: Sequence[str]) -> object:
+    return tuple(given) if _is_repeatable(model, name) else given[0]
+
+
+def _given_twice(model: type[Parameters], values: Mapping[str, Sequence[str]]) -> Iterable[Problem]:
+    for name, given in values.items():
+        if len(given) > 1 and name in model.model_fields and not _is_repeatable(model, name):
+            yield Problem(name, f"{name}_repeated", f"{len(given)} values", "one value")
+
+
+# pydantic's error types, as the second half of a reason code.
+_SUFFIXES = {
+    "extra_forbidden": "unknown",
+    "missing": "missing",
+    "greater_than": "out_of_range",
+    "greater_than_equal": "out_of_range",
+    "less_than_equal": "out_of_range",
+    "string_too_long": "too_long",
+    "string_too_short": "empty",
+    "too_long": "too_many",
+}
+
+
+def _to_problem(detail: ErrorDetails) -> Problem:
+    name = str(detail["loc"][0])[:_SHOWN_CHARACTERS]
+    suffix = _SUFFIXES.get(detail["type"], "malformed")
+    return Problem(name, f"{name}_{suffix}", _shown(detail["input"]), _expected(detail))
+
+
+def _expected(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return "no such parameter"
+    message: str = detail["msg"]
+    for prefix in ("Input should be ", "String should have ", "Tuple should have ", "String should "):
+        message = message.removeprefix(prefix)
+    return message
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"

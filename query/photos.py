@@ -1,0 +1,78 @@
+"""Photos from this machine's disk, for browsers: only from allowed folders, only what is a picture."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from mappings.errors import UnsafePhotoPath
+from mappings.listing import ListingDocument
+from mappings.photos import ImageRoots, is_remote
+from query.errors import PhotoMissing
+
+# First bytes of the formats that browsers show and the encoder reads. SVG is not one: it can carry scripts.
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+_HEAD_BYTES = 16
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """An open picture file, at its start. The caller closes `stream`."""
+
+    stream: BinaryIO
+    mimetype: str
+    etag: str
+    modified: datetime
+
+
+def open_photo(document: ListingDocument, number: int, roots: ImageRoots) -> PhotoFile:
+    """A listing's photo, `number` counted from 0.
+
+    The file is opened once and judged by its first bytes, whatever its name says.
+
+    Raises:
+        PhotoMissing: no such photo, one that lives elsewhere, an unsafe path, or a file that is no picture.
+    """
+    reference = _reference(document, number)
+    try:
+        stream = roots.resolve(reference).open("rb")
+    except UnsafePhotoPath as error:
+        raise PhotoMissing(document.item_id, number, error.reason) from error
+    except OSError as error:
+        raise PhotoMissing(document.item_id, number, "photo_not_readable") from error
+    mimetype = sniff(stream.read(_HEAD_BYTES))
+    if mimetype is None:
+        stream.close()
+        raise PhotoMissing(document.item_id, number, "photo_not_an_image")
+    stream.seek(0)
+    state = os.fstat(stream.fileno())
+    return PhotoFile(
+        stream=stream,
+        mimetype=mimetype,
+        etag=f"{state.st_mtime_ns:x}-{state.st_size:x}",
+        modified=datetime.fromtimestamp(state.st_mtime, UTC),
+    )
+
+
+def sniff(head: bytes) -> str | None:
+    """The media type that a file's first bytes tell, or None for what is no picture."""
+    for signature, mimetype in _SIGNATURES:
+        if head.startswith(signature):
+            return mimetype
+    return "image/webp" if head.startswith(b"RIFF") and head[8:12] == b"WEBP" else None
+
+
+def _reference(document: ListingDocument, number: int) -> str:
+    if number >= len(document.images):
+        raise PhotoMissing(document.item_id, number, "photo_not_listed")
+    if is_remote(document.images[number]):
+        raise PhotoMissing(document.item_id, number, "photo_is_elsewhere")
+    return document.images[number]

@@ -1,0 +1,233 @@
+"""The one place that asks Elasticsearch. Its failures leave here as `query.errors`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
+
+from mappings.errors import IndexMissing, MappingMismatch
+from mappings.lifecycle import EncoderIdentity, read_identity
+from mappings.listing import ListingDocument
+from mappings.names import read_alias
+from query.errors import NoLiveIndex, SearchUnavailable, UnknownItem
+
+# Fields that a stored document may lack: `ListingDocument.to_source` leaves out what is absent.
+_ABSENT: dict[str, Any] = dict.fromkeys(
+    ("title", "image_fingerprint", "image_hash", "photo_problem", "vector"), None
+)
+
+_OVERLOADED = 429
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One document of an answer, its score and the names of the clauses that it matched."""
+
+    document: ListingDocument
+    score: float
+    matched: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Elasticsearch answered to one search."""
+
+    hits: tuple[Hit, ...]
+    total: int | None
+    aggregations: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A document, and the very index (no alias) that it was found in."""
+
+    document: ListingDocument
+    index: str
+
+
+@dataclass
+class Allowance:
+    """The time that one request may wait for Elasticsearch, over all its calls. Seconds."""
+
+    total_s: float
+    clock: Callable[[], float] = time.monotonic
+    waited_s: float = 0.0
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
+
+    def left_s(self) -> float:
+        """What is left for the next call.
+
+        Raises:
+            SearchUnavailable: nothing is.
+        """
+        left = self.total_s - (self.clock() - self._started)
+        if left <= 0:
+            raise SearchUnavailable(f"Elasticsearch took longer than {self.total_s:g} s")
+        return left
+
+    def elapsed_s(self) -> float:
+        """Since the request came."""
+        return self.clock() - self._started
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts the time inside as spent waiting for Elasticsearch."""
+        before = self.clock()
+        try:
+            yield
+        finally:
+            self.waited_s += self.clock() - before
+
+
+class IndexReader:
+    """Reads the live index. Safe to share between threads."""
+
+    def __init__(self, es: Elasticsearch, prefix: str, timeout_s: float) -> None:
+        self.alias = read_alias(prefix)
+        self.timeout_s = timeout_s
+        # A call that timed out is not tried again: the request it belongs to has no time left either.
+        # One that found its node gone still goes to the next node.
+        self._es = es.options(retry_on_timeout=False)
+        self._identities: dict[str, EncoderIdentity] = {}
+
+    def allowance(self) -> Allowance:
+        """For a request that begins now."""
+        return Allowance(self.timeout_s)
+
+    def find(self, item_id: str, allowance: Allowance) -> Found:
+        """The stored document of an item, with its vector.
+
+        Raises:
+            UnknownItem: there is none.
+            NoLiveIndex, SearchUnavailable
+        """
+        with _translated(), allowance.waiting():
+            try:
+                answer = self._within(allowance).get(
+                    index=self.alias, id=item_id, source_exclude_vectors=False
+                )
+            except NotFoundError as error:
+                if isinstance(error.body, dict) and error.body.get("found") is False:
+                    raise UnknownItem(item_id) from error
+                raise
+        return Found(_document(answer["_source"]), answer["_index"])
+
+    def identity(self, index: str, allowance: Allowance) -> EncoderIdentity:
+        """The encoder of an index. It never changes in an index's life, so it is asked for once.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        if index not in self._identities:
+            with _translated(), allowance.waiting():
+                self._identities[index] = read_identity(self._within(allowance), index)
+        return self._identities[index]
+
+    def live(self, allowance: Allowance) -> tuple[str, EncoderIdentity]:
+        """The one index behind the read alias, and its encoder; asked anew each time.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        with _translated(), allowance.waiting():
+            es = self._within(allowance)
+            encoder = read_identity(es, self.alias)
+            (index,) = es.indices.get_alias(name=self.alias)
+        return index, encoder
+
+    def search(self, index: str, body: dict[str, Any], allowance: Allowance) -> Answer:
+        """The answer to one search.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        with _translated(), allowance.waiting():
+            left = allowance.left_s()
+            answer = self._within(allowance).search(
+                index=index, **_arguments(body), timeout=_millis(left), allow_partial_search_results=False
+            )
+        return _answer(answer.body)
+
+    def search_all(
+        self, index: str, bodies: Sequence[dict[str, Any]], allowance: Allowance
+    ) -> tuple[Answer, ...]:
+        """The answers to several searches in one round trip.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        with _translated(), allowance.waiting():
+            timeout = _millis(allowance.left_s())
+            lines: list[dict[str, Any]] = []
+            for body in bodies:
+                lines += [{"allow_partial_search_results": False}, body | {"timeout": timeout}]
+            responses = self._within(allowance).msearch(index=index, searches=lines)["responses"]
+        return tuple(_answer(_whole(response)) for response in responses)
+
+    def _within(self, allowance: Allowance) -> Elasticsearch:
+        return self._es.options(request_timeout=allowance.left_s())
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns what the client raises into what `query` raises. A refused body is a bug, and stays itself."""
+    try:
+        yield
+    except (IndexMissing, MappingMismatch) as error:
+        raise NoLiveIndex(str(error)) from error
+    except NotFoundError as error:
+        raise NoLiveIndex(f"the live index is gone: {error.error}") from error
+    except TransportError as error:
+        raise SearchUnavailable(f"Elasticsearch does not answer: {error.message}") from error
+    except ApiError as error:
+        if not _is_unavailable(error.status_code):
+            raise
+        raise SearchUnavailable(f"Elasticsearch answers {error.status_code}: {error.error}") from error
+
+
+def _is_unavailable(status: int) -> bool:
+    """Whether a status tells of the cluster's state or of our credentials, and not of the request."""
+    return status >= 500 or status in {401, 403, _OVERLOADED}
+
+
+def _whole(response: dict[str, Any]) -> dict[str, Any]:
+    """The response to one search of several, if it is one.
+
+    Raises:
+        SearchUnavailable: that search failed.
+    """
+    if "error" in response:
+        kind = response["error"].get("type", "unknown")
+        raise SearchUnavailable(f"Elasticsearch answers {response.get('status')} to a wider search: {kind}")
+    return response
+
+
+def _answer(response: dict[str, Any]) -> Answer:
+    hits = tuple(
+        Hit(_document(hit["_source"]), hit["_score"] or 0.0, tuple(sorted(hit.get("matched_queries", ()))))
+        for hit in response["hits"]["hits"]
+    )
+    total = response["hits"].get("total")
+    return Answer(hits, total["value"] if total else None, response.get("aggregations", {}))
+
+
+def _document(source: dict[str, Any]) -> ListingDocument:
+    return ListingDocument.model_validate(_ABSENT | source)
+
+
+def _millis(seconds: float) -> str:
+    return f"{max(1, int(seconds * 1000))}ms"
+
+
+def _arguments(body: dict[str, Any]) -> dict[str, Any]:
+    """The client's argument names for the keys of a body."""
+    renamed = {"_source": "source", "from": "from_"}
+    return {renamed.get(key, key): value for key, value in body.items()}

@@ -1,0 +1,51 @@
+"""What an operator sets for the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mappings.client import ElasticsearchSettings
+from mappings.errors import InvalidSetting
+from mappings.photos import ImageRoots
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+
+
+@dataclass(frozen=True)
+class QuerySettings:
+    """Where the API listens, what it reads, and which folders it may show photos from."""
+
+    elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
+    image_roots: ImageRoots = field(default_factory=ImageRoots)
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    workers: int = 2
+    threads: int = 4
+    access_log: bool = False
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> QuerySettings:
+        """From NITAMONO_API_HOST, _PORT, _WORKERS, _THREADS, _ACCESS_LOG (1 or 0), and what the settings for
+        Elasticsearch and photos read.
+
+        Raises:
+            InvalidSetting: a number that is none or out of range, or what the other settings raise.
+        """
+        return cls(
+            elasticsearch=ElasticsearchSettings.from_environ(environ),
+            image_roots=ImageRoots.from_environ(environ),
+            host=environ.get("NITAMONO_API_HOST") or DEFAULT_HOST,
+            port=_whole_number(environ, "NITAMONO_API_PORT", cls.port, 1, 65_535),
+            workers=_whole_number(environ, "NITAMONO_API_WORKERS", cls.workers, 1, 64),
+            threads=_whole_number(environ, "NITAMONO_API_THREADS", cls.threads, 1, 64),
+            access_log=bool(_whole_number(environ, "NITAMONO_API_ACCESS_LOG", 0, 0, 1)),
+        )
+
+
+def _whole_number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise InvalidSetting(f"{name} is {text!r}, expected a whole number from {low} to {high}")
+    return int(text)

@@ -1,0 +1,112 @@
+"""Similar items of one item: its stored document, one search, and wider ones where too few remain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mappings.lifecycle import EncoderIdentity
+from mappings.listing import ListingDocument, Status
+from query.builder import SimilarQuery, fallback_body, similar_body
+from query.params import SimilarParameters
+from query.price_band import PriceBand, widening_bands
+from query.ranking import Calibration
+from query.reader import Allowance, Answer, Found, Hit, IndexReader
+
+FALLBACK_NOT_ENCODED = "not_encoded"
+FALLBACK_REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class SimilarItems:
+    """An answer, and everything needed to say how it came about."""
+
+    found: Found
+    query: SimilarQuery
+    encoder: EncoderIdentity
+    band: PriceBand
+    steps_widened: int
+    fallback_reason: str | None
+    hits: tuple[Hit, ...]
+    allowance: Allowance
+
+
+class SimilarService:
+    """Answers which items are similar to one."""
+
+    def __init__(self, reader: IndexReader) -> None:
+        self._reader = reader
+
+    def similar(self, item_id: str, parameters: SimilarParameters) -> SimilarItems:
+        """The items similar to one, from its own price band or the narrowest wider one that fills the answer.
+
+        Raises:
+            UnknownItem: no such item.
+            NoLiveIndex, SearchUnavailable
+        """
+        allowance = self._reader.allowance()
+        return self.similar_to(self._reader.find(item_id, allowance), parameters, allowance)
+
+    def similar_to(self, found: Found, parameters: SimilarParameters, allowance: Allowance) -> SimilarItems:
+        """The items similar to one whose document is at hand.
+
+        The search goes to the very index that the document is from: while aliases are swapped, a vector
+        of one encoder must not meet those of another.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        encoder = self._reader.identity(found.index, allowance)
+        query = SimilarQuery(found.document, parameters, Calibration.of(encoder))
+        bands = widening_bands(found.document.price, parameters.price_ratio)
+        step, answer = self._widen(found.index, _body_of(query), bands, allowance, parameters.size)
+        return SimilarItems(
+            found=found,
+            query=query,
+            encoder=encoder,
+            band=bands[step],
+            steps_widened=step,
+            fallback_reason=fallback_reason(found.document),
+            hits=answer.hits,
+            allowance=allowance,
+        )
+
+    def _widen(
+        self,
+        index: str,
+        body: Callable[[PriceBand], dict[str, Any]],
+        bands: Sequence[PriceBand],
+        allowance: Allowance,
+        size: int,
+    ) -> tuple[int, Answer]:
+        """The step taken and its answer. The first band alone is asked for, as it nearly always suffices."""
+        first, *wider = bands
+        answers = [self._reader.search(index, body(first), allowance)]
+        if wider and len(answers[0].hits) < size:
+            answers += self._reader.search_all(index, [body(band) for band in wider], allowance)
+        step = narrowest_sufficient([len(answer.hits) for answer in answers], size)
+        return step, answers[step]
+
+
+def narrowest_sufficient(counts: Sequence[int], size: int) -> int:
+    """The first step that fills the answer, or else the first of those that come closest to it."""
+    reachable = min(size, max(counts))
+    return next(step for step, count in enumerate(counts) if count >= reachable)
+
+
+def fallback_reason(item: ListingDocument) -> str | None:
+    """Why an item cannot be asked about by its picture: a stable code, or None where it can."""
+    if item.status is Status.REMOVED:
+        return FALLBACK_REMOVED
+    if item.vector is None:
+        return item.photo_problem or FALLBACK_NOT_ENCODED
+    return None
+
+
+def _body_of(query: SimilarQuery) -> Callable[[PriceBand], dict[str, Any]]:
+    """The search body for each price band."""
+    vector = query.item.vector
+    if vector is None or fallback_reason(query.item) is not None:
+        return lambda band: fallback_body(query, band)
+    return lambda band: similar_body(query, vector, band)
