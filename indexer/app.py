@@ -1,0 +1,131 @@
+"""The Celery app: `celery -A indexer.app worker`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from functools import cache
+from typing import Any
+
+from celery import Celery, signals
+from elasticsearch import ApiError, TransportError
+
+from indexer.bootstrap import build_indexer, build_parking
+from indexer.logs import line
+from indexer.parking import ParkingLot
+from indexer.pipeline import Indexer
+from indexer.settings import IndexerSettings
+from mappings.client import connect
+from mappings.errors import ContractError, IndexMissing
+from mappings.lifecycle import EncoderIdentity, writable_indices
+from ml.artifact import ArtifactError, load_artifact
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def settings() -> IndexerSettings:
+    """This process's settings, read when first needed."""
+    return IndexerSettings.from_environ(os.environ)
+
+
+@cache
+def indexer() -> Indexer:
+    """This process's indexer, with its encoder."""
+    return build_indexer(settings())
+
+
+@cache
+def parking() -> ParkingLot:
+    """This process's parking lot."""
+    return build_parking(settings())
+
+
+def configuration(chosen: IndexerSettings) -> dict[str, Any]:
+    """Celery's settings, each for a reason."""
+    transport = {
+        # A message that a dead worker held is given out again after this; by default only after an hour.
+        "visibility_timeout": chosen.visibility_timeout_s,
+        # Look for such messages each tenth of that; kombu looks every 100 s otherwise.
+        "unacked_restore_interval": max(1.0, chosen.visibility_timeout_s / 10),
+        "unacked_restore_throttle": 1,
+        # Without them a connection to a vanished Redis host hangs for ever.
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+    }
+    return {
+        "broker_url": chosen.redis_url,
+        "result_backend": chosen.redis_url,
+        "broker_transport_options": transport,
+        "result_backend_transport_options": transport,
+        "imports": ("indexer.tasks",),
+        "task_default_queue": chosen.queue,
+        # Plain JSON: a message can never run code in the worker.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        # Acknowledged when done, not when taken: what a killed worker held is processed again, which is
+        # harmless, since versions order the writes.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # A process that ran into the hard limit gives its chunk back too.
+        "task_acks_on_failure_or_timeout": False,
+        "task_soft_time_limit": chosen.soft_limit_s,
+        "task_time_limit": chosen.hard_limit_s,
+        # Takes one chunk a process at a time: others stay in the queue, for whichever worker is free, and
+        # their visibility timeout does not run.
+        "worker_prefetch_multiplier": 1,
+        # Decoders' memory stays fragmented; a fresh process costs a second or two.
+        "worker_max_tasks_per_child": 2000,
+        "worker_send_task_events": False,
+        # Long enough for whoever waits with --wait, short enough not to fill Redis.
+        "result_expires": 3600,
+        "result_backend_always_retry": True,
+        "result_backend_max_retries": 10,
+        "redis_socket_timeout": 30,
+        "redis_retry_on_timeout": True,
+        # Redis may come up after the worker, or restart under it.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # Sending (a retry above all) rides out a restart of Redis of about ten seconds.
+        "task_publish_retry_policy": {
+            "max_retries": 12,
+            "interval_start": 0.1,
+            "interval_step": 0.2,
+            "interval_max": 1,
+        },
+        "worker_hijack_root_logger": True,
+        "worker_log_format": "%(asctime)s %(levelname)s %(processName)s %(message)s",
+        "worker_task_log_format": "%(asctime)s %(levelname)s %(processName)s task=%(task_id)s %(message)s",
+    }
+
+
+app = Celery("nitamono")
+app.add_defaults(lambda: configuration(settings()))
+
+
+@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def check_contract(**_: object) -> None:
+    """Refuses to start on a damaged encoder, or on indices that were made for another one."""
+    chosen = settings()
+    try:
+        load_artifact(chosen.encoder)
+        identity = EncoderIdentity.from_artifact(chosen.encoder)
+        with connect(chosen.elasticsearch) as es:
+            indices = writable_indices(es, chosen.prefix, identity)
+    except IndexMissing as error:
+        log.warning(line("no_index_yet", detail=str(error)))
+    except (TransportError, ApiError) as error:
+        log.warning(line("elasticsearch_unavailable", detail=str(error)))
+    except (ContractError, ArtifactError) as error:
+        sys.exit(f"The indexer cannot start: {error}")
+    else:
+        log.info(line("ready", encoder=identity.encoder_id, indices=",".join(indices)))
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]  # as above
+def load(**_: object) -> None:
+    """Loads the encoder before the first chunk comes."""
+    indexer()

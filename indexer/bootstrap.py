@@ -1,0 +1,65 @@
+"""The one place where the indexer's adapters are chosen."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import redis
+from elasticsearch import Elasticsearch
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from indexer.dead_letters import DeadLetters
+from indexer.fetch import PhotoFetcher
+from indexer.parking import ParkingLot
+from indexer.pictures import PictureLoader
+from indexer.pipeline import Indexer
+from indexer.settings import IndexerSettings
+from indexer.store import ListingStore
+from mappings.client import connect
+from mappings.lifecycle import EncoderIdentity
+from ml.artifact import load_artifact
+from ml.encoder import ImageEncoder, load_encoder
+
+
+def build_indexer(
+    settings: IndexerSettings, *, es: Elasticsearch | None = None, encoder: ImageEncoder | None = None
+) -> Indexer:
+    """An indexer on the services that the settings name. The encoder is loaded here, so once a process.
+
+    Raises:
+        ArtifactError: the encoder's folder is damaged or holds none.
+        InvalidSetting: its manifest cannot be read.
+    """
+    identity = EncoderIdentity.from_artifact(settings.encoder)
+    artifact = load_artifact(settings.encoder)
+    client = es or connect(settings.elasticsearch)
+    return Indexer(
+        store=ListingStore(client, settings.prefix, identity),
+        pictures=PictureLoader(
+            fetcher=PhotoFetcher(settings.fetch, settings.roots),
+            pool=ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="photo"),
+            decoding=threading.Semaphore(settings.decode_threads),
+            image_size=artifact.image_size,
+            budget_s=settings.photo_budget_s,
+        ),
+        encoder=encoder
+        or load_encoder(artifact, backend=settings.encoder_backend, threads=settings.encoder_threads),
+        dead_letters=DeadLetters(client, settings.prefix, identity.encoder_id),
+    )
+
+
+def build_parking(settings: IndexerSettings) -> ParkingLot:
+    """The parking lot in the Redis of the queue. A Redis that restarts is waited for, some seconds."""
+    return ParkingLot(redis_client(settings), settings.prefix)
+
+
+def redis_client(settings: IndexerSettings) -> redis.Redis:
+    """A client that tries for about five seconds before it gives up."""
+    return redis.Redis.from_url(
+        settings.redis_url,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), 8),
+        socket_connect_timeout=5,
+        socket_timeout=10,
+    )

@@ -1,0 +1,208 @@
+"""Events that were rejected, kept in an index of their own with the reason, the event and the time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from indexer.errors import DocumentRejected, ElasticsearchUnavailable
+from indexer.store import elasticsearch_errors, item_failure, scan
+from mappings.lifecycle import ensure_dead_letters
+from mappings.listing import isoformat
+from mappings.names import dead_letter_index
+
+# A line that is no event can be anything, even a whole file without a line break.
+RAW_LIMIT = 10_000
+DETAIL_LIMIT = 2_000
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A rejected event. Of one item only the newest rejected event is kept.
+
+    `version` is the event's, where it is a valid listing; `raw` is set where the event is no JSON object.
+    """
+
+    id: str
+    reason: str
+    detail: str
+    item_id: str | None
+    event: Mapping[str, Any] | None
+    raw: str | None
+    version: int | None = None
+    attempts: int = 1
+    failed_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @classmethod
+    def of(
+        cls, event: object, reason: str, detail: str, *, version: int | None = None, attempts: int = 1
+    ) -> DeadLetter:
+        """The letter of an event; the same event always gets the same id."""
+        item_id = event.get("item_id") if isinstance(event, Mapping) else None
+        text = event if isinstance(event, str) else json.dumps(event, sort_keys=True, default=repr)
+        storable = isinstance(event, Mapping) and is_storable(event)
+        return cls(
+            id=item_letter(str(item_id)) if version else f"event:{_digest(text)}",
+            reason=reason,
+            detail=detail[:DETAIL_LIMIT],
+            item_id=_printable(item_id[:128]) if isinstance(item_id, str) else None,
+            event=dict(event) if isinstance(event, Mapping) and storable else None,
+            raw=None if storable else _printable(text[:RAW_LIMIT]),
+            version=version,
+            attempts=attempts,
+        )
+
+    def to_source(self, encoder_id: str | None) -> dict[str, Any]:
+        """The letter as Elasticsearch stores it."""
+        fields = {
+            "item_id": self.item_id,
+            "reason": self.reason,
+            "detail": self.detail,
+            "event": self.event,
+            "raw": self.raw,
+            "encoder_id": encoder_id,
+            "attempts": self.attempts,
+            "failed_at": isoformat(self.failed_at),
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @classmethod
+    def from_hit(cls, hit: Mapping[str, Any]) -> DeadLetter:
+        """The letter behind a search hit."""
+        source = hit["_source"]
+        return cls(
+            id=hit["_id"],
+            reason=source["reason"],
+            detail=source["detail"],
+            item_id=source.get("item_id"),
+            event=source.get("event"),
+            raw=source.get("raw"),
+            attempts=source["attempts"],
+            failed_at=datetime.fromisoformat(source["failed_at"]),
+        )
+
+    def as_raw(self) -> DeadLetter:
+        """The same letter with its event as text, where Elasticsearch cannot hold it as an object."""
+        return replace(self, event=None, raw=json.dumps(self.event)[:RAW_LIMIT])
+
+
+def item_letter(item_id: str) -> str:
+    """The id of the dead letter of an item."""
+    return f"item:{item_id}"
+
+
+def is_storable(event: Mapping[Any, Any]) -> bool:
+    """Whether the event can be sent to Elasticsearch as JSON: no NaN in it, no half of a surrogate pair."""
+    try:
+        json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _printable(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """The dead letters of a deployment."""
+
+    es: Elasticsearch
+    prefix: str
+    encoder_id: str | None = None
+
+    @property
+    def index(self) -> str:
+        """The index they are in."""
+        return dead_letter_index(self.prefix)
+
+    def write(self, letters: Iterable[DeadLetter]) -> None:
+        """Writes the letters. A letter of an older event never replaces that of a newer one.
+
+        Raises:
+            ElasticsearchUnavailable: it takes them not now; any part may have been written.
+        """
+        batch = list(letters)
+        if not batch:
+            return
+        with elasticsearch_errors():
+            ensure_dead_letters(self.es, self.prefix)
+        refused = self._bulk_write(batch)
+        self._bulk_write([letter.as_raw() for letter in refused if letter.event is not None])
+
+    def _bulk_write(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Writes the letters and returns those that Elasticsearch refuses for what they are."""
+        if not letters:
+            return []
+        operations: list[dict[str, Any]] = []
+        for letter in letters:
+            order = {"version": letter.version, "version_type": "external_gte"} if letter.version else {}
+            operations += [
+                {"index": {"_index": self.index, "_id": letter.id} | order},
+                letter.to_source(self.encoder_id),
+            ]
+        with elasticsearch_errors():
+            answer = self.es.bulk(operations=operations)
+        failures = [item_failure(item["index"]) for item in answer["items"]]
+        for failure in failures:
+            if isinstance(failure, ElasticsearchUnavailable):
+                raise failure
+        return [
+            letter
+            for letter, failure in zip(letters, failures, strict=True)
+            if isinstance(failure, DocumentRejected)
+        ]
+
+    def forget(self, items: Sequence[tuple[str, int]]) -> None:
+        """Removes the letters of items whose event of this version, or a newer one, is indexed now."""
+        if not items:
+            return
+        operations = [
+            {
+                "delete": {
+                    "_index": self.index,
+                    "_id": item_letter(item_id),
+                    "version": version,
+                    "version_type": "external_gte",
+                }
+            }
+            for item_id, version in items
+        ]
+        with elasticsearch_errors():
+            ensure_dead_letters(self.es, self.prefix)
+            self.es.bulk(operations=operations)
+
+    def search(self, reason: str | None = None) -> Iterator[DeadLetter]:
+        """The letters, oldest first, page by page; of one reason only where it is given.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        with elasticsearch_errors():
+            if not self.es.indices.exists(index=self.index):
+                return
+            query = {"term": {"reason": reason}} if reason else {"match_all": {}}
+            for hit in scan(self.es, self.index, query, sort=[{"failed_at": "asc"}]):
+                yield DeadLetter.from_hit(hit)
+
+    def drop(self, ids: Sequence[str]) -> None:
+        """Removes the letters of these ids.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        operations = [{"delete": {"_index": self.index, "_id": letter_id}} for letter_id in ids]
+        if operations:
+            with elasticsearch_errors():
+                self.es.bulk(operations=operations, refresh=True)

@@ -1,0 +1,83 @@
+"""From a message to its account: what is settled is counted, what waits is sent again, nothing is lost."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from indexer.account import Account
+from indexer.logs import line
+from indexer.parking import PARKED, ParkingLot
+from indexer.pipeline import Chunk, Indexer
+from indexer.settings import IndexerSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The account so far, and the events that are to be sent again."""
+
+    account: Account
+    remaining: list[Any]
+
+
+def deliver(
+    indexer: Indexer,
+    parking: ParkingLot,
+    events: Sequence[Any],
+    account: Account,
+    *,
+    attempt: int,
+    final: bool,
+) -> Delivery:
+    """Indexes the events. After the `final` attempt nothing remains: what was not taken is parked."""
+    chunk = indexer.index(events, attempt=attempt, final=final)
+    log_chunk(chunk)
+    account += Account.of(chunk.outcomes())
+    if not chunk.waiting or not final:
+        return Delivery(account, chunk.remaining())
+    return Delivery(account + park(parking, chunk.remaining(), next(iter(chunk.waiting.values())).detail), [])
+
+
+def park(parking: ParkingLot, events: Sequence[Any], detail: str) -> Account:
+    """Keeps the events in Redis and returns their account."""
+    parking.park(events, detail)
+    log.error(line("parked", events=len(events), detail=detail))
+    return Account(rejected={PARKED: len(events)}) if events else Account()
+
+
+def wait_before(retry: int, settings: IndexerSettings) -> float:
+    """Seconds before the first, second, … retry: random below a bound that doubles from two seconds.
+
+    "Full jitter" spreads the retries of many chunks the most
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    """
+    return random.uniform(0, min(settings.longest_wait_s, 2.0**retry))  # noqa: S311 - no secret
+
+
+def log_chunk(chunk: Chunk) -> None:
+    """Writes one line for the chunk and one for each event that did not go well."""
+    account = Account.of(chunk.outcomes())
+    took = {f"{stage}_ms": seconds * 1000 for stage, seconds in chunk.stages.seconds.items()}
+    log.info(
+        line(
+            "chunk",
+            given=len(chunk.events),
+            indexed=account.indexed,
+            unchanged=account.unchanged,
+            older=account.older,
+            rejected=sum(account.rejected.values()),
+            waiting=len(chunk.waiting),
+            encoded=chunk.encoded,
+            attempt=chunk.attempt,
+            **took,
+        )
+    )
+    for letter in chunk.letters.values():
+        log.warning(line("rejected", item=letter.item_id, reason=letter.reason, detail=letter.detail[:300]))
+    for failure in dict.fromkeys(map(str, chunk.waiting.values())):
+        log.warning(line("waiting", detail=failure[:300]))

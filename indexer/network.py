@@ -1,0 +1,178 @@
+"""Connections to public servers only, and never for longer than a deadline.
+
+The check and the connection use the same resolved address, so a name that resolves to a public address
+when asked and to a private one when connected (DNS rebinding) gains nothing. TLS still verifies the name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+
+from indexer.errors import PhotoRefused, PhotoUnusable
+from indexer.settings import FetchSettings, Network
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# An IPv6 address of these carries an IPv4 address that a gateway connects to: RFC 6052, RFC 3056.
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+SIXTOFOUR = ipaddress.IPv6Network("2002::/16")
+
+
+def destination(address: Address) -> Address:
+    """The address that packets end up at: the IPv4 address inside a mapped, NAT64 or 6to4 one."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def is_public(address: Address) -> bool:
+    """Whether the address belongs to the public internet: no private, loopback, link-local, shared,
+    reserved, multicast or unspecified one."""
+    end = destination(address)
+    return end.is_global and not end.is_multicast and not (end.version == 6 and end.teredo is not None)
+
+
+def resolve(host: str, port: int) -> list[Address]:
+    """The addresses of a host, in the system's order of preference.
+
+    Raises:
+        httpcore.ConnectError: the name does not resolve.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(f"{host} does not resolve: {error}") from error
+    # An IPv6 address may come with a zone, `fe80::1%eth0`.
+    return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
+
+
+class Deadline:
+    """The time until which each thread's request may last. A thread without one is not limited."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Limits what this thread does inside."""
+        self._local.end = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del self._local.end
+
+    def clip(self, timeout: float | None) -> float | None:
+        """The timeout, cut to what is left.
+
+        Raises:
+            PhotoUnusable: nothing is left.
+        """
+        end: float | None = getattr(self._local, "end", None)
+        if end is None:
+            return timeout
+        left = end - time.monotonic()
+        if left <= 0:
+            raise PhotoUnusable("photo_slow", "the server answers, but not in the time there is for a photo")
+        return left if timeout is None else min(left, timeout)
+
+
+class DeadlineStream(httpcore.NetworkStream):
+    """A connection on which every read and write is cut at the deadline of the thread that uses it."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """The next bytes, empty at the end."""
+        return self._stream.read(max_bytes, self._deadline.clip(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Sends the bytes."""
+        self._stream.write(buffer, self._deadline.clip(timeout))
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """The same connection, encrypted; the certificate must be for `server_hostname`."""
+        clipped = self._deadline.clip(timeout)
+        return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, clipped), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What the connection below knows."""
+        return self._stream.get_extra_info(info)
+
+
+class PublicBackend(httpcore.SyncBackend):
+    """Connects to addresses that the settings allow, and to none else."""
+
+    def __init__(self, settings: FetchSettings, deadline: Deadline) -> None:
+        self._settings = settings
+        self._deadline = deadline
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """A connection to the first address of the host that takes one.
+
+        Raises:
+            PhotoRefused: an address is not public, or the port is none for photos.
+            httpcore.ConnectError, httpcore.ConnectTimeout: none of the addresses answers.
+        """
+        addresses = resolve(host, port)
+        for address in addresses:
+            check_destination(self._settings, host, address, port)
+        failure: httpcore.NetworkError | httpcore.TimeoutException | None = None
+        for address in addresses:
+            try:
+                stream = super().connect_tcp(
+                    str(address), port, self._deadline.clip(timeout), local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return DeadlineStream(stream, self._deadline)
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+
+def check_destination(settings: FetchSettings, host: str, address: Address, port: int) -> None:
+    """Nothing, if photos may be fetched from there.
+
+    Raises:
+        PhotoRefused: naming the address or the port.
+    """
+    if host.lower() in settings.allowed_hosts or _in_networks(address, settings.allowed_networks):
+        return
+    if not is_public(address):
+        raise PhotoRefused(
+            "photo_private_address",
+            f"{host} is at {address}, which is not on the public internet; expected a public address, "
+            "or one that NITAMONO_FETCH_ALLOW names",
+        )
+    if port not in settings.ports:
+        allowed = ", ".join(map(str, sorted(settings.ports)))
+        raise PhotoRefused("photo_port_not_allowed", f"port {port} of {host}; expected one of {allowed}")
+
+
+def _in_networks(address: Address, networks: Iterable[Network]) -> bool:
+    return any(destination(address) in network for network in networks)

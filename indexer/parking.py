@@ -1,0 +1,68 @@
+"""Events that wait in Redis because Elasticsearch was away for longer than all retries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from mappings.listing import isoformat
+
+PARKED = "elasticsearch_unavailable"
+"""The reason code under which parked events are counted and listed."""
+
+
+@dataclass(frozen=True)
+class ParkedEvent:
+    """An event that waits for Elasticsearch."""
+
+    id: str
+    event: Any
+    detail: str
+    parked_at: str
+
+
+@dataclass(frozen=True)
+class ParkingLot:
+    """A Redis hash of events by the hash of their content, so that parking one twice keeps one.
+
+    It lies beside the queue: where the queue survives, it survives.
+    """
+
+    client: redis.Redis
+    prefix: str
+
+    @property
+    def key(self) -> str:
+        """The Redis key of the hash."""
+        return f"nitamono:{self.prefix}:parked"
+
+    def park(self, events: Sequence[Any], detail: str) -> None:
+        """Keeps the events."""
+        now = isoformat(datetime.now(UTC))
+        entries: dict[Any, Any] = {
+            _digest(event): json.dumps({"event": event, "detail": detail, "parked_at": now})
+            for event in events
+        }
+        if entries:
+            self.client.hset(self.key, mapping=entries)
+
+    def all(self) -> Iterator[ParkedEvent]:
+        """The parked events, in no order."""
+        for key, value in self.client.hscan_iter(self.key, count=500):
+            yield ParkedEvent(id=key.decode(), **json.loads(value))
+
+    def release(self, ids: Sequence[str]) -> None:
+        """Forgets the events of these ids."""
+        if ids:
+            self.client.hdel(self.key, *ids)
+
+
+def _digest(event: Any) -> str:
+    text = json.dumps(event, sort_keys=True)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,203 @@
+"""The indexer's settings, each an environment variable."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast, get_args
+
+from mappings.client import ElasticsearchSettings
+from mappings.errors import InvalidSetting
+from mappings.photos import ImageRoots
+from ml.artifact import DEFAULT_ARTIFACT
+from ml.encoder import Backend
+from ml.preprocess import MAX_BYTES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class FetchSettings:
+    """How photos are fetched, and from where they never are."""
+
+    threads: int = 16
+    """Photos fetched at once by one process; they wait for the network, not for a core."""
+    per_host: int = 8
+    """Connections to one server at once, so that indexing a shop does not overrun the shop."""
+    deadline_s: float = 10.0
+    """Seconds for one photo, redirects and the last byte included."""
+    idle_s: float = 5.0
+    """Seconds without a byte, or without a connection, after which a server counts as unavailable."""
+    max_bytes: int = MAX_BYTES
+    max_redirects: int = 3
+    ports: frozenset[int] = frozenset({80, 443})
+    allowed_hosts: frozenset[str] = frozenset()
+    """Host names that may have private addresses and other ports: an image server in the same house."""
+    allowed_networks: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class IndexerSettings:
+    """Everything a worker and the command line need to know."""
+
+    elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    encoder: Path = DEFAULT_ARTIFACT
+    encoder_backend: Backend = "auto"
+    encoder_threads: int = 1
+    """Two threads beside another busy process encoded 36 pictures/s where one encoded 258: more processes
+    scale, more threads do not."""
+    decode_threads: int = 2
+    """Decoding is work for a core, and a photo of 50 megapixels takes 150 MB while it lasts."""
+    roots: ImageRoots = field(default_factory=ImageRoots)
+    fetch: FetchSettings = FetchSettings()
+    chunk: int = 64
+    """Events in a message."""
+    max_retries: int = 8
+    """With waits that double up to half the visibility timeout: about a minute and a half on average."""
+    visibility_timeout_s: float = 120.0
+    """Seconds after which Redis gives a message that nobody acknowledged to another worker."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> IndexerSettings:
+        """From NITAMONO_* and ELASTICSEARCH_* variables.
+
+        Raises:
+            InvalidSetting: naming the variable, what was found and what is expected.
+        """
+        return cls(
+            elasticsearch=ElasticsearchSettings.from_environ(environ),
+            redis_url=environ.get("NITAMONO_REDIS_URL") or "redis://127.0.0.1:6379/0",
+            encoder=Path(environ.get("NITAMONO_ENCODER") or DEFAULT_ARTIFACT),
+            encoder_backend=_backend(environ.get("NITAMONO_ENCODER_BACKEND") or cls.encoder_backend),
+            encoder_threads=_whole(environ, "NITAMONO_ENCODER_THREADS", cls.encoder_threads),
+            decode_threads=_whole(environ, "NITAMONO_DECODE_THREADS", cls.decode_threads),
+            roots=_roots(environ),
+            fetch=_fetch_settings(environ),
+            chunk=_whole(environ, "NITAMONO_CHUNK", cls.chunk),
+            max_retries=_whole(environ, "NITAMONO_MAX_RETRIES", cls.max_retries, least=0),
+            visibility_timeout_s=_seconds(environ, "NITAMONO_VISIBILITY_TIMEOUT", cls.visibility_timeout_s),
+        )
+
+    @property
+    def prefix(self) -> str:
+        """What the names of this deployment's indices, queue and parked events begin with."""
+        return self.elasticsearch.prefix
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue: one for each prefix, so that deployments can share a Redis."""
+        return f"nitamono-{self.prefix}"
+
+    @property
+    def hard_limit_s(self) -> float:
+        """Seconds after which a chunk's process is ended: before its message would be given out again."""
+        return self.visibility_timeout_s * 5 / 6
+
+    @property
+    def soft_limit_s(self) -> float:
+        """Seconds after which a chunk is put back for another try, by itself."""
+        return self.visibility_timeout_s * 2 / 3
+
+    @property
+    def photo_budget_s(self) -> float:
+        """Seconds that the photos of one chunk may take together; those not there by then come back later."""
+        return self.visibility_timeout_s / 3
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest wait before a retry. It is spent holding an unacknowledged message, so it stays below
+        the visibility timeout."""
+        return self.visibility_timeout_s / 2
+
+
+def image_roots_file(environ: Mapping[str, str]) -> Path:
+    """The file that lists the folders photos may be read from; worker, API and command line share it."""
+    state = Path(environ.get("NITAMONO_STATE") or REPOSITORY / ".nitamono")
+    return Path(environ.get("NITAMONO_IMAGE_ROOTS_FILE") or state / "image-roots")
+
+
+def _roots(environ: Mapping[str, str]) -> ImageRoots:
+    folders = ImageRoots.from_environ(environ).folders
+    return ImageRoots(folders, image_roots_file(environ))
+
+
+def _fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
+    hosts, networks = _allowed(environ.get("NITAMONO_FETCH_ALLOW", ""))
+    return FetchSettings(
+        threads=_whole(environ, "NITAMONO_FETCH_THREADS", FetchSettings.threads),
+        per_host=_whole(environ, "NITAMONO_FETCH_PER_HOST", FetchSettings.per_host),
+        deadline_s=_seconds(environ, "NITAMONO_FETCH_DEADLINE", FetchSettings.deadline_s),
+        idle_s=_seconds(environ, "NITAMONO_FETCH_IDLE", FetchSettings.idle_s),
+        max_bytes=_whole(environ, "NITAMONO_FETCH_MAX_BYTES", FetchSettings.max_bytes),
+        ports=_ports(environ.get("NITAMONO_FETCH_PORTS", "")),
+        allowed_hosts=hosts,
+        allowed_networks=networks,
+    )
+
+
+def _allowed(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
+    """Host names and networks of NITAMONO_FETCH_ALLOW, `images.internal,10.1.0.0/16`."""
+    hosts, networks = set(), []
+    for entry in filter(None, (part.strip().lower() for part in text.split(","))):
+        if "/" not in entry and not _is_address(entry):
+            hosts.add(entry)
+            continue
+        try:
+            networks.append(ipaddress.ip_network(entry))
+        except ValueError as error:
+            raise InvalidSetting(
+                f"NITAMONO_FETCH_ALLOW has {entry!r}, expected a host name or a network such as 10.1.0.0/16"
+            ) from error
+    return frozenset(hosts), tuple(networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _backend(text: str) -> Backend:
+    for backend in get_args(Backend):
+        if text == backend:
+            return cast("Backend", backend)
+    raise InvalidSetting(
+        f"NITAMONO_ENCODER_BACKEND is {text!r}, expected one of {', '.join(get_args(Backend))}"
+    )
+
+
+def _ports(text: str) -> frozenset[int]:
+    if not text.strip():
+        return FetchSettings.ports
+    try:
+        ports = frozenset(int(port) for port in text.split(","))
+    except ValueError as error:
+        raise InvalidSetting(f"NITAMONO_FETCH_PORTS is {text!r}, expected ports such as 80,443") from error
+    if not all(0 < port < 65536 for port in ports):
+        raise InvalidSetting(f"NITAMONO_FETCH_PORTS is {text!r}, expected ports from 1 to 65535")
+    return ports
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
+    text = environ.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise InvalidSetting(f"{name} is {text!r}, expected a whole number from {least} up")
+    return int(text)
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise InvalidSetting(f"{name} is {text!r}, expected seconds") from error
+    if not 0.1 <= value <= 86_400:
+        raise InvalidSetting(f"{name} is {text!r}, expected from 0.1 to 86,400 seconds")
+    return value

@@ -1,0 +1,185 @@
+"""Documents in Elasticsearch: what is stored, and ordered writing by external version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from elastic_transport import TransportError
+from elasticsearch import ApiError, Elasticsearch
+
+from indexer.errors import DocumentRejected, ElasticsearchUnavailable, IndexingFailure
+from mappings.errors import ContractError
+from mappings.lifecycle import EncoderIdentity, writable_indices
+from mappings.listing import ListingDocument
+
+JSON = "application/vnd.elasticsearch+json; compatible-with=9"
+
+CONFLICT = 409
+PAGE = 500
+"""Hits a page: below a megabyte or two of events."""
+KEEP_ALIVE = "2m"
+"""Between two pages, what is done with a page included."""
+PASSING = frozenset({429, 503})
+"""Elasticsearch's own words for "not now": a full queue, a shard that is moving or not yet there."""
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """A document as an index has it."""
+
+    version: int
+    source: Mapping[str, Any]
+
+    @property
+    def vector(self) -> tuple[float, ...] | None:
+        """Its unit vector, if it has one."""
+        vector = self.source.get("vector")
+        return tuple(vector) if vector else None
+
+
+@dataclass(frozen=True)
+class VersionedDocument:
+    """A document to be written to one index, unless a newer one is there."""
+
+    index: str
+    version: int
+    document: ListingDocument
+
+
+class Superseded(IndexingFailure):
+    """A newer version of the document is stored already."""
+
+
+@dataclass(frozen=True)
+class ListingStore:
+    """The indices that are written for one encoder."""
+
+    es: Elasticsearch
+    prefix: str
+    identity: EncoderIdentity
+
+    def indices(self) -> list[str]:
+        """The indices to write to. Asked for each chunk, so that a swap is followed at once.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer, or has no index for this encoder.
+        """
+        with elasticsearch_errors():
+            try:
+                return writable_indices(self.es, self.prefix, self.identity)
+            except ContractError as error:
+                raise ElasticsearchUnavailable("no_index_for_encoder", str(error)) from error
+
+    def read(self, index: str, item_ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """The stored documents by id, their vectors included.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        if not item_ids:
+            return {}
+        with elasticsearch_errors():
+            # The client's mget has no parameter for vectors, which Elasticsearch leaves out by default.
+            answer = self.es.perform_request(
+                "POST",
+                f"/{index}/_mget?_source_exclude_vectors=false",
+                headers={"accept": JSON, "content-type": JSON},
+                body={"ids": list(item_ids)},
+            )
+        return {
+            doc["_id"]: StoredDocument(doc["_version"], doc["_source"])
+            for doc in answer["docs"]
+            if doc.get("found")
+        }
+
+    def write(self, documents: Sequence[VersionedDocument]) -> list[IndexingFailure | None]:
+        """Writes the documents in one request; for each, in order, None or why it was not written.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer; any part may have been written.
+        """
+        if not documents:
+            return []
+        with elasticsearch_errors():
+            answer = self.es.bulk(operations=list(_operations(documents)))
+        results = [item["index"] for item in answer["items"]]
+        return [item_failure(result) for result in results]
+
+    def refresh(self) -> None:
+        """Makes what was written visible to searches now."""
+        with elasticsearch_errors():
+            self.es.indices.refresh(index=self.indices())
+
+
+def _operations(documents: Iterable[VersionedDocument]) -> Iterator[dict[str, Any]]:
+    for entry in documents:
+        yield {
+            "index": {
+                "_index": entry.index,
+                "_id": entry.document.item_id,
+                "version": entry.version,
+                # An equal version succeeds, so that a chunk can be processed twice.
+                "version_type": "external_gte",
+            }
+        }
+        yield entry.document.to_source()
+
+
+def item_failure(result: Mapping[str, Any]) -> IndexingFailure | None:
+    """What one entry of a bulk answer says: None for success."""
+    status, error = result["status"], result.get("error", {})
+    if status < 300:
+        return None
+    words = f"{error.get('type')}: {error.get('reason')}"
+    if status == CONFLICT:
+        return Superseded("older", words)
+    if status in PASSING:
+        return ElasticsearchUnavailable("elasticsearch_unavailable", words)
+    cause = error.get("caused_by", {}).get("reason")
+    return DocumentRejected("document_rejected", f"{words} ({cause})" if cause else words)
+
+
+def scan(
+    es: Elasticsearch, index: str, query: Mapping[str, Any], *, sort: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[dict[str, Any]]:
+    """Every hit of a query with its version, as things stand now, page by page."""
+    es.indices.refresh(index=index)
+    point = es.open_point_in_time(index=index, keep_alive=KEEP_ALIVE)["id"]
+    try:
+        after: list[Any] | None = None
+        while True:
+            answer = es.search(
+                pit={"id": point, "keep_alive": KEEP_ALIVE},
+                query=query,
+                sort=[*sort, {"_shard_doc": "asc"}],
+                search_after=after,
+                size=PAGE,
+                version=True,
+                track_total_hits=False,
+            )
+            point, hits = answer["pit_id"], answer["hits"]["hits"]
+            yield from hits
+            if len(hits) < PAGE:
+                return
+            after = hits[-1]["sort"]
+    finally:
+        es.close_point_in_time(id=point)
+
+
+@contextmanager
+def elasticsearch_errors() -> Iterator[None]:
+    """Turns the client's errors into the indexer's.
+
+    Raises:
+        ElasticsearchUnavailable: no connection, no answer in time, or any refusal of a whole request:
+            none of these is the events' fault, so they wait.
+    """
+    try:
+        yield
+    except TransportError as error:
+        raise ElasticsearchUnavailable("elasticsearch_unavailable", f"no answer: {error.message}") from error
+    except ApiError as error:
+        raise ElasticsearchUnavailable("elasticsearch_unavailable", f"it refuses: {error}") from error

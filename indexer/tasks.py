@@ -1,0 +1,81 @@
+"""The Celery tasks. What they do is in `delivery` and `pipeline`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from celery import Task
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from kombu.exceptions import OperationalError
+
+from indexer.account import Account
+from indexer.app import app, indexer, parking, settings
+from indexer.delivery import deliver, park, wait_before
+from indexer.errors import TransientFailure
+from indexer.removal import bare_removals, removal_events
+
+AccountJson = dict[str, Any]
+
+
+class ChunkTask(Task):  # type: ignore[misc]  # Celery has no types
+    """A task about a chunk: whatever breaks it, its events are kept."""
+
+    def on_failure(self, exc: Exception, task_id: str, args: Sequence[Any], *_: object) -> None:
+        """Parks what Celery would drop after logging the traceback."""
+        events = args[0] if self is index_listings else bare_removals(*args)
+        park(parking(), events, f"task {task_id} failed: {exc!r}")
+
+
+@app.task(bind=True, base=ChunkTask, name="indexer.index_listings")  # type: ignore[untyped-decorator]  # as above
+def index_listings(self: Task, events: Sequence[Any], account: AccountJson | None = None) -> AccountJson:
+    """Indexes a chunk of events and returns the account of all of them, retries included."""
+    return index_chunk(self, events, Account.from_json(account))
+
+
+@app.task(bind=True, base=ChunkTask, name="indexer.remove_listings")  # type: ignore[untyped-decorator]  # as above
+def remove_listings(self: Task, item_ids: Sequence[str], at: str) -> AccountJson:
+    """Puts a tombstone in the place of each item, unless an event later than `at` (ISO 8601) is known."""
+    try:
+        events = removal_events(indexer().store, item_ids, at)
+    except TransientFailure:
+        if not is_final(self):
+            send_again(self, self, item_ids, at)
+        events = bare_removals(item_ids, at)
+    return index_chunk(self, events, Account())
+
+
+def index_chunk(task: Task, events: Sequence[Any], account: Account) -> AccountJson:
+    """The account of the chunk, when nothing remains of it; until then its remains are sent again."""
+    try:
+        delivery = deliver(
+            indexer(), parking(), events, account, attempt=task.request.retries + 1, final=is_final(task)
+        )
+    except SoftTimeLimitExceeded:
+        if is_final(task):
+            raise
+        send_again(task, index_listings, events, account.to_json())
+    if delivery.remaining:
+        send_again(task, index_listings, delivery.remaining, delivery.account.to_json())
+    return delivery.account.to_json()
+
+
+def is_final(task: Task) -> bool:
+    """Whether this is the last attempt at the chunk."""
+    return bool(task.request.retries >= settings().max_retries)
+
+
+def send_again(task: Task, successor: Task, *args: Any) -> NoReturn:
+    """Sends a later attempt under the same id, so that the chunk's result is that of the last one.
+
+    Celery's own `retry` drops the message where Redis does not take the next one; this keeps it.
+    """
+    retries = task.request.retries + 1
+    signature = successor.signature_from_request(
+        task.request, args, {}, countdown=wait_before(retries, settings()), retries=retries
+    )
+    try:
+        signature.apply_async()
+    except OperationalError as error:
+        raise Reject(str(error), requeue=True) from error
+    raise Ignore
