@@ -1,7 +1,7 @@
 """A synthetic marketplace: any number of listings with drawn photos, the same for the same seed."""
 
 from demo.marketplace.folder import write_marketplace
-from demo.marketplace.listings import ListingEvent, events, generate, photos_at
+from demo.marketplace.listings import ListingEvent, events, generate, photo_at, photos_at
 from demo.marketplace.photos import PhotoSpec, draw_photo, encode_photo
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "encode_photo",
     "events",
     "generate",
+    "photo_at",
     "photos_at",
     "write_marketplace",
 ]

@@ -16,7 +16,8 @@ TAILORED: tuple[PatternName, ...] = (
     "plain", "plain", "plain", "pinstripes", "checks", "tartan", "camouflage",
 )  # fmt: skip
 GRAPHIC: tuple[PatternName, ...] = (
-    "plain", "plain", "stripes", "logo", "logo", "dots", "floral", "camouflage", "stars", "gradient", "colour block",
+    "plain", "plain", "stripes", "logo", "logo", "dots", "floral", "camouflage", "stars", "gradient",
+    "colour block",
 )  # fmt: skip
 LEATHER: tuple[PatternName, ...] = ("plain", "plain", "plain", "plain", "checks", "logo", "dots")
 CERAMIC: tuple[PatternName, ...] = (
@@ -30,7 +31,7 @@ TOY: tuple[PatternName, ...] = ("plain", "plain", "plain", "dots", "stars", "gra
 class ItemType:
     """A kind of thing: its names, place in the category tree and usual price new, in yen.
 
-    `popularity` is its share of all designs, in parts; `print_height` is where on it a logo is printed, 0 at the top.
+    `popularity` is its share of all designs, in parts; `print_height` is where its logo is, 0 the top.
     """
 
     name: str
@@ -124,7 +125,8 @@ TYPES: tuple[ItemType, ...] = (
     ),
     ItemType(
         "sneakers", "sneakers", "スニーカー", ("Shoes", "Sneakers"), 9800,
-        "shoes", ("plain", "plain", "plain", "camouflage", "checks", "gradient", "floral"), "shoes", genders=ALL, popularity=7,
+        "shoes", ("plain", "plain", "plain", "camouflage", "checks", "gradient", "floral"), "shoes",
+        genders=ALL, popularity=7,
     ),
     ItemType(
         "boots", "boots", "ブーツ", ("Shoes", "Boots"), 13800,
@@ -191,7 +193,8 @@ TYPES: tuple[ItemType, ...] = (
         "tech", HARD, popularity=3,
     ),
     ItemType(
-        "controller", "game controller", "ゲームコントローラー", ("Electronics", "Games", "Controllers"), 5800,
+        "controller", "game controller", "ゲームコントローラー",
+        ("Electronics", "Games", "Controllers"), 5800,
         "tech", ("plain", "plain", "gradient", "camouflage"), popularity=3,
     ),
     ItemType(

@@ -6,7 +6,7 @@ from time import perf_counter
 import click
 
 from demo.marketplace.chance import UnusableSeed
-from demo.marketplace.folder import FolderNotEmpty, write_marketplace
+from demo.marketplace.folder import write_marketplace
 
 
 @click.command()
@@ -37,9 +37,10 @@ def generate(
         written = write_marketplace(
             out, count, seed, photo_size, photos=not no_photos, later_events=later_events, force=force
         )
-    except (FolderNotEmpty, UnusableSeed, PermissionError) as error:
+    except (OSError, UnusableSeed) as error:
         raise click.ClickException(str(error)) from error
     took = perf_counter() - started
     click.echo(
-        f"{out}: {written.listings} listings, {written.photos} photos, {written.events} later events in {took:.1f} s"
+        f"{out}: {written.listings} listings, {written.photos} photos, "
+        f"{written.events} later events in {took:.1f} s"
     )

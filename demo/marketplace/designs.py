@@ -13,7 +13,7 @@ TYPES_BY_POPULARITY = tuple(item_type for item_type in TYPES for _ in range(item
 
 @dataclass(frozen=True)
 class Design:
-    """What all copies of a product share. `form` varies the cut, `grain` seeds its pattern, both fixed per design."""
+    """What all copies of a product share. `form` varies its cut, `grain` seeds its pattern."""
 
     number: int
     item_type: ItemType
@@ -55,12 +55,17 @@ def design_at(number: int, seed: int) -> Design:
 def two_colours(chance: Random) -> tuple[Colour, Colour]:
     """A main colour and one far enough from it that a pattern of the two shows."""
     main = chance.choice(COLOURS)
-    others = [colour for colour in COLOURS if _distance(main.rgb, colour.rgb) > 110]
-    return main, chance.choice(others)
+    return main, chance.choice(CONTRASTS[main.english])
 
 
 def _distance(one: Rgb, other: Rgb) -> float:
     return float(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5)
+
+
+CONTRASTS = {
+    main.english: tuple(colour for colour in COLOURS if _distance(main.rgb, colour.rgb) > 110)
+    for main in COLOURS
+}
 
 
 def _dyed(rgb: Rgb, chance: Random) -> Rgb:

@@ -1,5 +1,6 @@
 """Marks and a design's colours → a flat drawing of the item, before it is put into a scene."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
@@ -7,12 +8,13 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from demo.marketplace.catalogue import Rgb
 from demo.marketplace.designs import Design
 from demo.marketplace.patterns import mixed, texture
-from demo.marketplace.shapes import Fill, Hole, Mark, Outline, Paint, Soft, Stroke
+from demo.marketplace.shapes import Fill, Hole, Mark, Marks, Outline, Paint, Point, Soft, Stroke
 from demo.marketplace.silhouettes import SILHOUETTES
 
 UNITS = 100
 NEUTRAL = 128  # of the shade band: no shade, no light
 INK = 255
+STURDY = 0.8  # units; thinner strokes are drawn on the item only, so that no seam sticks out of a sleeve
 DARKEN = [min(INK, round(level * INK / NEUTRAL)) for level in range(256)]
 LIGHTEN = [max(0, round((level - NEUTRAL) * 1.1)) for level in range(256)]
 FIXED_PAINTS: dict[Paint, Rgb] = {
@@ -28,17 +30,67 @@ FIXED_PAINTS: dict[Paint, Rgb] = {
 }
 
 
+@dataclass(frozen=True)
+class Canvas:
+    """A square drawing in the making: colours, what the item covers, its flat shade, and its cloth."""
+
+    colour: Image.Image
+    coverage: Image.Image
+    shade: Image.Image
+    cloth: Image.Image
+
+
 @lru_cache(maxsize=8)
 def draw_design(design: Design, side: int) -> Image.Image:
     """The item on a canvas of `side` pixels, the same for every copy of the design.
 
-    Mode RGBX: three bands of shaded colour, the fourth the item's coverage (0..255). RGBX and not RGBA, since Pillow
-    premultiplies RGBA whenever it warps.
+    Mode RGBX: three bands of shaded colour, the fourth the item's coverage (0..255). RGBX and not RGBA,
+    since Pillow premultiplies RGBA whenever it warps.
     """
     marks = SILHOUETTES[design.item_type.name](design.form)
-    colour, coverage, crisp = _draw_marks(marks, design, side)
-    shade = ImageChops.add(crisp, _soft_shade(marks, coverage, side), 1, -NEUTRAL)
-    return Image.merge("RGBX", (*_shaded(colour, shade).split(), coverage))
+    canvas = _blank(design, side)
+    for mark in marks:
+        _draw(canvas, mark, design)
+    shade = ImageChops.add(canvas.shade, _soft_shade(marks, canvas.coverage), 1, -NEUTRAL)
+    return Image.merge("RGBX", (*_shaded(canvas.colour, shade).split(), canvas.coverage))
+
+
+def _blank(design: Design, side: int) -> Canvas:
+    cloth = texture(design.pattern, design.rgb, design.second_rgb, design.grain, side)
+    if design.pattern == "logo":
+        cloth = ImageChops.offset(cloth, 0, round((design.item_type.print_height - 0.5) * side))
+    return Canvas(cloth.copy(), Image.new("L", cloth.size, 0), Image.new("L", cloth.size, NEUTRAL), cloth)
+
+
+def _draw(canvas: Canvas, mark: Mark, design: Design) -> None:
+    """Add a mark; soft ones are left to `_soft_shade`."""
+    points = _pixels(mark.outline, canvas.colour.width)
+    match mark:
+        case Fill(_, "body", tone):
+            _paste_cloth(canvas, points)
+            _cover(canvas, points, tone)
+        case Fill(_, paint, tone):
+            ImageDraw.Draw(canvas.colour).polygon(points, paint_rgb(paint, design))
+            _cover(canvas, points, tone)
+        case Stroke(_, width, paint, tone):
+            _stroke(canvas, points, width, paint_rgb(paint, design), tone)
+        case Hole():
+            ImageDraw.Draw(canvas.coverage).polygon(points, 0)
+        case Soft():
+            pass
+
+
+def _cover(canvas: Canvas, points: list[Point], tone: float) -> None:
+    ImageDraw.Draw(canvas.coverage).polygon(points, INK)
+    ImageDraw.Draw(canvas.shade).polygon(points, round(NEUTRAL * tone))
+
+
+def _stroke(canvas: Canvas, points: list[Point], width: float, colour: Rgb, tone: float) -> None:
+    pixels = max(1, round(width * canvas.colour.width / UNITS))
+    ImageDraw.Draw(canvas.colour).line(points, colour, pixels, "curve")
+    ImageDraw.Draw(canvas.shade).line(points, round(NEUTRAL * tone), pixels, "curve")
+    if width >= STURDY:
+        ImageDraw.Draw(canvas.coverage).line(points, INK, pixels, "curve")
 
 
 def _shaded(colour: Image.Image, shade: Image.Image) -> Image.Image:
@@ -50,53 +102,16 @@ def _shaded(colour: Image.Image, shade: Image.Image) -> Image.Image:
     )
 
 
-def _draw_marks(
-    marks: tuple[Mark, ...], design: Design, side: int
-) -> tuple[Image.Image, Image.Image, Image.Image]:
-    cloth = texture(design.pattern, design.rgb, design.second_rgb, design.grain, side)
-    if design.pattern == "logo":
-        cloth = ImageChops.offset(cloth, 0, round((design.item_type.print_height - 0.5) * side))
-    colour = cloth.copy()
-    coverage = Image.new("L", (side, side), 0)
-    crisp = Image.new("L", (side, side), NEUTRAL)
-    pencils = [ImageDraw.Draw(image) for image in (colour, coverage, crisp)]
-    for mark in marks:
-        match mark:
-            case Fill(outline, paint, tone):
-                points, shade = _pixels(outline, side), round(NEUTRAL * tone)
-                if paint == "body":
-                    _paste_cloth(colour, cloth, points)
-                else:
-                    pencils[0].polygon(points, paint_rgb(paint, design))
-                pencils[1].polygon(points, INK)
-                pencils[2].polygon(points, shade)
-            case Stroke(outline, width, paint, tone):
-                points, pixels = _pixels(outline, side), max(1, round(width * side / UNITS))
-                pencils[0].line(points, paint_rgb(paint, design), pixels, "curve")
-                pencils[2].line(points, round(NEUTRAL * tone), pixels, "curve")
-                if width >= STURDY:
-                    pencils[1].line(points, INK, pixels, "curve")
-            case Hole(outline):
-                pencils[1].polygon(_pixels(outline, side), 0)
-            case Soft():
-                pass
-    return colour, coverage, crisp
-
-
-STURDY = 0.8
-"""Strokes thinner than this many units are drawn on the item only: a seam never sticks out of a sleeve."""
-
-
-def _paste_cloth(colour: Image.Image, cloth: Image.Image, points: list[tuple[float, float]]) -> None:
+def _paste_cloth(canvas: Canvas, points: list[Point]) -> None:
     """Fill the polygon with the pattern, touching only its bounding box."""
     left, top = (int(min(values)) for values in zip(*points, strict=True))
     right, bottom = (int(max(values)) + 2 for values in zip(*points, strict=True))
     stencil = Image.new("1", (right - left, bottom - top), 0)
     ImageDraw.Draw(stencil).polygon([(x - left, y - top) for x, y in points], 1)
-    colour.paste(cloth.crop((left, top, right, bottom)), (left, top), stencil)
+    canvas.colour.paste(canvas.cloth.crop((left, top, right, bottom)), (left, top), stencil)
 
 
-def _pixels(outline: Outline, side: int) -> list[tuple[float, float]]:
+def _pixels(outline: Outline, side: int) -> list[Point]:
     scale = side / UNITS
     return [(x * scale, y * scale) for x, y in outline]
 
@@ -119,9 +134,9 @@ def line_rgb(rgb: Rgb) -> Rgb:
     return mixed(rgb, (0, 0, 0), 0.38) if max(rgb) > 70 else mixed(rgb, (255, 255, 255), 0.28)
 
 
-def _soft_shade(marks: tuple[Mark, ...], coverage: Image.Image, side: int) -> Image.Image:
-    """Folds, and the roundness of the whole item: lit from the top left, its edges turned away on the right."""
-    quarter = max(32, side // 4)
+def _soft_shade(marks: Marks, coverage: Image.Image) -> Image.Image:
+    """Folds, and the roundness of the whole item, lit from the top left."""
+    quarter = max(32, coverage.width // 4)
     shade = Image.new("L", (quarter, quarter), NEUTRAL)
     pencil, scale = ImageDraw.Draw(shade), quarter / UNITS
     for mark in marks:
@@ -140,4 +155,4 @@ def _soft_shade(marks: tuple[Mark, ...], coverage: Image.Image, side: int) -> Im
     relief = ImageChops.subtract(
         ImageChops.offset(body, -reach, -reach), ImageChops.offset(body, reach, reach), 3.4, NEUTRAL
     )
-    return ImageChops.add(folds, relief, 1, -NEUTRAL).resize((side, side), Image.Resampling.BILINEAR)
+    return ImageChops.add(folds, relief, 1, -NEUTRAL).resize(coverage.size, Image.Resampling.BILINEAR)

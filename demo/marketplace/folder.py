@@ -1,6 +1,5 @@
 """A marketplace on disk: listings.jsonl, its photos, and what happens later."""
 
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
 
+import orjson
 from tqdm import tqdm
 
 from demo.marketplace.listings import ListingEvent, events, generate, item_id, photos_at
@@ -45,31 +45,31 @@ def write_marketplace(
     force: bool = False,
     processes: int | None = None,
 ) -> Written:
-    """Write `listings.jsonl`, `images/<id>-<n>.jpg` (unless `photos` is off) and, if asked, `events.jsonl`.
+    """Write `images/<id>-<n>.jpg` (unless `photos` is off), `events.jsonl` if asked, and `listings.jsonl`.
 
-    Raises FolderNotEmpty where the folder holds anything and `force` is off.
+    The listings come last and whole: where the file is, so is all it names.
+
+    Raises FolderNotEmpty where the folder holds anything and `force` is off, UnusableSeed, OSError.
     """
+    listings = generate(count, seed)
     prepare_folder(folder, force=force)
-    listed = _write_lines(folder / LISTINGS, generate(count, seed), count, "listings")
-    happened = (
-        _write_lines(folder / EVENTS, events(generate(count, seed), seed), None, "events")
-        if later_events
-        else 0
-    )
     drawn = write_photos(folder, count, seed, photo_size, processes or polite_processes()) if photos else 0
-    return Written(listed, drawn, happened)
+    happened = _write_lines(folder / EVENTS, events(generate(count, seed), seed), None) if later_events else 0
+    return Written(_write_lines(folder / LISTINGS, listings, count), drawn, happened)
 
 
 def prepare_folder(folder: Path, *, force: bool) -> None:
-    """Make the folder.
+    """Make the folder, without what an earlier marketplace left in it; other files stay.
 
     Raises FolderNotEmpty where it holds anything and `force` is off.
     """
     if not force and folder.is_dir() and any(folder.iterdir()):
         raise FolderNotEmpty(
-            f"{folder} is not empty; choose another folder, or pass --force to overwrite in it"
+            f"{folder} is not empty; choose another folder, or pass --force to overwrite what is in it"
         )
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+    for left in (folder / LISTINGS, folder / EVENTS, *(folder / IMAGES).glob("d*-[123].jpg")):
+        left.unlink(missing_ok=True)
 
 
 def polite_processes() -> int:
@@ -80,13 +80,13 @@ def polite_processes() -> int:
 def write_photos(folder: Path, count: int, seed: int, size: int, processes: int) -> int:
     """Draw every photo of the first `count` listings; the number of photos written."""
     draw = partial(_write_chunk, folder, seed, size)
-    starts = range(1, count + 1, CHUNK)
-    chunks = [range(start, min(start + CHUNK, count + 1)) for start in starts]
-    with tqdm(total=count, unit=" listings", desc="photos", delay=PROGRESS_AFTER) as bar:
-        return sum(
-            _advanced(bar, drawn, len(chunk))
-            for drawn, chunk in zip(_mapped(draw, chunks, processes), chunks, strict=True)
-        )
+    chunks = [range(start, min(start + CHUNK, count + 1)) for start in range(1, count + 1, CHUNK)]
+    written = 0
+    with tqdm(total=count, unit=" listings", desc="photos", delay=PROGRESS_AFTER, disable=None) as bar:
+        for drawn, chunk in zip(_mapped(draw, chunks, processes), chunks, strict=True):
+            written += drawn
+            bar.update(len(chunk))
+    return written
 
 
 def _mapped(draw: "partial[int]", chunks: list[range], processes: int) -> Iterator[int]:
@@ -95,11 +95,6 @@ def _mapped(draw: "partial[int]", chunks: list[range], processes: int) -> Iterat
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         yield from pool.map(draw, chunks)
-
-
-def _advanced(bar: "tqdm[object]", drawn: int, listings: int) -> int:
-    bar.update(listings)
-    return drawn
 
 
 def _write_chunk(folder: Path, seed: int, size: int, numbers: range) -> int:
@@ -113,11 +108,14 @@ def _write_listing_photos(folder: Path, seed: int, size: int, number: int) -> in
     return len(specs)
 
 
-def _write_lines(file: Path, written: Iterable[ListingEvent], total: int | None, label: str) -> int:
-    """One JSON object a line; the number of lines."""
-    lines = 0
-    with file.open("w", encoding="utf-8") as out:
-        for event in tqdm(written, total=total, unit=" lines", desc=label, delay=PROGRESS_AFTER):
-            out.write(json.dumps(event, ensure_ascii=False) + "\n")
+def _write_lines(file: Path, written: Iterable[ListingEvent], total: int | None) -> int:
+    """One JSON object a line, under the file's name once all are written; the number of lines."""
+    lines, unfinished = 0, file.with_suffix(".part")
+    with unfinished.open("wb") as out:
+        for event in tqdm(
+            written, total=total, unit=" lines", desc=file.stem, delay=PROGRESS_AFTER, disable=None
+        ):
+            out.write(orjson.dumps(event) + b"\n")
             lines += 1
+    unfinished.replace(file)
     return lines

@@ -1,5 +1,6 @@
 """The marketplace itself: who lists what, at which price, and what becomes of it."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,14 +26,24 @@ STATUSES: tuple[tuple[Status, float], ...] = (
 DAY = 86_400
 LISTED_FROM = int(datetime(2025, 6, 1, tzinfo=UTC).timestamp())
 LISTED_UNTIL = int(datetime(2026, 5, 31, tzinfo=UTC).timestamp())
-"""Listings are of this year; what happens to them later, `events`, ends 30 days on. Nothing is ever in the future."""
+"""Listings are of this year; what happens to them later (`events`) ends 30 days on."""
 LIFE_UNTIL = LISTED_UNTIL + 30 * DAY
 
+CHANGES: dict[Status, float] = {"on_sale": 0.45, "reserved": 0.7, "sold_out": 0.05, "removed": 0.05}
+"""How likely something more happens to a listing of this status within days: the last two are relisted."""
+
 COPY_SHARE = 0.04
-"""Listings whose photos are those of an earlier listing: half relisted by its seller, half taken by another."""
+"""Listings with the photos of an earlier one: half relisted by its seller, half taken by another."""
 LOWEST_YEN = 300
 SIZES_CLOTHES = ("XS", "S", "M", "M", "L", "L", "XL")
 SIZES_SHOES = tuple(f"{length / 2:g}cm" for length in range(45, 59))
+
+
+REFERENCE = re.compile(r"images/d(?P<number>\d{7})-(?P<nth>[1-9])\.jpg")
+
+
+class UnknownPhoto(LookupError):
+    """No listing has this photo."""
 
 
 class ListingEvent(TypedDict):
@@ -53,12 +64,13 @@ class ListingEvent(TypedDict):
 
 @dataclass(frozen=True)
 class Offer:
-    """Who offers what: listing `number`, its design and seller, and the listing that first used its photos."""
+    """Listing `number`: its design, its seller, and how many photos it has, first used by which listing."""
 
     number: int
     design: int
     seller: int
     photographed: int
+    photos: int
 
 
 def generate(count: int, seed: int) -> Iterator[ListingEvent]:
@@ -75,18 +87,26 @@ def item_id(number: int) -> str:
 def offer_at(number: int, seed: int) -> Offer:
     """Which design listing `number` is of, and who sells it.
 
-    Designs and sellers are drawn from a pool that grows with the number, so early ones collect many listings and most have
-    few: the heavy tail of a real marketplace, without looking at any listing but this one.
+    Designs and sellers are drawn from a pool that grows with the number, so early ones collect many listings
+    and most have few: the heavy tail of a real marketplace, without counting what was listed before.
     """
     chance = stream(seed, Purpose.OFFER, number)
     copied = chance.random() < COPY_SHARE and number > 20
     design = int(chance.random() * (40 + number * 0.4))
     seller = int(chance.random() ** 2 * (12 + number * 0.25))
     if not copied:
-        return Offer(number, design, seller, number)
+        return Offer(number, design, seller, number, _photo_count(chance))
     source = offer_at(1 + int(chance.random() * (number - 1)), seed)
     relisted = chance.random() < 0.5
-    return Offer(number, source.design, source.seller if relisted else seller, source.photographed)
+    return Offer(
+        number, source.design, source.seller if relisted else seller, source.photographed, source.photos
+    )
+
+
+def _photo_count(chance: Random) -> int:
+    """One photo for most listings, two or three for some."""
+    draw = chance.random()
+    return 1 if draw < 0.82 else 2 if draw < 0.95 else 3
 
 
 def listing_at(number: int, seed: int) -> ListingEvent:
@@ -107,9 +127,7 @@ def listing_at(number: int, seed: int) -> ListingEvent:
         "status": status,
         "created_at": timestamp(created),
         "updated_at": timestamp(updated),
-        "images": [
-            f"images/{item_id(number)}-{n}.jpg" for n in range(1, photo_count(offer.photographed, seed) + 1)
-        ],
+        "images": [f"images/{item_id(number)}-{n}.jpg" for n in range(1, offer.photos + 1)],
         "attributes": attributes(design, condition, size),
     }
 
@@ -138,12 +156,13 @@ def price(design: Design, condition: Condition, chance: Random) -> int:
 
 def timestamp(seconds: int) -> str:
     """RFC 3339 in UTC, from seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    day, second = divmod(seconds, DAY)
+    return f"{_date(day)}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
 
 
-def seconds(written: str) -> int:
-    """Seconds since 1970, from what `timestamp` wrote."""
-    return int(datetime.strptime(written, "%Y-%m-%dT%H:%M:%S%z").timestamp())
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * DAY, UTC).date().isoformat()
 
 
 def _status(chance: Random) -> Status:
@@ -169,12 +188,6 @@ def _size(design: Design, chance: Random) -> str:
             return ""
 
 
-def photo_count(photographed: int, seed: int) -> int:
-    """One photo for most listings, two or three for some."""
-    draw = stream(seed, Purpose.PHOTO, photographed).random()
-    return 1 if draw < 0.82 else 2 if draw < 0.95 else 3
-
-
 def photos_at(number: int, seed: int) -> tuple[PhotoSpec, ...]:
     """What to draw for the photos of listing `number`, in the order of its `images`."""
     offer = offer_at(number, seed)
@@ -182,11 +195,21 @@ def photos_at(number: int, seed: int) -> tuple[PhotoSpec, ...]:
     design = design_at(first.design, seed)
     habit = seller_habit(first.seller, seed)
     chance = stream(seed, Purpose.PHOTO, first.number)
-    chance.random()  # the draw of photo_count
-    return tuple(
-        PhotoSpec(design, draw_scene(chance, habit, closer=nth > 0))
-        for nth in range(photo_count(first.number, seed))
-    )
+    return tuple(PhotoSpec(design, draw_scene(chance, habit, closer=nth > 0)) for nth in range(first.photos))
+
+
+def photo_at(reference: str, seed: int) -> PhotoSpec:
+    """What to draw for one entry of a listing's `images`, so that photos need not be stored.
+
+    Raises UnknownPhoto where no listing of this seed has it.
+    """
+    named = REFERENCE.fullmatch(reference)
+    specs = photos_at(int(named["number"]), seed) if named else ()
+    if not named or int(named["nth"]) > len(specs):
+        raise UnknownPhoto(
+            f"{reference!r} found, expected images/<item id>-<n>.jpg of a listing of seed {seed}"
+        )
+    return specs[int(named["nth"]) - 1]
 
 
 @lru_cache(maxsize=65_536)
@@ -196,9 +219,9 @@ def seller_habit(seller: int, seed: int) -> Habit:
 
 
 def events(listings: Iterable[ListingEvent], seed: int) -> Iterator[ListingEvent]:
-    """What happens to the listings in the 30 days after, oldest first: price drops, sales, removals, relistings.
+    """What becomes of listings in the 30 days after, oldest first: price drops, sales, removals, relistings.
 
-    Each event is the whole listing, changed, with a later `updated_at`; the events of one listing never share a time.
+    Each event is the whole listing, changed, with a later `updated_at`; no two of one listing share a time.
     """
     check_seed(seed)
     later = [event for listing in listings for event in life(listing, seed)]
@@ -209,7 +232,7 @@ def life(listing: ListingEvent, seed: int) -> list[ListingEvent]:
     """The later events of one listing, oldest first."""
     chance = stream(seed, Purpose.LIFE, int(listing["item_id"][1:]))
     moment, happened, now = LISTED_UNTIL, [], listing
-    while chance.random() < 0.45:
+    while chance.random() < CHANGES[now["status"]]:
         moment += DAY // 2 + int(chance.random() * 12 * DAY)
         if moment > LIFE_UNTIL:
             break
@@ -226,8 +249,10 @@ def _next(listing: ListingEvent, moment: int, chance: Random) -> ListingEvent:
         case "on_sale" if draw < 0.5:
             lower = int(listing["price"] * (0.75 + 0.2 * chance.random())) // 10 * 10
             changed["price"] = max(LOWEST_YEN, lower)
+        case "on_sale" if draw < 0.59:
+            changed["status"], changed["title"] = "reserved", reserved_title(chance)
         case "on_sale":
-            changed["status"] = "sold_out" if draw < 0.85 else "reserved" if draw < 0.94 else "removed"
+            changed["status"] = "sold_out" if draw < 0.94 else "removed"
         case "reserved":
             changed["status"] = "sold_out" if draw < 0.7 else "on_sale"
         case _:

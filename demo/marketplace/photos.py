@@ -10,7 +10,7 @@ from demo.marketplace.drawing import draw_design
 from demo.marketplace.scene import Scene, photograph
 
 CANVAS = 1.6
-"""Sides of the flat drawing per side of the photo: with items at about 0.8 of the photo, twice over-sampled."""
+"""Sides of the flat drawing per side of the photo: items fill about 0.8 of it, so twice over-sampled."""
 
 
 @dataclass(frozen=True)

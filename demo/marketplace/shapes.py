@@ -1,4 +1,4 @@
-"""The pencil: outlines in a square of 100 × 100 units (y down) and the few kinds of mark a silhouette is made of."""
+"""The pencil: outlines in a square of 100 × 100 units, y down, and the marks a silhouette is made of."""
 
 import re
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from typing import Literal
 
 Point = tuple[float, float]
 Outline = tuple[Point, ...]
+Form = tuple[float, float, float]
 Paint = Literal[
     "body",
     "plain",
@@ -126,6 +127,12 @@ def box(left: float, top: float, right: float, bottom: float, radius: float = 0)
         (left + radius, top + radius, 180),
     )
     return tuple(point for x, y, start in corners for point in oval(x, y, radius, radius, start, start + 90))
+
+
+def hour_marks(radius: float, dot: float, paint: Paint) -> Marks:
+    """Twelve dots on a circle about the middle."""
+    hours = oval(50, 50, radius, radius)[::3][:12]
+    return tuple(Fill(oval(x, y, dot, dot), paint) for x, y in hours)
 
 
 def both(*marks: Mark) -> Marks:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from demo.marketplace.shapes import Marks
-from demo.marketplace.silhouettes import apparel, carried, gadgets, home
-from demo.marketplace.silhouettes.apparel import Form
+from demo.marketplace.shapes import Form, Marks
+from demo.marketplace.silhouettes import apparel, carried, electronics, home, play
 
 Silhouette = Callable[[Form], Marks]
 
@@ -39,15 +38,15 @@ SILHOUETTES: dict[str, Silhouette] = {
     "cushion": home.cushion,
     "clock": home.clock,
     "poster": home.poster,
-    "phone": gadgets.phone,
-    "headphones": gadgets.headphones,
-    "watch": gadgets.watch,
-    "camera": gadgets.camera,
-    "controller": gadgets.controller,
-    "plush": gadgets.plush,
-    "ball": gadgets.ball,
-    "toy car": gadgets.toy_car,
-    "blocks": gadgets.blocks,
-    "guitar": gadgets.guitar,
-    "umbrella": gadgets.umbrella,
+    "phone": electronics.phone,
+    "headphones": electronics.headphones,
+    "watch": electronics.watch,
+    "camera": electronics.camera,
+    "controller": electronics.controller,
+    "plush": play.plush,
+    "ball": play.ball,
+    "toy car": play.toy_car,
+    "blocks": play.blocks,
+    "guitar": play.guitar,
+    "umbrella": carried.umbrella,
 }

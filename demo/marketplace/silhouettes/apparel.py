@@ -1,7 +1,11 @@
-"""Clothes and hats. Each function takes `form`, three numbers in 0..1 that vary the cut, and gives marks from back to front."""
+"""Clothes and hats.
+
+Each function takes `form`, three numbers in 0..1 that vary the cut, and gives marks from back to front.
+"""
 
 from demo.marketplace.shapes import (
     Fill,
+    Form,
     Marks,
     Soft,
     Stroke,
@@ -13,8 +17,6 @@ from demo.marketplace.shapes import (
     path,
     seam,
 )
-
-Form = tuple[float, float, float]
 
 
 def t_shirt(form: Form) -> Marks:
@@ -84,7 +86,8 @@ def sweater(form: Form) -> Marks:
         Fill(oval(50, 15, 11, 3.6), "plain", 0.5),
         Fill(
             mirrored(
-                f"M50 21 Q58 21 62 14 Q74 17 79 28 L93 70 L82 75 L73.5 46 Q73 62 73 {hem} Q60 {hem + 1} 50 {hem + 1}"
+                f"M50 21 Q58 21 62 14 Q74 17 79 28 L93 70 L82 75 L73.5 46"
+                f" Q73 62 73 {hem} Q60 {hem + 1} 50 {hem + 1}"
             )
         ),
         Fill(
@@ -113,7 +116,8 @@ def hoodie(form: Form) -> Marks:
         Fill(path("M34 24 Q30 6 50 5 Q70 6 66 24 Q60 34 50 34 Q40 34 34 24"), "plain", 0.95),
         Fill(
             mirrored(
-                f"M50 30 Q60 28 64 18 Q77 20 81 30 L93 72 L82 77 L74 48 Q73.5 64 74 {hem} Q60 {hem + 2} 50 {hem + 2}"
+                f"M50 30 Q60 28 64 18 Q77 20 81 30 L93 72 L82 77 L74 48"
+                f" Q73.5 64 74 {hem} Q60 {hem + 2} 50 {hem + 2}"
             )
         ),
         Fill(path("M37 20 Q38 9 50 9 Q62 9 63 20 Q60 30 50 31 Q40 30 37 20"), "plain", 0.42),

@@ -1,7 +1,8 @@
-"""Bags and shoes."""
+"""Bags, shoes, and what else is carried or wound about."""
 
 from demo.marketplace.shapes import (
     Fill,
+    Form,
     Hole,
     Marks,
     Soft,
@@ -14,7 +15,6 @@ from demo.marketplace.shapes import (
     path,
     seam,
 )
-from demo.marketplace.silhouettes.apparel import Form
 
 
 def backpack(form: Form) -> Marks:
@@ -138,7 +138,8 @@ def boots(form: Form) -> Marks:
         Fill(oval(40, top + 1, 20, 3), "plain", 0.4),
         Fill(
             path(
-                f"M20 {top} Q40 {top + 4} 60 {top} Q59 38 66 50 Q76 58 86 62 Q94 66 93 82 L16 82 Q20 58 20 {top}"
+                f"M20 {top} Q40 {top + 4} 60 {top} Q59 38 66 50 Q76 58 86 62"
+                f" Q94 66 93 82 L16 82 Q20 58 20 {top}"
             )
         ),
         *(laces if form[1] > 0.45 else panel),
@@ -163,7 +164,8 @@ def heels(form: Form) -> Marks:
         ),
         Fill(
             path(
-                "M9 30 Q6 44 9 54 Q22 58 36 68 Q54 84 68 86 L92 86 Q98 84 94 78 Q86 70 74 66 L40 54 Q22 50 9 30"
+                "M9 30 Q6 44 9 54 Q22 58 36 68 Q54 84 68 86 L92 86"
+                " Q98 84 94 78 Q86 70 74 66 L40 54 Q22 50 9 30"
             )
         ),
         Fill(path("M9 30 Q13 40 24 46 Q36 51 46 53 Q60 56 74 66 Q56 66 42 60 Q20 52 9 30"), "plain", 0.5),
@@ -218,4 +220,23 @@ def scarf(form: Form) -> Marks:
         fold(f"M40 52 L40 {long - 12}", -0.22, 4),
         fold(f"M60 52 L62 {long - 4}", 0.2, 5),
         fold(f"M66 52 L67 {long - 4}", -0.2, 3),
+    )
+
+
+def umbrella(form: Form) -> Marks:
+    """An open umbrella seen from the side."""
+    ribs = tuple(seam(f"M50 14 Q{50 + d * 0.7} 26 {50 + d} 54", 0.8) for d in (-24, -8, 8, 24))
+    return (
+        Stroke(path("M50 40 L50 84 Q50 92 44 92 Q38 92 38 86"), 2.6, "wood" if form[0] > 0.5 else "dark"),
+        Fill(
+            path(
+                "M8 56 C10 28 30 14 50 14 C70 14 90 28 92 56 Q84 50 75 54"
+                " Q66 49 58 54 Q50 49 42 54 Q34 49 25 54 Q16 50 8 56"
+            )
+        ),
+        *ribs,
+        Stroke(path("M50 14 L50 7"), 1.6, "metal"),
+        fold("M22 38 Q30 24 44 20", 0.3, 8),
+        fold("M74 28 Q86 40 88 50", -0.25, 8),
+        fold("M14 52 L86 52", -0.14, 4),
     )

@@ -2,19 +2,21 @@
 
 from demo.marketplace.shapes import (
     Fill,
+    Form,
     Hole,
     Marks,
+    Paint,
     Soft,
     Stroke,
     both,
     box,
     fold,
+    hour_marks,
     mirrored,
     oval,
     path,
     seam,
 )
-from demo.marketplace.silhouettes.apparel import Form
 
 
 def mug(form: Form) -> Marks:
@@ -59,8 +61,8 @@ def lamp(form: Form) -> Marks:
 
 def chair(form: Form) -> Marks:
     """Four legs, a padded seat, a backrest."""
-    wood = "wood" if form[2] > 0.4 else "dark"
-    slats = (
+    wood: Paint = "wood" if form[2] > 0.4 else "dark"
+    slats: Marks = (
         (
             Fill(path("M30 12 Q50 7 70 12 L69 44 Q50 47 31 44")),
             fold("M36 16 Q34 28 36 40", 0.26, 6),
@@ -113,6 +115,7 @@ def sofa(form: Form) -> Marks:
 def cushion(form: Form) -> Marks:
     """A square pad, pulled in between its corners, with piping."""
     pull = 16 + 4 * form[0]
+    button: Marks = (Fill(oval(50, 50, 2.6, 2.6), "second"), Soft(oval(50, 51, 6, 6), 3, -0.3))
     shape = f"M12 12 Q50 {pull} 88 12 Q{100 - pull} 50 88 88 Q50 {100 - pull} 12 88 Q{pull} 50 12 12"
     return (
         Fill(path(shape)),
@@ -124,18 +127,14 @@ def cushion(form: Form) -> Marks:
             fold(f"M{x0} {y0} L{x1} {y1}", -0.26, 3)
             for x0, y0, x1, y1 in ((16, 16, 28, 26), (84, 16, 73, 27), (16, 84, 28, 74), (84, 84, 72, 74))
         ),
-        *(
-            (Fill(oval(50, 50, 2.6, 2.6), "second"), Soft(oval(50, 51, 6, 6), 3, -0.3))
-            if form[2] > 0.6
-            else ()
-        ),
+        *(button if form[2] > 0.6 else ()),
     )
 
 
 def vase(form: Form) -> Marks:
     """A thrown pot with a neck; a few stems in some."""
     neck, belly, high = 54 + 6 * form[0], 68 + 12 * form[1], 52 + 14 * form[0]
-    stems = (
+    stems: Marks = (
         Stroke(path("M50 28 Q46 16 38 8"), 1.2, "wood"),
         Stroke(path("M50 28 Q52 16 58 5"), 1.2, "wood"),
         *(Fill(oval(x, y, 3.4, 3), "second") for x, y in ((38, 8), (58, 5), (43, 13), (54, 11))),
@@ -144,7 +143,8 @@ def vase(form: Form) -> Marks:
         *(stems if form[2] > 0.5 else ()),
         Fill(
             mirrored(
-                f"M50 26 L{neck + 3} 25 Q{neck} 34 {neck} 38 C{belly + 4} {high - 4} {belly + 4} {high + 22} 62 92 Q56 94 50 94"
+                f"M50 26 L{neck + 3} 25 Q{neck} 34 {neck} 38"
+                f" C{belly + 4} {high - 4} {belly + 4} {high + 22} 62 92 Q56 94 50 94"
             )
         ),
         Fill(oval(50, 25.4, neck - 47, 2.6), "plain", 0.45),
@@ -173,15 +173,11 @@ def clock(form: Form) -> Marks:
     round_face = form[0] > 0.35
     face = oval(50, 50, 40, 40) if round_face else box(12, 12, 88, 88, 8)
     dial = oval(50, 50, 33, 33) if round_face else box(18, 18, 82, 82, 5)
-    marks = tuple(
-        Fill(oval(*oval(50, 50, 28, 28, angle, angle + 1)[0], 1.6, 1.6), "dark")
-        for angle in range(0, 360, 30)
-    )
     return (
         Fill(face),
         Fill(dial, "light"),
         Stroke(dial, 1),
-        *marks,
+        *hour_marks(28, 1.6, "dark"),
         Stroke(path("M50 50 L40 34"), 2.6, "dark"),
         Stroke(path(f"M50 50 L{66 + 6 * form[1]} {38 + 10 * form[2]}"), 1.8, "dark"),
         Fill(oval(50, 50, 2.4, 2.4), "second"),
@@ -193,7 +189,7 @@ def clock(form: Form) -> Marks:
 
 def poster(form: Form) -> Marks:
     """A framed picture: a sun over hills, or circles."""
-    art = (
+    art: Marks = (
         (
             Fill(oval(56, 38, 9, 9), "second"),
             Fill(path("M24 62 Q38 44 52 58 Q64 46 76 56 L76 82 L24 82"), "plain", 0.75),
