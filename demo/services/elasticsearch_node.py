@@ -41,7 +41,7 @@ status = error
 appender.console.type = Console
 appender.console.name = console
 appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %marker%m%n
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] [%node_name]%marker %m%n
 rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
 """
@@ -68,7 +68,8 @@ def elasticsearch_service(
         title=f"Elasticsearch {VERSION}",
         url=url,
         port=port,
-        port_setting="NITAMONO_ES_PORT, or ELASTICSEARCH_URL if it is an Elasticsearch 9.x to use,",
+        port_setting="NITAMONO_ES_PORT",
+        url_setting="ELASTICSEARCH_URL",
         identity=f"{VERSION} {url} {settings.heap_mb} MB",
         prepare=prepare,
         is_ready=lambda: is_healthy(url),

@@ -39,11 +39,13 @@ class StateBusy(ServiceError):
 class PortInUse(ServiceError):
     """A port is taken by a process that is none of ours."""
 
-    def __init__(self, title: str, port: int, setting: str, occupant: str | None) -> None:
-        by = occupant or "another process"
+    def __init__(
+        self, title: str, port: int, occupant: str | None, *, setting: str, alternative: str
+    ) -> None:
+        use_it = f", or set {alternative} if that is the one to use" if alternative else ""
         super().__init__(
-            f"{title} cannot listen on 127.0.0.1:{port}, which {by} uses: stop that process, "
-            f"or set {setting} to a free port."
+            f"{title} cannot listen on 127.0.0.1:{port}, which {occupant or 'another process'} uses: "
+            f"stop that process, or set {setting} to a free port{use_it}."
         )
 
 

@@ -54,7 +54,8 @@ def find_jdk(
         shortcoming = java.shortcoming
         if shortcoming is None:
             return home
-        unfit.append(f"{home} ({shortcoming})")
+        by = "" if account.is_caller or java.version else f" as user {account.uid}"
+        unfit.append(f"{home} ({shortcoming}{by})")
     raise JdkMissing(unfit)
 
 

@@ -34,10 +34,13 @@ def free_port() -> int:
     return port
 
 
-def require_free(port: int, *, title: str, setting: str) -> None:
-    """Raise PortInUse, naming the setting that moves the service `title`, if `port` is taken."""
+def require_free(port: int, *, title: str, setting: str, alternative: str = "") -> None:
+    """Raise PortInUse if `port` is taken.
+
+    It names the setting that moves `title` elsewhere, and the `alternative` that uses what is there.
+    """
     if not is_free(port):
-        raise PortInUse(title, port, setting, occupant(port))
+        raise PortInUse(title, port, occupant(port), setting=setting, alternative=alternative)
 
 
 def occupant(port: int) -> str | None:

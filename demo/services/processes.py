@@ -46,7 +46,8 @@ class Service:
     prepare: Callable[[Progress], Launch]
     is_ready: Callable[[], bool]
     port: int | None = None
-    port_setting: str = ""
+    port_setting: str = ""  # the variable that moves it to another port
+    url_setting: str = ""  # the variable that names a server to use instead
     patience: float = 60.0  # seconds from start to ready
     grace: float = 30.0  # seconds from the signal to the kill
 
@@ -77,9 +78,8 @@ class Supervisor:
 
     state: StateFolder
     progress: Progress
-    _children: list[subprocess.Popen[bytes]] = field(
-        default_factory=list
-    )  # kept, or Python warns that they run on
+    # Kept while they run, or Python would warn that it forgets them.
+    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def running(self, name: str) -> ProcessRecord | None:
         """Return the record of the service `name`, or None if it does not run."""
@@ -106,10 +106,19 @@ class Supervisor:
         self.wait_until_ready(service)
         return True
 
+    def require_port(self, service: Service) -> None:
+        """Raise PortInUse if `service` does not run and its port is taken."""
+        if service.port is not None and self.running(service.name) is None:
+            require_free(
+                service.port,
+                title=service.title,
+                setting=service.port_setting,
+                alternative=f"{service.url_setting}={service.url}" if service.url_setting else "",
+            )
+
     def start(self, service: Service) -> ProcessRecord:
         """Start `service` and record it; it need not be ready yet."""
-        if service.port is not None:
-            require_free(service.port, title=service.title, setting=service.port_setting)
+        self.require_port(service)
         launch = service.prepare(self.progress)
         child = _spawn(launch, self.state.log(service.name))
         self._children.append(child)

@@ -81,10 +81,13 @@ class System:
     def up(self) -> list[str]:
         """Start what does not run, have the index live, and return the names of what was started."""
         with self.state.locked():
+            identity = EncoderIdentity.from_artifact(encoder_folder(self.environment))
             self._check_given()
+            for service in self.services:  # before the first one takes its time to start
+                self.supervisor.require_port(service)
             servers, applications = self.services[:-2], self.services[-2:]
             started = [service.name for service in servers if self.supervisor.ensure(service)]
-            self._ensure_index()
+            self._ensure_index(identity)
             return started + [service.name for service in applications if self.supervisor.ensure(service)]
 
     def down(self) -> list[str]:
@@ -123,8 +126,7 @@ class System:
         if self.settings.redis_url:
             require_redis(self.settings.redis_url)
 
-    def _ensure_index(self) -> None:
-        identity = EncoderIdentity.from_artifact(encoder_folder(self.environment))
+    def _ensure_index(self, identity: EncoderIdentity) -> None:
         settings = ElasticsearchSettings.from_environ(self.environment)
         with connect(settings) as es:
             ensure_live_index(es, settings.prefix, identity)

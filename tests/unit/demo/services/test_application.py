@@ -1,0 +1,104 @@
+"""How the worker and the API are started."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from demo.services.application import (
+    api_answers,
+    api_service,
+    application_environment,
+    worker_answers,
+    worker_service,
+)
+from demo.services.ports import free_port
+from demo.services.progress import Progress
+from demo.services.settings import ServiceSettings
+from demo.services.state import StateFolder
+
+
+@pytest.fixture
+def state(tmp_path):
+    """An empty state folder."""
+    return StateFolder.open(tmp_path / "state")
+
+
+def make_environment(state, **environ):
+    """The environment of the applications, with `environ` as the caller's."""
+    return application_environment(
+        environ,
+        ServiceSettings.from_environ(environ),
+        state,
+        elasticsearch="http://e:9200",
+        redis="redis://r/0",
+    )
+
+
+def test_the_environment_leads_to_the_services(state):
+    """Every process is told where the services and the photo folders are; the rest is the caller's."""
+    environment = make_environment(state, LANG="ja_JP.UTF-8", NITAMONO_API_PORT="8123")
+    assert environment["ELASTICSEARCH_URL"] == "http://e:9200"
+    assert environment["NITAMONO_REDIS_URL"] == "redis://r/0"
+    assert environment["NITAMONO_IMAGE_ROOTS_FILE"] == str(state.image_roots)
+    assert (environment["LANG"], environment["NITAMONO_API_PORT"]) == ("ja_JP.UTF-8", "8123")
+    assert environment["NITAMONO_ENCODER"].endswith("ml/artifacts/siglip-small")
+
+
+def test_the_worker_is_celery_with_its_processes(state):
+    """The worker's command names the app and how many processes it has."""
+    launch = worker_service(make_environment(state), state, processes=3).prepare(Progress())
+    assert launch.command[1:5] == ["-m", "celery", "-A", "indexer.app"]
+    assert launch.command[launch.command.index("--concurrency") + 1] == "3"
+    assert int(launch.environment["OMP_NUM_THREADS"]) >= 1
+
+
+def test_threads_that_are_set_stay(state):
+    """OMP_NUM_THREADS of the caller is not overruled."""
+    environment = make_environment(state, OMP_NUM_THREADS="7")
+    assert (
+        worker_service(environment, state, processes=1).prepare(Progress()).environment["OMP_NUM_THREADS"]
+        == "7"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:8123"), ("0.0.0.0", "http://127.0.0.1:8123")]
+)
+def test_the_api_is_gunicorn_on_its_port(state, host, url):
+    """gunicorn binds the host that is set; the URL that is printed can be opened here."""
+    environ = {"NITAMONO_API_HOST": host, "NITAMONO_API_PORT": "8123"}
+    service = api_service(make_environment(state, **environ), ServiceSettings.from_environ(environ))
+    command = service.prepare(Progress()).command
+    assert command[1:4] == ["-m", "gunicorn", "query.wsgi:application"]
+    assert command[command.index("--bind") + 1] == f"{host}:8123"
+    assert (service.url, service.port) == (url, 8123)
+
+
+def test_another_encoder_starts_them_anew(state, tmp_path):
+    """A newly trained encoder at the same place is another identity; the same one is the same."""
+    manifest = tmp_path / "manifest.json"
+    environment = make_environment(state, NITAMONO_ENCODER=str(tmp_path))
+    identities = []
+    for encoder in ("a", "a", "b"):
+        manifest.write_text(json.dumps({"encoder_id": encoder}))
+        identities.append(worker_service(environment, state, processes=1).identity)
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_workers_of_two_clones_have_different_names(tmp_path):
+    """On one Redis, the worker of one clone does not answer for that of another."""
+    names = set()
+    for name in ("one", "two"):
+        state = StateFolder.open(tmp_path / name)
+        command = worker_service(make_environment(state), state, processes=1).prepare(Progress()).command
+        names.add(command[command.index("--hostname") + 1])
+    assert len(names) == 2
+
+
+def test_what_is_not_there_does_not_answer(site):
+    """Without a broker no worker answers; without /healthz no API does."""
+    assert not worker_answers(f"redis://127.0.0.1:{free_port()}/0", "worker@absent")
+    assert not api_answers(f"http://127.0.0.1:{free_port()}")
+    assert not api_answers(site[1])
