@@ -76,6 +76,7 @@ P = TypeVar("P", bound=Parameters)
 def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
     """The API and its pages. Nothing is asked of Elasticsearch until the first request."""
     app = Flask("query")
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
     reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
     listings, similar = ListingService(reader), SimilarService(reader)
     _add_api(app, listings, similar)

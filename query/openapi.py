@@ -32,6 +32,7 @@ class Operation:
     answer: type[BaseModel]
     query: type[Parameters] | None = None
     errors: tuple[int, ...] = ()
+    tag: str = "listings"
 
 
 OPERATIONS = (
@@ -52,15 +53,21 @@ OPERATIONS = (
         ListingParameters,
         (400, 503),
     ),
-    Operation("/healthz", "healthz", "Whether the process runs", Health),
+    Operation("/healthz", "healthz", "Whether the process runs", Health, tag="operation"),
     Operation(
-        "/readyz", "readyz", "Whether Elasticsearch answers and an index is live", Readiness, None, (503,)
+        "/readyz",
+        "readyz",
+        "Whether Elasticsearch answers and an index is live",
+        Readiness,
+        errors=(503,),
+        tag="operation",
     ),
 )
 
 _ERRORS = {
     400: "Parameters that cannot be used, each named",
     404: "No such listing",
+    500: "A fault of the server's; its log says more",
     503: "Elasticsearch is away, too slow, or has no live index",
 }
 
@@ -88,10 +95,11 @@ def openapi_document() -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    errors = {str(status): _error(status) for status in (*operation.errors, 500) if status in _ERRORS}
+    errors = {str(status): _error(status) for status in (*operation.errors, 500)}
     return {
         "operationId": operation.operation_id,
         "summary": operation.summary,
+        "tags": [operation.tag],
         "parameters": [*_path_parameters(operation), *_parameters(operation.query, "query")],
         "responses": {"200": _response("The answer", operation.answer, "application/json"), **errors},
     }

@@ -43,7 +43,8 @@ def open_photo(document: ListingDocument, number: int, roots: ImageRoots) -> Pho
     """
     reference = _reference(document, number)
     try:
-        stream = roots.resolve(reference).open("rb")
+        # Unbuffered: servers send from the descriptor's own place, which a buffer would have moved on.
+        stream = roots.resolve(reference).open("rb", buffering=0)
     except UnsafePhotoPath as error:
         raise PhotoMissing(document.item_id, number, error.reason) from error
     except OSError as error:

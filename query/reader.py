@@ -184,13 +184,20 @@ def _translated() -> Iterator[None]:
     except (IndexMissing, MappingMismatch) as error:
         raise NoLiveIndex(str(error)) from error
     except NotFoundError as error:
-        raise NoLiveIndex(f"the live index is gone: {error.error}") from error
+        message = f"{_reason(error)}; `nitamono mappings create --live` makes one"
+        raise NoLiveIndex(message) from error
     except TransportError as error:
         raise SearchUnavailable(f"Elasticsearch does not answer: {error.message}") from error
     except ApiError as error:
         if not _is_unavailable(error.status_code):
             raise
         raise SearchUnavailable(f"Elasticsearch answers {error.status_code}: {error.error}") from error
+
+
+def _reason(error: ApiError) -> str:
+    """What Elasticsearch says of an error: `no such index [listings-read]`."""
+    told = error.body.get("error") if isinstance(error.body, dict) else None
+    return str(told["reason"]) if isinstance(told, dict) and "reason" in told else str(error)
 
 
 def _is_unavailable(status: int) -> bool:

@@ -1,0 +1,99 @@
+"""`nitamono similar`: the same answer as the API's, in a terminal."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from mappings.client import connect
+from mappings.errors import InvalidSetting
+from query.errors import InvalidParameters, QueryError, SearchUnavailable
+from query.pages import price_label
+from query.params import DEFAULT_SIZE, SimilarParameters, known_id, parse
+from query.price_band import DEFAULT_RATIO
+from query.reader import IndexReader
+from query.response import Band, SimilarAnswer, SimilarItem, similar_answer
+from query.settings import QuerySettings
+from query.similar import SimilarService
+
+
+@click.command(name="similar")
+@click.argument("item_id")
+@click.option("--size", default=DEFAULT_SIZE, show_default=True, help="How many items at most.")
+@click.option("--price-ratio", default=DEFAULT_RATIO, show_default=True, help="How far prices may differ.")
+@click.option("--category", help="Only items below this category: 'Apparel > Skirts'.")
+@click.option("--attribute", multiple=True, metavar="NAME:VALUE", help="Only items with this attribute.")
+@click.option("--exclude-seller", multiple=True, metavar="SELLER", help="No items of this seller.")
+@click.option("--explain", is_flag=True, help="With --json: say how each score came about.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
+def similar_command(item_id: str, *, as_json: bool, **given: object) -> None:
+    """Print the items that look like ITEM_ID, are for sale and cost about as much."""
+    try:
+        answer = _answer(item_id, given)
+    except InvalidParameters as error:
+        raise click.UsageError(str(error)) from error
+    except SearchUnavailable as error:
+        raise click.ClickException(f"{error}; start it with `make up` or set ELASTICSEARCH_URL") from error
+    except (QueryError, InvalidSetting) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(answer.model_dump_json() if as_json else table(answer))
+
+
+def table(answer: SimilarAnswer) -> str:
+    """The answer for a terminal: what was asked about, then a line for each similar item."""
+    item = answer.item
+    about = f"{item.item_id}  {price_label(item.price, item.currency)}  {item.title or '(no title)'}"
+    lines = [about, _band_line(answer.band)]
+    if answer.fallback:
+        lines.append(f"{answer.fallback.message} ({answer.fallback.reason})")
+    rows: list[tuple[str, ...]] = [("", "item", "similarity", "price", "category", "title")]
+    rows += [_row(rank, found) for rank, found in enumerate(answer.items, start=1)]
+    return "\n".join(
+        [*lines, "", *_aligned(rows)] if answer.items else [*lines, "Nothing like it is for sale."]
+    )
+
+
+def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
+    settings = QuerySettings.from_environ(os.environ)
+    parameters = parse(SimilarParameters, _as_query_string(given))
+    with connect(settings.elasticsearch) as es:
+        reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
+        return similar_answer(SimilarService(reader).similar(known_id(item_id), parameters))
+
+
+def _as_query_string(given: dict[str, object]) -> dict[str, list[str]]:
+    """The options as a request would give them, so that the same rules hold."""
+    values = {name: value if isinstance(value, tuple) else (value,) for name, value in given.items()}
+    return {
+        name: [str(value) for value in several]
+        for name, several in values.items()
+        if several not in {(), (None,)}
+    }
+
+
+def _band_line(band: Band) -> str:
+    low, high = price_label(band.low, band.currency), price_label(band.high, band.currency)
+    if not band.steps_widened:
+        return f"For sale from {low} to {high}"
+    widened = f"widened from {band.requested_ratio:g} to {band.applied_ratio:g} times its price"
+    return f"For sale from {low} to {high}: {widened}"
+
+
+def _row(rank: int, item: SimilarItem) -> tuple[str, ...]:
+    return (
+        str(rank),
+        item.item_id,
+        "" if item.similarity is None else f"{item.similarity:.3f}",
+        price_label(item.price, item.currency),
+        item.category[-1],
+        item.title or "",
+    )
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """The rows in columns. Titles, which may hold characters of double width, come last and need none."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
