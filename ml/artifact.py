@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from ml.errors import MlError
+
 MANIFEST: Final = "manifest.json"
 IMAGE_GRAPH: Final = "image.onnx"
 TEXT_GRAPH: Final = "text.onnx"
@@ -21,7 +23,7 @@ VECTOR_FILES: Final = (IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER)
 """What decides which vector comes out, and so the encoder_id; the checkpoint only serves further training."""
 
 
-class ArtifactError(ValueError):
+class ArtifactError(MlError):
     """An artifact folder that must not be served; the message names the file and the remedy."""
 
 
@@ -36,7 +38,7 @@ class Preprocessing(BaseModel):
 
 
 class Similarity(BaseModel):
-    """Cosine between a query and its nearest neighbours on validation listings: the scale of ranking weights."""
+    """Cosines of queries to their nearest neighbours on validation photos: the scale of ranking weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -156,7 +158,7 @@ def check_file(path: Path, expected: str) -> None:
 
 
 def encoder_id(name: str, files: dict[str, str], preprocessing: Preprocessing) -> str:
-    """name-xxxxxxxx, where x are hex digits that change with the graphs, the tokenizer or the preprocessing."""
+    """name-xxxxxxxx: its hex digits change with the graphs, the tokenizer or the preprocessing."""
     content = {file: files.get(file) for file in VECTOR_FILES} | {"preprocessing": preprocessing.model_dump()}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"{name}-{digest[:8]}"

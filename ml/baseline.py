@@ -20,8 +20,8 @@ def mobilenet_features(
     import torch  # noqa: PLC0415
     from transformers import AutoImageProcessor, MobileNetV2Model  # noqa: PLC0415
 
-    processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)
-    network = MobileNetV2Model.from_pretrained(folder).eval()
+    processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)  # type: ignore[no-untyped-call]
+    network = MobileNetV2Model.from_pretrained(folder)  # in evaluation mode
     side = processor.crop_size["height"]
     graph = openvino.convert_model(network, example_input=torch.zeros(1, 3, side, side))
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": threads})
@@ -45,6 +45,12 @@ def colour_histograms(pixels: NDArray[np.uint8], levels: int = 4) -> Vectors:
     return unit(np.sqrt(np.array(counts, dtype=np.float32)))
 
 
+def with_colours(vectors: Vectors, pixels: NDArray[np.uint8]) -> Vectors:
+    """(n, d + 64) float32, unit norm: vectors (n, d) and the colours of pixels (n, h, w, 3), half each."""
+    return unit(np.hstack([vectors, colour_histograms(pixels)]))
+
+
 def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """The same directions (n, d), unit norm; a zero vector stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

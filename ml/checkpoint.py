@@ -10,7 +10,7 @@ from ml.model import Siglip
 
 
 def save_checkpoint(model: Siglip, path: Path) -> None:
-    """Write the weights as float16; a reader of `path` sees the old file or the new one, never half of one."""
+    """Write the weights as float16; a reader of `path` sees the old file or the new one, never a half."""
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()

@@ -33,6 +33,8 @@ class FinetuneConfig:
     weight_decay: float = 0.1
     warm_up: float = 0.05
     """Share of the run in which the learning rate rises."""
+    repeats: int = 2
+    """How often an epoch shows photos with a class but no title: people's own photos are few and hard."""
     small_size: int = 96
     """Pixels of a side in the first part of the run, which costs 0.56 of the full size."""
     small_share: float = 0.6

@@ -1,4 +1,4 @@
-"""Pixels and captions to unit vectors with an artifact's graphs; no torch. Heavy libraries load on first use."""
+"""Pixels and captions to unit vectors with an artifact's graphs; torch-free. Libraries load on first use."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.artifact import EncoderArtifact
+from ml.errors import MlError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -19,14 +20,14 @@ Vectors = NDArray[np.float32]
 Inputs = NDArray[np.uint8] | NDArray[np.int64]
 
 BATCH: Final = 32
-"""Rows that go through a graph at once: larger batches are no faster on a CPU (bench/encode.py) and take more memory."""
+"""Rows that go through a graph at once: more are no faster (bench/encode.py) and take more memory."""
 
 
-class BackendMissing(RuntimeError):
+class BackendMissing(MlError):
     """The inference library that was asked for is not installed."""
 
 
-class WrongInput(ValueError):
+class WrongInput(MlError):
     """An array that is no batch of the pictures an encoder takes."""
 
 
@@ -46,7 +47,7 @@ class ImageEncoder:
         self._graph = graph
 
     def encode(self, pixels: NDArray[np.uint8]) -> Vectors:
-        """(n, dims) float32, unit norm, of pixels (n, s, s, 3) uint8 as ml.preprocess.decode_photo gives them.
+        """(n, dims) float32, unit norm, of pixels (n, s, s, 3) uint8 as decode_photo makes them.
 
         Raises:
             WrongInput: another shape or dtype; the message names both.
@@ -54,7 +55,8 @@ class ImageEncoder:
         side = self.image_size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
             raise WrongInput(
-                f"{self.encoder_id}: found {pixels.dtype} {pixels.shape}, expected uint8 (n, {side}, {side}, 3); "
+                f"{self.encoder_id}: found {pixels.dtype} {pixels.shape}, "
+                f"expected uint8 (n, {side}, {side}, 3); "
                 f"decode photos with ml.preprocess.decode_photo(data, {side})"
             )
         return encode_batches(self._graph, pixels, self.dims)

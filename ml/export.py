@@ -1,4 +1,4 @@
-"""A finished run to an artifact: ONNX graphs with PCA as their last layer, checked against torch. Imports torch."""
+"""A run to an artifact: ONNX graphs with PCA as their last layer, checked against torch. Imports torch."""
 
 import copy
 import json
@@ -12,10 +12,9 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from pydantic import JsonValue, TypeAdapter
+from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ml.artifact import (
     CHECKPOINT,
@@ -30,11 +29,11 @@ from ml.artifact import (
 from ml.augment import to_unit_range
 from ml.captions import load_tokenizer, tokenize
 from ml.checkpoint import load_checkpoint
-from ml.config import FinetuneConfig
-from ml.encoder import encode_batches, open_graph
-from ml.evaluate import retrieval_scores
-from ml.finetune import CONFIG, embed
-from ml.model import ImageTower, TextTower
+from ml.encoder import Inputs, encode_batches, open_graph
+from ml.errors import MlError
+from ml.evaluate import means, retrieval_scores
+from ml.finetune import embed, read_config
+from ml.model import Convolution, ImageTower, TextTower
 from ml.pairs import Corpus
 from ml.projection import Projection, fit_projection, neighbour_similarity
 
@@ -47,7 +46,7 @@ SMALL_WEIGHT: Final = 1024
 """Weights of fewer numbers stay float32: halving them saves nothing."""
 
 
-class ExportMismatch(RuntimeError):
+class ExportMismatch(MlError):
     """An exported graph whose vectors are not those of the model it was made from."""
 
 
@@ -66,8 +65,8 @@ class ImageGraph(nn.Module):
 class TextGraph(nn.Module):
     """Token ids (n, tokens) to unit vectors (n, dims) that are compared with those of photos.
 
-    PCA's mean is that of photos. Taking it from a text would only add the same amount to every photo's score, so
-    a text is rotated into the same components without it.
+    PCA's mean is that of photos. Taking it from a text would only add the same amount to every photo's
+    score, so a text is turned into the same components without it.
     """
 
     def __init__(self, tower: TextTower, projection: Projection) -> None:
@@ -87,13 +86,15 @@ def projection_layer(projection: Projection, *, centred: bool) -> nn.Linear:
     return layer
 
 
-def export_artifact(run: Path, corpus: Corpus, out: Path) -> EncoderArtifact:
+def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -> EncoderArtifact:
     """The artifact of a run, PCA fitted on the corpus's train split, measured on its test split.
 
     Raises:
-        ExportMismatch: a graph's vectors differ from torch's; nothing is written as manifest then.
+        UnreadableRun: `run` is no run of this release.
+        ExportMismatch: a graph's vectors differ from torch's; no manifest is written then.
     """
-    config = TypeAdapter(FinetuneConfig).validate_json((run / CONFIG).read_bytes())
+    torch.set_num_threads(threads)
+    config = read_config(run)
     model = load_checkpoint(run / CHECKPOINT, config.tower)
     projection = fit_projection(embed(model.image, corpus.pixels[corpus.rows("train")]), config.dims)
     out.mkdir(parents=True, exist_ok=True)
@@ -128,16 +129,12 @@ def without_batch_norm(tower: ImageTower) -> ImageTower:
     folded = copy.deepcopy(tower).eval()
     for module in list(folded.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.Sequential) and is_convolution(child):
-                setattr(module, name, fuse_conv_bn_eval(child[0], child[1]))
+            if isinstance(child, Convolution):
+                setattr(module, name, child.fused())
     return folded
 
 
-def is_convolution(block: nn.Sequential) -> bool:
-    return len(block) == 2 and isinstance(block[0], nn.Conv2d) and isinstance(block[1], nn.BatchNorm2d)
-
-
-def write_graph(module: nn.Module, samples: NDArray[np.generic], path: Path) -> None:
+def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
     """Export with a free batch size and half-precision weights; refuse what does not agree with torch.
 
     samples: inputs to export with and to compare on.
@@ -167,8 +164,8 @@ def write_graph(module: nn.Module, samples: NDArray[np.generic], path: Path) -> 
     if not cosine >= PARITY:
         path.unlink()
         raise ExportMismatch(
-            f"{path}: mean cosine to torch is {cosine:.6f} over {len(samples)} samples, expected {PARITY} or more; "
-            "an operation is exported wrongly by this torch version: try the one in requirements/"
+            f"{path}: mean cosine to torch is {cosine:.6f} over {len(samples)} samples, expected "
+            f"{PARITY} or more; this torch exports an operation wrongly: try the version in requirements/"
         )
 
 
@@ -207,8 +204,8 @@ def test_metrics(tower: ImageTower, graph: Path, corpus: Corpus) -> dict[str, Js
         labels = [corpus.pairs[row].labels for row in rows]
         metrics[Path(source).parent.name] = {
             "photos": len(rows),
-            "full_width": rounded(retrieval_scores(embed(tower, corpus.pixels[rows]), labels).means()),
-            "served": rounded(retrieval_scores(graph_vectors(graph, corpus, rows), labels).means()),
+            "full_width": rounded(means(retrieval_scores(embed(tower, corpus.pixels[rows]), labels))),
+            "served": rounded(means(retrieval_scores(graph_vectors(graph, corpus, rows), labels))),
         }
     return metrics
 

@@ -5,13 +5,16 @@ import csv
 import json
 import math
 import time
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
@@ -21,17 +24,107 @@ from ml.augment import random_views, to_unit_range
 from ml.captions import tokenize, train_tokenizer
 from ml.checkpoint import save_checkpoint
 from ml.config import FinetuneConfig
-from ml.evaluate import retrieval_scores
+from ml.errors import MlError
+from ml.evaluate import means, retrieval_scores
 from ml.loss import sigmoid_loss
 from ml.model import ImageTower, Siglip
-from ml.pairs import Corpus
+from ml.pairs import Corpus, Pair
 
 CONFIG: Final = "config.json"
 LOG: Final = "log.csv"
+LOG_COLUMNS: Final = (
+    "epoch",
+    "step",
+    "seconds",
+    "loss",
+    "distil_loss",
+    "pictures_per_s",
+    "source",
+    "validation_ndcg@5",
+)
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(MlError):
     """The loss is no number any more."""
+
+
+class UnreadableRun(MlError):
+    """A folder that is no run of this release."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How far a run is: by steps, or by the clock where it must end at a given time."""
+
+    steps: int
+    minutes: float | None
+    started: float
+    """time.monotonic()"""
+
+    def progress(self, step: int) -> float:
+        """0 at the start, 1 or more at the end."""
+        return step / self.steps if self.minutes is None else self.seconds() / (60 * self.minutes)
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+class Captions:
+    """Every caption of the pairs, tokenised once; a photo draws one of its own each time it is shown."""
+
+    def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer) -> None:
+        distinct = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
+        number_of = {caption: number for number, caption in enumerate(distinct)}
+        self._options = [[number_of[caption] for caption in pair.captions] for pair in pairs]
+        self.token_ids = torch.from_numpy(tokenize(tokenizer, distinct))
+
+    def draw(self, rows: Tensor, random: torch.Generator) -> Tensor:
+        """(n,) caption numbers, one for each of rows (n,)."""
+        shares = torch.rand(len(rows), generator=random).tolist()
+        options = [self._options[row] for row in rows.tolist()]
+        return torch.tensor(
+            [some[int(share * len(some))] for some, share in zip(options, shares, strict=True)]
+        )
+
+
+class Learner:
+    """The model in training, its average, and the head that imitates a teacher where there is one."""
+
+    def __init__(self, config: FinetuneConfig, targets: Tensor | None) -> None:
+        self.config = config
+        self.model = Siglip(config.tower).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval()
+        self.targets = targets
+        self.imitate = nn.Linear(config.tower.channels[-1], 1 if targets is None else targets.shape[1])
+        trained = nn.ModuleList([self.model, self.imitate])
+        self.optimizer = torch.optim.AdamW(parameter_groups(trained, config.weight_decay))
+
+    def learn(
+        self, views: Tensor, rows: Tensor, numbers: Tensor, token_ids: Tensor, step: int, progress: float
+    ) -> tuple[float, float]:
+        """The sigmoid loss and the loss against the teacher, before the step that this takes.
+
+        views: (n, 3, s, s). rows: (n,) of the corpus. numbers: (n,) of captions. token_ids: (n, tokens).
+        """
+        features = self.model.image.features(views.contiguous(memory_format=torch.channels_last))
+        images = functional.normalize(self.model.image.head(features), dim=-1)
+        texts = self.model.text(token_ids)
+        loss = sigmoid_loss(images, texts, numbers, self.model.log_scale.exp(), self.model.bias)
+        distil = self.distil_loss(features, rows)
+        self.optimizer.zero_grad()
+        (loss + distil_weight(self.config, progress) * distil).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, progress)
+        self.optimizer.step()
+        # Early on the average follows faster, or it would carry the random start along.
+        follow(self.average, self.model, min(self.config.ema, (step + 1) / (step + 11)))
+        return loss.item(), distil.item()
+
+    def distil_loss(self, features: Tensor, rows: Tensor) -> Tensor:
+        if self.targets is None:
+            return torch.zeros(())
+        return 1 - functional.cosine_similarity(self.imitate(features), self.targets[rows]).mean()
 
 
 def finetune(
@@ -56,94 +149,83 @@ def finetune(
     random = torch.Generator().manual_seed(config.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
-
-    train = torch.from_numpy(corpus.rows("train"))
-    captions = [list(pair.captions) for pair in corpus.pairs]
-    tokenizer = train_tokenizer(
-        (caption for row in train for caption in captions[row]),
-        vocabulary=config.tower.vocabulary,
-        length=config.tower.tokens,
-    )
+    train = corpus.rows("train")
+    tokenizer = fit_tokenizer(config, [corpus.pairs[row] for row in train])
     tokenizer.save(str(out / TOKENIZER))
-    numbers = {caption: number for number, caption in enumerate(dict.fromkeys(sum(captions, [])))}
-    token_ids = torch.from_numpy(tokenize(tokenizer, list(numbers)))
+    captions = Captions(corpus.pairs, tokenizer)
+    shown = shown_rows(corpus, train, config.repeats)
+    learner = Learner(config, None if teacher is None else centred(teacher, train))
     pixels = torch.from_numpy(corpus.pixels)
+    schedule = Schedule(config.epochs * max(1, len(shown) // config.batch), minutes, time.monotonic())
 
-    model = Siglip(config.tower).to(memory_format=torch.channels_last)
-    average = copy.deepcopy(model).eval()
-    targets = None if teacher is None else centred(torch.from_numpy(teacher), train)
-    student = nn.Linear(config.tower.channels[-1], 1 if targets is None else targets.shape[1])
-    optimizer = torch.optim.AdamW(parameter_groups(nn.ModuleList([model, student]), config.weight_decay))
-
-    steps = config.epochs * max(1, len(train) // config.batch)
-    started, step, epoch = time.monotonic(), 0, 0
-    progress = 0.0
-    bar = tqdm(total=steps if minutes is None else None, unit="step", desc="training", disable=None)
-    with (out / LOG).open("w", newline="", encoding="utf-8") as file:
+    losses: list[tuple[float, float]] = []
+    epoch = step = 0
+    with (
+        (out / LOG).open("w", newline="", encoding="utf-8") as file,
+        tqdm(desc="training", total=None if minutes else schedule.steps, unit="step", disable=None) as bar,
+    ):
         log = csv.writer(file)
-        log.writerow(
-            ["epoch", "step", "seconds", "loss", "distil_loss", "pictures_per_s", "source", "ndcg@5"]
-        )
-        while progress < 1:
-            losses, epoch_started = [], time.monotonic()
-            for rows in batches(train, config.batch, random):
-                progress = step / steps if minutes is None else (time.monotonic() - started) / (60 * minutes)
-                if progress >= 1:
+        log.writerow(LOG_COLUMNS)
+        while (progress := schedule.progress(step)) < 1:
+            epoch_started, losses = time.monotonic(), []
+            for rows in batches(shown, config.batch, random):
+                if (progress := schedule.progress(step)) >= 1:
                     break
-                optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = rate(config, progress)
                 size = config.small_size if progress < config.small_share else config.tower.image_size
                 views = random_views(
                     pixels[rows], size, crop=config.crop, contrast=config.contrast, random=random
                 )
-                chosen = torch.tensor([numbers[choice(captions[row], random)] for row in rows.tolist()])
-                features = model.image.features(views.contiguous(memory_format=torch.channels_last))
-                images = functional.normalize(model.image.head(features), dim=-1)
-                texts = model.text(token_ids[chosen])
-                loss = sigmoid_loss(images, texts, chosen, model.log_scale.exp(), model.bias)
-                distil = torch.zeros(())
-                if targets is not None:
-                    distil = 1 - functional.cosine_similarity(student(features), targets[rows]).mean()
-                weight = config.distil_weight + progress * (config.distil_end - config.distil_weight)
-                optimizer.zero_grad()
-                (loss + weight * distil).backward()
-                nn.utils.clip_grad_norm_(model.parameters(), config.gradient_norm)
-                optimizer.step()
+                numbers = captions.draw(rows, random)
+                losses.append(
+                    learner.learn(views, rows, numbers, captions.token_ids[numbers], step, progress)
+                )
+                refuse_divergence(losses[-1][0], step, config, out)
                 step += 1
-                follow(average, model, min(config.ema, step / (step + 10)))
-                losses.append((loss.item(), distil.item()))
                 bar.update()
                 bar.set_postfix(loss=f"{losses[-1][0]:.3f}", refresh=False)
-                if not math.isfinite(losses[-1][0]):
-                    raise TrainingDiverged(
-                        f"loss {losses[-1][0]} at step {step} of {out}; lower learning_rate "
-                        f"({config.learning_rate}) or check the photos, then run again"
-                    )
             epoch += 1
-            seconds = time.monotonic() - epoch_started
-            save_checkpoint(average, out / CHECKPOINT)
-            mean_loss, mean_distil = np.mean(losses or [(math.nan, math.nan)], axis=0)
-            speed = len(losses) * config.batch / seconds
-            for source, score in validation_scores(average.image, corpus).items():
-                row = [epoch, step, time.monotonic() - started, mean_loss, mean_distil, speed]
-                log.writerow([*(round(float(value), 4) for value in row), source, round(score, 4)])
+            speed = len(losses) * config.batch / (time.monotonic() - epoch_started)
+            save_checkpoint(learner.average, out / CHECKPOINT)
+            for line in log_lines(learner.average.image, corpus, losses, speed):
+                log.writerow([epoch, step, round(schedule.seconds()), *line])
             file.flush()
-    bar.close()
 
 
-def batches(rows: Tensor, size: int, random: torch.Generator) -> tuple[Tensor, ...]:
-    """One epoch's rows in random order; a last batch smaller than `size` is left to the next epoch's luck."""
+def read_config(run: Path) -> FinetuneConfig:
+    """The configuration that a run was made with.
+
+    Raises:
+        UnreadableRun: the folder holds none, or one of another release.
+    """
+    path = run / CONFIG
+    try:
+        return TypeAdapter(FinetuneConfig).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UnreadableRun(
+            f"{path}: {error}; expected the folder of a run of `nitamono ml finetune`"
+        ) from error
+
+
+def fit_tokenizer(config: FinetuneConfig, pairs: Sequence[Pair]) -> Tokenizer:
+    captions = (caption for pair in pairs for caption in pair.captions)
+    return train_tokenizer(captions, vocabulary=config.tower.vocabulary, length=config.tower.tokens)
+
+
+def shown_rows(corpus: Corpus, train: NDArray[np.int64], repeats: int) -> Tensor:
+    """The rows of one epoch: those of photos without a title `repeats` times."""
+    times = [1 if corpus.pairs[row].title else repeats for row in train]
+    return torch.from_numpy(np.repeat(train, times))
+
+
+def batches(rows: Tensor, size: int, random: torch.Generator) -> Sequence[Tensor]:
+    """One epoch's rows in random order; those that fill no whole batch wait for another epoch."""
     order = rows[torch.randperm(len(rows), generator=random)]
-    whole = [batch for batch in order.split(size) if len(batch) == size]
-    return tuple(whole) or (order,)
+    return [batch for batch in torch.split(order, size) if len(batch) == size] or [order]
 
 
-def choice(captions: list[str], random: torch.Generator) -> str:
-    return captions[int(torch.randint(len(captions), (), generator=random))]
-
-
-def centred(features: Tensor, train: Tensor) -> Tensor:
-    """Unit features (n, t) around the training photos' mean: what all photos share teaches nothing."""
-    return functional.normalize(features - features[train].mean(0), dim=-1)
+def centred(features: NDArray[np.float32], train: NDArray[np.int64]) -> Tensor:
+    """(n, t) unit norm, around the training photos' mean: what all photos share teaches nothing."""
+    return functional.normalize(torch.from_numpy(features - features[train].mean(axis=0)), dim=-1)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -155,12 +237,17 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     ]
 
 
-def rate(config: FinetuneConfig, progress: float) -> float:
-    """Learning rate at a share 0 to 1 of the run: linear warm-up, then a cosine to zero."""
+def learning_rate(config: FinetuneConfig, progress: float) -> float:
+    """At a share 0 to 1 of the run: a linear warm-up, then a cosine to zero."""
     if progress < config.warm_up:
         return config.learning_rate * max(progress / config.warm_up, 0.01)
     rest = (progress - config.warm_up) / (1 - config.warm_up)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * rest))
+
+
+def distil_weight(config: FinetuneConfig, progress: float) -> float:
+    """At a share 0 to 1 of the run: a straight line between the configured ends."""
+    return config.distil_weight + progress * (config.distil_end - config.distil_weight)
 
 
 @torch.no_grad()
@@ -173,10 +260,26 @@ def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
             mean.copy_(value)
 
 
+def refuse_divergence(loss: float, step: int, config: FinetuneConfig, out: Path) -> None:
+    if not math.isfinite(loss):
+        raise TrainingDiverged(
+            f"{out}: loss is {loss} at step {step}; lower learning_rate ({config.learning_rate}) "
+            "or look for blank photos, then run again"
+        )
+
+
+def log_lines(
+    tower: ImageTower, corpus: Corpus, losses: Sequence[tuple[float, float]], speed: float
+) -> Iterator[tuple[float, float, int, str, float]]:
+    loss, distil = np.mean(losses, axis=0) if losses else (math.nan, math.nan)
+    for source, score in validation_scores(tower, corpus).items():
+        yield round(float(loss), 4), round(float(distil), 4), round(speed), source, round(score, 4)
+
+
 @torch.no_grad()
 def embed(tower: ImageTower, pixels: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
     """(n, width) float32, unit norm, of pixels (n, s, s, 3) uint8, by a tower in evaluation mode."""
-    parts = torch.from_numpy(pixels).split(batch)
+    parts = torch.split(torch.from_numpy(pixels), batch)
     return np.concatenate([tower(to_unit_range(part)).numpy() for part in parts])
 
 
@@ -187,5 +290,5 @@ def validation_scores(tower: ImageTower, corpus: Corpus) -> dict[str, float]:
         rows = corpus.rows("validation", source)
         if len(rows) > 1:
             labels = [corpus.pairs[row].labels for row in rows]
-            scores[source] = retrieval_scores(embed(tower, corpus.pixels[rows]), labels).means()["ndcg@5"]
+            scores[source] = means(retrieval_scores(embed(tower, corpus.pixels[rows]), labels))["ndcg@5"]
     return scores

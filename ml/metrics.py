@@ -1,4 +1,4 @@
-"""Ranking metrics per query, NumPy only. k counts from the top of a ranking; NaN marks a query nothing answers."""
+"""Ranking metrics per query, NumPy only. k counts ranks from the top; NaN: no candidate is relevant."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ def dcg_at_k(gains: Gains, k: int) -> Scores:
     gains: (q, c), of the candidates in ranked order.
     """
     top = np.asarray(gains, dtype=np.float64)[:, :k]
-    return np.asarray(top @ (1 / np.log2(np.arange(top.shape[1]) + 2)))
+    discounts = 1 / np.log2(np.arange(top.shape[1]) + 2)
+    return np.asarray(top @ discounts, dtype=np.float64)
 
 
 def ndcg_at_k(ranked: Gains, candidates: Gains, k: int) -> Scores:
@@ -22,7 +23,8 @@ def ndcg_at_k(ranked: Gains, candidates: Gains, k: int) -> Scores:
     ranked: (q, ≥ k) gains in ranked order. candidates: (q, c) gains of all candidates, in any order.
     """
     best = dcg_at_k(-np.sort(-np.asarray(candidates, dtype=np.float64), axis=1)[:, :k], k)
-    return np.divide(dcg_at_k(ranked, k), best, out=np.full(len(best), np.nan), where=best > 0)
+    unanswerable = np.full(len(best), np.nan)
+    return np.asarray(np.divide(dcg_at_k(ranked, k), best, out=unanswerable, where=best > 0))
 
 
 def precision_at_k(relevant: NDArray[np.bool_], k: int) -> Scores:
@@ -30,7 +32,7 @@ def precision_at_k(relevant: NDArray[np.bool_], k: int) -> Scores:
 
     relevant: (q, c), in ranked order.
     """
-    return np.asarray(relevant[:, :k].sum(axis=1) / k)
+    return np.asarray(relevant[:, :k].sum(axis=1) / k, dtype=np.float64)
 
 
 def hit_rate_at_k(relevant: NDArray[np.bool_], k: int) -> Scores:

@@ -3,14 +3,25 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ml.config import TowerConfig
 
 
-def convolution(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
-    )
+class Convolution(nn.Module):
+    """A convolution and its batch norm."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.as_tensor(self.norm(self.convolution(maps)))
+
+    def fused(self) -> nn.Conv2d:
+        """One convolution that does both, as long as neither is trained further."""
+        return fuse_conv_bn_eval(self.convolution, self.norm)
 
 
 class ResidualBlock(nn.Module):
@@ -18,12 +29,12 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.first = convolution(inputs, outputs, stride=stride)
-        self.second = convolution(outputs, outputs)
+        self.first = Convolution(inputs, outputs, stride=stride)
+        self.second = Convolution(outputs, outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride, ceil_mode=True), convolution(inputs, outputs, kernel=1)
+                nn.AvgPool2d(stride, ceil_mode=True), Convolution(inputs, outputs, kernel=1)
             )
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -38,7 +49,7 @@ class ImageTower(nn.Module):
         super().__init__()
         stem, *_ = config.channels
         self.stem = nn.Sequential(
-            convolution(3, stem // 2, stride=2), nn.ReLU(), convolution(stem // 2, stem, stride=2), nn.ReLU()
+            Convolution(3, stem // 2, stride=2), nn.ReLU(), Convolution(stem // 2, stem, stride=2), nn.ReLU()
         )
         inputs, blocks = stem, []
         for stage, outputs in enumerate(config.channels):

@@ -1,4 +1,4 @@
-"""Photo-caption pairs from listing events and from folders of photos, split so that no twin crosses a border."""
+"""Photo-caption pairs from listings and from folders of photos, split so that no twin crosses a border."""
 
 import hashlib
 import json
@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 from tqdm import tqdm
 
+from ml.errors import MlError
 from ml.preprocess import UnusablePhoto, decode_photo, photo_hash
 
 Split = Literal["train", "validation", "test"]
@@ -29,9 +30,9 @@ RESERVED_TITLE: Final = re.compile(r"reserved for|専用|取り?置き", re.IGNO
 
 NEAR_IDENTICAL_BITS: Final = 2
 NEAR_IDENTICAL_LEVELS: Final = 4.0
-"""Two photos are near-identical if their hashes differ in at most this many of 64 bits and their 16 × 16 thumbnails
-by at most this many of 255 levels on average. Bits alone would chain most T-shirts on white into one group; see
-docs/decisions/101-split.md."""
+"""Two photos are near-identical if their hashes differ in at most this many of 64 bits and their 16 × 16
+thumbnails by at most this many of 255 levels on average. Bits alone would chain most T-shirts on white into
+one group; see docs/decisions/101-split.md."""
 
 PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
 
@@ -82,12 +83,17 @@ class Corpus:
     dropped: Counter[str]
     """Reason to count of what was read and left out."""
 
-    def rows(self, split: Split, source: str | None = None) -> NDArray[np.int64]:
-        """Row numbers of a split, of one source if it is named."""
-        kept = self.splits == split
+    def rows(self, split: str, source: str | None = None) -> NDArray[np.int64]:
+        """Row numbers of a Split or of "all", of one source if it is named."""
+        kept = np.ones(len(self.pairs), bool) if split == "all" else self.splits == split
         if source is not None:
             kept &= np.array([pair.source == source for pair in self.pairs])
         return np.flatnonzero(kept)
+
+    def part(self, rows: NDArray[np.int64]) -> "Corpus":
+        """These rows alone."""
+        pairs = tuple(self.pairs[row] for row in rows)
+        return Corpus(pairs, self.pixels[rows], self.splits[rows], self.dropped)
 
     @property
     def sources(self) -> list[str]:
@@ -102,7 +108,7 @@ class Corpus:
         return digest.hexdigest()[:16]
 
 
-class NoPairs(ValueError):
+class NoPairs(MlError):
     """A data path from which nothing could be used."""
 
 
@@ -208,7 +214,12 @@ def groups(pairs: Sequence[Pair], pixels: NDArray[np.uint8]) -> list[str]:
     for first, second in [*same_title(pairs), *near_identical(pixels)]:
         a, b = root(joined, first), root(joined, second)
         joined[max(a, b)] = min(a, b)
-    return [group_key(pairs[root(joined, row)]) for row in range(len(pairs))]
+    roots = [root(joined, row) for row in range(len(pairs))]
+    key_of: dict[int, str] = {}
+    for top, pair in zip(roots, pairs, strict=True):
+        # The smallest, so that the order in which data is named moves nothing across a border.
+        key_of[top] = min(key_of.get(top, group_key(pair)), group_key(pair))
+    return [key_of[top] for top in roots]
 
 
 def group_key(pair: Pair) -> str:
@@ -234,7 +245,7 @@ def same_title(pairs: Sequence[Pair]) -> Iterator[tuple[int, int]]:
 
 
 def near_identical(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
-    """Rows of photos that are the same picture but for compression, scaling or a hair's breadth of framing."""
+    """Rows of photos that are one picture but for compression, scaling or a hair's breadth of framing."""
     hashes = np.array([int(photo_hash(square), 16) for square in pixels], dtype=np.uint64)
     thumbnails = np.stack([thumbnail(square) for square in pixels])
     for row, others in rows_with_close_hashes(hashes):
@@ -249,7 +260,7 @@ def thumbnail(square: NDArray[np.uint8]) -> NDArray[np.float32]:
 def rows_with_close_hashes(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Each row with later rows whose hash differs in at most NEAR_IDENTICAL_BITS bits; some come twice.
 
-    Hashes that differ in k bits agree in at least one of k + 1 bands, so only rows that share a band are compared.
+    Hashes that differ in k bits agree in one of k + 1 bands, so only rows that share a band are compared.
     """
     for bits in np.array_split(np.arange(64, dtype=np.uint64), NEAR_IDENTICAL_BITS + 1):
         band = hashes & np.bitwise_or.reduce(np.uint64(1) << bits)

@@ -15,7 +15,7 @@ MAX_PIXELS: Final = 50_000_000
 """The largest common phone sensor; decoded to RGB it takes 150 MB. Read from the header, before decoding."""
 
 MIN_SIDE: Final = 16
-"""Tracking pixels and spacer pictures have one to ten pixels; nothing to look at fits in fewer than sixteen."""
+"""Tracking pixels and spacers have one to ten pixels a side; in fewer than sixteen nothing can be seen."""
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What browsers show and shops store. Every further Pillow decoder would be attack surface without users."""
@@ -32,7 +32,7 @@ OTHER_SIGNATURES: Final = {
     "icon": (0, b"\x00\x00\x01\x00"),
     "SVG": (0, b"<svg"),
 }
-"""Pictures of formats that are not allowed, told from their first bytes so that the seller hears what to change."""
+"""Formats that are not allowed, by offset and first bytes, so that the seller hears what to change."""
 
 DECODER_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
 """What Pillow's decoders of FORMATS raise on damaged data (tests/unit/ml/test_preprocess.py damages each)."""
@@ -99,7 +99,7 @@ def check_sides(image: Image.Image) -> None:
 
 
 def unidentified(data: bytes) -> UnusablePhoto:
-    """The refusal of bytes in which Pillow saw no allowed picture: broken header, other format, or no picture."""
+    """The refusal of bytes in which Pillow saw no allowed picture: damaged, of another format, or none."""
     expected = f"a picture in one of {', '.join(FORMATS)}"
     if data.startswith(ALLOWED_SIGNATURES):
         return UnusablePhoto("photo_truncated", "a picture whose header breaks off or is damaged", expected)

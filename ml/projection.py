@@ -1,4 +1,4 @@
-"""PCA from the width of the towers to the dims of the index, and how alike neighbours are after it. NumPy only."""
+"""PCA from the towers' width to the index's dims, and how alike neighbours are after it. NumPy only."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,122 @@
+"""Photos named on a command line, in folders or in listing files, to vectors with ids."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, ValidationError
+from tqdm import tqdm
+
+from ml.encoder import BATCH, ImageEncoder
+from ml.pairs import photos_under
+from ml.preprocess import MAX_BYTES, UnusablePhoto, decode_photo
+
+
+class ListedPhoto(BaseModel):
+    """What embedding needs of a listing event; its other fields are the indexer's to judge."""
+
+    item_id: str = Field(min_length=1)
+    images: list[str] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photo to embed under an id; `photo` is None where the line named none."""
+
+    item_id: str
+    photo: Path | None
+
+
+@dataclass
+class Embedded:
+    """What came of the photos given."""
+
+    vectors: NDArray[np.float32]
+    """(n, dims), unit norm."""
+    ids: list[str]
+    """(n,), a row of vectors each."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Id to the reason code and what was found."""
+
+    @property
+    def reasons(self) -> Counter[str]:
+        return Counter(reason.partition(":")[0] for reason in self.left_out.values())
+
+
+def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
+    """The photos of listing files (the first of each listing), of folders, and those named themselves.
+
+    The id is the listing's item_id, or else the photo's path.
+    """
+    for path in paths:
+        if path.is_dir():
+            yield from (Source(str(photo), photo) for photo in photos_under(path))
+        elif path.suffix == ".jsonl":
+            yield from listed_sources(path)
+        else:
+            yield Source(str(path), path)
+
+
+def listed_sources(path: Path) -> Iterator[Source]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                listed = ListedPhoto.model_validate_json(line)
+            except ValidationError:
+                yield Source(f"{path}:{number}", None)
+            else:
+                yield Source(listed.item_id, path.parent / listed.images[0])
+
+
+def embed_photos(sources: Sequence[Source], encoder: ImageEncoder, *, threads: int = 1) -> Embedded:
+    """Vectors of every photo that can be used; the others are named with their reasons."""
+    done = Embedded(np.empty((0, encoder.dims), np.float32), [])
+    vectors = [done.vectors]
+    progress = tqdm(total=len(sources), desc="embedding", unit="photo", disable=None)
+    with ThreadPoolExecutor(threads) as pool, progress:
+        for start in range(0, len(sources), BATCH):
+            batch = sources[start : start + BATCH]
+            pixels = []
+            for source, outcome in zip(
+                batch, pool.map(lambda one: read(one, encoder.image_size), batch), strict=True
+            ):
+                if isinstance(outcome, str):
+                    done.left_out[source.item_id] = outcome
+                else:
+                    done.ids.append(source.item_id)
+                    pixels.append(outcome)
+            if pixels:
+                vectors.append(encoder.encode(np.stack(pixels)))
+            progress.update(len(batch))
+    done.vectors = np.concatenate(vectors)
+    return done
+
+
+def read(source: Source, size: int) -> NDArray[np.uint8] | str:
+    """Pixels (size, size, 3), or the reason code with what was found."""
+    if source.photo is None:
+        return "not_a_listing: no JSON object with item_id and images"
+    try:
+        with source.photo.open("rb") as file:
+            return decode_photo(file.read(MAX_BYTES + 1), size)
+    except OSError as error:
+        return f"photo_unreadable: {source.photo}: {error.strerror}"
+    except UnusablePhoto as error:
+        return str(error)
+
+
+def ids_path(vectors: Path) -> Path:
+    """Where the ids of vectors.npy lie: vectors.ids.txt beside it, one a line in the order of the rows."""
+    return vectors.with_suffix(".ids.txt")
+
+
+def save_embedded(embedded: Embedded, out: Path) -> None:
+    """Write the vectors to `out`, a .npy file, and their ids beside it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as file:
+        np.save(file, embedded.vectors)
+    ids_path(out).write_text("".join(f"{item_id}\n" for item_id in embedded.ids), encoding="utf-8")
