@@ -11,7 +11,8 @@ from pathlib import Path
 import orjson
 from tqdm import tqdm
 
-from demo.marketplace.listings import ListingEvent, events, generate, item_id, photos_at
+from demo.marketplace.life import events
+from demo.marketplace.listings import ListingEvent, generate, item_id, photos_at
 from demo.marketplace.photos import encode_photo
 
 LISTINGS = "listings.jsonl"

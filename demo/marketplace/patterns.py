@@ -157,7 +157,7 @@ def _logo(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
 
 def _camouflage(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
     noise = np.random.default_rng(chance.getrandbits(32))
-    for colour, share in ((mixed(main, (20, 20, 16), 0.55), 0.42), (mixed(main, second, 0.45), 0.3)):
+    for colour, share in ((mixed(main, (20, 20, 16), 0.55), 0.42), (mixed(main, second, 0.62), 0.3)):
         rough = Image.fromarray((noise.random((11, 11)) * 255).astype(np.uint8))
         smooth = rough.resize(image.size, Image.Resampling.BICUBIC)
         level = int(np.quantile(np.asarray(rough), 1 - share))

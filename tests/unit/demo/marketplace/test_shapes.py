@@ -1,0 +1,93 @@
+"""Outlines: paths, mirrors, ovals and rounded boxes in units of the drawing square."""
+
+import pytest
+
+from demo.marketplace.shapes import (
+    STEPS_PER_CURVE,
+    Fill,
+    Hole,
+    Soft,
+    Stroke,
+    both,
+    box,
+    flipped,
+    hour_marks,
+    mirrored,
+    oval,
+    path,
+)
+
+
+def test_a_path_of_lines_keeps_its_points() -> None:
+    """Letters may touch their numbers, a letter holds until the next, and minus and decimals are read."""
+    assert path("M10 20 L30 40 50.5 -60") == ((10, 20), (30, 40), (50.5, -60))
+
+
+@pytest.mark.parametrize(
+    ("curve", "middle"), [("M0 0 Q10 20 20 0", (10, 10)), ("M0 0 C0 20 20 20 20 0", (10, 15))]
+)
+def test_a_curve_ends_where_it_says_and_bends_as_bezier_says(curve: str, middle: tuple[float, float]) -> None:
+    """The value at t = 1/2 is computed by hand; the nearest points of the flattened curve surround it."""
+    points = path(curve)
+    assert len(points) == 1 + STEPS_PER_CURVE
+    assert points[-1] == (20, 0)
+    assert max(y for _, y in points) == pytest.approx(middle[1], abs=0.3)
+    assert sum(x for x, _ in points) / len(points) == pytest.approx(middle[0], abs=0.01)
+
+
+def test_a_mirrored_outline_is_its_own_reflection() -> None:
+    """Every point has its partner on the other side of x = 50."""
+    outline = mirrored("M50 10 L80 30 Q90 60 50 90")
+    assert set(outline) == set(flipped(outline))
+
+
+def test_an_oval_touches_the_ends_of_its_axes() -> None:
+    """Radius 30 by 10 about (50, 40)."""
+    outline = oval(50, 40, 30, 10)
+    assert (min(x for x, _ in outline), max(x for x, _ in outline)) == pytest.approx((20, 80))
+    assert (min(y for _, y in outline), max(y for _, y in outline)) == pytest.approx((30, 50))
+
+
+def test_an_arc_runs_clockwise_from_the_right() -> None:
+    """From 0 to 90 degrees: from the right end to the bottom."""
+    arc = oval(0, 0, 1, 1, 0, 90)
+    assert arc[0] == pytest.approx((1, 0))
+    assert arc[-1] == pytest.approx((0, 1))
+
+
+def test_a_rounded_box_stays_inside_the_square_one_and_lacks_its_corners() -> None:
+    """The corner itself is cut off, the sides are reached."""
+    outline = box(10, 20, 50, 60, 8)
+    assert (min(x for x, _ in outline), max(y for _, y in outline)) == pytest.approx((10, 60))
+    assert (10, 20) not in outline
+    assert box(10, 20, 50, 60) == ((10, 20), (50, 20), (50, 60), (10, 60))
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        Fill(path("M60 1 L70 2 L80 9"), "gold", 0.5),
+        Stroke(path("M60 1 L70 2"), 3, "dark", 0.7),
+        Soft(path("M60 1 L70 2"), 3, -0.4),
+        Hole(path("M60 1 L70 2 L80 9")),
+    ],
+)
+def test_both_adds_the_reflection_and_keeps_everything_else(mark: Fill | Stroke | Soft | Hole) -> None:
+    """Paint, width, tone and amount are those of the original."""
+    original, reflection = both(mark)
+    assert original == mark
+    assert reflection.outline == flipped(mark.outline)
+    assert {**vars(reflection), "outline": None} == {**vars(mark), "outline": None}
+
+
+def test_a_dial_has_twelve_hours_on_a_circle() -> None:
+    """Twelve different dots, each 20 units from the middle."""
+    dots = hour_marks(20, 1, "dark")
+    middles = {
+        (
+            round(sum(x for x, _ in dot.outline[:-1]) / 36, 3),
+            round(sum(y for _, y in dot.outline[:-1]) / 36, 3),
+        )
+        for dot in dots
+    }
+    assert len(dots) == len(middles) == 12
