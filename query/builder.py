@@ -13,9 +13,6 @@ from query.ranking import PRICE_HALF_DISTANCE, Calibration
 
 Clause = dict[str, Any]
 
-# Both measured in docs/decisions/150-search-window.md.
-WINDOW = 200
-CANDIDATES = 400
 MAX_CANDIDATES = 10_000  # Elasticsearch refuses more
 
 # Elasticsearch scores (1 + cosine) / 2; doubled, the sum of all terms is on the scale of the cosine.
@@ -26,17 +23,41 @@ _WITHOUT_VECTOR = {"excludes": ["vector"]}
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How far each shard's search goes. The defaults are measured in docs/decisions/150-search-reach.md."""
+
+    window: int = 200
+    """How many of the nearest pictures are re-ranked."""
+
+    candidates: int = 400
+    """How many the search of the graph keeps in view on its way there."""
+
+
+@dataclass(frozen=True)
 class SimilarQuery:
     """One question for similar items: the item asked about, what may answer, and how it is ranked."""
 
     item: ListingDocument
     parameters: SimilarParameters
     calibration: Calibration
+    reach: Reach = Reach()
 
     @property
     def size(self) -> int:
         """How many hits to fetch: the whole window where ranks are to be explained."""
-        return window(self.parameters) if self.parameters.explain else self.parameters.size
+        return self.window if self.parameters.explain else self.parameters.size
+
+    @property
+    def window(self) -> int:
+        """How many of the nearest pictures of each shard are re-ranked: always far more than are shown."""
+        return max(self.reach.window, 2 * self.parameters.size)
+
+    @property
+    def candidates(self) -> int:
+        """How many the graph search keeps in view: doubled for each filter that narrows what may answer."""
+        narrowing = len(self.parameters.attribute) + (self.parameters.category is not None)
+        wanted: int = max(self.reach.candidates, self.window) << narrowing
+        return min(wanted, MAX_CANDIDATES)
 
 
 def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
@@ -47,8 +68,8 @@ def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
     knn = {
         "field": "vector",
         "query_vector": list(vector),
-        "k": window(query.parameters),
-        "num_candidates": candidates(query.parameters),
+        "k": query.window,
+        "num_candidates": query.candidates,
         "filter": filters(query, band),
         "boost": _COSINE_BOOST,
     }
@@ -111,18 +132,6 @@ def price_function(query: SimilarQuery) -> Clause:
     price = query.item.price
     near = {"origin": price, "scale": price * PRICE_HALF_DISTANCE, "decay": 0.5}
     return {"gauss": {"price": near}, "weight": query.calibration.price_weight}
-
-
-def window(parameters: SimilarParameters) -> int:
-    """How many nearest pictures of each shard are re-ranked."""
-    return max(WINDOW, 2 * parameters.size)
-
-
-def candidates(parameters: SimilarParameters) -> int:
-    """How many the graph search keeps in view: doubled for each filter that narrows what may answer."""
-    narrowing = len(parameters.attribute) + (parameters.category is not None)
-    wanted: int = max(CANDIDATES, 2 * window(parameters)) << narrowing
-    return min(wanted, MAX_CANDIDATES)
 
 
 def total_score(score: float) -> float:

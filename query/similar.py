@@ -8,7 +8,7 @@ from typing import Any
 
 from mappings.lifecycle import EncoderIdentity
 from mappings.listing import ListingDocument, Status
-from query.builder import SimilarQuery, fallback_body, similar_body
+from query.builder import Reach, SimilarQuery, fallback_body, similar_body
 from query.params import SimilarParameters
 from query.price_band import PriceBand, widening_bands
 from query.ranking import Calibration
@@ -35,8 +35,9 @@ class SimilarItems:
 class SimilarService:
     """Answers which items are similar to one."""
 
-    def __init__(self, reader: IndexReader) -> None:
+    def __init__(self, reader: IndexReader, reach: Reach | None = None) -> None:
         self._reader = reader
+        self._reach = reach or Reach()
 
     def similar(self, item_id: str, parameters: SimilarParameters) -> SimilarItems:
         """The items similar to one, from its own price band or the narrowest wider one that fills the answer.
@@ -58,7 +59,7 @@ class SimilarService:
             NoLiveIndex, SearchUnavailable
         """
         encoder = self._reader.identity(found.index, allowance)
-        query = SimilarQuery(found.document, parameters, Calibration.of(encoder))
+        query = SimilarQuery(found.document, parameters, Calibration.of(encoder), self._reach)
         bands = widening_bands(found.document.price, parameters.price_ratio)
         step, answer = self._widen(found.index, _body_of(query), bands, allowance, parameters.size)
         return SimilarItems(

@@ -1,0 +1,477 @@
+"""What a request costs and how right its answer is: `python -m bench.query --help`.
+
+Over real listings (`--listings FILE --root DIR`, encoded by the artifact, or `--vectors FILE` made by
+`nitamono ml embed`) or over `--synthetic N` random ones, three ways answer the same questions in one run:
+
+- nitamono: one search, filters inside it, re-ranked in it;
+- three stages: the nearest K without filters, then filter and re-rank in Python (what the paper describes);
+- exact: NumPy over all vectors. It is the measure of the other two, and shares no code with either.
+
+The synthetic vectors are random clusters, for load alone: their neighbours are harder to tell apart than
+those of pictures, so overlaps on them are a lower bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from elasticsearch import Elasticsearch, helpers
+from numpy.typing import NDArray
+
+from mappings.client import ElasticsearchSettings, connect
+from mappings.lifecycle import EncoderIdentity, IndexOptions, create_index, drop_index, swap_aliases
+from mappings.listing import Listing, ListingDocument, Status, category_paths, parse_listing
+from mappings.names import read_alias
+from ml.artifact import DEFAULT_ARTIFACT, load_artifact
+from ml.encoder import load_encoder
+from ml.preprocess import decode_photo
+from query.builder import Reach
+from query.params import SimilarParameters
+from query.reader import IndexReader
+from query.similar import SimilarService
+
+SIZE = 24
+
+REACHES = ((50, 100), (100, 200), (200, 200), (200, 400), (200, 800), (400, 800))
+
+Vectors = NDArray[np.float32]
+
+
+# The oracle. Its constants are written out here once more, so that a slip in `query` cannot hide in both.
+
+BUCKET = 1.25
+RATIOS = (2.0, 3.0, 5.0, 10.0)
+CATEGORY_SPREADS = 1.0
+PRICE_SPREADS = 0.25
+
+
+class Oracle:
+    """The exact answer over all vectors, filters and re-rank included."""
+
+    def __init__(self, listings: Sequence[Listing], vectors: Vectors, spread: float) -> None:
+        self.ids = [listing.item_id for listing in listings]
+        self.position = {item_id: position for position, item_id in enumerate(self.ids)}
+        self.vectors, self.spread = vectors, spread
+        self.prices = np.array([listing.price for listing in listings])
+        self.currencies = np.array([listing.currency for listing in listings])
+        self.on_sale = np.array([listing.status == "on_sale" for listing in listings])
+        self.categories = [listing.category for listing in listings]
+        depth = max(map(len, self.categories))
+        self.levels = np.array([[*path, *[""] * (depth - len(path))] for path in self.categories])
+
+    def answer(self, item_id: str, size: int = SIZE) -> list[str]:
+        """The ids of the best, from the first band that holds `size` candidates, or else the widest."""
+        query = self.position[item_id]
+        for ratio in RATIOS:
+            candidates = self.candidates(query, ratio)
+            if len(candidates) >= size:
+                break
+        best = candidates[np.argsort(-self.scores(query, candidates), kind="stable")[:size]]
+        return [self.ids[position] for position in best]
+
+    def candidates(self, query: int, ratio: float) -> NDArray[np.intp]:
+        """The positions of all that may be in the answer."""
+        price = self.prices[query]
+        low = BUCKET ** np.floor(np.log(price / ratio) / np.log(BUCKET))
+        high = BUCKET ** np.ceil(np.log(price * ratio) / np.log(BUCKET))
+        allowed = self.on_sale & (self.currencies == self.currencies[query])
+        allowed &= (self.prices >= low) & (self.prices <= high)
+        allowed[query] = False
+        return np.flatnonzero(allowed)
+
+    def scores(self, query: int, candidates: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The score of each candidate: picture, category and price."""
+        similarity = self.vectors[candidates].astype(np.float64) @ self.vectors[query]
+        own = self.levels[query][: len(self.categories[query])]
+        shared = np.cumprod(self.levels[candidates][:, : len(own)] == own, axis=1).sum(axis=1)
+        distance = np.abs(self.prices[candidates] / self.prices[query] - 1)
+        closeness = np.exp2(-((distance / 0.5) ** 2))
+        weighted = CATEGORY_SPREADS * shared / len(own) + PRICE_SPREADS * closeness
+        return np.asarray(similarity + self.spread * weighted)
+
+
+# The data.
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Listings, a unit vector for each, and the encoder that both belong to."""
+
+    name: str
+    listings: list[Listing]
+    vectors: Vectors
+    encoder: EncoderIdentity
+
+
+def real_catalogue(path: Path, root: Path, vectors: Path | None) -> Catalogue:
+    """The listings of a JSONL file, encoded from their first photos (or with vectors made before)."""
+    listings = [parse_listing(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    made = np.load(vectors) if vectors else _encoded(listings, root)
+    return Catalogue(path.name, listings, made, EncoderIdentity.from_artifact(DEFAULT_ARTIFACT))
+
+
+def _encoded(listings: Sequence[Listing], root: Path) -> Vectors:
+    artifact = load_artifact(DEFAULT_ARTIFACT)
+    encoder = load_encoder(artifact, threads=1)
+    batches = []
+    for start in range(0, len(listings), 32):
+        photos = [(root / listing.images[0]).read_bytes() for listing in listings[start : start + 32]]
+        batches.append(
+            encoder.encode(np.stack([decode_photo(photo, artifact.image_size) for photo in photos]))
+        )
+    return np.concatenate(batches)
+
+
+def synthetic_catalogue(count: int, dims: int = 128, seed: int = 7) -> Catalogue:
+    """Random listings, about fifty around each cluster, which shares a category and a price level."""
+    rng = np.random.default_rng(seed)
+    clusters = max(1, count // 50)
+    of = rng.integers(clusters, size=count)
+    vectors = rng.standard_normal((clusters, dims))[of] + 0.8 * rng.standard_normal((count, dims))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    prices = np.maximum(10, np.exp(rng.normal(7.5, 0.8, clusters)[of] + rng.normal(0, 0.5, count))).round()
+    statuses = rng.choice(["on_sale", "reserved", "sold_out"], p=[0.72, 0.05, 0.23], size=count)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    listings = [
+        Listing.model_construct(
+            item_id=f"s{number}",
+            title=f"Listing {number}",
+            category=(f"a{of[number] % 6}", f"b{of[number] % 30}", f"c{of[number] % 150}"),
+            price=float(prices[number]),
+            currency="JPY",
+            seller_id=f"seller{number % 997}",
+            status=Status(statuses[number]),
+            created_at=now + timedelta(seconds=number),
+            updated_at=now + timedelta(seconds=number),
+            images=(),
+            attributes={},
+        )
+        for number in range(count)
+    ]
+    sample = vectors[:500] @ vectors.T
+    nearest = -np.sort(-sample, axis=1)[:, 1:101]
+    encoder = EncoderIdentity(
+        "random-clusters", dims, float(nearest.mean()), float(nearest.std(axis=1).mean())
+    )
+    return Catalogue(f"{count:,} synthetic", listings, vectors, encoder)
+
+
+@contextmanager
+def loaded(es: Elasticsearch, prefix: str, catalogue: Catalogue, options: IndexOptions) -> Iterator[str]:
+    """A live index of the catalogue under the prefix, in one segment; deleted afterwards."""
+    index = create_index(es, prefix, catalogue.encoder, options=options)
+    try:
+        swap_aliases(es, prefix, index)
+        helpers.bulk(es.options(request_timeout=120), _actions(index, catalogue), chunk_size=1000)
+        es.options(request_timeout=600).indices.forcemerge(index=index, max_num_segments=1)
+        es.indices.refresh(index=index)
+        yield index
+    finally:
+        drop_index(es, index, force=True)
+
+
+def _actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    now = datetime.now(UTC)
+    for listing, vector in zip(catalogue.listings, catalogue.vectors, strict=True):
+        removed = listing.status is Status.REMOVED
+        document = ListingDocument.model_construct(
+            **dict(listing),
+            category_paths=category_paths(listing.category),
+            image_fingerprint=None,
+            image_hash=None,
+            photo_problem=None,
+            encoder_id=catalogue.encoder.encoder_id,
+            indexed_at=now,
+            vector=None if removed else tuple(vector.tolist()),
+        )
+        yield {"_index": index, "_id": listing.item_id, "_source": document.to_source()}
+
+
+# The ways to answer.
+
+Way = Callable[[str], list[str]]
+
+
+def nitamono_way(es: Elasticsearch, prefix: str, reach: Reach | None = None) -> Way:
+    """The service as it is."""
+    service = SimilarService(IndexReader(es, prefix, timeout_s=30), reach)
+    parameters = SimilarParameters(size=SIZE)
+    return lambda item_id: [hit.document.item_id for hit in service.similar(item_id, parameters).hits]
+
+
+def three_stage_way(es: Elasticsearch, prefix: str, spread: float, nearest: int) -> Way:
+    """The nearest pictures whatever they are, then those for sale at a like price, then by score."""
+    index = read_alias(prefix)
+    fields = ["item_id", "status", "currency", "price", "category"]
+
+    def answer(item_id: str) -> list[str]:
+        item = es.get(index=index, id=item_id, source_exclude_vectors=False)["_source"]
+        knn = {"field": "vector", "query_vector": item["vector"], "k": nearest, "num_candidates": 2 * nearest}
+        hits = es.search(index=index, query={"knn": knn}, size=nearest, source_includes=fields)["hits"][
+            "hits"
+        ]
+        scored = [
+            (_three_stage_score(item, hit, spread), hit["_source"]["item_id"])
+            for hit in hits
+            if _three_stage_keeps(item, hit["_source"])
+        ]
+        return [found for _, found in sorted(scored, reverse=True)[:SIZE]]
+
+    return answer
+
+
+def _three_stage_keeps(item: dict[str, Any], other: dict[str, Any]) -> bool:
+    same = other["status"] == "on_sale" and other["currency"] == item["currency"]
+    ratio = other["price"] / item["price"]
+    return bool(same and 1 / RATIOS[0] <= ratio <= RATIOS[0] and other["item_id"] != item["item_id"])
+
+
+def _three_stage_score(item: dict[str, Any], hit: dict[str, Any], spread: float) -> float:
+    other, own = hit["_source"], item["category"]
+    shared = next(
+        (n for n, (a, b) in enumerate(zip(own, other["category"], strict=False)) if a != b), len(own)
+    )
+    closeness = 0.5 ** ((abs(other["price"] / item["price"] - 1) / 0.5) ** 2)
+    weighted = CATEGORY_SPREADS * shared / len(own) + PRICE_SPREADS * closeness
+    return float(2 * hit["_score"] - 1 + spread * weighted)
+
+
+# The measurements.
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way was measured at. Milliseconds; shares from 0 to 1."""
+
+    way: str
+    p50_ms: float
+    p95_ms: float
+    full: float
+    overlap: float
+
+    @classmethod
+    def of(cls, name: str, way: Way, items: Sequence[str], exact: Sequence[list[str]]) -> Row:
+        """Every item asked about once, after all were asked about once unmeasured."""
+        for item_id in items:
+            way(item_id)
+        times, answers = [], []
+        for item_id in items:
+            begun = time.perf_counter()
+            answers.append(way(item_id))
+            times.append((time.perf_counter() - begun) * 1000)
+        full = [len(given) >= min(SIZE, len(best)) for given, best in zip(answers, exact, strict=True)]
+        return cls(
+            name,
+            round(float(np.percentile(times, 50)), 2),
+            round(float(np.percentile(times, 95)), 2),
+            round(float(np.mean(full)), 4),
+            round(float(np.mean([overlap(a, b) for a, b in zip(answers, exact, strict=True)])), 4),
+        )
+
+
+def overlap(given: Sequence[str], best: Sequence[str]) -> float:
+    """The share of the exact answer that was given."""
+    return len(set(given) & set(best)) / max(1, len(best))
+
+
+def sampled(catalogue: Catalogue, count: int) -> list[str]:
+    """Random items that have a vector, the same for each run."""
+    ids = [listing.item_id for listing in catalogue.listings if listing.status is not Status.REMOVED]
+    return list(np.random.default_rng(1).choice(ids, size=min(count, len(ids)), replace=False))
+
+
+def compare(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[str]) -> list[Row]:
+    """Each way over the same index, items and machine."""
+    spread = catalogue.encoder.similarity_spread
+    oracle = Oracle(catalogue.listings, catalogue.vectors, spread)
+    exact = [oracle.answer(item_id) for item_id in items]
+    ways = {
+        "nitamono": nitamono_way(es, prefix),
+        "three stages, K=100": three_stage_way(es, prefix, spread, 100),
+        "three stages, K=500": three_stage_way(es, prefix, spread, 500),
+        "exact NumPy": oracle.answer,
+    }
+    return [Row.of(name, way, items, exact) for name, way in ways.items()]
+
+
+def sweep(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[str]) -> list[Row]:
+    """The service at several windows and numbers of candidates."""
+    oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder.similarity_spread)
+    exact = [oracle.answer(item_id) for item_id in items]
+    return [
+        Row.of(
+            f"k={reach.window}, num_candidates={reach.candidates}",
+            nitamono_way(es, prefix, reach),
+            items,
+            exact,
+        )
+        for reach in (Reach(*pair) for pair in REACHES)
+    ]
+
+
+def over_http(url_environ: dict[str, str], items: Sequence[str], clients: int) -> dict[str, float]:
+    """Latency of one client and throughput of several, through gunicorn and over connections kept open.
+
+    `elasticsearch_share` is the part of an answer's own time that it waited for Elasticsearch.
+    """
+    with served(url_environ) as port:
+        ask(port, items)
+        alone = ask(port, items)
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(clients) as pool:
+            answered = sum(len(done) for done in pool.map(lambda _: ask(port, items), range(clients)))
+        elapsed = time.perf_counter() - begun
+    times = [took for took, _ in alone]
+    return {
+        "p50_ms": round(float(np.percentile(times, 50)), 2),
+        "p95_ms": round(float(np.percentile(times, 95)), 2),
+        "requests_per_s": round(answered / elapsed, 1),
+        "clients": clients,
+        "elasticsearch_share": round(
+            sum(body["elasticsearch_ms"] for _, body in alone) / sum(body["took_ms"] for _, body in alone), 3
+        ),
+        "elasticsearch_share_of_request": round(
+            sum(body["elasticsearch_ms"] for _, body in alone) / sum(times), 3
+        ),
+    }
+
+
+def ask(port: int, items: Sequence[str]) -> list[tuple[float, dict[str, Any]]]:
+    """For each item the milliseconds and the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    answers = []
+    for item_id in items:
+        begun = time.perf_counter()
+        connection.request("GET", f"/v1/listings/{item_id}/similar?size={SIZE}")
+        body = connection.getresponse().read()
+        answers.append(((time.perf_counter() - begun) * 1000, json.loads(body)))
+    connection.close()
+    return answers
+
+
+@contextmanager
+def served(environ: dict[str, str]) -> Iterator[int]:
+    """The port of an API behind gunicorn, ended afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    environ = {**os.environ, **environ, "NITAMONO_API_PORT": str(port)}
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:query.gunicorn_conf", "query.wsgi:application"]
+    process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
+    try:
+        _wait_until_served(process, port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_until_served(process: subprocess.Popen[bytes], port: int) -> None:
+    for _ in range(150):
+        if process.poll() is not None:
+            raise SystemExit(f"gunicorn ended with {process.returncode}; `nitamono similar` may say more")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise SystemExit("gunicorn did not open its port within 30 s")
+
+
+def measure(es: Elasticsearch, settings: ElasticsearchSettings, catalogue: Catalogue, asked: Asked) -> Report:
+    """All figures of one catalogue."""
+    items = sampled(catalogue, asked.items)
+    prefix = settings.prefix
+    with loaded(es, prefix, catalogue, IndexOptions(vector_index=asked.vector_index)) as index:
+        rows = sweep(es, prefix, catalogue, items) if asked.sweep else compare(es, prefix, catalogue, items)
+        environ = {"ELASTICSEARCH_URL": ",".join(settings.urls), "NITAMONO_INDEX_PREFIX": prefix}
+        http_figures = {} if asked.sweep else over_http(environ, items, asked.clients)
+        size = es.indices.stats(index=index, metric="store")["_all"]["primaries"]["store"]["size_in_bytes"]
+    return Report(catalogue.name, len(catalogue.listings), asked.vector_index, size, rows, http_figures)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured."""
+
+    items: int
+    clients: int
+    vector_index: str
+    sweep: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of one catalogue."""
+
+    catalogue: str
+    listings: int
+    vector_index: str
+    bytes: int
+    rows: list[Row]
+    http: dict[str, float]
+
+    def table(self) -> str:
+        """The figures for a terminal."""
+        lines = [
+            f"{self.catalogue}: {self.listings:,} listings, {self.vector_index}, {self.bytes / 2**20:.1f} MiB"
+        ]
+        lines += [f"{'':32}{'p50 ms':>8}{'p95 ms':>8}{'full':>8}{'overlap@24':>12}"]
+        lines += [
+            f"{row.way:32}{row.p50_ms:8.2f}{row.p95_ms:8.2f}{row.full:8.3f}{row.overlap:12.4f}"
+            for row in self.rows
+        ]
+        if self.http:
+            lines.append("over HTTP: " + ", ".join(f"{name} {value:g}" for name, value in self.http.items()))
+        return "\n".join(lines)
+
+
+def main() -> None:
+    """Measures what was asked for, prints a table for people and one line of JSON for programs."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--listings", type=Path, help="JSONL of listing events with photos")
+    parser.add_argument("--root", type=Path, help="folder of their photos; default: that of the file")
+    parser.add_argument("--vectors", type=Path, help=".npy of their vectors, in order, instead of encoding")
+    parser.add_argument("--synthetic", type=int, metavar="N", help="N random listings")
+    parser.add_argument("--items", type=int, default=300, help="how many items to ask about")
+    parser.add_argument("--clients", type=int, default=8, help="how many at once, for throughput")
+    parser.add_argument("--vector-index", nargs="+", default=["hnsw"], help="one or several index types")
+    parser.add_argument("--sweep", action="store_true", help="vary window and candidates instead")
+    given = parser.parse_args()
+    settings = ElasticsearchSettings.from_environ(os.environ)
+    settings = replace(settings, prefix=f"bench-query-{os.getpid()}", timeout_s=60)
+    catalogues = []
+    if given.listings:
+        catalogues.append(real_catalogue(given.listings, given.root or given.listings.parent, given.vectors))
+    if given.synthetic:
+        catalogues.append(synthetic_catalogue(given.synthetic))
+    if not catalogues:
+        parser.error("name --listings FILE or --synthetic N")
+    with connect(settings) as es:
+        for catalogue in catalogues:
+            for vector_index in given.vector_index:
+                asked = Asked(given.items, given.clients, vector_index, given.sweep)
+                report = measure(es, settings, catalogue, asked)
+                print(report.table(), json.dumps(asdict(report)), sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
