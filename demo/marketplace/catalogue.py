@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from demo.marketplace.patterns import PatternName
+from demo.marketplace.patterns import PatternName, Rgb
 
 BrandGroup = Literal["fashion", "shoes", "home", "tech", "toys"]
 Sizing = Literal["clothes", "shoes", "none"]
@@ -261,8 +261,6 @@ BRANDS_OF: dict[BrandGroup, tuple[Brand, ...]] = {
     group: tuple(brand for brand in BRANDS if brand.group == group)
     for group in ("fashion", "shoes", "home", "tech", "toys")
 }
-
-Rgb = tuple[int, int, int]
 
 
 @dataclass(frozen=True)

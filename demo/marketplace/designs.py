@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
-from demo.marketplace.catalogue import BRANDS_OF, COLOURS, TYPES, Brand, Colour, ItemType, Rgb
+from demo.marketplace.catalogue import BRANDS_OF, COLOURS, TYPES, Brand, Colour, ItemType
 from demo.marketplace.chance import Purpose, stream
-from demo.marketplace.patterns import PatternName
+from demo.marketplace.patterns import PatternName, Rgb
 
 TYPES_BY_POPULARITY = tuple(item_type for item_type in TYPES for _ in range(item_type.popularity))
 

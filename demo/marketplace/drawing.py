@@ -5,9 +5,8 @@ from functools import lru_cache
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from demo.marketplace.catalogue import Rgb
 from demo.marketplace.designs import Design
-from demo.marketplace.patterns import mixed, texture
+from demo.marketplace.patterns import Rgb, mixed, texture
 from demo.marketplace.shapes import Fill, Hole, Mark, Marks, Outline, Paint, Point, Soft, Stroke
 from demo.marketplace.silhouettes import SILHOUETTES
 

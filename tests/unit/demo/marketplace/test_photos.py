@@ -12,10 +12,11 @@ from PIL import Image
 from demo.marketplace.catalogue import TYPES
 from demo.marketplace.chance import Purpose, stream
 from demo.marketplace.designs import Design, design_at
+from demo.marketplace.grounds import BACKGROUNDS
 from demo.marketplace.listings import photos_at
 from demo.marketplace.patterns import PATTERNS
 from demo.marketplace.photos import PhotoSpec, draw_photo, encode_photo
-from demo.marketplace.scene import BACKGROUNDS, Habit, Scene, draw_scene
+from demo.marketplace.scene import Habit, Scene, draw_scene
 
 STUDIO = Habit("studio", 0, 0.0, 1.0)
 DARK = (60, 40, 90)
@@ -130,7 +131,7 @@ def test_every_background_differs_from_the_others() -> None:
 
 
 def test_photos_of_one_design_are_nearer_in_colour_than_photos_of_others() -> None:
-    """For nine of ten designs, a second photo shares more colours with the first than the median other does."""
+    """For nine designs of ten, its second photo shares more colours with the first than the median other."""
     designs = [design_at(n, 7) for n in range(60)]
     first = [colours(PhotoSpec(d, draw_scene(stream(1, Purpose.PHOTO, d.number), STUDIO))) for d in designs]
     second = [colours(PhotoSpec(d, draw_scene(stream(2, Purpose.PHOTO, d.number), STUDIO))) for d in designs]
