@@ -21,9 +21,10 @@ UNIT_CORNERS = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 class Scene:
     """One setting of ground, camera and light.
 
-    `crop` is the part of the ground in view: where (x and y, 0..1) and how large (0..1). `angle` is in degrees;
-    `scale`, `offset` and `tilt` are shares of the photo's side. `warmth`, `vignette`, `light` (its slope to the
-    right and down) and `shadow` are shares of full light, `noise` is in levels of 255, `quality` is JPEG's.
+    `crop` is the part of the ground in view: where (x and y, 0..1) and how large (0..1). `angle` is in
+    degrees; `scale`, `offset` and `tilt` are shares of the photo's side. `warmth`, `vignette`, `light` (its
+    slope to the right and down) and `shadow` are shares of full light, `noise` is in levels of 255, `quality`
+    is JPEG's.
     """
 
     background: Background
