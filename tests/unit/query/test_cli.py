@@ -1,0 +1,30 @@
+"""`nitamono similar` where something is wrong; its answers are tested on a real index."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from query.cli import similar_command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "status", "words"),
+    [
+        (["m1"], {}, 1, "Elasticsearch does not answer"),
+        (["m1"], {}, 1, "start it with `make up` or set ELASTICSEARCH_URL"),
+        (["no such id"], {}, 1, "no listing 'no such id' in the index"),
+        (["m1", "--size", "0"], {}, 2, "size: found '0', expected greater than or equal to 1"),
+        (["m1", "--attribute", "Red"], {}, 2, "a name and a value, such as 'colour:Blue'"),
+        (["m1"], {"NITAMONO_API_PORT": "x"}, 1, "NITAMONO_API_PORT is 'x'"),
+    ],
+)
+def test_a_failure_is_one_sentence(
+    arguments: list[str], environ: dict[str, str], status: int, words: str
+) -> None:
+    """It says what was found and what to do, and there is no traceback."""
+    away = {"ELASTICSEARCH_URL": "http://127.0.0.1:9", "ELASTICSEARCH_TIMEOUT": "2"}
+    result = CliRunner().invoke(similar_command, arguments, env={**away, **environ})
+    assert result.exit_code == status
+    assert words in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,59 @@
+"""What an operator sets."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import query.gunicorn_conf
+from mappings.client import ElasticsearchSettings
+from mappings.errors import InvalidSetting
+from query.settings import QuerySettings
+
+
+def test_defaults_listen_on_loopback() -> None:
+    """Nothing is open to a network unless it is asked for."""
+    settings = QuerySettings.from_environ({})
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.elasticsearch == ElasticsearchSettings()
+
+
+def test_every_variable_is_read() -> None:
+    """Host, port, workers, threads and the log, and what the other settings read."""
+    settings = QuerySettings.from_environ(
+        {
+            "NITAMONO_API_HOST": "0.0.0.0",
+            "NITAMONO_API_PORT": "9000",
+            "NITAMONO_API_WORKERS": "3",
+            "NITAMONO_API_THREADS": "5",
+            "NITAMONO_API_ACCESS_LOG": "1",
+            "NITAMONO_IMAGE_ROOTS": "/srv/photos",
+            "NITAMONO_INDEX_PREFIX": "shop",
+        }
+    )
+    assert (settings.host, settings.port) == ("0.0.0.0", 9000)
+    assert (settings.workers, settings.threads, settings.access_log) == (3, 5, True)
+    assert settings.image_roots.folders == (Path("/srv/photos"),)
+    assert settings.elasticsearch.prefix == "shop"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "８０００"])
+def test_a_port_that_is_none_is_named(port: str) -> None:
+    """With what was found and what was expected."""
+    with pytest.raises(InvalidSetting, match=r"NITAMONO_API_PORT is .* from 1 to 65535"):
+        QuerySettings.from_environ({"NITAMONO_API_PORT": port})
+
+
+def test_gunicorn_is_configured_from_the_same_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It binds where the settings say, with threads, limits and a graceful end."""
+    monkeypatch.setenv("NITAMONO_API_HOST", "127.0.0.9")
+    monkeypatch.setenv("NITAMONO_API_PORT", "8123")
+    monkeypatch.setenv("NITAMONO_API_WORKERS", "3")
+    configured: dict[str, Any] = runpy.run_path(query.gunicorn_conf.__file__)
+    assert configured["bind"] == "127.0.0.9:8123"
+    assert (configured["workers"], configured["worker_class"]) == (3, "gthread")
+    assert configured["limit_request_line"] <= 8190
+    assert configured["control_socket_disable"] is True
