@@ -27,7 +27,7 @@ from demo.marketplace.folder import write_marketplace
     is_flag=True,
     help="Also write events.jsonl: what happens in the 30 days after.",
 )
-@click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
+@click.option("--force", is_flag=True, help="Replace the marketplace in OUT; other files there stay.")
 def generate(
     *, out: Path, count: int, seed: int, photo_size: int, no_photos: bool, later_events: bool, force: bool
 ) -> None:
