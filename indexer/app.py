@@ -47,6 +47,10 @@ def configuration(chosen: IndexerSettings) -> dict[str, Any]:
     transport = {
         # A message that a dead worker held is given out again after this; by default only after an hour.
         "visibility_timeout": chosen.visibility_timeout_s,
+        # What is in a worker's hands, apart from that of other deployments in this Redis.
+        "unacked_key": chosen.unacked_key,
+        "unacked_index_key": f"{chosen.unacked_key}-index",
+        "unacked_mutex_key": f"{chosen.unacked_key}-mutex",
         # Look for such messages each tenth of that; kombu looks every 100 s otherwise.
         "unacked_restore_interval": max(1.0, chosen.visibility_timeout_s / 10),
         "unacked_restore_throttle": 1,
@@ -106,7 +110,13 @@ app = Celery("nitamono")
 app.add_defaults(lambda: configuration(settings()))
 
 
-@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # Celery has no types
+@signals.after_setup_logger.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def quieten(**_: object) -> None:
+    """Leaves a line for each request to Elasticsearch out of the log."""
+    logging.getLogger("elastic_transport").setLevel(logging.WARNING)
+
+
+@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # as above
 def check_contract(**_: object) -> None:
     """Refuses to start on a damaged encoder, or on indices that were made for another one."""
     chosen = settings()

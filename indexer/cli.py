@@ -1,13 +1,348 @@
+"""`nitamono index` and `nitamono indexer`."""
+
 from __future__ import annotations
 
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
 import click
+import redis
+from celery import Celery
+from elasticsearch import ApiError, Elasticsearch, TransportError
+from tqdm import tqdm
+
+from indexer.account import Account
+from indexer.app import app
+from indexer.bootstrap import redis_client
+from indexer.dead_letters import DeadLetter, DeadLetters
+from indexer.errors import IndexingFailure, UnreadableFile
+from indexer.parking import PARKED, ParkingLot
+from indexer.readers import Row, estimate_rows, files_of, read_rows
+from indexer.settings import IndexerSettings
+from indexer.store import ListingStore
+from indexer.submission import QueueUnavailable, Submission, chunked
+from indexer.sweeper import sweep
+from mappings.client import connect
+from mappings.errors import ContractError
+from mappings.lifecycle import EncoderIdentity, ensure_live_index
+
+
+class FriendlyCommand(click.Command):
+    """A command that ends with one sentence where a service or a file cannot be used."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """The command's own result."""
+        try:
+            return super().invoke(ctx)
+        except (ContractError, IndexingFailure, QueueUnavailable, UnreadableFile) as error:
+            raise click.ClickException(str(error)) from error
+        except TransportError as error:
+            raise click.ClickException(
+                f"Elasticsearch does not answer ({error.message}); "
+                "start it with `make up` or set ELASTICSEARCH_URL"
+            ) from error
+        except ApiError as error:
+            raise click.ClickException(f"Elasticsearch refused: {error}") from error
+        except redis.RedisError as error:
+            raise click.ClickException(
+                f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Connections:
+    """What the commands talk to, each opened when first used."""
+
+    settings: IndexerSettings
+    app: Celery
+
+    @classmethod
+    def open(cls) -> Connections:
+        """From the environment."""
+        return cls(IndexerSettings.from_environ(os.environ), app)
+
+    @cached_property
+    def es(self) -> Elasticsearch:
+        """A client for the cluster."""
+        return connect(self.settings.elasticsearch)
+
+    @cached_property
+    def identity(self) -> EncoderIdentity:
+        """The encoder that documents are written for."""
+        return EncoderIdentity.from_artifact(self.settings.encoder)
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """A client for the Redis of the queue."""
+        return redis_client(self.settings)
+
+    @property
+    def store(self) -> ListingStore:
+        """The listings."""
+        return ListingStore(self.es, self.settings.prefix, self.identity)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """The rejected events."""
+        return DeadLetters(self.es, self.settings.prefix, self.identity.encoder_id)
+
+    @property
+    def parking(self) -> ParkingLot:
+        """The events that wait for Elasticsearch."""
+        return ParkingLot(self.redis, self.settings.prefix)
+
+    def submission(self, *, wait: bool, progress: Callable[[int], object] = lambda _: None) -> Submission:
+        """A way to send events."""
+        return Submission(self.app, self.redis, self.settings, wait=wait, progress=progress)
+
+
+@click.command(name="index", cls=FriendlyCommand)
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that relative photo paths start from. Workers may read photos below it from now on.",
+    show_default="the folder of the file",
+)
+@click.option("--wait", is_flag=True, help="Wait until every listing is indexed and searchable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
+@click.option("--chunk", type=click.IntRange(1, 1000), help="Listings in a message.", show_default="64")
+def index_command(path: Path, root: Path | None, wait: bool, as_json: bool, chunk: int | None) -> None:
+    """Index the listings of PATH: a .jsonl, .csv or .parquet file, or a folder of such.
+
+    Ends with the account: given = indexed + unchanged + older + rejected. Rejected listings are kept with
+    their reasons; `nitamono indexer dead-letters list` shows them. The exit status is 1 where listings were
+    given and every one was rejected.
+    """
+    connections = Connections.open()
+    files = files_of(path)
+    folder = (root or files[0].parent).resolve()
+    allow_root(connections.settings, folder)
+    connections.redis.ping()
+    ensure_live_index(connections.es, connections.settings.prefix, connections.identity)
+    if wait:
+        warn_without_worker(connections)
+    submission = submit_files(connections, files, folder, wait, chunk or connections.settings.chunk)
+    account = submission.finish()
+    if wait:
+        connections.store.refresh()
+    report(account, submission.sent, wait=wait, as_json=as_json)
+    if wait and account.given and account.given == sum(account.rejected.values()):
+        raise SystemExit(1)
+
+
+def allow_root(settings: IndexerSettings, folder: Path) -> None:
+    """Lets workers and API read photos below the folder."""
+    file = settings.roots.file
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    settings.roots.allow(folder)
+
+
+def warn_without_worker(connections: Connections) -> None:
+    """Says on stderr, if so, that nobody takes the listings yet. They stay in the queue."""
+    if not connections.app.control.ping(timeout=1.0):
+        click.echo("No worker answers yet; `make up` starts one. Waiting.", err=True)
+
+
+def submit_files(
+    connections: Connections, files: Sequence[Path], root: Path, wait: bool, chunk: int
+) -> Submission:
+    """Sends every row of the files; with `wait` all are settled when it returns.
+
+    Rows that are no events are set aside here and counted in the submission's account.
+    """
+    total = sum(estimate_rows(file) for file in files)
+    with tqdm(total=total, unit=" listings", disable=None, smoothing=0.05) as bar:
+        submission = connections.submission(wait=wait, progress=bar.update)
+        rows = (row for file in files for row in read_rows(file, root))
+        for part in chunked(rows, chunk):
+            broken = [row for row in part if row.event is None]
+            submission.account += set_aside(connections.dead_letters, broken)
+            bar.update(len(broken))
+            events = [row.event for row in part if row.event is not None]
+            if events:
+                submission.send(events)
+        submission.finish()
+    return submission
+
+
+def set_aside(dead_letters: DeadLetters, rows: Sequence[Row]) -> Account:
+    """Writes a dead letter for each row that is no event, and returns their account."""
+    dead_letters.write(DeadLetter.of(row.raw, row.reason, row.detail) for row in rows)
+    return Account(rejected=Counter(row.reason for row in rows))
+
+
+def report(account: Account, sent: int, *, wait: bool, as_json: bool) -> None:
+    """Prints the closing account, or how many listings were sent."""
+    if as_json:
+        click.echo(json.dumps(account.to_json() if wait else {"sent": sent} | account.to_json()))
+    elif wait:
+        click.echo(str(account))
+    else:
+        click.echo(f"{sent:,} listings sent; workers index them from now on")
+        if account.given:
+            click.echo(str(account))
 
 
 @click.group(name="indexer")
-def group() -> None:
-    """x"""
+@click.pass_context
+def group(ctx: click.Context) -> None:
+    """Look after what the indexer leaves behind: dead letters, tombstones."""
+    ctx.obj = Connections.open()
 
 
-@click.command(name="index")
-def index_command() -> None:
-    """x"""
+@group.command(name="sweep", cls=FriendlyCommand)
+@click.option("--older-than", default="7d", show_default=True, help="Such as 7d, 12h or 30m.")
+@click.pass_obj
+def sweep_command(connections: Connections, older_than: str) -> None:
+    """Delete the tombstones of listings that were removed long enough ago.
+
+    A tombstone keeps late events of a removed listing from bringing it back. Once it is deleted, such an
+    event would; so keep it for longer than events can be late.
+    """
+    age = parse_age(older_than)
+    count = sweep(connections.es, connections.store.indices(), age)
+    click.echo(f"deleted {count:,} tombstones older than {older_than}")
+
+
+def parse_age(text: str) -> timedelta:
+    """The time that `7d`, `12h`, `30m` or `45s` stands for.
+
+    Raises:
+        click.BadParameter: another form.
+    """
+    match = re.fullmatch(r"(\d{1,6})([dhms])", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r}; expected a number and d, h, m or s, such as 7d")
+    unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+@group.group(name="dead-letters")
+def dead_letters_group() -> None:
+    """Look at rejected listings and send them again."""
+
+
+reason_option = click.option("--reason", help="Only those with this reason code.")
+all_option = click.option("--all", "every", is_flag=True, help="Those of every reason.")
+
+
+@dead_letters_group.command(name="list", cls=FriendlyCommand)
+@reason_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_obj
+def list_command(connections: Connections, reason: str | None, as_json: bool) -> None:
+    """List the rejected listings, oldest first, and those parked while Elasticsearch was away."""
+    counts: Counter[str] = Counter()
+    for entry in entries(connections, reason):
+        counts[entry["reason"]] += 1
+        click.echo(json.dumps(entry) if as_json else shown(entry))
+    if not as_json:
+        for name, count in counts.most_common():
+            click.echo(f"{count:,} {name}")
+        if not counts:
+            click.echo("no dead letters")
+
+
+def entries(connections: Connections, reason: str | None) -> Iterator[dict[str, Any]]:
+    """Dead letters and parked events in one form."""
+    for letter in connections.dead_letters.search(reason):
+        yield {"id": letter.id} | letter.to_source(None)
+    if reason in {None, PARKED}:
+        for parked in connections.parking.all():
+            yield {
+                "id": parked.id,
+                "reason": PARKED,
+                "detail": parked.detail,
+                "item_id": str(parked.event.get("item_id")) if isinstance(parked.event, dict) else None,
+                "event": parked.event,
+                "failed_at": parked.parked_at,
+            }
+
+
+def shown(entry: dict[str, Any]) -> str:
+    """The entry on one line."""
+    detail = " ".join(entry["detail"].split())
+    return f"{entry['failed_at'][:19]}Z  {entry['reason']}  {entry.get('item_id') or '-'}  {detail[:160]}"
+
+
+@dead_letters_group.command(cls=FriendlyCommand)
+@reason_option
+@all_option
+@click.pass_obj
+def replay(connections: Connections, reason: str | None, every: bool) -> None:
+    """Send rejected listings to the indexer again and forget those that are settled now.
+
+    One whose item has a newer event by now counts as older, and is settled.
+    """
+    check_choice(reason, every)
+    account, unreplayable = replay_letters(connections, reason)
+    if reason in {None, PARKED}:
+        account += replay_parked(connections)
+    click.echo(str(account))
+    if unreplayable:
+        click.echo(
+            f"{unreplayable:,} more hold no event that could be sent; `dead-letters drop` removes them"
+        )
+
+
+def replay_letters(connections: Connections, reason: str | None) -> tuple[Account, int]:
+    """The account of the letters sent again, and how many have no event. Settled ones are removed."""
+    letters = list(connections.dead_letters.search(reason))
+    sendable = [letter for letter in letters if letter.event is not None]
+    account = settle(connections, [letter.event for letter in sendable])
+    # What is rejected again was written again, with a later time.
+    now = {letter.id: letter.failed_at for letter in connections.dead_letters.search()}
+    settled = [letter.id for letter in sendable if now.get(letter.id) == letter.failed_at]
+    connections.dead_letters.drop(settled)
+    return account, len(letters) - len(sendable)
+
+
+def replay_parked(connections: Connections) -> Account:
+    """The account of the parked events sent again."""
+    parked = list(connections.parking.all())
+    account = settle(connections, [entry.event for entry in parked])
+    connections.parking.release([entry.id for entry in parked])
+    return account
+
+
+def settle(connections: Connections, events: Iterable[Any]) -> Account:
+    """The account of the events, once every one has an outcome."""
+    submission = connections.submission(wait=True)
+    for part in chunked(events, connections.settings.chunk):
+        submission.send(part)
+    return submission.finish()
+
+
+@dead_letters_group.command(cls=FriendlyCommand)
+@reason_option
+@all_option
+@click.confirmation_option("--yes", prompt="Rejected listings are forgotten for good. Go on?")
+@click.pass_obj
+def drop(connections: Connections, reason: str | None, every: bool) -> None:
+    """Forget rejected listings."""
+    check_choice(reason, every)
+    dropped = [letter.id for letter in connections.dead_letters.search(reason)]
+    connections.dead_letters.drop(dropped)
+    parked = [entry.id for entry in connections.parking.all()] if reason in {None, PARKED} else []
+    connections.parking.release(parked)
+    click.echo(f"dropped {len(dropped) + len(parked):,}")
+
+
+def check_choice(reason: str | None, every: bool) -> None:
+    """Nothing, if exactly one of the two is chosen.
+
+    Raises:
+        click.UsageError: none or both are.
+    """
+    if every == bool(reason):
+        raise click.UsageError("name a --reason, or pass --all")

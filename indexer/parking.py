@@ -29,7 +29,8 @@ class ParkedEvent:
 
 @dataclass(frozen=True)
 class ParkingLot:
-    """A Redis hash of events by the hash of their content, so that parking one twice keeps one.
+    """A Redis hash. The name of an entry changes when its event is parked again, so that releasing what was
+    sent never removes what has come back meanwhile.
 
     It lies beside the queue: where the queue survives, it survives.
     """
@@ -46,7 +47,7 @@ class ParkingLot:
         """Keeps the events."""
         now = isoformat(datetime.now(UTC))
         entries: dict[Any, Any] = {
-            _digest(event): json.dumps({"event": event, "detail": detail, "parked_at": now})
+            f"{_digest(event)}@{now}": json.dumps({"event": event, "detail": detail, "parked_at": now})
             for event in events
         }
         if entries:

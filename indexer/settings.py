@@ -94,6 +94,11 @@ class IndexerSettings:
         return f"nitamono-{self.prefix}"
 
     @property
+    def unacked_key(self) -> str:
+        """The Redis hash of the messages that are in a worker's hands."""
+        return f"{self.queue}-unacked"
+
+    @property
     def hard_limit_s(self) -> float:
         """Seconds after which a chunk's process is ended: before its message would be given out again."""
         return self.visibility_timeout_s * 5 / 6

@@ -1,0 +1,158 @@
+"""Events to the queue in chunks, and, for whoever waits, from the queue to their account."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeVar
+
+import redis
+from celery import Celery
+from celery.exceptions import TimeoutError as CeleryTimeout
+from celery.states import READY_STATES, SUCCESS
+from kombu.exceptions import OperationalError
+
+from indexer.account import Account
+from indexer.settings import IndexerSettings
+
+INDEX_TASK = "indexer.index_listings"
+TASK_FAILED = "task_failed"
+"""The reason code of events whose chunk broke the task itself. They are parked; the log has the traceback."""
+
+POLL_S = 0.1
+PATIENCE_S = 120.0
+"""How long a Redis that is away is waited for."""
+LOST_AFTER_S = 5.0
+"""How long nothing may be queued, nothing be in a worker's hands, and a result still be missing."""
+
+T = TypeVar("T")
+
+
+class QueueUnavailable(Exception):
+    """Redis does not answer for longer than a restart takes."""
+
+
+def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`, the last one perhaps shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+@dataclass
+class Submission:
+    """Sends chunks of events and adds up their accounts.
+
+    With `wait`, at most `window` chunks are under way at once, and a chunk that got lost with a restart of
+    Redis is sent again, which is harmless. Without, at most `backlog` chunks are left in the queue.
+    """
+
+    app: Celery
+    client: redis.Redis
+    settings: IndexerSettings
+    wait: bool = True
+    window: int = 64
+    backlog: int = 1000
+    progress: Callable[[int], object] = lambda _: None
+    account: Account = field(default_factory=Account)
+    pending: dict[str, Sequence[Any]] = field(default_factory=dict)
+    _idle_since: float | None = None
+    sent: int = 0
+    """Events put into the queue."""
+    _chunks: int = 0
+
+    def send(self, events: Sequence[Any]) -> None:
+        """Puts a chunk into the queue, once there is room.
+
+        Raises:
+            QueueUnavailable: Redis stays away.
+        """
+        if self.wait:
+            while len(self.pending) >= self.window:
+                self._collect()
+        elif self._chunks % 20 == 0:  # asking each time would double the requests
+            while self._queued() > self.backlog:
+                time.sleep(POLL_S)
+        self._publish(str(uuid.uuid4()), events)
+        self._chunks += 1
+        self.sent += len(events)
+        if not self.wait:
+            self.progress(len(events))
+
+    def finish(self) -> Account:
+        """The account of all that was sent, once all of it is settled.
+
+        Raises:
+            QueueUnavailable: Redis stays away.
+        """
+        while self.pending:
+            self._collect()
+        return self.account
+
+    def _publish(self, task_id: str, events: Sequence[Any]) -> None:
+        patiently(lambda: self.app.send_task(INDEX_TASK, args=[events], task_id=task_id))
+        if self.wait:
+            self.pending[task_id] = events
+
+    def _collect(self) -> None:
+        """Takes the results that are there; waits a moment where there are none."""
+        settled = [task_id for task_id in list(self.pending) if self._take(task_id)]
+        if settled:
+            self._idle_since = None
+        elif patiently(self._is_lost):
+            for task_id, events in self.pending.items():
+                self._publish(task_id, events)
+        else:
+            time.sleep(POLL_S)
+
+    def _take(self, task_id: str) -> bool:
+        """Whether the chunk has a result, which is then added to the account."""
+        result = self.app.AsyncResult(task_id)
+        state, value = patiently(lambda: (result.state, result.result))
+        if state not in READY_STATES:
+            return False
+        events = self.pending.pop(task_id)
+        if state == SUCCESS:
+            self.account += Account.from_json(value)
+        else:
+            self.account += Account(rejected={TASK_FAILED: len(events)})
+        self.progress(len(events))
+        patiently(result.forget)
+        return True
+
+    def _queued(self) -> int:
+        return int(patiently(lambda: self.client.llen(self.settings.queue)))
+
+    def _is_lost(self) -> bool:
+        """Whether the pending chunks are neither queued nor in a worker's hands, for some seconds."""
+        if self._queued() or self.client.hlen(self.settings.unacked_key):
+            self._idle_since = None
+            return False
+        now = time.monotonic()
+        if self._idle_since is None:
+            self._idle_since = now
+        if now - self._idle_since < LOST_AFTER_S:
+            return False
+        self._idle_since = None
+        return True
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """What the call returns, tried again while Redis is away.
+
+    Raises:
+        QueueUnavailable: it is away for too long.
+    """
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return call()
+        except (redis.ConnectionError, redis.TimeoutError, OperationalError, CeleryTimeout) as error:
+            if time.monotonic() > end:
+                raise QueueUnavailable(
+                    f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
+                ) from error
+        time.sleep(1.0)
