@@ -41,7 +41,8 @@ def median_price(listings: list[ListingEvent], **attributes: str) -> float:
 def test_same_seed_gives_the_same_listings_to_the_letter() -> None:
     """Two runs of one seed are the same JSON; another seed differs."""
     assert json.dumps(list(generate(50, 3))) == json.dumps(list(generate(50, 3)))
-    assert list(generate(50, 3)) != list(generate(50, 4))
+    dates, others = ([listing["created_at"] for listing in generate(50, seed)] for seed in (3, 4))
+    assert not set(dates) & set(others)
 
 
 def test_fewer_listings_are_the_beginning_of_more() -> None:
@@ -122,9 +123,9 @@ def test_prices_are_whole_yen_of_at_least_three_hundred(listings: list[ListingEv
 
 
 def test_few_sellers_have_many_listings_and_most_have_few(listings: list[ListingEvent]) -> None:
-    """The largest tenth of sellers hold more than a quarter, nobody more than a tenth."""
+    """The largest tenth of sellers hold over two fifths, nobody more than a tenth."""
     counts = sorted(Counter(listing["seller_id"] for listing in listings).values(), reverse=True)
-    assert sum(counts[: len(counts) // 10]) > MANY / 4
+    assert sum(counts[: len(counts) // 10]) > MANY * 0.4
     assert counts[0] < MANY / 10
     assert median(counts) <= 5
 

@@ -41,6 +41,11 @@ def test_a_mirrored_outline_is_its_own_reflection() -> None:
     assert set(outline) == set(flipped(outline))
 
 
+def test_flipping_reflects_about_the_middle_of_the_square() -> None:
+    """30 becomes 70, 50 stays."""
+    assert flipped(((30, 10), (50, 20))) == ((70, 10), (50, 20))
+
+
 def test_an_oval_touches_the_ends_of_its_axes() -> None:
     """Radius 30 by 10 about (50, 40)."""
     outline = oval(50, 40, 30, 10)
