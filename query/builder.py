@@ -26,10 +26,10 @@ _WITHOUT_VECTOR = {"excludes": ["vector"]}
 class Reach:
     """How far each shard's search goes. The defaults are measured in docs/decisions/150-search-reach.md."""
 
-    window: int = 200
+    window: int = 400
     """How many of the nearest pictures are re-ranked."""
 
-    candidates: int = 400
+    candidates: int = 800
     """How many the search of the graph keeps in view on its way there."""
 
 
@@ -80,8 +80,9 @@ def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
 def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
     """The search for an item without a vector: its own category first, then its parents', newest first."""
     every = {"constant_score": {"filter": {"bool": {"filter": filters(query, band)}}, "boost": 0}}
-    # Without a function that always matches, Elasticsearch gives documents that none matches a score of 1.
-    functions = [*category_functions(query), {"weight": 0}]
+    # Where no weight matches, or only weights of 0, Elasticsearch takes 1 for their sum. With 1 for every
+    # document the scores are on the same scale as those of `similar_body`.
+    functions = [*category_functions(query), {"weight": 1}]
     newest_first = [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}]
     return _body(query, every, functions) | {"sort": newest_first}
 

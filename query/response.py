@@ -238,7 +238,7 @@ def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
     return tuple(
         SimilarItem(
             **_summary_fields(hit.document),
-            score=round(_score(found, hit), 6),
+            score=round(total_score(hit.score), 6),
             similarity=part.similarity,
             explanation=part.model_copy(update={"rank_by_similarity": rank}) if asked.explain else None,
         )
@@ -253,7 +253,7 @@ def explanation(found: SimilarItems, hit: Hit, rank: int) -> Explanation:
     if found.fallback_reason:
         price_term, similarity = 0.0, None
     else:
-        similarity = round(_score(found, hit) - category_term - price_term, 6)
+        similarity = round(total_score(hit.score) - category_term - price_term, 6)
     return Explanation(
         similarity=similarity,
         category_term=round(category_term, 6),
@@ -329,10 +329,6 @@ def _summary_fields(document: ListingDocument) -> dict[str, Any]:
         "status": document.status,
         "photos": tuple(photos),
     }
-
-
-def _score(found: SimilarItems, hit: Hit) -> float:
-    return hit.score if found.fallback_reason else total_score(hit.score)
 
 
 def _ranks(similarities: Sequence[float | None]) -> list[int | None]:

@@ -96,7 +96,7 @@ def test_a_fallback_goes_by_category_then_by_date() -> None:
         "query": {
             "function_score": {
                 "query": {"constant_score": {"filter": {"bool": {"filter": ALWAYS_FILTERED}}, "boost": 0}},
-                "functions": [*CATEGORY_FUNCTIONS, {"weight": 0}],
+                "functions": [*CATEGORY_FUNCTIONS, {"weight": 1}],
                 "score_mode": "sum",
                 "boost_mode": "sum",
             }

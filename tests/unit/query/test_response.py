@@ -74,7 +74,7 @@ def test_ranks_count_the_whole_window_and_the_answer_does_not() -> None:
 
 def test_a_fallback_claims_no_similarity() -> None:
     """What was not compared has no cosine, no price term and no rank by it."""
-    hit = Hit(SAME_KIND.document, 0.06, ("category:1",))
+    hit = Hit(SAME_KIND.document, 1 + 0.06, ("category:1",))
     answer = similar_answer(make_items(hit, fallback_reason="photo_truncated", explain=True))
     (item,) = answer.items
     assert item.similarity is None
