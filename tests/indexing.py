@@ -1,0 +1,179 @@
+"""What tests of the indexer share: an encoder that sees colours, photos of one colour, an index."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from elasticsearch import Elasticsearch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from indexer.account import Account
+from indexer.bootstrap import build_indexer
+from indexer.dead_letters import DeadLetter
+from indexer.pipeline import Chunk, Indexer
+from indexer.settings import FetchSettings, IndexerSettings
+from mappings.client import ElasticsearchSettings
+from mappings.lifecycle import EncoderIdentity, ensure_live_index
+from mappings.photos import ImageRoots
+from ml.artifact import IMAGE_GRAPH, Preprocessing, Similarity, load_artifact, write_manifest
+from ml.encoder import ImageEncoder, load_encoder
+from tests.factories import make_event
+
+SIZE = 32
+RED, GREEN, BLUE = (200, 20, 20), (20, 200, 20), (20, 20, 200)
+
+
+def write_colour_encoder(folder: Path, name: str = "colour") -> Path:
+    """A real artifact whose vector is a picture's mean red, green and blue, each plus one, at length one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIZE, SIZE, 3])
+    vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", 3])
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["floats", "one"], ["positive"]),
+        helper.make_node("ReduceMean", ["positive"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("LpNormalization", ["mean"], ["vector"], axis=1, p=2),
+    ]
+    one = numpy_helper.from_array(np.float32(1.0), "one")
+    graph = helper.make_graph(nodes, "colour", [pixels], [vector], [one])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.checker.check_model(model)
+    onnx.save(model, folder / IMAGE_GRAPH)
+    write_manifest(
+        folder,
+        name=name,
+        base_model="none: the mean colour",
+        width=3,
+        dims=3,
+        preprocessing=Preprocessing(image_size=SIZE),
+        similarity=Similarity(mean=0.8, spread=0.1, neighbours=100),
+        data_fingerprint="none",
+        training={},
+        metrics={},
+    )
+    return folder
+
+
+def picture_bytes(colour: tuple[int, int, int] = RED, side: int = 40, format: str = "PNG") -> bytes:  # noqa: A002
+    """The bytes of a square photo of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), colour).save(buffer, format)
+    return buffer.getvalue()
+
+
+def draw_photo(path: Path, colour: tuple[int, int, int] = RED) -> Path:
+    """A photo of one colour in a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture_bytes(colour))
+    return path
+
+
+def at(minute: float) -> str:
+    """A moment in January 2026, in minutes."""
+    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)).isoformat()
+
+
+class CountingEncoder(ImageEncoder):
+    """An encoder that remembers how many pictures came in each batch."""
+
+    def __init__(self, folder: Path) -> None:
+        inner = load_encoder(load_artifact(folder), backend="onnxruntime")
+        self.__dict__.update(inner.__dict__)
+        self.batches: list[int] = []
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As the encoder does."""
+        self.batches.append(len(pixels))
+        return super().encode(pixels)
+
+
+@dataclass
+class Shop:
+    """An index, a folder of photos, and an indexer in this process that writes the one from the other."""
+
+    es: Elasticsearch
+    settings: IndexerSettings
+    photos: Path
+    index_name: str
+    encoder: CountingEncoder
+    indexer: Indexer
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    def open(
+        cls,
+        es: Elasticsearch,
+        prefix: str,
+        folder: Path,
+        *,
+        fetch: FetchSettings | None = None,
+        **changes: Any,
+    ) -> Shop:
+        """A shop whose photos and encoder are in `folder`."""
+        artifact = write_colour_encoder(folder / "encoder")
+        photos = folder / "photos"
+        photos.mkdir()
+        settings = IndexerSettings(
+            elasticsearch=ElasticsearchSettings(prefix=prefix),
+            encoder=artifact,
+            roots=ImageRoots((photos,)),
+            fetch=fetch or FetchSettings(),
+            **changes,
+        )
+        encoder = CountingEncoder(artifact)
+        name = ensure_live_index(es, prefix, EncoderIdentity.from_artifact(artifact))
+        return cls(es, settings, photos, name, encoder, build_indexer(settings, es=es, encoder=encoder))
+
+    def photo(self, colour: tuple[int, int, int] = RED) -> str:
+        """The path of a new photo of one colour."""
+        return str(draw_photo(self.photos / f"{next(self._numbers)}.png", colour))
+
+    def event(self, item_id: str = "m1", **changes: Any) -> dict[str, Any]:
+        """A valid event with a red photo of its own, unless `images` says another."""
+        if "images" not in changes:
+            changes["images"] = [str(draw_photo(self.photos / f"{item_id}.png"))]
+        return make_event(item_id=item_id, **changes)
+
+    def index(self, *events: object, **options: Any) -> Account:
+        """The account of the events that this chunk settled."""
+        return Account.of(self.chunk(events, **options).outcomes())
+
+    def chunk(self, events: Sequence[object], **options: Any) -> Chunk:
+        """What became of the events."""
+        return self.indexer.index(events, **options)
+
+    def documents(self) -> dict[str, dict[str, Any]]:
+        """Every document by id, vectors and versions included, without the time of indexing."""
+        return stored_documents(self.es, self.index_name)
+
+    def dead_letters(self) -> dict[str, DeadLetter]:
+        """The dead letters by reason."""
+        return {letter.reason: letter for letter in self.indexer.dead_letters.search()}
+
+
+def stored_documents(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
+    """Every document of an index by id, vector and version included, without the time of indexing."""
+    es.indices.refresh(index=index)
+    hits = es.search(index=index, size=1000, version=True, source_exclude_vectors=False)["hits"]["hits"]
+    return {hit["_id"]: without_time(hit["_source"]) | {"version": hit["_version"]} for hit in hits}
+
+
+def without_time(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The document but for when it was written."""
+    return {name: value for name, value in source.items() if name != "indexed_at"}
+
+
+def unit(colour: Iterable[int]) -> list[float]:
+    """The vector that the colour encoder gives."""
+    shifted = np.asarray(list(colour), dtype=np.float64) + 1
+    return (shifted / np.linalg.norm(shifted)).tolist()
