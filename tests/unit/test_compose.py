@@ -19,8 +19,11 @@ import yaml
 from click.testing import CliRunner
 
 import cli
-from demo.services import processes
+from demo.services.application import api_service, application_environment, worker_service
 from demo.services.distribution import VERSION
+from demo.services.progress import Progress
+from demo.services.settings import ServiceSettings
+from demo.services.state import StateFolder
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -91,13 +94,15 @@ def test_volumes_are_declared_and_data_is_kept_in_them() -> None:
     assert mounted == set(COMPOSE["volumes"])
 
 
-def test_commands_of_worker_and_api_are_those_of_make_up() -> None:
+def test_commands_of_worker_and_api_are_those_of_make_up(tmp_path: Path) -> None:
     """One system, two ways to start it."""
-    worker, api = SERVICES["worker"]["command"], SERVICES["api"]["command"]
-    assert worker[:4] == ["celery", "--app", "indexer.app", "worker"]
-    assert {"--app", "indexer.app", "worker"} <= set(processes.WORKER_COMMAND)
-    assert api[-1] == processes.API_COMMAND[-1] == "query.wsgi:application"
-    assert importlib.import_module("indexer.app").app.main
+    settings, state = ServiceSettings.from_environ({}), StateFolder.open(tmp_path)
+    environ = application_environment({}, settings, state, elasticsearch="http://es", redis="redis://r")
+    made = [worker_service(environ, state, processes=2), api_service(environ, settings)]
+    for name, service in zip(("worker", "api"), made, strict=True):
+        by_make_up = service.prepare(Progress()).command
+        by_compose = [word.replace("--app", "-A") for word in SERVICES[name]["command"]]
+        assert [word for word in by_compose[:4] if word in by_make_up] == by_compose[:4]
 
 
 def test_command_of_the_index_service_is_understood() -> None:
@@ -166,7 +171,7 @@ def test_image_has_every_package_and_only_what_is_allowed_into_it() -> None:
     assert copied == allowed
     assert all((ROOT / source).exists() for source in copied)
     linted = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
-    assert {package if package != "cli" else "cli.py" for package in linted} <= copied
+    assert {*linted, "cli.py"} <= copied
     assert re.search(r"^USER nitamono$", dockerfile, re.MULTILINE)
 
 
