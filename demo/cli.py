@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -16,9 +17,23 @@ from demo.services.progress import Progress
 from demo.services.system import Standing, System
 from mappings.errors import ContractError
 
+# Imported when called: the libraries that draw and read listings take a second that `up` can do without.
+FURTHER_COMMANDS = {"generate": "demo.marketplace.cli", "run": "demo.tour"}
 
-class FriendlyGroup(click.Group):
+
+class DemoGroup(click.Group):
     """A group whose commands end with one sentence where a service cannot be had."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), *FURTHER_COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of that name."""
+        if cmd_name in FURTHER_COMMANDS:
+            command: click.Command = getattr(importlib.import_module(FURTHER_COMMANDS[cmd_name]), cmd_name)
+            return command
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         """Return the command's own result."""
@@ -28,7 +43,7 @@ class FriendlyGroup(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(name="demo", cls=FriendlyGroup)
+@click.group(name="demo", cls=DemoGroup)
 def group() -> None:
     """Run Elasticsearch, Redis, a worker and the API on this machine."""
 

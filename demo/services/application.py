@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import sys
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,13 +12,13 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from demo.services.account import Account
-from demo.services.ports import LOOPBACK
+from demo.services.ports import LOOPBACK, answers_ok
 from demo.services.processes import Launch, Service
 from demo.services.settings import REPOSITORY, ServiceSettings
 from demo.services.state import StateFolder
 
 COMMITTED_ENCODER = REPOSITORY / "ml" / "artifacts" / "siglip-small"
-API_PROCESSES, API_THREADS = 2, 4  # the API waits for Elasticsearch most of the time
+PACKAGES = ("mappings", "ml", "indexer", "query")
 WORKER_GRACE = 120.0  # seconds for the batch at hand; a batch cut short is delivered again
 
 
@@ -37,6 +35,7 @@ def application_environment(
         **environ,
         "ELASTICSEARCH_URL": elasticsearch,
         "NITAMONO_REDIS_URL": redis,
+        "NITAMONO_STATE": str(state.path),
         "NITAMONO_IMAGE_ROOTS_FILE": str(state.image_roots),
         "NITAMONO_ENCODER": str(encoder_folder(environ)),
         "NITAMONO_API_HOST": settings.api_host,
@@ -52,10 +51,9 @@ def encoder_folder(environ: Mapping[str, str]) -> Path:
 def worker_service(
     environment: Mapping[str, str], state: StateFolder, *, processes: int, name: str = "worker"
 ) -> Service:
-    """Return a Celery worker of `processes` processes, each with an encoder and its share of the cores."""
+    """Return a Celery worker of `processes` processes, each with an encoder."""
     node = f"{name}@{hashlib.sha256(bytes(state.path)).hexdigest()[:8]}"
     redis_url = environment["NITAMONO_REDIS_URL"]
-    threads = max(1, (os.cpu_count() or 1) // processes)
     command = ["celery", "-A", "indexer.app", "worker", "--hostname", node, "--concurrency", str(processes)]
     command += [
         "--loglevel",
@@ -63,7 +61,7 @@ def worker_service(
         "--without-gossip",
         "--without-mingle",
     ]  # nothing here listens to either
-    environment = {"OMP_NUM_THREADS": str(threads), **environment}
+    environment = {"OMP_NUM_THREADS": "1", **environment}  # processes scale, threads beside them do not
     return Service(
         name=name,
         title="Worker",
@@ -80,8 +78,7 @@ def api_service(environment: Mapping[str, str], settings: ServiceSettings) -> Se
     """Return the API behind gunicorn."""
     host = LOOPBACK if settings.api_host == "0.0.0.0" else settings.api_host  # noqa: S104 - compared, not bound
     url = f"http://{host}:{settings.api_port}"
-    command = ["gunicorn", "query.wsgi:application", "--bind", f"{settings.api_host}:{settings.api_port}"]
-    command += ["--workers", str(API_PROCESSES), "--threads", str(API_THREADS), "--access-logfile", "-"]
+    command = ["gunicorn", "--config", "python:query.gunicorn_conf", "query.wsgi:application"]
     environment = {"OMP_NUM_THREADS": "1", **environment}
     return Service(
         name="api",
@@ -108,11 +105,7 @@ def worker_answers(redis_url: str, node: str) -> bool:
 
 def api_answers(url: str) -> bool:
     """Return whether the API at `url` serves requests."""
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:  # noqa: S310 - our own URL
-            return bool(answer.status == http.HTTPStatus.OK)
-    except (OSError, http.client.HTTPException):
-        return False
+    return answers_ok(f"{url}/healthz")
 
 
 def _launch(command: list[str], environment: Mapping[str, str]) -> Launch:
@@ -125,10 +118,16 @@ def _launch(command: list[str], environment: Mapping[str, str]) -> Launch:
 
 
 def _identity(command: list[str], environment: Mapping[str, str]) -> str:
-    """Return what tells this start from one with other settings or another encoder."""
+    """Return what tells this start from one with other settings, another encoder or older code."""
     told = sorted(
         item for item in environment.items() if item[0].startswith(("NITAMONO_", "ELASTICSEARCH_", "OMP_"))
     )
     manifest = Path(environment["NITAMONO_ENCODER"]) / "manifest.json"
     encoder = manifest.read_bytes() if manifest.exists() else b""
-    return hashlib.sha256(repr((command, told, encoder)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((command, told, encoder, _code())).encode()).hexdigest()[:16]
+
+
+def _code() -> list[tuple[str, int, int]]:
+    """Return what changes with every edit or pull of the code that the worker and the API run."""
+    files = [file for package in PACKAGES for file in (REPOSITORY / package).rglob("*.py")]
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]

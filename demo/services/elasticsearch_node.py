@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import tempfile
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from demo.services.account import Account, service_account
 from demo.services.distribution import VERSION, Distribution, obtain
 from demo.services.download import require_disk_space
 from demo.services.errors import TooLittleMemory
-from demo.services.ports import LOOPBACK
+from demo.services.ports import LOOPBACK, answers_ok
 from demo.services.processes import Launch, Service
 from demo.services.progress import Progress
 from demo.services.settings import ServiceSettings
@@ -127,11 +125,12 @@ def erase_node(state: StateFolder) -> None:
 
 def is_healthy(url: str) -> bool:
     """Return whether the node at `url` answers and has its cluster formed."""
-    try:
-        with urllib.request.urlopen(f"{url}/_cluster/health", timeout=2) as answer:  # noqa: S310 - our own URL
-            return bool(answer.status == http.HTTPStatus.OK)
-    except (OSError, http.client.HTTPException):
-        return False
+    return answers_ok(f"{url}/_cluster/health")
+
+
+def has_alias(url: str, alias: str) -> bool:
+    """Return whether an index is behind `alias` on the node at `url`."""
+    return answers_ok(f"{url}/_alias/{alias}")
 
 
 def require_memory(heap_mb: int) -> None:

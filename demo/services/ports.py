@@ -1,8 +1,10 @@
-"""Loopback ports: which are free, and who holds the others."""
+"""Loopback ports: which are free, who holds the others, and whether they answer."""
 
 from __future__ import annotations
 
+import http.client
 import socket
+import urllib.request
 
 import psutil
 
@@ -55,6 +57,15 @@ def occupant(port: int) -> str | None:
         if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid
     }
     return next((f"{_process_name(pid)} (pid {pid})" for pid in sorted(pids)), None)
+
+
+def answers_ok(url: str) -> bool:
+    """Return whether a server of ours answers `url` with 200 within two seconds."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - http, on this machine
+            return bool(answer.status == http.HTTPStatus.OK)
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def _answers(port: int) -> bool:

@@ -89,14 +89,19 @@ class Supervisor:
             return None
         return record if record.process else None
 
+    def is_up(self, service: Service) -> bool:
+        """Return whether `service` runs with its present settings and is ready."""
+        record = self.running(service.name)
+        return record is not None and record.identity == service.identity and service.is_ready()
+
     def ensure(self, service: Service) -> bool:
         """Have `service` running with its present settings, and ready; return whether it had to be started.
 
         Raises PortInUse, ServiceDied, ServiceNotReady, or what its `prepare` raises.
         """
-        record = self.running(service.name)
-        if record and record.identity == service.identity and service.is_ready():
+        if self.is_up(service):
             return False
+        record = self.running(service.name)
         if record and record.identity != service.identity:
             self.progress.say(f"{service.title}: its settings have changed, so it is started anew")
             self.stop(service)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 from collections.abc import Mapping
 from pathlib import Path
-
-import redis
 
 from demo.services.account import Account
 from demo.services.errors import NoRedis
@@ -47,7 +46,7 @@ def redis_service(settings: ServiceSettings, state: StateFolder, environ: Mappin
         url_setting="NITAMONO_REDIS_URL",
         identity=url,
         prepare=prepare,
-        is_ready=lambda: answers(url),
+        is_ready=lambda: answers(port),
     )
 
 
@@ -64,12 +63,13 @@ def find_redis(environ: Mapping[str, str]) -> Path:
     raise NoRedis
 
 
-def answers(url: str) -> bool:
-    """Return whether the Redis at `url` answers and has its data loaded."""
+def answers(port: int) -> bool:
+    """Return whether the Redis on `port` answers and has its data loaded."""
     try:
-        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
-            return bool(client.ping())
-    except redis.RedisError:
+        with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+    except OSError:
         return False
 
 

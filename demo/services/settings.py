@@ -49,7 +49,7 @@ class ServiceSettings:
             redis_port=_port(environ, "NITAMONO_REDIS_PORT", 6379),
             api_host=environ.get("NITAMONO_API_HOST") or "127.0.0.1",
             api_port=_port(environ, "NITAMONO_API_PORT", 8000),
-            worker_processes=_whole(environ, "NITAMONO_WORKER_PROCESSES", 1),
+            worker_processes=_whole(environ, "NITAMONO_WORKER_PROCESSES", min(2, os.cpu_count() or 1)),
         )
 
 

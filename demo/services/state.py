@@ -75,13 +75,6 @@ class StateFolder:
                 raise StateBusy(self.path) from error
             yield
 
-    def allow_photos_from(self, folder: Path) -> None:
-        """Add `folder` to the folders that photos may be read from; running services see it at once."""
-        root = str(folder.resolve())
-        known = self.image_roots.read_text().splitlines() if self.image_roots.exists() else []
-        if root not in known:
-            replace_text(self.image_roots, "\n".join([*known, root]) + "\n")
-
 
 def replace_text(path: Path, text: str) -> None:
     """Write `text` to `path` so that a reader sees the old content or the new, never a part."""

@@ -7,24 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import redis
-from elasticsearch import ApiError, AuthenticationException, AuthorizationException, TransportError
-
 from demo.services.application import (
     api_service,
     application_environment,
     encoder_folder,
     worker_service,
 )
-from demo.services.elasticsearch_node import elasticsearch_service, erase_node
-from demo.services.errors import UnfitServer
+from demo.services.elasticsearch_node import elasticsearch_service, erase_node, has_alias
 from demo.services.processes import Service, Supervisor, memory_bytes
 from demo.services.progress import Progress
 from demo.services.redis_server import redis_service
 from demo.services.settings import ServiceSettings
 from demo.services.state import StateFolder
-from mappings.client import ElasticsearchSettings, connect
-from mappings.lifecycle import EncoderIdentity, ensure_live_index
 
 
 @dataclass(frozen=True)
@@ -81,14 +75,32 @@ class System:
     def up(self) -> list[str]:
         """Start what does not run, have the index live, and return the names of what was started."""
         with self.state.locked():
-            identity = EncoderIdentity.from_artifact(encoder_folder(self.environment))
-            self._check_given()
-            for service in self.services:  # before the first one takes its time to start
-                self.supervisor.require_port(service)
-            servers, applications = self.services[:-2], self.services[-2:]
-            started = [service.name for service in servers if self.supervisor.ensure(service)]
-            self._ensure_index(identity)
-            return started + [service.name for service in applications if self.supervisor.ensure(service)]
+            return [] if self._is_up() else self._bring_up()
+
+    def _is_up(self) -> bool:
+        """Return whether nothing is to be done, found without the client that takes a second to import."""
+        if self.settings.elasticsearch_url or self.settings.redis_url:
+            return False
+        alias = f"{self.environment.get('NITAMONO_INDEX_PREFIX') or 'listings'}-read"
+        return all(self.supervisor.is_up(service) for service in self.services) and has_alias(
+            self.environment["ELASTICSEARCH_URL"], alias
+        )
+
+    def _bring_up(self) -> list[str]:
+        # Elasticsearch's client takes a second to import, which a second `up` can do without.
+        from demo.services.live_index import LiveIndex, require_redis  # noqa: PLC0415
+
+        index = LiveIndex.from_environ(self.environment, encoder_folder(self.environment))
+        if self.settings.elasticsearch_url:
+            index.require_elasticsearch()
+        if self.settings.redis_url:
+            require_redis(self.settings.redis_url)
+        for service in self.services:  # before the first one takes its time to start
+            self.supervisor.require_port(service)
+        servers, applications = self.services[:-2], self.services[-2:]
+        started = [service.name for service in servers if self.supervisor.ensure(service)]
+        index.ensure()
+        return started + [service.name for service in applications if self.supervisor.ensure(service)]
 
     def down(self) -> list[str]:
         """Stop all of ours that runs, last started first, and return the names of what was stopped."""
@@ -119,46 +131,3 @@ class System:
             datetime.fromtimestamp(record.started, UTC),
             round(memory_bytes(process) / 1e6),
         )
-
-    def _check_given(self) -> None:
-        if self.settings.elasticsearch_url:
-            require_elasticsearch(ElasticsearchSettings.from_environ(self.environment))
-        if self.settings.redis_url:
-            require_redis(self.settings.redis_url)
-
-    def _ensure_index(self, identity: EncoderIdentity) -> None:
-        settings = ElasticsearchSettings.from_environ(self.environment)
-        with connect(settings) as es:
-            ensure_live_index(es, settings.prefix, identity)
-
-
-def require_elasticsearch(settings: ElasticsearchSettings) -> None:
-    """Raise UnfitServer unless an Elasticsearch 9.x answers there and lets us in."""
-    urls = ",".join(settings.urls)
-    expected = "an Elasticsearch 9.x"
-    try:
-        with connect(settings) as es:
-            nodes = es.nodes.info(node_id="_local", filter_path="nodes.*.version")
-    except AuthorizationException:
-        return  # it answers and knows us; that it will not name its version is its right
-    except AuthenticationException as error:
-        raise UnfitServer(
-            "ELASTICSEARCH_URL",
-            urls,
-            "it refuses the credentials",
-            f"{expected} with a valid ELASTICSEARCH_API_KEY",
-        ) from error
-    except (ApiError, TransportError) as error:
-        raise UnfitServer("ELASTICSEARCH_URL", urls, f"it does not answer ({error})", expected) from error
-    versions = {node["version"] for node in nodes.get("nodes", {}).values()}
-    if not all(version.startswith("9.") for version in versions):
-        raise UnfitServer("ELASTICSEARCH_URL", urls, f"it is of version {', '.join(versions)}", expected)
-
-
-def require_redis(url: str) -> None:
-    """Raise UnfitServer unless a Redis answers at `url`."""
-    try:
-        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
-            client.ping()
-    except (redis.RedisError, ValueError) as error:
-        raise UnfitServer("NITAMONO_REDIS_URL", url, f"it does not answer ({error})", "a Redis") from error

@@ -51,7 +51,7 @@ def test_the_worker_is_celery_with_its_processes(state):
     launch = worker_service(make_environment(state), state, processes=3).prepare(Progress())
     assert launch.command[1:5] == ["-m", "celery", "-A", "indexer.app"]
     assert launch.command[launch.command.index("--concurrency") + 1] == "3"
-    assert int(launch.environment["OMP_NUM_THREADS"]) >= 1
+    assert launch.environment["OMP_NUM_THREADS"] == "1"
 
 
 def test_threads_that_are_set_stay(state):
@@ -63,17 +63,18 @@ def test_threads_that_are_set_stay(state):
     )
 
 
-@pytest.mark.parametrize(
-    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:8123"), ("0.0.0.0", "http://127.0.0.1:8123")]
-)
-def test_the_api_is_gunicorn_on_its_port(state, host, url):
-    """gunicorn binds the host that is set; the URL that is printed can be opened here."""
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_api_is_gunicorn_on_its_port(state, host):
+    """gunicorn is told the host that is set; the URL that is printed can be opened on this machine."""
     environ = {"NITAMONO_API_HOST": host, "NITAMONO_API_PORT": "8123"}
     service = api_service(make_environment(state, **environ), ServiceSettings.from_environ(environ))
-    command = service.prepare(Progress()).command
-    assert command[1:4] == ["-m", "gunicorn", "query.wsgi:application"]
-    assert command[command.index("--bind") + 1] == f"{host}:8123"
-    assert (service.url, service.port) == (url, 8123)
+    launch = service.prepare(Progress())
+    assert launch.command[1:3] == ["-m", "gunicorn"]
+    assert (launch.environment["NITAMONO_API_HOST"], launch.environment["NITAMONO_API_PORT"]) == (
+        host,
+        "8123",
+    )
+    assert (service.url, service.port) == ("http://127.0.0.1:8123", 8123)
 
 
 def test_another_encoder_starts_them_anew(state, tmp_path):

@@ -53,16 +53,6 @@ def _in_a_process(context, path, answers):
     process.join(30)
 
 
-def test_photo_folders_are_listed_once(tmp_path):
-    """The file of image roots gains each folder once, whatever it is called."""
-    state = StateFolder.open(tmp_path / "state")
-    photos = tmp_path / "my photos"
-    photos.mkdir()
-    for folder in (photos, tmp_path, photos):
-        state.allow_photos_from(folder)
-    assert state.image_roots.read_text() == f"{photos.resolve()}\n{tmp_path.resolve()}\n"
-
-
 @given(texts=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r")), min_size=1, max_size=4))
 def test_a_replaced_file_holds_the_last_text(tmp_path_factory, texts):
     """Writing over a file leaves the new text alone, and no draft beside it."""

@@ -1,0 +1,84 @@
+"""A few answers of the running API, as a person reads them."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from indexer.readers import files_of, read_rows
+
+SIMILAR = 5  # shown of each example
+LOOKED_THROUGH = 5000  # rows, for listings of different kinds
+TITLE_WIDTH = 34  # columns of a terminal
+
+
+def example_items(data: Path) -> Iterator[str]:
+    """Yield ids of listings on sale in `data`: first one of each kind, then all others."""
+    rows = chain.from_iterable(read_rows(file, file.parent) for file in files_of(data))
+    events = [row.event for row in islice(rows, LOOKED_THROUGH) if row.event is not None]
+    on_sale = [event for event in events if event.get("status") == "on_sale"]
+    first_of_kind = {str(event.get("category")): event for event in reversed(on_sale)}
+    for event in chain(reversed(first_of_kind.values()), on_sale):
+        yield str(event.get("item_id"))
+
+
+def example_answers(item_ids: Iterable[str], api_url: str) -> Iterator[dict[str, Any]]:
+    """Yield the API's answers for those of the items that have similar ones by their picture."""
+    for item_id in dict.fromkeys(item_ids):
+        answer = _similar(item_id, api_url)
+        if answer is not None and answer["items"] and answer["fallback"] is None:
+            yield answer
+
+
+def as_table(answer: Mapping[str, Any]) -> str:
+    """Return the item asked about and the similar ones, a line each."""
+    asked = answer["item"]
+    heading = f"{_title(asked)} · {_price(asked)} · {_category(asked)}"
+    return "\n".join([heading, *(_line(item) for item in answer["items"])])
+
+
+def _similar(item_id: str, api_url: str) -> dict[str, Any] | None:
+    path = f"/v1/listings/{urllib.parse.quote(item_id, safe='')}/similar?size={SIMILAR}"
+    try:
+        with urllib.request.urlopen(f"{api_url}{path}", timeout=10) as answer:  # noqa: S310 - our own API
+            body: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError:
+        return None  # rejected while indexing: the next item is as good an example
+    return body
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    title = _fitted(_title(item), TITLE_WIDTH)
+    return f"  {item['similarity']:.2f}  {_price(item):>12}  {title}  {_category(item)}"
+
+
+def _title(item: Mapping[str, Any]) -> str:
+    return str(item["title"] or item["item_id"])
+
+
+def _price(item: Mapping[str, Any]) -> str:
+    return f"{item['price']:,.10g} {item['currency']}"
+
+
+def _category(item: Mapping[str, Any]) -> str:
+    return " > ".join(item["category"])
+
+
+def _fitted(text: str, width: int) -> str:
+    """Return `text` in exactly `width` columns of a terminal, where Japanese characters take two each."""
+    if _columns(text) > width:
+        while _columns(text) > width - 1:
+            text = text[:-1]
+        text += "…"
+    return text + " " * (width - _columns(text))
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

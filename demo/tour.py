@@ -1,0 +1,62 @@
+"""`nitamono demo run`, the whole of `make demo`: from nothing to three answers and a page."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from demo.examples import as_table, example_answers, example_items
+from demo.marketplace.folder import LISTINGS, write_marketplace
+from demo.services.progress import Progress
+from demo.services.system import System
+
+MARKETPLACE_LISTINGS, MARKETPLACE_SEED = 1200, 7
+EXAMPLES = 3
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    help="Listings of your own: a .jsonl, .csv or .parquet file, or a folder.",
+    show_default="a marketplace that is drawn once",
+)
+def run(*, data: Path | None) -> None:
+    """Start everything, index listings, and show what is similar to three of them."""
+    system = System.open(os.environ, Progress())
+    system.up()
+    listings = data or drawn_marketplace(system.state.marketplace)
+    index(listings, system.environment)
+    show_examples(listings, system.api_url)
+    click.echo(f"\nLook at them: {system.api_url}   (`make down` stops everything)")
+
+
+def drawn_marketplace(folder: Path) -> Path:
+    """Return the file of a marketplace in `folder`, drawn now if it is not there yet."""
+    if not (folder / LISTINGS).exists():
+        click.echo(f"Drawing {MARKETPLACE_LISTINGS:,} listings with photos into {folder} …")
+        write_marketplace(folder, MARKETPLACE_LISTINGS, MARKETPLACE_SEED, force=True)
+    return folder / LISTINGS
+
+
+def index(listings: Path, environment: Mapping[str, str]) -> None:
+    """Run `nitamono index` on `listings`, with its progress and its closing account on the terminal."""
+    click.echo(f"Indexing {listings} …")
+    command = [sys.executable, "-c", "import cli; cli.main()", "index", str(listings), "--wait"]
+    if subprocess.run(command, env=environment, check=False).returncode != 0:
+        raise click.ClickException(
+            "The listings were not indexed. `nitamono indexer dead-letters list` gives the reasons of those "
+            "that were rejected, `nitamono demo logs worker` what the worker said."
+        )
+
+
+def show_examples(listings: Path, api_url: str) -> None:
+    """Print the answers for up to three of the listings."""
+    for answer in islice(example_answers(example_items(listings), api_url), EXAMPLES):
+        click.echo(f"\n{as_table(answer)}")

@@ -1,0 +1,122 @@
+"""`make up`, `make status` and `make down` as a person types them, in a folder with a space in its name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from demo.services.elasticsearch_node import erase_node
+from demo.services.ports import free_port, is_free
+from demo.services.state import StateFolder
+from tests.conftest import bare_environ, skip_or_fail
+
+PORTS = ("NITAMONO_ES_PORT", "NITAMONO_REDIS_PORT", "NITAMONO_API_PORT")
+
+
+class Commands:
+    """`nitamono demo` with one state folder and ports of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "a state"
+        self.environ = {**bare_environ(), "NITAMONO_STATE": str(self.state), "NITAMONO_ES_HEAP": "512m"}
+        self.environ |= {name: str(free_port()) for name in PORTS}
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "import cli; cli.main()", "demo", *words]
+        return subprocess.run(
+            command, env=self.environ, capture_output=True, text=True, timeout=280, check=False
+        )
+
+    def standings(self) -> dict[str, dict]:
+        found = json.loads(self.run("status", "--json").stdout)
+        return {standing["service"]: standing for standing in found}
+
+    def pids(self) -> dict[str, int]:
+        return {name: standing["pid"] for name, standing in self.standings().items()}
+
+
+@pytest.fixture
+def commands(tmp_path):
+    """Commands whose services are stopped and erased with the test."""
+    made = Commands(tmp_path)
+    yield made
+    made.run("down")
+    erase_node(StateFolder(made.state))
+
+
+@pytest.mark.timeout(600)
+def test_up_and_down_twice(commands):
+    """Up brings all four, a second up changes nothing, down ends all, and the index outlives it."""
+    first = commands.run("up")
+    if first.returncode != 0:
+        skip_or_fail(first.stderr)
+    assert first.stdout == f"Ready: http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}\n"
+    standings = commands.standings()
+    assert {name: standing["state"] for name, standing in standings.items()} == dict.fromkeys(
+        ["elasticsearch", "redis", "worker", "api"], "ready"
+    )
+    assert psutil.Process(standings["elasticsearch"]["pid"]).uids().real != 0
+    pids, index = commands.pids(), live_index(commands)
+
+    again = commands.run("up")
+    assert (again.returncode, again.stdout.split(":")[0], again.stderr) == (0, "Already up", "")
+    assert commands.pids() == pids
+
+    processes = [psutil.Process(pid) for pid in pids.values()]
+    assert commands.run("down").returncode == 0
+    assert not any(process.is_running() for process in processes)
+    assert all(is_free(int(commands.environ[name])) for name in PORTS)
+
+    assert commands.run("up").returncode == 0
+    assert live_index(commands) == index
+    psutil.Process(commands.pids()["api"]).kill()
+    wait_until(lambda: commands.pids()["api"] is None)
+    assert commands.run("up").returncode == 0
+    assert commands.standings()["api"]["state"] == "ready"
+    assert commands.run("down").stdout == ""
+
+
+def live_index(commands: Commands) -> str:
+    """The name of the index behind the alias for reading."""
+    url = f"http://127.0.0.1:{commands.environ['NITAMONO_ES_PORT']}/_alias/listings-read"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        (name,) = json.load(answer)
+    return str(name)
+
+
+def wait_until(is_true, seconds: float = 20.0) -> None:
+    """Return once `is_true()`; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.2)
+
+
+def test_a_used_port_is_told_by_name(commands):
+    """A port that somebody else uses ends `up` in a sentence, with nothing left running."""
+    command = [
+        sys.executable,
+        "-m",
+        "http.server",
+        commands.environ["NITAMONO_ES_PORT"],
+        "--bind",
+        "127.0.0.1",
+    ]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: not is_free(int(commands.environ["NITAMONO_ES_PORT"])))
+        answer = commands.run("up")
+    finally:
+        server.kill()
+        server.wait()
+    assert answer.returncode == 1
+    assert f"(pid {server.pid})" in answer.stderr or "another process" in answer.stderr
+    assert "set NITAMONO_ES_PORT to a free port" in answer.stderr
+    assert set(commands.pids().values()) == {None}

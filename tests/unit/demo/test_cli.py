@@ -1,0 +1,139 @@
+"""What `nitamono demo` says."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+from click.testing import CliRunner
+
+from demo.cli import group
+from demo.services.ports import free_port
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """An empty state folder and free ports."""
+    return {
+        "NITAMONO_STATE": str(tmp_path / "a state"),
+        "NITAMONO_ES_PORT": str(free_port()),
+        "NITAMONO_REDIS_PORT": str(free_port()),
+        "NITAMONO_API_PORT": str(free_port()),
+        "ELASTICSEARCH_URL": "",
+        "NITAMONO_REDIS_URL": "",
+        "NITAMONO_ENCODER": "",
+    }
+
+
+def invoke(environ, *words):
+    """Run `nitamono demo` with these words."""
+    return CliRunner().invoke(group, list(words), env=environ)
+
+
+def test_help_names_every_command():
+    """The commands that are loaded late are listed as well."""
+    answer = CliRunner().invoke(group, ["--help"])
+    assert answer.exit_code == 0
+    for command in ("up", "down", "status", "logs", "generate", "run"):
+        assert f"\n  {command} " in answer.output
+
+
+def test_an_unknown_command_is_told():
+    """A misspelt command is no crash."""
+    answer = CliRunner().invoke(group, ["stauts"])
+    assert (answer.exit_code, "No such command" in answer.output) == (2, True)
+
+
+def test_status_of_nothing(environ):
+    """With nothing running every service is stopped, and the exit status says so to a script."""
+    answer = invoke(environ, "status")
+    lines = answer.output.splitlines()
+    assert answer.exit_code == 1
+    assert lines[0].split() == ["SERVICE", "STATE", "PID", "SINCE", "MEMORY", "URL"]
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["elasticsearch", "stopped"],
+        ["redis", "stopped"],
+        ["worker", "stopped"],
+        ["api", "stopped"],
+    ]
+
+
+def test_status_as_json(environ):
+    """--json gives one object a service with its address."""
+    found = json.loads(invoke(environ, "status", "--json").output)
+    assert [standing["service"] for standing in found] == ["elasticsearch", "redis", "worker", "api"]
+    assert found[0]["url"] == f"http://127.0.0.1:{environ['NITAMONO_ES_PORT']}"
+    assert found[0]["pid"] is None
+
+
+def test_a_given_server_is_shown_as_given(environ):
+    """A server that is not ours is listed with its address and never with a pid."""
+    given = {**environ, "ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
+    found = json.loads(invoke(given, "status", "--json").output)
+    assert [(s["service"], s["state"], s["url"]) for s in found[:2]] == [
+        ("elasticsearch", "given", "http://search:9200"),
+        ("redis", "given", "redis://queue/3"),
+    ]
+
+
+def test_down_of_nothing(environ):
+    """Stopping what does not run is no error."""
+    answer = invoke(environ, "down")
+    assert (answer.exit_code, answer.output) == (0, "Nothing was running.\n")
+
+
+def test_erasing_deletes_the_state_folder(environ, tmp_path):
+    """--erase-data leaves nothing of the state folder."""
+    answer = invoke(environ, "down", "--erase-data")
+    assert answer.exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_logs_before_the_first_start(environ):
+    """Where there is no log yet the message says how to get one."""
+    answer = invoke(environ, "logs")
+    assert (answer.exit_code, "make up" in answer.output) == (1, True)
+
+
+def test_logs_show_the_end_of_the_file(environ, tmp_path, capfd):
+    """The last lines of the service's own log are shown."""
+    invoke(environ, "status")
+    (tmp_path / "a state" / "logs" / "worker.log").write_text("first\nsecond\nthird\n")
+    assert invoke(environ, "logs", "worker", "-n", "2").exit_code == 0
+    assert capfd.readouterr().out == "second\nthird\n"
+
+
+def test_a_taken_port_stops_up_before_anything_starts(environ):
+    """Even the API's port, needed last, is looked at first; the sentence names it and the setting."""
+    with socket.create_server(("127.0.0.1", int(environ["NITAMONO_API_PORT"]))):
+        answer = invoke(environ, "up")
+    assert answer.exit_code == 1
+    assert f"API cannot listen on 127.0.0.1:{environ['NITAMONO_API_PORT']}" in answer.output
+    assert "set NITAMONO_API_PORT to a free port" in answer.output
+
+
+@pytest.mark.parametrize("variable", ["ELASTICSEARCH_URL", "NITAMONO_REDIS_URL"])
+def test_a_given_server_that_is_away_is_told(environ, variable):
+    """The variable, the address and what is expected are named; nothing of ours is started in its place."""
+    url = f"{'http' if variable.startswith('E') else 'redis'}://127.0.0.1:{free_port()}"
+    answer = invoke({**environ, variable: url}, "up")
+    assert answer.exit_code == 1
+    assert f"{variable} is {url}, but it does not answer" in answer.output
+    assert json.loads(invoke(environ, "status", "--json").output)[1]["state"] == "stopped"
+
+
+def test_a_missing_encoder_is_told_before_anything_starts(environ, tmp_path):
+    """Without an artifact `up` ends at once with the setting that names one."""
+    answer = invoke({**environ, "NITAMONO_ENCODER": str(tmp_path)}, "up")
+    assert answer.exit_code == 1
+    assert "NITAMONO_ENCODER" in answer.output
+
+
+def test_a_wrong_setting_is_one_sentence(environ):
+    """A port that is no number ends in a message, not in a traceback."""
+    answer = invoke({**environ, "NITAMONO_ES_PORT": "many"}, "up")
+    assert (answer.exit_code, answer.output) == (
+        1,
+        "Error: NITAMONO_ES_PORT is 'many'; expected a whole number of at least 1.\n",
+    )
