@@ -79,6 +79,11 @@ def group() -> None:
     "--out", type=folder, required=True, help="Folder of the run; its artifact goes to OUT/artifact."
 )
 @click.option("--teacher", type=folder, help="Local folder of a MobileNetV2 whose features to learn from.")
+@click.option(
+    "--start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A run of the same towers to go on from, instead of from scratch.",
+)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="End then, whatever the epochs.")
 @click.option("--smoke", is_flag=True, help="The configuration's tiny version, to see whether a run works.")
 @threads_option
@@ -88,6 +93,7 @@ def finetune(
     data: Sequence[Path],
     out: Path,
     teacher: Path | None,
+    start: Path | None,
     minutes: float | None,
     smoke: bool,
     threads: int,
@@ -99,7 +105,7 @@ def finetune(
 
     corpus = read(data, chosen.tower.image_size, threads)
     features = mobilenet_features(teacher, photos(corpus), threads=threads) if teacher else None
-    train(chosen, corpus, out, teacher=features, threads=threads, minutes=minutes)
+    train(chosen, corpus, out, teacher=features, start=start, threads=threads, minutes=minutes)
     export_run(out, corpus, out / "artifact", threads)
 
 

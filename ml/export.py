@@ -32,7 +32,7 @@ from ml.checkpoint import load_checkpoint
 from ml.encoder import Inputs, encode_batches, open_graph
 from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
-from ml.finetune import embed, read_config
+from ml.finetune import embed, read_config, refuse_small
 from ml.model import Convolution, ImageTower, TextTower
 from ml.pairs import Corpus
 from ml.projection import Projection, fit_projection, neighbour_similarity
@@ -90,11 +90,13 @@ def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -
     """The artifact of a run, PCA fitted on the corpus's train split, measured on its test split.
 
     Raises:
+        NoPairs: too few pairs to fit PCA on, or to compare with.
         UnreadableRun: `run` is no run of this release.
         ExportMismatch: a graph's vectors differ from torch's; no manifest is written then.
     """
     torch.set_num_threads(threads)
     config = read_config(run)
+    refuse_small(corpus, config)
     model = load_checkpoint(run / CHECKPOINT, config.tower)
     projection = fit_projection(embed(model.image, corpus.pixels[corpus.rows("train")]), config.dims)
     out.mkdir(parents=True, exist_ok=True)

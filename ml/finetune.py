@@ -21,14 +21,14 @@ from tqdm import tqdm
 
 from ml.artifact import CHECKPOINT, TOKENIZER
 from ml.augment import random_views, to_unit_range
-from ml.captions import tokenize, train_tokenizer
-from ml.checkpoint import save_checkpoint
+from ml.captions import load_tokenizer, tokenize, train_tokenizer
+from ml.checkpoint import load_checkpoint, save_checkpoint
 from ml.config import FinetuneConfig
 from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
 from ml.loss import sigmoid_loss
 from ml.model import ImageTower, Siglip
-from ml.pairs import Corpus, Pair
+from ml.pairs import Corpus, NoPairs, Pair
 
 CONFIG: Final = "config.json"
 LOG: Final = "log.csv"
@@ -70,29 +70,40 @@ class Schedule:
 
 
 class Captions:
-    """Every caption of the pairs, tokenised once; a photo draws one of its own each time it is shown."""
+    """Every caption of the pairs, tokenised once; a photo draws one of its own each time it is shown.
+
+    Half the draws are the first caption, the title; the others are spread over the descriptions.
+    """
 
     def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer) -> None:
         distinct = list(dict.fromkeys(caption for pair in pairs for caption in pair.captions))
         number_of = {caption: number for number, caption in enumerate(distinct)}
-        self._options = [[number_of[caption] for caption in pair.captions] for pair in pairs]
+        most = max(len(pair.captions) for pair in pairs)
+        self._options = torch.full((len(pairs), most), -1)
+        for row, pair in enumerate(pairs):
+            numbers = [number_of[caption] for caption in pair.captions]
+            self._options[row, : len(numbers)] = torch.tensor(numbers)
         self.token_ids = torch.from_numpy(tokenize(tokenizer, distinct))
 
     def draw(self, rows: Tensor, random: torch.Generator) -> Tensor:
         """(n,) caption numbers, one for each of rows (n,)."""
-        shares = torch.rand(len(rows), generator=random).tolist()
-        options = [self._options[row] for row in rows.tolist()]
-        return torch.tensor(
-            [some[int(share * len(some))] for some, share in zip(options, shares, strict=True)]
-        )
+        options = self._options[rows]
+        weights = (options >= 0).float()
+        weights[:, 0] = weights[:, 1:].sum(dim=1).clamp(min=1)
+        drawn = torch.multinomial(weights, 1, generator=random)
+        return options.gather(1, drawn).squeeze(1)
+
+    def matches(self, rows: Tensor, numbers: Tensor) -> Tensor:
+        """(n, m) bool: whether the captions numbers (m,) are true of the photos of rows (n,)."""
+        return (self._options[rows][:, :, None] == numbers[None, None, :]).any(dim=1)
 
 
 class Learner:
     """The model in training, its average, and the head that imitates a teacher where there is one."""
 
-    def __init__(self, config: FinetuneConfig, targets: Tensor | None) -> None:
+    def __init__(self, config: FinetuneConfig, model: Siglip, targets: Tensor | None) -> None:
         self.config = config
-        self.model = Siglip(config.tower).to(memory_format=torch.channels_last)
+        self.model = model.train().to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.targets = targets
         self.imitate = nn.Linear(config.tower.channels[-1], 1 if targets is None else targets.shape[1])
@@ -100,16 +111,16 @@ class Learner:
         self.optimizer = torch.optim.AdamW(parameter_groups(trained, config.weight_decay))
 
     def learn(
-        self, views: Tensor, rows: Tensor, numbers: Tensor, token_ids: Tensor, step: int, progress: float
+        self, views: Tensor, rows: Tensor, token_ids: Tensor, matches: Tensor, step: int, progress: float
     ) -> tuple[float, float]:
         """The sigmoid loss and the loss against the teacher, before the step that this takes.
 
-        views: (n, 3, s, s). rows: (n,) of the corpus. numbers: (n,) of captions. token_ids: (n, tokens).
+        views: (n, 3, s, s). rows: (n,) of the corpus. token_ids: (n, tokens). matches: (n, n) bool.
         """
         features = self.model.image.features(views.contiguous(memory_format=torch.channels_last))
         images = functional.normalize(self.model.image.head(features), dim=-1)
         texts = self.model.text(token_ids)
-        loss = sigmoid_loss(images, texts, numbers, self.model.log_scale.exp(), self.model.bias)
+        loss = sigmoid_loss(images, texts, matches, self.model.log_scale.exp(), self.model.bias)
         distil = self.distil_loss(features, rows)
         self.optimizer.zero_grad()
         (loss + distil_weight(self.config, progress) * distil).backward()  # type: ignore[no-untyped-call]
@@ -133,15 +144,18 @@ def finetune(
     out: Path,
     *,
     teacher: NDArray[np.float32] | None = None,
+    start: Path | None = None,
     threads: int = 1,
     minutes: float | None = None,
 ) -> None:
     """Train on the corpus's train split and leave a run in `out`, written anew after every epoch.
 
-    teacher: (n, t) features of every pair's photo to distil from. threads: of torch; two trainings on one
-    machine must not take more than it has. minutes: ends the run then, its schedules stretched to fit.
+    teacher: (n, t) features of every pair's photo to distil from. start: a run of the same towers whose
+    weights and tokenizer to begin with. threads: of torch; two trainings on one machine must not take more
+    than it has. minutes: ends the run then, its schedules stretched to fit.
 
     Raises:
+        NoPairs: too few pairs to fit PCA on, or to validate with.
         TrainingDiverged: the loss became NaN or infinite; the run holds the last good epoch.
     """
     torch.set_num_threads(threads)
@@ -149,12 +163,14 @@ def finetune(
     random = torch.Generator().manual_seed(config.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    refuse_small(corpus, config)
     train = corpus.rows("train")
-    tokenizer = fit_tokenizer(config, [corpus.pairs[row] for row in train])
+    tokenizer = load_tokenizer(start / TOKENIZER) if start else fit_tokenizer(config, corpus, train)
     tokenizer.save(str(out / TOKENIZER))
     captions = Captions(corpus.pairs, tokenizer)
     shown = shown_rows(corpus, train, config.repeats)
-    learner = Learner(config, None if teacher is None else centred(teacher, train))
+    model = load_checkpoint(start / CHECKPOINT, config.tower) if start else Siglip(config.tower)
+    learner = Learner(config, model, None if teacher is None else centred(teacher, train))
     pixels = torch.from_numpy(corpus.pixels)
     schedule = Schedule(config.epochs * max(1, len(shown) // config.batch), minutes, time.monotonic())
 
@@ -176,9 +192,8 @@ def finetune(
                     pixels[rows], size, crop=config.crop, contrast=config.contrast, random=random
                 )
                 numbers = captions.draw(rows, random)
-                losses.append(
-                    learner.learn(views, rows, numbers, captions.token_ids[numbers], step, progress)
-                )
+                texts, matches = captions.token_ids[numbers], captions.matches(rows, numbers)
+                losses.append(learner.learn(views, rows, texts, matches, step, progress))
                 refuse_divergence(losses[-1][0], step, config, out)
                 step += 1
                 bar.update()
@@ -189,6 +204,15 @@ def finetune(
             for line in log_lines(learner.average.image, corpus, losses, speed):
                 log.writerow([epoch, step, round(schedule.seconds()), *line])
             file.flush()
+
+
+def refuse_small(corpus: Corpus, config: FinetuneConfig) -> None:
+    train, validation = len(corpus.rows("train")), len(corpus.rows("validation"))
+    if train < config.dims or validation < 2:
+        raise NoPairs(
+            f"{train} pairs to train and {validation} to validate with after splitting; expected at least "
+            f"{config.dims} (for a PCA to as many dims) and 2: give more data, or configure fewer dims"
+        )
 
 
 def read_config(run: Path) -> FinetuneConfig:
@@ -206,8 +230,8 @@ def read_config(run: Path) -> FinetuneConfig:
         ) from error
 
 
-def fit_tokenizer(config: FinetuneConfig, pairs: Sequence[Pair]) -> Tokenizer:
-    captions = (caption for pair in pairs for caption in pair.captions)
+def fit_tokenizer(config: FinetuneConfig, corpus: Corpus, train: NDArray[np.int64]) -> Tokenizer:
+    captions = (caption for row in train for caption in corpus.pairs[row].captions)
     return train_tokenizer(captions, vocabulary=config.tower.vocabulary, length=config.tower.tokens)
 
 

@@ -17,7 +17,8 @@ class Convolution(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return torch.as_tensor(self.norm(self.convolution(maps)))
+        normed: Tensor = self.norm(self.convolution(maps))
+        return normed
 
     def fused(self) -> nn.Conv2d:
         """One convolution that does both, as long as neither is trained further."""
@@ -60,7 +61,8 @@ class ImageTower(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """(n, channels[-1]) pooled maps of pixels (n, 3, s, s) in −1 to 1; any s from 32 on."""
-        return torch.as_tensor(self.blocks(self.stem(pixels)).mean(dim=(2, 3)))
+        maps: Tensor = self.blocks(self.stem(pixels))
+        return maps.mean(dim=(2, 3))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(n, width) float32, unit norm."""
@@ -88,7 +90,8 @@ class TextTower(nn.Module):
         scores = query @ key.transpose(-2, -1) * (wide // self.heads) ** -0.5
         scores = scores.masked_fill(~real[:, None, None, :], -1e4)
         mixed = (scores.softmax(-1) @ value).transpose(1, 2).reshape(count, length, wide)
-        return torch.as_tensor(self.from_attention(mixed))
+        attended: Tensor = self.from_attention(mixed)
+        return attended
 
     def forward(self, ids: Tensor) -> Tensor:
         """(n, width) float32, unit norm, of token ids (n, tokens) int64, padded with 0."""

@@ -59,7 +59,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and the captions that may stand for it."""
+    """A photo and the captions that are true of it, from the most to the least particular."""
 
     item_id: str
     photo: Path
@@ -166,10 +166,18 @@ def pair_of(listing: ListingLine, path: Path) -> Pair:
         gender=listing.attributes.get("gender", ""),
         colour=listing.attributes.get("colour", ""),
     )
-    words = (labels.gender, labels.colour, listing.attributes.get("pattern", ""), labels.type)
-    described = " ".join(word for word in words if word)
-    photo = path.parent / listing.images[0]
-    return Pair(listing.item_id, photo, listing.title, (listing.title, described), labels, str(path))
+    pattern = listing.attributes.get("pattern", "")
+    descriptions = (
+        words(labels.gender, labels.colour, pattern, labels.type),
+        words(labels.gender, labels.type),
+        words(labels.type),
+    )
+    captions = tuple(dict.fromkeys((listing.title, *descriptions)))
+    return Pair(listing.item_id, path.parent / listing.images[0], listing.title, captions, labels, str(path))
+
+
+def words(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def read_class_folders(folder: Path) -> Iterator[Pair]:

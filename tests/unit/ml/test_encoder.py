@@ -1,0 +1,94 @@
+"""The serving path: the same vectors from both backends, without torch."""
+
+import builtins
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from ml.artifact import DEFAULT_ARTIFACT, EncoderArtifact, load_artifact
+from ml.encoder import BATCH, BackendMissing, ImageEncoder, WrongInput, load_encoder, load_text_encoder
+from ml.pairs import Corpus
+
+
+@pytest.fixture(scope="module")
+def encoder(artifact: EncoderArtifact) -> ImageEncoder:
+    """The smoke artifact on the default backend."""
+    return load_encoder(artifact)
+
+
+def test_serving_imports_no_torch() -> None:
+    """A worker that only encodes never pays for torch, nor for the inference library before it is used."""
+    code = (
+        "import sys, ml.encoder, ml.preprocess, ml.artifact, ml.embed, ml.evaluate, ml.cli\n"
+        "print(sorted({'torch', 'transformers', 'openvino', 'onnxruntime'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("count", [0, 1, BATCH, BATCH + 1])
+def test_vectors_have_unit_norm_for_any_batch(encoder: ImageEncoder, corpus: Corpus, count: int) -> None:
+    """As many vectors come out as photos went in, also none and more than one batch."""
+    vectors = encoder.encode(corpus.pixels[:count])
+    assert (vectors.shape, vectors.dtype) == ((count, 8), np.float32)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_vector_does_not_depend_on_its_batch(encoder: ImageEncoder, corpus: Corpus) -> None:
+    """A photo encoded alone and among others gets the same vector."""
+    together = encoder.encode(corpus.pixels[:5])
+    assert np.allclose(together[3], encoder.encode(corpus.pixels[3:4])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("which", ["smoke", "committed"])
+def test_backends_agree(which: str, artifact: EncoderArtifact) -> None:
+    """OpenVINO and ONNX Runtime give the same vectors, of photos and of captions."""
+    chosen = artifact if which == "smoke" else load_artifact(DEFAULT_ARTIFACT)
+    side = chosen.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
+    photos = [load_encoder(chosen, backend=one).encode(pixels) for one in ("openvino", "onnxruntime")]
+    assert (photos[0] * photos[1]).sum(axis=1) == pytest.approx(1, abs=2e-3)  # bf16 where the CPU has it
+    captions = ["Red Skirts", "赤いスカート", ""]
+    texts = [load_text_encoder(chosen, backend=one).encode(captions) for one in ("openvino", "onnxruntime")]
+    assert (texts[0] * texts[1]).sum(axis=1) == pytest.approx(1, abs=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(2, 31, 32, 3), (2, 3, 32, 32), (32, 32, 3)])
+def test_refuses_other_shapes(encoder: ImageEncoder, shape: tuple[int, ...]) -> None:
+    """A wrong shape is named beside the right one."""
+    with pytest.raises(WrongInput, match=r"expected uint8 \(n, 32, 32, 3\)"):
+        encoder.encode(np.zeros(shape, dtype=np.uint8))
+
+
+def test_refuses_other_types(encoder: ImageEncoder) -> None:
+    """Floats, which may be scaled in any way, are not guessed at."""
+    with pytest.raises(WrongInput, match="found float32"):
+        encoder.encode(np.zeros((1, 32, 32, 3), dtype=np.float32))  # type: ignore[arg-type]  the mistake tested
+
+
+def test_threads_share_an_encoder(encoder: ImageEncoder, corpus: Corpus) -> None:
+    """Requests that arrive at once get what each would get alone."""
+    alone = encoder.encode(corpus.pixels[:16])
+    with ThreadPoolExecutor(4) as pool:
+        each = list(pool.map(lambda row: encoder.encode(corpus.pixels[row : row + 1])[0], range(16)))
+    assert np.allclose(each, alone, atol=1e-5)
+
+
+def test_falls_back_to_the_backend_that_is_installed(
+    artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without OpenVINO, "auto" takes ONNX Runtime; naming OpenVINO says what to install."""
+    real_import = builtins.__import__
+
+    def without_openvino(name: str, *arguments: object) -> object:
+        if name == "openvino":
+            raise ImportError(name)
+        return real_import(name, *arguments)  # type: ignore[arg-type]  handed on as it came
+
+    monkeypatch.setattr(builtins, "__import__", without_openvino)
+    assert load_encoder(artifact).dims == 8
+    with pytest.raises(BackendMissing, match="needs openvino; pip install"):
+        load_encoder(artifact, backend="openvino")

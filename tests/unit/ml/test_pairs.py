@@ -1,0 +1,154 @@
+"""What becomes a pair, what is dropped and why, and who shares a split with whom."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.pairs import (
+    Corpus,
+    Labels,
+    NoPairs,
+    Pair,
+    groups,
+    read_class_folders,
+    read_corpus,
+    read_listings,
+    split_of,
+)
+from tests.unit.ml.conftest import draw_photo, make_event, write_listings
+
+SMOOTH = np.random.default_rng(5).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+
+def smooth_photo(
+    *, brighter: int = 0, quarter_turns: int = 0
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A 64 × 64 picture of soft blobs."""
+    image = Image.fromarray(np.rot90(SMOOTH, quarter_turns)).resize((64, 64), Image.Resampling.BICUBIC)
+    return (np.asarray(image).astype(int) + brighter).clip(0, 255).astype(np.uint8)
+
+
+def make_pair(item_id: str, title: str = "") -> Pair:
+    return Pair(item_id, Path(item_id), title, (title or "a class",), Labels("Skirts"), "shop")
+
+
+def test_a_listing_gives_its_title_and_its_description(tmp_path: Path) -> None:
+    """The captions are the title, and the attributes in words, down to the type alone."""
+    attributes = {"gender": "Women", "colour": "Red", "pattern": "dots", "season": "Summer"}
+    path = write_listings(tmp_path, [make_event("m7", title="Yuki skirt", attributes=attributes)])
+    (pair,) = read_listings(path, Counter())
+    assert pair.captions == ("Yuki skirt", "Women Red dots Skirts", "Women Skirts", "Skirts")
+    assert pair.labels == Labels(type="Skirts", gender="Women", colour="Red")
+    assert pair.photo == tmp_path / "images" / "m7.png"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"status": "reserved"}, "reserved"),
+        ({"status": "removed"}, "removed"),
+        ({"title": "Reserved for aoi-sama"}, "reserved_title"),
+        ({"title": "まりん様専用 スカート"}, "reserved_title"),
+        ({"title": " "}, "no_title"),
+        ({"images": []}, "not_a_listing"),
+        ({"category": []}, "not_a_listing"),
+    ],
+)
+def test_unsuitable_listings_are_dropped_with_a_reason(
+    tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    """What teaches nothing about pictures is counted, never silently lost."""
+    dropped: Counter[str] = Counter()
+    assert list(read_listings(write_listings(tmp_path, [make_event(**changes)]), dropped)) == []
+    assert dropped == {reason: 1}
+
+
+def test_sold_listings_stay(tmp_path: Path) -> None:
+    """A sold thing's photo still matches its title."""
+    path = write_listings(tmp_path, [make_event(status="sold_out")])
+    assert len(list(read_listings(path, Counter()))) == 1
+
+
+def test_lines_and_photos_that_are_none_are_counted(tmp_path: Path) -> None:
+    """Garbage lines, missing files and broken pictures leave the rest usable."""
+    draw_photo(tmp_path / "images" / "m1.png", "Red", "Skirts", 1)
+    (tmp_path / "images" / "m2.png").write_bytes(b"<html>")
+    path = write_listings(tmp_path, [make_event(f"m{number}") for number in (1, 2, 3)])
+    path.write_text("no JSON\n" + path.read_text())
+    corpus = read_corpus([path], 32)
+    assert [pair.item_id for pair in corpus.pairs] == ["m1"]
+    assert corpus.dropped == {"not_a_listing": 1, "photo_not_an_image": 1, "photo_unreadable": 1}
+
+
+def test_nothing_usable_is_an_error_that_says_why(tmp_path: Path) -> None:
+    """An empty training set is refused with the reasons that emptied it."""
+    path = write_listings(tmp_path, [make_event(status="removed")])
+    with pytest.raises(NoPairs, match=r"no usable pair in .*listings.jsonl: {'removed': 1}"):
+        read_corpus([path], 32)
+
+
+def test_class_folders_are_captioned_by_class(tmp_path: Path) -> None:
+    """Folders named for classes give pairs without titles."""
+    draw_photo(tmp_path / "hat" / "1.png", "Red", "Skirts", 1)
+    (tmp_path / "hat" / "notes.txt").write_text("no photo")
+    (pair,) = read_class_folders(tmp_path)
+    assert (pair.item_id, pair.title, pair.labels) == ("hat/1", "", Labels("hat"))
+    assert pair.captions == ("a photo of a hat, people's own photo",)
+
+
+def test_same_titles_share_a_group_whatever_their_spelling() -> None:
+    """Width, case and spaces make no other title."""
+    pixels = np.stack([smooth_photo(), smooth_photo(quarter_turns=1), smooth_photo(quarter_turns=2)])
+    first, second, third = groups(
+        [make_pair("a", "Red Skirt"), make_pair("b", "ｒｅｄ  skirt"), make_pair("c", "Blue skirt")], pixels
+    )
+    assert first == second != third
+
+
+def test_near_identical_photos_share_a_group_also_through_titles() -> None:
+    """b has a's photo a shade brighter, c has b's title: all three stay together; d is alone."""
+    photos = [
+        smooth_photo(),
+        smooth_photo(brighter=2),
+        smooth_photo(quarter_turns=1),
+        smooth_photo(quarter_turns=2),
+    ]
+    pairs = [make_pair("a", "one"), make_pair("b", "two"), make_pair("c", "two"), make_pair("d", "three")]
+    first, second, third, other = groups(pairs, np.stack(photos))
+    assert first == second == third != other
+
+
+def test_alike_layouts_of_other_colours_do_not_share_a_group() -> None:
+    """A red and a blue skirt have one hash, for it sees grey alone; their colours tell them apart."""
+    red, blue = np.full((64, 64, 3), 255, np.uint8), np.full((64, 64, 3), 255, np.uint8)
+    red[16:48, 16:48] = (200, 40, 40)
+    blue[16:48, 16:48] = (70, 70, 250)
+    first, second = groups([make_pair("a", "one"), make_pair("b", "two")], np.stack([red, blue]))
+    assert first != second
+
+
+def test_the_order_of_data_moves_nothing_across_splits() -> None:
+    """The split stays the same when files are named in another order."""
+    photos = [smooth_photo(), smooth_photo(brighter=2), smooth_photo(quarter_turns=1)]
+    pairs = [make_pair("a", "one"), make_pair("b", "two"), make_pair("c", "three")]
+    forwards = groups(pairs, np.stack(photos))
+    assert groups(pairs[::-1], np.stack(photos[::-1]))[::-1] == forwards
+
+
+def test_splits_have_the_shares_they_should() -> None:
+    """About 75, 10 and 15 of a hundred titles train, validate and test."""
+    shares = Counter(split_of(f"title {number}") for number in range(4000))
+    assert shares["train"] / 4000 == pytest.approx(0.75, abs=0.02)
+    assert shares["validation"] / 4000 == pytest.approx(0.10, abs=0.02)
+
+
+def test_a_corpus_is_cut_and_fingerprinted(corpus: Corpus) -> None:
+    """Rows of the splits make the whole; the fingerprint follows the content."""
+    counts = [len(corpus.rows(split)) for split in ("train", "validation", "test")]
+    assert sum(counts) == len(corpus.rows("all")) == 96
+    part = corpus.part(corpus.rows("test"))
+    assert len(part.pairs) == len(part.pixels) == counts[2]
+    assert part.fingerprint != corpus.fingerprint == corpus.part(corpus.rows("all")).fingerprint
