@@ -106,6 +106,13 @@ def configuration(chosen: IndexerSettings) -> dict[str, Any]:
     }
 
 
+def producer(chosen: IndexerSettings) -> Celery:
+    """An app that sends tasks and keeps no track of their results."""
+    sender = Celery("nitamono-producer", set_as_current=False)
+    sender.conf.update(configuration(chosen) | {"result_backend": None, "imports": ()})
+    return sender
+
+
 app = Celery("nitamono")
 app.add_defaults(lambda: configuration(settings()))
 

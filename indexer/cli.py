@@ -20,7 +20,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from tqdm import tqdm
 
 from indexer.account import Account
-from indexer.app import app
+from indexer.app import producer
 from indexer.bootstrap import redis_client
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.errors import IndexingFailure, UnreadableFile
@@ -62,12 +62,16 @@ class Connections:
     """What the commands talk to, each opened when first used."""
 
     settings: IndexerSettings
-    app: Celery
 
     @classmethod
     def open(cls) -> Connections:
         """From the environment."""
-        return cls(IndexerSettings.from_environ(os.environ), app)
+        return cls(IndexerSettings.from_environ(os.environ))
+
+    @cached_property
+    def producer(self) -> Celery:
+        """What sends tasks."""
+        return producer(self.settings)
 
     @cached_property
     def es(self) -> Elasticsearch:
@@ -101,7 +105,7 @@ class Connections:
 
     def submission(self, *, wait: bool, progress: Callable[[int], object] = lambda _: None) -> Submission:
         """A way to send events."""
-        return Submission(self.app, self.redis, self.settings, wait=wait, progress=progress)
+        return Submission(self.producer, self.redis, self.settings, wait=wait, progress=progress)
 
 
 @click.command(name="index", cls=FriendlyCommand)
@@ -149,7 +153,7 @@ def allow_root(settings: IndexerSettings, folder: Path) -> None:
 
 def warn_without_worker(connections: Connections) -> None:
     """Says on stderr, if so, that nobody takes the listings yet. They stay in the queue."""
-    if not connections.app.control.ping(timeout=1.0):
+    if not connections.producer.control.ping(timeout=1.0):
         click.echo("No worker answers yet; `make up` starts one. Waiting.", err=True)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
 import redis
 from celery import Celery
-from celery.exceptions import TimeoutError as CeleryTimeout
 from celery.states import READY_STATES, SUCCESS
 from kombu.exceptions import OperationalError
 
@@ -21,6 +21,9 @@ from indexer.settings import IndexerSettings
 INDEX_TASK = "indexer.index_listings"
 TASK_FAILED = "task_failed"
 """The reason code of events whose chunk broke the task itself. They are parked; the log has the traceback."""
+
+RESULT_KEY = "celery-task-meta-"
+"""What Celery's Redis backend puts before a task's id."""
 
 POLL_S = 0.1
 PATIENCE_S = 120.0
@@ -50,7 +53,7 @@ class Submission:
     Redis is sent again, which is harmless. Without, at most `backlog` chunks are left in the queue.
     """
 
-    app: Celery
+    producer: Celery
     client: redis.Redis
     settings: IndexerSettings
     wait: bool = True
@@ -93,35 +96,24 @@ class Submission:
         return self.account
 
     def _publish(self, task_id: str, events: Sequence[Any]) -> None:
-        patiently(lambda: self.app.send_task(INDEX_TASK, args=[events], task_id=task_id))
+        patiently(lambda: self.producer.send_task(INDEX_TASK, args=[events], task_id=task_id))
         if self.wait:
             self.pending[task_id] = events
 
     def _collect(self) -> None:
         """Takes the results that are there; waits a moment where there are none."""
-        settled = [task_id for task_id in list(self.pending) if self._take(task_id)]
-        if settled:
+        results = patiently(lambda: read_results(self.client, list(self.pending)))
+        for task_id, result in results.items():
+            events = self.pending.pop(task_id)
+            self.account += account_of(result, len(events))
+            self.progress(len(events))
+        if results:
             self._idle_since = None
         elif patiently(self._is_lost):
             for task_id, events in self.pending.items():
                 self._publish(task_id, events)
         else:
             time.sleep(POLL_S)
-
-    def _take(self, task_id: str) -> bool:
-        """Whether the chunk has a result, which is then added to the account."""
-        result = self.app.AsyncResult(task_id)
-        state, value = patiently(lambda: (result.state, result.result))
-        if state not in READY_STATES:
-            return False
-        events = self.pending.pop(task_id)
-        if state == SUCCESS:
-            self.account += Account.from_json(value)
-        else:
-            self.account += Account(rejected={TASK_FAILED: len(events)})
-        self.progress(len(events))
-        patiently(result.forget)
-        return True
 
     def _queued(self) -> int:
         return int(patiently(lambda: self.client.llen(self.settings.queue)))
@@ -140,6 +132,27 @@ class Submission:
         return True
 
 
+def read_results(client: redis.Redis, task_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The results that are there, by task, as Celery's Redis backend stores them.
+
+    Celery's own AsyncResult subscribes to a channel for each task, and breaks for good when Redis restarts.
+    """
+    stored = client.mget([f"{RESULT_KEY}{task_id}" for task_id in task_ids])
+    found = {
+        task_id: json.loads(value)
+        for task_id, value in zip(task_ids, stored, strict=True)
+        if value is not None
+    }
+    return {task_id: result for task_id, result in found.items() if result["status"] in READY_STATES}
+
+
+def account_of(result: Mapping[str, Any], events: int) -> Account:
+    """The account in a result; of a task that broke, that of its events."""
+    if result["status"] == SUCCESS:
+        return Account.from_json(result["result"])
+    return Account(rejected={TASK_FAILED: events})
+
+
 def patiently(call: Callable[[], T]) -> T:
     """What the call returns, tried again while Redis is away.
 
@@ -150,7 +163,7 @@ def patiently(call: Callable[[], T]) -> T:
     while True:
         try:
             return call()
-        except (redis.ConnectionError, redis.TimeoutError, OperationalError, CeleryTimeout) as error:
+        except (redis.ConnectionError, redis.TimeoutError, OperationalError) as error:
             if time.monotonic() > end:
                 raise QueueUnavailable(
                     f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"

@@ -12,16 +12,19 @@ from typing import Any
 
 import numpy as np
 import onnx
+import redis
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from indexer.account import Account
+from indexer.app import producer
 from indexer.bootstrap import build_indexer
 from indexer.dead_letters import DeadLetter
 from indexer.pipeline import Chunk, Indexer
 from indexer.settings import FetchSettings, IndexerSettings
+from indexer.submission import Submission
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
 from mappings.photos import ImageRoots
@@ -117,22 +120,35 @@ class Shop:
         folder: Path,
         *,
         fetch: FetchSettings | None = None,
+        roots: ImageRoots | None = None,
         **changes: Any,
     ) -> Shop:
-        """A shop whose photos and encoder are in `folder`."""
+        """A shop whose photos and encoder are in `folder`; `roots` lets it read another shop's photos."""
         artifact = write_colour_encoder(folder / "encoder")
         photos = folder / "photos"
-        photos.mkdir()
+        photos.mkdir(parents=True)
         settings = IndexerSettings(
             elasticsearch=ElasticsearchSettings(prefix=prefix),
             encoder=artifact,
-            roots=ImageRoots((photos,)),
+            roots=roots or ImageRoots((photos,)),
             fetch=fetch or FetchSettings(),
             **changes,
         )
         encoder = CountingEncoder(artifact)
         name = ensure_live_index(es, prefix, EncoderIdentity.from_artifact(artifact))
         return cls(es, settings, photos, name, encoder, build_indexer(settings, es=es, encoder=encoder))
+
+    def environ(self, elasticsearch_url: str, redis_url: str, **further: str) -> dict[str, str]:
+        """The environment of a worker or command of this shop."""
+        return {
+            "ELASTICSEARCH_URL": elasticsearch_url,
+            "NITAMONO_REDIS_URL": redis_url,
+            "NITAMONO_INDEX_PREFIX": self.settings.prefix,
+            "NITAMONO_ENCODER": str(self.settings.encoder),
+            "NITAMONO_ENCODER_BACKEND": "onnxruntime",
+            "NITAMONO_IMAGE_ROOTS": str(self.settings.roots.folders[0]),
+            "NITAMONO_STATE": str(self.settings.encoder.parent),
+        } | further
 
     def photo(self, colour: tuple[int, int, int] = RED) -> str:
         """The path of a new photo of one colour."""
@@ -159,6 +175,12 @@ class Shop:
     def dead_letters(self) -> dict[str, DeadLetter]:
         """The dead letters by reason."""
         return {letter.reason: letter for letter in self.indexer.dead_letters.search()}
+
+
+def submission(environ: Mapping[str, str]) -> Submission:
+    """A way to send events to the workers of that environment, and to wait for them."""
+    settings = IndexerSettings.from_environ(environ)
+    return Submission(producer(settings), redis.Redis.from_url(settings.redis_url), settings)
 
 
 def stored_documents(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:

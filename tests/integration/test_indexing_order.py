@@ -1,0 +1,146 @@
+"""Whatever order events come in, however often and through how many workers: the same index."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from indexer.submission import chunked
+from tests.conftest import WorkerFactory
+from tests.factories import make_event
+from tests.indexing import BLUE, GREEN, RED, Shop, at, submission, without_time
+
+ITEMS = 3
+WORKERS = 4
+
+Event = dict[str, Any]
+
+
+@pytest.fixture
+def shops(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> tuple[Shop, Shop]:
+    """Two empty indices: for the events in order, and out of it."""
+    ordered = Shop.open(es, f"{index_prefix}-in", tmp_path / "in")
+    return ordered, Shop.open(es, f"{index_prefix}-out", tmp_path / "out", roots=ordered.settings.roots)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Event], list[list[Event]]]:
+    """Events of some items, with ties in their times, and the same in disorder for each of four workers."""
+    changes = st.fixed_dictionaries(
+        {
+            "item_id": st.integers(0, ITEMS - 1).map(lambda number: f"m{number}"),
+            "updated_at": st.integers(0, 4).map(at),
+            "price": st.sampled_from([100, 200]),
+            "status": st.sampled_from(["on_sale", "reserved", "sold_out", "removed"]),
+            "images": st.lists(st.sampled_from(["red", "green", "blue", "missing"]), max_size=2),
+        }
+    )
+    events = draw(st.lists(changes, min_size=1, max_size=12))
+    again = draw(st.lists(st.sampled_from(events), max_size=6))
+    disorder = draw(st.permutations(events + again))
+    lanes = draw(st.lists(st.integers(0, WORKERS - 1), min_size=len(disorder), max_size=len(disorder)))
+    split: list[list[Event]] = [[] for _ in range(WORKERS)]
+    for event, lane in zip(disorder, lanes, strict=True):
+        split[lane].append(event)
+    return events, split
+
+
+def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
+    """Runs the property on the two indices; each example has items of its own in them."""
+    ordered, disordered = shops
+    photos = {"missing": str(ordered.photos / "missing.png")}
+    photos |= {name: ordered.photo(c) for name, c in (("red", RED), ("green", GREEN), ("blue", BLUE))}
+    numbers = itertools.count()
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(histories())
+    def holds(history: tuple[list[Event], list[list[Event]]]) -> None:
+        run = next(numbers)
+        events, lanes = history
+        for event in sorted(events, key=lambda event: event["updated_at"]):
+            ordered.index(real(event, run, photos))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(lambda lane: index_lane(disordered, lane, run, photos), lanes))
+
+        ids = [f"run{run}-m{number}" for number in range(ITEMS)]
+        assert settled(disordered, ids) == settled(ordered, ids)
+
+    holds()
+
+
+def real(event: Event, run: int, photos: dict[str, str]) -> Event:
+    """The event about an item of this run, with paths of photos."""
+    images = [photos[name] for name in event["images"]]
+    return make_event(**event | {"item_id": f"run{run}-{event['item_id']}", "images": images})
+
+
+def index_lane(shop: Shop, lane: Sequence[Event], run: int, photos: dict[str, str]) -> None:
+    """Indexes one worker's events in chunks of two."""
+    for chunk in chunked(lane, 2):
+        shop.index(*(real(event, run, photos) for event in chunk))
+
+
+def settled(shop: Shop, ids: list[str]) -> dict[str, Any]:
+    """What is stored of the items, versions included, vectors to seven digits."""
+    stored = shop.indexer.store.read(shop.index_name, ids)
+    return {
+        item_id: without_time(document.source)
+        | {"version": document.version, "vector": [round(x, 6) for x in document.vector or ()]}
+        for item_id, document in stored.items()
+    }
+
+
+def test_order_repetition_and_four_workers_make_no_difference(shops: tuple[Shop, Shop]) -> None:
+    """Ties in time included."""
+    check_order_independence(shops, 25)
+
+
+@pytest.mark.soak
+def test_order_makes_no_difference_over_many_histories(shops: tuple[Shop, Shop]) -> None:
+    """The same, longer."""
+    check_order_independence(shops, 300)
+
+
+def test_four_worker_processes_end_in_the_same_index(
+    shops: tuple[Shop, Shop], worker: WorkerFactory, redis_url: str, elasticsearch_url: str
+) -> None:
+    """Through Celery and Redis: 400 events of 60 items, a quarter of them twice, in chunks of eight."""
+    ordered, disordered = shops
+    chance = random.Random(5)
+    photos = [ordered.photo(colour) for colour in (RED, GREEN, BLUE)]
+    events = [
+        make_event(
+            item_id=f"m{chance.randrange(60)}",
+            updated_at=at(chance.randrange(20)),
+            price=chance.randrange(1, 50),
+            status=chance.choice(["on_sale", "on_sale", "sold_out", "removed"]),
+            images=[chance.choice(photos)],
+        )
+        for _ in range(400)
+    ]
+    for chunk in chunked(sorted(events, key=lambda event: event["updated_at"]), 100):
+        ordered.index(*chunk)
+    sent = events + chance.sample(events, 100)
+    chance.shuffle(sent)
+
+    environ = disordered.environ(elasticsearch_url, redis_url)
+    worker(processes=WORKERS, **environ)
+    queue = submission(environ)
+    for chunk in chunked(sent, 8):
+        queue.send(chunk)
+    account = queue.finish()
+
+    assert account.given == 500
+    assert account.rejected == {}
+    assert account.indexed >= 60
+    ids = [f"m{number}" for number in range(60)]
+    assert settled(disordered, ids) == settled(ordered, ids)
