@@ -71,7 +71,7 @@ def test_up_and_down_twice(commands):
 
     processes = [psutil.Process(pid) for pid in pids.values()]
     assert commands.run("down").returncode == 0
-    assert not any(process.is_running() for process in processes)
+    assert all(has_ended(process) for process in processes)
     assert all(is_free(int(commands.environ[name])) for name in PORTS)
 
     assert commands.run("up").returncode == 0
@@ -89,6 +89,11 @@ def live_index(commands: Commands) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         (name,) = json.load(answer)
     return str(name)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether the process is gone, or waits to be forgotten by the system's first process."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def wait_until(is_true, seconds: float = 20.0) -> None:
