@@ -1,28 +1,38 @@
 """A WordPiece tokenizer for captions in English and Japanese, trained on the captions themselves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-PADDING, UNKNOWN = "[PAD]", "[UNK]"
+PADDING: Final = "[PAD]"
+UNKNOWN: Final = "[UNK]"
 
 
-def train_tokenizer(captions: Iterable[str], *, vocabulary: int, length: int) -> Tokenizer:
-    """A tokenizer that gives exactly `length` ids below `vocabulary`, padded with 0."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) -> Tokenizer:
+    """A tokenizer that gives exactly `length` ids below `vocabulary`, padded with 0; repeatable."""
+    draft = word_pieces({})
+    letters = sorted(set(draft.normalizer.normalize_str("".join(captions))) - {" "})
+    # The trainer numbers inner letters in the random order of a hash table and breaks ties by number. Naming
+    # them first fixes the order; a second tokenizer takes them back as plain pieces of words.
+    first = [PADDING, UNKNOWN, *(f"##{letter}" for letter in letters)]
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=first, show_progress=False)
+    draft.train_from_iterator(captions, trainer)
+    tokenizer = word_pieces(draft.get_vocab())
+    tokenizer.enable_padding(length=length, pad_id=0, pad_token=PADDING)
+    tokenizer.enable_truncation(length)
+    return tokenizer
+
+
+def word_pieces(vocabulary: Mapping[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token=UNKNOWN))
     # Accents stay: stripping them would turn ガ into カ.
     bert = normalizers.BertNormalizer(lowercase=True, strip_accents=False, handle_chinese_chars=True)
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), bert])
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=[PADDING, UNKNOWN], show_progress=False
-    )
-    tokenizer.train_from_iterator(captions, trainer)
-    tokenizer.enable_padding(length=length, pad_id=0, pad_token=PADDING)
-    tokenizer.enable_truncation(length)
     return tokenizer
 
 

@@ -231,7 +231,7 @@ def read_config(run: Path) -> FinetuneConfig:
 
 
 def fit_tokenizer(config: FinetuneConfig, corpus: Corpus, train: NDArray[np.int64]) -> Tokenizer:
-    captions = (caption for row in train for caption in corpus.pairs[row].captions)
+    captions = [caption for row in train for caption in corpus.pairs[row].captions]
     return train_tokenizer(captions, vocabulary=config.tower.vocabulary, length=config.tower.tokens)
 
 

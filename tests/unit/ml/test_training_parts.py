@@ -106,6 +106,13 @@ def test_tokens_tell_japanese_words_apart() -> None:
     assert not ids[4].any()
 
 
+def test_the_same_captions_give_the_same_tokenizer() -> None:
+    """Ties between equally common pieces are not broken by chance."""
+    captions = [f"{colour} skirt number {count}" for count in range(30) for colour in ("red", "blue", "青い")]
+    made = {train_tokenizer(captions, vocabulary=90, length=6).to_str() for _ in range(5)}
+    assert len(made) == 1
+
+
 def test_tokenizer_survives_its_file(tmp_path: Path) -> None:
     """Padding and truncation are stored with it."""
     tokenizer = train_tokenizer(["one two three"] * 5, vocabulary=60, length=4)

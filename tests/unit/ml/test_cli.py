@@ -1,0 +1,150 @@
+"""`nitamono ml`, as a user types it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import ml.cli
+from ml.artifact import EncoderArtifact
+from ml.cli import group
+from tests.unit.ml.conftest import draw_photo, make_event, write_listings
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(group, [str(argument) for argument in arguments])
+
+
+def test_finetune_trains_and_exports(shop: Path, tmp_path: Path) -> None:
+    """One command goes from listings to an artifact and prints its id and scores."""
+    result = call("finetune", "siglip_small", "--smoke", "--data", shop, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "siglip-smoke-" in result.output
+    manifest = json.loads(call("artifact", "show", tmp_path / "artifact").output)
+    assert manifest["encoder_id"] in result.output
+
+
+def test_export_takes_up_a_run_that_was_cut_off(run: Path, shop: Path, tmp_path: Path) -> None:
+    """A run's last epoch is enough for an artifact."""
+    result = call("export", run, "--data", shop, "--out", tmp_path / "artifact")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "artifact" / "manifest.json").exists()
+
+
+def test_embed_reads_photos_folders_and_listings(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """Each kind of path gives rows; ids lie beside; bad photos are named with their codes."""
+    for name in ("m1", "m2"):
+        draw_photo(tmp_path / "images" / f"{name}.png", "Red", "Ties", 1)
+    (tmp_path / "images" / "broken.jpg").write_bytes(b"<html>404</html>")
+    events = [make_event("m1"), make_event("m2", status="reserved"), make_event("m3")]
+    listings = write_listings(tmp_path, events)
+    listings.write_text(listings.read_text() + "no event\n")
+    out = tmp_path / "out" / "vectors.npy"
+    photo = tmp_path / "images" / "m1.png"
+    result = call("embed", listings, tmp_path / "images", photo, "--out", out, "--artifact", artifact.folder)
+    assert result.exit_code == 0, result.output
+    vectors = np.load(out)
+    ids = (tmp_path / "out" / "vectors.ids.txt").read_text().splitlines()
+    assert ids == ["m1", "m2", str(photo), str(tmp_path / "images" / "m2.png"), str(photo)]
+    assert vectors.shape == (5, 8)
+    assert np.array_equal(vectors[0], vectors[2])
+    assert "8 given, 5 embedded by siglip-smoke-" in result.output
+    assert "3 left out (not_a_listing 1, photo_not_an_image 1, photo_unreadable 1)" in result.output
+    assert f"{listings}:4: not_a_listing" in result.output
+    assert "broken.jpg: photo_not_an_image: found" in result.output
+
+
+def test_embed_fails_when_nothing_can_be_embedded(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """Scripts learn from the exit code that there is no output."""
+    (tmp_path / "empty.jpg").touch()
+    out = tmp_path / "vectors.npy"
+    result = call("embed", tmp_path / "empty.jpg", "--out", out, "--artifact", artifact.folder)
+    assert result.exit_code == 1
+    assert "photo_empty" in result.output
+    assert "nothing could be embedded" in result.output
+    assert not out.exists()
+
+
+def test_evaluate_prints_a_table_for_people(
+    artifact: EncoderArtifact, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row of the comparison, with intervals and the gain over MobileNetV2."""
+    monkeypatch.setattr("ml.baseline.mobilenet_features", fake_mobilenet)
+    result = call(
+        "evaluate",
+        "--listings",
+        shop,
+        "--artifact",
+        artifact.folder,
+        "--split",
+        "all",
+        "--mobilenet",
+        shop.parent,
+    )
+    assert result.exit_code == 0, result.output
+    assert f"{shop}: 96 photos (all), each searched among the others" in result.output
+    lines = {line.split("  ")[0]: line for line in result.output.splitlines()}
+    assert {"random", artifact.encoder_id, "MobileNetV2", "MobileNetV2 + colours"} <= set(lines)
+    assert lines[artifact.encoder_id].count("%") == 3
+    assert "%" not in lines["MobileNetV2"]
+
+
+def fake_mobilenet(
+    _folder: Path, photos: list[bytes], *, threads: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Directions that tell nothing."""
+    return np.random.default_rng(threads).standard_normal((len(photos), 4)).astype(np.float32)
+
+
+def test_evaluate_prints_json_for_programs(artifact: EncoderArtifact, shop: Path) -> None:
+    """The trained encoder beats random vectors on its own training photos."""
+    result = call("evaluate", "--data", shop, "--artifact", artifact.folder, "--split", "train", "--json")
+    (rows,) = json.loads(result.stdout).values()
+    scores = {row["encoder"]: row["means"]["ndcg@5"] for row in rows}
+    assert scores[artifact.encoder_id] > scores["random"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("siglip_large", "no such configuration; expected a Python file or one of: siglip_small"),
+        ("own.py", "CONFIG is None, expected an ml.config.FinetuneConfig"),
+    ],
+)
+def test_unknown_configurations_are_named(
+    config: str, message: str, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A typo lists what there is; a file without CONFIG says what it should define."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text("NOTHING = 1\n")
+    result = call("finetune", config, "--data", shop, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+def test_a_damaged_artifact_ends_in_one_sentence(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """No traceback: the file and the remedy."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    (folder / "image.onnx").unlink()
+    result = call("artifact", "show", folder)
+    assert result.exit_code == 1
+    assert result.output.startswith(
+        f"Error: {folder / 'image.onnx'}: cannot be read (No such file or directory)"
+    )
+
+
+def test_training_without_torch_says_what_to_install(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A serving environment has no torch, and its user learns which extra brings it."""
+
+    def without_torch(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(ml.cli, "read", without_torch)
+    result = call("finetune", "siglip_small", "--data", shop, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "torch is not installed; training and comparing need it: pip install '.[train]'" in result.output
