@@ -64,7 +64,7 @@ def browser() -> Iterator[Browser]:
 def shop(
     es: Elasticsearch, elasticsearch_url: str, run_id: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
-    """Skirts of like colours; the third has no photo file, the photo of the fourth is on a host that is away."""
+    """Skirts of like colours; the third has no photo file, that of the fourth is on a host that is away."""
     prefix, photos = f"test-{run_id}-pages", tmp_path_factory.mktemp("photos")
     index = create_index(es, prefix, make_identity())
     swap_aliases(es, prefix, index)
