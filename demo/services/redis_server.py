@@ -18,7 +18,7 @@ from demo.services.settings import ServiceSettings
 from demo.services.state import StateFolder
 
 # `always`: a task is on the disk before the sender hears of it, so not even a power cut loses one. The price
-# is measured in docs/decisions/131-redis.md.
+# is measured in docs/decisions/131-redis-durability.md.
 DURABILITY = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 # A full Redis refuses new tasks; evicting one would lose it silently.
 MEMORY = ("--maxmemory-policy", "noeviction")
