@@ -118,7 +118,7 @@ def test_export_refuses_a_graph_that_differs_from_torch(tmp_path: Path) -> None:
     """A wrong graph never gets as far as a manifest."""
     path = tmp_path / IMAGE_GRAPH
     with pytest.raises(ExportMismatch, match=r"mean cosine to torch is .* expected 0.9999"):
-        write_graph(Wavering(), np.ones((64, 16), np.uint8), path)
+        write_graph(Wavering().eval(), np.ones((64, 16), np.uint8), path)
     assert not path.exists()
 
 

@@ -9,7 +9,7 @@ import torch
 
 from ml.augment import random_views, to_unit_range
 from ml.captions import load_tokenizer, tokenize, train_tokenizer
-from ml.checkpoint import load_checkpoint, save_checkpoint
+from ml.checkpoint import UnfitCheckpoint, load_checkpoint, save_checkpoint
 from ml.config import FinetuneConfig, TowerConfig
 from ml.configs.siglip_small import SMOKE
 from ml.export import without_batch_norm
@@ -151,6 +151,17 @@ def test_checkpoint_comes_back_at_half_precision(tmp_path: Path) -> None:
     pixels = torch.randn(4, 3, 32, 32)
     assert (model.image(pixels) * again.image(pixels)).sum(1).min() > 0.999
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_an_unfit_checkpoint_is_refused(tmp_path: Path) -> None:
+    """Other towers' weights, and files that are none, are named before anything is loaded."""
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(Siglip(SMOKE.tower), path)
+    with pytest.raises(UnfitCheckpoint, match=r"weights are missing, unknown or of other shapes, first"):
+        load_checkpoint(path, TowerConfig())
+    path.write_bytes(b"no weights")
+    with pytest.raises(UnfitCheckpoint, match=r"checkpoint.safetensors: .*expected a checkpoint of"):
+        load_checkpoint(path, SMOKE.tower)
 
 
 def test_schedules_start_and_end_where_they_should() -> None:

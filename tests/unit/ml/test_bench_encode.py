@@ -1,0 +1,35 @@
+"""The benchmark of encoding, on a few small photos."""
+
+import json
+import sys
+
+import pytest
+
+from bench.encode import draw_jpegs, main, measure, ours, stock
+from ml.artifact import EncoderArtifact
+
+
+def test_both_ways_give_the_same_kind_of_answer(artifact: EncoderArtifact) -> None:
+    """Each way decodes and encodes every photo: both steps take time."""
+    photos = draw_jpegs(3, 60, 40)
+    for way in (ours(artifact, "onnxruntime", 1), stock(artifact)):
+        decoding, encoding = measure(way, photos)
+        assert decoding > 0
+        assert encoding > 0
+
+
+def test_reports_rates_and_ratios_as_json(
+    artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row per way and size; the stock way is the measure of the others."""
+    options = ["--photos", "4", "--sizes", "64x48", "--repeats", "1", "--json"]
+    monkeypatch.setattr(sys, "argv", ["encode", "--artifact", str(artifact.folder), *options])
+    main()
+    rates = json.loads(capsys.readouterr().out)["64x48"]
+    assert [rate["way"].split(":")[0] for rate in rates] == [
+        "nitamono, openvino",
+        "nitamono, onnxruntime",
+        "stock",
+    ]
+    assert rates[-1]["ratio"] == 1
+    assert rates[0]["ratio"] == pytest.approx(rates[0]["photos_per_s"] / rates[-1]["photos_per_s"])
