@@ -43,8 +43,8 @@ def load_checkpoint(path: Path, config: TowerConfig) -> Siglip:
     unlike = {name for name in {*expected, *weights} if expected.get(name) != shape_of(weights, name)}
     if unlike:
         raise UnfitCheckpoint(
-            f"{path}: {len(unlike)} of {len(expected)} weights are missing, unknown or of other shapes, first "
-            f"{min(unlike)}; use the configuration that it was trained with"
+            f"{path}: {len(unlike)} of {len(expected)} weights are missing, unknown or of other shapes, "
+            f"first {min(unlike)}; use the configuration that it was trained with"
         )
     model.load_state_dict({name: torch.as_tensor(value).float() for name, value in weights.items()})
     return model.eval()

@@ -33,19 +33,19 @@ class FinetuneConfig:
     weight_decay: float = 0.1
     warm_up: float = 0.05
     """Share of the run in which the learning rate rises."""
-    repeats: int = 2
-    """How often an epoch shows photos with a class but no title: people's own photos are few and hard."""
+    repeats: int = 1
+    """How often an epoch shows photos with a class but no title: more than 1 where they are few."""
     small_size: int = 96
     """Pixels of a side in the first part of the run, which costs 0.56 of the full size."""
-    small_share: float = 0.6
+    small_share: float = 0.4
     """Share of the run at small_size."""
-    crop: float = 0.5
+    crop: float = 0.6
     """Smallest share of a photo's area that a crop keeps."""
     contrast: float = 0.15
     """Most by which brightness and contrast change, as a share."""
     distil_weight: float = 10.0
     """Of the cosine loss against a teacher's features, at the start. Unused without a teacher."""
-    distil_end: float = 3.0
+    distil_end: float = 2.0
     """The same at the end; it changes linearly with progress."""
     ema: float = 0.999
     """Decay per step of the averaged weights that are exported."""
