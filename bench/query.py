@@ -34,9 +34,16 @@ from elasticsearch import Elasticsearch, helpers
 from numpy.typing import NDArray
 
 from mappings.client import ElasticsearchSettings, connect
-from mappings.lifecycle import EncoderIdentity, IndexOptions, create_index, drop_index, swap_aliases
+from mappings.lifecycle import (
+    EncoderIdentity,
+    IndexOptions,
+    create_index,
+    drop_index,
+    index_body,
+    swap_aliases,
+)
 from mappings.listing import Listing, ListingDocument, Status, category_paths, parse_listing
-from mappings.names import read_alias
+from mappings.names import IndexName, read_alias
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact
 from ml.encoder import load_encoder
 from ml.preprocess import decode_photo
@@ -47,6 +54,19 @@ from query.similar import SimilarService
 
 SIZE = 24
 
+WEIGHTS = (
+    (0, 0),
+    (0.5, 0),
+    (1, 0),
+    (2, 0),
+    (4, 0),
+    (0, 0.25),
+    (0, 1),
+    (0.5, 0.25),
+    (1, 0.25),
+    (1, 1),
+    (2, 0.5),
+)
 REACHES = ((50, 100), (100, 200), (200, 200), (200, 400), (200, 800), (400, 800))
 
 Vectors = NDArray[np.float32]
@@ -63,10 +83,16 @@ PRICE_SPREADS = 0.25
 class Oracle:
     """The exact answer over all vectors, filters and re-rank included."""
 
-    def __init__(self, listings: Sequence[Listing], vectors: Vectors, spread: float) -> None:
+    def __init__(
+        self,
+        listings: Sequence[Listing],
+        vectors: Vectors,
+        spread: float,
+        weights: tuple[float, float] = (CATEGORY_SPREADS, PRICE_SPREADS),
+    ) -> None:
         self.ids = [listing.item_id for listing in listings]
         self.position = {item_id: position for position, item_id in enumerate(self.ids)}
-        self.vectors, self.spread = vectors, spread
+        self.vectors, self.spread, self.weights = vectors, spread, weights
         self.prices = np.array([listing.price for listing in listings])
         self.currencies = np.array([listing.currency for listing in listings])
         self.on_sale = np.array([listing.status == "on_sale" for listing in listings])
@@ -77,12 +103,17 @@ class Oracle:
     def answer(self, item_id: str, size: int = SIZE) -> list[str]:
         """The ids of the best, from the first band that holds `size` candidates, or else the widest."""
         query = self.position[item_id]
+        candidates = self.pool(query, size)
+        best = candidates[np.argsort(-self.scores(query, candidates), kind="stable")[:size]]
+        return [self.ids[position] for position in best]
+
+    def pool(self, query: int, size: int = SIZE) -> NDArray[np.intp]:
+        """The positions of all in the first band that holds `size`, or else in the widest."""
         for ratio in RATIOS:
             candidates = self.candidates(query, ratio)
             if len(candidates) >= size:
                 break
-        best = candidates[np.argsort(-self.scores(query, candidates), kind="stable")[:size]]
-        return [self.ids[position] for position in best]
+        return candidates
 
     def candidates(self, query: int, ratio: float) -> NDArray[np.intp]:
         """The positions of all that may be in the answer."""
@@ -101,7 +132,7 @@ class Oracle:
         shared = np.cumprod(self.levels[candidates][:, : len(own)] == own, axis=1).sum(axis=1)
         distance = np.abs(self.prices[candidates] / self.prices[query] - 1)
         closeness = np.exp2(-((distance / 0.5) ** 2))
-        weighted = CATEGORY_SPREADS * shared / len(own) + PRICE_SPREADS * closeness
+        weighted = self.weights[0] * shared / len(own) + self.weights[1] * closeness
         return np.asarray(similarity + self.spread * weighted)
 
 
@@ -174,7 +205,7 @@ def synthetic_catalogue(count: int, dims: int = 128, seed: int = 7) -> Catalogue
 @contextmanager
 def loaded(es: Elasticsearch, prefix: str, catalogue: Catalogue, options: IndexOptions) -> Iterator[str]:
     """A live index of the catalogue under the prefix, in one segment; deleted afterwards."""
-    index = create_index(es, prefix, catalogue.encoder, options=options)
+    index = _create(es, prefix, catalogue.encoder, options)
     try:
         swap_aliases(es, prefix, index)
         helpers.bulk(es.options(request_timeout=120), _actions(index, catalogue), chunk_size=1000)
@@ -183,6 +214,18 @@ def loaded(es: Elasticsearch, prefix: str, catalogue: Catalogue, options: IndexO
         yield index
     finally:
         drop_index(es, index, force=True)
+
+
+def _create(es: Elasticsearch, prefix: str, encoder: EncoderIdentity, options: IndexOptions) -> str:
+    """The name of a new index; with `+rescore` thrice the wanted neighbours are scored by full vectors."""
+    kind, _, rescored = options.vector_index.partition("+")
+    if not rescored:
+        return create_index(es, prefix, encoder, options=options)
+    body = index_body(encoder, replace(options, vector_index=kind))
+    body["mappings"]["properties"]["vector"]["index_options"]["rescore_vector"] = {"oversample": 3.0}
+    name = str(IndexName(prefix, encoder.encoder_id, datetime.now(UTC)))
+    es.indices.create(index=name, **body)
+    return name
 
 
 def _actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
@@ -324,6 +367,58 @@ def sweep(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[
     ]
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """What one pair of weights does to the first five of the exact answers. Means over the items."""
+
+    category_spreads: float
+    price_spreads: float
+    ndcg_kind: float
+    """Gain 3: same leaf category, gender and colour; 2: same leaf and gender; 1: same leaf."""
+    ndcg_look: float
+    """Gain 2 for the same colour, 1 for the same gender, whatever the category: it cannot gain by fiat."""
+    similarity_lost: float
+    """By which the cosines of the five fall below those of the five most alike, in spreads."""
+    price_apart: float
+    """Mean absolute logarithm of the price ratio: 0.3 is 35 %."""
+
+
+def weigh(catalogue: Catalogue, items: Sequence[str]) -> list[Weighed]:
+    """The exact answers under several weights, judged by attributes that the ranking does not see."""
+    rows = []
+    for weights in WEIGHTS:
+        spread = catalogue.encoder.similarity_spread
+        oracle = Oracle(catalogue.listings, catalogue.vectors, spread, weights)
+        judged = np.array([_judge(oracle, catalogue, oracle.position[item_id]) for item_id in items])
+        rows.append(Weighed(*weights, *(round(float(mean), 4) for mean in np.nanmean(judged, axis=0))))
+    return rows
+
+
+def _judge(oracle: Oracle, catalogue: Catalogue, query: int) -> tuple[float, float, float, float]:
+    pool = oracle.pool(query)
+    listings = catalogue.listings
+    own = listings[query]
+    same = {
+        name: np.array([listings[other].attributes.get(name) == own.attributes.get(name) for other in pool])
+        for name in ("gender", "colour")
+    }
+    leaf = np.array([listings[other].category[-1] == own.category[-1] for other in pool])
+    kind = leaf * (1 + same["gender"] * (1 + same["colour"]))
+    look = 2 * same["colour"] + same["gender"]
+    five = np.argsort(-oracle.scores(query, pool), kind="stable")[:5]
+    cosines = oracle.vectors[pool] @ oracle.vectors[query]
+    lost = (np.sort(cosines)[::-1][:5].mean() - cosines[five].mean()) / oracle.spread
+    apart = np.abs(np.log(oracle.prices[pool[five]] / oracle.prices[query])).mean()
+    return _ndcg(kind, five), _ndcg(look, five), float(lost), float(apart)
+
+
+def _ndcg(gains: NDArray[Any], ranked: NDArray[np.intp]) -> float:
+    """nDCG@5; not a number where nothing has any gain."""
+    discounts = 1 / np.log2(np.arange(2, 7))
+    best = np.sort(gains)[::-1][:5] @ discounts[: len(gains)]
+    return float(gains[ranked] @ discounts[: len(ranked)] / best) if best > 0 else float("nan")
+
+
 def over_http(url_environ: dict[str, str], items: Sequence[str], clients: int) -> dict[str, float]:
     """Latency of one client and throughput of several, through gunicorn and over connections kept open.
 
@@ -455,6 +550,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8, help="how many at once, for throughput")
     parser.add_argument("--vector-index", nargs="+", default=["hnsw"], help="one or several index types")
     parser.add_argument("--sweep", action="store_true", help="vary window and candidates instead")
+    parser.add_argument("--weights", action="store_true", help="vary the ranking's weights instead, exactly")
     given = parser.parse_args()
     settings = ElasticsearchSettings.from_environ(os.environ)
     settings = replace(settings, prefix=f"bench-query-{os.getpid()}", timeout_s=60)
@@ -465,6 +561,11 @@ def main() -> None:
         catalogues.append(synthetic_catalogue(given.synthetic))
     if not catalogues:
         parser.error("name --listings FILE or --synthetic N")
+    if given.weights:
+        for catalogue in catalogues:
+            for row in weigh(catalogue, sampled(catalogue, given.items)):
+                print(json.dumps(asdict(row)), flush=True)
+        return
     with connect(settings) as es:
         for catalogue in catalogues:
             for vector_index in given.vector_index:
