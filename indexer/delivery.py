@@ -28,17 +28,19 @@ class Delivery:
 def deliver(
     indexer: Indexer,
     parking: ParkingLot,
+    settings: IndexerSettings,
     events: Sequence[Any],
     account: Account,
-    *,
-    attempt: int,
-    final: bool,
+    retries: int,
 ) -> Delivery:
-    """Indexes the events. After the `final` attempt nothing remains: what was not taken is parked."""
-    chunk = indexer.index(events, attempt=attempt, final=final)
+    """Indexes the events; `retries` tells how often that was tried before.
+
+    After the last try nothing remains: what Elasticsearch does not take is parked.
+    """
+    chunk = indexer.index(events, attempt=retries + 1, final=retries >= settings.photo_retries)
     log_chunk(chunk)
     account += Account.of(chunk.outcomes())
-    if not chunk.waiting or not final:
+    if not chunk.waiting or retries < settings.max_retries:
         return Delivery(account, chunk.remaining())
     return Delivery(account + park(parking, chunk.remaining(), next(iter(chunk.waiting.values())).detail), [])
 

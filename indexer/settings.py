@@ -57,8 +57,11 @@ class IndexerSettings:
     fetch: FetchSettings = FetchSettings()
     chunk: int = 64
     """Events in a message."""
-    max_retries: int = 8
-    """With waits that double up to half the visibility timeout: about a minute and a half on average."""
+    photo_retries: int = 5
+    """Until a photo whose server fails counts as a problem: about half a minute, since waits double."""
+    max_retries: int = 20
+    """Until events that Elasticsearch does not take are parked: about eight minutes, at half the visibility
+    timeout at most between two tries. Full jitter varies: with 8, one chunk in ten gave up within 50 s."""
     visibility_timeout_s: float = 120.0
     """Seconds after which Redis gives a message that nobody acknowledged to another worker."""
 
@@ -79,6 +82,7 @@ class IndexerSettings:
             roots=_roots(environ),
             fetch=_fetch_settings(environ),
             chunk=_whole(environ, "NITAMONO_CHUNK", cls.chunk),
+            photo_retries=_whole(environ, "NITAMONO_PHOTO_RETRIES", cls.photo_retries, least=0),
             max_retries=_whole(environ, "NITAMONO_MAX_RETRIES", cls.max_retries, least=0),
             visibility_timeout_s=_seconds(environ, "NITAMONO_VISIBILITY_TIMEOUT", cls.visibility_timeout_s),
         )

@@ -57,6 +57,7 @@ class Submission:
     client: redis.Redis
     settings: IndexerSettings
     wait: bool = True
+    task: str = INDEX_TASK
     window: int = 64
     backlog: int = 1000
     progress: Callable[[int], object] = lambda _: None
@@ -96,7 +97,7 @@ class Submission:
         return self.account
 
     def _publish(self, task_id: str, events: Sequence[Any]) -> None:
-        patiently(lambda: self.producer.send_task(INDEX_TASK, args=[events], task_id=task_id))
+        patiently(lambda: self.producer.send_task(self.task, args=[events], task_id=task_id))
         if self.wait:
             self.pending[task_id] = events
 

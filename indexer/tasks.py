@@ -48,9 +48,7 @@ def remove_listings(self: Task, item_ids: Sequence[str], at: str) -> AccountJson
 def index_chunk(task: Task, events: Sequence[Any], account: Account) -> AccountJson:
     """The account of the chunk, when nothing remains of it; until then its remains are sent again."""
     try:
-        delivery = deliver(
-            indexer(), parking(), events, account, attempt=task.request.retries + 1, final=is_final(task)
-        )
+        delivery = deliver(indexer(), parking(), settings(), events, account, task.request.retries)
     except SoftTimeLimitExceeded:
         if is_final(task):
             raise

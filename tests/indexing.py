@@ -121,10 +121,11 @@ class Shop:
         *,
         fetch: FetchSettings | None = None,
         roots: ImageRoots | None = None,
+        name: str = "colour",
         **changes: Any,
     ) -> Shop:
         """A shop whose photos and encoder are in `folder`; `roots` lets it read another shop's photos."""
-        artifact = write_colour_encoder(folder / "encoder")
+        artifact = write_colour_encoder(folder / "encoder", name)
         photos = folder / "photos"
         photos.mkdir(parents=True)
         settings = IndexerSettings(
@@ -135,8 +136,8 @@ class Shop:
             **changes,
         )
         encoder = CountingEncoder(artifact)
-        name = ensure_live_index(es, prefix, EncoderIdentity.from_artifact(artifact))
-        return cls(es, settings, photos, name, encoder, build_indexer(settings, es=es, encoder=encoder))
+        index = ensure_live_index(es, prefix, EncoderIdentity.from_artifact(artifact))
+        return cls(es, settings, photos, index, encoder, build_indexer(settings, es=es, encoder=encoder))
 
     def environ(self, elasticsearch_url: str, redis_url: str, **further: str) -> dict[str, str]:
         """The environment of a worker or command of this shop."""
@@ -147,7 +148,7 @@ class Shop:
             "NITAMONO_ENCODER": str(self.settings.encoder),
             "NITAMONO_ENCODER_BACKEND": "onnxruntime",
             "NITAMONO_IMAGE_ROOTS": str(self.settings.roots.folders[0]),
-            "NITAMONO_STATE": str(self.settings.encoder.parent),
+            "NITAMONO_IMAGE_ROOTS_FILE": str(self.settings.encoder.parent / "image-roots"),
         } | further
 
     def photo(self, colour: tuple[int, int, int] = RED) -> str:

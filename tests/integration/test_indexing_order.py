@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from indexer.submission import chunked
+from mappings.listing import event_version, parse_listing
 from tests.conftest import WorkerFactory
 from tests.factories import make_event
 from tests.indexing import BLUE, GREEN, RED, Shop, at, submission, without_time
@@ -66,6 +68,7 @@ def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
     def holds(history: tuple[list[Event], list[list[Event]]]) -> None:
         run = next(numbers)
         events, lanes = history
+        assume(has_an_order([real(event, run, photos) for event in events]))
         for event in sorted(events, key=lambda event: event["updated_at"]):
             ordered.index(real(event, run, photos))
         with ThreadPoolExecutor(WORKERS) as pool:
@@ -75,6 +78,16 @@ def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
         assert settled(disordered, ids) == settled(ordered, ids)
 
     holds()
+
+
+def has_an_order(events: list[Event]) -> bool:
+    """Whether no two different events have one version: of 512 ties, one has (docs/decisions/003)."""
+    return len(one_per_version(events)) == len({json.dumps(event) for event in events})
+
+
+def one_per_version(events: list[Event]) -> list[Event]:
+    """The events, of those with the same version the last."""
+    return list({(e["item_id"], event_version(parse_listing(e))): e for e in events}.values())
 
 
 def real(event: Event, run: int, photos: dict[str, str]) -> Event:
@@ -117,7 +130,7 @@ def test_four_worker_processes_end_in_the_same_index(
     ordered, disordered = shops
     chance = random.Random(5)
     photos = [ordered.photo(colour) for colour in (RED, GREEN, BLUE)]
-    events = [
+    history = [
         make_event(
             item_id=f"m{chance.randrange(60)}",
             updated_at=at(chance.randrange(20)),
@@ -127,6 +140,7 @@ def test_four_worker_processes_end_in_the_same_index(
         )
         for _ in range(400)
     ]
+    events = one_per_version(history)
     for chunk in chunked(sorted(events, key=lambda event: event["updated_at"]), 100):
         ordered.index(*chunk)
     sent = events + chance.sample(events, 100)
@@ -139,7 +153,7 @@ def test_four_worker_processes_end_in_the_same_index(
         queue.send(chunk)
     account = queue.finish()
 
-    assert account.given == 500
+    assert account.given == len(events) + 100
     assert account.rejected == {}
     assert account.indexed >= 60
     ids = [f"m{number}" for number in range(60)]

@@ -1,0 +1,262 @@
+"""Workers killed, Redis restarted, Elasticsearch away: afterwards every event is in the index, as sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner
+from elasticsearch import Elasticsearch
+
+from cli import main
+from indexer.submission import Submission, chunked
+from mappings.client import ElasticsearchSettings, connect
+from tests import photo_server
+from tests.conftest import RunningService, WorkerFactory
+from tests.indexing import GREEN, Shop, picture_bytes, submission
+from tests.photo_server import PhotoServer
+
+COUNT = 48
+CHUNK = 8
+VISIBILITY_S = 6
+
+# Short, so that a test sees redelivery; the limits inside a worker follow from it.
+# Waits follow too, so there are more of them: Elasticsearch takes a minute to start on a busy machine.
+SHORT = {
+    "NITAMONO_VISIBILITY_TIMEOUT": str(VISIBILITY_S),
+    "NITAMONO_MAX_RETRIES": "90",
+    "NITAMONO_FETCH_ALLOW": "127.0.0.1",
+}
+
+
+@pytest.fixture
+def server() -> Iterator[PhotoServer]:
+    """A photo server that takes a third of a second for a photo, so that there is a middle of a batch."""
+    with photo_server.photo_server() as running:
+        yield running
+
+
+@pytest.fixture
+def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
+    """An empty index on the session's Elasticsearch."""
+    return Shop.open(es, index_prefix, tmp_path)
+
+
+def slow_events(shop: Shop, server: PhotoServer, count: int = COUNT) -> list[dict[str, Any]]:
+    """Events whose photos are on the slow server, each changed once: the first price must not stay."""
+    slow = photo_server.after(0.3, photo_server.serve(picture_bytes(GREEN)))
+    images = {f"m{n}": [server.url(f"/{n}.png", slow)] for n in range(count // 2)}
+    before = [shop.event(i, images=images[i], price=1, updated_at="2026-01-01T00:00:00Z") for i in images]
+    after = [shop.event(i, images=images[i], price=2, updated_at="2026-01-02T00:00:00Z") for i in images]
+    return [event for pair in zip(before, after, strict=True) for event in pair]
+
+
+def send(queue: Submission, events: list[dict[str, Any]]) -> None:
+    """Puts the events into the queue in small chunks."""
+    for chunk in chunked(events, CHUNK):
+        queue.send(chunk)
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Returns once the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} within {seconds} s"
+        time.sleep(0.05)
+
+
+def check_nothing_lost(shop: Shop, queue: Submission, events: list[dict[str, Any]]) -> None:
+    """Every event has its outcome, every item its newest state, and no message is left."""
+    account = queue.finish()
+    assert account.given == len(events)
+    assert account.rejected == {}
+    check_newest(shop, queue, events)
+
+
+def check_newest(shop: Shop, queue: Submission, events: list[dict[str, Any]]) -> None:
+    """Every item is in its newest state, with its vector, and no message is left."""
+    documents = shop.documents()
+    assert {item_id: document["price"] for item_id, document in documents.items()} == {
+        event["item_id"]: 2 for event in events
+    }
+    assert all("vector" in document for document in documents.values())
+    wait_until(lambda: not queue.client.hlen(queue.settings.unacked_key), "every message acknowledged")
+    assert queue.client.llen(queue.settings.queue) == 0
+
+
+def test_a_killed_process_gives_its_batch_back(
+    shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
+) -> None:
+    """The worker sees that its child is gone and puts the chunk back at once."""
+    environ = shop.environ(elasticsearch_url, redis_url, **SHORT)
+    running = worker(**environ)
+    queue, events = submission(environ), slow_events(shop, server)
+    send(queue, events)
+    wait_until(lambda: len(server.requests) > CHUNK, "a batch is under way")
+
+    (child,) = psutil.Process(running.pid).children()
+    child.send_signal(signal.SIGKILL)
+
+    check_nothing_lost(shop, queue, events)
+
+
+def test_a_killed_worker_s_batch_goes_to_another_one(
+    shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
+) -> None:
+    """What it held comes back after the visibility timeout."""
+    environ = shop.environ(elasticsearch_url, redis_url, **SHORT)
+    running = worker(**environ)
+    queue, events = submission(environ), slow_events(shop, server)
+    send(queue, events)
+    wait_until(lambda: len(server.requests) > CHUNK, "a batch is under way")
+
+    running.kill()
+    assert queue.client.hlen(queue.settings.unacked_key) > 0
+    worker(**environ)
+
+    check_nothing_lost(shop, queue, events)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_redis_restarts_under_a_running_command(
+    shop: Shop,
+    server: PhotoServer,
+    worker: WorkerFactory,
+    own_redis: RunningService,
+    elasticsearch_url: str,
+    tmp_path: Path,
+    end: str,
+) -> None:
+    """`nitamono index --wait` and the worker ride it out, and the account adds up."""
+    environ = shop.environ(elasticsearch_url, own_redis.url, **SHORT)
+    worker(**environ)
+    events = slow_events(shop, server)
+    file = tmp_path / "listings.jsonl"
+    file.write_text("".join(json.dumps(event) + "\n" for event in events))
+    with nitamono(environ, "index", str(file), "--wait", "--json", "--chunk", str(CHUNK)) as command:
+        wait_until(lambda: len(server.requests) > CHUNK, "a batch is under way")
+        getattr(own_redis, end)()
+        time.sleep(1.0)
+        own_redis.start()
+        out, err = command.communicate(timeout=90)
+
+    assert command.returncode == 0, err
+    account = json.loads(out)
+    assert account["given"] == COUNT
+    assert account["rejected"] == {}
+    check_newest(shop, submission(environ), events)
+
+
+def nitamono(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """The command, as a person starts it."""
+    command = [str(Path(sys.executable).with_name("nitamono")), *arguments]
+    return subprocess.Popen(
+        command, env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def check_outage(
+    node: RunningService,
+    tmp_path: Path,
+    server: PhotoServer,
+    worker: WorkerFactory,
+    redis_url: str,
+    away_s: float,
+) -> None:
+    """Elasticsearch is ended in mid-batch and comes back."""
+    with connect(ElasticsearchSettings(urls=(node.url,), timeout_s=5)) as es:
+        shop = Shop.open(es, "outage", tmp_path / "shop")
+        environ = shop.environ(node.url, redis_url, **SHORT)
+        worker(**environ)
+        queue, events = submission(environ), slow_events(shop, server)
+        send(queue, events)
+        wait_until(lambda: len(server.requests) > CHUNK, "a batch is under way")
+        node.stop()
+        time.sleep(away_s)
+        node.start()
+
+        check_nothing_lost(shop, queue, events)
+
+
+def test_elasticsearch_restarts(
+    own_elasticsearch: RunningService,
+    tmp_path: Path,
+    server: PhotoServer,
+    worker: WorkerFactory,
+    redis_url: str,
+) -> None:
+    """Chunks wait and come back, for the ten to twenty seconds that a restart takes."""
+    check_outage(own_elasticsearch, tmp_path, server, worker, redis_url, 0)
+
+
+@pytest.mark.soak
+def test_elasticsearch_is_away_for_thirty_seconds(
+    own_elasticsearch: RunningService,
+    tmp_path: Path,
+    server: PhotoServer,
+    worker: WorkerFactory,
+    redis_url: str,
+) -> None:
+    """The same, longer."""
+    check_outage(own_elasticsearch, tmp_path, server, worker, redis_url, 30)
+
+
+def test_what_outlasts_every_retry_is_parked_and_replayed(
+    shop: Shop,
+    worker: WorkerFactory,
+    elasticsearch_url: str,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing answers where Elasticsearch should be; later it does."""
+    away = shop.environ("http://127.0.0.1:9", redis_url, NITAMONO_MAX_RETRIES="0")
+    first = worker(**away)
+    queue, events = submission(away), [shop.event(f"m{n}") for n in range(10)]
+    queue.send(events)
+    assert queue.finish().rejected == {"elasticsearch_unavailable": 10}
+    first.stop()
+
+    environ = shop.environ(elasticsearch_url, redis_url)
+    worker(**environ)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    command = CliRunner()
+    listed = command.invoke(main, ["indexer", "dead-letters", "list", "--json"], catch_exceptions=False)
+    assert {json.loads(line)["item_id"] for line in listed.stdout.splitlines()} == {
+        f"m{n}" for n in range(10)
+    }
+
+    replayed = command.invoke(main, ["indexer", "dead-letters", "replay", "--all"], catch_exceptions=False)
+    assert "10 given = 10 indexed" in replayed.stdout
+    assert len(shop.documents()) == 10
+    again = command.invoke(main, ["indexer", "dead-letters", "list"], catch_exceptions=False)
+    assert again.stdout == "no dead letters\n"
+
+
+def test_a_worker_refuses_an_index_of_another_encoder(
+    shop: Shop, tmp_path: Path, elasticsearch_url: str, redis_url: str
+) -> None:
+    """It ends at once and names both."""
+    other = Shop.open(shop.es, f"{shop.settings.prefix}-other", tmp_path / "other", name="other")
+    environ = shop.environ(elasticsearch_url, redis_url, NITAMONO_ENCODER=str(other.settings.encoder))
+    done = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "indexer.app", "worker", "--concurrency", "1"],
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert shop.encoder.encoder_id in done.stderr
+    assert other.encoder.encoder_id in done.stderr

@@ -1,0 +1,225 @@
+"""`nitamono index` and `nitamono indexer`, as a person runs them, on real services."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from elasticsearch import Elasticsearch
+
+from cli import main
+from tests.conftest import WorkerFactory
+from tests.indexing import BLUE, Shop, at, draw_photo, submission, unit
+
+
+@pytest.fixture
+def shop(
+    es: Elasticsearch,
+    index_prefix: str,
+    tmp_path: Path,
+    redis_url: str,
+    elasticsearch_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Shop:
+    """A shop whose environment the commands of this process find."""
+    shop = Shop.open(es, index_prefix, tmp_path)
+    for name, value in shop.environ(elasticsearch_url, redis_url).items():
+        monkeypatch.setenv(name, value)
+    return shop
+
+
+@pytest.fixture
+def environ(shop: Shop, elasticsearch_url: str, redis_url: str) -> dict[str, str]:
+    """The environment of the shop's worker."""
+    return shop.environ(elasticsearch_url, redis_url)
+
+
+def nitamono(*arguments: str) -> Result:
+    """What the command prints and how it ends."""
+    return CliRunner().invoke(main, arguments)
+
+
+def write_jsonl(path: Path, rows: list[Any]) -> Path:
+    """A line for each row; text as it is."""
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_account_of_a_file_adds_up(
+    shop: Shop, environ: dict[str, str], worker: WorkerFactory, tmp_path: Path
+) -> None:
+    """Lines that are no events count as given and rejected; what came is searchable; replay works."""
+    worker(**environ)
+    draw_photo(tmp_path / "data" / "images" / "m1.png", BLUE)
+    relative = shop.event("m1", images=["images/m1.png"])
+    rows = [
+        relative,
+        shop.event("m2"),
+        shop.event("m3", price=-1),
+        shop.event("m4", images=["images/missing.png"]),
+        shop.event("m5", images=["../../../../etc/passwd"]),
+        shop.event("m2", updated_at=at(0)),
+        shop.event("m2"),
+        "{not json",
+        "[1, 2]",
+        "",
+    ]
+    file = write_jsonl(tmp_path / "data" / "listings.jsonl", rows)
+
+    done = nitamono("index", str(file), "--wait", "--json", "--chunk", "3")
+    assert done.exit_code == 0, done.output
+    account = json.loads(done.stdout)
+    assert account["given"] == 9
+    assert account["rejected"] == {
+        "not_json": 2,
+        "photo_not_found": 1,
+        "photo_outside_roots": 1,
+        "price_not_positive": 1,
+    }
+    assert account["indexed"] == 2
+    assert account["unchanged"] + account["older"] == 2
+    hits = shop.es.search(index=shop.index_name, source_exclude_vectors=False)["hits"]["hits"]
+    assert {hit["_id"] for hit in hits} == {"m1", "m2", "m4", "m5"}
+    vector = next(hit["_source"]["vector"] for hit in hits if hit["_id"] == "m1")
+    assert vector == pytest.approx(unit(BLUE), abs=0.01)
+
+    again = json.loads(nitamono("index", str(file), "--wait", "--json").stdout)
+    assert (again["given"], again["indexed"], again["rejected"]) == (9, 0, account["rejected"])
+    check_dead_letters(tmp_path / "data" / "images" / "missing.png")
+
+
+def check_dead_letters(missing: Path) -> None:
+    """Five of them, however often the file was sent; replay settles one whose photo is there now."""
+    listed = nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()
+    assert len(listed) == 5
+    only = nitamono("indexer", "dead-letters", "list", "--reason", "not_json").stdout
+    assert "{not json" in listed[0] + listed[1]
+    assert only.endswith("2 not_json\n")
+
+    draw_photo(missing)
+    replayed = nitamono("indexer", "dead-letters", "replay", "--all")
+    assert replayed.stdout.startswith("3 given = 1 indexed + 0 unchanged + 0 older + 2 rejected")
+    assert "2 more hold no event" in replayed.stdout
+    assert len(nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()) == 4
+    dropped = nitamono("indexer", "dead-letters", "drop", "--reason", "not_json", "--yes")
+    assert dropped.stdout == "dropped 2\n"
+
+
+def test_other_kinds_of_files_give_the_same_documents(
+    shop: Shop, environ: dict[str, str], worker: WorkerFactory, tmp_path: Path
+) -> None:
+    """A CSV, a parquet file and a folder of both hold the same listings as the events that made them."""
+    worker(**environ)
+    for kind in ("csv", "parquet", "folder"):
+        events = [shop.event(f"{kind}-{n}", price=n + 0.5) for n in range(5)]
+        path = tmp_path / kind
+        path.mkdir()
+        write_csv(path / "a.csv", events[:3])
+        pq.write_table(pa.Table.from_pylist(events[3:]), path / "b.parquet")
+        if kind == "csv":
+            path = write_csv(path / "a.csv", events)
+        if kind == "parquet":
+            path = path / "b.parquet"
+            pq.write_table(pa.Table.from_pylist(events), path)
+
+        done = nitamono("index", str(path), "--wait")
+        assert done.stdout == "5 given = 5 indexed + 0 unchanged + 0 older + 0 rejected\n", kind
+        assert shop.index(*events).unchanged == 5, kind
+
+
+def write_csv(path: Path, events: list[dict[str, Any]]) -> Path:
+    """The events as CSV: paths and lists in one column, attributes in columns of their own."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        names = [name for name in events[0] if name != "attributes"]
+        writer = csv.DictWriter(file, [*names, "attributes.colour"])
+        writer.writeheader()
+        for event in events:
+            flat = {name: event[name] for name in names}
+            flat |= {"category": " > ".join(event["category"]), "images": "|".join(event["images"])}
+            writer.writerow(flat | {"attributes.colour": event["attributes"]["colour"]})
+    return path
+
+
+def test_without_wait_the_listings_are_sent(shop: Shop, environ: dict[str, str], tmp_path: Path) -> None:
+    """Nobody works yet, and the command says so only where it would have to wait."""
+    file = write_jsonl(tmp_path / "listings.jsonl", [shop.event(), "broken"])
+
+    done = nitamono("index", str(file), "--json")
+    assert json.loads(done.stdout) == {
+        "sent": 1,
+        "given": 1,
+        "indexed": 0,
+        "unchanged": 0,
+        "older": 0,
+        "rejected": {"not_json": 1},
+    }
+    queue = submission(environ)
+    assert queue.client.llen(queue.settings.queue) == 1
+
+
+def test_the_exit_status_tells_when_everything_was_rejected(shop: Shop, tmp_path: Path) -> None:
+    """Such as a file of something else."""
+    file = write_jsonl(tmp_path / "other.jsonl", ["name,price", "[]"])
+
+    done = nitamono("index", str(file), "--wait")
+    assert done.exit_code == 1
+    assert "2 given = 0 indexed" in done.stdout
+    assert "No worker answers yet" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ELASTICSEARCH_URL", "http://127.0.0.1:9", "Elasticsearch does not answer"),
+        ("NITAMONO_REDIS_URL", "redis://127.0.0.1:9/0", "Redis does not answer"),
+        ("NITAMONO_ENCODER", "/nowhere", "no encoder artifact in /nowhere"),
+        ("NITAMONO_CHUNK", "many", "NITAMONO_CHUNK is 'many'"),
+    ],
+)
+def test_what_is_away_is_said_in_a_sentence(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    """With the next step, and no traceback."""
+    monkeypatch.setenv(name, value)
+    file = write_jsonl(tmp_path / "listings.jsonl", [shop.event()])
+
+    done = nitamono("index", str(file))
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_removal_by_id_keeps_what_a_page_of_the_item_needs(
+    shop: Shop, environ: dict[str, str], worker: WorkerFactory
+) -> None:
+    """The tombstone keeps category and price; an unknown item gets one too, so that it stays away."""
+    worker(**environ)
+    shop.index(shop.event("m1", updated_at=at(1)), shop.event("later", updated_at=at(9)))
+    queue = submission(environ)
+    items = ["m1", "unknown", "later", "no id!"]
+    queue.producer.send_task("indexer.remove_listings", [items, at(5)], task_id="r1")
+    queue.pending["r1"] = items
+
+    account = queue.finish()
+    assert (account.indexed, account.older, account.rejected) == (2, 1, {"item_id_malformed": 1})
+    documents = shop.documents()
+    assert documents["m1"]["status"] == documents["unknown"]["status"] == "removed"
+    assert documents["m1"]["category"] == ["Apparel", "Bottomwear", "Skirts"]
+    assert "vector" not in documents["m1"]
+    assert documents["later"]["status"] == "on_sale"
+
+
+def test_sweep_deletes_old_tombstones(shop: Shop) -> None:
+    """From the shell, with an age in words."""
+    shop.index(shop.event(status="removed"))
+
+    assert nitamono("indexer", "sweep").stdout == "deleted 0 tombstones older than 7d\n"
+    assert nitamono("indexer", "sweep", "--older-than", "0s").stdout == "deleted 1 tombstones older than 0s\n"
+    assert nitamono("indexer", "sweep", "--older-than", "soon").exit_code == 2
