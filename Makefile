@@ -24,7 +24,7 @@ down: $(SERVE) ## Stop them; the data stays
 	@$(NITAMONO) demo down
 
 status: $(SERVE) ## Show which of them run, where, and since when
-	@$(NITAMONO) demo status
+	@$(NITAMONO) demo status || true
 
 test: $(DEV) ## Run all tests, on services of their own (ARGS="-k price" is handed to pytest)
 	@.venv/bin/python -m pytest $(ARGS)

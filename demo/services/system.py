@@ -72,6 +72,23 @@ class System:
         """Where the page and the API are."""
         return self.services[-1].url
 
+    @property
+    def exports(self) -> list[str]:
+        """What a shell must be told for our other commands to find these services; nothing where they are."""
+        defaults = {
+            "ELASTICSEARCH_URL": "http://127.0.0.1:9200",
+            "NITAMONO_REDIS_URL": "redis://127.0.0.1:6379/0",
+        }
+        given = {
+            "ELASTICSEARCH_URL": self.settings.elasticsearch_url,
+            "NITAMONO_REDIS_URL": self.settings.redis_url,
+        }
+        return [
+            f"export {name}={self.environment[name]}"
+            for name, default in defaults.items()
+            if not given[name] and self.environment[name] != default
+        ]
+
     def up(self) -> list[str]:
         """Start what does not run, have the index live, and return the names of what was started."""
         with self.state.locked():

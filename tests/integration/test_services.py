@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import redis
 
+from demo.services.elasticsearch_node import has_alias
+from demo.services.live_index import LiveIndex, require_redis
+from mappings.client import ElasticsearchSettings
+from mappings.lifecycle import EncoderIdentity
+
 
 def test_elasticsearch_is_the_expected_version(es):
     """The session's Elasticsearch is a 9.5.4 and knows its one node."""
@@ -44,3 +49,21 @@ def test_redis_databases_stay_empty(redis_url):
     """The key that the test before left is not here."""
     with redis.Redis.from_url(redis_url) as client:
         assert client.dbsize() == 0
+
+
+def test_the_sessions_elasticsearch_would_do_as_a_given_one(elasticsearch_url, index_prefix, es):
+    """The small distribution, which has no `GET /`, passes as ELASTICSEARCH_URL and gets its index."""
+    settings = ElasticsearchSettings(urls=(elasticsearch_url,), prefix=index_prefix)
+    index = LiveIndex(settings, EncoderIdentity("test-1", dims=4, similarity_mean=0.5, similarity_spread=0.1))
+    index.require_elasticsearch()
+    index.ensure()
+    index.ensure()
+    (name,) = es.indices.get_alias(name=f"{index_prefix}-read")
+    assert name.startswith(f"{index_prefix}-test-1-")
+    assert has_alias(elasticsearch_url, f"{index_prefix}-read")
+    assert not has_alias(elasticsearch_url, f"{index_prefix}-other")
+
+
+def test_the_sessions_redis_would_do_as_a_given_one(redis_url):
+    """A Redis that answers passes as NITAMONO_REDIS_URL."""
+    require_redis(redis_url)

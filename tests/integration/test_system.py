@@ -57,7 +57,12 @@ def test_up_and_down_twice(commands):
     first = commands.run("up")
     if first.returncode != 0:
         skip_or_fail(first.stderr)
-    assert first.stdout == f"Ready: http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}\n"
+    assert first.stdout.splitlines() == [
+        f"Ready: http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}",
+        "So that `nitamono index` and the others find these ports:",
+        f"  export ELASTICSEARCH_URL=http://127.0.0.1:{commands.environ['NITAMONO_ES_PORT']}",
+        f"  export NITAMONO_REDIS_URL=redis://127.0.0.1:{commands.environ['NITAMONO_REDIS_PORT']}/0",
+    ]
     standings = commands.standings()
     assert {name: standing["state"] for name, standing in standings.items()} == dict.fromkeys(
         ["elasticsearch", "redis", "worker", "api"], "ready"
