@@ -41,6 +41,9 @@ OPSET: Final = 18
 PARITY: Final = 0.9999
 """Least mean cosine between torch and the exported graph; half-precision weights cost about 0.000001."""
 PARITY_SAMPLES: Final = 256
+MEASURED: Final = (
+    "each photo of the test split searched exactly among the others; ml/evaluate.py has the metrics"
+)
 NEIGHBOURS: Final = 100
 SMALL_WEIGHT: Final = 1024
 """Weights of fewer numbers stay float32: halving them saves nothing."""
@@ -103,14 +106,16 @@ def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -
     for name in (CHECKPOINT, TOKENIZER):
         shutil.copyfile(run / name, out / name)
 
-    samples = corpus.pixels[corpus.rows("validation")[:PARITY_SAMPLES]]
+    compared = evenly(corpus.rows("validation"), PARITY_SAMPLES)
+    samples = corpus.pixels[compared]
     image_graph = ImageGraph(without_batch_norm(model.image), projection).eval()
     write_graph(image_graph, samples, out / IMAGE_GRAPH)
-    captions = [corpus.pairs[row].captions[-1] for row in corpus.rows("validation")[:PARITY_SAMPLES]]
+    captions = [corpus.pairs[row].captions[0] for row in compared]
     text_graph = TextGraph(model.text, projection).eval()
     write_graph(text_graph, tokenize(load_tokenizer(out / TOKENIZER), captions), out / TEXT_GRAPH)
 
-    neighbours = neighbour_similarity(graph_vectors(out / IMAGE_GRAPH, corpus, corpus.rows("validation")))
+    validation = graph_vectors(out / IMAGE_GRAPH, corpus, corpus.rows("validation"))
+    neighbours = neighbour_similarity(validation, NEIGHBOURS)
     settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(config)))
     return write_manifest(
         out,
@@ -122,8 +127,13 @@ def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -
         similarity=Similarity(mean=neighbours.mean, spread=neighbours.spread, neighbours=NEIGHBOURS),
         data_fingerprint=corpus.fingerprint,
         training=settings | {"pca_explained_variance": round(projection.explained, 4)},
-        metrics=test_metrics(model.image, out / IMAGE_GRAPH, corpus),
+        metrics={"measured": MEASURED, **scores_on_test(model.image, out / IMAGE_GRAPH, corpus)},
     )
+
+
+def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of rows (n,), from the first to the last, so that every source has its share."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
 
 
 def without_batch_norm(tower: ImageTower) -> ImageTower:
@@ -196,7 +206,7 @@ def graph_vectors(path: Path, corpus: Corpus, rows: NDArray[np.int64]) -> NDArra
     return encode_batches(graph, corpus.pixels[rows], dims)
 
 
-def test_metrics(tower: ImageTower, graph: Path, corpus: Corpus) -> dict[str, JsonValue]:
+def scores_on_test(tower: ImageTower, graph: Path, corpus: Corpus) -> dict[str, JsonValue]:
     """Test scores of each source, before PCA and as served, with the number of photos searched."""
     metrics: dict[str, JsonValue] = {}
     for source in corpus.sources:

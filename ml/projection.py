@@ -43,14 +43,14 @@ def fit_projection(vectors: Vectors, dims: int) -> Projection:
 
 @dataclass(frozen=True)
 class NeighbourSimilarity:
-    """Cosines between a query and its nearest 100 neighbours, averaged over queries."""
+    """Cosines between a query and its nearest neighbours, averaged over queries."""
 
     mean: float
     spread: float
     """Mean standard deviation: the scale on which re-ranking weights are calibrated."""
 
 
-def neighbour_similarity(vectors: Vectors, neighbours: int = 100) -> NeighbourSimilarity:
+def neighbour_similarity(vectors: Vectors, neighbours: int) -> NeighbourSimilarity:
     """By exact search of each of vectors (n, dims), unit norm, among the others."""
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -np.inf)

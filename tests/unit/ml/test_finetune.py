@@ -15,7 +15,7 @@ from ml.artifact import CHECKPOINT, IMAGE_GRAPH, EncoderArtifact, load_artifact
 from ml.checkpoint import load_checkpoint
 from ml.configs.siglip_small import SMOKE
 from ml.encoder import load_encoder, load_text_encoder
-from ml.export import ExportMismatch, halve_weights, write_graph
+from ml.export import MEASURED, ExportMismatch, halve_weights, write_graph
 from ml.finetune import LOG_COLUMNS, TrainingDiverged, UnreadableRun, embed, finetune, read_config
 from ml.pairs import Corpus, NoPairs
 from ml.projection import fit_projection
@@ -48,7 +48,8 @@ def test_the_manifest_says_what_it_was_made_of(artifact: EncoderArtifact, corpus
     manifest = artifact.manifest
     assert manifest.data_fingerprint == corpus.fingerprint
     assert manifest.training["epochs"] == SMOKE.epochs
-    (scores,) = manifest.metrics.values()
+    measured, scores = manifest.metrics.values()
+    assert measured == MEASURED
     assert isinstance(scores, dict)
     assert scores["photos"] == len(corpus.rows("test"))
     assert {"full_width", "served"} < set(scores)

@@ -32,7 +32,7 @@ def test_too_few_vectors_are_refused() -> None:
 def test_neighbour_similarity_by_hand() -> None:
     """Four directions a right angle apart: each has neighbours at cosine 0, 0 and −1."""
     cross = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], dtype=np.float32)
-    all_three = neighbour_similarity(cross)
+    all_three = neighbour_similarity(cross, 100)
     assert all_three.mean == pytest.approx(-1 / 3)
     assert all_three.spread == pytest.approx(np.std([0, 0, -1]))
-    assert neighbour_similarity(cross, neighbours=2).spread == pytest.approx(0)
+    assert neighbour_similarity(cross, 2).spread == pytest.approx(0)
