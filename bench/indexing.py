@@ -234,7 +234,7 @@ def worker(settings: IndexerSettings, module: str) -> Iterator[Path]:
         "INFO",
     ]
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  our own command
             [*command, "--loglevel", "INFO", "--without-gossip", "--without-mingle"],
             env=environ,
             stdout=log,

@@ -34,7 +34,7 @@ def build_indexer(
     """
     identity = EncoderIdentity.from_artifact(settings.encoder)
     artifact = load_artifact(settings.encoder)
-    client = es or connect(settings.elasticsearch)
+    client = es or connect(settings.bounded_elasticsearch)
     return Indexer(
         store=ListingStore(client, settings.prefix, identity),
         pictures=PictureLoader(

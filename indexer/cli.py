@@ -24,7 +24,7 @@ from indexer.app import producer
 from indexer.bootstrap import redis_client
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.errors import IndexingFailure, UnreadableFile
-from indexer.parking import PARKED, ParkingLot
+from indexer.parking import ParkingLot
 from indexer.readers import Row, estimate_rows, files_of, read_rows
 from indexer.settings import IndexerSettings
 from indexer.store import ListingStore
@@ -261,16 +261,15 @@ def entries(connections: Connections, reason: str | None) -> Iterator[dict[str, 
     """Dead letters and parked events in one form."""
     for letter in connections.dead_letters.search(reason):
         yield {"id": letter.id} | letter.to_source(None)
-    if reason in {None, PARKED}:
-        for parked in connections.parking.all():
-            yield {
-                "id": parked.id,
-                "reason": PARKED,
-                "detail": parked.detail,
-                "item_id": str(parked.event.get("item_id")) if isinstance(parked.event, dict) else None,
-                "event": parked.event,
-                "failed_at": parked.parked_at,
-            }
+    for parked in connections.parking.search(reason):
+        yield {
+            "id": parked.id,
+            "reason": parked.reason,
+            "detail": parked.detail,
+            "item_id": str(parked.event.get("item_id")) if isinstance(parked.event, dict) else None,
+            "event": parked.event,
+            "failed_at": parked.parked_at,
+        }
 
 
 def shown(entry: dict[str, Any]) -> str:
@@ -290,8 +289,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
     """
     check_choice(reason, every)
     account, unreplayable = replay_letters(connections, reason)
-    if reason in {None, PARKED}:
-        account += replay_parked(connections)
+    account += replay_parked(connections, reason)
     click.echo(str(account))
     if unreplayable:
         click.echo(
@@ -311,9 +309,9 @@ def replay_letters(connections: Connections, reason: str | None) -> tuple[Accoun
     return account, len(letters) - len(sendable)
 
 
-def replay_parked(connections: Connections) -> Account:
+def replay_parked(connections: Connections, reason: str | None) -> Account:
     """The account of the parked events sent again."""
-    parked = list(connections.parking.all())
+    parked = list(connections.parking.search(reason))
     account = settle(connections, [entry.event for entry in parked])
     connections.parking.release([entry.id for entry in parked])
     return account
@@ -337,7 +335,7 @@ def drop(connections: Connections, reason: str | None, every: bool) -> None:
     check_choice(reason, every)
     dropped = [letter.id for letter in connections.dead_letters.search(reason)]
     connections.dead_letters.drop(dropped)
-    parked = [entry.id for entry in connections.parking.all()] if reason in {None, PARKED} else []
+    parked = [entry.id for entry in connections.parking.search(reason)]
     connections.parking.release(parked)
     click.echo(f"dropped {len(dropped) + len(parked):,}")
 

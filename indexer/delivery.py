@@ -10,7 +10,7 @@ from typing import Any
 
 from indexer.account import Account
 from indexer.logs import line
-from indexer.parking import PARKED, ParkingLot
+from indexer.parking import AWAY, ParkingLot
 from indexer.pipeline import Chunk, Indexer
 from indexer.settings import IndexerSettings
 
@@ -42,14 +42,15 @@ def deliver(
     account += Account.of(chunk.outcomes())
     if not chunk.waiting or retries < settings.max_retries:
         return Delivery(account, chunk.remaining())
-    return Delivery(account + park(parking, chunk.remaining(), next(iter(chunk.waiting.values())).detail), [])
+    detail = next(iter(chunk.waiting.values())).detail
+    return Delivery(account + park(parking, chunk.remaining(), AWAY, detail), [])
 
 
-def park(parking: ParkingLot, events: Sequence[Any], detail: str) -> Account:
+def park(parking: ParkingLot, events: Sequence[Any], reason: str, detail: str) -> Account:
     """Keeps the events in Redis and returns their account."""
-    parking.park(events, detail)
-    log.error(line("parked", events=len(events), detail=detail))
-    return Account(rejected={PARKED: len(events)}) if events else Account()
+    parking.park(events, reason, detail)
+    log.error(line("parked", events=len(events), reason=reason, detail=detail))
+    return Account(rejected={reason: len(events)})
 
 
 def wait_before(retry: int, settings: IndexerSettings) -> float:

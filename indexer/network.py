@@ -22,9 +22,10 @@ from indexer.settings import FetchSettings, Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# An IPv6 address of these carries an IPv4 address that a gateway connects to: RFC 6052, RFC 3056.
+# An IPv6 address of this prefix carries an IPv4 address that a gateway connects to: RFC 6052.
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-SIXTOFOUR = ipaddress.IPv6Network("2002::/16")
+# Translation inside one network, RFC 8215. Python calls it global.
+LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 
 def destination(address: Address) -> Address:
@@ -40,7 +41,9 @@ def is_public(address: Address) -> bool:
     """Whether the address belongs to the public internet: no private, loopback, link-local, shared,
     reserved, multicast or unspecified one."""
     end = destination(address)
-    return end.is_global and not end.is_multicast and not (end.version == 6 and end.teredo is not None)
+    if isinstance(end, ipaddress.IPv6Address) and (end in LOCAL_NAT64 or end.teredo is not None):
+        return False
+    return end.is_global and not end.is_multicast
 
 
 def resolve(host: str, port: int) -> list[Address]:

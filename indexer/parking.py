@@ -1,4 +1,4 @@
-"""Events that wait in Redis because Elasticsearch was away for longer than all retries."""
+"""Events that wait in Redis because they could not be indexed and no dead letter could be written."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ import redis
 
 from mappings.listing import isoformat
 
-PARKED = "elasticsearch_unavailable"
-"""The reason code under which parked events are counted and listed."""
+AWAY = "elasticsearch_unavailable"
+BROKEN = "task_failed"
+LOST = "worker_lost"
+"""The reason codes under which parked events are counted and listed: Elasticsearch stayed away for longer
+than all retries; the task broke, and the log has the traceback; each worker that took the chunk ended."""
+
+DAY_S = 86_400
 
 
 @dataclass(frozen=True)
 class ParkedEvent:
-    """An event that waits for Elasticsearch."""
+    """An event that waits for somebody to replay it."""
 
     id: str
     event: Any
+    reason: str
     detail: str
     parked_at: str
 
@@ -43,20 +49,32 @@ class ParkingLot:
         """The Redis key of the hash."""
         return f"nitamono:{self.prefix}:parked"
 
-    def park(self, events: Sequence[Any], detail: str) -> None:
+    def park(self, events: Sequence[Any], reason: str, detail: str) -> None:
         """Keeps the events."""
         now = isoformat(datetime.now(UTC))
         entries: dict[Any, Any] = {
-            f"{_digest(event)}@{now}": json.dumps({"event": event, "detail": detail, "parked_at": now})
+            f"{_digest(event)}@{now}": json.dumps(
+                {"event": event, "reason": reason, "detail": detail, "parked_at": now}
+            )
             for event in events
         }
         if entries:
             self.client.hset(self.key, mapping=entries)
 
-    def all(self) -> Iterator[ParkedEvent]:
-        """The parked events, in no order."""
+    def search(self, reason: str | None = None) -> Iterator[ParkedEvent]:
+        """The parked events, in no order; of one reason only where it is given."""
         for key, value in self.client.hscan_iter(self.key, count=500):
-            yield ParkedEvent(id=key.decode(), **json.loads(value))
+            parked = ParkedEvent(id=key.decode(), **json.loads(value))
+            if reason in {None, parked.reason}:
+                yield parked
+
+    def deliveries(self, message: str) -> int:
+        """How often a message was taken by a worker, this time included."""
+        key = f"nitamono:{self.prefix}:deliveries:{message}"
+        with self.client.pipeline() as pipe:
+            pipe.incr(key)
+            pipe.expire(key, DAY_S)
+            return int(pipe.execute()[0])
 
     def release(self, ids: Sequence[str]) -> None:
         """Forgets the events of these ids."""

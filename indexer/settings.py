@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -111,6 +111,13 @@ class IndexerSettings:
     def soft_limit_s(self) -> float:
         """Seconds after which a chunk is put back for another try, by itself."""
         return self.visibility_timeout_s * 2 / 3
+
+    @property
+    def bounded_elasticsearch(self) -> ElasticsearchSettings:
+        """The cluster's settings, every try of a request together in a quarter of the visibility timeout,
+        so that a chunk notices that Elasticsearch is away before its time limits do."""
+        longest = self.visibility_timeout_s / 4 / (self.elasticsearch.max_retries + 1)
+        return replace(self.elasticsearch, timeout_s=min(self.elasticsearch.timeout_s, longest))
 
     @property
     def photo_budget_s(self) -> float:

@@ -89,6 +89,9 @@ class ListingStore:
                 headers={"accept": JSON, "content-type": JSON},
                 body={"ids": list(item_ids)},
             )
+        for doc in answer["docs"]:
+            if "error" in doc:  # a shard that is not there yet: not the same as no document
+                raise ElasticsearchUnavailable("elasticsearch_unavailable", str(doc["error"])[:500])
         return {
             doc["_id"]: StoredDocument(doc["_version"], doc["_source"])
             for doc in answer["docs"]

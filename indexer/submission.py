@@ -16,12 +16,10 @@ from celery.states import READY_STATES, SUCCESS
 from kombu.exceptions import OperationalError
 
 from indexer.account import Account
+from indexer.parking import BROKEN
 from indexer.settings import IndexerSettings
 
 INDEX_TASK = "indexer.index_listings"
-TASK_FAILED = "task_failed"
-"""The reason code of events whose chunk broke the task itself. They are parked; the log has the traceback."""
-
 RESULT_KEY = "celery-task-meta-"
 """What Celery's Redis backend puts before a task's id."""
 
@@ -144,14 +142,21 @@ def read_results(client: redis.Redis, task_ids: Sequence[str]) -> dict[str, dict
         for task_id, value in zip(task_ids, stored, strict=True)
         if value is not None
     }
-    return {task_id: result for task_id, result in found.items() if result["status"] in READY_STATES}
+    return {task_id: result for task_id, result in found.items() if is_final(result)}
+
+
+def is_final(result: Mapping[str, Any]) -> bool:
+    """Whether no other result follows. After a time limit one does: the message goes back to the queue."""
+    if result["status"] == SUCCESS:
+        return True
+    return result["status"] in READY_STATES and result["result"].get("exc_type") != "TimeLimitExceeded"
 
 
 def account_of(result: Mapping[str, Any], events: int) -> Account:
     """The account in a result; of a task that broke, that of its events."""
     if result["status"] == SUCCESS:
         return Account.from_json(result["result"])
-    return Account(rejected={TASK_FAILED: events})
+    return Account(rejected={BROKEN: events})
 
 
 def patiently(call: Callable[[], T]) -> T:

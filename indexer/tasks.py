@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import redis
 from celery import Task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
@@ -13,9 +14,13 @@ from indexer.account import Account
 from indexer.app import app, indexer, parking, settings
 from indexer.delivery import deliver, park, wait_before
 from indexer.errors import TransientFailure
+from indexer.parking import BROKEN, LOST
 from indexer.removal import bare_removals, removal_events
 
 AccountJson = dict[str, Any]
+
+MOST_DELIVERIES = 5
+"""A message whose worker was killed comes back. One that kills its workers would do so for ever."""
 
 
 class ChunkTask(Task):  # type: ignore[misc]  # Celery has no types
@@ -24,7 +29,7 @@ class ChunkTask(Task):  # type: ignore[misc]  # Celery has no types
     def on_failure(self, exc: Exception, task_id: str, args: Sequence[Any], *_: object) -> None:
         """Parks what Celery would drop after logging the traceback."""
         events = args[0] if self is index_listings else bare_removals(*args)
-        park(parking(), events, f"task {task_id} failed: {exc!r}")
+        park(parking(), events, BROKEN, f"task {task_id} failed: {exc!r}")
 
 
 @app.task(bind=True, base=ChunkTask, name="indexer.index_listings")  # type: ignore[untyped-decorator]  # as above
@@ -48,11 +53,16 @@ def remove_listings(self: Task, item_ids: Sequence[str], at: str) -> AccountJson
 def index_chunk(task: Task, events: Sequence[Any], account: Account) -> AccountJson:
     """The account of the chunk, when nothing remains of it; until then its remains are sent again."""
     try:
+        if parking().deliveries(f"{task.request.id}:{task.request.retries}") > MOST_DELIVERIES:
+            detail = f"{MOST_DELIVERIES} workers ended while they had the chunk"
+            return (account + park(parking(), events, LOST, detail)).to_json()
         delivery = deliver(indexer(), parking(), settings(), events, account, task.request.retries)
     except SoftTimeLimitExceeded:
         if is_final(task):
             raise
         send_again(task, index_listings, events, account.to_json())
+    except redis.RedisError as error:
+        raise Reject(str(error), requeue=True) from error
     if delivery.remaining:
         send_again(task, index_listings, delivery.remaining, delivery.account.to_json())
     return delivery.account.to_json()

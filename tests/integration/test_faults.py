@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from elasticsearch import Elasticsearch
 
 from cli import main
+from indexer.bootstrap import build_parking
 from indexer.submission import Submission, chunked
 from mappings.client import ElasticsearchSettings, connect
 from tests import photo_server
@@ -27,13 +28,14 @@ from tests.photo_server import PhotoServer
 
 COUNT = 48
 CHUNK = 8
-VISIBILITY_S = 6
+VISIBILITY_S = 8
 
 # Short, so that a test sees redelivery; the limits inside a worker follow from it.
 # Waits follow too, so there are more of them: Elasticsearch takes a minute to start on a busy machine.
 SHORT = {
     "NITAMONO_VISIBILITY_TIMEOUT": str(VISIBILITY_S),
     "NITAMONO_MAX_RETRIES": "90",
+    "ELASTICSEARCH_MAX_RETRIES": "0",
     "NITAMONO_FETCH_ALLOW": "127.0.0.1",
 }
 
@@ -240,6 +242,24 @@ def test_what_outlasts_every_retry_is_parked_and_replayed(
     assert len(shop.documents()) == 10
     again = command.invoke(main, ["indexer", "dead-letters", "list"], catch_exceptions=False)
     assert again.stdout == "no dead letters\n"
+
+
+def test_a_message_that_ends_each_of_its_workers_is_parked(
+    shop: Shop, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
+) -> None:
+    """Such as a photo that breaks a decoder: after five deliveries nobody takes it any more."""
+    environ = shop.environ(elasticsearch_url, redis_url)
+    queue, events = submission(environ), [shop.event()]
+    parking = build_parking(queue.settings)
+    for _ in range(5):
+        parking.deliveries("poison:0")
+    queue.producer.send_task("indexer.index_listings", [events], task_id="poison")
+    queue.pending["poison"] = events
+    worker(**environ)
+
+    assert queue.finish().rejected == {"worker_lost": 1}
+    assert [parked.event for parked in parking.search("worker_lost")] == events
+    assert shop.documents() == {}
 
 
 def test_a_worker_refuses_an_index_of_another_encoder(

@@ -1,0 +1,78 @@
+"""The indexer's settings."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from indexer.app import configuration
+from indexer.settings import IndexerSettings, image_roots_file
+from mappings.errors import InvalidSetting
+
+
+def test_defaults_need_no_environment() -> None:
+    """The committed encoder, local services."""
+    settings = IndexerSettings.from_environ({})
+
+    assert settings.redis_url == "redis://127.0.0.1:6379/0"
+    assert settings.encoder.name == "siglip-small"
+    assert settings.fetch.ports == {80, 443}
+
+
+def test_hosts_and_networks_can_be_allowed() -> None:
+    """A single address is a network of one."""
+    settings = IndexerSettings.from_environ({"NITAMONO_FETCH_ALLOW": "Images.internal, 10.1.0.0/16,::1"})
+
+    assert settings.fetch.allowed_hosts == {"images.internal"}
+    assert settings.fetch.allowed_networks == (
+        ipaddress.ip_network("10.1.0.0/16"),
+        ipaddress.ip_network("::1/128"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NITAMONO_CHUNK", "0"),
+        ("NITAMONO_CHUNK", "many"),
+        ("NITAMONO_MAX_RETRIES", "-1"),
+        ("NITAMONO_VISIBILITY_TIMEOUT", "soon"),
+        ("NITAMONO_VISIBILITY_TIMEOUT", "nan"),
+        ("NITAMONO_FETCH_PORTS", "http"),
+        ("NITAMONO_FETCH_PORTS", "0,80"),
+        ("NITAMONO_FETCH_ALLOW", "10.0.0.0/99"),
+        ("NITAMONO_ENCODER_BACKEND", "torch"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
+    """With the variable it came from."""
+    with pytest.raises(InvalidSetting, match=name):
+        IndexerSettings.from_environ({name: value})
+
+
+def test_secrets_stay_out_of_repr() -> None:
+    """A Redis URL holds a password."""
+    settings = IndexerSettings.from_environ({"NITAMONO_REDIS_URL": "redis://:hush@cache:6379/0"})
+
+    assert "hush" not in repr(settings)
+
+
+def test_worker_and_command_line_agree_on_the_image_roots_file() -> None:
+    """Named by itself, or in the state folder, or in that of the clone."""
+    assert image_roots_file({"NITAMONO_IMAGE_ROOTS_FILE": "/a/roots"}) == Path("/a/roots")
+    assert image_roots_file({"NITAMONO_STATE": "/state"}) == Path("/state/image-roots")
+    assert image_roots_file({}).parts[-2:] == (".nitamono", "image-roots")
+
+
+def test_a_message_outlives_whatever_holds_it() -> None:
+    """A retry's wait and both time limits end before Redis gives the message to another worker."""
+    settings = IndexerSettings(visibility_timeout_s=60)
+    config = configuration(settings)
+
+    assert config["broker_transport_options"]["visibility_timeout"] == 60
+    assert settings.photo_budget_s < config["task_soft_time_limit"] < config["task_time_limit"] < 60
+    assert settings.longest_wait_s < 60
+    assert config["task_acks_late"]
+    assert config["accept_content"] == ["json"]
