@@ -43,11 +43,6 @@ class SimilarQuery:
     reach: Reach = Reach()
 
     @property
-    def size(self) -> int:
-        """How many hits to fetch: the whole window where ranks are to be explained."""
-        return self.window if self.parameters.explain else self.parameters.size
-
-    @property
     def window(self) -> int:
         """How many of the nearest pictures of each shard are re-ranked: always far more than are shown."""
         return max(self.reach.window, 2 * self.parameters.size)
@@ -65,6 +60,22 @@ def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
 
     Each filter is inside `knn`: one beside it would act after the vector search and leave answers short.
     """
+    functions = [*category_functions(query), price_function(query)]
+    return _body(query, nearest(query, vector, band), functions)
+
+
+def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
+    """The search for the ids of the window by the picture alone: what the re-rank starts from."""
+    return {
+        "query": nearest(query, vector, band),
+        "size": query.window,
+        "track_total_hits": False,
+        "_source": False,
+    }
+
+
+def nearest(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
+    """The window: the nearest pictures of each shard that pass the filters."""
     knn = {
         "field": "vector",
         "query_vector": list(vector),
@@ -73,8 +84,7 @@ def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
         "filter": filters(query, band),
         "boost": _COSINE_BOOST,
     }
-    functions = [*category_functions(query), price_function(query)]
-    return _body(query, {"knn": knn}, functions)
+    return {"knn": knn}
 
 
 def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
@@ -97,7 +107,7 @@ def _body(query: SimilarQuery, matches: Clause, functions: list[Clause]) -> Clau
                 "boost_mode": "sum",
             }
         },
-        "size": query.size,
+        "size": query.parameters.size,
         "track_total_hits": False,
         "_source": _WITHOUT_VECTOR,
     }

@@ -1,8 +1,8 @@
 """Which prices count as about the same as an item's own, and how that is widened when too few remain.
 
 Bounds are powers of 1.25, rounded outward. So items of near prices ask for the very same range, which
-Elasticsearch answers from its filter cache: at a million listings 1.7 ms a request instead of 7.7
-(design.md), at the cost of a band up to 25 % wider at either end than asked.
+Elasticsearch answers from its filter cache, at the cost of a band up to 25 % wider at either end than
+asked (docs/decisions/153-price-band.md).
 """
 
 from __future__ import annotations

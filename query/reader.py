@@ -149,12 +149,16 @@ class IndexReader:
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        with _translated(), allowance.waiting():
-            left = allowance.left_s()
-            answer = self._within(allowance).search(
-                index=index, **_arguments(body), timeout=_millis(left), allow_partial_search_results=False
-            )
-        return _answer(answer.body)
+        return _answer(self._search(index, body, allowance))
+
+    def search_ids(self, index: str, body: dict[str, Any], allowance: Allowance) -> tuple[str, ...]:
+        """The ids alone of the answer to one search, in order.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        hits = self._search(index, body, allowance)["hits"]["hits"]
+        return tuple(hit["_id"] for hit in hits)
 
     def search_all(
         self, index: str, bodies: Sequence[dict[str, Any]], allowance: Allowance
@@ -171,6 +175,14 @@ class IndexReader:
                 lines += [{"allow_partial_search_results": False}, body | {"timeout": timeout}]
             responses = self._within(allowance).msearch(index=index, searches=lines)["responses"]
         return tuple(_answer(_whole(response)) for response in responses)
+
+    def _search(self, index: str, body: dict[str, Any], allowance: Allowance) -> dict[str, Any]:
+        with _translated(), allowance.waiting():
+            timeout = _millis(allowance.left_s())
+            answer = self._within(allowance).search(
+                index=index, **_arguments(body), timeout=timeout, allow_partial_search_results=False
+            )
+        return dict(answer)
 
     def _within(self, allowance: Allowance) -> Elasticsearch:
         return self._es.options(request_timeout=allowance.left_s())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -232,21 +231,23 @@ def similar_answer(found: SimilarItems) -> SimilarAnswer:
 
 def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
     """The hits as items, with how each score came about where that was asked for."""
-    explanations = [explanation(found, hit, rank) for rank, hit in enumerate(found.hits, start=1)]
-    by_similarity = _ranks([part.similarity for part in explanations])
-    asked = found.query.parameters
-    return tuple(
-        SimilarItem(
-            **_summary_fields(hit.document),
-            score=round(total_score(hit.score), 6),
-            similarity=part.similarity,
-            explanation=part.model_copy(update={"rank_by_similarity": rank}) if asked.explain else None,
+    explain = found.query.parameters.explain
+    places = {item_id: place for place, item_id in enumerate(found.by_similarity, start=1)}
+    items = []
+    for rank, hit in enumerate(found.hits, start=1):
+        part = explanation(found, hit, rank, places.get(hit.document.item_id))
+        items.append(
+            SimilarItem(
+                **_summary_fields(hit.document),
+                score=round(total_score(hit.score), 6),
+                similarity=part.similarity,
+                explanation=part if explain else None,
+            )
         )
-        for hit, part, rank in list(zip(found.hits, explanations, by_similarity, strict=True))[: asked.size]
-    )
+    return tuple(items)
 
 
-def explanation(found: SimilarItems, hit: Hit, rank: int) -> Explanation:
+def explanation(found: SimilarItems, hit: Hit, rank: int, rank_by_similarity: int | None) -> Explanation:
     """The terms of a hit's score. What neither category nor price gave it, the picture did."""
     item, candidate = found.query.item, hit.document
     category_term, price_term = terms(found.query, candidate)
@@ -261,7 +262,7 @@ def explanation(found: SimilarItems, hit: Hit, rank: int) -> Explanation:
         price_term=round(price_term, 6),
         price_ratio=round(candidate.price / item.price, 4),
         rank=rank,
-        rank_by_similarity=None,
+        rank_by_similarity=rank_by_similarity,
         matched_queries=hit.matched,
     )
 
@@ -329,17 +330,6 @@ def _summary_fields(document: ListingDocument) -> dict[str, Any]:
         "status": document.status,
         "photos": tuple(photos),
     }
-
-
-def _ranks(similarities: Sequence[float | None]) -> list[int | None]:
-    """The place of each by similarity alone, from 1; ties keep their order."""
-    if None in similarities:
-        return [None] * len(similarities)
-    order = sorted(range(len(similarities)), key=lambda position: -(similarities[position] or 0.0))
-    ranks: list[int | None] = [None] * len(similarities)
-    for rank, position in enumerate(order, start=1):
-        ranks[position] = rank
-    return ranks
 
 
 def _millis(seconds: float) -> float:

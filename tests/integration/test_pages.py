@@ -195,7 +195,7 @@ def test_why_is_told_on_hover_and_on_focus(page: Page, shop: Shop) -> None:
     expect(why).to_be_hidden()
     card.get_by_role("button").hover()
     expect(why).to_be_visible()
-    for told in ("Similarity", "0.998", "3 of 3 levels", "1.02 × its own", "Rank by picture"):
+    for told in ("Similarity", "0.998", "3 of 3", "× 1.02", "Rank by picture"):
         assert told in why.inner_text()
     page.mouse.move(0, 0)
     expect(why).to_be_hidden()

@@ -15,6 +15,7 @@ from query.builder import (
     fallback_body,
     filters,
     listings_body,
+    nearest_body,
     similar_body,
     total_score,
 )
@@ -142,9 +143,15 @@ def test_the_window_is_always_larger_than_the_answer() -> None:
     assert (make_query(size=100).window, make_query(size=100).candidates) == (200, 300)
 
 
-def test_explained_answers_fetch_the_whole_window() -> None:
-    """A rank by the picture alone is a rank among all that were ranked."""
-    assert similar_body(make_query(explain=True, size=5), VECTOR, BAND)["size"] == 150
+def test_the_window_by_picture_alone_is_the_one_that_is_ranked() -> None:
+    """The same knn clause without anything around it, and nothing of the documents but their ids."""
+    ranked = similar_body(make_query(), VECTOR, BAND)["query"]["function_score"]["query"]
+    assert nearest_body(make_query(), VECTOR, BAND) == {
+        "query": ranked,
+        "size": 150,
+        "track_total_hits": False,
+        "_source": False,
+    }
 
 
 def test_score_is_on_the_scale_of_the_cosine() -> None:

@@ -22,7 +22,9 @@ def make_document(**changes: Any) -> ListingDocument:
     return to_document(make_listing(**changes), Picture((1.0, 0.0, 0.0, 0.0), "0" * 16), "colour-00000001")
 
 
-def make_items(*hits: Hit, fallback_reason: str | None = None, **asked: Any) -> SimilarItems:
+def make_items(
+    *hits: Hit, fallback_reason: str | None = None, by_similarity: tuple[str, ...] = (), **asked: Any
+) -> SimilarItems:
     """What was found for a skirt of 1,000 yen."""
     item = make_document(item_id="asked", price=1000)
     return SimilarItems(
@@ -33,6 +35,7 @@ def make_items(*hits: Hit, fallback_reason: str | None = None, **asked: Any) -> 
         steps_widened=1,
         fallback_reason=fallback_reason,
         hits=hits,
+        by_similarity=by_similarity,
         allowance=Allowance(10, clock=lambda: 0.0),
     )
 
@@ -44,7 +47,7 @@ OTHER_KIND = Hit(make_document(item_id="other", price=1500, category=["Home"]), 
 
 def test_an_explanation_adds_up() -> None:
     """Similarity is what neither category nor price gave; the ranks tell what the re-rank did."""
-    answer = similar_answer(make_items(SAME_KIND, OTHER_KIND, explain=True))
+    answer = similar_answer(make_items(SAME_KIND, OTHER_KIND, explain=True, by_similarity=("other", "same")))
     same, other = (item.explanation for item in answer.items)
     assert same is not None
     assert other is not None
@@ -65,11 +68,13 @@ def test_similarity_is_told_without_being_asked() -> None:
 
 
 def test_ranks_count_the_whole_window_and_the_answer_does_not() -> None:
-    """One item was asked for; that it would be second by picture is known from those not shown."""
-    answer = similar_answer(make_items(SAME_KIND, OTHER_KIND, explain=True, size=1))
+    """One item is shown; that it would be third by the picture is known from those that are not."""
+    answer = similar_answer(
+        make_items(SAME_KIND, explain=True, size=1, by_similarity=("other", "another", "same"))
+    )
     (item,) = answer.items
     assert item.explanation is not None
-    assert item.explanation.rank_by_similarity == 2
+    assert item.explanation.rank_by_similarity == 3
 
 
 def test_a_fallback_claims_no_similarity() -> None:
