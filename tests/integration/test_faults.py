@@ -128,7 +128,7 @@ def test_a_killed_worker_s_batch_goes_to_another_one(
     check_nothing_lost(shop, queue, events)
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("end", [pytest.param("stop", marks=pytest.mark.soak), "kill"])
 def test_redis_restarts_under_a_running_command(
     shop: Shop,
     server: PhotoServer,
