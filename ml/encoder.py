@@ -20,7 +20,7 @@ Vectors = NDArray[np.float32]
 Inputs = NDArray[np.uint8] | NDArray[np.int64]
 
 BATCH: Final = 32
-"""Rows that go through a graph at once: more are no faster (bench/encode.py) and take more memory."""
+"""Rows through a graph at once: on one core 128 were 6 % faster than 32, for four times the memory."""
 
 
 class BackendMissing(MlError):
