@@ -7,6 +7,7 @@ NITAMONO_TEST_ELASTICSEARCH_URL names a server to use instead: ELASTICSEARCH_URL
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import sys
@@ -31,6 +32,7 @@ from demo.services.state import StateFolder
 from mappings.client import ElasticsearchSettings, connect
 
 REDIS_DATABASES = 16
+PATIENCE_AT_THE_END = 5.0  # seconds for a worker to end and write its coverage
 
 
 @dataclass(frozen=True)
@@ -220,13 +222,14 @@ def worker(
         service = worker_service(
             {**environ, **environment}, workbench.state, processes=processes, name=f"worker-{next(_numbers)}"
         )
+        service = dataclasses.replace(service, grace=PATIENCE_AT_THE_END)
         started.append(RunningService(service, workbench.supervisor))
         started[-1].start()
         return started[-1]
 
     yield start
     for handle in started:
-        handle.kill()
+        handle.stop()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from demo.marketplace.folder import LISTINGS, write_marketplace
 from demo.services.elasticsearch_node import erase_node
 from demo.services.ports import free_port, is_free
 from demo.services.state import StateFolder
@@ -52,8 +53,8 @@ def commands(tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_up_and_down_twice(commands):
-    """Up brings all four, a second up changes nothing, down ends all, and the index outlives it."""
+def test_up_and_down_twice(commands, tmp_path):
+    """Up brings all four, a second up changes nothing, down ends all, the index outlives it and is filled."""
     first = commands.run("up")
     if first.returncode != 0:
         skip_or_fail(first.stderr)
@@ -85,7 +86,19 @@ def test_up_and_down_twice(commands):
     wait_until(lambda: commands.pids()["api"] is None)
     assert commands.run("up").returncode == 0
     assert commands.standings()["api"]["state"] == "ready"
+
+    answer = commands.run("run", "--data", str(write_shop(tmp_path / "my shop")))
+    assert answer.returncode == 0, answer.stderr
+    assert "60 given = 60 indexed + 0 unchanged + 0 older + 0 rejected" in answer.stdout
+    assert answer.stdout.count(" JPY · ") == 3
+    assert f"Look at them: {commands.standings()['api']['url']}" in answer.stdout
     assert commands.run("down").stdout == ""
+
+
+def write_shop(folder: Path) -> Path:
+    """The listings of a small marketplace with its photos, in a folder with a space in its name."""
+    write_marketplace(folder, 60, seed=3, photo_size=96, processes=1)
+    return folder / LISTINGS
 
 
 def live_index(commands: Commands) -> str:
