@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import redis
@@ -26,10 +26,24 @@ MOST_DELIVERIES = 5
 class ChunkTask(Task):  # type: ignore[misc]  # Celery has no types
     """A task about a chunk: whatever breaks it, its events are kept."""
 
-    def on_failure(self, exc: Exception, task_id: str, args: Sequence[Any], *_: object) -> None:
+    def events_of(self, events: Sequence[Any], account: AccountJson | None = None) -> Sequence[Any]:
+        """The events in the task's arguments."""
+        del account
+        return events
+
+    def on_failure(
+        self, exc: Exception, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], *_: object
+    ) -> None:
         """Parks what Celery would drop after logging the traceback."""
-        events = args[0] if self is index_listings else bare_removals(*args)
-        park(parking(), events, BROKEN, f"task {task_id} failed: {exc!r}")
+        park(parking(), self.events_of(*args, **kwargs), BROKEN, f"task {task_id} failed: {exc!r}")
+
+
+class RemovalTask(ChunkTask):
+    """A task about items to be removed."""
+
+    def events_of(self, item_ids: Sequence[Any], at: str) -> Sequence[Any]:  # type: ignore[override]  # its own
+        """The removals as events."""
+        return bare_removals(item_ids, at)
 
 
 @app.task(bind=True, base=ChunkTask, name="indexer.index_listings")  # type: ignore[untyped-decorator]  # as above
@@ -38,7 +52,7 @@ def index_listings(self: Task, events: Sequence[Any], account: AccountJson | Non
     return index_chunk(self, events, Account.from_json(account))
 
 
-@app.task(bind=True, base=ChunkTask, name="indexer.remove_listings")  # type: ignore[untyped-decorator]  # as above
+@app.task(bind=True, base=RemovalTask, name="indexer.remove_listings")  # type: ignore[untyped-decorator]  # as above
 def remove_listings(self: Task, item_ids: Sequence[str], at: str) -> AccountJson:
     """Puts a tombstone in the place of each item, unless an event later than `at` (ISO 8601) is known."""
     try:

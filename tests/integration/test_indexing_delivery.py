@@ -1,0 +1,160 @@
+"""From a message to its account, in this process: what waits, what is parked, what a removal becomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from indexer import tasks
+from indexer.account import Account
+from indexer.bootstrap import build_indexer, build_parking
+from indexer.delivery import deliver, wait_before
+from indexer.errors import DocumentRejected, ElasticsearchUnavailable
+from indexer.parking import ParkingLot
+from indexer.pipeline import Indexer
+from indexer.settings import IndexerSettings
+from indexer.store import Superseded, item_failure
+from indexer.submission import account_of, is_final
+from mappings.client import ElasticsearchSettings
+from mappings.lifecycle import drop_index
+from tests.indexing import Shop, at
+
+
+@pytest.fixture
+def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
+    """An empty index, and an indexer for it."""
+    return Shop.open(es, index_prefix, tmp_path)
+
+
+@pytest.fixture
+def parking(shop: Shop, redis_url: str) -> ParkingLot:
+    """The shop's parking lot."""
+    return build_parking(replace(shop.settings, redis_url=redis_url))
+
+
+@pytest.fixture
+def lonely(shop: Shop) -> Indexer:
+    """An indexer that finds nothing where Elasticsearch should be."""
+    away = ElasticsearchSettings(urls=("http://127.0.0.1:9",), max_retries=0, prefix=shop.settings.prefix)
+    return build_indexer(replace(shop.settings, elasticsearch=away), encoder=shop.encoder)
+
+
+@pytest.fixture
+def in_process(shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The tasks of this process work for the shop."""
+    for name, value in (("indexer", shop.indexer), ("parking", parking), ("settings", shop.settings)):
+        monkeypatch.setattr(tasks, name, lambda value=value: value)
+    return shop
+
+
+def test_every_event_waits_while_elasticsearch_is_away(
+    shop: Shop, lonely: Indexer, parking: ParkingLot
+) -> None:
+    """Those that are no listings too: their dead letters could not be written."""
+    events = [shop.event(), {"item_id": "bad"}]
+
+    delivery = deliver(lonely, parking, shop.settings, events, Account(indexed=3), 0)
+    assert (delivery.account, delivery.remaining) == (Account(indexed=3), events)
+
+
+def test_after_the_last_retry_what_waits_is_parked(shop: Shop, lonely: Indexer, parking: ParkingLot) -> None:
+    """Once for each time, released by name."""
+    events = [shop.event("a"), shop.event("b")]
+
+    delivery = deliver(lonely, parking, shop.settings, events, Account(), shop.settings.max_retries)
+    assert delivery.account.rejected == {"elasticsearch_unavailable": 2}
+    assert delivery.remaining == []
+    parked = list(parking.search("elasticsearch_unavailable"))
+    assert sorted(entry.event["item_id"] for entry in parked) == ["a", "b"]
+    assert list(parking.search("worker_lost")) == []
+
+    parking.park([events[0]], "elasticsearch_unavailable", "again")
+    parking.release([entry.id for entry in parked])
+    assert [entry.detail for entry in parking.search()] == ["again"]
+
+
+def test_events_wait_for_an_index(shop: Shop, parking: ParkingLot) -> None:
+    """A dropped index is nobody's fault who sends events."""
+    drop_index(shop.es, shop.index_name, force=True)
+
+    delivery = deliver(shop.indexer, parking, shop.settings, [shop.event()], Account(), 0)
+    assert len(delivery.remaining) == 1
+
+
+def test_waits_double_up_to_half_the_visibility_timeout() -> None:
+    """Random below the bound, so that chunks do not come back together."""
+    settings = IndexerSettings(visibility_timeout_s=60)
+    first = [wait_before(1, settings) for _ in range(200)]
+    late = [wait_before(15, settings) for _ in range(200)]
+
+    assert 0 <= min(first) < 0.5
+    assert 1.5 < max(first) <= 2
+    assert 25 < max(late) <= 30
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (409, Superseded),
+        (429, ElasticsearchUnavailable),
+        (503, ElasticsearchUnavailable),
+        (400, DocumentRejected),
+    ],
+)
+def test_each_answer_to_a_document_has_its_meaning(status: int, failure: type[Exception]) -> None:
+    """Conflicts are older events, full queues pass, the rest is the document's fault."""
+    answer = {"status": status, "error": {"type": "t", "reason": "r", "caused_by": {"reason": "why"}}}
+
+    assert type(item_failure(answer)) is failure
+    assert item_failure({"status": 201}) is None
+
+
+def test_a_document_that_elasticsearch_refuses_is_set_aside(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vector that is no unit vector is the example: the index checks it itself."""
+    encode = shop.encoder.encode
+    monkeypatch.setattr(shop.encoder, "encode", lambda pixels: encode(pixels) * 2)
+
+    account = shop.index(shop.event())
+    assert account.rejected == {"document_rejected": 1}
+    assert "unit" in shop.dead_letters()["document_rejected"].detail
+    assert shop.documents() == {}
+
+
+def test_the_tasks_return_accounts(in_process: Shop) -> None:
+    """An event in, its removal by id, and the removal again."""
+    indexed = tasks.index_listings.apply(args=[[in_process.event(updated_at=at(1))]]).get()
+    removed = tasks.remove_listings.apply(args=[["m1"], at(2)]).get()
+    again = tasks.remove_listings.apply(args=[["m1"], at(2)]).get()
+
+    assert (indexed["indexed"], removed["indexed"], again["unchanged"]) == (1, 1, 1)
+    document = in_process.documents()["m1"]
+    assert (document["status"], document["price"]) == ("removed", 1290)
+
+
+def test_a_broken_task_parks_its_events(in_process: Shop, parking: ParkingLot) -> None:
+    """Events and removals alike."""
+    tasks.index_listings.on_failure(ValueError("bug"), "t1", [[in_process.event("a")]], {})
+    tasks.remove_listings.on_failure(ValueError("bug"), "t2", [["b"]], {"at": at(1)})
+
+    parked = {entry.event["item_id"]: entry for entry in parking.search("task_failed")}
+    assert parked["b"].event["status"] == "removed"
+    assert "ValueError('bug')" in parked["a"].detail
+
+
+def test_a_result_after_a_time_limit_is_not_the_last() -> None:
+    """The message went back to the queue, and its account comes later."""
+
+    def failure(name: str) -> dict[str, Any]:
+        return {"status": "FAILURE", "result": {"exc_type": name}}
+
+    assert not is_final({"status": "STARTED", "result": None})
+    assert not is_final(failure("TimeLimitExceeded"))
+    assert is_final(failure("ValueError"))
+    assert account_of(failure("ValueError"), 7).rejected == {"task_failed": 7}
+    assert account_of({"status": "SUCCESS", "result": {"indexed": 2}}, 2) == Account(indexed=2)
