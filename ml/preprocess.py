@@ -87,7 +87,7 @@ def check_bytes(data: bytes) -> None:
     if not data:
         raise UnusablePhoto("photo_empty", "0 bytes", "a picture")
     if len(data) > MAX_BYTES:
-        raise UnusablePhoto("photo_too_many_bytes", f"{len(data):,} bytes", f"at most {MAX_BYTES:,} bytes")
+        raise UnusablePhoto("photo_too_large", f"{len(data):,} bytes", f"at most {MAX_BYTES:,} bytes")
 
 
 def check_sides(image: Image.Image) -> None:

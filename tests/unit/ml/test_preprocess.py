@@ -140,7 +140,7 @@ def test_large_jpeg_is_decoded_at_reduced_scale_with_the_same_look() -> None:
     ("data", "reason"),
     [
         (b"", "photo_empty"),
-        (b"\xff" * (MAX_BYTES + 1), "photo_too_many_bytes"),
+        (b"\xff" * (MAX_BYTES + 1), "photo_too_large"),
         (b"<!DOCTYPE html><title>404</title>", "photo_not_an_image"),
         (b"II*\x00" + bytes(60), "photo_unsupported"),
         (b"\x00\x00\x00\x18ftypheic" + bytes(60), "photo_unsupported"),
