@@ -79,8 +79,11 @@ class SimilarService:
     def _by_similarity(
         self, index: str, query: SimilarQuery, band: PriceBand, allowance: Allowance
     ) -> tuple[str, ...]:
-        """The ids of the window before the re-rank. Asked for apart: to fetch the documents of the whole window
-        instead, only to rank them, made an explained answer take four times as long as a plain one."""
+        """The ids of the window before the re-rank.
+
+        Asked for apart: to fetch the documents of the whole window instead, only to rank them, made an
+        explained answer take four times as long as a plain one.
+        """
         vector = picture_of(query.item)
         if vector is None or not query.parameters.explain:
             return ()
