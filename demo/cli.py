@@ -18,7 +18,11 @@ from demo.services.system import Standing, System
 from mappings.errors import ContractError
 
 # Imported when called: the libraries that draw and read listings take a second that `up` can do without.
-FURTHER_COMMANDS = {"generate": "demo.marketplace.cli", "run": "demo.tour"}
+FURTHER_COMMANDS = {
+    "contact-sheet": "demo.contact_sheet",
+    "generate": "demo.marketplace.cli",
+    "run": "demo.tour",
+}
 
 
 class DemoGroup(click.Group):
@@ -31,7 +35,8 @@ class DemoGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name."""
         if cmd_name in FURTHER_COMMANDS:
-            command: click.Command = getattr(importlib.import_module(FURTHER_COMMANDS[cmd_name]), cmd_name)
+            module = importlib.import_module(FURTHER_COMMANDS[cmd_name])
+            command: click.Command = getattr(module, cmd_name.replace("-", "_"))
             return command
         return super().get_command(ctx, cmd_name)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from elasticsearch import Elasticsearch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from demo.services.progress import Progress
+from demo.services.system import System
+from mappings.client import ElasticsearchSettings, connect
 from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
 from mappings.photos import ImageRoots
@@ -30,6 +35,26 @@ class Row:
 
     query: ListingDocument
     similar: tuple[ListingDocument, ...]
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Picture to write."
+)
+@click.option("--rows", type=click.IntRange(1, 100), default=12, show_default=True, help="Query items.")
+@click.option("--columns", type=click.IntRange(1, 24), default=6, show_default=True, help="Similar ones.")
+def contact_sheet(*, out: Path, rows: int, columns: int) -> None:
+    """Draw queries of the live index beside their most similar items, as one picture."""
+    system = System.open(os.environ, Progress())
+    settings = ElasticsearchSettings.from_environ(system.environment)
+    with connect(settings) as es:
+        found = find_rows(es, settings.prefix, rows=rows, columns=columns)
+    if not found:
+        raise click.ClickException(
+            "no listing with a photo is for sale; index some first, such as by `make demo`"
+        )
+    draw_contact_sheet(found, ImageRoots.from_environ(system.environment)).save(out, quality=85)
+    click.echo(f"{out}: {len(found)} queries")
 
 
 def find_rows(es: Elasticsearch, prefix: str, *, rows: int, columns: int) -> list[Row]:

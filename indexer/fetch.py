@@ -70,8 +70,6 @@ class PhotoFetcher:
         except UnsafePhotoPath as error:
             failure = PhotoGone if error.reason == "photo_not_found" else PhotoRefused
             raise failure(error.reason, str(error)) from error
-        except (OSError, RuntimeError) as error:  # a name too long for the disk, a circle of links
-            raise PhotoRefused("photo_unreadable", f"{reference[:200]!r}: {error}") from error
         return read_limited(path, self._settings.max_bytes)
 
     def _download(self, reference: str) -> bytes:

@@ -58,6 +58,10 @@ class IndexInUse(ContractError):
     """An index cannot be dropped while an alias points at it."""
 
 
+class IndexExists(ContractError):
+    """An index of that name was made already, within the same second."""
+
+
 class InvalidIndexName(ContractError):
     """A name that is not `<prefix>-<encoder_id>-<YYYYMMDDHHMMSS>`."""
 

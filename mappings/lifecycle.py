@@ -13,7 +13,14 @@ from typing import Any, cast
 
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
-from mappings.errors import IndexInUse, IndexMissing, InvalidIndexName, InvalidSetting, MappingMismatch
+from mappings.errors import (
+    IndexExists,
+    IndexInUse,
+    IndexMissing,
+    InvalidIndexName,
+    InvalidSetting,
+    MappingMismatch,
+)
 from mappings.names import IndexName, dead_letter_index, read_alias, write_alias
 
 SCHEMA_VERSION = 1
@@ -113,9 +120,14 @@ def create_index(
     options: IndexOptions | None = None,
     now: datetime | None = None,
 ) -> str:
-    """The name of a new, empty index for the encoder. No alias points at it yet."""
+    """The name of a new, empty index for the encoder. No alias points at it yet.
+
+    Raises:
+        IndexExists: one was made for this encoder within the same second.
+    """
     name = str(IndexName(prefix, identity.encoder_id, now or datetime.now(UTC)))
-    es.indices.create(index=name, **index_body(identity, options or IndexOptions()))
+    if not _create(es, name, index_body(identity, options or IndexOptions())):
+        raise IndexExists(f"index {name} was made this very second; use it, or try again")
     return name
 
 
@@ -250,11 +262,7 @@ def ensure_dead_letters(es: Elasticsearch, prefix: str) -> str:
     """The name of the dead-letter index, made if it is missing."""
     name = dead_letter_index(prefix)
     if not es.indices.exists(index=name):
-        try:
-            es.indices.create(index=name, **_mapping_file("dead_letters.v1.json"))
-        except BadRequestError as error:
-            if error.error != "resource_already_exists_exception":  # another process made it just now
-                raise
+        _create(es, name, _mapping_file("dead_letters.v1.json"))
     return name
 
 
@@ -270,6 +278,17 @@ def writable_indices(es: Elasticsearch, prefix: str, identity: EncoderIdentity) 
     for name in ours or metas:
         check_index(es, name, identity)
     return ours
+
+
+def _create(es: Elasticsearch, name: str, body: Mapping[str, Any]) -> bool:
+    """Whether the index was made now, and not by another process before."""
+    try:
+        es.indices.create(index=name, **body)
+    except BadRequestError as error:
+        if error.error != "resource_already_exists_exception":
+            raise
+        return False
+    return True
 
 
 def _mapping_file(name: str) -> dict[str, Any]:

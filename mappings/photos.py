@@ -63,6 +63,14 @@ class ImageRoots:
         Raises:
             UnsafePhotoPath: a scheme, a path out of the folders, or nothing there that is a file.
         """
+        try:
+            return self._resolved(reference)
+        except (OSError, RuntimeError) as error:  # a name too long for the disk, a circle of links
+            raise UnsafePhotoPath(
+                reference, "photo_unreadable", f"a path that can be followed ({error})"
+            ) from error
+
+    def _resolved(self, reference: str) -> Path:
         if _HAS_SCHEME.match(reference) or "\x00" in reference:
             raise UnsafePhotoPath(reference, "photo_scheme_not_allowed", "http, https or a path")
         roots = self.allowed()

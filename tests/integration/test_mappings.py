@@ -12,7 +12,7 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from cli import main
 from mappings import lifecycle
-from mappings.errors import IndexInUse, IndexMissing, MappingMismatch
+from mappings.errors import IndexExists, IndexInUse, IndexMissing, MappingMismatch
 from mappings.lifecycle import IndexOptions
 from mappings.names import read_alias, write_alias
 from tests.factories import make_identity
@@ -77,6 +77,13 @@ def test_index_in_use_is_not_dropped(es: Elasticsearch, index_prefix: str) -> No
     lifecycle.drop_index(es, spare)
     lifecycle.drop_index(es, live, force=True)
     assert lifecycle.list_indices(es, index_prefix) == []
+
+
+def test_second_index_within_one_second_is_named(es: Elasticsearch, index_prefix: str) -> None:
+    """Names tell seconds apart; whoever is faster hears so."""
+    name = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+    with pytest.raises(IndexExists, match=name):
+        lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
 
 
 def test_absent_index_is_named_with_the_remedy(es: Elasticsearch, index_prefix: str) -> None:

@@ -74,6 +74,15 @@ def test_named_pipe_is_not_a_photo(shop: Path) -> None:
     assert refusal(ImageRoots((shop,)), "pipe.jpg") == "photo_not_a_file"
 
 
+def test_path_that_cannot_be_followed_is_refused(shop: Path) -> None:
+    """A circle of links, or a name longer than the disk takes, is the seller's mistake, not a crash."""
+    (shop / "a-link").symlink_to(shop / "b-link")
+    (shop / "b-link").symlink_to(shop / "a-link")
+    # From Python 3.13 on, a circle is not followed and so is no file.
+    assert refusal(ImageRoots((shop,)), "a-link") in {"photo_unreadable", "photo_not_found"}
+    assert refusal(ImageRoots((shop,)), "x" * 300) in {"photo_unreadable", "photo_not_found"}
+
+
 def test_neighbour_with_the_same_beginning_is_outside(shop: Path, tmp_path: Path) -> None:
     """`/data/shop-private` is not below `/data/shop`."""
     (tmp_path / "shop-private").mkdir()
