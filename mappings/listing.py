@@ -95,7 +95,8 @@ class Listing(BaseModel):
     item_id: Identifier
     title: Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True)]
     category: Annotated[tuple[CategoryName, ...], Field(min_length=1, max_length=5, strict=False)]
-    price: Annotated[float, Field(gt=0, le=1e12)]
+    # Below a hundredth no currency has a coin, and logarithms of a price lose their meaning.
+    price: Annotated[float, Field(ge=0.01, le=1e12)]
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     seller_id: Identifier
     status: Annotated[Status, Field(strict=False)]
@@ -115,7 +116,7 @@ class ListingDocument(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     item_id: str
-    title: str | None
+    title: str | None = None
     category: tuple[str, ...]
     category_paths: tuple[str, ...]
     price: float
@@ -125,13 +126,13 @@ class ListingDocument(BaseModel):
     created_at: Instant
     updated_at: Instant
     images: tuple[str, ...]
-    image_fingerprint: str | None
-    image_hash: str | None
-    photo_problem: str | None
-    attributes: dict[str, AttributeValue]
+    image_fingerprint: str | None = None
+    image_hash: str | None = None
+    photo_problem: str | None = None
+    attributes: dict[str, AttributeValue] = {}
     encoder_id: str
     indexed_at: Instant
-    vector: tuple[float, ...] | None
+    vector: tuple[float, ...] | None = None
 
     def to_source(self) -> dict[str, Any]:
         """The document as Elasticsearch stores it: JSON values, absent fields left out."""
@@ -185,7 +186,7 @@ def _date_problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:
 # pydantic's error types, as the second half of a reason code and what to tell a person.
 _SUFFIXES: dict[str, tuple[str, str]] = {
     "missing": ("missing", "a value"),
-    "greater_than": ("not_positive", "a number above zero"),
+    "greater_than_equal": ("not_positive", "a number from {ge} up"),
     "less_than_equal": ("too_large", "a smaller number"),
     "finite_number": ("not_finite", "a finite number"),
     "string_too_long": ("too_long", "at most {max_length} characters"),

@@ -16,11 +16,6 @@ from mappings.listing import ListingDocument
 from mappings.names import read_alias
 from query.errors import NoLiveIndex, SearchUnavailable, UnknownItem
 
-# Fields that a stored document may lack: `ListingDocument.to_source` leaves out what is absent.
-_ABSENT: dict[str, Any] = dict.fromkeys(
-    ("title", "image_fingerprint", "image_hash", "photo_problem", "vector"), None
-)
-
 _OVERLOADED = 429
 
 
@@ -239,7 +234,7 @@ def _answer(response: dict[str, Any]) -> Answer:
 
 
 def _document(source: dict[str, Any]) -> ListingDocument:
-    return ListingDocument.model_validate(_ABSENT | source)
+    return ListingDocument.model_validate(source)
 
 
 def _millis(seconds: float) -> str:

@@ -69,6 +69,7 @@ def test_missing_field_is_named(field: str) -> None:
         ({"price": "1290"}, "price_wrong_type"),
         ({"price": True}, "price_wrong_type"),
         ({"price": 0}, "price_not_positive"),
+        ({"price": 5e-324}, "price_not_positive"),
         ({"price": -5}, "price_not_positive"),
         ({"price": float("nan")}, "price_not_finite"),
         ({"price": float("inf")}, "price_not_finite"),
@@ -113,7 +114,7 @@ def test_all_problems_are_gathered_and_shown_with_id_found_and_expected() -> Non
     assert [problem.field for problem in caught.value.problems] == ["title", "price", "status"]
     message = str(caught.value)
     assert "listing m1" in message
-    assert "found -1, expected a number above zero" in message
+    assert "found -1, expected a number from 0.01 up" in message
     assert "found 'gone', expected 'on_sale', 'reserved', 'sold_out' or 'removed'" in message
     assert len(message) < 500
 
