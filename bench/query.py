@@ -65,7 +65,9 @@ WEIGHTS = (
     (0.5, 0.25),
     (1, 0.25),
     (1, 1),
+    (2, 0.25),
     (2, 0.5),
+    (4, 0.25),
 )
 REACHES = ((50, 100), (100, 200), (200, 200), (200, 400), (200, 800), (400, 800))
 
@@ -76,7 +78,7 @@ Vectors = NDArray[np.float32]
 
 BUCKET = 1.25
 RATIOS = (2.0, 3.0, 5.0, 10.0)
-CATEGORY_SPREADS = 1.0
+CATEGORY_SPREADS = 2.0
 PRICE_SPREADS = 0.25
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from mappings.lifecycle import EncoderIdentity
 
 # Both measured in docs/decisions/151-ranking-weights.md.
-CATEGORY_SPREADS = 1.0
+CATEGORY_SPREADS = 2.0
 PRICE_SPREADS = 0.25
 
 # Half the price term is left for a candidate that costs half as much more or less.

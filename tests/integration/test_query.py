@@ -77,9 +77,9 @@ def test_the_most_alike_comes_first(shop: Shop) -> None:
 
 
 def test_category_and_price_decide_between_pictures_about_as_alike(shop: Shop) -> None:
-    """Less than a spread of similarity is outweighed by the category, more than one is not."""
+    """Less than two spreads of similarity are outweighed by the category, more are not."""
     shop.add("asked")
-    shop.add("alike-vase", photo_like(0.79), category=VASES)
+    shop.add("alike-vase", photo_like(0.85), category=VASES)
     shop.add("less-alike-skirt", photo_like(0.70))
     shop.add("unlike-skirt", photo_like(0.60))
     assert shop.ids("asked") == ["less-alike-skirt", "alike-vase", "unlike-skirt"]
@@ -140,7 +140,7 @@ def test_an_explanation_says_how_the_score_came_about(shop: Shop) -> None:
     shorts, vase = shop.similar("asked", explain=True)["items"]
     assert shorts["explanation"] == {
         "similarity": pytest.approx(0.8, abs=1e-5),
-        "category_term": pytest.approx(0.1 * 2 / 3, abs=1e-5),
+        "category_term": pytest.approx(0.2 * 2 / 3, abs=1e-5),
         "shared_depth": 2,
         "price_term": pytest.approx(0.025 / 2, abs=1e-5),
         "price_ratio": 1.5,
