@@ -41,7 +41,7 @@ class ElasticsearchSettings:
             username=environ.get("ELASTICSEARCH_USERNAME") or None,
             password=environ.get("ELASTICSEARCH_PASSWORD") or None,
             ca_certs=environ.get("ELASTICSEARCH_CA_CERTS") or None,
-            timeout_s=_number(environ, "ELASTICSEARCH_TIMEOUT", cls.timeout_s),
+            timeout_s=_number(environ, "ELASTICSEARCH_TIMEOUT", cls.timeout_s, least=0.1),
             max_retries=int(_number(environ, "ELASTICSEARCH_MAX_RETRIES", cls.max_retries)),
             prefix=environ.get("NITAMONO_INDEX_PREFIX") or cls.prefix,
         )
@@ -51,7 +51,11 @@ class ElasticsearchSettings:
 
 
 def connect(settings: ElasticsearchSettings) -> Elasticsearch:
-    """A client for the cluster. Nothing is sent yet."""
+    """A client for the cluster. Nothing is sent yet.
+
+    Raises:
+        InvalidSetting: a URL without scheme or port, or a file of certificates that is none.
+    """
     options: dict[str, Any] = {
         "request_timeout": settings.timeout_s,
         "max_retries": settings.max_retries,
@@ -63,15 +67,21 @@ def connect(settings: ElasticsearchSettings) -> Elasticsearch:
         options["basic_auth"] = (settings.username, settings.password or "")
     if settings.ca_certs:
         options["ca_certs"] = settings.ca_certs
-    return Elasticsearch(list(settings.urls), **options)
+    try:
+        return Elasticsearch(list(settings.urls), **options)
+    except (ValueError, OSError) as error:
+        raise InvalidSetting(
+            f"ELASTICSEARCH_URL is {','.join(settings.urls)}, "
+            f"ELASTICSEARCH_CA_CERTS is {settings.ca_certs}: {error}"
+        ) from error
 
 
-def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+def _number(environ: Mapping[str, str], name: str, default: float, *, least: float = 0) -> float:
     text = environ.get(name) or str(default)
     try:
         value = float(text)
     except ValueError as error:
         raise InvalidSetting(f"{name} is {text!r}, expected a number") from error
-    if not 0 <= value < 1e6:
-        raise InvalidSetting(f"{name} is {text!r}, expected a number from 0 up")
+    if not least <= value < 1e6:
+        raise InvalidSetting(f"{name} is {text!r}, expected a number from {least:g} up")
     return value

@@ -84,7 +84,9 @@ CategoryName = Annotated[
 ]
 PhotoReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^.\x00]+$")]
-AttributeValue = Annotated[str, StringConstraints(max_length=256)] | bool | int | float
+# JSON knows larger whole numbers; neither Elasticsearch nor the canonical form of an event does.
+WholeNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+AttributeValue = Annotated[str, StringConstraints(max_length=256)] | bool | WholeNumber | float
 
 
 class Listing(BaseModel):

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from mappings.errors import UnsafePhotoPath
 
+REPOSITORY = Path(__file__).resolve().parents[1]
+
 _HAS_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -32,11 +34,14 @@ class ImageRoots:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ImageRoots:
-        """From NITAMONO_IMAGE_ROOTS (folders between colons) and NITAMONO_IMAGE_ROOTS_FILE."""
+        """From NITAMONO_IMAGE_ROOTS (folders between colons) and NITAMONO_IMAGE_ROOTS_FILE.
+
+        Worker, API and command line share the file `image-roots` in NITAMONO_STATE where none is named.
+        """
         listed = environ.get("NITAMONO_IMAGE_ROOTS", "")
-        file = environ.get("NITAMONO_IMAGE_ROOTS_FILE")
         folders = tuple(Path(folder) for folder in listed.split(os.pathsep) if folder)
-        return cls(folders, Path(file) if file else None)
+        state = Path(environ.get("NITAMONO_STATE") or REPOSITORY / ".nitamono")
+        return cls(folders, Path(environ.get("NITAMONO_IMAGE_ROOTS_FILE") or state / "image-roots"))
 
     def allowed(self) -> tuple[Path, ...]:
         """The folders in force now, resolved."""
@@ -52,6 +57,7 @@ class ImageRoots:
             raise ValueError("set NITAMONO_IMAGE_ROOTS_FILE to the file that lists the allowed folders")
         resolved = folder.resolve()
         if resolved not in self.allowed():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("a", encoding="utf-8") as lines:
                 lines.write(f"{resolved}\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -175,9 +176,17 @@ def _title_filters(words: str) -> list[Clause]:
     """A phrase for each word.
 
     Elasticsearch's standard analyzer cuts kanji and hiragana into single characters, so that a word of
-    several is a phrase; a word of letters or katakana is a phrase of one.
+    several is a phrase; a word of letters or katakana is a phrase of one. What has neither letter nor digit,
+    such as a dash, is in no title's index and so asks for nothing.
     """
-    return [{"match_phrase": {"title": word}} for word in words.split()]
+    return [_title_filter(word) for word in words.split() if any(map(str.isalnum, word))]
+
+
+def _title_filter(word: str) -> Clause:
+    """The word as typed, or with the full-width letters of a Japanese keyboard made ordinary ones."""
+    forms = dict.fromkeys((word, unicodedata.normalize("NFKC", word)))
+    phrases = [{"match_phrase": {"title": form}} for form in forms]
+    return phrases[0] if len(phrases) == 1 else {"bool": {"should": phrases}}
 
 
 def _category_filter(path: str | None) -> list[Clause]:

@@ -38,7 +38,7 @@ def test_secrets_stay_out_of_repr() -> None:
     assert "hunter2" not in shown
 
 
-@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
+@pytest.mark.parametrize("value", ["soon", "-1", "0", "nan", "inf"])
 def test_number_that_is_none_is_named(value: str) -> None:
     """The message names the variable and what it holds."""
     with pytest.raises(InvalidSetting, match=f"ELASTICSEARCH_TIMEOUT is '{value}'"):
@@ -49,6 +49,20 @@ def test_two_ways_to_log_in_are_refused() -> None:
     """Which of the two was meant is not guessed."""
     with pytest.raises(InvalidSetting, match="not both"):
         ElasticsearchSettings.from_environ({"ELASTICSEARCH_API_KEY": "k", "ELASTICSEARCH_USERNAME": "u"})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ElasticsearchSettings(urls=("foo",)),
+        ElasticsearchSettings(urls=("http://127.0.0.1",)),
+        ElasticsearchSettings(ca_certs="/nope"),
+    ],
+)
+def test_connection_that_cannot_be_meant_is_named(settings: ElasticsearchSettings) -> None:
+    """A URL or certificate that the client refuses ends in a sentence with the variables' names."""
+    with pytest.raises(InvalidSetting, match="ELASTICSEARCH_URL is"):
+        connect(settings)
 
 
 def test_client_carries_the_credentials_it_was_given() -> None:

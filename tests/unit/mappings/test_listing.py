@@ -91,6 +91,7 @@ def test_missing_field_is_named(field: str) -> None:
         ({"images": ["x" * 3000]}, "images_too_long"),
         ({"images": ["x"] * 21}, "images_too_many"),
         ({"attributes": {"size": ["M"]}}, "attributes_wrong_type"),
+        ({"attributes": {"n": float("nan")}}, "attributes_wrong_type"),
         ({"attributes": {"a.b": "c"}}, "attributes_malformed"),
         ({"attributes": {str(n): n for n in range(51)}}, "attributes_too_many"),
     ],
@@ -123,6 +124,13 @@ def test_clock_skew_of_a_producer_is_forgiven() -> None:
     """A listing dated a little ahead of this machine's clock is accepted, a later one is not."""
     ahead = isoformat(NOW + CLOCK_SKEW)
     assert parse_listing(make_event(updated_at=ahead), now=NOW).updated_at == NOW + CLOCK_SKEW
+
+
+def test_whole_number_beyond_64_bits_is_kept_as_a_float() -> None:
+    """JSON has such numbers; the canonical form of an event must not fail on one."""
+    listing = make_listing(attributes={"n": 10**30})
+    assert listing.attributes == {"n": 1e30}
+    assert event_version(listing) > 0
 
 
 def test_field_nobody_knows_is_left_out() -> None:

@@ -109,10 +109,14 @@ def test_folder_allowed_later_is_seen_without_a_restart(shop: Path, tmp_path: Pa
 
 def test_roots_come_from_the_environment(shop: Path, tmp_path: Path) -> None:
     """Folders stand between the separators of PATH."""
-    roots = ImageRoots.from_environ({"NITAMONO_IMAGE_ROOTS": f"{tmp_path}{os.pathsep}{shop}"})
+    state = tmp_path / "state"
+    environ = {"NITAMONO_IMAGE_ROOTS": f"{tmp_path}{os.pathsep}{shop}", "NITAMONO_STATE": str(state)}
+    roots = ImageRoots.from_environ(environ)
     assert roots.allowed() == (tmp_path.resolve(), shop.resolve())
+    roots.allow(tmp_path.parent)
+    assert (state / "image-roots").read_text() == f"{tmp_path.parent.resolve()}\n"
     with pytest.raises(ValueError, match="NITAMONO_IMAGE_ROOTS_FILE"):
-        roots.allow(shop)
+        ImageRoots().allow(shop)
 
 
 @pytest.mark.parametrize(

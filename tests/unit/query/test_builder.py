@@ -159,6 +159,19 @@ def test_score_is_on_the_scale_of_the_cosine() -> None:
     assert total_score(1.58) == pytest.approx(0.58)
 
 
+def test_words_are_searched_as_typed_and_as_meant() -> None:
+    """Full-width letters find ordinary ones too; a dash between words asks for nothing."""
+    filters = listings_body(ListingParameters(q="Ｔシャツ – vase"))["query"]["bool"]["filter"]
+    assert filters[1:] == [
+        {
+            "bool": {
+                "should": [{"match_phrase": {"title": "Ｔシャツ"}}, {"match_phrase": {"title": "Tシャツ"}}]
+            }
+        },
+        {"match_phrase": {"title": "vase"}},
+    ]
+
+
 def test_listings_are_searched_word_by_word_newest_first() -> None:
     """All words must be in the title; the categories come back with their counts."""
     parameters = ListingParameters(
