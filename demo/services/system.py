@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from demo.services.application import (
     api_service,
@@ -46,8 +47,10 @@ class System:
     @classmethod
     def open(cls, environ: Mapping[str, str], progress: Progress) -> System:
         """Return the system that `environ` describes; nothing is started. Raises ServiceError."""
-        settings = ServiceSettings.from_environ(environ)
-        state = StateFolder.open(settings.state)
+        asked = ServiceSettings.from_environ(environ)
+        state = StateFolder.open(asked.state)
+        supervisor = Supervisor(state, progress)
+        settings = _with_our_own(asked, supervisor)
         elasticsearch, queue = (
             elasticsearch_service(settings, state, environ),
             redis_service(settings, state, environ),
@@ -65,7 +68,7 @@ class System:
             worker_service(environment, state, processes=settings.worker_processes),
             api_service(environment, settings),
         ]
-        return cls(settings, state, environment, tuple(ours), Supervisor(state, progress))
+        return cls(settings, state, environment, tuple(ours), supervisor)
 
     @property
     def api_url(self) -> str:
@@ -148,3 +151,18 @@ class System:
             datetime.fromtimestamp(record.started, UTC),
             round(memory_bytes(process) / 1e6),
         )
+
+
+def _with_our_own(settings: ServiceSettings, supervisor: Supervisor) -> ServiceSettings:
+    """Return `settings` without the URLs of servers of ours that run: they give such a server's port instead.
+
+    `up` has the user export these URLs, after which the servers are still ours to stop.
+    """
+    elasticsearch, queue = supervisor.running("elasticsearch"), supervisor.running("redis")
+    if elasticsearch and elasticsearch.url == settings.elasticsearch_url:
+        port = urlsplit(elasticsearch.url).port or settings.elasticsearch_port
+        settings = replace(settings, elasticsearch_url=None, elasticsearch_port=port)
+    if queue and queue.url == settings.redis_url:
+        port = urlsplit(queue.url).port or settings.redis_port
+        settings = replace(settings, redis_url=None, redis_port=port)
+    return settings

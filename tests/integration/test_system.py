@@ -29,11 +29,10 @@ class Commands:
         self.environ = {**bare_environ(), "NITAMONO_STATE": str(self.state), "NITAMONO_ES_HEAP": "512m"}
         self.environ |= {name: str(free_port()) for name in PORTS}
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, **exported: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "import cli; cli.main()", "demo", *words]
-        return subprocess.run(
-            command, env=self.environ, capture_output=True, text=True, timeout=280, check=False
-        )
+        environ = self.environ | exported
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=280, check=False)
 
     def standings(self) -> dict[str, dict]:
         found = json.loads(self.run("status", "--json").stdout)
@@ -76,7 +75,8 @@ def test_up_and_down_twice(commands, tmp_path):
     assert commands.pids() == pids
 
     processes = [psutil.Process(pid) for pid in pids.values()]
-    assert commands.run("down").returncode == 0
+    exported = dict(line.removeprefix("  export ").split("=") for line in first.stdout.splitlines()[2:])
+    assert commands.run("down", **exported).returncode == 0
     assert all(has_ended(process) for process in processes)
     assert all(is_free(int(commands.environ[name])) for name in PORTS)
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import subprocess
+from dataclasses import asdict
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
 from demo.cli import group
 from demo.services.ports import free_port
+from demo.services.processes import ProcessRecord
+from demo.services.state import StateFolder
 
 
 @pytest.fixture
@@ -75,6 +81,43 @@ def test_a_given_server_is_shown_as_given(environ):
         ("elasticsearch", "given", "http://search:9200"),
         ("redis", "given", "redis://queue/3"),
     ]
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Two processes that are recorded as an Elasticsearch and a Redis of ours, by their URLs."""
+    records = StateFolder.open(tmp_path / "a state").records
+    urls = {"elasticsearch": "http://127.0.0.1:9991", "redis": "redis://127.0.0.1:9992/0"}
+    with contextlib.ExitStack() as stack:
+        processes = {}
+        for name, url in urls.items():
+            process = stack.enter_context(subprocess.Popen(["sleep", "60"]))
+            stack.callback(process.kill)
+            started = psutil.Process(process.pid).create_time()
+            record = ProcessRecord(pid=process.pid, started=started, url=url, identity="")
+            (records / f"{name}.json").write_text(json.dumps(asdict(record)))
+            processes[url] = process
+        yield processes
+
+
+def test_servers_of_ours_stay_ours_under_their_exported_urls(environ, recorded):
+    """After the exports that `up` advises, `status` shows our own servers and `down` stops them."""
+    elasticsearch, queue = recorded
+    exported = {**environ, "ELASTICSEARCH_URL": elasticsearch, "NITAMONO_REDIS_URL": queue}
+    found = json.loads(invoke(exported, "status", "--json").output)
+    assert [(s["service"], s["pid"], s["url"]) for s in found[:2]] == [
+        ("elasticsearch", recorded[elasticsearch].pid, elasticsearch),
+        ("redis", recorded[queue].pid, queue),
+    ]
+    assert invoke(exported, "down").exit_code == 0
+    assert all(process.wait(timeout=5) is not None for process in recorded.values())
+
+
+def test_another_server_is_never_stopped_for_ours(environ, recorded):
+    """A given URL that is not our server's stays the user's own affair; ours run on."""
+    given = {**environ, "ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
+    assert invoke(given, "down").output == "Nothing was running.\n"
+    assert all(process.poll() is None for process in recorded.values())
 
 
 def test_down_of_nothing(environ):
