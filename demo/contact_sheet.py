@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, TransportError
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from demo.services.progress import Progress
 from demo.services.system import System
 from mappings.client import ElasticsearchSettings, connect
+from mappings.errors import UnsafePhotoPath
 from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
 from mappings.photos import ImageRoots
+from ml.preprocess import DECODER_ERRORS
+from query.errors import QueryError
 from query.params import SimilarParameters
 from query.reader import IndexReader
 from query.similar import SimilarService
@@ -25,7 +28,8 @@ THUMBNAIL = 128  # pixels a side
 CAPTION = 34  # pixels below a thumbnail: two lines
 GAP = 8
 FONT_SIZE = 11
-INK, PAPER, QUERY_FRAME = "#222222", "#ffffff", "#2f6db3"
+INK, PAPER, QUERY_FRAME, NO_PHOTO = "#222222", "#ffffff", "#2f6db3", "#d8d8d8"
+FORMATS = (".jpg", ".jpeg", ".png")
 PATIENCE_S = 10.0
 
 
@@ -37,23 +41,35 @@ class Row:
     similar: tuple[ListingDocument, ...]
 
 
+def _require_format(_context: click.Context, _option: click.Parameter, out: Path) -> Path:
+    if out.suffix.lower() not in FORMATS:
+        raise click.BadParameter(f"{out} should end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
+    return out
+
+
 @click.command()
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Picture to write."
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    callback=_require_format,
+    help="Picture to write, a JPEG or a PNG.",
 )
 @click.option("--rows", type=click.IntRange(1, 100), default=12, show_default=True, help="Query items.")
 @click.option("--columns", type=click.IntRange(1, 24), default=6, show_default=True, help="Similar ones.")
 def contact_sheet(*, out: Path, rows: int, columns: int) -> None:
     """Draw queries of the live index beside their most similar items, as one picture."""
-    system = System.open(os.environ, Progress())
-    settings = ElasticsearchSettings.from_environ(system.environment)
-    with connect(settings) as es:
-        found = find_rows(es, settings.prefix, rows=rows, columns=columns)
+    environment = System.open(os.environ, Progress()).environment
+    found = _rows_of_live_index(environment, rows, columns)
     if not found:
         raise click.ClickException(
             "no listing with a photo is for sale; index some first, such as by `make demo`"
         )
-    draw_contact_sheet(found, ImageRoots.from_environ(system.environment)).save(out, quality=85)
+    sheet = draw_contact_sheet(found, ImageRoots.from_environ(environment))
+    try:
+        sheet.save(out, quality=85)
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror or error}") from error
     click.echo(f"{out}: {len(found)} queries")
 
 
@@ -76,6 +92,18 @@ def draw_contact_sheet(rows: Sequence[Row], roots: ImageRoots) -> Image.Image:
             left = GAP + column * (THUMBNAIL + GAP) + (GAP if column else 0)
             _draw_item(sheet, (left, top), document, roots, framed=column == 0)
     return sheet
+
+
+def _rows_of_live_index(environment: Mapping[str, str], rows: int, columns: int) -> list[Row]:
+    settings = ElasticsearchSettings.from_environ(environment)
+    try:
+        with connect(settings) as es:
+            return find_rows(es, settings.prefix, rows=rows, columns=columns)
+    except (QueryError, ApiError, TransportError) as error:
+        raise click.ClickException(
+            f"The index {read_alias(settings.prefix)} cannot be read ({error}): "
+            "start the services with `make up`, or set ELASTICSEARCH_URL."
+        ) from error
 
 
 def _row(service: SimilarService, item_id: str, parameters: SimilarParameters) -> Row:
@@ -109,10 +137,7 @@ def _draw_item(
     sheet: Image.Image, corner: tuple[int, int], document: ListingDocument, roots: ImageRoots, *, framed: bool
 ) -> None:
     left, top = corner
-    with Image.open(_photo(document, roots)) as photo:
-        sheet.paste(
-            ImageOps.fit(ImageOps.exif_transpose(photo).convert("RGB"), (THUMBNAIL, THUMBNAIL)), corner
-        )
+    sheet.paste(_thumbnail(document, roots), corner)
     pen = ImageDraw.Draw(sheet)
     if framed:
         pen.rectangle(
@@ -124,5 +149,11 @@ def _draw_item(
     pen.text((left, top + THUMBNAIL + 18), document.category[-1], INK, font)
 
 
-def _photo(document: ListingDocument, roots: ImageRoots) -> Path:
-    return roots.resolve(document.images[0])
+def _thumbnail(document: ListingDocument, roots: ImageRoots) -> Image.Image:
+    """The first photo, cut to a square; a grey square where it is gone, unreadable or on another server."""
+    try:
+        with Image.open(roots.resolve(document.images[0])) as photo:
+            upright = ImageOps.exif_transpose(photo).convert("RGB")
+    except (UnsafePhotoPath, Image.DecompressionBombError, *DECODER_ERRORS):
+        return Image.new("RGB", (THUMBNAIL, THUMBNAIL), NO_PHOTO)
+    return ImageOps.fit(upright, (THUMBNAIL, THUMBNAIL))
