@@ -59,9 +59,8 @@ def up() -> None:
     system = System.open(os.environ, Progress())
     started = system.up()
     click.echo(f"{'Ready' if started else 'Already up'}: {system.api_url}")
-    if system.exports:
-        click.echo("So that `nitamono index` and the others find these ports:")
-        click.echo("\n".join(f"  {line}" for line in system.exports))
+    for line in system.advice:
+        click.echo(line)
 
 
 @group.command()

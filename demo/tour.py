@@ -35,6 +35,8 @@ def run(*, data: Path | None) -> None:
     index(listings, system.environment)
     show_examples(listings, system.api_url)
     click.echo(f"\nLook at them: {system.api_url}   (`make down` stops everything)")
+    for line in system.advice:
+        click.echo(line)
 
 
 def drawn_marketplace(folder: Path) -> Path:

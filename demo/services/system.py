@@ -21,6 +21,12 @@ from demo.services.redis_server import redis_service
 from demo.services.settings import ServiceSettings
 from demo.services.state import StateFolder
 
+# Where our commands look for the services in an environment that says nothing.
+DEFAULT_URLS = {
+    "ELASTICSEARCH_URL": "http://127.0.0.1:9200",
+    "NITAMONO_REDIS_URL": "redis://127.0.0.1:6379/0",
+}
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -40,6 +46,7 @@ class System:
 
     settings: ServiceSettings
     state: StateFolder
+    told: Mapping[str, str]  # the caller's own environment
     environment: Mapping[str, str]  # in which our own commands find the services
     services: tuple[Service, ...]
     supervisor: Supervisor
@@ -68,7 +75,7 @@ class System:
             worker_service(environment, state, processes=settings.worker_processes),
             api_service(environment, settings),
         ]
-        return cls(settings, state, environment, tuple(ours), supervisor)
+        return cls(settings, state, environ, environment, tuple(ours), supervisor)
 
     @property
     def api_url(self) -> str:
@@ -76,21 +83,14 @@ class System:
         return self.services[-1].url
 
     @property
-    def exports(self) -> list[str]:
-        """What a shell must be told for our other commands to find these services; nothing where they are."""
-        defaults = {
-            "ELASTICSEARCH_URL": "http://127.0.0.1:9200",
-            "NITAMONO_REDIS_URL": "redis://127.0.0.1:6379/0",
-        }
-        given = {
-            "ELASTICSEARCH_URL": self.settings.elasticsearch_url,
-            "NITAMONO_REDIS_URL": self.settings.redis_url,
-        }
-        return [
-            f"export {name}={self.environment[name]}"
-            for name, default in defaults.items()
-            if not given[name] and self.environment[name] != default
+    def advice(self) -> list[str]:
+        """What a shell must be told for our other commands to find these services; no lines where they do."""
+        exports = [
+            f"  export {name}={self.environment[name]}"
+            for name, default in DEFAULT_URLS.items()
+            if self.environment[name] != (self.told.get(name) or default)
         ]
+        return ["So that `nitamono index` and the others find these ports:", *exports] if exports else []
 
     def up(self) -> list[str]:
         """Start what does not run, have the index live, and return the names of what was started."""

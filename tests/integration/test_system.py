@@ -92,6 +92,7 @@ def test_up_and_down_twice(commands, tmp_path):
     assert "60 given = 60 indexed + 0 unchanged + 0 older + 0 rejected" in answer.stdout
     assert answer.stdout.count(" JPY · ") == 3
     assert f"Look at them: {commands.standings()['api']['url']}" in answer.stdout
+    assert answer.stdout.splitlines()[-3:] == first.stdout.splitlines()[1:]
     assert commands.run("down").stdout == ""
 
 

@@ -15,7 +15,9 @@ from click.testing import CliRunner
 from demo.cli import group
 from demo.services.ports import free_port
 from demo.services.processes import ProcessRecord
+from demo.services.progress import Progress
 from demo.services.state import StateFolder
+from demo.services.system import System
 
 
 @pytest.fixture
@@ -111,6 +113,23 @@ def test_servers_of_ours_stay_ours_under_their_exported_urls(environ, recorded):
     ]
     assert invoke(exported, "down").exit_code == 0
     assert all(process.wait(timeout=5) is not None for process in recorded.values())
+
+
+def test_the_exports_are_advised_where_they_are_needed(environ, recorded):
+    """Other ports than the usual are told, the usual ones and those that the shell knows are not."""
+    elasticsearch, queue = recorded
+    advice = [
+        "So that `nitamono index` and the others find these ports:",
+        f"  export ELASTICSEARCH_URL=http://127.0.0.1:{environ['NITAMONO_ES_PORT']}",
+        f"  export NITAMONO_REDIS_URL=redis://127.0.0.1:{environ['NITAMONO_REDIS_PORT']}/0",
+    ]
+    exported = {**environ, "ELASTICSEARCH_URL": elasticsearch, "NITAMONO_REDIS_URL": queue}
+    usual = {**environ, "NITAMONO_ES_PORT": "9200", "NITAMONO_REDIS_PORT": "6379"}
+    assert System.open(environ, Progress()).advice == advice
+    assert System.open({**usual, "NITAMONO_REDIS_PORT": "6380"}, Progress()).advice[1:] == [
+        "  export NITAMONO_REDIS_URL=redis://127.0.0.1:6380/0"
+    ]
+    assert System.open(exported, Progress()).advice == System.open(usual, Progress()).advice == []
 
 
 def test_another_server_is_never_stopped_for_ours(environ, recorded):
