@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indexer.errors import UnreadableFile
-from mappings.listing import CATEGORY_SEPARATOR, isoformat
+from mappings.listing import CATEGORY_SEPARATOR, Listing, isoformat
 from mappings.photos import is_remote
 
 # A listing of the largest allowed size has some 60 kB; a longer line is some other kind of file.
@@ -129,7 +129,7 @@ def read_csv(file: BinaryIO) -> Iterator[Row]:
     """An event a record: category as "A > B > C", images between "|", columns named attributes.colour."""
     csv.field_size_limit(min(sys.maxsize, MAX_LINE))
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
-    reader = csv.DictReader(text, restkey="")
+    reader = csv.DictReader(text, restkey=None)
     while True:
         try:
             record = next(reader, None)
@@ -138,7 +138,7 @@ def read_csv(file: BinaryIO) -> Iterator[Row]:
             continue
         if record is None:
             return
-        if "" in record:
+        if None in record:
             detail = f"line {reader.line_num}: more fields than the header has"
             yield Row(None, json.dumps(record), "not_csv", detail)
         else:
@@ -146,8 +146,9 @@ def read_csv(file: BinaryIO) -> Iterator[Row]:
 
 
 def from_columns(record: Mapping[str, str | None]) -> dict[str, Any]:
-    """The event in the columns of a CSV record. Empty fields are absent ones."""
-    filled = {name: value for name, value in record.items() if value not in {None, ""}}
+    """The event in the columns of a CSV record. Empty fields are absent ones, and so is a column without a
+    name: a row number, or nothing after a last comma."""
+    filled = {name: value for name, value in record.items() if name and value not in {None, ""}}
     event: dict[str, Any] = {
         name: value for name, value in filled.items() if not name.startswith(ATTRIBUTE_PREFIX)
     }
@@ -176,10 +177,59 @@ def number(text: str | None) -> float | str | None:
 
 
 def read_parquet(file: BinaryIO) -> Iterator[Row]:
-    """An event a row. Lists and maps are read as such; text columns as in CSV."""
-    for batch in pq.ParquetFile(file).iter_batches(batch_size=500):
-        for record in batch.to_pylist():
-            yield Row(from_record(record))
+    """An event a row. Lists and maps are read as such; text columns as in CSV. Other columns are not read:
+    they may hold anything."""
+    parquet = pq.ParquetFile(file)
+    columns = [name for name in parquet.schema_arrow.names if is_known(name)]
+    for batch in parquet.iter_batches(batch_size=500, columns=columns):
+        yield from rows_of(with_readable_times(batch))
+
+
+def is_known(name: str) -> bool:
+    """Whether a column belongs to a listing."""
+    return name in Listing.model_fields or name.startswith(ATTRIBUTE_PREFIX)
+
+
+def with_readable_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its times as Python can hold them: microseconds, which order events, and UTC."""
+    for position, column in enumerate(batch.schema):
+        if pa.types.is_timestamp(column.type):
+            unit = "us" if column.type.unit == "ns" else column.type.unit
+            kind = pa.timestamp(unit, tz="UTC" if column.type.tz else None)
+            batch = batch.set_column(position, column.name, batch.column(position).cast(kind, safe=False))
+    return batch
+
+
+def rows_of(batch: pa.RecordBatch) -> list[Row]:
+    """The rows of a batch. One with a value that cannot be read is set aside alone."""
+    try:
+        return [Row(from_record(with_maps(record, batch.schema))) for record in batch.to_pylist()]
+    except (ValueError, OverflowError) as error:  # text that is not UTF-8, a date after the year 9999
+        if batch.num_rows == 1:
+            return [Row(None, readable(batch), "row_unreadable", f"{type(error).__name__}: {error}")]
+    half = batch.num_rows // 2
+    return rows_of(batch.slice(0, half)) + rows_of(batch.slice(half))
+
+
+def with_maps(record: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
+    """The record with its maps as such, which Arrow gives as lists of pairs."""
+    maps = {column.name for column in schema if pa.types.is_map(column.type)}
+    return {
+        name: dict(value) if name in maps and value is not None else value for name, value in record.items()
+    }
+
+
+def readable(batch: pa.RecordBatch) -> str:
+    """The columns of a batch as text."""
+    columns = (f"{name}: {_shown(column)}" for name, column in zip(batch.schema.names, batch, strict=True))
+    return "; ".join(columns)
+
+
+def _shown(column: pa.Array) -> str:
+    try:
+        return str(column.to_pylist()[0])
+    except (ValueError, OverflowError):
+        return f"({column.type} that cannot be read)"
 
 
 def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,22 +247,22 @@ def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
 def plain(value: Any) -> Any:  # noqa: PLR0911  one case a type
     """The value as JSON can hold it."""
     match value:
-        case datetime(tzinfo=None) | date():
-            return value.isoformat()
-        case datetime():
+        case None | str() | bool() | int() | float():
+            return value
+        case datetime() if value.tzinfo:
             return isoformat(value)
+        case date() | time():
+            return value.isoformat()
         case Decimal():
             return float(value)
         case bytes():
             return value.hex()
         case dict():
-            return {name: plain(inner) for name, inner in value.items() if inner is not None}
-        case [(str(), _), *_]:  # an Arrow map
-            return {name: plain(inner) for name, inner in value if inner is not None}
+            return {str(name): plain(inner) for name, inner in value.items() if inner is not None}
         case list():
             return [plain(inner) for inner in value]
         case _:
-            return value
+            return str(value)
 
 
 def with_root(event: dict[str, Any], root: Path) -> dict[str, Any]:

@@ -116,9 +116,89 @@ def test_parquet_rows_become_events(tmp_path: Path) -> None:
     assert estimate_rows(tmp_path / "a.parquet") == 1
 
 
+def write_parquet(path: Path, **columns: pa.Array) -> Path:
+    """A file of these columns."""
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_a_parquet_row_that_cannot_be_read_is_set_aside_alone(tmp_path: Path) -> None:
+    """Text that is no UTF-8, a date after the year 9999; with its readable columns as the dead letter."""
+    file = write_parquet(
+        tmp_path / "a.parquet",
+        item_id=pa.array(["a", "b", "c", "d"]),
+        title=pa.Array.from_buffers(
+            pa.string(), 4, pa.array([b"x", b"\xff", b"y", b"z"], pa.binary()).buffers()
+        ),
+        updated_at=pa.array([0, 0, 2**62, 0], pa.int64()).cast(pa.timestamp("us", tz="Asia/Tokyo")),
+    )
+    first, second, third, fourth = read_rows(file, tmp_path)
+
+    assert first.event == {"item_id": "a", "title": "x", "updated_at": "1970-01-01T00:00:00.000000Z"}
+    assert (second.reason, third.reason) == ("row_unreadable", "row_unreadable")
+    assert "item_id: b" in second.raw
+    assert "item_id: c" in third.raw
+    assert fourth.event is not None
+
+
+def test_parquet_times_are_read_to_the_microsecond(tmp_path: Path) -> None:
+    """Nanoseconds are what pandas writes."""
+    moments = pa.array([1_767_225_600_123_456_789], pa.int64())
+    file = write_parquet(
+        tmp_path / "a.parquet",
+        updated_at=moments.cast(pa.timestamp("ns", tz="+09:00")),
+        created_at=moments.cast(pa.timestamp("ns")),
+    )
+
+    assert rows(file) == [
+        ({"updated_at": "2026-01-01T00:00:00.123456Z", "created_at": "2026-01-01T00:00:00.123456"}, "")
+    ]
+
+
+def test_parquet_values_of_other_kinds_reach_the_validation(tmp_path: Path) -> None:
+    """An empty map is an object; a duration is no price, and the listing's validation says so."""
+    file = write_parquet(
+        tmp_path / "a.parquet",
+        attributes=pa.array([[], None, [("n", 1)]], pa.map_(pa.string(), pa.int64())),
+        price=pa.array([1_500, None, None], pa.duration("ms")),
+    )
+
+    assert [event for event, _ in rows(file)] == [
+        {"attributes": {}, "price": "0:00:01.500000"},
+        {},
+        {"attributes": {"n": 1}},
+    ]
+
+
+def test_parquet_columns_of_no_listing_do_not_matter(tmp_path: Path) -> None:
+    """Whatever they hold."""
+    broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"], pa.binary()).buffers())
+    columns = {
+        "attributes.colour": pa.array(["Red"]),
+        "note": broken,
+        "age": pa.array([1], pa.duration("ns")),
+    }
+
+    assert rows(write_parquet(tmp_path / "a.parquet", **columns)) == [({"attributes": {"colour": "Red"}}, "")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [",item_id,price\n0,m1,5\n1,m2,6,x\n", "item_id,price,\nm1,5,\nm2,6,,x\n", "item_id,price,\nm1,5\n"],
+)
+def test_a_csv_column_without_a_name_is_left_out(tmp_path: Path, text: str) -> None:
+    """A row number, or nothing after a last comma; a surplus field is told from it."""
+    (tmp_path / "a.csv").write_text(text)
+
+    (first, _), *others = rows(tmp_path / "a.csv")
+    assert first == {"item_id": "m1", "price": 5.0, "category": [], "images": [], "attributes": {}}
+    assert [reason for _, reason in others] == ["not_csv"] * len(others)
+
+
 def test_values_that_json_lacks_become_text() -> None:
     """A naive date stays naive, so that the listing's validation can say so."""
     assert plain(datetime(2026, 1, 1)) == "2026-01-01T00:00:00"
+    assert plain(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000000Z"
     assert plain(date(2026, 1, 1)) == "2026-01-01"
     assert plain({"a": [b"\x01", None], "b": None}) == {"a": ["01", None]}
 
