@@ -7,12 +7,15 @@ import unicodedata
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from indexer.readers import files_of, read_rows
+from query.price_band import DEFAULT_RATIO
 
 SIMILAR = 5  # shown of each example
 LOOKED_THROUGH = 5000  # rows, for listings of different kinds
@@ -20,12 +23,18 @@ TITLE_WIDTH = 34  # columns of a terminal
 
 
 def example_items(data: Path) -> Iterator[str]:
-    """Yield ids of listings on sale in `data`: first one of each kind, then all others."""
+    """Yield ids of listings on sale in `data`: first one of each kind, then all others.
+
+    The kinds that can fill an answer, with enough listings of their own at a like price, come first: what
+    else is shown for want of them says little about the search.
+    """
     rows = chain.from_iterable(read_rows(file, file.parent) for file in files_of(data))
     events = [row.event for row in islice(rows, LOOKED_THROUGH) if row.event is not None]
     on_sale = [event for event in events if event.get("status") == "on_sale"]
-    first_of_kind = {str(event.get("category")): event for event in reversed(on_sale)}
-    for event in chain(reversed(first_of_kind.values()), on_sale):
+    first_of_kind: dict[str, Mapping[str, Any]] = {}
+    for event in chain(_in_company(on_sale), on_sale):
+        first_of_kind.setdefault(_kind(event), event)
+    for event in chain(first_of_kind.values(), on_sale):
         yield str(event.get("item_id"))
 
 
@@ -42,6 +51,23 @@ def as_table(answer: Mapping[str, Any]) -> str:
     asked = answer["item"]
     heading = f"{_title(asked)} · {_price(asked)} · {_category(asked)}"
     return "\n".join([heading, *(_line(item) for item in answer["items"])])
+
+
+def _in_company(events: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the events that have at least SIMILAR others of their kind at a like price."""
+    prices: defaultdict[str, list[float]] = defaultdict(list)
+    priced = [event for event in events if isinstance(event.get("price"), int | float)]
+    for event in sorted(priced, key=lambda event: event["price"]):
+        prices[_kind(event)].append(event["price"])
+    for event in priced:
+        price, sorted_prices = event["price"], prices[_kind(event)]
+        lowest, highest = price / DEFAULT_RATIO, price * DEFAULT_RATIO
+        if bisect_right(sorted_prices, highest) - bisect_left(sorted_prices, lowest) > SIMILAR:
+            yield event
+
+
+def _kind(event: Mapping[str, Any]) -> str:
+    return f"{event.get('category')} {event.get('currency')}"
 
 
 def _similar(item_id: str, api_url: str) -> dict[str, Any] | None:

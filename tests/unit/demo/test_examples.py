@@ -55,6 +55,45 @@ def test_the_examples_are_of_different_kinds(tmp_path):
     assert list(dict.fromkeys(example_items(tmp_path / "listings.jsonl"))) == ["skirt1", "vase", "skirt2"]
 
 
+def make_shop(folder, **prices_by_kind):
+    """A file of listings on sale, one a price: the third mug has the id mug3."""
+    events = [
+        make_event(item_id=f"{kind}{number}", category=["Shop", kind], price=price)
+        for kind, prices in prices_by_kind.items()
+        for number, price in enumerate(prices, start=1)
+    ]
+    file = folder / "listings.jsonl"
+    file.write_text("\n".join(map(json.dumps, events)))
+    return file
+
+
+def test_kinds_that_can_fill_an_answer_come_first(tmp_path):
+    """A listing with five others of its kind within half to twice its price precedes every other kind."""
+    shop = make_shop(
+        tmp_path,
+        lonely=[1000],
+        scattered=[100, 300, 900, 2700, 8100, 24300, 72900],
+        few=[1000] * 5,
+        many=[9000, 1000, 1100, 1200, 1500, 1900, 2000],
+    )
+    found = list(dict.fromkeys(example_items(shop)))
+    assert found[:4] == ["many2", "lonely1", "scattered1", "few1"]
+    assert len(found) == 20
+
+
+def test_prices_in_other_currencies_and_prices_that_are_none_are_no_company(tmp_path):
+    """Neither a price in euros nor one that is text makes a listing in yen an example to begin with."""
+    vase = {"category": ["Vases"], "price": 1000}
+    events = [
+        *(make_event(item_id=f"yen{number}", **vase) for number in range(3)),
+        *(make_event(item_id=f"euro{number}", **vase, currency="EUR") for number in range(3)),
+        make_event(item_id="text", category=["Vases"], price="1000"),
+        *(make_event(item_id=f"mug{number}", category=["Mugs"]) for number in range(6)),
+    ]
+    (tmp_path / "listings.jsonl").write_text("\n".join(map(json.dumps, events)))
+    assert list(example_items(tmp_path / "listings.jsonl"))[:3] == ["mug0", "yen0", "euro0"]
+
+
 def test_only_answers_by_the_picture_are_examples(api):
     """Unknown items, empty answers and those by category alone are passed over."""
     answers, url = api
