@@ -22,8 +22,9 @@ PAGE = 500
 """Hits a page: below a megabyte or two of events."""
 KEEP_ALIVE = "2m"
 """Between two pages, what is done with a page included."""
-PASSING = frozenset({429, 503})
-"""Elasticsearch's own words for "not now": a full queue, a shard that is moving or not yet there."""
+UNFIT = frozenset({400, 413})
+"""What Elasticsearch says of a document that it will never take. Anything else is a condition that somebody
+ends: a full queue, a shard that moves, a write block, an index that was just dropped, a key that expired."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def item_failure(result: Mapping[str, Any]) -> IndexingFailure | None:
     words = f"{error.get('type')}: {error.get('reason')}"
     if status == CONFLICT:
         return Superseded("older", words)
-    if status in PASSING:
+    if status not in UNFIT:
         return ElasticsearchUnavailable("elasticsearch_unavailable", words)
     cause = error.get("caused_by", {}).get("reason")
     return DocumentRejected("document_rejected", f"{words} ({cause})" if cause else words)

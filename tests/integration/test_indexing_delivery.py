@@ -100,13 +100,13 @@ def test_waits_double_up_to_half_the_visibility_timeout() -> None:
     ("status", "failure"),
     [
         (409, Superseded),
-        (429, ElasticsearchUnavailable),
-        (503, ElasticsearchUnavailable),
+        *((status, ElasticsearchUnavailable) for status in (401, 403, 404, 429, 500, 503)),
         (400, DocumentRejected),
+        (413, DocumentRejected),
     ],
 )
 def test_each_answer_to_a_document_has_its_meaning(status: int, failure: type[Exception]) -> None:
-    """Conflicts are older events, full queues pass, the rest is the document's fault."""
+    """Conflicts are older events; only of two answers the document is at fault; all else passes."""
     answer = {"status": status, "error": {"type": "t", "reason": "r", "caused_by": {"reason": "why"}}}
 
     assert type(item_failure(answer)) is failure
