@@ -19,6 +19,10 @@ from mappings.listing import Listing, Status, event_version, image_fingerprint, 
 from ml.encoder import ImageEncoder
 from ml.preprocess import photo_hash
 
+UNREADABLE = (TypeError, ValueError, OverflowError, RecursionError)
+"""What reading JSON of a kind that nobody thought of raises. Left alone, one such event would take the
+others of its chunk with it."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -181,10 +185,11 @@ def parse(chunk: Chunk) -> list[Candidate]:
     for position, event in enumerate(chunk.events):
         try:
             listing = parse_listing(event)
+            candidates.append(Candidate(position, listing, event_version(listing)))
         except InvalidListing as failure:
             chunk.reject(position, failure.reason, str(failure))
-        else:
-            candidates.append(Candidate(position, listing, event_version(listing)))
+        except UNREADABLE as error:
+            chunk.reject(position, "event_unreadable", f"{type(error).__name__}: {error}")
     return candidates
 
 

@@ -53,6 +53,6 @@ def is_valid(event: object) -> bool:
     """Whether the event is a valid listing."""
     try:
         parse_listing(event)
-    except InvalidListing:
+    except (InvalidListing, RecursionError):  # the latter for JSON nested without end
         return False
     return True
