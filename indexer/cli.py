@@ -24,7 +24,7 @@ from indexer.app import producer
 from indexer.bootstrap import redis_client
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.errors import IndexingFailure, UnreadableFile
-from indexer.parking import ParkingLot
+from indexer.parking import BROKEN, LOST, ParkingLot
 from indexer.readers import Row, estimate_rows, files_of, read_rows
 from indexer.settings import IndexerSettings
 from indexer.store import ListingStore
@@ -304,23 +304,28 @@ def replay_letters(connections: Connections, reason: str | None) -> tuple[Accoun
     account = settle(connections, [letter.event for letter in sendable])
     # What is rejected again was written again, with a later time.
     now = {letter.id: letter.failed_at for letter in connections.dead_letters.search()}
-    settled = [letter.id for letter in sendable if now.get(letter.id) == letter.failed_at]
+    settled = [letter for letter in sendable if now.get(letter.id) == letter.failed_at]
     connections.dead_letters.drop(settled)
     return account, len(letters) - len(sendable)
 
 
 def replay_parked(connections: Connections, reason: str | None) -> Account:
-    """The account of the parked events sent again."""
+    """The account of the parked events sent again.
+
+    Those that ended their task or worker go one by one, so that a harmful one harms no neighbour again.
+    """
     parked = list(connections.parking.search(reason))
-    account = settle(connections, [entry.event for entry in parked])
+    suspects = [entry.event for entry in parked if entry.reason in {BROKEN, LOST}]
+    others = [entry.event for entry in parked if entry.reason not in {BROKEN, LOST}]
+    account = settle(connections, others) + settle(connections, suspects, chunk=1)
     connections.parking.release([entry.id for entry in parked])
     return account
 
 
-def settle(connections: Connections, events: Iterable[Any]) -> Account:
+def settle(connections: Connections, events: Iterable[Any], chunk: int | None = None) -> Account:
     """The account of the events, once every one has an outcome."""
     submission = connections.submission(wait=True)
-    for part in chunked(events, connections.settings.chunk):
+    for part in chunked(events, chunk or connections.settings.chunk):
         submission.send(part)
     return submission.finish()
 
@@ -333,7 +338,7 @@ def settle(connections: Connections, events: Iterable[Any]) -> Account:
 def drop(connections: Connections, reason: str | None, every: bool) -> None:
     """Forget rejected listings."""
     check_choice(reason, every)
-    dropped = [letter.id for letter in connections.dead_letters.search(reason)]
+    dropped = list(connections.dead_letters.search(reason))
     connections.dead_letters.drop(dropped)
     parked = [entry.id for entry in connections.parking.search(reason)]
     connections.parking.release(parked)

@@ -26,7 +26,8 @@ DETAIL_LIMIT = 2_000
 class DeadLetter:
     """A rejected event. Of one item only the newest rejected event is kept.
 
-    `version` is the event's, where it is a valid listing; `raw` is set where the event is no JSON object.
+    `version` is the event's, where it is a valid listing, or the one the letter was read with;
+    `raw` is set where the event is no JSON object.
     """
 
     id: str
@@ -45,7 +46,7 @@ class DeadLetter:
     ) -> DeadLetter:
         """The letter of an event; the same event always gets the same id."""
         item_id = event.get("item_id") if isinstance(event, Mapping) else None
-        text = event if isinstance(event, str) else json.dumps(event, sort_keys=True, default=repr)
+        text = event if isinstance(event, str) else _to_json(event)
         storable = isinstance(event, Mapping) and is_storable(event)
         return cls(
             id=item_letter(str(item_id)) if version else f"event:{_digest(text)}",
@@ -83,6 +84,7 @@ class DeadLetter:
             item_id=source.get("item_id"),
             event=source.get("event"),
             raw=source.get("raw"),
+            version=hit["_version"],
             attempts=source["attempts"],
             failed_at=datetime.fromisoformat(source["failed_at"]),
         )
@@ -101,9 +103,22 @@ def is_storable(event: Mapping[Any, Any]) -> bool:
     """Whether the event can be sent to Elasticsearch as JSON: no NaN in it, no half of a surrogate pair."""
     try:
         json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return False
     return True
+
+
+def _to_json(event: object) -> str:
+    """The event as JSON; where that cannot be written, its first level alone."""
+    try:
+        return json.dumps(event, sort_keys=True, default=repr)
+    except (ValueError, TypeError, RecursionError):
+        fields = event if isinstance(event, Mapping) else {}
+        return json.dumps({str(name): _outline(value) for name, value in fields.items()}, sort_keys=True)
+
+
+def _outline(value: object) -> object:
+    return value if isinstance(value, str | float | bool | None) else f"({type(value).__name__})"
 
 
 def _digest(text: str) -> str:
@@ -168,17 +183,7 @@ class DeadLetters:
         """Removes the letters of items whose event of this version, or a newer one, is indexed now."""
         if not items:
             return
-        operations = [
-            {
-                "delete": {
-                    "_index": self.index,
-                    "_id": item_letter(item_id),
-                    "version": version,
-                    "version_type": "external_gte",
-                }
-            }
-            for item_id, version in items
-        ]
+        operations = [_deletion(self.index, item_letter(item_id), version) for item_id, version in items]
         with elasticsearch_errors():
             ensure_dead_letters(self.es, self.prefix)
             self.es.bulk(operations=operations)
@@ -196,13 +201,23 @@ class DeadLetters:
             for hit in scan(self.es, self.index, query, sort=[{"failed_at": "asc"}]):
                 yield DeadLetter.from_hit(hit)
 
-    def drop(self, ids: Sequence[str]) -> None:
-        """Removes the letters of these ids.
+    def drop(self, letters: Sequence[DeadLetter]) -> None:
+        """Removes the letters that were read, unless a newer one has taken their place since.
 
         Raises:
             ElasticsearchUnavailable: it does not answer.
         """
-        operations = [{"delete": {"_index": self.index, "_id": letter_id}} for letter_id in ids]
+        operations = [_deletion(self.index, letter.id, letter.version) for letter in letters]
         if operations:
             with elasticsearch_errors():
                 self.es.bulk(operations=operations, refresh=True)
+
+
+def _deletion(index: str, letter_id: str, version: int | None) -> dict[str, Any]:
+    """The bulk operation that deletes a letter of this version or an older one.
+
+    A deletion without a version would count as version + 1: for a minute (`index.gc_deletes`) it would keep
+    out the letter of the same event when that fails again.
+    """
+    order = {"_index": index, "_id": letter_id, "version": version, "version_type": "external_gte"}
+    return {"delete": order}

@@ -129,6 +129,28 @@ def test_an_event_about_no_item_is_set_aside(shop: Shop, reason: str, event: obj
     assert len(list(shop.indexer.dead_letters.search())) == 1
 
 
+def nested(depth: int) -> object:
+    """Lists in lists."""
+    value: object = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("price_too_large", {"price": 10**30}),
+        ("event_unreadable", {"title": nested(100_000)}),
+    ],
+)
+def test_an_event_that_breaks_its_reader_is_set_aside_alone(
+    shop: Shop, reason: str, changes: dict[str, object]
+) -> None:
+    """Numbers beyond 64 bits, JSON nested without end."""
+    check_rejected(shop, {"bad": shop.event("bad") | changes}, {"bad": reason})
+
+
 def png_of_size(width: int, height: int) -> bytes:
     """A tiny PNG whose header announces width × height pixels: a decompression bomb."""
 
@@ -371,3 +393,38 @@ def test_the_dead_letter_of_an_item_is_that_of_its_newest_event(shop: Shop) -> N
     shop.index(shop.event(images=["/etc/passwd"], updated_at=at(1)))
 
     assert set(shop.dead_letters()) == {"no_photo"}
+
+
+@pytest.mark.parametrize("kind", ["a listing", "no listing"])
+def test_what_fails_again_after_a_drop_has_its_dead_letter_again(shop: Shop, kind: str) -> None:
+    """At once, though Elasticsearch remembers a deletion for a minute."""
+    event = shop.event(images=[]) if kind == "a listing" else shop.event(price=-1)
+    letters = shop.indexer.dead_letters
+    for _ in range(3):
+        shop.index(event)
+        (letter,) = letters.search()
+        letters.drop([letter])
+        assert list(letters.search()) == []
+
+
+def test_a_drop_spares_the_dead_letter_that_came_meanwhile(shop: Shop) -> None:
+    """Nobody has read that one."""
+    letters = shop.indexer.dead_letters
+    shop.index(shop.event(images=[], updated_at=at(1)), shop.event("m2", price=-1))
+    read = list(letters.search())
+    shop.index(shop.event(images=["/etc/passwd"], updated_at=at(2)), shop.event("m2", price=-1))
+
+    letters.drop(read)
+    assert set(shop.dead_letters()) == {"photo_outside_roots", "price_not_positive"}
+
+
+def test_events_wait_while_an_index_is_blocked(shop: Shop) -> None:
+    """A write block is not their fault: no dead letter, and once it is lifted they are indexed."""
+    events = [shop.event("m1"), shop.event("m2")]
+    shop.es.indices.put_settings(index=shop.index_name, settings={"index.blocks.write": True})
+    chunk = shop.chunk(events)
+    shop.es.indices.put_settings(index=shop.index_name, settings={"index.blocks.write": False})
+
+    assert (chunk.outcomes(), chunk.remaining()) == ([], events)
+    assert shop.dead_letters() == {}
+    assert shop.index(*events).indexed == 2
