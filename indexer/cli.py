@@ -23,7 +23,7 @@ from indexer.account import Account
 from indexer.app import producer
 from indexer.bootstrap import redis_client
 from indexer.dead_letters import DeadLetter, DeadLetters
-from indexer.errors import IndexingFailure, UnreadableFile
+from indexer.errors import ElasticsearchUnavailable, IndexingFailure, UnreadableFile
 from indexer.parking import BROKEN, LOST, ParkingLot
 from indexer.readers import Row, estimate_rows, files_of, read_rows
 from indexer.settings import IndexerSettings
@@ -33,28 +33,46 @@ from indexer.sweeper import sweep
 from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
+from mappings.photos import ImageRoots
+
+LONGEST_AGE = timedelta(days=36_500)
+"""A century. Far longer ones lead to dates before the first year."""
 
 
 class FriendlyCommand(click.Command):
-    """A command that ends with one sentence where a service or a file cannot be used."""
+    """A command that ends with one sentence where a service, a setting or a file cannot be used."""
 
     def invoke(self, ctx: click.Context) -> object:
         """The command's own result."""
         try:
             return super().invoke(ctx)
-        except (ContractError, IndexingFailure, QueueUnavailable, UnreadableFile) as error:
-            raise click.ClickException(str(error)) from error
-        except TransportError as error:
-            raise click.ClickException(
-                f"Elasticsearch does not answer ({error.message}); "
-                "start it with `make up` or set ELASTICSEARCH_URL"
-            ) from error
-        except ApiError as error:
-            raise click.ClickException(f"Elasticsearch refused: {error}") from error
-        except redis.RedisError as error:
-            raise click.ClickException(
-                f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
-            ) from error
+        except (
+            ContractError,
+            IndexingFailure,
+            QueueUnavailable,
+            UnreadableFile,
+            TransportError,
+            ApiError,
+            redis.RedisError,
+        ) as error:
+            raise click.ClickException(sentence(error)) from error
+
+
+class FriendlyGroup(FriendlyCommand, click.Group):
+    """The same for a group, which reads the settings."""
+
+
+def sentence(error: Exception) -> str:
+    """What to tell a person, with the next step."""
+    cause = error.__cause__ if isinstance(error, ElasticsearchUnavailable) else error
+    if isinstance(cause, TransportError):
+        found = f"Elasticsearch does not answer ({cause.message})"
+        return f"{found}; start it with `make up` or set ELASTICSEARCH_URL"
+    if isinstance(cause, ApiError):
+        return f"Elasticsearch refused: {cause}"
+    if isinstance(cause, redis.RedisError):
+        return f"Redis does not answer ({cause}); start it with `make up` or set NITAMONO_REDIS_URL"
+    return str(error)
 
 
 @dataclass(frozen=True)
@@ -124,12 +142,12 @@ def index_command(path: Path, root: Path | None, wait: bool, as_json: bool, chun
 
     Ends with the account: given = indexed + unchanged + older + rejected. Rejected listings are kept with
     their reasons; `nitamono indexer dead-letters list` shows them. The exit status is 1 where listings were
-    given and every one was rejected.
+    given and every one was rejected; without --wait, where none of them could even be sent.
     """
     connections = Connections.open()
     files = files_of(path)
     folder = (root or files[0].parent).resolve()
-    allow_root(connections.settings, folder)
+    allow_root(connections.settings.roots, folder)
     connections.redis.ping()
     ensure_live_index(connections.es, connections.settings.prefix, connections.identity)
     if wait:
@@ -139,16 +157,23 @@ def index_command(path: Path, root: Path | None, wait: bool, as_json: bool, chun
     if wait:
         connections.store.refresh()
     report(account, submission.sent, wait=wait, as_json=as_json)
-    if wait and account.given and account.given == sum(account.rejected.values()):
+    settled = wait or submission.sent == 0
+    if settled and account.given and account.given == sum(account.rejected.values()):
         raise SystemExit(1)
 
 
-def allow_root(settings: IndexerSettings, folder: Path) -> None:
-    """Lets workers and API read photos below the folder."""
-    file = settings.roots.file
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    settings.roots.allow(folder)
+def allow_root(roots: ImageRoots, folder: Path) -> None:
+    """Lets workers and API read photos below the folder, and says so on stderr where that is new."""
+    if folder in roots.allowed():
+        return
+    if roots.file is not None:
+        roots.file.parent.mkdir(parents=True, exist_ok=True)
+    roots.allow(folder)
+    click.echo(
+        f"Workers and API may read photos below {folder} from now on; "
+        f"to end that, delete its line in {roots.file}",
+        err=True,
+    )
 
 
 def warn_without_worker(connections: Connections) -> None:
@@ -197,7 +222,7 @@ def report(account: Account, sent: int, *, wait: bool, as_json: bool) -> None:
             click.echo(str(account))
 
 
-@click.group(name="indexer")
+@click.group(name="indexer", cls=FriendlyGroup)
 @click.pass_context
 def group(ctx: click.Context) -> None:
     """Look after what the indexer leaves behind: dead letters, tombstones."""
@@ -222,13 +247,16 @@ def parse_age(text: str) -> timedelta:
     """The time that `7d`, `12h`, `30m` or `45s` stands for.
 
     Raises:
-        click.BadParameter: another form.
+        click.BadParameter: another form, or longer than anything was ever removed.
     """
     match = re.fullmatch(r"(\d{1,6})([dhms])", text)
     if match is None:
         raise click.BadParameter(f"{text!r}; expected a number and d, h, m or s, such as 7d")
     unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}[match[2]]
-    return timedelta(**{unit: int(match[1])})
+    age = timedelta(**{unit: int(match[1])})
+    if age > LONGEST_AGE:
+        raise click.BadParameter(f"{text!r}; expected at most {LONGEST_AGE.days:,} days")
+    return age
 
 
 @group.group(name="dead-letters")
@@ -288,6 +316,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
     One whose item has a newer event by now counts as older, and is settled.
     """
     check_choice(reason, every)
+    warn_without_worker(connections)
     account, unreplayable = replay_letters(connections, reason)
     account += replay_parked(connections, reason)
     click.echo(str(account))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast, get_args
+from urllib.parse import urlsplit
 
 from mappings.client import ElasticsearchSettings
 from mappings.errors import InvalidSetting
@@ -16,6 +18,7 @@ from ml.encoder import Backend
 from ml.preprocess import MAX_BYTES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -45,7 +48,7 @@ class IndexerSettings:
     """Everything a worker and the command line need to know."""
 
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
-    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
     encoder: Path = DEFAULT_ARTIFACT
     encoder_backend: Backend = "auto"
     encoder_threads: int = 1
@@ -74,7 +77,7 @@ class IndexerSettings:
         """
         return cls(
             elasticsearch=ElasticsearchSettings.from_environ(environ),
-            redis_url=environ.get("NITAMONO_REDIS_URL") or "redis://127.0.0.1:6379/0",
+            redis_url=_redis_url(environ.get("NITAMONO_REDIS_URL") or DEFAULT_REDIS_URL),
             encoder=Path(environ.get("NITAMONO_ENCODER") or DEFAULT_ARTIFACT),
             encoder_backend=_backend(environ.get("NITAMONO_ENCODER_BACKEND") or cls.encoder_backend),
             encoder_threads=_whole(environ, "NITAMONO_ENCODER_THREADS", cls.encoder_threads),
@@ -199,6 +202,18 @@ def _ports(text: str) -> frozenset[int]:
     if not all(0 < port < 65536 for port in ports):
         raise InvalidSetting(f"NITAMONO_FETCH_PORTS is {text!r}, expected ports from 1 to 65535")
     return ports
+
+
+def _redis_url(text: str) -> str:
+    """The URL, if both Celery and redis-py can read it. It may hold a password, so no message repeats it."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"redis", "rediss"} and parts.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        usable = False
+    if not usable or not re.fullmatch(r"/?[0-9]*", parts.path):
+        raise InvalidSetting(f"NITAMONO_REDIS_URL is no URL such as {DEFAULT_REDIS_URL}")
+    return text
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:

@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
 
 from cli import main
+from indexer.bootstrap import build_parking
+from indexer.settings import IndexerSettings
 from tests.conftest import WorkerFactory
 from tests.indexing import BLUE, Shop, at, draw_photo, submission, unit
 
@@ -172,6 +174,38 @@ def test_the_exit_status_tells_when_everything_was_rejected(shop: Shop, tmp_path
     assert done.exit_code == 1
     assert "2 given = 0 indexed" in done.stdout
     assert "No worker answers yet" in done.stderr
+    assert nitamono("index", str(file)).exit_code == 1
+
+
+def test_a_folder_that_is_newly_allowed_is_named(shop: Shop, environ: dict[str, str], tmp_path: Path) -> None:
+    """Once, with the file to take it out of."""
+    file = write_jsonl(tmp_path / "listings.jsonl", [shop.event()])
+    notice = f"may read photos below {tmp_path.resolve()} from now on"
+
+    first = nitamono("index", str(file)).stderr
+    assert notice in first
+    assert f"delete its line in {environ['NITAMONO_IMAGE_ROOTS_FILE']}" in first
+    assert notice not in nitamono("index", str(file)).stderr
+
+
+def test_events_that_ended_their_worker_are_replayed_one_by_one(
+    shop: Shop, environ: dict[str, str], worker: WorkerFactory
+) -> None:
+    """So that the one that did it does not take its neighbours along again."""
+    parking = build_parking(IndexerSettings.from_environ(environ))
+    parking.park([shop.event("m1"), shop.event("m2")], "worker_lost", "five times")
+    parking.park([shop.event("m3")], "task_failed", "a bug")
+    parking.park([shop.event("m4"), shop.event("m5")], "elasticsearch_unavailable", "away")
+    running = worker(**environ)
+
+    assert nitamono("indexer", "dead-letters", "replay", "--all").stdout.startswith("5 given = 5 indexed")
+    assert (running.log.count("given=1 "), running.log.count("given=2 ")) == (3, 1)
+    assert list(parking.search()) == []
+
+
+def test_replay_says_when_nobody_works(shop: Shop) -> None:
+    """It would wait without a word otherwise."""
+    assert "No worker answers yet" in nitamono("indexer", "dead-letters", "replay", "--all").stderr
 
 
 @pytest.mark.parametrize(
@@ -180,17 +214,26 @@ def test_the_exit_status_tells_when_everything_was_rejected(shop: Shop, tmp_path
         ("ELASTICSEARCH_URL", "http://127.0.0.1:9", "Elasticsearch does not answer"),
         ("NITAMONO_REDIS_URL", "redis://127.0.0.1:9/0", "Redis does not answer"),
         ("NITAMONO_ENCODER", "/nowhere", "no encoder artifact in /nowhere"),
+        ("NITAMONO_REDIS_URL", "foo", "NITAMONO_REDIS_URL is no URL"),
         ("NITAMONO_CHUNK", "many", "NITAMONO_CHUNK is 'many'"),
     ],
 )
+@pytest.mark.parametrize("command", ["index", "dead-letters list"])
 def test_what_is_away_is_said_in_a_sentence(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+    shop: Shop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    name: str,
+    value: str,
+    words: str,
 ) -> None:
     """With the next step, and no traceback."""
     monkeypatch.setenv(name, value)
     file = write_jsonl(tmp_path / "listings.jsonl", [shop.event()])
+    commands = {"index": ["index", str(file)], "dead-letters list": ["indexer", "dead-letters", "list"]}
 
-    done = nitamono("index", str(file))
+    done = nitamono(*commands[command])
     assert done.exit_code == 1
     assert words in done.stderr
     assert isinstance(done.exception, SystemExit)
@@ -223,3 +266,4 @@ def test_sweep_deletes_old_tombstones(shop: Shop) -> None:
     assert nitamono("indexer", "sweep").stdout == "deleted 0 tombstones older than 7d\n"
     assert nitamono("indexer", "sweep", "--older-than", "0s").stdout == "deleted 1 tombstones older than 0s\n"
     assert nitamono("indexer", "sweep", "--older-than", "soon").exit_code == 2
+    assert nitamono("indexer", "sweep", "--older-than", "999999d").exit_code == 2

@@ -44,6 +44,11 @@ def test_hosts_and_networks_can_be_allowed() -> None:
         ("NITAMONO_FETCH_PORTS", "0,80"),
         ("NITAMONO_FETCH_ALLOW", "10.0.0.0/99"),
         ("NITAMONO_ENCODER_BACKEND", "torch"),
+        ("NITAMONO_REDIS_URL", "foo"),
+        ("NITAMONO_REDIS_URL", "http://127.0.0.1:6379/0"),
+        ("NITAMONO_REDIS_URL", "redis://127.0.0.1:port/0"),
+        ("NITAMONO_REDIS_URL", "redis://[::1/0"),
+        ("NITAMONO_REDIS_URL", "redis://127.0.0.1/queue"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
@@ -57,6 +62,9 @@ def test_secrets_stay_out_of_repr() -> None:
     settings = IndexerSettings.from_environ({"NITAMONO_REDIS_URL": "redis://:hush@cache:6379/0"})
 
     assert "hush" not in repr(settings)
+    with pytest.raises(InvalidSetting) as refused:
+        IndexerSettings.from_environ({"NITAMONO_REDIS_URL": "redis://:hush/hush@cache:6379/0"})
+    assert "hush" not in str(refused.value)
 
 
 def test_worker_and_command_line_agree_on_the_image_roots_file() -> None:
