@@ -17,9 +17,6 @@ from ml.artifact import DEFAULT_ARTIFACT
 from ml.encoder import Backend
 from ml.preprocess import MAX_BYTES
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
-
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -82,7 +79,7 @@ class IndexerSettings:
             encoder_backend=_backend(environ.get("NITAMONO_ENCODER_BACKEND") or cls.encoder_backend),
             encoder_threads=_whole(environ, "NITAMONO_ENCODER_THREADS", cls.encoder_threads),
             decode_threads=_whole(environ, "NITAMONO_DECODE_THREADS", cls.decode_threads),
-            roots=_roots(environ),
+            roots=ImageRoots.from_environ(environ),
             fetch=_fetch_settings(environ),
             chunk=_whole(environ, "NITAMONO_CHUNK", cls.chunk),
             photo_retries=_whole(environ, "NITAMONO_PHOTO_RETRIES", cls.photo_retries, least=0),
@@ -132,17 +129,6 @@ class IndexerSettings:
         """The longest wait before a retry. It is spent holding an unacknowledged message, so it stays below
         the visibility timeout."""
         return self.visibility_timeout_s / 2
-
-
-def image_roots_file(environ: Mapping[str, str]) -> Path:
-    """The file that lists the folders photos may be read from; worker, API and command line share it."""
-    state = Path(environ.get("NITAMONO_STATE") or REPOSITORY / ".nitamono")
-    return Path(environ.get("NITAMONO_IMAGE_ROOTS_FILE") or state / "image-roots")
-
-
-def _roots(environ: Mapping[str, str]) -> ImageRoots:
-    folders = ImageRoots.from_environ(environ).folders
-    return ImageRoots(folders, image_roots_file(environ))
 
 
 def _fetch_settings(environ: Mapping[str, str]) -> FetchSettings:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from indexer.app import configuration
-from indexer.settings import IndexerSettings, image_roots_file
+from indexer.settings import IndexerSettings
 from mappings.errors import InvalidSetting
+from mappings.photos import ImageRoots
 
 
 def test_defaults_need_no_environment() -> None:
@@ -69,9 +70,11 @@ def test_secrets_stay_out_of_repr() -> None:
 
 def test_worker_and_command_line_agree_on_the_image_roots_file() -> None:
     """Named by itself, or in the state folder, or in that of the clone."""
-    assert image_roots_file({"NITAMONO_IMAGE_ROOTS_FILE": "/a/roots"}) == Path("/a/roots")
-    assert image_roots_file({"NITAMONO_STATE": "/state"}) == Path("/state/image-roots")
-    assert image_roots_file({}).parts[-2:] == (".nitamono", "image-roots")
+    assert ImageRoots.from_environ({"NITAMONO_IMAGE_ROOTS_FILE": "/a/roots"}).file == Path("/a/roots")
+    assert ImageRoots.from_environ({"NITAMONO_STATE": "/state"}).file == Path("/state/image-roots")
+    default = IndexerSettings.from_environ({}).roots.file
+    assert default is not None
+    assert default.parts[-2:] == (".nitamono", "image-roots")
 
 
 def test_a_message_outlives_whatever_holds_it() -> None:
