@@ -17,6 +17,8 @@ from ml.artifact import DEFAULT_ARTIFACT
 from ml.encoder import Backend
 from ml.preprocess import MAX_BYTES
 
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
