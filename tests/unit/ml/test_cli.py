@@ -25,6 +25,9 @@ def test_finetune_trains_and_exports(shop: Path, tmp_path: Path) -> None:
     assert "siglip-smoke-" in result.output
     manifest = json.loads(call("artifact", "show", tmp_path / "artifact").output)
     assert manifest["encoder_id"] in result.output
+    graphs = [path.read_bytes() for path in (tmp_path / "artifact").glob("*.onnx")]
+    assert len(graphs) == 2
+    assert not any(b"export.py" in graph for graph in graphs), "folders of this machine in a graph"
 
 
 def test_export_takes_up_a_run_that_was_cut_off(run: Path, shop: Path, tmp_path: Path) -> None:
