@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import ml.cli
+import ml.commands.finetune
 from ml.artifact import EncoderArtifact
 from ml.cli import group
 from tests.unit.ml.conftest import draw_photo, make_event, write_listings
@@ -147,7 +147,7 @@ def test_training_without_torch_says_what_to_install(
     def without_torch(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(ml.cli, "read", without_torch)
+    monkeypatch.setattr(ml.commands.finetune, "read", without_torch)
     result = call("finetune", "siglip_small", "--data", shop, "--out", tmp_path)
     assert result.exit_code == 1
     assert "torch is not installed; training and comparing need it: pip install '.[train]'" in result.output

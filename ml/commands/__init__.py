@@ -1,0 +1,1 @@
+"""The commands of `nitamono ml`, one a file; ml/cli.py lists them."""

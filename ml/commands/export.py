@@ -1,0 +1,33 @@
+"""`nitamono ml export`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ml.commands.options import data_option, folder, read, threads_option
+
+if TYPE_CHECKING:
+    from ml.pairs import Corpus
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data_option
+@click.option("--out", type=folder, required=True, help="Folder of the artifact.")
+@threads_option
+def export(*, run: Path, data: Sequence[Path], out: Path, threads: int) -> None:
+    """Export a run, also one that was cut off; DATA as for its training."""
+    from ml.finetune import read_config  # noqa: PLC0415
+
+    export_run(run, read(data, read_config(run).tower.image_size, threads), out, threads)
+
+
+def export_run(run: Path, corpus: "Corpus", out: Path, threads: int) -> None:
+    from ml.export import export_artifact  # noqa: PLC0415
+
+    exported = export_artifact(run, corpus, out, threads=threads)
+    click.echo(f"{out}: {exported.encoder_id}")
+    click.echo(json.dumps(exported.manifest.metrics, indent=2))

@@ -1,0 +1,73 @@
+"""`nitamono ml finetune`."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ml.commands.export import export_run
+from ml.commands.options import data_option, folder, photos, read, threads_option
+from ml.config import FinetuneConfig
+from ml.errors import MlError
+
+
+@click.command()
+@click.argument("config")
+@data_option
+@click.option(
+    "--out", type=folder, required=True, help="Folder of the run; its artifact goes to OUT/artifact."
+)
+@click.option("--teacher", type=folder, help="Local folder of a MobileNetV2 whose features to learn from.")
+@click.option(
+    "--start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A run of the same towers to go on from, instead of from scratch.",
+)
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="End then, whatever the epochs.")
+@click.option("--smoke", is_flag=True, help="The configuration's tiny version, to see whether a run works.")
+@threads_option
+def finetune(
+    *,
+    config: str,
+    data: Sequence[Path],
+    out: Path,
+    teacher: Path | None,
+    start: Path | None,
+    minutes: float | None,
+    smoke: bool,
+    threads: int,
+) -> None:
+    """Train and export an encoder. CONFIG is a name (siglip_small) or a Python file that defines CONFIG."""
+    chosen = load_config(config, smoke=smoke)
+    from ml.baseline import mobilenet_features  # noqa: PLC0415  torch only where it is needed
+    from ml.finetune import finetune as train  # noqa: PLC0415
+
+    corpus = read(data, chosen.tower.image_size, threads)
+    features = mobilenet_features(teacher, photos(corpus), threads=threads) if teacher else None
+    train(chosen, corpus, out, teacher=features, start=start, threads=threads, minutes=minutes)
+    export_run(out, corpus, out / "artifact", threads)
+
+
+class UnknownConfig(MlError):
+    """A configuration that is neither one of ours nor a file that defines one."""
+
+
+def load_config(name: str, *, smoke: bool) -> FinetuneConfig:
+    """The CONFIG, or SMOKE, of ml/configs/NAME.py or of a Python file.
+
+    Raises:
+        UnknownConfig: there is none.
+    """
+    wanted = "SMOKE" if smoke else "CONFIG"
+    path = Path(name) if name.endswith(".py") else Path(__file__).parents[1] / "configs" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("[a-z]*.py")))
+        raise UnknownConfig(f"{path}: no such configuration; expected a Python file or one of: {known}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = getattr(module, wanted, None)
+    if not isinstance(config, FinetuneConfig):
+        raise UnknownConfig(f"{path}: {wanted} is {config!r}, expected an ml.config.FinetuneConfig")
+    return config

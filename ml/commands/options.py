@@ -1,0 +1,53 @@
+"""Options and readers that several commands share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ml.artifact import DEFAULT_ARTIFACT
+
+if TYPE_CHECKING:
+    from ml.pairs import Corpus
+
+existing = click.Path(exists=True, path_type=Path)
+folder = click.Path(file_okay=False, path_type=Path)
+data_option = click.option(
+    "--data",
+    "--listings",
+    "data",
+    type=existing,
+    multiple=True,
+    required=True,
+    help="A listings JSONL, or a folder of CLASS/photo.jpg. May be given several times.",
+)
+artifact_option = click.option(
+    "--artifact",
+    "--encoder",
+    "artifact_folder",
+    envvar="NITAMONO_ENCODER",
+    type=folder,
+    default=DEFAULT_ARTIFACT,
+    show_default="the committed one",
+    help="Folder of the encoder artifact.",
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="More than the free cores make it slower, not faster.",
+)
+
+
+def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
+    from ml.pairs import describe, read_corpus  # noqa: PLC0415
+
+    corpus = read_corpus(data, size, threads=threads)
+    click.echo(describe(corpus), err=True)
+    return corpus
+
+
+def photos(corpus: "Corpus") -> list[bytes]:
+    return [pair.photo.read_bytes() for pair in corpus.pairs]
