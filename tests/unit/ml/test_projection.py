@@ -1,10 +1,22 @@
 """PCA against scikit-learn's, and the scale of neighbours' similarity by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from ml.projection import fit_projection, neighbour_similarity
+from ml.projection import (
+    BadProjection,
+    CovarianceSums,
+    fit_projection,
+    kept_neighbours,
+    load_projection,
+    load_sums,
+    nearest_rows,
+    neighbour_similarity,
+    save_projection,
+)
 
 
 def test_equals_scikit_learn() -> None:
@@ -36,3 +48,62 @@ def test_neighbour_similarity_by_hand() -> None:
     assert all_three.mean == pytest.approx(-1 / 3)
     assert all_three.spread == pytest.approx(np.std([0, 0, -1]))
     assert neighbour_similarity(cross, 2).spread == pytest.approx(0)
+
+
+def test_sums_of_parts_add_up_to_those_of_the_whole() -> None:
+    """Also far from the origin, where Σ v vᵀ would have lost what tells vectors apart."""
+    vectors = (np.random.default_rng(0).standard_normal((900, 6)) * 1e-3 + 1e3).astype(np.float32)
+    parts = [CovarianceSums.of(part) for part in (vectors[:1], vectors[1:700], vectors[700:])]
+    added = parts[0] + (parts[1] + parts[2])
+    expected = np.cov(vectors.astype(np.float64), rowvar=False)
+    assert added.count == 900
+    assert added.scatter / 899 == pytest.approx(expected, rel=1e-9)
+    assert added.mean == pytest.approx(vectors.mean(axis=0, dtype=np.float64), rel=1e-12)
+
+
+def test_saved_sums_and_projections_are_the_same_again(tmp_path: Path) -> None:
+    """Bit for bit, so that workers may pass sums on as files."""
+    vectors = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
+    sums, projection = CovarianceSums.of(vectors), fit_projection(vectors, 3)
+    sums.save(tmp_path / "sums.npz")
+    save_projection(projection, tmp_path / "projection.npz")
+    assert np.array_equal(load_sums(tmp_path / "sums.npz").scatter, sums.scatter)
+    again = load_projection(tmp_path / "projection.npz")
+    assert np.array_equal(again.components, projection.components)
+    assert np.array_equal(again.apply(vectors), projection.apply(vectors))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["projection.npz", "sums.npz"]
+
+
+def test_a_file_that_is_no_projection_is_named(tmp_path: Path) -> None:
+    """Not an archive, other arrays, or arrays that do not fit each other."""
+    path = tmp_path / "projection.npz"
+    path.write_text("nothing")
+    with pytest.raises(BadProjection, match=r"projection\.npz: cannot be read .* fit-pca` again"):
+        load_projection(path)
+    np.savez(path, mean=np.zeros(3))
+    with pytest.raises(BadProjection, match=r"expected a \.npz with mean, components, explained"):
+        load_projection(path)
+    np.savez(path, mean=np.zeros(3), components=np.zeros((2, 4)), explained=1.0)
+    with pytest.raises(BadProjection, match=r"mean \(3,\) and components \(2, 4\) do not fit"):
+        load_projection(path)
+
+
+def test_a_projection_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """The reason and the remedy."""
+    sums = CovarianceSums.of(np.eye(3, dtype=np.float32))
+    with pytest.raises(BadProjection, match=r"cannot be written .* make room"):
+        sums.save(tmp_path / "missing" / "sums.npz")
+
+
+def test_kept_neighbours_by_hand() -> None:
+    """Of two and two neighbours, one and two are kept; order does not count."""
+    before, after = np.array([[1, 2], [0, 2]]), np.array([[3, 1], [2, 0]])
+    assert kept_neighbours(before, after) == pytest.approx(0.75)
+
+
+def test_nearest_rows_by_hand() -> None:
+    """On a circle each point's nearest are those beside it, never itself."""
+    angles = np.deg2rad([0, 10, 30, 100])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    assert nearest_rows(points, 1).tolist() == [[1], [0], [1], [2]]
+    assert nearest_rows(points, 9).shape == (4, 3)

@@ -1,0 +1,87 @@
+"""`nitamono ml fit-pca`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ml.commands.options import existing, folder
+
+
+def parsed_dims(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, ...]:
+    """The numbers between the commas, ascending."""
+    try:
+        dims = sorted({int(part) for part in value.split(",")})
+    except ValueError:
+        dims = [0]
+    if dims[0] < 1:
+        raise click.BadParameter(f"{value!r} is no list of dims; expected for example 32,64,128")
+    return tuple(dims)
+
+
+@click.command(name="fit-pca")
+@click.argument("shards", nargs=-1, required=True, type=existing)
+@click.option("--out", type=folder, required=True, help="For projection.npz, report.json and report.png.")
+@click.option(
+    "--dims",
+    metavar="N,N,…",
+    callback=parsed_dims,
+    default="32,64,128,256",
+    show_default=True,
+    help="The loss of each is measured.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Dims of projection.npz. Another value on the same OUT reads no shard again.",
+)
+@click.option(
+    "--memory-limit",
+    type=click.IntRange(0),
+    default=2**30,
+    show_default=True,
+    help="Bytes up to which scikit-learn's solver is used; above, the shards are summed in one pass.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Shards summed at a time."
+)
+def fit_pca(
+    *, shards: Sequence[Path], out: Path, dims: tuple[int, ...], keep: int, memory_limit: int, workers: int
+) -> None:
+    """Fit PCA to SHARDS, .npy files of float32 embeddings or folders of them.
+
+    Vectors are brought to unit length before PCA and after it. Every 20th row is held out and shows how many
+    of its ten nearest neighbours each of --dims keeps. A stopped run goes on where it was: OUT/sums has the
+    sums of the shards that are done.
+    """
+    from ml.embeddings import open_shards  # noqa: PLC0415
+    from ml.pca import NEIGHBOURS, draw_choices, fit_shards, measure_choices, require_rows  # noqa: PLC0415
+    from ml.projection import save_projection  # noqa: PLC0415
+
+    opened = open_shards(shards)
+    dims = tuple(sorted({*dims, keep}))
+    require_rows(opened, dims[-1])
+    out.mkdir(parents=True, exist_ok=True)
+    spectrum, solver = fit_shards(opened, out / "sums", memory_limit=memory_limit, workers=workers)
+    choices = measure_choices(spectrum, opened, dims)
+    save_projection(spectrum.projection(keep), out / "projection.npz")
+    draw_choices(spectrum, choices, out / "report.png")
+    report = {
+        "solver": solver,
+        "shards": len(opened),
+        "rows": spectrum.count,
+        "width": opened[0].width,
+        "kept_dims": keep,
+        "neighbours": NEIGHBOURS,
+        "choices": [asdict(choice) for choice in choices],
+    }
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"{spectrum.count} rows × {opened[0].width} in {len(opened)} shards, solver: {solver}")
+    click.echo(f"dims  variance explained  recall@{NEIGHBOURS} against full width, held out")
+    for choice in choices:
+        click.echo(f"{choice.dims:>4}  {choice.explained:>18.4f}  {choice.recall:.4f}")
+    click.echo(f"{out / 'projection.npz'}: {keep} dims")
