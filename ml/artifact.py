@@ -96,6 +96,16 @@ class EncoderArtifact:
         return self.folder / IMAGE_GRAPH
 
     @property
+    def has_text(self) -> bool:
+        """Whether captions can be encoded too."""
+        return TEXT_GRAPH in self.manifest.files
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the image graph computes in int8."""
+        return "int8" in self.manifest.training
+
+    @property
     def text_graph(self) -> Path:
         return self.folder / TEXT_GRAPH
 

@@ -1,5 +1,6 @@
 """Pixels and captions to unit vectors with an artifact's graphs; torch-free. Libraries load on first use."""
 
+import importlib.metadata
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -15,7 +16,8 @@ from ml.errors import MlError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Backend = Literal["auto", "openvino", "onnxruntime"]
+Backend = Literal["auto", "cuda", "openvino", "onnxruntime"]
+Precision = Literal["auto", "f32", "bf16", "int8"]
 Vectors = NDArray[np.float32]
 Inputs = NDArray[np.uint8] | NDArray[np.int64]
 
@@ -25,6 +27,14 @@ BATCH: Final = 32
 
 class BackendMissing(MlError):
     """The inference library that was asked for is not installed."""
+
+
+class PrecisionMissing(MlError):
+    """A precision that the machine, the backend or the artifact does not have."""
+
+
+class NoTextTower(MlError):
+    """Captions were to be encoded by an artifact that only takes photos."""
 
 
 class WrongInput(MlError):
@@ -40,10 +50,10 @@ class Graph(Protocol):
 class ImageEncoder:
     """Photos to vectors. Safe to call from many threads; they take turns."""
 
-    def __init__(self, artifact: EncoderArtifact, graph: Graph) -> None:
-        self.encoder_id = artifact.encoder_id
-        self.dims = artifact.dims
-        self.image_size = artifact.image_size
+    def __init__(self, encoder_id: str, graph: Graph, *, dims: int, image_size: int) -> None:
+        self.encoder_id = encoder_id
+        self.dims = dims
+        self.image_size = image_size
         self._graph = graph
 
     def encode(self, pixels: NDArray[np.uint8]) -> Vectors:
@@ -84,19 +94,37 @@ class TextEncoder:
         return encode_batches(self._graph, tokenize(self._tokenizer, captions), self.dims)
 
 
-def load_encoder(artifact: EncoderArtifact, *, backend: Backend = "auto", threads: int = 1) -> ImageEncoder:
+def load_encoder(
+    artifact: EncoderArtifact, *, backend: Backend = "auto", threads: int = 1, precision: Precision = "auto"
+) -> ImageEncoder:
     """The artifact's image encoder on `threads` threads.
 
     Raises:
         BackendMissing: the backend named is not installed, or none is.
+        PrecisionMissing: the precision named is not to be had here.
     """
-    return ImageEncoder(artifact, open_graph(artifact.image_graph, backend=backend, threads=threads))
+    if precision == "int8" and not artifact.quantised:
+        raise PrecisionMissing(
+            f"{artifact.folder}: {artifact.encoder_id} has no int8 graph; "
+            "make one with `nitamono ml quantise`, or take another precision"
+        )
+    graph = open_graph(artifact.image_graph, backend=backend, threads=threads, precision=precision)
+    return ImageEncoder(artifact.encoder_id, graph, dims=artifact.dims, image_size=artifact.image_size)
 
 
 def load_text_encoder(
     artifact: EncoderArtifact, *, backend: Backend = "auto", threads: int = 1
 ) -> TextEncoder:
-    """The artifact's text encoder; raises as load_encoder does."""
+    """The artifact's text encoder; raises as load_encoder does.
+
+    Raises:
+        NoTextTower: the artifact takes photos alone.
+    """
+    if not artifact.has_text:
+        raise NoTextTower(
+            f"{artifact.folder}: {artifact.encoder_id} encodes photos, not captions; name an artifact with a "
+            "text tower, or import a SigLIP again without --no-text"
+        )
     return TextEncoder(artifact, open_graph(artifact.text_graph, backend=backend, threads=threads))
 
 
@@ -108,9 +136,12 @@ def encode_batches(graph: Graph, inputs: Inputs, dims: int) -> Vectors:
     return vectors
 
 
-def open_graph(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Graph:
-    """A compiled graph; "auto" takes OpenVINO where it is installed, since it is the faster on a CPU."""
-    openers: dict[str, Callable[[Path, int], Graph]] = {
+def open_graph(
+    path: Path, *, backend: Backend = "auto", threads: int = 1, precision: Precision = "auto"
+) -> Graph:
+    """A compiled graph. "auto" takes what is fastest of what the machine has: CUDA, then OpenVINO."""
+    openers: dict[str, Callable[[Path, int, Precision], Graph]] = {
+        "cuda": open_cuda,
         "openvino": open_openvino,
         "onnxruntime": open_onnxruntime,
     }
@@ -118,21 +149,26 @@ def open_graph(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Gr
     missing: list[ImportError] = []
     for name in names:
         try:
-            return openers[name](path, threads)
+            return openers[name](path, threads, precision)
         except ImportError as error:
             missing.append(error)
-    raise BackendMissing(f"{path}: needs {' or '.join(names)}; pip install one of them") from missing[0]
+    raise BackendMissing(
+        f"{path}: needs {' or '.join(names)}; pip install one of them ({missing[0]})"
+    ) from missing[0]
 
 
-def open_openvino(path: Path, threads: int) -> Graph:
+def open_openvino(path: Path, threads: int, precision: Precision) -> Graph:
     import openvino  # noqa: PLC0415
 
     core = openvino.Core()
     half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and not half:
+        raise PrecisionMissing(f"{path}: this CPU has no bf16 arithmetic; take precision f32 or auto")
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
-        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+        # Of an int8 graph it concerns the layers that were left in floating point.
+        "INFERENCE_PRECISION_HINT": "bf16" if half and precision != "f32" else "f32",
         # Every worker process would pin itself to the same first cores.
         "ENABLE_CPU_PINNING": False,
     }
@@ -146,15 +182,39 @@ def open_openvino(path: Path, threads: int) -> Graph:
     return run
 
 
-def open_onnxruntime(path: Path, threads: int) -> Graph:
+def open_onnxruntime(path: Path, threads: int, precision: Precision) -> Graph:
+    return open_session(path, threads, precision, "CPUExecutionProvider")
+
+
+def open_cuda(path: Path, threads: int, precision: Precision) -> Graph:
+    """The graph on an NVIDIA GPU.
+
+    Raises:
+        ImportError: there is no onnxruntime-gpu, or it finds no GPU.
+    """
+    # Told apart without importing onnxruntime, which would lengthen the start of every worker without a GPU.
+    try:
+        importlib.metadata.version("onnxruntime-gpu")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ImportError("onnxruntime-gpu is not installed") from error
+    return open_session(path, threads, precision, "CUDAExecutionProvider")
+
+
+def open_session(path: Path, threads: int, precision: Precision, provider: str) -> Graph:
     import onnxruntime  # noqa: PLC0415
 
+    if precision == "bf16":
+        raise PrecisionMissing(f"{path}: ONNX Runtime runs the graph in f32 or int8; take OpenVINO for bf16")
+    if provider not in onnxruntime.get_available_providers():
+        raise ImportError(f"this onnxruntime has no {provider}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Spinning threads take a core from the workers beside this one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, options, providers=[provider])
+    if provider not in session.get_providers():
+        raise ImportError(f"{provider} finds no device")
     name = session.get_inputs()[0].name
 
     def run(batch: Inputs) -> Vectors:

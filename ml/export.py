@@ -33,7 +33,7 @@ from ml.encoder import Inputs, encode_batches, open_graph
 from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
 from ml.finetune import embed, read_config, refuse_small
-from ml.model import Convolution, ImageTower, TextTower
+from ml.model import Convolution, ImageTower
 from ml.pairs import Corpus
 from ml.projection import Projection, fit_projection, neighbour_similarity
 
@@ -56,7 +56,7 @@ class ExportMismatch(MlError):
 class ImageGraph(nn.Module):
     """uint8 pixels (n, s, s, 3) to unit vectors (n, dims): scaling, network, PCA and norm in one graph."""
 
-    def __init__(self, tower: ImageTower, projection: Projection) -> None:
+    def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
         super().__init__()
         self.tower = tower
         self.last = projection_layer(projection, centred=True)
@@ -72,7 +72,7 @@ class TextGraph(nn.Module):
     score, so a text is turned into the same components without it.
     """
 
-    def __init__(self, tower: TextTower, projection: Projection) -> None:
+    def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
         super().__init__()
         self.tower = tower
         self.last = projection_layer(projection, centred=False)
@@ -81,7 +81,10 @@ class TextGraph(nn.Module):
         return functional.normalize(self.last(self.tower(ids)), dim=-1)
 
 
-def projection_layer(projection: Projection, *, centred: bool) -> nn.Linear:
+def projection_layer(projection: Projection | None, *, centred: bool) -> nn.Module:
+    """PCA as a layer; without a projection, one that changes nothing."""
+    if projection is None:
+        return nn.Identity()
     layer = nn.Linear(projection.components.shape[1], projection.components.shape[0], bias=centred)
     layer.weight.data = torch.from_numpy(projection.components)
     if centred:

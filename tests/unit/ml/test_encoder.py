@@ -4,12 +4,21 @@ import builtins
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 
 from ml.artifact import DEFAULT_ARTIFACT, EncoderArtifact, load_artifact
-from ml.encoder import BATCH, BackendMissing, ImageEncoder, WrongInput, load_encoder, load_text_encoder
+from ml.encoder import (
+    BATCH,
+    BackendMissing,
+    ImageEncoder,
+    PrecisionMissing,
+    WrongInput,
+    load_encoder,
+    load_text_encoder,
+)
 from ml.pairs import Corpus
 
 
@@ -92,3 +101,29 @@ def test_falls_back_to_the_backend_that_is_installed(
     assert load_encoder(artifact).dims == 8
     with pytest.raises(BackendMissing, match="needs openvino; pip install"):
         load_encoder(artifact, backend="openvino")
+
+
+def test_names_what_cuda_lacks(artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that is asked for is not replaced by the CPU in silence."""
+
+    def not_installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", not_installed)
+    with pytest.raises(BackendMissing, match=r"needs cuda; pip install .*onnxruntime-gpu"):
+        load_encoder(artifact, backend="cuda")
+
+
+def test_refuses_precisions_that_are_not_to_be_had(artifact: EncoderArtifact) -> None:
+    """int8 needs a quantised artifact; ONNX Runtime has no bf16 on a CPU."""
+    with pytest.raises(PrecisionMissing, match=r"has no int8 graph; make one with `nitamono ml quantise`"):
+        load_encoder(artifact, precision="int8")
+    with pytest.raises(PrecisionMissing, match="take OpenVINO for bf16"):
+        load_encoder(artifact, backend="onnxruntime", precision="bf16")
+
+
+def test_full_precision_agrees_with_the_default(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """float32 and whatever the CPU is fastest in give nearly the same vectors."""
+    full = load_encoder(artifact, precision="f32").encode(corpus.pixels[:4])
+    fast = load_encoder(artifact).encode(corpus.pixels[:4])
+    assert (full * fast).sum(axis=1) == pytest.approx(1, abs=2e-3)

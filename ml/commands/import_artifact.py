@@ -1,0 +1,72 @@
+"""`nitamono ml import`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ml.commands.options import existing, folder, threads_option
+
+
+@click.command(name="import")
+@click.argument("source")
+@click.option("--out", type=folder, required=True, help="Folder of the artifact.")
+@click.option(
+    "--pca-data",
+    "--data",
+    "photos",
+    type=existing,
+    multiple=True,
+    help="Photos to fit PCA and the scale of similarities on: a listings JSONL, a folder or a file. "
+    "May be given several times.",
+)
+@click.option(
+    "--projection",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A .npz of `nitamono ml fit-pca` to use instead of fitting PCA on --pca-data.",
+)
+@click.option("--dims", type=click.IntRange(1), default=128, show_default=True, help="After fitting PCA.")
+@click.option("--pca/--no-pca", default=True, help="Keep the network's width even where --data is given.")
+@click.option(
+    "--text/--no-text", default=True, help="Leave the text tower out, which can be most of the size."
+)
+@click.option("--name", help="Of the artifact; the source's where left out.")
+@threads_option
+def import_artifact(
+    *,
+    source: str,
+    out: Path,
+    photos: Sequence[Path],
+    projection: Path | None,
+    dims: int,
+    pca: bool,
+    text: bool,
+    name: str | None,
+    threads: int,
+) -> None:
+    """Make an artifact of SOURCE: the hub id of a SigLIP or MobileNetV2, or its local folder.
+
+    Without --pca-data and --projection vectors keep the network's width, and the scale of similarities is
+    measured on drawn pictures.
+    """
+    from transformers.utils import logging  # noqa: PLC0415
+
+    from ml import hub  # noqa: PLC0415
+
+    # Of its reports, on weights that are left out on purpose, what matters is raised by ml.hub.
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    if not photos:
+        click.echo("no --pca-data: similarities are measured on drawn pictures, not on photos", err=True)
+    made = hub.import_artifact(
+        source,
+        out,
+        photos=photos,
+        dims=dims if pca else None,
+        projection=hub.read_projection(projection) if projection else None,
+        name=name,
+        text=text,
+        threads=threads,
+    )
+    size = sum((out / file).stat().st_size for file in made.manifest.files) / 1e6
+    click.echo(f"{out}: {made.encoder_id}, {made.dims} dims, {made.image_size} pixels, {size:.0f} MB")

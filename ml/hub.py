@@ -1,0 +1,392 @@
+"""A SigLIP or MobileNetV2 of the hub to an artifact. Imports torch and transformers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, JsonValue, ValidationError
+from safetensors import SafetensorError
+from tokenizers import Tokenizer, normalizers
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ml.artifact import (
+    IMAGE_GRAPH,
+    MANIFEST,
+    TEXT_GRAPH,
+    TOKENIZER,
+    EncoderArtifact,
+    Preprocessing,
+    Similarity,
+    write_manifest,
+)
+from ml.captions import load_tokenizer, tokenize
+from ml.embed import embed_photos, photo_sources
+from ml.encoder import ImageEncoder, open_graph
+from ml.errors import MlError
+from ml.export import ImageGraph, TextGraph, evenly, write_graph
+from ml.pictures import draw_pictures
+from ml.projection import Projection, fit_projection, neighbour_similarity
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+FAMILIES: Final = ("siglip", "mobilenet_v2")
+"""model_type of config.json; SigLIP 2 of a fixed size is a "siglip" too, its NaFlex variant is not."""
+PARITY_SAMPLES: Final = 8
+"""Photos, or captions, that torch and the graph are compared on: a ViT-B/16 takes a second for each."""
+NEIGHBOURS: Final = 100
+COMPARED: Final = 5000
+"""Photos at most that similarity is measured among: the cosines of all pairs take 100 MB."""
+DRAWN: Final = 128
+"""Pictures drawn where no photos are given."""
+CAPTIONS: Final = ("red skirt", "a pair of white running shoes", "赤いスカート", "腕時計 メンズ", "ring")
+
+
+class UnfitHubModel(MlError):
+    """A hub folder that no encoder can be made of."""
+
+
+class HubUnreachable(MlError):
+    """A hub id whose files could not be fetched."""
+
+
+class TooFewPhotos(MlError):
+    """Fewer usable photos than PCA has dims."""
+
+
+class UnreadableProjection(MlError):
+    """A projection file that is none, or one of another width."""
+
+
+class ImageProcessing(BaseModel):
+    """preprocessor_config.json, as far as a graph can take it over."""
+
+    image_mean: tuple[float, float, float]
+    image_std: tuple[float, float, float]
+    size: dict[str, int]
+    crop_size: dict[str, int] | None = None
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side of the square that the network sees."""
+        square = self.crop_size or self.size
+        return square.get("height") or square["shortest_edge"]
+
+    @property
+    def squashes(self) -> bool:
+        return "height" in self.size and self.crop_size is None
+
+
+class PooledTower(nn.Module):
+    """The network between pixels in −1 to 1 and pooled features, brought to unit length."""
+
+    def __init__(self, network: nn.Module, processing: ImageProcessing) -> None:
+        super().__init__()
+        self.network = network
+        mean, std = (
+            torch.tensor(values)[:, None, None] for values in (processing.image_mean, processing.image_std)
+        )
+        self.gain = nn.Buffer(0.5 / std)
+        self.shift = nn.Buffer((0.5 - mean) / std)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(n, width) float32, unit norm, of pixels (n, 3, s, s) in −1 to 1."""
+        pooled: Tensor = self.network(pixels * self.gain + self.shift).pooler_output
+        return functional.normalize(pooled, dim=-1)
+
+
+class PooledText(nn.Module):
+    """A SigLIP's text network, brought to unit length."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(n, width) float32, unit norm, of token ids (n, tokens) int64, padding attended to."""
+        pooled: Tensor = self.network(ids).pooler_output
+        return functional.normalize(pooled, dim=-1)
+
+
+@dataclass(frozen=True)
+class Towers:
+    """What was read of a hub folder."""
+
+    family: str
+    image: PooledTower
+    text: PooledText | None
+    tokenizer: Tokenizer | None
+    processing: ImageProcessing
+
+
+def import_artifact(
+    source: str,
+    out: Path,
+    *,
+    photos: Sequence[Path] = (),
+    dims: int | None = 128,
+    projection: Projection | None = None,
+    name: str | None = None,
+    text: bool = True,
+    threads: int = 1,
+) -> EncoderArtifact:
+    """The artifact of a hub id or of a local folder in the hub's layout.
+
+    PCA is the projection given, or else is fitted to `dims` on the photos; with neither, or with dims None,
+    vectors keep the network's width. photos: folders, listing files or files, as for `nitamono ml embed`.
+
+    Raises:
+        HubUnreachable, UnfitHubModel: the source cannot be fetched, or made an encoder of.
+        TooFewPhotos: PCA needs more photos than could be decoded.
+        UnreadableProjection: the projection has another width than the network.
+        ExportMismatch: a graph's vectors differ from torch's; no manifest is written then.
+    """
+    torch.set_num_threads(threads)
+    towers = read_towers(fetch(source), text=text)
+    clear(out)
+    pictures = draw_pictures(PARITY_SAMPLES, towers.processing.side)
+    if projection is None and photos and dims is not None:
+        write_graph(ImageGraph(towers.image, None).eval(), pictures, out / IMAGE_GRAPH)
+        projection = fit_to_photos(embed_paths(out / IMAGE_GRAPH, towers, photos, threads), dims)
+    check_width(projection, pictures, towers.image)
+    write_graph(ImageGraph(towers.image, projection).eval(), pictures, out / IMAGE_GRAPH)
+    if towers.text is not None and towers.tokenizer is not None:
+        towers.tokenizer.save(str(out / TOKENIZER))
+        ids = tokenize(load_tokenizer(out / TOKENIZER), CAPTIONS)
+        write_graph(TextGraph(towers.text, projection).eval(), ids, out / TEXT_GRAPH)
+    vectors = embed_paths(out / IMAGE_GRAPH, towers, photos, threads)
+    return write_manifest(
+        out,
+        name=name or artifact_name(source),
+        base_model=source,
+        width=vectors.shape[1] if projection is None else projection.components.shape[1],
+        dims=vectors.shape[1],
+        preprocessing=Preprocessing(image_size=towers.processing.side),
+        similarity=spread(vectors),
+        data_fingerprint="none: imported, not trained",
+        training=imported(towers, projection, photos, len(vectors)),
+        metrics={},
+    )
+
+
+def clear(out: Path) -> None:
+    """Makes the folder, without the files of an earlier import, which the new one may not have."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (MANIFEST, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER):
+        (out / name).unlink(missing_ok=True)
+
+
+def artifact_name(source: str) -> str:
+    """The last part of a hub id or path, in the letters that an index name may have."""
+    last = Path(source).resolve().name if Path(source).is_dir() else source.rpartition("/")[2]
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in last.lower())
+
+
+def imported(
+    towers: Towers, projection: Projection | None, photos: Sequence[Path], count: int
+) -> dict[str, JsonValue]:
+    """What the manifest says of how the artifact came about."""
+    processing = towers.processing
+    resize = "squash" if processing.squashes else f"{processing.size}, then crop {processing.crop_size}"
+    return {
+        "imported": towers.family,
+        "resize_of_the_source": resize,
+        "similarity_measured_on": f"{count} {'photos' if photos else 'drawn pictures'}",
+        "pca_explained_variance": None if projection is None else round(projection.explained, 4),
+    }
+
+
+def embed_paths(graph: Path, towers: Towers, photos: Sequence[Path], threads: int) -> NDArray[np.float32]:
+    """(n, dims) float32, unit norm, of the photos, or of drawn pictures where there are none."""
+    side = towers.processing.side
+    opened = open_graph(graph, threads=threads)
+    dims = opened(draw_pictures(1, side)).shape[1]
+    encoder = ImageEncoder(graph.parent.name, opened, dims=dims, image_size=side)
+    if not photos:
+        return encoder.encode(draw_pictures(DRAWN, side))
+    found = embed_photos(list(photo_sources(photos)), encoder, threads=threads).vectors
+    if len(found) < 2:
+        raise TooFewPhotos(
+            f"{photos[0]}: {len(found)} usable photos, expected 2 or more; see `nitamono ml embed`"
+        )
+    return found
+
+
+def fit_to_photos(vectors: NDArray[np.float32], dims: int) -> Projection:
+    if min(vectors.shape) < dims:
+        raise TooFewPhotos(
+            f"PCA to {dims} dims needs as many photos and as wide a network, found {len(vectors)} usable "
+            f"photos and width {vectors.shape[1]}; give more photos, or fewer --dims"
+        )
+    return fit_projection(vectors, dims)
+
+
+def check_width(projection: Projection | None, pictures: NDArray[np.uint8], tower: PooledTower) -> None:
+    if projection is None:
+        return
+    with torch.inference_mode():
+        width = ImageGraph(tower, None).eval()(torch.from_numpy(pictures[:1])).shape[1]
+    found = projection.components.shape[1]
+    if found != width:
+        raise UnreadableProjection(
+            f"the projection takes vectors of width {found}, the network makes {width}; "
+            "fit PCA on this network's embeddings, or leave --projection out"
+        )
+
+
+def spread(vectors: NDArray[np.float32]) -> Similarity:
+    chosen = vectors[evenly(np.arange(len(vectors)), COMPARED)]
+    found = neighbour_similarity(chosen, NEIGHBOURS)
+    return Similarity(mean=found.mean, spread=found.spread, neighbours=min(NEIGHBOURS, len(chosen) - 1))
+
+
+def read_projection(path: Path) -> Projection:
+    """The projection of a .npz with mean (width,), components (dims, width) and explained."""
+    try:
+        with np.load(path) as arrays:
+            return Projection(
+                arrays["mean"].astype(np.float32),
+                arrays["components"].astype(np.float32),
+                float(arrays["explained"]),
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise UnreadableProjection(f"{path}: {error}; name a .npz of `nitamono ml fit-pca`") from error
+
+
+def fetch(source: str) -> Path:
+    """The folder itself, or the hub's cached copy of an id's files: safetensors, or else a pickled state."""
+    if Path(source).is_dir():
+        return Path(source)
+    from huggingface_hub import snapshot_download  # noqa: PLC0415  a local folder needs no network
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    try:
+        folder = Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors"]))
+        if not list(folder.glob("*.safetensors")):
+            snapshot_download(source, allow_patterns=["pytorch_model*.bin"])
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise HubUnreachable(
+            f"{source}: neither a folder here nor fetched from the hub ({reason}); check the id and the "
+            "connection, or copy the model's folder here and name that"
+        ) from error
+    return folder
+
+
+def read_towers(folder: Path, *, text: bool) -> Towers:
+    """The networks of a folder in the hub's layout, in evaluation mode.
+
+    Raises:
+        UnfitHubModel: another architecture, a file missing or damaged, or a tokenizer that does not fit.
+    """
+    from transformers import MobileNetV2Model, SiglipModel, SiglipVisionModel  # noqa: PLC0415  heavy
+
+    family = str(read_json(folder / "config.json").get("model_type"))
+    processing = read_processing(folder / "preprocessor_config.json")
+    if family == "mobilenet_v2":
+        return Towers(
+            family, PooledTower(weights(MobileNetV2Model, folder), processing), None, None, processing
+        )
+    if family != "siglip":
+        raise UnfitHubModel(
+            f"{folder / 'config.json'}: model_type is {family}, expected one of {', '.join(FAMILIES)}; "
+            "NaFlex variants of SigLIP 2 take no fixed size: choose one of a fixed resolution"
+        )
+    model = weights(SiglipModel if text else SiglipVisionModel, folder)
+    check_side(model.config, processing, folder)
+    # Up to transformers 4 the vision model wraps what in 5 it is.
+    image = PooledTower(getattr(model, "vision_model", model), processing)
+    if not text:
+        return Towers(family, image, None, None, processing)
+    tokenizer = fitting_tokenizer(folder, model.config.text_config)
+    return Towers(family, image, PooledText(model.text_model), tokenizer, processing)
+
+
+def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose types do not check
+    """The model with every weight read from the folder."""
+    try:
+        model, report = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UnfitHubModel(
+            f"{folder}: no weights can be read ({reason}); fetch model.safetensors of the hub again"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise UnfitHubModel(
+            f"{folder}: the weights lack {len(missing)} of the network's, first {missing[0]}; "
+            "fetch model.safetensors of the hub again"
+        )
+    return model.eval()
+
+
+def check_side(config: "PretrainedConfig", processing: ImageProcessing, folder: Path) -> None:
+    expected = getattr(config, "vision_config", config).image_size
+    if processing.side != expected:
+        raise UnfitHubModel(
+            f"{folder / 'preprocessor_config.json'}: makes pictures of {processing.side} pixels, config.json "
+            f"expects {expected}; take both files from the same model"
+        )
+
+
+def fitting_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
+    """The folder's tokenizer, lower-casing, with as many ids for every caption as the network has places."""
+    path = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise UnfitHubModel(
+            f"{path}: no tokenizer can be read ({error}); fetch it of the hub, or leave the text tower out "
+            "with --no-text"
+        ) from error
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    if largest >= config.vocab_size:
+        raise UnfitHubModel(
+            f"{path}: has ids up to {largest}, the text tower embeds {config.vocab_size}; take the tokenizer "
+            "of the same model, or leave the text tower out with --no-text"
+        )
+    padding = padding_token(folder / "tokenizer_config.json")
+    padding_id = tokenizer.token_to_id(padding)
+    if padding_id is None:
+        raise UnfitHubModel(
+            f"{path}: has no {padding}, which tokenizer_config.json pads with; take both from one model"
+        )
+    # Both generations of SigLIP were trained on lower case; not every tokenizer.json says so.
+    before = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
+    tokenizer.normalizer = normalizers.Sequence(before)
+    length = config.max_position_embeddings
+    tokenizer.enable_truncation(length)
+    tokenizer.enable_padding(length=length, pad_id=padding_id, pad_token=padding)
+    return tokenizer
+
+
+def padding_token(path: Path) -> str:
+    token = read_json(path).get("pad_token")
+    return str(token["content"] if isinstance(token, dict) else token)
+
+
+def read_processing(path: Path) -> ImageProcessing:
+    try:
+        processing = ImageProcessing.model_validate(read_json(path))
+        processing.side  # noqa: B018  a size without sides fails here
+    except (ValidationError, KeyError) as error:
+        raise UnfitHubModel(f"{path}: {error}; take the file of the model's own folder") from error
+    return processing
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnfitHubModel(
+            f"{path}: cannot be read ({error}); name a folder in the hub's layout, or a hub id"
+        ) from error
+    if not isinstance(content, dict):
+        raise UnfitHubModel(f"{path}: expected a JSON object; fetch it of the hub again")
+    return content

@@ -1,0 +1,248 @@
+"""Hub folders to artifacts: the real MobileNetV2, small and full-size SigLIPs with random weights."""
+
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor, MobileNetV2Model, SiglipConfig, SiglipImageProcessor, SiglipModel
+
+from ml.artifact import MANIFEST, load_artifact
+from ml.baseline import unit
+from ml.captions import load_tokenizer, tokenize, train_tokenizer
+from ml.encoder import NoTextTower, load_encoder, load_text_encoder
+from ml.hub import (
+    HubUnreachable,
+    TooFewPhotos,
+    UnfitHubModel,
+    UnreadableProjection,
+    artifact_name,
+    import_artifact,
+    read_projection,
+)
+from ml.pictures import draw_pictures
+from ml.preprocess import decode_photo
+from ml.projection import Projection
+from tests.unit.ml.conftest import COLOURS
+from tests.unit.ml.test_cli import call
+
+MOBILENET = Path(os.environ.get("NITAMONO_MODELS", "../shared/models")) / "mobilenet_v2_1.0_224"
+TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+TOKENS = 8
+
+
+def write_siglip(folder: Path, *, vocabulary: int = 80, **vision: int) -> Path:
+    """A SigLIP with random weights in the hub's layout; by default a tiny one."""
+    torch.manual_seed(0)
+    text = TINY | {"vocab_size": vocabulary, "max_position_embeddings": TOKENS}
+    image = vision or TINY | {"image_size": 32, "patch_size": 16}
+    text["projection_size"] = image.get("hidden_size", 768)
+    SiglipModel(SiglipConfig(text_config=text, vision_config=image)).save_pretrained(folder)
+    side = image["image_size"]
+    SiglipImageProcessor(size={"height": side, "width": side}).save_pretrained(folder)
+    tokenizer = train_tokenizer([*COLOURS, "red skirt", "赤いスカート"], vocabulary=60, length=TOKENS)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "[PAD]"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SigLIP."""
+    return write_siglip(tmp_path_factory.mktemp("siglip"))
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A tiny SigLIP of one's own."""
+    return write_siglip(tmp_path / "damaged")
+
+
+def test_siglip_gives_the_vectors_of_transformers(siglip: Path, tmp_path: Path) -> None:
+    """Photos and captions come out as the model of the folder makes them, at full width."""
+    made = load_artifact(import_artifact(str(siglip), tmp_path / "a").folder)
+    pixels = draw_pictures(4, 32)
+    model = SiglipModel.from_pretrained(siglip)
+    with torch.inference_mode():
+        inputs = SiglipImageProcessor.from_pretrained(siglip)(
+            list(pixels), return_tensors="pt", do_resize=False
+        )
+        photos = unit(model.vision_model(inputs["pixel_values"]).pooler_output.numpy())
+        ids = tokenize(load_tokenizer(made.tokenizer), ["red skirt", "赤い"])
+        texts = unit(model.text_model(torch.from_numpy(ids)).pooler_output.numpy())
+    assert (load_encoder(made).encode(pixels) * photos).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    found = load_text_encoder(made).encode(["RED skirt", "赤い"])
+    assert (found * texts).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert (made.dims, made.manifest.width, made.image_size) == (32, 32, 32)
+
+
+def test_pca_is_fitted_on_the_photos_given(siglip: Path, shop: Path, tmp_path: Path) -> None:
+    """The graph has PCA inside; photos differ more after it, since their mean is gone."""
+    options = ("--data", shop, "--dims", "8", "--name", "tiny")
+    result = call("import", siglip, "--out", tmp_path / "a", *options, "--no-text")
+    assert result.exit_code == 0, result.output
+    made = load_artifact(tmp_path / "a")
+    assert made.encoder_id.startswith("tiny-")
+    assert (made.dims, made.manifest.width) == (8, 32)
+    assert made.manifest.training["similarity_measured_on"] == "96 photos"
+    plain = import_artifact(str(siglip), tmp_path / "b", photos=[shop], dims=None, text=False)
+    assert made.manifest.similarity.spread > plain.manifest.similarity.spread
+
+
+def test_a_given_projection_is_the_last_layer(siglip: Path, tmp_path: Path) -> None:
+    """The vectors are the projection's of those at full width."""
+    random = np.random.default_rng(0)
+    axes = np.linalg.qr(random.normal(size=(32, 4)))[0].T.astype(np.float32)
+    mean = random.normal(size=32).astype(np.float32) * 0.1
+    np.savez(tmp_path / "p.npz", mean=mean, components=axes, explained=0.5)
+    options = ("--no-text", "--projection", tmp_path / "p.npz")
+    assert call("import", siglip, "--out", tmp_path / "a", *options).exit_code == 0
+    full = import_artifact(str(siglip), tmp_path / "b", text=False)
+    pixels = draw_pictures(3, 32)
+    expected = Projection(mean, axes, 0.5).apply(load_encoder(full).encode(pixels))
+    found = load_encoder(load_artifact(tmp_path / "a")).encode(pixels)
+    assert (found * expected).sum(axis=1) == pytest.approx(1, abs=1e-3)
+
+
+def test_without_a_text_tower_captions_are_refused(siglip: Path, tmp_path: Path) -> None:
+    """The refusal says what to do; nothing of an earlier import is left."""
+    with_text = import_artifact(str(siglip), tmp_path / "a")
+    made = import_artifact(str(siglip), tmp_path / "a", text=False)
+    assert with_text.encoder_id != made.encoder_id
+    assert sorted(path.name for path in made.folder.iterdir()) == ["image.onnx", MANIFEST]
+    with pytest.raises(NoTextTower, match="again without --no-text"):
+        load_text_encoder(made)
+
+
+@pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS")
+def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
+    """Photos squashed to a square give what transformers makes of the same pixels."""
+    made = import_artifact(str(MOBILENET), tmp_path / "a")
+    buffer = io.BytesIO()
+    Image.fromarray(draw_pictures(1, 300)[0]).save(buffer, "PNG")
+    pixels = decode_photo(buffer.getvalue(), made.image_size)[None]
+    processor = AutoImageProcessor.from_pretrained(MOBILENET, use_fast=False)
+    with torch.inference_mode():
+        inputs = processor(list(pixels), return_tensors="pt", do_resize=False, do_center_crop=False)
+        expected = unit(MobileNetV2Model.from_pretrained(MOBILENET)(**inputs).pooler_output.numpy())
+    assert (load_encoder(made).encode(pixels) * expected).sum() == pytest.approx(1, abs=1e-3)
+    assert (made.dims, made.image_size, made.has_text) == (1280, 224, False)
+    assert "crop" in str(made.manifest.training["resize_of_the_source"])
+
+
+def another_architecture(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "clip"}))
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def weights_cut_off(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def weights_of_another(folder: Path) -> None:
+    MobileNetV2Model.config_class().save_pretrained(folder / "other")
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["num_hidden_layers"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def larger_vocabulary(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    write_siglip(folder, vocabulary=10)
+    config["text_config"]["vocab_size"] = 10
+
+
+def no_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def another_padding(folder: Path) -> None:
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": {"content": "<pad>"}}))
+
+
+def another_side(folder: Path) -> None:
+    SiglipImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+
+
+def no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (another_architecture, r"config.json: model_type is clip, expected one of siglip, mobilenet_v2"),
+        (no_config, r"config.json: cannot be read"),
+        (no_weights, r"no weights can be read .* fetch model.safetensors"),
+        (weights_cut_off, r"no weights can be read .* fetch model.safetensors"),
+        (weights_of_another, r"the weights lack \d+ of the network's, first vision_model"),
+        (larger_vocabulary, r"tokenizer.json: has ids up to \d+, the text tower embeds 10; .*--no-text"),
+        (no_tokenizer, r"tokenizer.json: no tokenizer can be read .*--no-text"),
+        (another_padding, r"tokenizer.json: has no <pad>"),
+        (another_side, r"makes pictures of 64 pixels, config.json expects 32"),
+    ],
+)
+def test_refuses_a_folder_that_is_not_whole(
+    damaged: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    """The refusal names the file, and no artifact is left behind."""
+    damage(damaged)
+    with pytest.raises(UnfitHubModel, match=message):
+        import_artifact(str(damaged), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_refuses_an_id_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Offline, the message names the way out."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubUnreachable, match=r"^nobody/nothing: neither a folder .* copy the model's folder"):
+        import_artifact("nobody/nothing", tmp_path)
+
+
+def test_refuses_a_projection_that_does_not_fit(siglip: Path, tmp_path: Path) -> None:
+    """Another width, and a file that is no projection."""
+    other = Projection(np.zeros(5, np.float32), np.eye(5, dtype=np.float32)[:2], 1.0)
+    with pytest.raises(UnreadableProjection, match=r"width 5, the network makes 32"):
+        import_artifact(str(siglip), tmp_path, projection=other, text=False)
+    (tmp_path / "p.npz").write_bytes(b"no zip")
+    with pytest.raises(UnreadableProjection, match=r"p.npz: .*fit-pca"):
+        read_projection(tmp_path / "p.npz")
+
+
+def test_refuses_pca_on_too_few_photos(siglip: Path, shop: Path, tmp_path: Path) -> None:
+    """More dims than photos cannot be fitted."""
+    photos = sorted((shop.parent / "images").iterdir())
+    with pytest.raises(TooFewPhotos, match="found 3 usable photos and width 32"):
+        import_artifact(str(siglip), tmp_path, photos=photos[:3], dims=8, text=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("google/siglip-base-patch16-256", "siglip-base-patch16-256"),
+        ("google/mobilenet_v2_1.4_224", "mobilenet-v2-1-4-224"),
+    ],
+)
+def test_artifacts_are_named_after_their_source(source: str, name: str) -> None:
+    """In letters that an index name may have."""
+    assert artifact_name(source) == name
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_full_size_siglip(tmp_path: Path) -> None:
+    """A ViT-B/16 at 256 pixels becomes an artifact of under 200 MB that both kinds of inputs pass."""
+    sizes = {"image_size": 256, "patch_size": 16, "hidden_size": 768}
+    made = import_artifact(str(write_siglip(tmp_path / "hub", **sizes)), tmp_path / "a")
+    assert made.dims == 768
+    assert made.image_graph.stat().st_size < 200e6
+    assert np.linalg.norm(load_encoder(made).encode(draw_pictures(1, 256))) == pytest.approx(1, abs=1e-4)
