@@ -6,6 +6,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ml.config import TowerConfig
+from ml.distributed import GlobalBatchNorm
 
 
 class Convolution(nn.Module):
@@ -14,7 +15,7 @@ class Convolution(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm = GlobalBatchNorm(outputs)
 
     def forward(self, maps: Tensor) -> Tensor:
         normed: Tensor = self.norm(self.convolution(maps))
@@ -57,6 +58,7 @@ class ImageTower(nn.Module):
             blocks.append(ResidualBlock(inputs, outputs, 1 if stage == 0 else 2))
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
+        self.feature_width = inputs
         self.head = nn.Linear(inputs, config.width)
 
     def features(self, pixels: Tensor) -> Tensor:

@@ -1,0 +1,148 @@
+"""Several processes on one global batch: what they sum, pass round and wait for. Imports torch."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from ml.errors import MlError
+
+
+class UnevenBatch(MlError):
+    """A batch that cannot be shared equally."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which of how many processes this one is, and where it computes."""
+
+    rank: int = 0
+    count: int = 1
+    device: str = "cpu"
+
+    @property
+    def first(self) -> bool:
+        """Whether this one writes files and shows progress."""
+        return self.rank == 0
+
+    def share(self, rows: Tensor) -> Tensor:
+        """This process's part of rows (n,), n a multiple of the number of processes."""
+        size = len(rows) // self.count
+        return rows[self.rank * size : (self.rank + 1) * size]
+
+
+@contextmanager
+def started_processes(environ: Mapping[str, str], *, device: str = "auto") -> Iterator[Processes]:
+    """The process group that torchrun or Accelerate describes in the environment; one process without them.
+
+    device: "auto" takes CUDA where there is any. gloo connects processes on CPUs, nccl those on GPUs.
+    """
+    place = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
+    count = int(environ.get("WORLD_SIZE", "1"))
+    if place == "cuda":
+        place = f"cuda:{environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(place)
+    if count == 1:
+        yield Processes(device=place)
+        return
+    distributed.init_process_group("nccl" if place.startswith("cuda") else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), count, place)
+    finally:
+        distributed.destroy_process_group()
+
+
+def process_count() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of every process's values, without a gradient."""
+    if process_count() == 1:
+        return values
+    total = values.detach().clone()
+    distributed.all_reduce(total)
+    return total / process_count()
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """Every process's sum of all tensors; as each sum uses each tensor, gradients are summed too."""
+
+    @staticmethod
+    def forward(_: torch.autograd.function.FunctionCtx, part: Tensor) -> Tensor:
+        total = part.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+
+class FromNeighbour(torch.autograd.Function):
+    """The tensor of the process before this one; its gradient goes back there."""
+
+    @staticmethod
+    def forward(_: torch.autograd.function.FunctionCtx, part: Tensor) -> Tensor:
+        return passed(part, 1)
+
+    @staticmethod
+    def backward(_: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        return passed(gradients[0], -1)
+
+
+def from_neighbour(part: Tensor) -> Tensor:
+    """FromNeighbour, typed."""
+    received: Tensor = FromNeighbour.apply(part)
+    return received
+
+
+def passed(part: Tensor, steps: int) -> Tensor:
+    """What arrives when every process sends its tensor `steps` places on, in a circle."""
+    rank, count = distributed.get_rank(), distributed.get_world_size()
+    received = torch.empty_like(part, memory_format=torch.contiguous_format)
+    exchange = [
+        distributed.P2POp(distributed.isend, part.contiguous(), (rank + steps) % count),
+        distributed.P2POp(distributed.irecv, received, (rank - steps) % count),
+    ]
+    for request in distributed.batch_isend_irecv(exchange):
+        request.wait()
+    return received
+
+
+class GlobalBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the batch of all processes.
+
+    torch's SyncBatchNorm refuses CPUs. With one process this is nn.BatchNorm2d.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name that nn.BatchNorm2d gives it
+        """Maps (n, channels, h, w), normed."""
+        if not self.training or process_count() == 1:
+            return super().forward(input)
+        mean = self.over_all(input)
+        centred = input - mean
+        variance = self.over_all(centred.square())
+        self.remember(mean.flatten(), variance.flatten(), input.numel() // len(mean.flatten()))
+        weight, bias = (value[:, None, None] for value in (self.weight, self.bias))
+        return centred * (variance + self.eps).rsqrt() * weight + bias
+
+    def over_all(self, maps: Tensor) -> Tensor:
+        """(1, channels, 1, 1) means over photos and places; every process has equally many photos."""
+        total: Tensor = SumOverProcesses.apply(maps.mean(dim=(0, 2, 3), keepdim=True))
+        return total / process_count()
+
+    @torch.no_grad()
+    def remember(self, mean: Tensor, variance: Tensor, places: int) -> None:
+        """Move the running statistics as nn.BatchNorm2d does, with the unbiased variance."""
+        count = places * process_count()
+        if self.running_mean is None or self.running_var is None or self.momentum is None:
+            return
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
