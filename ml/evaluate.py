@@ -1,95 +1,200 @@
-"""How good vectors are: exact search among labelled photos, graded relevance, intervals over queries."""
+"""How good an encoder is: exact search, scores per query, intervals, tests and slices."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.metrics import Scores, bootstrap_interval, hit_rate_at_k, ndcg_at_k, precision_at_k
+from ml.errors import MlError
+from ml.metrics import (
+    Scores,
+    bootstrap_interval,
+    hit_rate_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+    reciprocal_rank,
+)
 from ml.pairs import Labels
+from ml.relevance import LabelRelevance, Relevance
+from ml.significance import holm, randomisation_p
 
 Vectors = NDArray[np.float32]
+Ranking = NDArray[np.int64]
+"""(n, ranks) rows of the photos found for each photo, the nearest first."""
+Groups = Mapping[str, NDArray[np.str_]]
+"""What queries are told apart by, such as colour, to (n,) the value of each photo, "" for none."""
 
 DEPTH: Final = 5
-EXACT: Final = 3
-"""Gain of a candidate of the same type, gender and colour."""
+RANKS: Final = 100
+"""Ranks that are looked at; an answer farther down counts as none in mrr@100."""
+CHUNK: Final = 512
+"""Queries at once, so that memory grows with the photos searched and not with their square."""
+MIN_SLICE: Final = 20
+"""Slices of fewer queries are left out: their intervals span half the scale."""
 
 
-def graded_gains(labels: Sequence[Labels]) -> NDArray[np.int64]:
-    """(n, n) gains of each photo for each query, 0 for itself and for another type.
+class NothingToSearch(MlError):
+    """Too few photos in a split."""
 
-    3: same type, gender and colour. 2: same type and gender. 1: same type.
+
+def nearest(vectors: Vectors, count: int, queries: Vectors | None = None) -> Ranking:
+    """(n, ≤ count) rows of vectors (n, d) by dot product with each; a row is not its own neighbour.
+
+    queries: (n, d), what asks on behalf of each row; the vectors themselves unless given.
     """
-    columns = np.array([(label.type, label.gender, label.colour) for label in labels])
-    same = columns[:, None, :] == columns[None, :, :]
-    gains = np.cumprod(same, axis=2).sum(axis=2)
-    np.fill_diagonal(gains, 0)
-    return np.asarray(gains, dtype=np.int64)
+    asking = vectors if queries is None else queries
+    ranked = []
+    for start in range(0, len(vectors), CHUNK):
+        similarity = asking[start : start + CHUNK] @ vectors.T
+        own = np.arange(len(similarity))
+        similarity[own, start + own] = -np.inf
+        ranked.append(np.argsort(-similarity, axis=1, kind="stable")[:, : min(count, len(vectors) - 1)])
+    return np.concatenate(ranked)
 
 
-def nearest(vectors: Vectors, count: int) -> NDArray[np.int64]:
-    """(n, count) rows by cosine to each of vectors (n, d), unit norm; a vector is not its own neighbour."""
-    cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, -np.inf)
-    return np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+def scores_of(ranking: Ranking, relevance: Relevance, ks: Sequence[int] = (DEPTH,)) -> dict[str, Scores]:
+    """Scores (q,) by metric, of each query of `relevance`; NaN where nothing answers it.
 
-
-def retrieval_scores(vectors: Vectors, labels: Sequence[Labels]) -> dict[str, Scores]:
-    """Scores (n,) by metric, of every photo as a query among the others; NaN where no other has its type.
-
-    ndcg@5: with graded_gains as they are. ndcg_exp@5: with 2^gain − 1. p@1 and hit@5: the first, or any of
-    the first five, has the same type, gender and colour. type@5: share of the first five of the same type.
-
-    vectors: (n, d), unit norm, a row per label.
+    ndcg@k: gains as they are. ndcg_exp@k: 2^gain − 1. p@k, hit@k, recall@k and mrr@100 go by hits: for labels
+    the same type, gender and colour, for judgments any gain. type@k, labels only: share of the same type.
     """
-    gains = graded_gains(labels)
-    ranked = np.take_along_axis(gains, nearest(vectors, DEPTH), axis=1)
-    scores = {
-        "ndcg@5": ndcg_at_k(ranked, gains, DEPTH),
-        "ndcg_exp@5": ndcg_at_k(2**ranked - 1, 2**gains - 1, DEPTH),
-        "p@1": precision_at_k(ranked == EXACT, 1),
-        "hit@5": hit_rate_at_k(ranked == EXACT, DEPTH),
-        "type@5": precision_at_k(ranked > 0, DEPTH),
-    }
+    starts = range(0, len(relevance.queries), CHUNK)
+    parts = [
+        chunk_scores(ranking, relevance, relevance.queries[start : start + CHUNK], ks) for start in starts
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def chunk_scores(
+    ranking: Ranking, relevance: Relevance, queries: NDArray[np.int64], ks: Sequence[int]
+) -> dict[str, Scores]:
+    gains = relevance.gains(queries)
+    ranked = np.take_along_axis(gains, ranking[queries], axis=1)
+    hits, total = ranked >= relevance.hit, (gains >= relevance.hit).sum(axis=1)
+    scores: dict[str, Scores] = {}
+    for k in ks:
+        scores[f"ndcg@{k}"] = ndcg_at_k(ranked, gains, k)
+        scores[f"ndcg_exp@{k}"] = ndcg_at_k(2**ranked - 1, 2**gains - 1, k)
+    for k in dict.fromkeys((1, *ks)):
+        scores[f"p@{k}"] = precision_at_k(hits, k)
+    for k in ks:
+        scores[f"hit@{k}"] = hit_rate_at_k(hits, k)
+        scores[f"recall@{k}"] = recall_at_k(hits, total, k)
+        if relevance.graded_by_labels:
+            scores[f"type@{k}"] = precision_at_k(ranked > 0, k)
+    scores[f"mrr@{RANKS}"] = reciprocal_rank(hits)
     answerable = gains.any(axis=1)
     return {name: np.where(answerable, values, np.nan) for name, values in scores.items()}
 
 
+def retrieval_scores(
+    vectors: Vectors, labels: Sequence[Labels], ks: Sequence[int] = (DEPTH,)
+) -> dict[str, Scores]:
+    """scores_of every photo as a query among the others. vectors: (n, d), unit norm, a row per label."""
+    return scores_of(nearest(vectors, max(RANKS, *ks)), LabelRelevance(labels), ks)
+
+
 def means(scores: Mapping[str, Scores]) -> dict[str, float]:
+    """Over the queries that have a score."""
     return {name: float(np.nanmean(values)) for name, values in scores.items()}
 
 
 @dataclass(frozen=True)
+class Slice:
+    """An encoder's score on some of the queries."""
+
+    by: str
+    value: str
+    queries: int
+    mean: float
+    """Of the first metric."""
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Row:
-    """One encoder in a comparison: means over queries, 95 % intervals, and its gain over the baseline."""
+    """One encoder in a comparison: means over queries with 95 % intervals, and how it differs from the
+    baseline in the first metric, nDCG at the first k."""
 
     encoder: str
     means: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     gain: float | None
-    """Of mean nDCG@5 over the baseline's, as a share of the latter; None for the baseline or without one."""
+    """Over the baseline's mean, as a share of the latter; None for the baseline or without one."""
     gain_interval: tuple[float, float] | None
     """95 %, paired: the same queries are drawn for both encoders."""
+    p: float | None
+    """Of a paired randomisation test, two-sided."""
+    p_holm: float | None
+    """The same, corrected for the number of encoders compared with the baseline."""
+    slices: list[Slice]
 
 
-def compare(encoders: Mapping[str, Vectors], labels: Sequence[Labels], baseline: str | None) -> list[Row]:
-    """A row per encoder, in the order given. encoders: name to vectors (n, d), unit norm, a row per label."""
-    scores = {name: retrieval_scores(vectors, labels) for name, vectors in encoders.items()}
-    reference = None if baseline is None else scores[baseline]["ndcg@5"]
-    return [row_of(name, of, None if name == baseline else reference) for name, of in scores.items()]
+def compare(
+    rankings: Mapping[str, Ranking],
+    relevance: Relevance,
+    baseline: str | None = None,
+    *,
+    ks: Sequence[int] = (DEPTH,),
+    groups: Groups | None = None,
+) -> list[Row]:
+    """A row per encoder, in the order given. rankings: name to what it finds for each photo searched."""
+    scores = {name: scores_of(ranking, relevance, ks) for name, ranking in rankings.items()}
+    first = f"ndcg@{ks[0]}"
+    differences = {
+        name: of[first] - scores[baseline][first]
+        for name, of in scores.items()
+        if baseline is not None and name != baseline
+    }
+    p_values = {name: randomisation_p(difference) for name, difference in differences.items()}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    scale = 1.0 if baseline is None else float(np.nanmean(scores[baseline][first]))
+    asked = {by: values[relevance.queries] for by, values in (groups or {}).items()}
+    gains = {name: gain_over(differences.get(name), scale) for name in scores}
+    return [
+        Row(
+            encoder=name,
+            means=means(of),
+            intervals={metric: bootstrap_interval(values) for metric, values in of.items()},
+            gain=gains[name][0],
+            gain_interval=gains[name][1],
+            p=p_values.get(name),
+            p_holm=corrected.get(name),
+            slices=slices_of(of[first], asked),
+        )
+        for name, of in scores.items()
+    ]
 
 
-def row_of(encoder: str, scores: dict[str, Scores], reference: Scores | None) -> Row:
-    gain, gain_interval = None, None
-    if reference is not None:
-        scale = float(np.nanmean(reference))
-        low, high = bootstrap_interval(scores["ndcg@5"] - reference)
-        gain = float(np.nanmean(scores["ndcg@5"])) / scale - 1
-        gain_interval = (low / scale, high / scale)
-    intervals = {name: bootstrap_interval(values) for name, values in scores.items()}
-    return Row(encoder, means(scores), intervals, gain, gain_interval)
+def gain_over(
+    differences: Scores | None, scale: float
+) -> tuple[float, tuple[float, float]] | tuple[None, None]:
+    """Mean difference and its 95 % interval as shares of the baseline's mean, `scale`."""
+    if differences is None or scale == 0:
+        return None, None
+    low, high = bootstrap_interval(differences)
+    return float(np.nanmean(differences)) / scale, (low / scale, high / scale)
+
+
+def slices_of(scores: Scores, groups: Groups) -> list[Slice]:
+    """Means of scores (q,) for each value that MIN_SLICE answerable queries or more have."""
+    answerable = ~np.isnan(scores)
+    slices = []
+    for by, values in groups.items():
+        counts = Counter(values[answerable].tolist())
+        for value in sorted(value for value, count in counts.items() if value and count >= MIN_SLICE):
+            part = scores[answerable & (values == value)]
+            slices.append(Slice(by, value, len(part), float(part.mean()), bootstrap_interval(part)))
+    return slices
+
+
+def weakest(slices: Iterable[Slice], count: int) -> list[Slice]:
+    """The slices with the lowest means."""
+    return sorted(slices, key=lambda one: one.mean)[:count]
 
 
 def random_vectors(count: int, dims: int, seed: int = 0) -> Vectors:

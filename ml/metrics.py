@@ -40,6 +40,20 @@ def hit_rate_at_k(relevant: NDArray[np.bool_], k: int) -> Scores:
     return np.asarray(relevant[:, :k].any(axis=1), dtype=np.float64)
 
 
+def recall_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
+    """(q,) share of all relevant candidates that are among the first k; NaN where there are none.
+
+    relevant: (q, c), in ranked order. total: (q,) relevant candidates of each query, shown or not.
+    """
+    found = relevant[:, :k].sum(axis=1).astype(np.float64)
+    return np.asarray(np.divide(found, total, out=np.full(len(found), np.nan), where=total > 0))
+
+
+def reciprocal_rank(relevant: NDArray[np.bool_]) -> Scores:
+    """(q,) 1 / rank of the first relevant candidate, 0 where there is none. relevant: (q, c), ranked."""
+    return np.where(relevant.any(axis=1), 1 / (relevant.argmax(axis=1) + 1), 0.0)
+
+
 def bootstrap_interval(
     scores: Scores, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:

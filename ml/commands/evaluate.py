@@ -8,18 +8,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ml.artifact import EncoderArtifact, load_artifact
-from ml.commands.options import artifact_option, data_option, folder, photos, read, threads_option
+from ml.commands.options import artifact_option, existing, folder, read, threads_option
 
 if TYPE_CHECKING:
-    from ml.evaluate import Row, Vectors
-    from ml.pairs import Corpus
+    from ml.comparison import Comparison
+    from ml.evaluate import Row
 
 
 @click.command()
-@data_option
+@click.option(
+    "--data",
+    "--listings",
+    "--queries",
+    "data",
+    type=existing,
+    multiple=True,
+    required=True,
+    help="A listings JSONL, or a folder of CLASS/photo.jpg. May be given several times.",
+)
 @artifact_option
+@click.option(
+    "--encoders",
+    type=folder,
+    multiple=True,
+    help="Folders of artifacts or of a MobileNetV2, to compare in place of --artifact.",
+)
+@click.argument("more_encoders", metavar="[ENCODER]...", nargs=-1, type=folder)
 @click.option("--mobilenet", type=folder, help="Local folder of a MobileNetV2, to compare with.")
+@click.option("--baseline", help="Row to compare with. [default: MobileNetV2, or the first of --encoders]")
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test", "all"]),
@@ -27,60 +43,87 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which part of the data is searched.",
 )
+@click.option(
+    "-k",
+    "ks",
+    type=click.IntRange(1, 100),
+    multiple=True,
+    default=[5],
+    show_default=True,
+    help="Ranks that are scored; of several the first is tested and sliced.",
+)
+@click.option(
+    "--judgments",
+    "judgments_file",
+    type=existing,
+    help="JSON lines or parquet of query_id, item_id and gain, in place of labels.",
+)
+@click.option("--slices", is_flag=True, help="Print scores by category, price, colour and title too.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write an HTML page with plots and examples.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @threads_option
 def evaluate(
     *,
     data: Sequence[Path],
     artifact_folder: Path,
+    encoders: Sequence[Path],
+    more_encoders: Sequence[Path],
     mobilenet: Path | None,
+    baseline: str | None,
     split: str,
+    ks: tuple[int, ...],
+    judgments_file: Path | None,
+    slices: bool,
+    report: Path | None,
     as_json: bool,
     threads: int,
 ) -> None:
     """Compare encoders by exact search among photos with known labels, a table for each source of DATA."""
-    from ml.evaluate import compare  # noqa: PLC0415
+    from ml.comparison import Task, comparisons  # noqa: PLC0415
+    from ml.contenders import find_contenders  # noqa: PLC0415
+    from ml.relevance import read_judgments  # noqa: PLC0415
+    from ml.report import write_report  # noqa: PLC0415
+    from ml.slices import read_prices  # noqa: PLC0415
 
-    artifact = load_artifact(artifact_folder)
-    corpus = read(data, artifact.image_size, threads)
-    tables = {}
-    for source in corpus.sources:
-        rows = corpus.rows(split, source)
-        part = corpus.part(rows)
-        encoders = vectors_by_encoder(artifact, part, mobilenet, threads)
-        baseline = "MobileNetV2" if mobilenet else None
-        tables[source] = compare(encoders, [pair.labels for pair in part.pairs], baseline)
+    contenders = find_contenders((*encoders, *more_encoders) or (artifact_folder,), mobilenet, threads)
+    judgments = None if judgments_file is None else read_judgments(judgments_file)
+    task = Task(split, ks, baseline, judgments, str(judgments_file), read_prices(data))
+    measured = []
+    for comparison in comparisons(read(data, contenders.image_size, threads), contenders, task):
+        measured.append(comparison)
         if not as_json:
-            click.echo(f"{source}: {len(rows)} photos ({split}), each searched among the others")
-            click.echo(table(tables[source]))
+            click.echo(heading(comparison))
+            click.echo(table(comparison.rows))
+            if slices:
+                click.echo(slice_table(comparison.rows))
     if as_json:
-        click.echo(json.dumps({source: [asdict(row) for row in rows] for source, rows in tables.items()}))
+        click.echo(json.dumps({one.source: [asdict(row) for row in one.rows] for one in measured}))
+    if report:
+        write_report(measured, report)
+        click.echo(f"{report}: written", err=True)
 
 
-def vectors_by_encoder(
-    artifact: EncoderArtifact, corpus: "Corpus", mobilenet: Path | None, threads: int
-) -> "dict[str, Vectors]":
-    """Random vectors, the artifact's and, where given, MobileNetV2's without and with a colour histogram."""
-    from ml.encoder import load_encoder  # noqa: PLC0415
-    from ml.evaluate import random_vectors  # noqa: PLC0415
-
-    vectors = {
-        "random": random_vectors(len(corpus.pairs), artifact.dims),
-        artifact.encoder_id: load_encoder(artifact, threads=threads).encode(corpus.pixels),
-    }
-    if mobilenet:
-        from ml.baseline import mobilenet_features, with_colours  # noqa: PLC0415
-
-        vectors["MobileNetV2"] = mobilenet_features(mobilenet, photos(corpus), threads=threads)
-        vectors["MobileNetV2 + colours"] = with_colours(vectors["MobileNetV2"], corpus.pixels)
-    return vectors
+def heading(comparison: "Comparison") -> str:
+    photos = f"{comparison.source}: {len(comparison.searched.pairs)} photos ({comparison.task.split})"
+    if comparison.counts is None:
+        return f"{photos}, each searched among the others"
+    counts = comparison.counts
+    return (
+        f"{photos}, {len(comparison.relevance.queries)} judged queries; {counts.used} judgments used, "
+        f"{counts.unknown_queries} with an unknown query_id, {counts.unknown_items} with an unknown item_id"
+    )
 
 
 def table(rows: "Sequence[Row]") -> str:
-    """Lines of text: a row per encoder, a column per metric with its 95 % interval, and the gain."""
+    """Lines of text: a row per encoder, a column per metric with its 95 % interval, the gain and its test."""
     metrics = list(rows[0].means)
     wide = max(len(row.encoder) for row in rows)
-    lines = [" " * wide + "".join(f"{metric:>22}" for metric in metrics) + "   nDCG@5 gain"]
+    first = metrics[0].replace("ndcg", "nDCG")
+    lines = [" " * wide + "".join(f"{metric:>22}" for metric in metrics) + f"   {first} gain"]
     for row in rows:
         cells = (
             f"{row.means[name]:.3f} ({row.intervals[name][0]:.3f}–{row.intervals[name][1]:.3f})"
@@ -94,4 +137,18 @@ def gain_text(row: "Row") -> str:
     if row.gain is None or row.gain_interval is None:
         return ""
     low, high = row.gain_interval
-    return f"   {row.gain:+.1%} ({low:+.1%} to {high:+.1%})"
+    corrected = "" if row.p_holm is None else f", p {row.p_holm:.4f} after Holm"
+    return f"   {row.gain:+.1%} ({low:+.1%} to {high:+.1%}){corrected}"
+
+
+def slice_table(rows: "Sequence[Row]") -> str:
+    """Lines of text: a row per slice, a column per encoder with the mean of the first metric."""
+    names = [f"{one.by}: {one.value} ({one.queries})" for one in rows[0].slices]
+    if not names:
+        return "no slice has enough queries"
+    wide = max(map(len, names))
+    lines = [" " * wide + "".join(f"  {row.encoder}" for row in rows)]
+    for place, name in enumerate(names):
+        means = (f"  {row.slices[place].mean:>{len(row.encoder)}.3f}" for row in rows)
+        lines.append(f"{name:<{wide}}" + "".join(means))
+    return "\n".join(lines)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ml.evaluate import compare, graded_gains, means, nearest, random_vectors, retrieval_scores
+from ml.evaluate import compare, means, nearest, random_vectors, retrieval_scores, slices_of, weakest
 from ml.pairs import Labels
+from ml.relevance import LabelRelevance
 
 SKIRT = Labels("Skirts", "Women", "Red")
 LABELS = [
@@ -19,12 +20,6 @@ LABELS = [
 def at_angles(*degrees: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     radians = np.deg2rad(degrees)
     return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
-
-
-def test_gains_are_graded_by_type_gender_and_colour() -> None:
-    """Colour counts only where gender agrees, and gender only where the type does."""
-    assert graded_gains(LABELS)[0].tolist() == [0, 3, 2, 1, 0]
-    assert graded_gains(LABELS)[4].tolist() == [0, 0, 0, 0, 0]
 
 
 def test_nearest_leaves_the_query_out() -> None:
@@ -49,18 +44,67 @@ def test_exponential_gains_punish_a_wrong_top_more() -> None:
     assert scores["ndcg_exp@5"][0] < scores["ndcg@5"][0] < 1
 
 
-def test_compare_gives_each_encoder_its_gain_over_the_baseline() -> None:
-    """A better encoder's gain and interval are positive; the baseline has none."""
+def three_classes() -> tuple[LabelRelevance, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]]:
+    """Sixty photos of three classes, and what random directions and the classes themselves find."""
     labels = [Labels(kind) for kind in ("a", "b", "c") for _ in range(20)]
     good = np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)
-    rows = compare({"random": random_vectors(60, 8), "good": good}, labels, "random")
-    assert [row.encoder for row in rows] == ["random", "good"]
+    return LabelRelevance(labels), {
+        "random": nearest(random_vectors(60, 8), 100),
+        "good": nearest(good, 100),
+        "again": nearest(random_vectors(60, 8, seed=1), 100),
+    }
+
+
+def test_compare_gives_each_encoder_its_gain_over_the_baseline() -> None:
+    """A better encoder's gain and interval are positive, and no chance; the baseline has none."""
+    relevance, rankings = three_classes()
+    rows = compare(rankings, relevance, "random")
+    assert [row.encoder for row in rows] == ["random", "good", "again"]
     assert rows[0].gain is None
+    assert rows[0].p is None
     assert rows[1].means["ndcg@5"] == pytest.approx(1)
     assert rows[1].gain == pytest.approx(1 / rows[0].means["ndcg@5"] - 1)
     low, high = rows[1].gain_interval or (0, 0)
     assert 0 < low < rows[1].gain < high
     assert rows[0].intervals["ndcg@5"][0] < rows[0].means["ndcg@5"] < rows[0].intervals["ndcg@5"][1]
+    assert rows[1].p == pytest.approx(1 / 10_001)
+    assert rows[1].p_holm == pytest.approx(2 / 10_001), "two encoders were compared"
+    assert rows[2].p is not None
+    assert rows[2].p > 0.05
+
+
+def test_compare_scores_at_every_k_and_the_first_one_decides() -> None:
+    """Metrics at 1 and 10; ten like neighbours of nineteen are 10/19 of them."""
+    relevance, rankings = three_classes()
+    row = compare(rankings, relevance, "random", ks=(10, 1))[1]
+    assert {"ndcg@10", "ndcg_exp@1", "p@1", "p@10", "hit@10", "recall@1", "type@10", "mrr@100"} <= set(
+        row.means
+    )
+    assert row.means["recall@10"] == pytest.approx(10 / 19)
+    assert row.means["mrr@100"] == 1
+    assert row.gain == pytest.approx(1 / compare(rankings, relevance, ks=(10,))[0].means["ndcg@10"] - 1)
+
+
+def test_slices_hold_the_queries_of_a_value() -> None:
+    """Means by value; unanswerable queries, unknown values and small slices are left out."""
+    scores = np.array([1.0] * 20 + [0.0, 0.5] * 10 + [0.3] * 19 + [np.nan] * 5)
+    colours = np.array(["Red"] * 20 + ["Blue"] * 20 + ["Green"] * 19 + ["Red"] * 5)
+    slices = slices_of(scores, {"colour": colours, "price": np.full(64, "")})
+    assert [(one.by, one.value, one.queries, one.mean) for one in slices] == [
+        ("colour", "Blue", 20, 0.25),
+        ("colour", "Red", 20, 1.0),
+    ]
+    assert weakest(slices, 1)[0].value == "Blue"
+
+
+def test_scores_do_not_depend_on_how_many_queries_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of seven queries find and score what one chunk does."""
+    labels = [Labels("abc"[row % 3], colour="de"[row % 2]) for row in range(60)]
+    vectors = random_vectors(60, 8)
+    whole = retrieval_scores(vectors, labels)
+    monkeypatch.setattr("ml.evaluate.CHUNK", 7)
+    for name, values in retrieval_scores(vectors, labels).items():
+        assert np.array_equal(values, whole[name], equal_nan=True), name
 
 
 def test_means_leave_unanswerable_queries_out() -> None:

@@ -3,8 +3,18 @@
 import ir_measures
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ml.metrics import bootstrap_interval, dcg_at_k, hit_rate_at_k, ndcg_at_k, precision_at_k
+from ml.metrics import (
+    bootstrap_interval,
+    dcg_at_k,
+    hit_rate_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+    reciprocal_rank,
+)
 
 
 def test_dcg_by_hand() -> None:
@@ -36,33 +46,60 @@ def test_precision_and_hit_rate_by_hand() -> None:
     assert precision_at_k(relevant, 6)[0] == pytest.approx(2 / 6)
 
 
-@pytest.mark.parametrize("k", [1, 3, 5, 10])
-def test_agrees_with_ir_measures(k: int) -> None:
-    """nDCG, precision and success of random rankings equal those of ir-measures, query by query."""
-    random = np.random.default_rng(k)
-    gains = random.integers(0, 4, size=(20, 12))
+def test_recall_by_hand() -> None:
+    """Two of four relevant ones are among the first three; a query with none has no recall."""
+    relevant = np.array([[True, False, True, True], [False, False, False, False]])
+    found = recall_at_k(relevant, np.array([4, 0]), 3)
+    assert found[0] == 0.5
+    assert np.isnan(found[1])
+
+
+def test_reciprocal_rank_by_hand() -> None:
+    """First at rank 1, at rank 3, and nowhere."""
+    relevant = np.array([[True, True, False], [False, False, True], [False, False, False]])
+    assert reciprocal_rank(relevant) == pytest.approx([1, 1 / 3, 0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), candidates=st.integers(2, 15), k=st.integers(1, 12))
+def test_agrees_with_ir_measures(seed: int, candidates: int, k: int) -> None:
+    """Every metric of random rankings equals that of ir-measures, query by query."""
+    random = np.random.default_rng(seed)
+    gains = random.integers(0, 4, size=(6, candidates))
     gains[:, 0] = 1  # ir-measures gives 0 and not NaN where nothing is relevant
-    order = np.stack([random.permutation(12) for _ in gains])
+    order = np.stack([random.permutation(candidates) for _ in gains])
     ranked = np.take_along_axis(gains, order, axis=1)
+    hits = ranked > 0
+    ours = {
+        ir_measures.nDCG @ k: ndcg_at_k(ranked, gains, k),
+        ir_measures.P(rel=1) @ k: precision_at_k(hits, k),
+        ir_measures.Success(rel=1) @ k: hit_rate_at_k(hits, k),
+        ir_measures.R(rel=1) @ k: recall_at_k(hits, (gains > 0).sum(axis=1), k),
+        ir_measures.RR(rel=1): reciprocal_rank(hits),
+    }
+    oracle = oracle_values(list(ours), gains, order)
+    for measure, values in ours.items():
+        assert values == pytest.approx([oracle[f"q{q}", str(measure)] for q in range(len(gains))])
+
+
+def oracle_values(
+    measures: list[ir_measures.Measure],
+    gains: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    order: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+) -> dict[tuple[str, str], float]:
+    """ir-measures' value by query and measure."""
     qrels = [
-        ir_measures.Qrel(f"q{q:02}", f"d{d}", int(gain))
+        ir_measures.Qrel(f"q{q}", f"d{d}", int(gain))
         for q, row in enumerate(gains)
         for d, gain in enumerate(row)
     ]
     run = [
-        ir_measures.ScoredDoc(f"q{q:02}", f"d{d}", float(-rank))
+        ir_measures.ScoredDoc(f"q{q}", f"d{d}", float(-rank))
         for q, row in enumerate(order)
         for rank, d in enumerate(row)
     ]
-    measures = [ir_measures.nDCG @ k, ir_measures.P(rel=1) @ k, ir_measures.Success(rel=1) @ k]
-    expected = {
-        (metric.query_id, str(metric.measure)): metric.value
-        for metric in ir_measures.iter_calc(measures, qrels, run)
-    }
-    ours = [ndcg_at_k(ranked, gains, k), precision_at_k(ranked > 0, k), hit_rate_at_k(ranked > 0, k)]
-    for measure, values in zip(measures, ours, strict=True):
-        oracle = [expected[f"q{q:02}", str(measure)] for q in range(len(gains))]
-        assert values == pytest.approx(oracle)
+    found = ir_measures.iter_calc(measures, qrels, run)
+    return {(metric.query_id, str(metric.measure)): metric.value for metric in found}
 
 
 def test_bootstrap_interval_holds_the_mean_and_shrinks_with_queries() -> None:
