@@ -1,13 +1,15 @@
-"""Photo-caption pairs from listings and from folders of photos, split so that no twin crosses a border."""
+"""Photo-caption pairs from listings, shards and folders of photos, split so that no twin crosses a border."""
 
 import hashlib
 import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -34,6 +36,9 @@ NEAR_IDENTICAL_LEVELS: Final = 4.0
 thumbnails by at most this many of 255 levels on average. Bits alone would chain most T-shirts on white into
 one group; see docs/decisions/101-split.md."""
 
+SHARDS_REPORT: Final = "report.json"
+"""A folder that holds it was written by `nitamono ml pairs`: see ml/pair_shards.py."""
+
 PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
 
 
@@ -41,11 +46,12 @@ class ListingLine(BaseModel):
     """What training needs of a listing event; everything else is the indexer's to judge."""
 
     item_id: str = Field(min_length=1)
-    title: str
+    title: str = ""
     category: list[str] = Field(min_length=1)
     status: str
-    images: list[str] = Field(min_length=1)
+    images: list[str] = []
     attributes: dict[str, str] = {}
+    created_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,10 @@ class Pair:
     labels: Labels
     source: str
     """The file or folder that it came from: where numbers are told apart."""
+    created: datetime | None = None
+    """With a time zone; None where unknown."""
+    split: Split | None = None
+    """None until all pairs are known, for twins decide."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +123,12 @@ class NoPairs(MlError):
 
 
 def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus:
-    """Decode and split everything under `paths`: listing JSONL files, or folders of one folder per class.
+    """Decode and split everything under `paths`: listing JSONL files, folders of one folder per class, or
+    folders that `nitamono ml pairs` wrote, whose splits stay as they are.
 
     Raises:
         NoPairs: nothing usable was found; the message has the reasons.
+        BadPairShard: a folder of `nitamono ml pairs` is damaged or incomplete.
     """
     dropped: Counter[str] = Counter()
     pairs = [pair for path in paths for pair in read_pairs(path, dropped)]
@@ -128,36 +140,49 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
         )
     kept = tuple(pair for pair, _ in decoded)
     pixels = np.stack([square for _, square in decoded])
-    return Corpus(kept, pixels, split_by_group(groups(kept, pixels)), dropped)
+    return Corpus(kept, pixels, split_pairs(kept, groups(kept, pixels)), dropped)
 
 
-def read_pairs(path: Path, dropped: Counter[str]) -> Iterator[Pair]:
-    return read_class_folders(path) if path.is_dir() else read_listings(path, dropped)
+def read_pairs(
+    path: Path, dropped: Counter[str], reserved: re.Pattern[str] = RESERVED_TITLE
+) -> Iterator[Pair]:
+    """The pairs of a data path of any kind; `dropped` counts the reasons for which listings give none."""
+    if not path.is_dir():
+        return read_listings(path, dropped, reserved)
+    if (path / SHARDS_REPORT).exists():
+        from ml.pair_shards import read_shards  # noqa: PLC0415  # it builds on this module
+
+        return read_shards(path)
+    return read_class_folders(path)
 
 
-def read_listings(path: Path, dropped: Counter[str]) -> Iterator[Pair]:
+def read_listings(
+    path: Path, dropped: Counter[str], reserved: re.Pattern[str] = RESERVED_TITLE
+) -> Iterator[Pair]:
     """One pair per listing of a JSONL file whose images are paths relative to that file's folder."""
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # a line that is not UTF-8 is then one bad line, not the end
         for line in lines:
             try:
                 listing = ListingLine.model_validate_json(line)
             except ValidationError:
                 dropped["not_a_listing"] += 1
                 continue
-            reason = unsuitable(listing)
+            reason = unsuitable(listing, reserved)
             if reason:
                 dropped[reason] += 1
             else:
                 yield pair_of(listing, path)
 
 
-def unsuitable(listing: ListingLine) -> str | None:
+def unsuitable(listing: ListingLine, reserved: re.Pattern[str] = RESERVED_TITLE) -> str | None:
     """Why a listing teaches nothing, or None."""
     if listing.status in {"reserved", "removed"}:
         return listing.status
-    if RESERVED_TITLE.search(listing.title):
+    if reserved.search(listing.title):
         return "reserved_title"
-    return None if listing.title.strip() else "no_title"
+    if not listing.title.strip():
+        return "no_title"
+    return None if listing.images else "no_photo"
 
 
 def pair_of(listing: ListingLine, path: Path) -> Pair:
@@ -173,7 +198,24 @@ def pair_of(listing: ListingLine, path: Path) -> Pair:
         words(labels.type),
     )
     captions = tuple(dict.fromkeys((listing.title, *descriptions)))
-    return Pair(listing.item_id, path.parent / listing.images[0], listing.title, captions, labels, str(path))
+    return Pair(
+        listing.item_id,
+        path.parent / listing.images[0],
+        listing.title,
+        captions,
+        labels,
+        str(path),
+        created=instant(listing.created_at or ""),
+    )
+
+
+def instant(text: str) -> datetime | None:
+    """The time that an ISO 8601 text names, in UTC where it names no zone; None where it names none."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def words(*parts: str) -> str:
@@ -218,16 +260,36 @@ def decode_or_reason(photo: Path, size: int) -> NDArray[np.uint8] | str:
 
 def groups(pairs: Sequence[Pair], pixels: NDArray[np.uint8]) -> list[str]:
     """A key per pair; pairs with the same title or a near-identical photo share it, also through others."""
-    joined = list(range(len(pairs)))
-    for first, second in [*same_title(pairs), *near_identical(pixels)]:
-        a, b = root(joined, first), root(joined, second)
-        joined[max(a, b)] = min(a, b)
-    roots = [root(joined, row) for row in range(len(pairs))]
+    titles = np.array([title_key(pair.title) for pair in pairs], dtype=np.uint64)
+    prints = PhotoPrints(
+        np.array([int(photo_hash(square), 16) for square in pixels], dtype=np.uint64),
+        np.stack([thumbnail(square) for square in pixels]),
+    )
+    roots = twin_roots(titles, prints).tolist()
     key_of: dict[int, str] = {}
     for top, pair in zip(roots, pairs, strict=True):
         # The smallest, so that the order in which data is named moves nothing across a border.
         key_of[top] = min(key_of.get(top, group_key(pair)), group_key(pair))
     return [key_of[top] for top in roots]
+
+
+@dataclass(frozen=True)
+class PhotoPrints:
+    """What tells near-identical photos: row i of both belongs to photo i."""
+
+    hashes: NDArray[np.uint64]
+    """(n,), see ml.preprocess.photo_hash."""
+    thumbnails: NDArray[np.uint8]
+    """(n, 16, 16, 3), RGB; may be mapped from a file."""
+
+
+def twin_roots(titles: NDArray[np.uint64], prints: PhotoPrints) -> NDArray[np.int64]:
+    """(n,) the first row of each row's group. titles: (n,) of title_key."""
+    joined = list(range(len(titles)))
+    for first, second in chain(same_title(titles), near_identical(prints)):
+        a, b = root(joined, first), root(joined, second)
+        joined[max(a, b)] = min(a, b)
+    return np.array([root(joined, row) for row in range(len(joined))], dtype=np.int64)
 
 
 def group_key(pair: Pair) -> str:
@@ -245,24 +307,57 @@ def root(joined: list[int], row: int) -> int:
     return row
 
 
-def same_title(pairs: Sequence[Pair]) -> Iterator[tuple[int, int]]:
-    first_row: dict[str, int] = {}
-    for row, pair in enumerate(pairs):
-        if pair.title:
-            yield first_row.setdefault(normalised(pair.title), row), row
+def title_key(title: str) -> int:
+    """64 bits that equal titles share; 0 for an empty one, which is like no other."""
+    folded = normalised(title)
+    return int.from_bytes(hashlib.blake2b(folded.encode(), digest_size=8).digest()) if folded else 0
 
 
-def near_identical(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+def same_title(titles: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
+    """The first row with a title and each later one."""
+    titled = np.flatnonzero(titles)
+    yield from first_and_later(titles[titled], titled)
+
+
+def first_and_later(keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """(first row, later row) for every row whose key an earlier one has; keys (n,) are those of rows (n,)."""
+    _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    later = np.flatnonzero(firsts[inverse] != np.arange(len(keys)))
+    yield from zip(rows[firsts[inverse[later]]].tolist(), rows[later].tolist(), strict=True)
+
+
+def near_identical(prints: PhotoPrints) -> Iterator[tuple[int, int]]:
     """Rows of photos that are one picture but for compression, scaling or a hair's breadth of framing."""
-    hashes = np.array([int(photo_hash(square), 16) for square in pixels], dtype=np.uint64)
-    thumbnails = np.stack([thumbnail(square) for square in pixels])
-    for row, others in rows_with_close_hashes(hashes):
-        differences = np.abs(thumbnails[others] - thumbnails[row]).mean(axis=(1, 2, 3))
-        yield from ((row, int(other)) for other in others[differences <= NEAR_IDENTICAL_LEVELS])
+    digests = [hashlib.blake2b(small.tobytes(), digest_size=8).digest() for small in prints.thumbnails]
+    equal = np.array([int.from_bytes(digest) for digest in digests], dtype=np.uint64) ^ prints.hashes
+    rows = np.arange(len(equal))
+    yield from first_and_later(equal, rows)
+    # One of each suffices from here: a placeholder that thousands of listings show would meet itself millions
+    # of times.
+    rows = np.sort(np.unique(equal, return_index=True)[1])
+    coarse = coarse_thumbnails(prints.thumbnails)[rows]
+    for row, others in rows_with_close_hashes(prints.hashes[rows]):
+        # The mean of differences is at least the difference of means, so this loses no twin and reads few.
+        apart = np.abs(coarse[others] - coarse[row]).mean(axis=1)
+        candidates = rows[others[apart <= NEAR_IDENTICAL_LEVELS]]
+        own = prints.thumbnails[rows[row]].astype(np.float32)
+        differences = np.abs(prints.thumbnails[candidates] - own).mean(axis=(1, 2, 3))
+        close = candidates[differences <= NEAR_IDENTICAL_LEVELS]
+        yield from ((int(rows[row]), other) for other in close.tolist())
 
 
-def thumbnail(square: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(Image.fromarray(square).resize((16, 16), Image.Resampling.BOX), dtype=np.float32)
+def coarse_thumbnails(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, 12) means of the quarters of thumbnails (n, 16, 16, 3)."""
+    coarse = np.empty((len(thumbnails), 12), np.float32)
+    for start in range(0, len(thumbnails), 4096):
+        part = thumbnails[start : start + 4096].reshape(-1, 2, 8, 2, 8, 3)
+        coarse[start : start + 4096] = part.mean(axis=(2, 4), dtype=np.float32).reshape(-1, 12)
+    return coarse
+
+
+def thumbnail(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(16, 16, 3) of pixels (s, s, 3)."""
+    return np.asarray(Image.fromarray(square).resize((16, 16), Image.Resampling.BOX))
 
 
 def rows_with_close_hashes(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -280,16 +375,25 @@ def rows_with_close_hashes(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, ND
                 yield int(row), others[close]
 
 
-def split_by_group(keys: Iterable[str]) -> NDArray[np.str_]:
-    """Test, validation or train by a hash of the group, so that it stays the same as data is added."""
-    return np.array([split_of(key) for key in keys])
+def split_pairs(pairs: Sequence[Pair], keys: Sequence[str]) -> NDArray[np.str_]:
+    """The split of each pair: its own where it has one, else that of a twin, else that of its group's key."""
+    decided = {key: pair.split for pair, key in zip(pairs, keys, strict=True) if pair.split}
+    return np.array(
+        [pair.split or decided.get(key) or split_of(key) for pair, key in zip(pairs, keys, strict=True)]
+    )
 
 
 def split_of(key: str) -> Split:
-    share = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) / 2**64
+    """By a hash, so that a group's split stays the same as data is added."""
+    share = share_of(key)
     if share < TEST_SHARE:
         return "test"
     return "validation" if share < TEST_SHARE + VALIDATION_SHARE else "train"
+
+
+def share_of(key: str) -> float:
+    """A number from 0 to 1 that is spread evenly over keys."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) / 2**64
 
 
 def describe(corpus: Corpus) -> str:

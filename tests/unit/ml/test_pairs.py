@@ -53,7 +53,7 @@ def test_a_listing_gives_its_title_and_its_description(tmp_path: Path) -> None:
         ({"title": "Reserved for aoi-sama"}, "reserved_title"),
         ({"title": "まりん様専用 スカート"}, "reserved_title"),
         ({"title": " "}, "no_title"),
-        ({"images": []}, "not_a_listing"),
+        ({"images": []}, "no_photo"),
         ({"category": []}, "not_a_listing"),
     ],
 )

@@ -1,0 +1,80 @@
+"""`nitamono ml pairs`."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, time
+from pathlib import Path
+
+import click
+
+from ml.commands.options import existing, folder, threads_option
+
+
+def parsed_pattern(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> "re.Pattern[str] | None":
+    try:
+        return None if value is None else re.compile(value, re.IGNORECASE)
+    except re.error as error:
+        raise click.BadParameter(f"{value!r} is no regular expression ({error})") from error
+
+
+def parsed_instant(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    """The instant; of a date alone the last one of that day."""
+    from ml.pairs import instant  # noqa: PLC0415
+
+    if value is None:
+        return None
+    found = instant(value)
+    if found is None:
+        raise click.BadParameter(
+            f"{value!r} is no date; expected for example 2026-08-31 or 2026-08-31T12:00Z"
+        )
+    whole_day = re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", value)
+    return datetime.combine(found, time.max, found.tzinfo) if whole_day else found
+
+
+@click.command()
+@click.argument("listings", nargs=-1, required=True, type=existing)
+@click.option("--out", type=folder, required=True, help="For the parquet shards and report.json.")
+@click.option(
+    "--train-until",
+    metavar="DATE",
+    callback=parsed_instant,
+    help="Train on what was listed up to then, the whole day in UTC if it is a date; validate and test on "
+    "later listings that are no twins of those. Without it a hash of each group of twins decides.",
+)
+@click.option(
+    "--reserved-pattern",
+    metavar="REGEX",
+    callback=parsed_pattern,
+    help="Leave out titles in which it is found, whatever their case.  [default: those of the paper, in "
+    "English and Japanese]",
+)
+@click.option("--rows-per-shard", type=click.IntRange(1), default=50_000, show_default=True)
+@threads_option
+def pairs(
+    *,
+    listings: Sequence[Path],
+    out: Path,
+    train_until: datetime | None,
+    reserved_pattern: "re.Pattern[str] | None",
+    rows_per_shard: int,
+    threads: int,
+) -> None:
+    """Turn LISTINGS, JSONL files of listing events, into shards of photo-caption pairs for training.
+
+    Photos are looked for beside each file. Listings that are reserved, removed, or lack a title or a usable
+    photo are left out; near-identical photos and equal titles stay in one split. OUT/report.json says what
+    was dropped and why, and `--data OUT` trains on the rest.
+    """
+    from ml.pair_shards import PairSettings, write_pairs  # noqa: PLC0415
+    from ml.pairs import RESERVED_TITLE  # noqa: PLC0415
+
+    settings = PairSettings(reserved_pattern or RESERVED_TITLE, train_until, rows_per_shard, threads)
+    report = write_pairs(listings, out, settings)
+    splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
+    click.echo(f"{report.read} read, {report.pairs} pairs ({splits}) in {len(report.shards)} shards of {out}")
+    click.echo(f"{report.groups} groups of twins or single photos, the largest of {report.largest_group}")
+    for reason, count in report.dropped.items():
+        click.echo(f"dropped {count}: {reason}")

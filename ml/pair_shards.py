@@ -1,0 +1,427 @@
+"""Training pairs as parquet shards: millions of listings in the memory of one shard and some bytes a pair.
+
+A first pass over the listings writes what is usable to a spool and takes prints of the photos; twins are
+found among the prints; a second pass over the spool gives each pair its split.
+"""
+
+import hashlib
+import re
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+from tqdm import tqdm
+
+from ml.errors import MlError
+from ml.pairs import (
+    RESERVED_TITLE,
+    SHARDS_REPORT,
+    TEST_SHARE,
+    VALIDATION_SHARE,
+    Labels,
+    NoPairs,
+    Pair,
+    PhotoPrints,
+    Split,
+    decode_or_reason,
+    group_key,
+    read_pairs,
+    share_of,
+    split_of,
+    thumbnail,
+    title_key,
+    twin_roots,
+)
+from ml.preprocess import photo_hash
+
+Rows = NDArray[np.bool_]
+
+PRINT_SIZE: Final = 64
+"""Pixels a side from which hash and thumbnail are made; they use 9 × 8 and 16 × 16 of them."""
+SCAN_BATCH: Final = 512
+SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
+SCHEMA: Final = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("photo", pa.string()),
+        ("title", pa.string()),
+        ("captions", pa.list_(pa.string())),
+        ("type", pa.string()),
+        ("gender", pa.string()),
+        ("colour", pa.string()),
+        ("source", pa.string()),
+        ("created_at", pa.timestamp("us", tz="UTC")),
+        ("split", pa.string()),
+        ("group", pa.string()),
+    ]
+)
+
+
+class BadPairShard(MlError):
+    """A folder of pairs that is damaged or incomplete."""
+
+
+class PairsNotWritten(MlError):
+    """The disk took no more."""
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """What becomes a pair, and where it goes."""
+
+    reserved: re.Pattern[str] = RESERVED_TITLE
+    """Titles in which it is found are left out."""
+    train_until: datetime | None = None
+    """Listings made up to then train, later ones validate and test; if None, a hash of the group decides."""
+    rows_per_shard: int = 50_000
+    threads: int = 1
+
+
+class ShardEntry(BaseModel):
+    """A shard as the report knows it."""
+
+    file: str
+    split: Split
+    rows: int
+
+
+class PairsReport(BaseModel):
+    """What was written, and what was dropped and why."""
+
+    format: Literal["nitamono pairs 1"] = "nitamono pairs 1"
+    sources: list[str]
+    reserved_pattern: str
+    train_until: datetime | None
+    read: int
+    """Lines and photos looked at: the pairs and the dropped."""
+    pairs: int
+    splits: dict[Split, int]
+    groups: int
+    largest_group: int
+    dropped: dict[str, int]
+    shards: list[ShardEntry]
+
+
+@dataclass
+class Scan:
+    """What the first pass keeps of each usable pair: 32 bytes in memory, the rest on disk."""
+
+    folder: Path
+    dropped: Counter[str] = field(default_factory=Counter)
+    items: "array[int]" = field(default_factory=lambda: array("Q"))
+    """64-bit hashes of item_id."""
+    titles: "array[int]" = field(default_factory=lambda: array("Q"))
+    """See ml.pairs.title_key."""
+    hashes: "array[int]" = field(default_factory=lambda: array("Q"))
+    """See ml.preprocess.photo_hash."""
+    created: "array[float]" = field(default_factory=lambda: array("d"))
+    """Unix seconds; NaN where unknown."""
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool.parquet"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.folder / "thumbnails.bin"
+
+    def prints(self) -> PhotoPrints:
+        small = np.memmap(self.thumbnails, np.uint8, mode="r", shape=(len(self.items), 16, 16, 3))
+        return PhotoPrints(np.array(self.hashes, dtype=np.uint64), small)
+
+
+@dataclass(frozen=True)
+class Twins:
+    """The groups of a scan; row i of each belongs to pair i of the spool."""
+
+    roots: NDArray[np.int64]
+    """(n,) the first row of the group."""
+    kept: Rows
+    """(n,)"""
+    early: Rows
+    """(n,) whether the pair trains; all False without a time split."""
+
+
+def write_pairs(sources: Sequence[Path], out: Path, settings: PairSettings) -> PairsReport:
+    """Write SPLIT-NNNNN.parquet and, last of all, report.json to `out`, in place of those of an earlier run.
+
+    Raises:
+        NoPairs: nothing usable was found; the message has the reasons.
+        PairsNotWritten: the disk is full, or `out` may not be written to.
+    """
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        remove_earlier(out)
+        with tempfile.TemporaryDirectory(dir=out, prefix=".scan-") as folder:
+            scan = scan_pairs(sources, Path(folder), settings)
+            if not scan.items:
+                raise NoPairs(
+                    f"no usable pair in {', '.join(map(str, sources))}: {dict(scan.dropped)}; "
+                    "expected listings with a title and a readable photo"
+                )
+            twins = find_twins(scan, settings.train_until)
+            shards = write_shards(out, split_spool(scan, twins, settings), settings.rows_per_shard)
+    report = make_report(sources, settings, scan, twins, shards)
+    with writing(out):
+        write_whole(out / SHARDS_REPORT, report.model_dump_json(indent=2).encode())
+    return report
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PairsNotWritten(
+            f"{error.filename or path}: cannot be written or read ({error.strerror or error}); "
+            "make room or mend the permissions, then rerun"
+        ) from error
+
+
+def remove_earlier(out: Path) -> None:
+    """Removes the report first: without it a folder counts as unfinished."""
+    (out / SHARDS_REPORT).unlink(missing_ok=True)
+    for split in SPLITS:
+        for shard in out.glob(f"{split}-[0-9]*.parquet"):
+            shard.unlink()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    part = path.with_suffix(".part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) -> Scan:
+    """The first pass: every pair whose photo can be decoded goes to the spool, with its prints."""
+    scan = Scan(folder)
+    pairs = (pair for path in sources for pair in read_pairs(path, scan.dropped, settings.reserved))
+    progress = tqdm(desc="reading photos", unit="photo", disable=None)
+    with (
+        pq.ParquetWriter(scan.spool, SCHEMA) as spool,
+        scan.thumbnails.open("wb") as thumbnails,
+        ThreadPoolExecutor(settings.threads) as pool,
+        progress,
+    ):
+        while batch := list(islice(pairs, SCAN_BATCH)):
+            decoded = pool.map(lambda pair: decode_or_reason(pair.photo, PRINT_SIZE), batch)
+            usable = [
+                pair
+                for pair, pixels in zip(batch, decoded, strict=True)
+                if take(scan, pair, pixels, thumbnails, settings)
+            ]
+            if usable:
+                spool.write_table(to_table([(pair, "") for pair in usable]))
+            progress.update(len(batch))
+    return scan
+
+
+def take(
+    scan: Scan, pair: Pair, pixels: NDArray[np.uint8] | str, thumbnails: BinaryIO, settings: PairSettings
+) -> bool:
+    """Whether the pair is usable; then the scan has its prints, else the reason."""
+    if isinstance(pixels, str):
+        scan.dropped[pixels] += 1
+        return False
+    if settings.train_until and not pair.created:
+        scan.dropped["no_created_at"] += 1
+        return False
+    scan.items.append(int.from_bytes(hashlib.blake2b(pair.item_id.encode(), digest_size=8).digest()))
+    scan.titles.append(title_key(pair.title))
+    scan.hashes.append(int(photo_hash(pixels), 16))
+    scan.created.append(pair.created.timestamp() if pair.created else float("nan"))
+    thumbnails.write(thumbnail(pixels).tobytes())
+    return True
+
+
+def find_twins(scan: Scan, train_until: datetime | None) -> Twins:
+    """The groups, less earlier events of an item and, with a time split, later twins of what trains."""
+    roots = twin_roots(np.array(scan.titles, dtype=np.uint64), scan.prints())
+    kept = last_of_each(np.array(scan.items, dtype=np.uint64))
+    scan.dropped["earlier_event_of_item"] += int((~kept).sum())
+    early = np.zeros(len(roots), bool)
+    if train_until:
+        early = np.array(scan.created) <= train_until.timestamp()
+        has_early = np.zeros(len(roots), bool)
+        has_early[roots[kept & early]] = True
+        crossing = kept & ~early & has_early[roots]
+        scan.dropped["later_twin_of_training"] += int(crossing.sum())
+        kept &= ~crossing
+    return Twins(roots, kept, early)
+
+
+def last_of_each(items: NDArray[np.uint64]) -> Rows:
+    """(n,) whether no later row has the same item."""
+    _, from_the_end = np.unique(items[::-1], return_index=True)
+    last = np.zeros(len(items), bool)
+    last[len(items) - 1 - from_the_end] = True
+    return last
+
+
+def split_spool(scan: Scan, twins: Twins, settings: PairSettings) -> Iterator[tuple[Pair, str]]:
+    """The second pass: each kept pair with its split, and the key of its group."""
+    key_of = keys_of_twins(scan, twins)
+    for row, pair in kept_pairs(scan, twins):
+        key = key_of.get(int(twins.roots[row])) or group_key(pair)
+        yield replace(pair, split=split_in_time(key, bool(twins.early[row]), settings)), key
+
+
+def split_in_time(key: str, early: bool, settings: PairSettings) -> Split:
+    if not settings.train_until:
+        return split_of(key)
+    if early:
+        return "train"
+    return "test" if share_of(key) < TEST_SHARE / (TEST_SHARE + VALIDATION_SHARE) else "validation"
+
+
+def keys_of_twins(scan: Scan, twins: Twins) -> dict[int, str]:
+    """Root to the smallest group_key, of groups with more than one kept pair."""
+    sizes = np.bincount(twins.roots[twins.kept], minlength=len(twins.roots))
+    key_of: dict[int, str] = {}
+    for row, pair in kept_pairs(scan, twins):
+        top = int(twins.roots[row])
+        if sizes[top] > 1:
+            key_of[top] = min(key_of.get(top, group_key(pair)), group_key(pair))
+    return key_of
+
+
+def kept_pairs(scan: Scan, twins: Twins) -> Iterator[tuple[int, Pair]]:
+    for row, pair in enumerate(pairs_of(pq.ParquetFile(scan.spool))):
+        if twins.kept[row]:
+            yield row, pair
+
+
+def write_shards(out: Path, pairs: Iterable[tuple[Pair, str]], rows_per_shard: int) -> list[ShardEntry]:
+    """Write pairs and the keys of their groups; a shard appears under its name once it is whole."""
+    waiting: dict[Split, list[tuple[Pair, str]]] = {split: [] for split in SPLITS}
+    entries: list[ShardEntry] = []
+    for pair, key in pairs:
+        assert pair.split  # noqa: S101  # split_spool gave it one
+        rows = waiting[pair.split]
+        rows.append((pair, key))
+        if len(rows) == rows_per_shard:
+            entries.append(write_shard(out, pair.split, entries, rows))
+            rows.clear()
+    for split, rows in waiting.items():
+        if rows:
+            entries.append(write_shard(out, split, entries, rows))
+    return sorted(entries, key=lambda entry: entry.file)
+
+
+def write_shard(
+    out: Path, split: Split, earlier: Sequence[ShardEntry], rows: Sequence[tuple[Pair, str]]
+) -> ShardEntry:
+    number = sum(entry.split == split for entry in earlier)
+    entry = ShardEntry(file=f"{split}-{number:05d}.parquet", split=split, rows=len(rows))
+    part = out / f"{entry.file}.part"
+    pq.write_table(to_table(rows), part, compression="zstd")
+    part.replace(out / entry.file)
+    return entry
+
+
+def to_table(rows: Sequence[tuple[Pair, str]]) -> pa.Table:
+    """Of pairs and the keys of their groups, in SCHEMA."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "item_id": pair.item_id,
+                "photo": str(pair.photo.absolute()),
+                "title": pair.title,
+                "captions": list(pair.captions),
+                "type": pair.labels.type,
+                "gender": pair.labels.gender,
+                "colour": pair.labels.colour,
+                "source": pair.source,
+                "created_at": pair.created,
+                "split": pair.split,
+                "group": key,
+            }
+            for pair, key in rows
+        ],
+        schema=SCHEMA,
+    )
+
+
+def pairs_of(parquet: pq.ParquetFile) -> Iterator[Pair]:
+    for batch in parquet.iter_batches(batch_size=4096):
+        for row in batch.to_pylist():
+            yield Pair(
+                row["item_id"],
+                Path(row["photo"]),
+                row["title"],
+                tuple(row["captions"]),
+                Labels(row["type"], row["gender"], row["colour"]),
+                row["source"],
+                created=row["created_at"],
+                split=row["split"],
+            )
+
+
+def make_report(
+    sources: Sequence[Path], settings: PairSettings, scan: Scan, twins: Twins, shards: Sequence[ShardEntry]
+) -> PairsReport:
+    sizes = np.unique(twins.roots[twins.kept], return_counts=True)[1]
+    splits = {split: sum(entry.rows for entry in shards if entry.split == split) for split in SPLITS}
+    return PairsReport(
+        sources=[str(source) for source in sources],
+        reserved_pattern=settings.reserved.pattern,
+        train_until=settings.train_until,
+        read=int(sizes.sum()) + scan.dropped.total(),
+        pairs=int(sizes.sum()),
+        splits=splits,
+        groups=len(sizes),
+        largest_group=int(sizes.max()),
+        dropped={reason: count for reason, count in sorted(scan.dropped.items()) if count},
+        shards=list(shards),
+    )
+
+
+def read_shards(folder: Path, split: Split | None = None) -> Iterator[Pair]:
+    """The pairs of a folder that write_pairs wrote, of one split if it is named, a batch at a time.
+
+    Raises:
+        BadPairShard: the report or a shard cannot be read, or one lacks rows.
+    """
+    for entry in read_report(folder).shards:
+        if split in {None, entry.split}:
+            yield from read_shard(folder / entry.file, entry.rows)
+
+
+def read_report(folder: Path) -> PairsReport:
+    """What write_pairs returned."""
+    path = folder / SHARDS_REPORT
+    try:
+        return PairsReport.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BadPairShard(
+            f"{path}: is no report of training pairs ({error}); "
+            "give a folder that `nitamono ml pairs` wrote, or run it again"
+        ) from error
+
+
+def read_shard(path: Path, rows: int) -> Iterator[Pair]:
+    remedy = f"copy it again from where it was made, or run `nitamono ml pairs … --out {path.parent}` again"
+    try:
+        with pq.ParquetFile(path) as parquet:
+            found = parquet.metadata.num_rows
+            if not parquet.schema_arrow.equals(SCHEMA) or found != rows:
+                raise BadPairShard(
+                    f"{path}: {found} rows of {parquet.schema_arrow.names}, "
+                    f"expected {rows} of {SCHEMA.names}; {remedy}"
+                )
+            yield from pairs_of(parquet)
+    except (OSError, pa.ArrowException) as error:
+        raise BadPairShard(f"{path}: cannot be read as parquet ({error}); {remedy}") from error
