@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() {
   uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-    --custom-compile-command requirements/compile.sh "$@"
+    --custom-compile-command requirements/compile.sh --constraints requirements/constraints.txt "$@"
 }
 compile pyproject.toml --output-file requirements/serve.txt
 compile pyproject.toml --extra train --extra dev --constraints requirements/serve.txt \
