@@ -361,7 +361,7 @@ def thumbnail(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def rows_with_close_hashes(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each row with later rows whose hash differs in at most NEAR_IDENTICAL_BITS bits; some come twice.
+    """Each row with the later rows whose hash differs in at most NEAR_IDENTICAL_BITS bits; some come twice.
 
     Hashes that differ in k bits agree in one of k + 1 bands, so only rows that share a band are compared.
     """
@@ -372,7 +372,8 @@ def rows_with_close_hashes(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, ND
             for position, row in enumerate(rows[:-1]):
                 others = rows[position + 1 :]
                 close = np.bitwise_count(hashes[others] ^ hashes[row]) <= NEAR_IDENTICAL_BITS
-                yield int(row), others[close]
+                if close.any():
+                    yield int(row), others[close]
 
 
 def split_pairs(pairs: Sequence[Pair], keys: Sequence[str]) -> NDArray[np.str_]:
