@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from numpy.typing import NDArray
 from PIL import Image
 
 from ml.comparison import Comparison
 from ml.errors import MlError
+from ml.templates import environment
 
 THUMBNAIL: Final = 72
 """Pixels of a side."""
@@ -62,15 +62,8 @@ def write_report(comparisons: Sequence[Comparison], path: Path) -> None:
 
 def page(comparisons: Sequence[Comparison]) -> str:
     """The page: bars with intervals, a table, slices and a gallery for each comparison."""
-    environment = Environment(
-        loader=PackageLoader("ml"),
-        autoescape=select_autoescape(["html.jinja"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     galleries = [gallery(comparison) for comparison in comparisons]
-    template = environment.get_template("evaluation.html.jinja")
+    template = environment().get_template("evaluation.html.jinja")
     return template.render(sections=list(zip(comparisons, galleries, strict=True)), scale=SCALE)
 
 

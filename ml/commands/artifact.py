@@ -1,11 +1,12 @@
 """`nitamono ml artifact`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact
-from ml.commands.options import folder
+from ml.commands.options import data_option, folder, read, threads_option
 
 
 @click.group()
@@ -18,3 +19,19 @@ def artifact() -> None:
 def show(*, artifact_folder: Path) -> None:
     """Verify an artifact's files and print its manifest."""
     click.echo(load_artifact(artifact_folder).manifest.model_dump_json(indent=2))
+
+
+@artifact.command()
+@click.argument("artifact_folder", metavar="[FOLDER]", type=folder, default=DEFAULT_ARTIFACT)
+@data_option
+@click.option("--mobilenet", type=folder, help="Local folder of a MobileNetV2, to compare with.")
+@threads_option
+def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None, threads: int) -> None:
+    """Measure an artifact on the test split of DATA and write its MODEL_CARD.md."""
+    from ml.card import measure_card  # noqa: PLC0415
+    from ml.slices import read_prices  # noqa: PLC0415
+
+    corpus = read(data, load_artifact(artifact_folder).image_size, threads)
+    prices = read_prices(data)
+    path = measure_card(artifact_folder, corpus, mobilenet=mobilenet, prices=prices, threads=threads)
+    click.echo(f"{path}: written")

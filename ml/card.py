@@ -1,0 +1,120 @@
+"""The model card: what an artifact was made of, what it was measured at, and where it is weak."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import JsonValue
+
+from ml.artifact import Manifest, load_artifact
+from ml.comparison import Comparison, Task, comparisons
+from ml.contenders import find_contenders
+from ml.errors import MlError
+from ml.evaluate import Row, Slice, weakest
+from ml.pairs import Corpus
+from ml.templates import environment
+
+CARD: Final = "MODEL_CARD.md"
+WEAK_SLICES: Final = 8
+
+
+class UnwritableCard(MlError):
+    """An artifact folder that takes no card."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a card says of one source of data."""
+
+    comparison: Comparison
+    served: Row
+    weak: list[Slice]
+
+
+def measure_card(
+    folder: Path,
+    corpus: Corpus,
+    *,
+    mobilenet: Path | None = None,
+    prices: Mapping[str, int] | None = None,
+    speed: Mapping[str, str] | None = None,
+    threads: int = 1,
+) -> Path:
+    """Measure the artifact in a folder on the test split of a corpus, and write its card.
+
+    corpus: decoded at the artifact's image_size. The rest, and what is raised: see comparisons, write_card.
+    """
+    contenders = find_contenders([folder], mobilenet, threads)
+    measured = list(comparisons(corpus, contenders, Task(prices=prices or {})))
+    return write_card(folder, measured, fingerprint=corpus.fingerprint, speed=speed)
+
+
+def write_card(
+    folder: Path,
+    measured: Sequence[Comparison],
+    *,
+    fingerprint: str,
+    speed: Mapping[str, str] | None = None,
+) -> Path:
+    """Write MODEL_CARD.md into an artifact's folder; the manifest does not name it, so the encoder_id stays.
+
+    measured: comparisons that have a row of the artifact. fingerprint: of the data they were made on.
+    speed: what was timed, by what it is, such as {"pictures a second": "1,100 on two cores"}.
+
+    Raises:
+        ArtifactError: the folder holds no sound artifact.
+        UnwritableCard: the file cannot be written.
+    """
+    manifest = load_artifact(folder).manifest
+    sizes = {name: (folder / name).stat().st_size for name in manifest.files}
+    text = card(manifest, measured, fingerprint, sizes, speed or {})
+    path = folder / CARD
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UnwritableCard(f"{path}: {error.strerror}; make room or the folder writable") from error
+    return path
+
+
+def card(
+    manifest: Manifest,
+    measured: Sequence[Comparison],
+    fingerprint: str,
+    sizes: Mapping[str, int],
+    speed: Mapping[str, str],
+) -> str:
+    """The card as Markdown. sizes: bytes by file name."""
+    sections = [section(comparison, manifest.encoder_id) for comparison in measured]
+    template = environment().get_template("model_card.md.jinja")
+    filled = template.render(
+        manifest=manifest,
+        sections=sections,
+        same_data=fingerprint == manifest.data_fingerprint,
+        fingerprint=fingerprint,
+        settings=[(name, cell(value)) for name, value in flat(manifest.training)],
+        sizes=sizes,
+        speed=speed,
+        cell=cell,
+    )
+    return re.sub(r"\n{3,}", "\n\n", filled).rstrip() + "\n"
+
+
+def section(comparison: Comparison, encoder: str) -> Section:
+    served = next(row for row in comparison.rows if row.encoder == encoder)
+    return Section(comparison, served, weakest(served.slices, WEAK_SLICES))
+
+
+def flat(settings: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
+    """Settings by dotted name."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def cell(value: object) -> str:
+    """A value as the text of a Markdown table's cell."""
+    return " ".join(str(value).split()).replace("|", r"\|").replace("<", "&lt;")
