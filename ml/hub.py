@@ -246,19 +246,6 @@ def spread(vectors: NDArray[np.float32]) -> Similarity:
     return Similarity(mean=found.mean, spread=found.spread, neighbours=min(NEIGHBOURS, len(chosen) - 1))
 
 
-def read_projection(path: Path) -> Projection:
-    """The projection of a .npz with mean (width,), components (dims, width) and explained."""
-    try:
-        with np.load(path) as arrays:
-            return Projection(
-                arrays["mean"].astype(np.float32),
-                arrays["components"].astype(np.float32),
-                float(arrays["explained"]),
-            )
-    except (OSError, ValueError, KeyError) as error:
-        raise UnreadableProjection(f"{path}: {error}; name a .npz of `nitamono ml fit-pca`") from error
-
-
 def fetch(source: str) -> Path:
     """The folder itself, or the hub's cached copy of an id's files: safetensors, or else a pickled state."""
     if Path(source).is_dir():

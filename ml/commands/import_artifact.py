@@ -52,6 +52,7 @@ def import_artifact(
     from transformers.utils import logging  # noqa: PLC0415
 
     from ml import hub  # noqa: PLC0415
+    from ml.projection import load_projection  # noqa: PLC0415
 
     # Of its reports, on weights that are left out on purpose, what matters is raised by ml.hub.
     logging.set_verbosity_error()
@@ -63,7 +64,7 @@ def import_artifact(
         out,
         photos=photos,
         dims=dims if pca else None,
-        projection=hub.read_projection(projection) if projection else None,
+        projection=load_projection(projection) if projection else None,
         name=name,
         text=text,
         threads=threads,

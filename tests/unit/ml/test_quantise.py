@@ -1,0 +1,74 @@
+"""int8 artifacts: close to what they were made of, or not made."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from ml.artifact import DEFAULT_ARTIFACT, MANIFEST, EncoderArtifact, load_artifact
+from ml.encoder import Backend, load_encoder
+from ml.pairs import Corpus
+from ml.preprocess import decode_photo
+from ml.quantise import LossyQuantisation, NoCalibrationPhotos, mean_cosine, quantise, whole_weights
+from tests.unit.ml.test_cli import call
+
+
+@pytest.fixture(scope="module")
+def whole() -> EncoderArtifact:
+    """The committed encoder: the smoke one learned too little for its vectors to survive int8."""
+    return load_artifact(DEFAULT_ARTIFACT)
+
+
+@pytest.fixture(scope="module")
+def int8(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> EncoderArtifact:
+    """The committed encoder in int8, made by the command."""
+    out = tmp_path_factory.mktemp("int8")
+    result = call("quantise", DEFAULT_ARTIFACT, "--data", shop, "--out", out, "--least-cosine", "0.98")
+    assert result.exit_code == 0, result.output
+    return load_artifact(out)
+
+
+def test_int8_is_an_encoder_of_its_own(whole: EncoderArtifact, int8: EncoderArtifact) -> None:
+    """Its vectors never meet the other's in an index; captions are encoded as before."""
+    assert int8.encoder_id.startswith(f"{whole.manifest.name}-int8-")
+    assert (int8.quantised, whole.quantised) == (True, False)
+    assert int8.text_graph.read_bytes() == whole.text_graph.read_bytes()
+    kinds = {node.op_type for node in onnx.load(int8.image_graph).graph.node}
+    assert "DequantizeLinear" in kinds
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_int8_vectors_are_close_and_of_unit_length(
+    whole: EncoderArtifact, int8: EncoderArtifact, shop: Path, backend: Backend
+) -> None:
+    """On either backend; an index with dot products needs the length exact."""
+    photos = sorted((shop.parent / "images").iterdir())[:20]
+    pixels = np.stack([decode_photo(photo.read_bytes(), whole.image_size) for photo in photos])
+    found = load_encoder(int8, backend=backend, precision="int8").encode(pixels)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (found * load_encoder(whole).encode(pixels)).sum(axis=1).mean() >= 0.98
+
+
+def test_refuses_what_loses_too_much(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
+    """No graph and no manifest stay behind; the way out is named."""
+    with pytest.raises(LossyQuantisation, match=r"expected 1\.0 or more; .*--least-cosine"):
+        quantise(artifact, [shop], tmp_path, least_cosine=1.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_to_calibrate_on_nothing(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """A folder without photos."""
+    (tmp_path / "listings.jsonl").write_text("{}\n")
+    with pytest.raises(NoCalibrationPhotos, match=r"listings\.jsonl: 0 usable photos"):
+        quantise(artifact, [tmp_path / "listings.jsonl"], tmp_path / "out")
+    assert not (tmp_path / "out" / MANIFEST).exists()
+
+
+def test_whole_weights_compute_the_same(artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path) -> None:
+    """Undoing the halved storage leaves no cast of a weight and changes no vector."""
+    whole = whole_weights(onnx.load(artifact.image_graph))
+    stored = {weight.name for weight in whole.graph.initializer}
+    assert not [node for node in whole.graph.node if node.op_type == "Cast" and node.input[0] in stored]
+    onnx.save(whole, tmp_path / "whole.onnx")
+    assert mean_cosine(artifact, tmp_path / "whole.onnx", corpus.pixels[:8], 1) == pytest.approx(1, abs=1e-6)
