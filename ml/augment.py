@@ -6,16 +6,25 @@ from torch.nn import functional
 
 
 def random_views(
-    pixels: Tensor, size: int, *, crop: float, contrast: float, random: torch.Generator
+    pixels: Tensor,
+    size: int,
+    *,
+    crop: float,
+    contrast: float,
+    random: torch.Generator,
+    first: int = 0,
+    total: int | None = None,
 ) -> Tensor:
     """(n, 3, size, size) float32 in about −1 to 1: crops, flips and light changes; colours keep their hue.
 
     pixels: (n, h, w, 3) uint8. crop: smallest share of the area kept. contrast: largest change, as a share.
+    first, total: the photos are those from `first` on of `total` that draw together, each process its own.
     """
     count = len(pixels)
 
     def uniform(low: float, high: float, columns: int = 1) -> Tensor:
-        return torch.rand(count, columns, generator=random) * (high - low) + low
+        drawn = torch.rand(total or count, columns, generator=random)[first : first + count]
+        return drawn * (high - low) + low
 
     side = uniform(crop, 1).sqrt()
     stretch = uniform(-0.15, 0.15).exp()

@@ -5,36 +5,54 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
-from ml.config import TowerConfig
+from ml.config import HubTower, TowerConfig
 from ml.errors import MlError
-from ml.model import Siglip
+from ml.model import Siglip, TwoTowers
+from ml.run_folder import cannot_write
 
 
 class UnfitCheckpoint(MlError):
     """Weights that are not those of the towers configured."""
 
 
-def save_checkpoint(model: Siglip, path: Path) -> None:
-    """Write the weights as float16; a reader of `path` sees the old file or the new one, never a half."""
+def save_checkpoint(model: nn.Module, path: Path) -> None:
+    """Write the weights as float16; a reader of `path` sees the old file or the new one, never a half.
+
+    Raises:
+        DiskFull: there is no room; the old file is kept.
+    """
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
     }
     unfinished = path.with_suffix(".partial")
-    save_file(weights, unfinished)
-    unfinished.replace(path)
+    try:
+        unfinished.write_bytes(save(weights))
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
 
 
-def load_checkpoint(path: Path, config: TowerConfig) -> Siglip:
-    """The model in evaluation mode, float32.
+def empty_model(tower: TowerConfig | HubTower, run: Path, *, checkpointing: bool = False) -> TwoTowers:
+    """A run's networks with random weights."""
+    if isinstance(tower, TowerConfig):
+        return Siglip(tower)
+    from ml.towers import untrained  # noqa: PLC0415  transformers only where it is needed
+
+    return untrained(run, checkpointing=checkpointing)
+
+
+def load_checkpoint(path: Path, tower: TowerConfig | HubTower) -> TwoTowers:
+    """The model in evaluation mode, float32. Beside a hub tower's weights lies the run's folder "hub".
 
     Raises:
         UnfitCheckpoint: the file holds no weights, or those of other towers.
     """
-    model = Siglip(config)
+    model = empty_model(tower, path.parent)
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:

@@ -1,6 +1,15 @@
 """What a training run is made of: frozen settings, written whole into the run folder and the manifest."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ml.errors import MlError
+
+
+class UnfitConfig(MlError):
+    """Settings that contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +30,42 @@ class TowerConfig:
 
 
 @dataclass(frozen=True)
+class HubTower:
+    """The two towers of a SigLIP in the hub's layout, which says everything else about them."""
+
+    source: str
+    """Hub id or local folder. Empty: a tiny one with random weights, which the run makes itself."""
+    image_size: int = 256
+    width: int = 768
+
+
+@dataclass(frozen=True)
 class FinetuneConfig:
     """One training run."""
 
     name: str
     base_model: str = "none: trained from scratch"
-    tower: TowerConfig = TowerConfig()
+    tower: Annotated[HubTower | TowerConfig, Field(union_mode="left_to_right")] = TowerConfig()
     epochs: int = 30
     batch: int = 64
+    """Photos of a step, over all processes; each is paired with the captions of all."""
+    accumulate: int = 1
+    """Parts in which a process takes its share of a batch through the network, to need less memory. The loss
+    is still that of the whole batch: vectors are made once without gradients, and again part by part with
+    them (arXiv 2101.06983). Batch norm, which only our own towers have, sees one part at a time."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the networks' products; weights, loss and optimizer stay fp32."""
+    checkpointing: bool = False
+    """Compute activations again instead of keeping them: less memory, a third slower. Hub towers only."""
+    frozen: tuple[Literal["image", "text"], ...] = ()
+    """Towers that are not trained."""
+    layer_decay: float = 1.0
+    """The learning rate of each layer as a share of that of the layer above it."""
+    patience: int = 0
+    """Epochs without a better mean validation nDCG@5 after which to stop, keeping the best; 0: go on to the
+    end and keep the last."""
+    state_steps: int = 500
+    """Steps between two writes of the state that --resume goes on from; one more at each epoch's end."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warm_up: float = 0.05
@@ -54,3 +91,12 @@ class FinetuneConfig:
     gradient_norm: float = 10.0
     """Longer gradients are shortened to it."""
     seed: int = 7
+
+    def __post_init__(self) -> None:
+        """Raises:
+        UnfitConfig: settings that contradict each other.
+        """
+        if self.checkpointing and not isinstance(self.tower, HubTower):
+            raise UnfitConfig(f"{self.name}: checkpointing is for hub towers; leave it off for our own")
+        if len(set(self.frozen)) == 2:
+            raise UnfitConfig(f"{self.name}: both towers are frozen, so nothing is trained; free one")

@@ -58,6 +58,12 @@ def process_count() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def wait_for_all() -> None:
+    """Returns once every process is here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
 def mean_over_processes(values: Tensor) -> Tensor:
     """The mean of every process's values, without a gradient."""
     if process_count() == 1:

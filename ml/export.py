@@ -33,7 +33,7 @@ from ml.encoder import Inputs, encode_batches, open_graph
 from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
 from ml.finetune import embed, read_config, refuse_small
-from ml.model import Convolution, ImageTower
+from ml.model import Convolution, ImageNetwork
 from ml.pairs import Corpus
 from ml.projection import Projection, fit_projection, neighbour_similarity
 
@@ -139,7 +139,7 @@ def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
 
 
-def without_batch_norm(tower: ImageTower) -> ImageTower:
+def without_batch_norm(tower: ImageNetwork) -> ImageNetwork:
     """A copy whose convolutions have their batch norms folded in: fewer operations, the same vectors."""
     folded = copy.deepcopy(tower).eval()
     for module in list(folded.modules()):
@@ -218,7 +218,7 @@ def graph_vectors(path: Path, corpus: Corpus, rows: NDArray[np.int64]) -> NDArra
     return encode_batches(graph, corpus.pixels[rows], dims)
 
 
-def scores_on_test(tower: ImageTower, graph: Path, corpus: Corpus) -> dict[str, JsonValue]:
+def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str, JsonValue]:
     """Test scores of each source, before PCA and as served, with the number of photos searched."""
     metrics: dict[str, JsonValue] = {}
     for source in corpus.sources:

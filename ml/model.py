@@ -44,7 +44,18 @@ class ResidualBlock(nn.Module):
         return functional.relu(inner + self.shortcut(maps))
 
 
-class ImageTower(nn.Module):
+class ImageNetwork(nn.Module):
+    """An image tower that tells its features from its head, which the loop trains."""
+
+    feature_width: int
+    head: nn.Module
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(n, feature_width) of pixels (n, 3, s, s) in −1 to 1, before the head."""
+        raise NotImplementedError
+
+
+class ImageTower(ImageNetwork):
     """Convolutions, because at this size and data they learn in minutes what a ViT needs hours for."""
 
     def __init__(self, config: TowerConfig) -> None:
@@ -106,7 +117,16 @@ class TextTower(nn.Module):
         return functional.normalize(self.head(mean), dim=-1)
 
 
-class Siglip(nn.Module):
+class TwoTowers(nn.Module):
+    """What the loop trains: pixels and token ids to unit vectors of one space, a log scale and a bias."""
+
+    image: ImageNetwork
+    text: nn.Module
+    log_scale: nn.Parameter
+    bias: nn.Parameter
+
+
+class Siglip(TwoTowers):
     """Both towers with the learned scale and bias of the sigmoid loss (arXiv 2303.15343, section 3.2)."""
 
     def __init__(self, config: TowerConfig) -> None:

@@ -1,6 +1,7 @@
 """`nitamono ml finetune`."""
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import click
 
 from ml.commands.export import export_run
 from ml.commands.options import data_option, folder, photos, read, threads_option
-from ml.config import FinetuneConfig
+from ml.config import FinetuneConfig, HubTower
 from ml.errors import MlError
 
 
@@ -16,7 +17,10 @@ from ml.errors import MlError
 @click.argument("config")
 @data_option
 @click.option(
-    "--out", type=folder, required=True, help="Folder of the run; its artifact goes to OUT/artifact."
+    "--out",
+    type=folder,
+    show_default="runs/ and the configuration's name",
+    help="Folder of the run; its artifact goes to OUT/artifact.",
 )
 @click.option("--teacher", type=folder, help="Local folder of a MobileNetV2 whose features to learn from.")
 @click.option(
@@ -24,6 +28,8 @@ from ml.errors import MlError
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A run of the same towers to go on from, instead of from scratch.",
 )
+@click.option("--base", help="Hub id or local folder of a SigLIP, in place of the configuration's.")
+@click.option("--resume", is_flag=True, help="Go on with the run in OUT, where it was interrupted.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="End then, whatever the epochs.")
 @click.option("--smoke", is_flag=True, help="The configuration's tiny version, to see whether a run works.")
 @threads_option
@@ -31,22 +37,44 @@ def finetune(
     *,
     config: str,
     data: Sequence[Path],
-    out: Path,
+    out: Path | None,
     teacher: Path | None,
     start: Path | None,
+    base: str | None,
+    resume: bool,
     minutes: float | None,
     smoke: bool,
     threads: int,
 ) -> None:
-    """Train and export an encoder. CONFIG is a name (siglip_small) or a Python file that defines CONFIG."""
+    """Train and export an encoder. CONFIG is a name (siglip_small) or a Python file that defines CONFIG.
+
+    Under torchrun or Accelerate all processes share each batch; the first one exports.
+    """
     chosen = load_config(config, smoke=smoke)
+    if base and not isinstance(chosen.tower, HubTower):
+        raise click.UsageError(f"--base is for towers of the hub; {config} has its own")
+    out = out or Path("runs") / chosen.name
     from ml.baseline import mobilenet_features  # noqa: PLC0415  torch only where it is needed
+    from ml.distributed import started_processes  # noqa: PLC0415
     from ml.finetune import finetune as train  # noqa: PLC0415
 
     corpus = read(data, chosen.tower.image_size, threads)
     features = mobilenet_features(teacher, photos(corpus), threads=threads) if teacher else None
-    train(chosen, corpus, out, teacher=features, start=start, threads=threads, minutes=minutes)
-    export_run(out, corpus, out / "artifact", threads)
+    with started_processes(os.environ) as processes:
+        train(
+            chosen,
+            corpus,
+            out,
+            teacher=features,
+            start=start,
+            base=base,
+            threads=threads,
+            minutes=minutes,
+            resume=resume,
+            processes=processes,
+        )
+    if processes.first:
+        export_run(out, corpus, out / "artifact", threads)
 
 
 class UnknownConfig(MlError):

@@ -12,6 +12,7 @@ SMOKE = replace(
     tower=TowerConfig(image_size=32, channels=(8, 8, 16, 16), width=16, vocabulary=200, text_width=16),
     epochs=2,
     batch=8,
+    learning_rate=3e-3,
     small_size=32,
     dims=8,
 )

@@ -16,9 +16,10 @@ from ml.checkpoint import load_checkpoint
 from ml.configs.siglip_small import SMOKE
 from ml.encoder import load_encoder, load_text_encoder
 from ml.export import MEASURED, ExportMismatch, halve_weights, write_graph
-from ml.finetune import LOG_COLUMNS, TrainingDiverged, UnreadableRun, embed, finetune, read_config
+from ml.finetune import TrainingDiverged, embed, finetune, read_config
 from ml.pairs import Corpus, NoPairs
 from ml.projection import fit_projection
+from ml.run_folder import LOG_COLUMNS, UnreadableRun
 
 
 def test_a_run_leaves_what_the_next_step_needs(run: Path) -> None:

@@ -8,15 +8,17 @@ import pytest
 import torch
 
 from ml.augment import random_views, to_unit_range
+from ml.batches import Captions, batches
 from ml.captions import load_tokenizer, tokenize, train_tokenizer
 from ml.checkpoint import UnfitCheckpoint, load_checkpoint, save_checkpoint
 from ml.config import FinetuneConfig, TowerConfig
 from ml.configs.siglip_small import SMOKE
 from ml.export import without_batch_norm
-from ml.finetune import Captions, Schedule, batches, distil_weight, follow, learning_rate, parameter_groups
-from ml.loss import sigmoid_loss
+from ml.learner import follow, parameter_groups
+from ml.loss import matches, sigmoid_loss
 from ml.model import ImageTower, Siglip, TextTower
 from ml.pairs import Labels, Pair
+from ml.schedule import Schedule, distil_weight, learning_rate
 
 ONE, ZERO = torch.tensor(1.0), torch.tensor(0.0)
 
@@ -55,8 +57,8 @@ def test_a_general_caption_is_true_of_every_photo_that_has_it() -> None:
     """ "Hats" matches both hats, "Red Hats" the red one alone, the cap's caption the cap."""
     captions = make_captions()
     numbers = torch.tensor([2, 1, 4])  # Hats, Red Hats, a photo of a cap
-    matches = captions.matches(torch.tensor([0, 1, 2]), numbers)
-    assert matches.tolist() == [[True, True, False], [True, False, False], [False, False, True]]
+    found = matches(captions.options, numbers)
+    assert found.tolist() == [[True, True, False], [True, False, False], [False, False, True]]
 
 
 def test_half_of_the_draws_are_titles() -> None:

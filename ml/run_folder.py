@@ -1,0 +1,160 @@
+"""What a run leaves for people and for the next step: configuration, log, curves, environment, data."""
+
+import csv
+import json
+import math
+import os
+import platform
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from ml.config import FinetuneConfig
+from ml.errors import MlError
+from ml.pairs import Corpus
+
+CONFIG: Final = "config.json"
+LOG: Final = "log.csv"
+CURVES: Final = "curves.png"
+ENVIRONMENT: Final = "environment.json"
+DATA: Final = "data.json"
+STATE: Final = "state.pt"
+LOG_COLUMNS: Final = (
+    "epoch",
+    "step",
+    "seconds",
+    "loss",
+    "distil_loss",
+    "pictures_per_s",
+    "source",
+    "validation_ndcg@5",
+)
+PACKAGES: Final = ("numpy", "pillow", "safetensors", "tokenizers", "torch", "transformers", "accelerate")
+
+Line = tuple[int, int, int, float, float, int, str, float]
+"""A row of the log, in the order of LOG_COLUMNS."""
+
+
+class UnreadableRun(MlError):
+    """A folder that is no run of this release."""
+
+
+class DiskFull(MlError):
+    """A file of the run could not be written."""
+
+
+def cannot_write(path: Path, error: Exception) -> DiskFull:
+    return DiskFull(
+        f"{path}: could not be written ({error}); make room on that disk, then run again with --resume: "
+        "nothing that was written before is lost"
+    )
+
+
+def describe_run(out: Path, config: FinetuneConfig, corpus: Corpus, device: str, processes: int) -> None:
+    """Write the configuration, the data's fingerprint and what the run is made with.
+
+    Raises:
+        DiskFull: a file could not be written.
+    """
+    write_json(out / CONFIG, asdict(config))
+    splits = dict(Counter(corpus.splits.tolist()))
+    write_json(
+        out / DATA,
+        {"fingerprint": corpus.fingerprint, "pairs": splits, "dropped": dict(corpus.dropped)},
+    )
+    write_json(out / ENVIRONMENT, environment() | {"device": device, "processes": processes})
+
+
+def write_json(path: Path, content: dict[str, object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def environment() -> dict[str, object]:
+    """Versions and processor: what a result may depend on, and nothing of whose machine it was."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "packages": {name: found for name in PACKAGES if (found := installed(name))},
+    }
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        return names[0] if names else ""
+    return platform.processor()
+
+
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def read_config(run: Path) -> FinetuneConfig:
+    """The configuration that a run was made with.
+
+    Raises:
+        UnreadableRun: the folder holds none, or one of another release.
+    """
+    path = run / CONFIG
+    try:
+        return TypeAdapter(FinetuneConfig).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UnreadableRun(
+            f"{path}: {error}; expected the folder of a run of `nitamono ml finetune`"
+        ) from error
+
+
+def write_log(out: Path, lines: Sequence[Line]) -> None:
+    """Write log.csv and curves.png anew.
+
+    Raises:
+        DiskFull: one of them could not be written.
+    """
+    path = out / LOG
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([LOG_COLUMNS, *lines])
+        path = out / CURVES
+        draw_curves(lines, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def draw_curves(lines: Sequence[Line], path: Path) -> None:
+    """Loss by step above, validation nDCG@5 of each source below, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  slow to import
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True)
+    by_step = {step: loss for _, step, _, loss, *_ in lines if math.isfinite(loss)}
+    above.plot(list(by_step), list(by_step.values()), marker=".", color="tab:red")
+    above.set(ylabel="training loss, mean of each epoch")
+    for source in dict.fromkeys(line[6] for line in lines):
+        points = [(line[1], line[7]) for line in lines if line[6] == source]
+        below.plot(*zip(*points, strict=True), marker=".", label=Path(source).parent.name or source)
+    below.set(xlabel="step", ylabel="validation nDCG@5", ylim=(0, 1))
+    if lines:
+        below.legend(title="source")
+    for axes in (above, below):
+        axes.grid(visible=True, alpha=0.3)
+    figure.savefig(path, dpi=110)
