@@ -181,12 +181,14 @@ def gain_over(
 
 
 def slices_of(scores: Scores, groups: Groups) -> list[Slice]:
-    """Means of scores (q,) for each value that MIN_SLICE answerable queries or more have."""
+    """Means of scores (q,) for each value of MIN_SLICE answerable queries or more, most queries first."""
     answerable = ~np.isnan(scores)
     slices = []
     for by, values in groups.items():
         counts = Counter(values[answerable].tolist())
-        for value in sorted(value for value, count in counts.items() if value and count >= MIN_SLICE):
+        for value, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            if not value or count < MIN_SLICE:
+                continue
             part = scores[answerable & (values == value)]
             slices.append(Slice(by, value, len(part), float(part.mean()), bootstrap_interval(part)))
     return slices

@@ -86,13 +86,13 @@ def test_compare_scores_at_every_k_and_the_first_one_decides() -> None:
 
 
 def test_slices_hold_the_queries_of_a_value() -> None:
-    """Means by value; unanswerable queries, unknown values and small slices are left out."""
-    scores = np.array([1.0] * 20 + [0.0, 0.5] * 10 + [0.3] * 19 + [np.nan] * 5)
-    colours = np.array(["Red"] * 20 + ["Blue"] * 20 + ["Green"] * 19 + ["Red"] * 5)
-    slices = slices_of(scores, {"colour": colours, "price": np.full(64, "")})
+    """Means by value; unanswerable queries, unknown values and small slices are left out; most queries first."""
+    scores = np.array([1.0] * 21 + [0.0, 0.5] * 10 + [0.3] * 19 + [np.nan] * 5)
+    colours = np.array(["Red"] * 21 + ["Blue"] * 20 + ["Green"] * 19 + ["Red"] * 5)
+    slices = slices_of(scores, {"colour": colours, "price": np.full(65, "")})
     assert [(one.by, one.value, one.queries, one.mean) for one in slices] == [
+        ("colour", "Red", 21, 1.0),
         ("colour", "Blue", 20, 0.25),
-        ("colour", "Red", 20, 1.0),
     ]
     assert weakest(slices, 1)[0].value == "Blue"
 
