@@ -86,7 +86,7 @@ def test_compare_scores_at_every_k_and_the_first_one_decides() -> None:
 
 
 def test_slices_hold_the_queries_of_a_value() -> None:
-    """Means by value; unanswerable queries, unknown values and small slices are left out; most queries first."""
+    """Means by value, most queries first; unanswerable queries, unknown values and small slices are out."""
     scores = np.array([1.0] * 21 + [0.0, 0.5] * 10 + [0.3] * 19 + [np.nan] * 5)
     colours = np.array(["Red"] * 21 + ["Blue"] * 20 + ["Green"] * 19 + ["Red"] * 5)
     slices = slices_of(scores, {"colour": colours, "price": np.full(65, "")})
