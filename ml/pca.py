@@ -76,7 +76,7 @@ def fit_shards(
 
 
 def bytes_in_memory(shards: Sequence[Shard]) -> int:
-    """What fit_in_memory takes at its peak: the rows as float32, and as float64 with a centred copy."""
+    """What fit_in_memory takes at most: the rows as float32, and as float64 with a centred copy."""
     return sum(shard.fitted_rows * shard.width for shard in shards) * (4 + 8 + 8)
 
 
@@ -143,15 +143,13 @@ def draw_choices(spectrum: Spectrum, choices: Sequence[Choice], path: Path) -> N
     axes.plot(np.arange(1, len(shares) + 1), shares, label="variance explained")
     dims, recalls = [choice.dims for choice in choices], [choice.recall for choice in choices]
     axes.plot(dims, recalls, "o--", label=f"recall@{NEIGHBOURS} against full width, held out")
-    for choice in choices:
-        axes.annotate(
-            f"{choice.dims}: {choice.recall:.3f}",
-            (choice.dims, choice.recall),
-            (6, -12),
-            textcoords="offset points",
-            fontsize="small",
-        )
-    axes.set(xlabel="dims", ylabel="share", ylim=(0, 1.03), title=f"PCA of {spectrum.count:,} vectors")
+    axes.set(
+        xscale="log",
+        xlabel="dims",
+        ylabel="share",
+        ylim=(0, 1.03),
+        title=f"PCA of {spectrum.count:,} vectors",
+    )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
