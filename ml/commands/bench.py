@@ -1,0 +1,100 @@
+"""`nitamono ml bench`."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ml.artifact import load_artifact
+from ml.commands.options import artifact_option, existing, folder, threads_option
+
+if TYPE_CHECKING:
+    from ml.speed import Rate
+
+
+@click.command()
+@artifact_option
+@click.option("--photos", type=existing, multiple=True, help="JSONL, folders or files; drawn JPEGs without.")
+@click.option("--count", type=click.IntRange(1), default=64, show_default=True, help="Photos at most.")
+@click.option(
+    "--size", type=click.IntRange(16), default=1080, show_default=True, help="Of drawn JPEGs, pixels."
+)
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="The best one counts.")
+@click.option(
+    "--stock", type=folder, help="Local hub folder to run with transformers and torch, for comparison."
+)
+@threads_option
+def bench(
+    *,
+    artifact_folder: Path,
+    photos: Sequence[Path],
+    count: int,
+    size: int,
+    repeats: int,
+    stock: Path | None,
+    threads: int,
+) -> None:
+    """Measure each backend and precision on this machine, beside the machine's own limit."""
+    from ml import speed  # noqa: PLC0415
+    from ml.pictures import draw_jpegs  # noqa: PLC0415
+
+    artifact = load_artifact(artifact_folder)
+    start = speed.measure_start(artifact_folder, threads)
+    gflop = speed.graph_gflop(artifact.image_graph)
+    jpegs = read_photos(photos, count) if photos else draw_jpegs(count, size, size)
+    ways = speed.ways(artifact, threads)
+    if stock:
+        import torch  # noqa: PLC0415
+
+        torch.set_num_threads(threads)
+        ways.append(speed.stock_way(stock))
+    click.echo(
+        f"{artifact.encoder_id}: {gflop:.2f} GFLOP a picture; {threads} thread(s) on {os.cpu_count()} cores; "
+        f"{len(jpegs)} photos{'' if photos else f' of {size} × {size} pixels, drawn'}"
+    )
+    click.echo(
+        f"a worker encodes its first picture after {start.seconds:.2f} s and holds {start.megabytes:.0f} MB"
+    )
+    limits = {name: speed.matrix_limit(name, threads) for name in ("f32", "bf16")}
+    for name, limit in limits.items():
+        said = (
+            "this CPU has none" if limit is None else f"{limit:.0f} GFLOP/s, {limit / gflop:.1f} pictures/s"
+        )
+        click.echo(f"limit of matrix products in {name}: {said}")
+    rates = speed.compare(ways, jpegs, threads=threads, repeats=repeats)
+    click.echo(table(rates, gflop, limits["bf16"] or limits["f32"] or 0.0))
+
+
+def read_photos(paths: Sequence[Path], count: int) -> list[bytes]:
+    """The bytes of the first `count` photos that can be read and decoded."""
+    from ml.embed import photo_sources  # noqa: PLC0415
+    from ml.preprocess import UnusablePhoto, decode_photo  # noqa: PLC0415
+
+    found: list[bytes] = []
+    for source in photo_sources(paths):
+        if len(found) == count:
+            break
+        try:
+            data = source.photo.read_bytes() if source.photo else b""
+            decode_photo(data, 16)
+        except (OSError, UnusablePhoto):
+            continue
+        found.append(data)
+    if not found:
+        raise click.ClickException(f"{', '.join(map(str, paths))}: no usable photo; try `nitamono ml embed`")
+    return found
+
+
+def table(rates: "Sequence[Rate]", gflop: float, limit: float) -> str:
+    """Lines of text: photos/s from bytes and from pixels, the latter's share of the limit, and × stock."""
+    stock = next((rate.photos_per_s for rate in rates if rate.way.startswith("stock")), None)
+    lines = [f"{'':<28}{'photos/s':>10}{'encode/s':>10}{'of limit':>10}{'× stock':>9}"]
+    for rate in rates:
+        times = f"{rate.photos_per_s / stock:.2f}" if stock else ""
+        share = rate.encoded_per_s * gflop / limit
+        lines.append(
+            f"{rate.way:<28}{rate.photos_per_s:>10.1f}{rate.encoded_per_s:>10.1f}{share:>10.0%}{times:>9}"
+        )
+    return "\n".join(lines)

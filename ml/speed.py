@@ -1,0 +1,210 @@
+"""How fast an artifact encodes on this machine, and how fast it could: pictures/s, GFLOP/s, start, memory."""
+
+import io
+import math
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml.artifact import EncoderArtifact, load_artifact
+from ml.embed import ahead
+from ml.encoder import BATCH, Backend, BackendMissing, ImageEncoder, Precision, PrecisionMissing, load_encoder
+from ml.preprocess import decode_photo
+
+if TYPE_CHECKING:
+    import onnx
+
+MATRIX: Final = 2048
+"""Rows of the square matrices of the limit: large enough that memory is no part of it."""
+
+Pixels = NDArray[Any]  # uint8 or float32, as the same way's encode takes it
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way from a photo's bytes to its vector, in two steps."""
+
+    name: str
+    decode: Callable[[bytes], Pixels]
+    encode: Callable[[Pixels], NDArray[np.float32]]
+    """Of a stacked batch."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The best of all repeats: whatever else the machine does only ever adds."""
+
+    way: str
+    photos_per_s: float
+    """From bytes to vectors, decoding ahead."""
+    encoded_per_s: float
+    """From pixels to vectors alone."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A process that loads the artifact and encodes one picture."""
+
+    seconds: float
+    megabytes: float
+    """Resident at its end."""
+
+
+def ways(artifact: EncoderArtifact, threads: int) -> list[Way]:
+    """Every backend and precision that the machine has."""
+    precisions: tuple[Precision, ...] = ("int8",) if artifact.quantised else ("f32", "bf16")
+    backends: tuple[Backend, ...] = ("cuda", "openvino", "onnxruntime")
+    found = []
+    for backend in backends:
+        for precision in precisions:
+            try:
+                found.append(our_way(artifact, backend, precision, threads))
+            except (BackendMissing, PrecisionMissing):
+                continue
+    return found
+
+
+def our_way(artifact: EncoderArtifact, backend: Backend, precision: Precision, threads: int) -> Way:
+    encoder = load_encoder(artifact, backend=backend, precision=precision, threads=threads)
+    return Way(f"{backend} {precision}", lambda data: decode_photo(data, artifact.image_size), encoder.encode)
+
+
+def stock_way(folder: Path) -> Way:
+    """What one writes first: Pillow, the processor of a local hub folder, and its vision model in torch."""
+    import torch  # noqa: PLC0415  serving machines have none
+    from transformers import AutoImageProcessor, AutoModel  # noqa: PLC0415
+
+    processor = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    model = AutoModel.from_pretrained(folder).eval()
+    network = getattr(model, "vision_model", model)
+
+    def decode(data: bytes) -> Pixels:
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        pixels: NDArray[np.float32] = processor(image, return_tensors="np")["pixel_values"][0]
+        return pixels
+
+    def encode(pixels: Pixels) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            pooled: NDArray[np.float32] = network(torch.from_numpy(pixels)).pooler_output.numpy()
+        return pooled
+
+    return Way("stock: HF processor + torch", decode, encode)
+
+
+def compare(
+    ways: Sequence[Way], photos: Sequence[bytes], *, threads: int, repeats: int, batch: int = BATCH
+) -> list[Rate]:
+    """A rate for each way; they take turns, so that a slow minute of the machine is no one's alone."""
+    pixels = [np.stack([way.decode(photo) for photo in photos[:batch]]) for way in ways]
+    for way, stacked in zip(ways, pixels, strict=True):
+        way.encode(stacked[:1])  # compiles and fills caches
+    whole, alone = [math.inf] * len(ways), [math.inf] * len(ways)
+    for _ in range(repeats):
+        for place, (way, stacked) in enumerate(zip(ways, pixels, strict=True)):
+            whole[place] = min(whole[place], seconds(lambda: pipeline(way, photos, threads, batch)))  # noqa: B023
+            alone[place] = min(alone[place], seconds(lambda: way.encode(stacked)))  # noqa: B023
+    return [
+        Rate(way.name, len(photos) / through, len(stacked) / encoding)
+        for way, stacked, through, encoding in zip(ways, pixels, whole, alone, strict=True)
+    ]
+
+
+def pipeline(way: Way, photos: Sequence[bytes], threads: int, batch: int) -> None:
+    """Encodes all photos in batches, decoding ahead; the stock way decodes in turn, as its users do."""
+    if way.name.startswith("stock"):
+        for start in range(0, len(photos), batch):
+            way.encode(np.stack([way.decode(photo) for photo in photos[start : start + batch]]))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        decoded = ahead(pool, way.decode, photos, most=2 * batch)
+        for start in range(0, len(photos), batch):
+            rows = range(start, min(start + batch, len(photos)))
+            way.encode(np.stack([next(decoded) for _ in rows]))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    work()
+    return time.perf_counter() - before
+
+
+def matrix_limit(precision: Precision, threads: int, *, repeats: int = 5) -> float | None:
+    """GFLOP/s of large square matrix products by OpenVINO, the machine's limit; None where it has no bf16."""
+    import openvino  # noqa: PLC0415
+    from openvino import opset13  # noqa: PLC0415
+
+    core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return None
+    random = np.random.default_rng(0)
+    given = opset13.parameter([MATRIX, MATRIX], np.float32)
+    product = given
+    for _ in range(4):
+        product = opset13.matmul(
+            product, random.normal(size=(MATRIX, MATRIX)).astype(np.float32), False, False
+        )
+    settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
+    request = core.compile_model(openvino.Model([product], [given]), "CPU", settings).create_infer_request()
+    matrix = random.normal(size=(MATRIX, MATRIX)).astype(np.float32) / MATRIX
+    best = min(seconds(lambda: request.infer([matrix])) for _ in range(repeats))
+    return 4 * 2 * MATRIX**3 / best / 1e9
+
+
+def graph_gflop(path: Path) -> float:
+    """GFLOP that a picture costs in a graph's matrix products and convolutions, two for each multiply-add."""
+    import onnx  # noqa: PLC0415
+
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    values = [*inferred.value_info, *inferred.input, *inferred.output]
+    shapes = {value.name: dimensions(value) for value in values}
+    shapes |= {weight.name: list(weight.dims) for weight in inferred.initializer}
+    return sum(node_flop(node, shapes) for node in inferred.node) / 1e9
+
+
+def dimensions(value: "onnx.ValueInfoProto") -> list[int]:
+    """Of a tensor for one picture; the only free one is the batch."""
+    return [part.dim_value or 1 for part in value.type.tensor_type.shape.dim]
+
+
+def node_flop(node: "onnx.NodeProto", shapes: dict[str, list[int]]) -> int:
+    """Twice the multiply-adds of a Conv, MatMul or Gemm; 0 of others, which are not matrix work."""
+    if node.op_type not in {"Conv", "MatMul", "Gemm"}:
+        return 0
+    weight = shapes[node.input[1]]
+    made = math.prod(shapes[node.output[0]])
+    if node.op_type == "Conv":
+        return 2 * made * math.prod(weight[1:])
+    return 2 * made * shapes[node.input[0]][-1]
+
+
+def measure_start(folder: Path, threads: int) -> Start:
+    """Of a fresh process, from its beginning to its first vector."""
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(
+        target=start_and_tell, args=(folder, threads, sending)
+    )
+    before = time.perf_counter()
+    process.start()
+    sending.close()
+    megabytes: float = receiving.recv()
+    elapsed = time.perf_counter() - before
+    process.join()
+    return Start(elapsed, megabytes)
+
+
+def start_and_tell(folder: Path, threads: int, answer: Connection) -> None:
+    encoder: ImageEncoder = load_encoder(load_artifact(folder), threads=threads)
+    encoder.encode(np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8))
+    answer.send(psutil.Process().memory_info().rss / 1e6)
