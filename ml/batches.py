@@ -39,6 +39,8 @@ class Batch:
     """(n,) those of the captions shown."""
     targets: Tensor | None
     """(n, t) a teacher's features, unit norm."""
+    taught: Tensor | None = None
+    """(n, width) vectors that those of the photos should be, unit norm."""
 
     def split(self, parts: int) -> list["Batch"]:
         """As many equal batches."""
@@ -49,7 +51,10 @@ class Batch:
 
     def part(self, rows: slice) -> "Batch":
         targets = None if self.targets is None else self.targets[rows]
-        return Batch(self.views[rows], self.token_ids[rows], self.options[rows], self.numbers[rows], targets)
+        taught = None if self.taught is None else self.taught[rows]
+        return Batch(
+            self.views[rows], self.token_ids[rows], self.options[rows], self.numbers[rows], targets, taught
+        )
 
 
 class Captions:
@@ -87,8 +92,10 @@ class Shown:
         tokenizer: Tokenizer,
         targets: Tensor | None,
         processes: Processes,
+        taught: Tensor | None = None,
     ) -> None:
         self.config = config
+        self.taught = taught
         self.processes = processes
         self.targets = targets
         self.rows = shown_rows(corpus, corpus.rows("train"), config.repeats)
@@ -121,6 +128,7 @@ class Shown:
             self.captions.options[rows].to(device),
             numbers.to(device),
             None if self.targets is None else self.targets[rows].to(device),
+            None if self.taught is None else self.taught[rows].to(device),
         )
 
 

@@ -14,10 +14,15 @@ TRAINING_LIBRARIES = frozenset(
 # imported when called, so that each starts without the others' libraries.
 COMMANDS = {
     "artifact": "Look at encoder artifacts.",
+    "bench": "Measure the backends on this machine.",
     "embed": "Embed photos into a .npy file.",
     "evaluate": "Compare encoders by exact search.",
     "export": "Export a training run to an artifact.",
     "finetune": "Train and export an encoder.",
+    "fit-pca": "Fit PCA to shards of embeddings.",
+    "import": "Make an artifact of a SigLIP or MobileNetV2 of the hub.",
+    "pairs": "Turn listing events into training pairs.",
+    "quantise": "Add int8 graphs to an artifact.",
 }
 
 
@@ -32,7 +37,8 @@ class MlCommands(click.Group):
         """The command of that name, from its file."""
         if cmd_name not in COMMANDS:
             return None
-        name = cmd_name.replace("-", "_")
+        # "import" cannot name a module.
+        name = {"import": "import_artifact"}.get(cmd_name, cmd_name.replace("-", "_"))
         command: click.Command = getattr(importlib.import_module(f"ml.commands.{name}"), name)
         return command
 

@@ -84,6 +84,8 @@ class FinetuneConfig:
     """Of the cosine loss against a teacher's features, at the start. Unused without a teacher."""
     distil_end: float = 2.0
     """The same at the end; it changes linearly with progress."""
+    taught_share: float = 3.0
+    """Of the loss against taught vectors, as a multiple of that against features. Unused without a lesson."""
     ema: float = 0.999
     """Decay per step of the averaged weights that are exported."""
     dims: int = 128

@@ -44,6 +44,7 @@ def finetune(
     out: Path,
     *,
     teacher: NDArray[np.float32] | None = None,
+    taught: NDArray[np.float32] | None = None,
     start: Path | None = None,
     base: str | None = None,
     threads: int = 1,
@@ -53,7 +54,8 @@ def finetune(
 ) -> None:
     """Train on the corpus's train split and leave a run in `out`, written anew after every epoch.
 
-    teacher: (n, t) features of every pair's photo to distil from. start: a run of the same towers whose
+    teacher: (n, t) features of every pair's photo to distil from. taught: (n, width) vectors, unit norm, that
+    every photo's should become (ml.teacher makes them). start: a run of the same towers whose
     weights and tokenizer to begin with. base: hub id or folder in place of a hub tower's own. threads: of
     torch; two trainings on one machine must not take more than it has. minutes: ends the run then, its
     schedules stretched to fit. resume: go on from the state in `out`, if there is one. Without minutes, a
@@ -75,7 +77,8 @@ def finetune(
         describe_run(out, config, corpus, processes.device, processes.count)
     model, tokenizer = beginning(config, corpus, out, start, base, resume=resume, processes=processes)
     targets = None if teacher is None else centred(teacher, corpus.rows("train"))
-    shown = Shown(config, corpus, tokenizer, targets, processes)
+    vectors = None if taught is None else torch.from_numpy(taught)
+    shown = Shown(config, corpus, tokenizer, targets, processes, vectors)
     learner = Learner(config, model, None if targets is None else targets.shape[1], processes)
     fingerprint = corpus.fingerprint
     at = load_state(learner, config, fingerprint, out) if resume else Position()

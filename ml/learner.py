@@ -42,6 +42,7 @@ class Objective(nn.Module):
         self.model = model
         self.imitate = imitate
         self.reduced = config.precision == "bf16"
+        self.taught_share = config.taught_share
 
     def forward(self, batch: Batch, pull: Pull | None = None) -> tuple[Tensor, Tensor]:
         """The sigmoid loss of the batch, and the loss against the teacher.
@@ -50,7 +51,7 @@ class Objective(nn.Module):
         """
         features, images, texts = self.vectors(batch)
         scale, bias = self.model.log_scale.exp(), self.model.bias
-        distil = self.distil_loss(features, batch.targets)
+        distil = self.distil_loss(features, images, batch)
         if pull is None:
             return (
                 chunked_sigmoid_loss(images, texts, batch.options, batch.numbers, scale, bias),
@@ -66,10 +67,14 @@ class Objective(nn.Module):
             images, texts = self.model.image.head(features), self.model.text(batch.token_ids)
         return features.float(), functional.normalize(images.float(), dim=-1), texts.float()
 
-    def distil_loss(self, features: Tensor, targets: Tensor | None) -> Tensor:
-        if targets is None or self.imitate is None:
-            return torch.zeros((), device=features.device)
-        return 1 - functional.cosine_similarity(self.imitate(features), targets).mean()
+    def distil_loss(self, features: Tensor, images: Tensor, batch: Batch) -> Tensor:
+        """Of features (n, f) against a teacher's, and of vectors (n, width) against those that it taught."""
+        loss = torch.zeros((), device=features.device)
+        if batch.targets is not None and self.imitate is not None:
+            loss = loss + 1 - functional.cosine_similarity(self.imitate(features), batch.targets).mean()
+        if batch.taught is not None:
+            loss = loss + self.taught_share * (1 - (images * batch.taught).sum(dim=1).mean())
+        return loss
 
 
 class Learner:

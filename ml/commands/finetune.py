@@ -24,6 +24,11 @@ from ml.errors import MlError
 )
 @click.option("--teacher", type=folder, help="Local folder of a MobileNetV2 whose features to learn from.")
 @click.option(
+    "--lesson",
+    is_flag=True,
+    help="Learn from EfficientNet-Lite 0 and 2 and a head fitted on the labels, instead of --teacher.",
+)
+@click.option(
     "--start",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A run of the same towers to go on from, instead of from scratch.",
@@ -39,6 +44,7 @@ def finetune(
     data: Sequence[Path],
     out: Path | None,
     teacher: Path | None,
+    lesson: bool,
     start: Path | None,
     base: str | None,
     resume: bool,
@@ -53,19 +59,24 @@ def finetune(
     chosen = load_config(config, smoke=smoke)
     if base and not isinstance(chosen.tower, HubTower):
         raise click.UsageError(f"--base is for towers of the hub; {config} has its own")
+    if lesson and teacher:
+        raise click.UsageError("--lesson and --teacher exclude each other; give one")
     out = out or Path("runs") / chosen.name
     from ml.baseline import mobilenet_features  # noqa: PLC0415  torch only where it is needed
     from ml.distributed import started_processes  # noqa: PLC0415
     from ml.finetune import finetune as train  # noqa: PLC0415
+    from ml.teacher import lesson as make_lesson  # noqa: PLC0415
 
     corpus = read(data, chosen.tower.image_size, threads)
     features = mobilenet_features(teacher, photos(corpus), threads=threads) if teacher else None
+    taught = make_lesson(corpus, chosen.tower.width, threads=threads) if lesson else None
     with started_processes(os.environ) as processes:
         train(
             chosen,
             corpus,
             out,
-            teacher=features,
+            teacher=taught.features if taught else features,
+            taught=taught.vectors if taught else None,
             start=start,
             base=base,
             threads=threads,
