@@ -55,8 +55,8 @@ def import_artifact(
     from ml.projection import load_projection  # noqa: PLC0415
 
     # Of its reports, on weights that are left out on purpose, what matters is raised by ml.hub.
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if not photos:
         click.echo("no --pca-data: similarities are measured on drawn pictures, not on photos", err=True)
     made = hub.import_artifact(

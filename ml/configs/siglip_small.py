@@ -4,7 +4,15 @@ from dataclasses import replace
 
 from ml.config import FinetuneConfig, TowerConfig
 
-CONFIG = FinetuneConfig(name="siglip-small", tower=TowerConfig(channels=(32, 64, 160, 288), text_width=112))
+CONFIG = FinetuneConfig(
+    name="siglip-small",
+    tower=TowerConfig(image_size=112, channels=(32, 64, 160, 288), text_width=112),
+    batch=96,
+    repeats=2,
+    crop=0.5,
+    distil_weight=4.0,
+    distil_end=4.0,
+)
 
 SMOKE = replace(
     CONFIG,
