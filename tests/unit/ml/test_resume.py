@@ -77,7 +77,14 @@ def losses(run: Path) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize(("step", "when"), [(2, "learning"), (14, "learning"), (12, "writing")])
+@pytest.mark.parametrize(
+    ("step", "when"),
+    [
+        pytest.param(2, "learning", marks=pytest.mark.soak),
+        (14, "learning"),
+        pytest.param(12, "writing", marks=pytest.mark.soak),
+    ],
+)
 def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(
     unbroken: Path, shop: Path, corpus: Corpus, tmp_path: Path, step: int, when: str
 ) -> None:
