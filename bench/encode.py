@@ -11,50 +11,29 @@ since whatever else the machine does only ever adds.
 """
 
 import argparse
-import io
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from pydantic import TypeAdapter
 from transformers import SiglipImageProcessor
 
 from ml.artifact import CHECKPOINT, DEFAULT_ARTIFACT, EncoderArtifact, load_artifact
 from ml.checkpoint import load_checkpoint
-from ml.config import TowerConfig
-from ml.encoder import Backend, load_encoder
-from ml.model import ImageTower
-from ml.preprocess import decode_photo
-
-BATCH = 32
-QUALITY = 90
-
-Pixels = NDArray[Any]  # uint8 or float32, as the same way's encode takes it
-Decode = Callable[[bytes], Pixels]
-Encode = Callable[[Pixels], NDArray[np.float32]]
+from ml.contenders import tower_config
+from ml.encoder import BATCH, Backend
+from ml.pictures import draw_jpegs
+from ml.speed import Way, in_turns, our_way, torch_way
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way from bytes to vectors, in its two steps."""
-
-    name: str
-    decode: Decode
-    encode: Encode
-    """Of a stacked batch."""
-
-
-@dataclass(frozen=True)
-class Rate:
-    """The best of all repeats."""
+class Row:
+    """The best of all repeats of a way."""
 
     way: str
     photos_per_s: float
@@ -64,48 +43,21 @@ class Rate:
     """To the stock way's photos_per_s."""
 
 
-def draw_jpegs(count: int, width: int, height: int) -> list[bytes]:
-    """JPEG files of soft noise with grain, each another."""
-    random = np.random.default_rng(0)
-    return [draw_jpeg(random, width, height) for _ in range(count)]
-
-
-def draw_jpeg(random: np.random.Generator, width: int, height: int) -> bytes:
-    soft = Image.fromarray(random.integers(0, 256, (12, 12, 3), dtype=np.uint8))
-    photo = np.asarray(soft.resize((width, height), Image.Resampling.BICUBIC)).astype(np.int16)
-    grain = random.integers(-6, 7, photo.shape, dtype=np.int16)
-    buffer = io.BytesIO()
-    Image.fromarray((photo + grain).clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()
-
-
 def ours(artifact: EncoderArtifact, backend: Backend, threads: int) -> Way:
-    encoder = load_encoder(artifact, backend=backend, threads=threads)
-    return Way(f"nitamono, {backend}", lambda data: decode_photo(data, artifact.image_size), encoder.encode)
+    return replace(our_way(artifact, backend, "auto", threads), name=f"nitamono, {backend}")
 
 
 def stock(artifact: EncoderArtifact) -> Way:
-    """What one writes first: the processor and the torch model, with the artifact's own weights."""
+    """The artifact's own weights in torch, behind a SigLIP's processor."""
+    tower = tower_config(artifact)
+    if tower is None:
+        raise SystemExit(
+            f"{artifact.folder}: has no checkpoint that torch could run; `nitamono ml bench --stock` "
+            "measures imported encoders"
+        )
     side = artifact.image_size
     processor = SiglipImageProcessor(size={"height": side, "width": side})
-    tower = checkpoint_tower(artifact)
-
-    def decode(data: bytes) -> Pixels:
-        image = Image.open(io.BytesIO(data)).convert("RGB")
-        pixels: NDArray[np.float32] = processor(image, return_tensors="np")["pixel_values"][0]
-        return pixels
-
-    def encode(pixels: Pixels) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            vectors: NDArray[np.float32] = tower(torch.from_numpy(pixels)).numpy()
-        return vectors
-
-    return Way("stock: HF processor + torch", decode, encode)
-
-
-def checkpoint_tower(artifact: EncoderArtifact) -> ImageTower:
-    config = TypeAdapter(TowerConfig).validate_python(artifact.manifest.training["tower"])
-    return load_checkpoint(artifact.folder / CHECKPOINT, config).image
+    return torch_way(processor, load_checkpoint(artifact.folder / CHECKPOINT, tower).image)
 
 
 def measure(way: Way, photos: Sequence[bytes]) -> tuple[float, float]:
@@ -121,23 +73,20 @@ def measure(way: Way, photos: Sequence[bytes]) -> tuple[float, float]:
     return decoding, encoding
 
 
-def compare(ways: Sequence[Way], photos: Sequence[bytes], repeats: int) -> list[Rate]:
-    """A rate per way, the stock one last in `ways`."""
+def compare(ways: Sequence[Way], photos: Sequence[bytes], repeats: int) -> list[Row]:
+    """A row per way, the stock one last in `ways`."""
     for way in ways:
         measure(way, photos[:BATCH])  # compiles and fills caches
-    best = [(float("inf"), 0.0)] * len(ways)
-    for _ in range(repeats):
-        times = [measure(way, photos) for way in ways]
-        best = [min(old, new, key=sum) for old, new in zip(best, times, strict=True)]
-    slowest = sum(best[-1])
+    times = in_turns([partial(measure, way, photos) for way in ways], repeats, key=sum)
+    slowest = sum(times[-1])
     return [
-        Rate(
+        Row(
             way.name,
             len(photos) / (decoding + encoding),
             decoding / (decoding + encoding),
             slowest / (decoding + encoding),
         )
-        for way, (decoding, encoding) in zip(ways, best, strict=True)
+        for way, (decoding, encoding) in zip(ways, times, strict=True)
     ]
 
 
@@ -159,22 +108,20 @@ def main() -> None:
         *(ours(artifact, backend, options.threads) for backend in ("openvino", "onnxruntime")),
         stock(artifact),
     ]
-    report: dict[str, list[Rate]] = {}
+    report: dict[str, list[Row]] = {}
     for size in options.sizes:
         width, height = map(int, size.split("x"))
         report[size] = compare(ways, draw_jpegs(options.photos, width, height), options.repeats)
     if options.json:
-        print(json.dumps({size: [asdict(rate) for rate in rates] for size, rates in report.items()}))
+        print(json.dumps({size: [asdict(row) for row in rows] for size, rows in report.items()}))
         return
     threads = f"{options.threads} thread(s) on {os.cpu_count()} cores"
     print(f"{artifact.encoder_id}, {threads}, {options.photos} JPEGs of each size")
-    for size, rates in report.items():
+    for size, rows in report.items():
         print(f"\n{size:<30}{'photos/s':>10}{'decode':>9}{'inference':>11}{'× stock':>9}")
-        for rate in rates:
-            share = rate.decode_share
-            print(
-                f"{rate.way:<30}{rate.photos_per_s:>10.0f}{share:>9.0%}{1 - share:>11.0%}{rate.ratio:>9.1f}"
-            )
+        for row in rows:
+            share = row.decode_share
+            print(f"{row.way:<30}{row.photos_per_s:>10.0f}{share:>9.0%}{1 - share:>11.0%}{row.ratio:>9.1f}")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import psutil
@@ -23,11 +25,14 @@ from ml.preprocess import decode_photo
 
 if TYPE_CHECKING:
     import onnx
+    from torch import Tensor
+    from transformers import BaseImageProcessor
 
 MATRIX: Final = 2048
 """Rows of the square matrices of the limit: large enough that memory is no part of it."""
 
 Pixels = NDArray[Any]  # uint8 or float32, as the same way's encode takes it
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,17 @@ class Way:
     decode: Callable[[bytes], Pixels]
     encode: Callable[[Pixels], NDArray[np.float32]]
     """Of a stacked batch."""
+    stock: bool = False
+    """What one writes first, and others are measured by; it decodes and encodes in turn, not at once."""
 
 
 @dataclass(frozen=True)
 class Rate:
     """The best of all repeats: whatever else the machine does only ever adds."""
 
-    way: str
+    way: Way
     photos_per_s: float
-    """From bytes to vectors, decoding ahead."""
+    """From bytes to vectors."""
     encoded_per_s: float
     """From pixels to vectors alone."""
 
@@ -80,13 +87,18 @@ def our_way(artifact: EncoderArtifact, backend: Backend, precision: Precision, t
 
 
 def stock_way(folder: Path) -> Way:
-    """What one writes first: Pillow, the processor of a local hub folder, and its vision model in torch."""
-    import torch  # noqa: PLC0415  serving machines have none
-    from transformers import AutoImageProcessor, AutoModel  # noqa: PLC0415
+    """The processor of a local hub folder, and its vision model in torch."""
+    from transformers import AutoImageProcessor, AutoModel  # noqa: PLC0415  serving machines have none
 
-    processor = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
     model = AutoModel.from_pretrained(folder).eval()
     network = getattr(model, "vision_model", model)
+    processor = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    return torch_way(processor, lambda pixels: network(pixels).pooler_output)
+
+
+def torch_way(processor: "BaseImageProcessor", network: "Callable[[Tensor], Tensor]") -> Way:
+    """What one writes first: Pillow, a Hugging Face processor, and the network in torch."""
+    import torch  # noqa: PLC0415  serving machines have none
 
     def decode(data: bytes) -> Pixels:
         image = Image.open(io.BytesIO(data)).convert("RGB")
@@ -95,41 +107,44 @@ def stock_way(folder: Path) -> Way:
 
     def encode(pixels: Pixels) -> NDArray[np.float32]:
         with torch.inference_mode():
-            pooled: NDArray[np.float32] = network(torch.from_numpy(pixels)).pooler_output.numpy()
-        return pooled
+            vectors: NDArray[np.float32] = network(torch.from_numpy(pixels)).numpy()
+        return vectors
 
-    return Way("stock: HF processor + torch", decode, encode)
+    return Way("stock: HF processor + torch", decode, encode, stock=True)
 
 
 def compare(
     ways: Sequence[Way], photos: Sequence[bytes], *, threads: int, repeats: int, batch: int = BATCH
 ) -> list[Rate]:
-    """A rate for each way; they take turns, so that a slow minute of the machine is no one's alone."""
+    """A rate for each way."""
     pixels = [np.stack([way.decode(photo) for photo in photos[:batch]]) for way in ways]
     for way, stacked in zip(ways, pixels, strict=True):
         way.encode(stacked[:1])  # compiles and fills caches
-    whole, alone = [math.inf] * len(ways), [math.inf] * len(ways)
-    for _ in range(repeats):
-        for place, (way, stacked) in enumerate(zip(ways, pixels, strict=True)):
-            whole[place] = min(whole[place], seconds(lambda: pipeline(way, photos, threads, batch)))  # noqa: B023
-            alone[place] = min(alone[place], seconds(lambda: way.encode(stacked)))  # noqa: B023
+    through = [partial(seconds, partial(pipeline, way, photos, threads, batch)) for way in ways]
+    alone = [
+        partial(seconds, partial(way.encode, stacked)) for way, stacked in zip(ways, pixels, strict=True)
+    ]
+    best = in_turns(through, repeats, key=float), in_turns(alone, repeats, key=float)
     return [
-        Rate(way.name, len(photos) / through, len(stacked) / encoding)
-        for way, stacked, through, encoding in zip(ways, pixels, whole, alone, strict=True)
+        Rate(way, len(photos) / whole, min(batch, len(photos)) / encoding)
+        for way, whole, encoding in zip(ways, *best, strict=True)
     ]
 
 
+def in_turns(
+    measures: Sequence[Callable[[], Measured]], repeats: int, *, key: Callable[[Measured], float]
+) -> list[Measured]:
+    """The least, by `key`, that each measure gave; they take turns: a slow minute is no one's alone."""
+    rounds = [[measure() for measure in measures] for _ in range(repeats)]
+    return [min(results, key=key) for results in zip(*rounds, strict=True)]
+
+
 def pipeline(way: Way, photos: Sequence[bytes], threads: int, batch: int) -> None:
-    """Encodes all photos in batches, decoding ahead; the stock way decodes in turn, as its users do."""
-    if way.name.startswith("stock"):
-        for start in range(0, len(photos), batch):
-            way.encode(np.stack([way.decode(photo) for photo in photos[start : start + batch]]))
-        return
+    """Encodes all photos in batches, decoding ahead unless the way is the stock one."""
     with ThreadPoolExecutor(threads) as pool:
-        decoded = ahead(pool, way.decode, photos, most=2 * batch)
-        for start in range(0, len(photos), batch):
-            rows = range(start, min(start + batch, len(photos)))
-            way.encode(np.stack([next(decoded) for _ in rows]))
+        decoded = map(way.decode, photos) if way.stock else ahead(pool, way.decode, photos, most=2 * batch)
+        while stacked := list(islice(decoded, batch)):
+            way.encode(np.stack(stacked))
 
 
 def seconds(work: Callable[[], object]) -> float:

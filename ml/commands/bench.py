@@ -89,12 +89,12 @@ def read_photos(paths: Sequence[Path], count: int) -> list[bytes]:
 
 def table(rates: "Sequence[Rate]", gflop: float, limit: float) -> str:
     """Lines of text: photos/s from bytes and from pixels, the latter's share of the limit, and × stock."""
-    stock = next((rate.photos_per_s for rate in rates if rate.way.startswith("stock")), None)
+    stock = next((rate.photos_per_s for rate in rates if rate.way.stock), None)
     lines = [f"{'':<28}{'photos/s':>10}{'encode/s':>10}{'of limit':>10}{'× stock':>9}"]
     for rate in rates:
         times = f"{rate.photos_per_s / stock:.2f}" if stock else ""
         share = rate.encoded_per_s * gflop / limit
         lines.append(
-            f"{rate.way:<28}{rate.photos_per_s:>10.1f}{rate.encoded_per_s:>10.1f}{share:>10.0%}{times:>9}"
+            f"{rate.way.name:<28}{rate.photos_per_s:>10.1f}{rate.encoded_per_s:>10.1f}{share:>10.0%}{times:>9}"
         )
     return "\n".join(lines)

@@ -2,11 +2,13 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
-from bench.encode import draw_jpegs, main, measure, ours, stock
+from bench.encode import main, measure, ours, stock
 from ml.artifact import EncoderArtifact
+from ml.pictures import draw_jpegs
 
 
 def test_both_ways_give_the_same_kind_of_answer(artifact: EncoderArtifact) -> None:
@@ -16,6 +18,13 @@ def test_both_ways_give_the_same_kind_of_answer(artifact: EncoderArtifact) -> No
         decoding, encoding = measure(way, photos)
         assert decoding > 0
         assert encoding > 0
+
+
+def test_names_what_an_imported_encoder_lacks(artifact: EncoderArtifact) -> None:
+    """Without a checkpoint there is nothing to run in torch; the other command is named."""
+    imported = replace(artifact, manifest=artifact.manifest.model_copy(update={"files": {}}))
+    with pytest.raises(SystemExit, match="nitamono ml bench --stock"):
+        stock(imported)
 
 
 def test_reports_rates_and_ratios_as_json(

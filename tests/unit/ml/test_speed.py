@@ -11,7 +11,17 @@ from onnx import TensorProto, helper
 from ml.artifact import EncoderArtifact
 from ml.cli import group
 from ml.pictures import draw_jpegs
-from ml.speed import Way, compare, graph_gflop, matrix_limit, measure_start, stock_way, ways
+from ml.speed import (
+    Way,
+    compare,
+    graph_gflop,
+    in_turns,
+    matrix_limit,
+    measure_start,
+    pipeline,
+    stock_way,
+    ways,
+)
 from tests.unit.ml.test_hub import write_siglip
 
 
@@ -53,6 +63,28 @@ def test_every_way_sees_every_photo_once() -> None:
     assert seen == [[0], [0, 1], [2, 3], [4], [0, 1]]
     assert rate.photos_per_s > 0
     assert rate.encoded_per_s > 0
+
+
+def test_the_stock_way_decodes_and_encodes_in_turn() -> None:
+    """A photo of the next batch is not touched before the batch at hand is encoded."""
+    seen: list[str] = []
+
+    def decode(data: bytes) -> np.ndarray:
+        seen.append(f"decode {data[0]}")
+        return np.array(data[0])
+
+    def encode(pixels: np.ndarray) -> np.ndarray:
+        seen.append(f"encode {pixels.tolist()}")
+        return np.zeros((len(pixels), 1), np.float32)
+
+    pipeline(Way("torch", decode, encode, stock=True), [b"\0", b"\1", b"\2"], threads=2, batch=2)
+    assert seen == ["decode 0", "decode 1", "encode [0, 1]", "decode 2", "encode [2]"]
+
+
+def test_measures_take_turns_and_the_least_counts() -> None:
+    """A slow first round is nobody's result; by a key, the whole measurement with the least comes back."""
+    first, second = iter([(5.0, 1.0), (2.0, 2.0)]), iter([(1.0, 1.0), (0.0, 9.0)])
+    assert in_turns([lambda: next(first), lambda: next(second)], 2, key=sum) == [(2.0, 2.0), (1.0, 1.0)]
 
 
 def test_the_limit_is_that_of_a_machine() -> None:
