@@ -1,20 +1,24 @@
 """PCA from the towers' width to the index's dims, and how alike neighbours are after it. NumPy only."""
 
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import MlError
+from ml.files import replaced
 
 Vectors = NDArray[np.float32]
 Wide = NDArray[np.float64]
+
+
+REMEDY: Final = "make room or choose another --out, then rerun: finished shards are skipped"
 
 
 class TooFewVectors(MlError, ValueError):
@@ -22,7 +26,7 @@ class TooFewVectors(MlError, ValueError):
 
 
 class BadProjection(MlError):
-    """A saved projection, or saved sums, that cannot be read."""
+    """A saved projection, or saved sums, that cannot be read, or are of another network."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +68,13 @@ def load_projection(path: Path) -> Projection:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic] | np.generic]) -> None:
-    """Write a .npz file under another name and move it into place."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # typeshed takes the names for allow_pickle
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise BadProjection(
-            f"{path}: cannot be written ({error.strerror}); make room or choose another --out, then rerun: "
-            "finished shards are skipped"
-        ) from error
+    """Write a .npz file, whole or not at all, also where several workers share a folder of sums.
+
+    Raises:
+        NotWritten: there is no room, or no such folder.
+    """
+    with replaced(path, shared=True, remedy=REMEDY) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # typeshed takes the names for allow_pickle
 
 
 def load_arrays(path: Path, *names: str) -> list[NDArray[np.float64]]:

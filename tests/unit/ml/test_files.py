@@ -1,0 +1,89 @@
+"""Files that are replaced whole, or not at all."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.files import NotWritten, replaced
+
+FULL = Path("/dev/full")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file that was written before."""
+    written = tmp_path / "sums.npz"
+    written.write_bytes(b"old")
+    return written
+
+
+def test_readers_find_the_old_file_until_the_new_one_is_whole(path: Path) -> None:
+    """Nothing but the file itself is left."""
+    with replaced(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def stop_half_way(path: Path, stop: type[BaseException]) -> None:
+    with replaced(path) as file:
+        file.write(b"half")
+        raise stop
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_an_error_in_the_block_is_passed_on_and_keeps_the_old_file(
+    path: Path, stop: type[BaseException]
+) -> None:
+    """Half a file is thrown away."""
+    with pytest.raises(stop):
+        stop_half_way(path, stop)
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_written_over(path: Path) -> None:
+    """It was longer than the new file."""
+    path.with_name("sums.npz.partial").write_bytes(b"half of a long file")
+    with replaced(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_two_that_write_at_the_same_time_do_not_meet(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has an unfinished file of its own; the last to end stays."""
+    with replaced(path, shared=True) as ours:
+        ours.write(b"ours")
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 1)
+            with replaced(path, shared=True) as theirs:
+                theirs.write(b"theirs")
+        assert path.read_bytes() == b"theirs"
+    assert path.read_bytes() == b"ours"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full to fill a disk with")
+@pytest.mark.parametrize("size", [1, io.DEFAULT_BUFFER_SIZE * 20])
+def test_a_full_disk_keeps_the_old_file(path: Path, size: int) -> None:
+    """Whether it is full in the middle of writing or when the last buffer is emptied."""
+    path.with_name("sums.npz.partial").symlink_to(FULL)
+    message = rf"^{path}: cannot be written \(No space left on device\); sweep$"
+    with pytest.raises(NotWritten, match=message), replaced(path, remedy="sweep") as file:
+        np.save(file, np.zeros(size, np.uint8))
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """With the remedy that serves any command."""
+    missing = tmp_path / "missing" / "sums.npz"
+    message = rf"^{missing}: .*No such file.*run the same command again$"
+    with pytest.raises(NotWritten, match=message), replaced(missing):
+        pass
