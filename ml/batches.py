@@ -18,6 +18,7 @@ from ml.augment import random_views
 from ml.captions import tokenize
 from ml.config import FinetuneConfig
 from ml.distributed import Processes
+from ml.lesson import Lesson
 from ml.pairs import Corpus, Pair
 
 ORDER: Final = 0
@@ -37,8 +38,8 @@ class Batch:
     """(n, k) numbers of the captions that are true of each photo, −1 where there are fewer."""
     numbers: Tensor
     """(n,) those of the captions shown."""
-    targets: Tensor | None
-    """(n, t) a teacher's features, unit norm."""
+    targets: Tensor | None = None
+    """(n, f) a teacher's features, unit norm."""
     taught: Tensor | None = None
     """(n, width) vectors that those of the photos should be, unit norm."""
 
@@ -90,14 +91,13 @@ class Shown:
         config: FinetuneConfig,
         corpus: Corpus,
         tokenizer: Tokenizer,
-        targets: Tensor | None,
+        lesson: Lesson | None,
         processes: Processes,
-        taught: Tensor | None = None,
     ) -> None:
         self.config = config
-        self.taught = taught
         self.processes = processes
-        self.targets = targets
+        self.targets = None if lesson is None else torch.from_numpy(lesson.features)
+        self.taught = None if lesson is None or lesson.vectors is None else torch.from_numpy(lesson.vectors)
         self.rows = shown_rows(corpus, corpus.rows("train"), config.repeats)
         self.captions = Captions(corpus.pairs, tokenizer)
         self.pixels = torch.from_numpy(corpus.pixels)

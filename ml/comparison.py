@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from ml.contenders import Contenders, baseline_of, fit_mobilenets, rankings
 from ml.evaluate import DEPTH, RANKS, NothingToSearch, Ranking, Row, compare
-from ml.pairs import Corpus
+from ml.pairs import Corpus, short_name
 from ml.relevance import Counts, JudgedRelevance, Judgment, LabelRelevance, Relevance
 from ml.slices import query_groups
 
@@ -45,7 +44,7 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """A name for readers elsewhere, without the folders of this machine."""
+        """A name for readers elsewhere."""
         return short_name(self.source)
 
     @property
@@ -57,11 +56,6 @@ class Comparison:
     def counts(self) -> Counts | None:
         """What became of the judgments; None where labels are graded."""
         return self.relevance.counts if isinstance(self.relevance, JudgedRelevance) else None
-
-
-def short_name(source: str) -> str:
-    """The folder that holds a listing file or a folder of classes."""
-    return Path(source).absolute().parent.name
 
 
 def comparisons(corpus: Corpus, contenders: Contenders, task: Task) -> Iterator[Comparison]:

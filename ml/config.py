@@ -72,8 +72,10 @@ class FinetuneConfig:
     """Share of the run in which the learning rate rises."""
     repeats: int = 1
     """How often an epoch shows photos with a class but no title: more than 1 where they are few."""
+    photo_size: int = 0
+    """Pixels of a side that training photos are kept at, for crops to be sharp; 0: the tower's image_size."""
     small_size: int = 96
-    """Pixels of a side in the first part of the run, which costs 0.56 of the full size."""
+    """Pixels of a side of the views in the first part of the run, which costs less than the full size."""
     small_share: float = 0.4
     """Share of the run at small_size."""
     crop: float = 0.6
@@ -84,8 +86,12 @@ class FinetuneConfig:
     """Of the cosine loss against a teacher's features, at the start. Unused without a teacher."""
     distil_end: float = 2.0
     """The same at the end; it changes linearly with progress."""
-    taught_share: float = 3.0
-    """Of the loss against taught vectors, as a multiple of that against features. Unused without a lesson."""
+    sigmoid_weight: float = 1.0
+    """Of the loss on photos and captions, beside what a teacher adds."""
+    taught_weight: float = 12.0
+    """Of the cosine loss against taught vectors. Unused where a lesson has none."""
+    relation_weight: float = 10.0
+    """Of the mean square by which cosines between photos of a batch differ from those taught."""
     ema: float = 0.999
     """Decay per step of the averaged weights that are exported."""
     dims: int = 128

@@ -15,7 +15,7 @@ from ml.config import TowerConfig
 from ml.errors import MlError
 from ml.evaluate import RANKS, Ranking, Vectors, nearest, random_vectors
 from ml.int8_index import int8_nearest
-from ml.pairs import Corpus
+from ml.pairs import Corpus, evenly
 from ml.preprocess import decode_photo
 from ml.projection import Projection, fit_projection
 
@@ -95,8 +95,7 @@ def fit_mobilenets(contenders: Contenders, corpus: Corpus) -> dict[str, Projecti
     train = corpus.rows("train")
     if len(train) < PCA_DIMS:
         return {}
-    rows = train[np.linspace(0, len(train) - 1, min(PCA_PHOTOS, len(train))).round().astype(np.int64)]
-    photos = [corpus.pairs[row].photo.read_bytes() for row in rows]
+    photos = [corpus.pairs[row].photo.read_bytes() for row in evenly(train, PCA_PHOTOS)]
     return {
         name: fit_projection(mobilenet_vectors(folder, photos, contenders.threads), PCA_DIMS)
         for name, folder in contenders.mobilenets.items()
@@ -179,7 +178,7 @@ def torch_vectors(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Siglip(tower).eval() if checkpoint is None else load_checkpoint(checkpoint, tower)
-    return embed(model.image, pixels)
+    return embed(model.image, pixels, pixels.shape[1])
 
 
 def pixels_at(corpus: Corpus, size: int) -> NDArray[np.uint8]:

@@ -34,7 +34,7 @@ from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
 from ml.finetune import embed, read_config, refuse_small
 from ml.model import Convolution, ImageNetwork
-from ml.pairs import Corpus
+from ml.pairs import Corpus, evenly, short_name
 from ml.projection import Projection, fit_projection, neighbour_similarity
 
 OPSET: Final = 18
@@ -104,7 +104,9 @@ def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -
     config = read_config(run)
     refuse_small(corpus, config)
     model = load_checkpoint(run / CHECKPOINT, config.tower)
-    projection = fit_projection(embed(model.image, corpus.pixels[corpus.rows("train")]), config.dims)
+    projection = fit_projection(
+        embed(model.image, corpus.pixels[corpus.rows("train")], corpus.size), config.dims
+    )
     out.mkdir(parents=True, exist_ok=True)
     for name in (CHECKPOINT, TOKENIZER):
         shutil.copyfile(run / name, out / name)
@@ -132,11 +134,6 @@ def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -
         training=settings | {"pca_explained_variance": round(projection.explained, 4)},
         metrics={"measured": MEASURED, **scores_on_test(model.image, out / IMAGE_GRAPH, corpus)},
     )
-
-
-def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most `count` of rows (n,), from the first to the last, so that every source has its share."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
 
 
 def without_batch_norm(tower: ImageNetwork) -> ImageNetwork:
@@ -226,9 +223,11 @@ def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str
         if len(rows) < 2:
             continue
         labels = [corpus.pairs[row].labels for row in rows]
-        metrics[Path(source).parent.name] = {
+        metrics[short_name(source)] = {
             "photos": len(rows),
-            "full_width": rounded(means(retrieval_scores(embed(tower, corpus.pixels[rows]), labels))),
+            "full_width": rounded(
+                means(retrieval_scores(embed(tower, corpus.pixels[rows], corpus.size), labels))
+            ),
             "served": rounded(means(retrieval_scores(graph_vectors(graph, corpus, rows), labels))),
         }
     return metrics

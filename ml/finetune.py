@@ -2,19 +2,19 @@
 
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from tqdm import tqdm
 
 from ml.artifact import CHECKPOINT, TOKENIZER
-from ml.augment import to_unit_range
+from ml.augment import squares
 from ml.batches import Shown
 from ml.captions import load_tokenizer, train_tokenizer
 from ml.checkpoint import empty_model, load_checkpoint, save_checkpoint
@@ -23,6 +23,7 @@ from ml.distributed import Processes, UnevenBatch, wait_for_all
 from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
 from ml.learner import Learner
+from ml.lesson import Lesson
 from ml.model import Siglip, TwoTowers
 from ml.pairs import Corpus, NoPairs
 from ml.run_folder import describe_run, read_config, write_log
@@ -43,8 +44,7 @@ def finetune(
     corpus: Corpus,
     out: Path,
     *,
-    teacher: NDArray[np.float32] | None = None,
-    taught: NDArray[np.float32] | None = None,
+    lesson: Lesson | None = None,
     start: Path | None = None,
     base: str | None = None,
     threads: int = 1,
@@ -54,12 +54,11 @@ def finetune(
 ) -> None:
     """Train on the corpus's train split and leave a run in `out`, written anew after every epoch.
 
-    teacher: (n, t) features of every pair's photo to distil from. taught: (n, width) vectors, unit norm, that
-    every photo's should become (ml.teacher makes them). start: a run of the same towers whose
-    weights and tokenizer to begin with. base: hub id or folder in place of a hub tower's own. threads: of
-    torch; two trainings on one machine must not take more than it has. minutes: ends the run then, its
-    schedules stretched to fit. resume: go on from the state in `out`, if there is one. Without minutes, a
-    resumed run on a CPU ends with the weights of an unbroken one, to the bit.
+    lesson: what to imitate, a row per pair. start: a run of the same towers whose weights and tokenizer to
+    begin with. base: hub id or folder in place of a hub tower's own. threads: of torch; two trainings on one
+    machine must not take more than it has. minutes: ends the run then, its schedules stretched to fit.
+    resume: go on from the state in `out`, if there is one. Without minutes, a resumed run on a CPU ends with
+    the weights of an unbroken one, to the bit.
 
     Raises:
         NoPairs: too few pairs to fit PCA on, or to validate with.
@@ -76,14 +75,13 @@ def finetune(
     if processes.first:
         describe_run(out, config, corpus, processes.device, processes.count)
     model, tokenizer = beginning(config, corpus, out, start, base, resume=resume, processes=processes)
-    targets = None if teacher is None else centred(teacher, corpus.rows("train"))
-    vectors = None if taught is None else torch.from_numpy(taught)
-    shown = Shown(config, corpus, tokenizer, targets, processes, vectors)
-    learner = Learner(config, model, None if targets is None else targets.shape[1], processes)
+    shown = Shown(config, corpus, tokenizer, lesson, processes)
+    learner = Learner(config, model, None if lesson is None else lesson.features.shape[1], processes)
     fingerprint = corpus.fingerprint
     at = load_state(learner, config, fingerprint, out) if resume else Position()
     steps = config.epochs * max(1, len(shown.rows) // config.batch)
     schedule = Schedule(steps, minutes, time.monotonic() - at.seconds)
+    training = Training(config, corpus, out, processes, shown, learner, schedule, at, fingerprint)
     with tqdm(
         desc="training",
         total=None if minutes else steps,
@@ -92,55 +90,71 @@ def finetune(
         disable=None if processes.first else True,
     ) as bar:
         while schedule.progress(at.step) < 1 and not out_of_patience(config, at):
-            since, before = time.monotonic(), at.done
-            for rows in shown.epoch(at.epoch)[at.done :]:
-                if (progress := schedule.progress(at.step)) >= 1:
-                    break
-                size = view_size(config, progress)
-                losses = learner.learn(shown.batch(rows, at.step, size), at.step, progress)
-                refuse_divergence(losses[0], at.step, config, out)
-                at.losses.append(losses)
-                at.step, at.done = at.step + 1, at.done + 1
-                speed = (at.done - before) * config.batch / (time.monotonic() - since)
-                bar.update()
-                bar.set_postfix_str(progress_text(losses[0], speed, schedule), refresh=False)
-                if processes.first and at.step % config.state_steps == 0:
-                    at.seconds = schedule.seconds()
-                    save_state(learner, at, config, fingerprint, out)
-            speed = (at.done - before) * config.batch / (time.monotonic() - since)
-            end_epoch(learner, corpus, at, config, out, schedule, speed, processes)
-            if processes.first:
-                save_state(learner, at, config, fingerprint, out)
+            speed = training.learn_epoch(bar)
+            training.end_epoch(speed)
+            training.save()
     wait_for_all()
 
 
-def end_epoch(
-    learner: Learner,
-    corpus: Corpus,
-    at: Position,
-    config: FinetuneConfig,
-    out: Path,
-    schedule: Schedule,
-    speed: float,
-    processes: Processes,
-) -> None:
-    """Validate, keep the averaged weights where they are wanted, and move on to the next epoch.
+@dataclass(frozen=True)
+class Training:
+    """A run under way."""
 
-    Every process validates, so that all of them stop at the same epoch.
-    """
-    scores = validation_scores(learner.average.image, corpus)
-    mean = sum(scores.values()) / len(scores) if scores else 0.0
-    better = mean > at.best
-    at.best, at.waited = (mean, 0) if better else (at.best, at.waited + 1)
-    at.epoch, at.done, at.seconds = at.epoch + 1, 0, schedule.seconds()
-    loss, distil = np.mean(at.losses, axis=0).tolist() if at.losses else (math.nan, math.nan)
-    figures = (round(at.seconds), round(loss, 4), round(distil, 4), round(speed))
-    at.log += [(at.epoch, at.step, *figures, source, round(score, 4)) for source, score in scores.items()]
-    at.losses = []
-    if processes.first:
-        if better or not config.patience:
-            save_checkpoint(learner.average, out / CHECKPOINT)
-        write_log(out, at.log)
+    config: FinetuneConfig
+    corpus: Corpus
+    out: Path
+    processes: Processes
+    shown: Shown
+    learner: Learner
+    schedule: Schedule
+    at: Position
+    """Changes with every step."""
+    fingerprint: str
+    """Of the corpus."""
+
+    def learn_epoch(self, bar: "tqdm[NoReturn]") -> float:
+        """Take the steps of this epoch that are left, or those for which there is time. Pictures a second."""
+        at, since, before, speed = self.at, time.monotonic(), self.at.done, 0.0
+        for rows in self.shown.epoch(at.epoch)[at.done :]:
+            if (progress := self.schedule.progress(at.step)) >= 1:
+                break
+            batch = self.shown.batch(rows, at.step, view_size(self.config, progress))
+            losses = self.learner.learn(batch, at.step, progress)
+            refuse_divergence(losses[0], at.step, self.config, self.out)
+            at.losses.append(losses)
+            at.step, at.done = at.step + 1, at.done + 1
+            speed = (at.done - before) * self.config.batch / (time.monotonic() - since)
+            bar.update()
+            bar.set_postfix_str(progress_text(losses[0], speed, self.schedule), refresh=False)
+            if at.step % self.config.state_steps == 0:
+                self.save()
+        return speed
+
+    def end_epoch(self, speed: float) -> None:
+        """Validate, keep the averaged weights where they are wanted, and move on to the next epoch.
+
+        Every process validates, so that all of them stop at the same epoch. speed: pictures a second.
+        """
+        at = self.at
+        scores = validation_scores(self.learner.average.image, self.corpus, self.config.tower.image_size)
+        mean = sum(scores.values()) / len(scores) if scores else 0.0
+        better = mean > at.best
+        at.best, at.waited = (mean, 0) if better else (at.best, at.waited + 1)
+        at.epoch, at.done, at.seconds = at.epoch + 1, 0, self.schedule.seconds()
+        loss, distil = np.mean(at.losses, axis=0).tolist() if at.losses else (math.nan, math.nan)
+        figures = (round(at.seconds), round(loss, 4), round(distil, 4), round(speed))
+        at.log += [(at.epoch, at.step, *figures, source, round(score, 4)) for source, score in scores.items()]
+        at.losses = []
+        if self.processes.first:
+            if better or not self.config.patience:
+                save_checkpoint(self.learner.average, self.out / CHECKPOINT)
+            write_log(self.out, at.log)
+
+    def save(self) -> None:
+        """Write the state that a resumed run goes on from."""
+        if self.processes.first:
+            self.at.seconds = self.schedule.seconds()
+            save_state(self.learner, self.at, self.config, self.fingerprint, self.out)
 
 
 def out_of_patience(config: FinetuneConfig, at: Position) -> bool:
@@ -232,25 +246,22 @@ def refuse_divergence(loss: float, step: int, config: FinetuneConfig, out: Path)
         )
 
 
-def centred(features: NDArray[np.float32], train: NDArray[np.int64]) -> Tensor:
-    """(n, t) unit norm, around the training photos' mean: what all photos share teaches nothing."""
-    return functional.normalize(torch.from_numpy(features - features[train].mean(axis=0)), dim=-1)
-
-
 @torch.no_grad()
-def embed(tower: nn.Module, pixels: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
-    """(n, width) float32, unit norm, of pixels (n, s, s, 3) uint8, by a tower in evaluation mode."""
+def embed(tower: nn.Module, pixels: NDArray[np.uint8], size: int, batch: int = 128) -> NDArray[np.float32]:
+    """(n, width) float32, unit norm, of pixels (n, s, s, 3) uint8 in size × size, by an evaluating tower."""
     device = next(tower.parameters()).device
     parts = torch.split(torch.from_numpy(pixels), batch)
-    return np.concatenate([tower(to_unit_range(part.to(device))).cpu().numpy() for part in parts])
+    return np.concatenate([tower(squares(part.to(device), size)).cpu().numpy() for part in parts])
 
 
-def validation_scores(tower: nn.Module, corpus: Corpus) -> dict[str, float]:
+def validation_scores(tower: nn.Module, corpus: Corpus, size: int) -> dict[str, float]:
     """nDCG@5 within each source's validation photos."""
     scores = {}
     for source in corpus.sources:
         rows = corpus.rows("validation", source)
         if len(rows) > 1:
             labels = [corpus.pairs[row].labels for row in rows]
-            scores[source] = means(retrieval_scores(embed(tower, corpus.pixels[rows]), labels))["ndcg@5"]
+            scores[source] = means(retrieval_scores(embed(tower, corpus.pixels[rows], size), labels))[
+                "ndcg@5"
+            ]
     return scores

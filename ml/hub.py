@@ -29,7 +29,8 @@ from ml.captions import load_tokenizer, tokenize
 from ml.embed import embed_photos, photo_sources
 from ml.encoder import ImageEncoder, open_graph
 from ml.errors import MlError
-from ml.export import ImageGraph, TextGraph, evenly, write_graph
+from ml.export import ImageGraph, TextGraph, write_graph
+from ml.pairs import evenly
 from ml.pictures import draw_pictures
 from ml.projection import Projection, fit_projection, neighbour_similarity
 

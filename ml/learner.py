@@ -42,16 +42,16 @@ class Objective(nn.Module):
         self.model = model
         self.imitate = imitate
         self.reduced = config.precision == "bf16"
-        self.taught_share = config.taught_share
+        self.taught_weight, self.relation_weight = config.taught_weight, config.relation_weight
 
-    def forward(self, batch: Batch, pull: Pull | None = None) -> tuple[Tensor, Tensor]:
-        """The sigmoid loss of the batch, and the loss against the teacher.
+    def forward(self, batch: Batch, distil_weight: float, pull: Pull | None = None) -> tuple[Tensor, Tensor]:
+        """The sigmoid loss of the batch, and the weighted losses against the teacher.
 
         With a pull, the first is no loss, but what has the gradients that the pull says.
         """
         features, images, texts = self.vectors(batch)
         scale, bias = self.model.log_scale.exp(), self.model.bias
-        distil = self.distil_loss(features, images, batch)
+        distil = self.distil_loss(features, images, batch, distil_weight)
         if pull is None:
             return (
                 chunked_sigmoid_loss(images, texts, batch.options, batch.numbers, scale, bias),
@@ -67,13 +67,19 @@ class Objective(nn.Module):
             images, texts = self.model.image.head(features), self.model.text(batch.token_ids)
         return features.float(), functional.normalize(images.float(), dim=-1), texts.float()
 
-    def distil_loss(self, features: Tensor, images: Tensor, batch: Batch) -> Tensor:
-        """Of features (n, f) against a teacher's, and of vectors (n, width) against those that it taught."""
+    def distil_loss(self, features: Tensor, images: Tensor, batch: Batch, weight: float) -> Tensor:
+        """Of features (n, w) against a teacher's, and of vectors (n, width) against those that it taught.
+
+        Cosines between photos are compared within the part of the batch that is at hand.
+        """
         loss = torch.zeros((), device=features.device)
         if batch.targets is not None and self.imitate is not None:
-            loss = loss + 1 - functional.cosine_similarity(self.imitate(features), batch.targets).mean()
+            likeness = functional.cosine_similarity(self.imitate(features), batch.targets)
+            loss = loss + weight * (1 - likeness.mean())
         if batch.taught is not None:
-            loss = loss + self.taught_share * (1 - (images * batch.taught).sum(dim=1).mean())
+            loss = loss + self.taught_weight * (1 - (images * batch.taught).sum(dim=1).mean())
+            apart = images @ images.T - batch.taught @ batch.taught.T
+            loss = loss + self.relation_weight * apart.square().mean()
         return loss
 
 
@@ -102,7 +108,7 @@ class Learner:
         )
 
     def learn(self, batch: Batch, step: int, progress: float) -> tuple[float, float]:
-        """The global batch's sigmoid loss and loss against the teacher, before the step that this takes."""
+        """The global batch's sigmoid loss and weighted losses against the teacher, before this step."""
         self.optimizer.zero_grad()
         losses = self.differentiate(batch, distil_weight(self.config, progress))
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_norm)
@@ -117,8 +123,8 @@ class Learner:
     def differentiate(self, batch: Batch, weight: float) -> Tensor:
         """(2,) both losses of this process, their gradients left in the weights."""
         if self.config.accumulate == 1:
-            loss, distil = self.parallel(batch)
-            (loss + weight * distil).backward()
+            loss, distil = self.parallel(batch, weight)
+            (self.config.sigmoid_weight * loss + distil).backward()
             return torch.stack([loss.detach(), distil.detach()])
         parts = batch.split(self.config.accumulate)
         loss, pulls = self.pulls(batch, parts)
@@ -127,8 +133,8 @@ class Learner:
             # Gradients are shared out once, with the last part.
             alone = isinstance(self.parallel, DistributedDataParallel) and part is not parts[-1]
             with cast("DistributedDataParallel", self.parallel).no_sync() if alone else nullcontext():
-                pulled, distil = self.parallel(part, pull)
-                (pulled + weight * distil / len(parts)).backward()
+                pulled, distil = self.parallel(part, weight, pull)
+                (self.config.sigmoid_weight * pulled + distil / len(parts)).backward()
             distilled = distilled + distil.detach() / len(parts)
         return torch.stack([loss, distilled])
 

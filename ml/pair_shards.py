@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from ml.errors import MlError
 from ml.pairs import (
+    PRINT_SIZE,
     RESERVED_TITLE,
     SHARDS_REPORT,
     TEST_SHARE,
@@ -38,19 +39,16 @@ from ml.pairs import (
     Split,
     decode_or_reason,
     group_key,
+    photo_print,
     read_pairs,
     share_of,
     split_of,
-    thumbnail,
     title_key,
     twin_roots,
 )
-from ml.preprocess import photo_hash
 
 Rows = NDArray[np.bool_]
 
-PRINT_SIZE: Final = 64
-"""Pixels a side from which hash and thumbnail are made; they use 9 × 8 and 16 × 16 of them."""
 SCAN_BATCH: Final = 512
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 SCHEMA: Final = pa.schema(
@@ -220,8 +218,8 @@ def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) ->
             decoded = pool.map(lambda pair: decode_or_reason(pair.photo, PRINT_SIZE), batch)
             usable = [
                 pair
-                for pair, pixels in zip(batch, decoded, strict=True)
-                if take(scan, pair, pixels, thumbnails, settings)
+                for pair, outcome in zip(batch, decoded, strict=True)
+                if take(scan, pair, outcome, thumbnails, settings)
             ]
             if usable:
                 spool.write_table(to_table([(pair, "") for pair in usable]))
@@ -230,20 +228,25 @@ def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) ->
 
 
 def take(
-    scan: Scan, pair: Pair, pixels: NDArray[np.uint8] | str, thumbnails: BinaryIO, settings: PairSettings
+    scan: Scan,
+    pair: Pair,
+    decoded: list[NDArray[np.uint8]] | str,
+    thumbnails: BinaryIO,
+    settings: PairSettings,
 ) -> bool:
     """Whether the pair is usable; then the scan has its prints, else the reason."""
-    if isinstance(pixels, str):
-        scan.dropped[pixels] += 1
+    if isinstance(decoded, str):
+        scan.dropped[decoded] += 1
         return False
     if settings.train_until and not pair.created:
         scan.dropped["no_created_at"] += 1
         return False
+    bits, small = photo_print(*decoded)
     scan.items.append(int.from_bytes(hashlib.blake2b(pair.item_id.encode(), digest_size=8).digest()))
     scan.titles.append(title_key(pair.title))
-    scan.hashes.append(int(photo_hash(pixels), 16))
+    scan.hashes.append(bits)
     scan.created.append(pair.created.timestamp() if pair.created else float("nan"))
-    thumbnails.write(thumbnail(pixels).tobytes())
+    thumbnails.write(small.tobytes())
     return True
 
 

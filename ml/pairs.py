@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ TEST_SHARE: Final = 0.15
 
 RESERVED_TITLE: Final = re.compile(r"reserved for|専用|取り?置き", re.IGNORECASE)
 """Titles that are messages to one buyer describe no picture; the paper (section 3) leaves them out too."""
+
+PRINT_SIZE: Final = 64
+"""Pixels a side from which hash and thumbnail are made; they use 9 × 8 and 16 × 16 of them."""
 
 NEAR_IDENTICAL_BITS: Final = 2
 NEAR_IDENTICAL_LEVELS: Final = 4.0
@@ -87,7 +91,7 @@ class Corpus:
 
     pairs: tuple[Pair, ...]
     pixels: NDArray[np.uint8]
-    """(n, s, s, 3), RGB."""
+    """(n, s, s, 3), RGB; may be mapped from a file, for they may be more than memory holds."""
     splits: NDArray[np.str_]
     """(n,) of Split."""
     dropped: Counter[str]
@@ -106,20 +110,45 @@ class Corpus:
         return Corpus(pairs, self.pixels[rows], self.splits[rows], self.dropped)
 
     @property
+    def size(self) -> int:
+        """Pixels of a side."""
+        return int(self.pixels.shape[1])
+
+    @property
     def sources(self) -> list[str]:
         return sorted({pair.source for pair in self.pairs})
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change with any pair, pixel or split."""
-        digest = hashlib.sha256(self.pixels.tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
         for pair, split in zip(self.pairs, self.splits, strict=True):
             digest.update(f"{pair.item_id}\0{pair.captions}\0{split}\n".encode())
         return digest.hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class PhotoPrints:
+    """What tells near-identical photos: row i of both belongs to photo i."""
+
+    hashes: NDArray[np.uint64]
+    """(n,), see ml.preprocess.photo_hash."""
+    thumbnails: NDArray[np.uint8]
+    """(n, 16, 16, 3), RGB; may be mapped from a file."""
+
+    @classmethod
+    def of(cls, prints: Sequence[tuple[int, NDArray[np.uint8]]]) -> "PhotoPrints":
+        """Of hashes and thumbnails, a pair a photo."""
+        hashes = np.array([number for number, _ in prints], dtype=np.uint64)
+        return cls(hashes, np.array([small for _, small in prints]))
+
+
 class NoPairs(MlError):
     """A data path from which nothing could be used."""
+
+
+class NoRoom(MlError):
+    """A disk without room for the pixels."""
 
 
 def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus:
@@ -129,18 +158,32 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
     Raises:
         NoPairs: nothing usable was found; the message has the reasons.
         BadPairShard: a folder of `nitamono ml pairs` is damaged or incomplete.
+        NoRoom: the pixels do not fit on the disk of temporary files.
     """
     dropped: Counter[str] = Counter()
     pairs = [pair for path in paths for pair in read_pairs(path, dropped)]
-    decoded = list(decode_pairs(pairs, size, dropped, threads))
-    if not decoded:
+    try:
+        with tempfile.TemporaryFile() as spool:
+            kept, prints = decode_pairs(pairs, size, dropped, threads, spool)
+            spool.flush()
+            pixels = mapped(spool, (len(kept), size, size, 3))
+    except OSError as error:
+        raise NoRoom(
+            f"{tempfile.gettempdir()}: pixels of {len(pairs)} photos could not be kept there ({error}); "
+            f"they take {len(pairs) * size * size * 3 / 2**20:.0f} MiB: make room, or set TMPDIR to a folder "
+            "on a larger disk"
+        ) from error
+    if not kept:
         where = ", ".join(map(str, paths))
         raise NoPairs(
             f"no usable pair in {where}: {dict(dropped)}; expected a listings JSONL or CLASS/photo.jpg"
         )
-    kept = tuple(pair for pair, _ in decoded)
-    pixels = np.stack([square for _, square in decoded])
-    return Corpus(kept, pixels, split_pairs(kept, groups(kept, pixels)), dropped)
+    return Corpus(kept, pixels, split_pairs(kept, groups(kept, prints)), dropped)
+
+
+def mapped(spool: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The bytes of a file, which may be closed then, as an array whose changes stay in memory."""
+    return np.memmap(spool, np.uint8, "c", shape=shape) if shape[0] else np.empty(shape, np.uint8)
 
 
 def read_pairs(
@@ -236,51 +279,50 @@ def photos_under(folder: Path) -> list[Path]:
 
 
 def decode_pairs(
-    pairs: Sequence[Pair], size: int, dropped: Counter[str], threads: int
-) -> Iterator[tuple[Pair, NDArray[np.uint8]]]:
+    pairs: Sequence[Pair], size: int, dropped: Counter[str], threads: int, spool: BinaryIO
+) -> tuple[tuple[Pair, ...], PhotoPrints]:
+    """The pairs that can be used, and their photos' prints; their pixels (size, size, 3) go to the spool."""
+    kept, prints = [], []
     with ThreadPoolExecutor(threads) as pool:
-        decoded = pool.map(lambda pair: decode_or_reason(pair.photo, size), pairs)
+        # The prints have a size of their own: splits must not change with the encoder's.
+        decoded = pool.map(lambda pair: decode_or_reason(pair.photo, PRINT_SIZE, size), pairs)
         progress = tqdm(zip(pairs, decoded, strict=True), "decoding", len(pairs), unit="photo", disable=None)
         for pair, outcome in progress:
             if isinstance(outcome, str):
                 dropped[outcome] += 1
-            else:
-                yield pair, outcome
+                continue
+            small, square = outcome
+            kept.append(pair)
+            prints.append(photo_print(small))
+            spool.write(square.tobytes())
+    return tuple(kept), PhotoPrints.of(prints)
 
 
-def decode_or_reason(photo: Path, size: int) -> NDArray[np.uint8] | str:
-    """Pixels (size, size, 3), or the reason code for which there are none."""
+def decode_or_reason(photo: Path, *sizes: int) -> list[NDArray[np.uint8]] | str:
+    """Pixels (size, size, 3) of each size, or the reason code for which there are none."""
     try:
-        return decode_photo(photo.read_bytes(), size)
+        data = photo.read_bytes()
+        return [decode_photo(data, size) for size in sizes]
     except OSError:
         return "photo_unreadable"
     except UnusablePhoto as error:
         return error.reason
 
 
-def groups(pairs: Sequence[Pair], pixels: NDArray[np.uint8]) -> list[str]:
+def photo_print(photo: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
+    """The hash and the thumbnail of a photo (PRINT_SIZE, PRINT_SIZE, 3)."""
+    return int(photo_hash(photo), 16), thumbnail(photo)
+
+
+def groups(pairs: Sequence[Pair], prints: PhotoPrints) -> list[str]:
     """A key per pair; pairs with the same title or a near-identical photo share it, also through others."""
     titles = np.array([title_key(pair.title) for pair in pairs], dtype=np.uint64)
-    prints = PhotoPrints(
-        np.array([int(photo_hash(square), 16) for square in pixels], dtype=np.uint64),
-        np.stack([thumbnail(square) for square in pixels]),
-    )
     roots = twin_roots(titles, prints).tolist()
     key_of: dict[int, str] = {}
     for top, pair in zip(roots, pairs, strict=True):
         # The smallest, so that the order in which data is named moves nothing across a border.
         key_of[top] = min(key_of.get(top, group_key(pair)), group_key(pair))
     return [key_of[top] for top in roots]
-
-
-@dataclass(frozen=True)
-class PhotoPrints:
-    """What tells near-identical photos: row i of both belongs to photo i."""
-
-    hashes: NDArray[np.uint64]
-    """(n,), see ml.preprocess.photo_hash."""
-    thumbnails: NDArray[np.uint8]
-    """(n, 16, 16, 3), RGB; may be mapped from a file."""
 
 
 def twin_roots(titles: NDArray[np.uint64], prints: PhotoPrints) -> NDArray[np.int64]:
@@ -395,6 +437,16 @@ def split_of(key: str) -> Split:
 def share_of(key: str) -> float:
     """A number from 0 to 1 that is spread evenly over keys."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) / 2**64
+
+
+def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of rows (n,), from the first to the last, so that every source has its share."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
+
+
+def short_name(source: str) -> str:
+    """The folder that holds a listing file or a folder of classes: a name without this machine's folders."""
+    return Path(source).absolute().parent.name
 
 
 def describe(corpus: Corpus) -> str:

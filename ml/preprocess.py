@@ -110,8 +110,8 @@ def unidentified(data: bytes) -> UnusablePhoto:
 
 
 def to_square_rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    # Twice the size leaves the resize something to average; JPEG then decodes at 1/2, 1/4 or 1/8 scale.
-    image.draft("RGB", (2 * size, 2 * size))
+    # A JPEG decodes at 1/2, 1/4 or 1/8 scale, which averages as a resize would, if that leaves enough pixels.
+    image.draft("RGB", (size, size))
     turn = UPRIGHT.get(orientation(image))
     rgb = opaque_rgb(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
     # Turning commutes with squashing to a square, and a small square is cheaper to turn.

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ml.config import FinetuneConfig
 from ml.errors import MlError
-from ml.pairs import Corpus
+from ml.pairs import Corpus, short_name
 
 CONFIG: Final = "config.json"
 LOG: Final = "log.csv"
@@ -151,7 +151,7 @@ def draw_curves(lines: Sequence[Line], path: Path) -> None:
     above.set(ylabel="training loss, mean of each epoch")
     for source in dict.fromkeys(line[6] for line in lines):
         points = [(line[1], line[7]) for line in lines if line[6] == source]
-        below.plot(*zip(*points, strict=True), marker=".", label=Path(source).parent.name or source)
+        below.plot(*zip(*points, strict=True), marker=".", label=short_name(source))
     below.set(xlabel="step", ylabel="validation nDCG@5", ylim=(0, 1))
     if lines:
         below.legend(title="source")

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from ml.baseline import colour_histograms, unit
 from ml.errors import MlError
+from ml.lesson import Lesson, around_mean
 from ml.pairs import Corpus, Labels
+from ml.preprocess import decode_photo
 
 Vectors = NDArray[np.float32]
 
@@ -37,16 +39,6 @@ class TeacherMissing(MlError):
     """The packages of a teacher's weights are not installed."""
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What a student imitates, a row per photo."""
-
-    features: Vectors
-    """(n, f) unit norm, around the training photos' mean: what networks see that never saw our labels."""
-    vectors: Vectors
-    """(n, width) unit norm: where photos of like labels lie close."""
-
-
 def lesson(corpus: Corpus, width: int, *, threads: int = 1, seed: int = 0) -> Lesson:
     """The lesson of EfficientNet-Lite 0 and 2 with colours, its head fitted on the train split alone.
 
@@ -58,7 +50,8 @@ def lesson(corpus: Corpus, width: int, *, threads: int = 1, seed: int = 0) -> Le
     """
     torch.set_num_threads(threads)
     train = corpus.rows("train")
-    seen = [lite_features(name, corpus.pixels, threads=threads) for name in LITE]
+    photos = [pair.photo for pair in corpus.pairs]
+    seen = [lite_features(name, photos, threads=threads) for name in LITE]
     features = unit(np.hstack([around_mean(one, train) for one in seen]))
     colours = np.hstack([colour_histograms(corpus.pixels) * 8, colour_grid(corpus.pixels)])
     inputs = standardised(np.hstack([*seen, colours]).astype(np.float32), train)
@@ -73,24 +66,29 @@ def lesson(corpus: Corpus, width: int, *, threads: int = 1, seed: int = 0) -> Le
     return Lesson(features, functional.normalize(whole + held_out, dim=-1).numpy())
 
 
-def lite_features(name: str, pixels: NDArray[np.uint8], *, threads: int = 1, batch: int = 32) -> Vectors:
-    """(n, 1280) float32: pooled maps of an EfficientNet-Lite, run by OpenVINO. pixels: (n, s, s, 3).
+def lite_features(name: str, photos: Sequence[Path], *, threads: int = 1, batch: int = 32) -> Vectors:
+    """(n, 1280) float32: pooled maps of an EfficientNet-Lite, run by OpenVINO, of readable photos.
 
     Raises:
         TeacherMissing: its packages are not installed.
     """
     import openvino  # noqa: PLC0415  a heavy import that only this function needs
 
-    graph = openvino.convert_model(
-        LiteFeatures(load_lite(name)), example_input=torch.from_numpy(pixels[:1].copy())
-    )
+    example = torch.zeros(1, LITE_SIZE, LITE_SIZE, 3, dtype=torch.uint8)
+    graph = openvino.convert_model(LiteFeatures(load_lite(name)), example_input=example)
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": threads})
-    starts = tqdm(range(0, len(pixels), batch), name, unit="batch", disable=None)
-    return np.concatenate([compiled(pixels[start : start + batch])[0] for start in starts])
+    starts = tqdm(range(0, len(photos), batch), name, unit="batch", disable=None)
+    parts = (photos[start : start + batch] for start in starts)
+    return np.concatenate(
+        [
+            compiled(np.stack([decode_photo(photo.read_bytes(), LITE_SIZE) for photo in part]))[0]
+            for part in parts
+        ]
+    )
 
 
 class LiteFeatures(nn.Module):
-    """Pixels (n, s, s, 3) uint8 to pooled maps (n, 1280)."""
+    """Pixels (n, LITE_SIZE, LITE_SIZE, 3) uint8 to pooled maps (n, 1280)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -99,8 +97,7 @@ class LiteFeatures(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         # The scaling that the weights were trained with: (value − 127) / 128.
         photos = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
-        resized = functional.interpolate(photos, (LITE_SIZE, LITE_SIZE), mode="bilinear")
-        maps: Tensor = self.network.extract_features(resized)  # type: ignore[operator]
+        maps: Tensor = self.network.extract_features(photos)  # type: ignore[operator]
         return maps.mean(dim=(2, 3))
 
 
@@ -122,12 +119,6 @@ def load_lite(name: str) -> nn.Module:
     path = getattr(weights, f"EfficientnetLite{number}ModelFile").get_model_file_path()
     network: nn.Module = networks.EfficientNet.from_pretrained(name, weights_path=path)
     return network
-
-
-def around_mean(features: Vectors, train: NDArray[np.int64]) -> Vectors:
-    """(n, f) unit norm, around the training photos' mean: what all photos share teaches nothing."""
-    directions = unit(features)
-    return unit(directions - directions[train].mean(axis=0))
 
 
 def colour_grid(pixels: NDArray[np.uint8]) -> Vectors:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ml.commands.options import artifact_option, existing, folder, read, threads_option
+from ml.commands.options import artifact_option, data_option_named, existing, folder, read, threads_option
 
 if TYPE_CHECKING:
     from ml.comparison import Comparison
@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--data",
-    "--listings",
-    "--queries",
-    "data",
-    type=existing,
-    multiple=True,
-    required=True,
-    help="A listings JSONL, or a folder of CLASS/photo.jpg. May be given several times.",
-)
+@data_option_named("--data", "--listings", "--queries")
 @artifact_option
 @click.option(
     "--encoders",

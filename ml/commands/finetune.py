@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,10 @@ from ml.commands.export import export_run
 from ml.commands.options import data_option, folder, photos, read, threads_option
 from ml.config import FinetuneConfig, HubTower
 from ml.errors import MlError
+
+if TYPE_CHECKING:
+    from ml.lesson import Lesson
+    from ml.pairs import Corpus
 
 
 @click.command()
@@ -62,21 +67,17 @@ def finetune(
     if lesson and teacher:
         raise click.UsageError("--lesson and --teacher exclude each other; give one")
     out = out or Path("runs") / chosen.name
-    from ml.baseline import mobilenet_features  # noqa: PLC0415  torch only where it is needed
     from ml.distributed import started_processes  # noqa: PLC0415
     from ml.finetune import finetune as train  # noqa: PLC0415
-    from ml.teacher import lesson as make_lesson  # noqa: PLC0415
 
-    corpus = read(data, chosen.tower.image_size, threads)
-    features = mobilenet_features(teacher, photos(corpus), threads=threads) if teacher else None
-    taught = make_lesson(corpus, chosen.tower.width, threads=threads) if lesson else None
+    size = chosen.tower.image_size
+    corpus = read(data, chosen.photo_size or size, threads)
     with started_processes(os.environ) as processes:
         train(
             chosen,
             corpus,
             out,
-            teacher=taught.features if taught else features,
-            taught=taught.vectors if taught else None,
+            lesson=make_lesson(corpus, chosen.tower.width, teacher, labels=lesson, threads=threads),
             start=start,
             base=base,
             threads=threads,
@@ -85,7 +86,26 @@ def finetune(
             processes=processes,
         )
     if processes.first:
+        if corpus.size != size:
+            corpus = read(data, size, threads)
         export_run(out, corpus, out / "artifact", threads)
+
+
+def make_lesson(
+    corpus: "Corpus", width: int, teacher: Path | None, *, labels: bool, threads: int
+) -> "Lesson | None":
+    """Of a MobileNetV2 in `teacher`, or of networks that learned the labels, or none."""
+    if labels:
+        from ml.teacher import lesson  # noqa: PLC0415  torch only where it is needed
+
+        return lesson(corpus, width, threads=threads)
+    if teacher:
+        from ml.baseline import mobilenet_features  # noqa: PLC0415
+        from ml.lesson import Lesson, around_mean  # noqa: PLC0415
+
+        features = mobilenet_features(teacher, photos(corpus), threads=threads)
+        return Lesson(around_mean(features, corpus.rows("train")))
+    return None
 
 
 class UnknownConfig(MlError):

@@ -1,8 +1,8 @@
 """Options and readers that several commands share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,17 +11,25 @@ from ml.artifact import DEFAULT_ARTIFACT
 if TYPE_CHECKING:
     from ml.pairs import Corpus
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 existing = click.Path(exists=True, path_type=Path)
 folder = click.Path(file_okay=False, path_type=Path)
-data_option = click.option(
-    "--data",
-    "--listings",
-    "data",
-    type=existing,
-    multiple=True,
-    required=True,
-    help="A listings JSONL, or a folder of CLASS/photo.jpg. May be given several times.",
-)
+
+
+def data_option_named(*names: str) -> Callable[[Command], Command]:
+    return click.option(
+        *names,
+        "data",
+        type=existing,
+        multiple=True,
+        required=True,
+        help="A listings JSONL, a folder of CLASS/photo.jpg, or one that `nitamono ml pairs` wrote. "
+        "May be given several times.",
+    )
+
+
+data_option = data_option_named("--data", "--listings")
 artifact_option = click.option(
     "--artifact",
     "--encoder",

@@ -6,12 +6,16 @@ from ml.config import FinetuneConfig, TowerConfig
 
 CONFIG = FinetuneConfig(
     name="siglip-small",
-    tower=TowerConfig(image_size=112, channels=(32, 64, 160, 288), text_width=112),
+    tower=TowerConfig(image_size=96, channels=(32, 64, 160, 288), text_width=112),
     batch=96,
     repeats=2,
+    photo_size=128,
+    small_size=80,
+    small_share=0.6,
     crop=0.5,
+    sigmoid_weight=0.5,
     distil_weight=4.0,
-    distil_end=4.0,
+    distil_end=0.0,
 )
 
 SMOKE = replace(
@@ -21,6 +25,7 @@ SMOKE = replace(
     epochs=2,
     batch=8,
     learning_rate=3e-3,
+    photo_size=40,
     small_size=32,
     dims=8,
 )

@@ -11,6 +11,7 @@ from ml.artifact import EncoderArtifact
 from ml.configs.siglip_small import SMOKE
 from ml.export import export_artifact
 from ml.finetune import finetune
+from ml.lesson import Lesson, around_mean
 from ml.pairs import Corpus, read_corpus
 
 COLOURS = {"Red": (200, 30, 30), "Blue": (30, 30, 200), "Green": (30, 160, 30), "Black": (20, 20, 20)}
@@ -83,7 +84,7 @@ def run(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished smoke run on the shop, which also learned from a teacher."""
     folder = tmp_path_factory.mktemp("run")
     teacher = corpus.pixels.reshape(len(corpus.pairs), -1)[:, ::97].astype(np.float32)
-    finetune(SMOKE, corpus, folder, teacher=teacher)
+    finetune(SMOKE, corpus, folder, lesson=Lesson(around_mean(teacher, corpus.rows("train"))))
     return folder
 
 

@@ -38,8 +38,8 @@ def test_the_artifact_gives_the_vectors_of_the_run(
 ) -> None:
     """Graph with PCA inside equals torch and PCA apart, photo by photo."""
     tower = load_checkpoint(run / CHECKPOINT, SMOKE.tower).image
-    projection = fit_projection(embed(tower, corpus.pixels[corpus.rows("train")]), SMOKE.dims)
-    expected = projection.apply(embed(tower, corpus.pixels))
+    projection = fit_projection(embed(tower, corpus.pixels[corpus.rows("train")], corpus.size), SMOKE.dims)
+    expected = projection.apply(embed(tower, corpus.pixels, corpus.size))
     found = load_encoder(load_artifact(artifact.folder), backend="onnxruntime").encode(corpus.pixels)
     assert (found * expected).sum(axis=1) == pytest.approx(1, abs=1e-4)
 

@@ -1,5 +1,8 @@
 """What becomes a pair, what is dropped and why, and who shares a split with whom."""
 
+import errno
+import io
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -11,8 +14,11 @@ from ml.pairs import (
     Corpus,
     Labels,
     NoPairs,
+    NoRoom,
     Pair,
+    PhotoPrints,
     groups,
+    photo_print,
     read_class_folders,
     read_corpus,
     read_listings,
@@ -29,6 +35,10 @@ def smooth_photo(
     """A 64 × 64 picture of soft blobs."""
     image = Image.fromarray(np.rot90(SMOOTH, quarter_turns)).resize((64, 64), Image.Resampling.BICUBIC)
     return (np.asarray(image).astype(int) + brighter).clip(0, 255).astype(np.uint8)
+
+
+def prints_of(photos: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> PhotoPrints:
+    return PhotoPrints.of([photo_print(photo) for photo in photos])
 
 
 def make_pair(item_id: str, title: str = "") -> Pair:
@@ -101,9 +111,10 @@ def test_class_folders_are_captioned_by_class(tmp_path: Path) -> None:
 
 def test_same_titles_share_a_group_whatever_their_spelling() -> None:
     """Width, case and spaces make no other title."""
-    pixels = np.stack([smooth_photo(), smooth_photo(quarter_turns=1), smooth_photo(quarter_turns=2)])
+    pixels = [smooth_photo(), smooth_photo(quarter_turns=1), smooth_photo(quarter_turns=2)]
     first, second, third = groups(
-        [make_pair("a", "Red Skirt"), make_pair("b", "ｒｅｄ  skirt"), make_pair("c", "Blue skirt")], pixels
+        [make_pair("a", "Red Skirt"), make_pair("b", "ｒｅｄ  skirt"), make_pair("c", "Blue skirt")],
+        prints_of(pixels),
     )
     assert first == second != third
 
@@ -117,7 +128,7 @@ def test_near_identical_photos_share_a_group_also_through_titles() -> None:
         smooth_photo(quarter_turns=2),
     ]
     pairs = [make_pair("a", "one"), make_pair("b", "two"), make_pair("c", "two"), make_pair("d", "three")]
-    first, second, third, other = groups(pairs, np.stack(photos))
+    first, second, third, other = groups(pairs, prints_of(photos))
     assert first == second == third != other
 
 
@@ -126,7 +137,7 @@ def test_alike_layouts_of_other_colours_do_not_share_a_group() -> None:
     red, blue = np.full((64, 64, 3), 255, np.uint8), np.full((64, 64, 3), 255, np.uint8)
     red[16:48, 16:48] = (200, 40, 40)
     blue[16:48, 16:48] = (70, 70, 250)
-    first, second = groups([make_pair("a", "one"), make_pair("b", "two")], np.stack([red, blue]))
+    first, second = groups([make_pair("a", "one"), make_pair("b", "two")], prints_of([red, blue]))
     assert first != second
 
 
@@ -134,8 +145,8 @@ def test_the_order_of_data_moves_nothing_across_splits() -> None:
     """The split stays the same when files are named in another order."""
     photos = [smooth_photo(), smooth_photo(brighter=2), smooth_photo(quarter_turns=1)]
     pairs = [make_pair("a", "one"), make_pair("b", "two"), make_pair("c", "three")]
-    forwards = groups(pairs, np.stack(photos))
-    assert groups(pairs[::-1], np.stack(photos[::-1]))[::-1] == forwards
+    forwards = groups(pairs, prints_of(photos))
+    assert groups(pairs[::-1], prints_of(photos[::-1]))[::-1] == forwards
 
 
 def test_splits_have_the_shares_they_should() -> None:
@@ -152,3 +163,24 @@ def test_a_corpus_is_cut_and_fingerprinted(corpus: Corpus) -> None:
     part = corpus.part(corpus.rows("test"))
     assert len(part.pairs) == len(part.pixels) == counts[2]
     assert part.fingerprint != corpus.fingerprint == corpus.part(corpus.rows("all")).fingerprint
+
+
+def test_the_size_of_the_pixels_moves_nothing_across_splits(shop: Path) -> None:
+    """An encoder of another input size is trained and compared on the same splits."""
+    small, large = read_corpus([shop], 24), read_corpus([shop], 40)
+    assert (small.size, large.size) == (24, 40)
+    assert small.splits.tolist() == large.splits.tolist()
+
+
+def test_a_full_disk_while_decoding_says_where_room_is_needed(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixels wait in a temporary file, which may be larger than memory and than its disk."""
+
+    class FullDisk(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", FullDisk)
+    with pytest.raises(NoRoom, match=r"No space left.*TMPDIR"):
+        read_corpus([shop], 24)
