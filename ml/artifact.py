@@ -9,6 +9,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ml.errors import MlError
+from ml.files import replaced
 
 MANIFEST: Final = "manifest.json"
 IMAGE_GRAPH: Final = "image.onnx"
@@ -206,5 +207,6 @@ def write_manifest(
         metrics=metrics,
         files=files,
     )
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with replaced(folder / MANIFEST) as file:
+        file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
     return EncoderArtifact(folder, manifest)

@@ -11,17 +11,13 @@ from pydantic import JsonValue
 from ml.artifact import Manifest, load_artifact
 from ml.comparison import Comparison, Task, comparisons
 from ml.contenders import find_contenders
-from ml.errors import MlError
 from ml.evaluate import Row, Slice, weakest
+from ml.files import replaced
 from ml.pairs import Corpus
 from ml.templates import environment
 
 CARD: Final = "MODEL_CARD.md"
 WEAK_SLICES: Final = 8
-
-
-class UnwritableCard(MlError):
-    """An artifact folder that takes no card."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +61,14 @@ def write_card(
 
     Raises:
         ArtifactError: the folder holds no sound artifact.
-        UnwritableCard: the file cannot be written.
+        NotWritten: there is no room, or no permission.
     """
     manifest = load_artifact(folder).manifest
     sizes = {name: (folder / name).stat().st_size for name in manifest.files}
     text = card(manifest, measured, fingerprint, sizes, speed or {})
     path = folder / CARD
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UnwritableCard(f"{path}: {error.strerror}; make room or the folder writable") from error
+    with replaced(path, remedy="make room or the folder writable, then measure again") as file:
+        file.write(text.encode())
     return path
 
 

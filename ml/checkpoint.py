@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ml.config import HubTower, TowerConfig
 from ml.errors import MlError
 from ml.model import Siglip, TwoTowers
-from ml.run_folder import cannot_write
+from ml.run_folder import run_file
 
 
 class UnfitCheckpoint(MlError):
@@ -22,19 +22,14 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
     """Write the weights as float16; a reader of `path` sees the old file or the new one, never a half.
 
     Raises:
-        DiskFull: there is no room; the old file is kept.
+        NotWritten: there is no room; the old file is kept.
     """
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
     }
-    unfinished = path.with_suffix(".partial")
-    try:
-        unfinished.write_bytes(save(weights))
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
+    with run_file(path) as file:
+        file.write(save(weights))
 
 
 def empty_model(tower: TowerConfig | HubTower, run: Path, *, checkpointing: bool = False) -> TwoTowers:

@@ -66,7 +66,7 @@ def finetune(
         HubUnreachable, UnfitHubModel: a hub tower that cannot be had, or does not fit.
         UnfitState: the state to resume from is damaged, or of another run.
         TrainingDiverged: the loss became NaN or infinite; the run holds the last good epoch.
-        DiskFull: a file could not be written; the run resumes from its last state.
+        NotWritten: there is no room for a file; the run resumes from its last state.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(config.seed)

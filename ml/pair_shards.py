@@ -26,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 from tqdm import tqdm
 
 from ml.errors import MlError
+from ml.files import NotWritten, replaced
 from ml.pairs import (
     PRINT_SIZE,
     RESERVED_TITLE,
@@ -70,10 +71,6 @@ SCHEMA: Final = pa.schema(
 
 class BadPairShard(MlError):
     """A folder of pairs that is damaged or incomplete."""
-
-
-class PairsNotWritten(MlError):
-    """The disk took no more."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +155,7 @@ def write_pairs(sources: Sequence[Path], out: Path, settings: PairSettings) -> P
 
     Raises:
         NoPairs: nothing usable was found; the message has the reasons.
-        PairsNotWritten: the disk is full, or `out` may not be written to.
+        NotWritten: the disk is full, or `out` may not be written to.
     """
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -173,8 +170,8 @@ def write_pairs(sources: Sequence[Path], out: Path, settings: PairSettings) -> P
             twins = find_twins(scan, settings.train_until)
             shards = write_shards(out, split_spool(scan, twins, settings), settings.rows_per_shard)
     report = make_report(sources, settings, scan, twins, shards)
-    with writing(out):
-        write_whole(out / SHARDS_REPORT, report.model_dump_json(indent=2).encode())
+    with replaced(out / SHARDS_REPORT) as file:
+        file.write(report.model_dump_json(indent=2).encode())
     return report
 
 
@@ -183,7 +180,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PairsNotWritten(
+        raise NotWritten(
             f"{error.filename or path}: cannot be written or read ({error.strerror or error}); "
             "make room or mend the permissions, then rerun"
         ) from error
@@ -195,12 +192,6 @@ def remove_earlier(out: Path) -> None:
     for split in SPLITS:
         for shard in out.glob(f"{split}-[0-9]*.parquet"):
             shard.unlink()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    part = path.with_suffix(".part")
-    part.write_bytes(data)
-    part.replace(path)
 
 
 def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) -> Scan:
@@ -329,9 +320,8 @@ def write_shard(
 ) -> ShardEntry:
     number = sum(entry.split == split for entry in earlier)
     entry = ShardEntry(file=f"{split}-{number:05d}.parquet", split=split, rows=len(rows))
-    part = out / f"{entry.file}.part"
-    pq.write_table(to_table(rows), part, compression="zstd")
-    part.replace(out / entry.file)
+    with replaced(out / entry.file) as file:
+        pq.write_table(to_table(rows), file, compression="zstd")
     return entry
 
 

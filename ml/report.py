@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.comparison import Comparison
-from ml.errors import MlError
+from ml.files import replaced
 from ml.templates import environment
 
 THUMBNAIL: Final = 72
@@ -22,10 +22,6 @@ QUERIES: Final = 12
 SHOWN: Final = 5
 SCALE: Final = 620
 """Pixels of a bar chart that stand for a score of 1."""
-
-
-class UnwritableReport(MlError):
-    """A report file that could not be written."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +48,10 @@ def write_report(comparisons: Sequence[Comparison], path: Path) -> None:
     """Write the page to `path`.
 
     Raises:
-        UnwritableReport: the folder is missing or full, or may not be written to.
+        NotWritten: the folder is missing or full, or may not be written to.
     """
-    try:
-        path.write_text(page(comparisons), encoding="utf-8")
-    except OSError as error:
-        raise UnwritableReport(f"{path}: {error.strerror}; give --report another file") from error
+    with replaced(path, remedy="give --report another file") as file:
+        file.write(page(comparisons).encode())
 
 
 def page(comparisons: Sequence[Comparison]) -> str:

@@ -1,6 +1,7 @@
 """What a run leaves for people and for the next step: configuration, log, curves, environment, data."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -8,15 +9,17 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from ml.config import FinetuneConfig
 from ml.errors import MlError
+from ml.files import NotWritten, replaced
 from ml.pairs import Corpus, short_name
 
 CONFIG: Final = "config.json"
@@ -25,6 +28,7 @@ CURVES: Final = "curves.png"
 ENVIRONMENT: Final = "environment.json"
 DATA: Final = "data.json"
 STATE: Final = "state.pt"
+LESSON: Final = "lesson.npz"
 LOG_COLUMNS: Final = (
     "epoch",
     "step",
@@ -45,23 +49,33 @@ class UnreadableRun(MlError):
     """A folder that is no run of this release."""
 
 
-class DiskFull(MlError):
-    """A file of the run could not be written."""
+def run_file(path: Path) -> AbstractContextManager[BinaryIO]:
+    """A file of a run to write, which is whole or as it was.
+
+    Raises:
+        NotWritten: there is no room.
+    """
+    remedy = "make room on that disk, then run again with --resume: nothing that was written before is lost"
+    return replaced(path, remedy=remedy)
 
 
-def cannot_write(path: Path, error: Exception) -> DiskFull:
-    return DiskFull(
-        f"{path}: could not be written ({error}); make room on that disk, then run again with --resume: "
-        "nothing that was written before is lost"
-    )
+def make_folder(out: Path) -> None:
+    """Raises:
+    NotWritten: the folder of a run cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritten(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
 
 
 def describe_run(out: Path, config: FinetuneConfig, corpus: Corpus, device: str, processes: int) -> None:
     """Write the configuration, the data's fingerprint and what the run is made with.
 
     Raises:
-        DiskFull: a file could not be written.
+        NotWritten: there is no room, or the folder cannot be made.
     """
+    make_folder(out)
     write_json(out / CONFIG, asdict(config))
     splits = dict(Counter(corpus.splits.tolist()))
     write_json(
@@ -72,11 +86,8 @@ def describe_run(out: Path, config: FinetuneConfig, corpus: Corpus, device: str,
 
 
 def write_json(path: Path, content: dict[str, object]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    with run_file(path) as file:
+        file.write(json.dumps(content, indent=2).encode() + b"\n")
 
 
 def environment() -> dict[str, object]:
@@ -126,19 +137,17 @@ def write_log(out: Path, lines: Sequence[Line]) -> None:
     """Write log.csv and curves.png anew.
 
     Raises:
-        DiskFull: one of them could not be written.
+        NotWritten: there is no room.
     """
-    path = out / LOG
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([LOG_COLUMNS, *lines])
-        path = out / CURVES
-        draw_curves(lines, path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    with run_file(out / LOG) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        csv.writer(text).writerows([LOG_COLUMNS, *lines])
+        text.detach()
+    with run_file(out / CURVES) as file:
+        draw_curves(lines, file)
 
 
-def draw_curves(lines: Sequence[Line], path: Path) -> None:
+def draw_curves(lines: Sequence[Line], file: BinaryIO) -> None:
     """Loss by step above, validation nDCG@5 of each source below, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  slow to import
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -157,4 +166,4 @@ def draw_curves(lines: Sequence[Line], path: Path) -> None:
         below.legend(title="source")
     for axes in (above, below):
         axes.grid(visible=True, alpha=0.3)
-    figure.savefig(path, dpi=110)
+    figure.savefig(file, format="png", dpi=110)

@@ -1,7 +1,6 @@
 """Everything that an interrupted run needs to go on as if it had not been. Imports torch."""
 
 import errno
-import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from ml.config import FinetuneConfig
 from ml.errors import MlError
 from ml.learner import Learner
-from ml.run_folder import STATE, Line, cannot_write
+from ml.run_folder import STATE, Line, run_file
 
 
 class UnfitState(MlError):
@@ -44,9 +43,8 @@ def save_state(
     """Write the state; whoever reads it, or pulls the plug, finds the old one or the new one.
 
     Raises:
-        DiskFull: there is no room; the old state is kept.
+        NotWritten: there is no room; the old state is kept.
     """
-    path = out / STATE
     state = {
         "made_with": made_with(config, fingerprint),
         "position": asdict(position),
@@ -56,20 +54,12 @@ def save_state(
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
-    unfinished = path.with_suffix(".partial")
-    try:
-        with unfinished.open("wb") as file:
+    with run_file(out / STATE) as file:
+        try:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
-    except RuntimeError as error:
-        # torch's archive writer hides the system's error behind its own.
-        unfinished.unlink(missing_ok=True)
-        raise cannot_write(path, OSError(errno.EIO, str(error).splitlines()[0])) from error
+        except RuntimeError as error:
+            # torch's archive writer hides the system's error behind its own.
+            raise OSError(errno.EIO, str(error).splitlines()[0]) from error
 
 
 def load_state(learner: Learner, config: FinetuneConfig, fingerprint: str, out: Path) -> Position:

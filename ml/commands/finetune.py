@@ -14,6 +14,7 @@ from ml.config import FinetuneConfig, HubTower
 from ml.errors import MlError
 
 if TYPE_CHECKING:
+    from ml.distributed import Processes
     from ml.lesson import Lesson
     from ml.pairs import Corpus
 
@@ -69,15 +70,20 @@ def finetune(
     out = out or Path("runs") / chosen.name
     from ml.distributed import started_processes  # noqa: PLC0415
     from ml.finetune import finetune as train  # noqa: PLC0415
+    from ml.run_folder import LESSON  # noqa: PLC0415
 
     size = chosen.tower.image_size
     corpus = read(data, chosen.photo_size or size, threads)
     with started_processes(os.environ) as processes:
+        given = None
+        if lesson or teacher:
+            width, path = chosen.tower.width, out / LESSON
+            given = kept_lesson(corpus, width, teacher, path, threads=threads, processes=processes)
         train(
             chosen,
             corpus,
             out,
-            lesson=make_lesson(corpus, chosen.tower.width, teacher, labels=lesson, threads=threads),
+            lesson=given,
             start=start,
             base=base,
             threads=threads,
@@ -91,21 +97,31 @@ def finetune(
         export_run(out, corpus, out / "artifact", threads)
 
 
-def make_lesson(
-    corpus: "Corpus", width: int, teacher: Path | None, *, labels: bool, threads: int
-) -> "Lesson | None":
-    """Of a MobileNetV2 in `teacher`, or of networks that learned the labels, or none."""
-    if labels:
-        from ml.teacher import lesson  # noqa: PLC0415  torch only where it is needed
+def kept_lesson(
+    corpus: "Corpus", width: int, teacher: Path | None, path: Path, *, threads: int, processes: "Processes"
+) -> "Lesson":
+    """The lesson that the first process made, now or before the run was interrupted."""
+    from ml.distributed import wait_for_all  # noqa: PLC0415  torch only where it is needed
+    from ml.lesson import has_lesson, load_lesson, save_lesson  # noqa: PLC0415
+
+    given_for = f"{corpus.fingerprint} {width} {teacher or 'labels'}"
+    if processes.first and not has_lesson(path, given_for):
+        save_lesson(make_lesson(corpus, width, teacher, threads), given_for, path)
+    wait_for_all()
+    return load_lesson(path)
+
+
+def make_lesson(corpus: "Corpus", width: int, teacher: Path | None, threads: int) -> "Lesson":
+    """Of a MobileNetV2 in `teacher`, or else of networks with a head fitted on the labels."""
+    if teacher is None:
+        from ml.teacher import lesson  # noqa: PLC0415
 
         return lesson(corpus, width, threads=threads)
-    if teacher:
-        from ml.baseline import mobilenet_features  # noqa: PLC0415
-        from ml.lesson import Lesson, around_mean  # noqa: PLC0415
+    from ml.baseline import mobilenet_features  # noqa: PLC0415
+    from ml.lesson import Lesson, around_mean  # noqa: PLC0415
 
-        features = mobilenet_features(teacher, photos(corpus), threads=threads)
-        return Lesson(around_mean(features, corpus.rows("train")))
-    return None
+    features = mobilenet_features(teacher, photos(corpus), threads=threads)
+    return Lesson(around_mean(features, corpus.rows("train")))
 
 
 class UnknownConfig(MlError):

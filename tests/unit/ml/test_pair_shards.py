@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml.cli import group
-from ml.pair_shards import BadPairShard, PairSettings, PairsNotWritten, read_report, read_shards, write_pairs
+from ml.files import NotWritten
+from ml.pair_shards import BadPairShard, PairSettings, read_report, read_shards, write_pairs
 from ml.pairs import Pair, read_corpus
 from tests.unit.ml.conftest import COLOURS, TYPES, draw_photo, make_event, write_listings
 
@@ -278,7 +279,8 @@ def test_a_full_disk_is_named_with_the_remedy(
         result = write(shop, "--out", out)
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
-    assert f"{out}: cannot be written or read (No space left on device); make room" in result.output
+    shard = out / "train-00000.parquet"
+    assert f"{shard}: cannot be written (No space left on device); make room" in result.output
     assert not (out / "report.json").exists()
     assert write(shop, "--out", out).exit_code == 0
 
@@ -321,5 +323,5 @@ def test_a_report_of_something_else_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(shop: Path, tmp_path: Path) -> None:
     """A file stands where OUT should go."""
     (tmp_path / "file").touch()
-    with pytest.raises(PairsNotWritten, match="cannot be written or read"):
+    with pytest.raises(NotWritten, match="cannot be written or read"):
         write_pairs([shop], tmp_path / "file" / "out", PairSettings())

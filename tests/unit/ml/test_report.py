@@ -12,14 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from ml.artifact import EncoderArtifact, load_artifact
-from ml.card import CARD, UnwritableCard, cell, measure_card, write_card
+from ml.card import CARD, cell, measure_card, write_card
 from ml.cli import group
 from ml.comparison import Comparison, Task, comparisons
 from ml.contenders import Contenders
 from ml.evaluate import NothingToSearch
+from ml.files import NotWritten
 from ml.pairs import Corpus
 from ml.relevance import Judgment, NothingToTell, UnusableJudgments
-from ml.report import UnwritableReport, page, write_report
+from ml.report import page, write_report
 
 RISKY = '<script>alert("1")</script> | 専用'
 
@@ -84,7 +85,7 @@ def test_the_page_shows_every_row_and_marks_results(comparison: Comparison) -> N
 
 def test_a_page_that_cannot_be_written_is_named(comparison: Comparison, tmp_path: Path) -> None:
     """The file, and what to do."""
-    with pytest.raises(UnwritableReport, match=r"gone/report.html: No such file.*another file"):
+    with pytest.raises(NotWritten, match=r"gone/report.html: cannot be written .No such file.*another file"):
         write_report([comparison], tmp_path / "gone" / "report.html")
 
 
@@ -139,7 +140,7 @@ def test_a_folder_that_takes_no_card_is_named(
     """The file and the remedy."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     (folder / CARD).mkdir()
-    with pytest.raises(UnwritableCard, match=r"MODEL_CARD.md: Is a directory"):
+    with pytest.raises(match=r"MODEL_CARD.md: cannot be written .Is a directory"):
         write_card(folder, [comparison], fingerprint="other")
 
 

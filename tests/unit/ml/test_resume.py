@@ -15,10 +15,11 @@ from ml.artifact import CHECKPOINT
 from ml.batches import Batch
 from ml.config import FinetuneConfig
 from ml.configs.siglip_small import SMOKE
+from ml.files import NotWritten
 from ml.finetune import TrainingDiverged, finetune
 from ml.learner import Learner
 from ml.pairs import Corpus, read_corpus
-from ml.run_folder import CURVES, DATA, ENVIRONMENT, LOG, STATE, DiskFull
+from ml.run_folder import CURVES, DATA, ENVIRONMENT, LOG, STATE
 from ml.training_state import UnfitState
 from tests.unit.ml.conftest import make_event, write_listings
 
@@ -135,15 +136,16 @@ def test_a_damaged_state_is_refused(corpus: Corpus, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to fill a disk with")
-@pytest.mark.parametrize("name", ["state.partial", "checkpoint.partial", "log.csv"])
+@pytest.mark.parametrize("name", [STATE, CHECKPOINT, LOG])
 def test_a_full_disk_is_an_error_and_no_loss(
     unbroken: Path, corpus: Corpus, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever file does not fit, the message names it and the remedy, which then works."""
-    (tmp_path / name).symlink_to("/dev/full")
-    with pytest.raises(DiskFull, match=r"No space left|could not be written.*make room.*--resume"):
+    unfinished = tmp_path / f"{name}.partial"
+    unfinished.symlink_to("/dev/full")
+    with pytest.raises(NotWritten, match=rf"{name}: cannot be written.*make room.*--resume"):
         finetune(CONFIG, corpus, tmp_path)
-    (tmp_path / name).unlink(missing_ok=True)
+    unfinished.unlink(missing_ok=True)
     finetune(CONFIG, corpus, tmp_path, resume=True)
     assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
 

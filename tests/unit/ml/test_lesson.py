@@ -1,0 +1,59 @@
+"""A lesson is made once for a run, however often that is resumed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.commands.finetune import kept_lesson
+from ml.configs.siglip_small import SMOKE
+from ml.distributed import Processes
+from ml.lesson import Lesson, UnreadableLesson, around_mean, has_lesson, load_lesson, save_lesson
+from ml.pairs import Corpus
+
+ROWS = np.eye(3, 4, dtype=np.float32)
+
+
+@pytest.mark.parametrize("vectors", [None, ROWS])
+def test_a_kept_lesson_is_the_one_given(vectors: np.ndarray | None, tmp_path: Path) -> None:
+    """With taught vectors and without; one of other photos is another."""
+    path = tmp_path / "run" / "lesson.npz"
+    assert not has_lesson(path, "these photos")
+    save_lesson(Lesson(ROWS, vectors), "these photos", path)
+    assert has_lesson(path, "these photos")
+    assert not has_lesson(path, "other photos")
+    kept = load_lesson(path)
+    assert np.array_equal(kept.features, ROWS)
+    assert (kept.vectors is None) == (vectors is None)
+
+
+def test_a_damaged_lesson_is_named(tmp_path: Path) -> None:
+    """A file that was cut off, and what to do about it."""
+    path = tmp_path / "lesson.npz"
+    save_lesson(Lesson(ROWS), "photos", path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UnreadableLesson, match=r"lesson\.npz: .*remove it and run the same command again"):
+        has_lesson(path, "photos")
+
+
+def test_a_resumed_run_asks_no_teacher(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher is asked once, again for another teacher, and never for what is kept."""
+    asked = []
+
+    def make(_corpus: Corpus, _width: int, teacher: Path | None, _threads: int) -> Lesson:
+        asked.append(teacher)
+        return Lesson(ROWS)
+
+    monkeypatch.setattr("ml.commands.finetune.make_lesson", make)
+    for teacher in (None, None, tmp_path, tmp_path):
+        path = tmp_path / "lesson.npz"
+        kept_lesson(corpus, SMOKE.tower.width, teacher, path, threads=1, processes=Processes())
+    assert asked == [None, tmp_path]
+
+
+def test_what_all_photos_share_is_taken_away() -> None:
+    """Around the training rows' mean direction, unit norm again."""
+    found = around_mean(np.array([[1.0, 1.0], [1.0, -1.0], [3.0, 3.0]], np.float32), np.array([0, 1]))
+    assert found == pytest.approx(np.array([[0, 1], [0, -1], [0, 1]]), abs=1e-6)
