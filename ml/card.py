@@ -34,7 +34,6 @@ def measure_card(
     corpus: Corpus,
     *,
     mobilenet: Path | None = None,
-    prices: Mapping[str, int] | None = None,
     speed: Mapping[str, str] | None = None,
     threads: int = 1,
 ) -> Path:
@@ -43,7 +42,7 @@ def measure_card(
     corpus: decoded at the artifact's image_size. The rest, and what is raised: see comparisons, write_card.
     """
     contenders = find_contenders([folder], mobilenet, threads)
-    measured = list(comparisons(corpus, contenders, Task(prices=prices or {})))
+    measured = list(comparisons(corpus, contenders, Task()))
     return write_card(folder, measured, fingerprint=corpus.fingerprint, speed=speed)
 
 

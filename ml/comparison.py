@@ -1,8 +1,8 @@
 """Evaluations from data to rows: one comparison for each source of the data."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ml.contenders import Contenders, baseline_of, fit_mobilenets, rankings
@@ -23,8 +23,6 @@ class Task:
     baseline: str | None = None
     judgments: Sequence[Judgment] | None = None
     judgments_name: str = ""
-    prices: Mapping[str, int] = field(default_factory=dict)
-    """Yen by item_id."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def comparisons(corpus: Corpus, contenders: Contenders, task: Task) -> Iterator[
         searched = corpus.part(corpus.rows(task.split, source))
         found = rankings(contenders, searched, projections, max(RANKS, *task.ks))
         baseline = baseline_of(list(found), contenders, task.baseline)
-        groups = query_groups(searched, corpus, task.prices)
+        groups = query_groups(searched, corpus)
         rows = compare(found, relevance, baseline, ks=task.ks, groups=groups)
         sizes = Counter(corpus.splits[corpus.rows("all", source)].tolist())
         yield Comparison(source, task, searched, dict(sizes), relevance, found, rows, baseline)

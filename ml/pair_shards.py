@@ -62,6 +62,7 @@ SCHEMA: Final = pa.schema(
         ("gender", pa.string()),
         ("colour", pa.string()),
         ("source", pa.string()),
+        ("price", pa.float64()),
         ("created_at", pa.timestamp("us", tz="UTC")),
         ("split", pa.string()),
         ("group", pa.string()),
@@ -338,6 +339,7 @@ def to_table(rows: Sequence[tuple[Pair, str]]) -> pa.Table:
                 "gender": pair.labels.gender,
                 "colour": pair.labels.colour,
                 "source": pair.source,
+                "price": pair.price,
                 "created_at": pair.created,
                 "split": pair.split,
                 "group": key,
@@ -358,6 +360,7 @@ def pairs_of(parquet: pq.ParquetFile) -> Iterator[Pair]:
                 tuple(row["captions"]),
                 Labels(row["type"], row["gender"], row["colour"]),
                 row["source"],
+                price=row["price"],
                 created=row["created_at"],
                 split=row["split"],
             )

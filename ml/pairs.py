@@ -55,6 +55,7 @@ class ListingLine(BaseModel):
     status: str
     images: list[str] = []
     attributes: dict[str, str] = {}
+    price: object = None
     created_at: str | None = None
 
 
@@ -79,6 +80,8 @@ class Pair:
     labels: Labels
     source: str
     """The file or folder that it came from: where numbers are told apart."""
+    price: float | None = None
+    """None where unknown."""
     created: datetime | None = None
     """With a time zone; None where unknown."""
     split: Split | None = None
@@ -248,6 +251,7 @@ def pair_of(listing: ListingLine, path: Path) -> Pair:
         captions,
         labels,
         str(path),
+        price=listing.price if isinstance(listing.price, int | float) else None,
         created=instant(listing.created_at or ""),
     )
 

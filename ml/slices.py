@@ -1,12 +1,9 @@
 """What queries are told apart by: category, price, colour, and whether training saw their title."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
 
 from ml.pairs import Corpus, normalised
 
@@ -19,28 +16,21 @@ PRICE_BANDS: Final = (
 DEAREST: Final = "¥10,000 and more"
 
 
-class PricedLine(BaseModel):
-    """What slicing by price needs of a listing event."""
-
-    item_id: str
-    price: int
-
-
-def query_groups(searched: Corpus, corpus: Corpus, prices: Mapping[str, int]) -> dict[str, NDArray[np.str_]]:
+def query_groups(searched: Corpus, corpus: Corpus) -> dict[str, NDArray[np.str_]]:
     """Values (n,) of each photo searched, by what tells queries apart; "" where unknown.
 
-    corpus: the whole, whose train split says which titles training saw. prices: yen by item_id.
+    corpus: the whole, whose train split says which titles training saw.
     """
     seen = {normalised(corpus.pairs[row].title) for row in corpus.rows("train")}
     return {
         "category": np.array([pair.labels.type for pair in searched.pairs]),
         "colour": np.array([pair.labels.colour for pair in searched.pairs]),
-        "price": np.array([price_band(prices.get(pair.item_id)) for pair in searched.pairs]),
+        "price": np.array([price_band(pair.price) for pair in searched.pairs]),
         "title": np.array([title_group(pair.title, seen) for pair in searched.pairs]),
     }
 
 
-def price_band(price: int | None) -> str:
+def price_band(price: float | None) -> str:
     if price is None:
         return ""
     return next((name for end, name in PRICE_BANDS if price < end), DEAREST)
@@ -50,18 +40,3 @@ def title_group(title: str, seen: set[str]) -> str:
     if not title:
         return ""
     return "seen in training" if normalised(title) in seen else "never seen in training"
-
-
-def read_prices(paths: Sequence[Path]) -> dict[str, int]:
-    """Yen by item_id, of the listing files among `paths`; lines without a price are passed over."""
-    prices = {}
-    for path in paths:
-        if path.suffix == ".jsonl":
-            with path.open(encoding="utf-8") as lines:
-                for line in lines:
-                    try:
-                        listing = PricedLine.model_validate_json(line)
-                    except ValidationError:
-                        continue
-                    prices[listing.item_id] = listing.price
-    return prices

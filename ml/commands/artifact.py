@@ -29,9 +29,7 @@ def show(*, artifact_folder: Path) -> None:
 def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None, threads: int) -> None:
     """Measure an artifact on the test split of DATA and write its MODEL_CARD.md."""
     from ml.card import measure_card  # noqa: PLC0415
-    from ml.slices import read_prices  # noqa: PLC0415
 
     corpus = read(data, load_artifact(artifact_folder).image_size, threads)
-    prices = read_prices(data)
-    path = measure_card(artifact_folder, corpus, mobilenet=mobilenet, prices=prices, threads=threads)
+    path = measure_card(artifact_folder, corpus, mobilenet=mobilenet, threads=threads)
     click.echo(f"{path}: written")

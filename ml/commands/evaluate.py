@@ -78,11 +78,10 @@ def evaluate(
     from ml.contenders import find_contenders  # noqa: PLC0415
     from ml.relevance import read_judgments  # noqa: PLC0415
     from ml.report import write_report  # noqa: PLC0415
-    from ml.slices import read_prices  # noqa: PLC0415
 
     contenders = find_contenders((*encoders, *more_encoders) or (artifact_folder,), mobilenet, threads)
     judgments = None if judgments_file is None else read_judgments(judgments_file)
-    task = Task(split, ks, baseline, judgments, str(judgments_file), read_prices(data))
+    task = Task(split, ks, baseline, judgments, str(judgments_file))
     measured = []
     for comparison in comparisons(read(data, contenders.image_size, threads), contenders, task):
         measured.append(comparison)
