@@ -1,6 +1,7 @@
 """Pixels and captions to unit vectors with an artifact's graphs; torch-free. Libraries load on first use."""
 
 import importlib.metadata
+import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -23,6 +24,10 @@ Inputs = NDArray[np.uint8] | NDArray[np.int64]
 
 BATCH: Final = 32
 """Rows through a graph at once: on one core 128 were 6 % faster than 32, for four times the memory."""
+
+VALUES: Final = BATCH * 112 * 112 * 3
+"""Input values through a graph on a CPU at once: BATCH pictures of 112 pixels a side, six of 256.
+A ViT-B/16 takes as long for each of 2, 4, 8 or 16 (docs/decisions/107-encoder-speed.md)."""
 
 
 class BackendMissing(MlError):
@@ -179,11 +184,23 @@ def open_openvino(path: Path, threads: int, precision: Precision) -> Graph:
         with turn:
             return np.array(request.infer([batch], share_inputs=True)[0])
 
+    return in_parts(run)
+
+
+def in_parts(graph: Graph) -> Graph:
+    """The same graph, on so few rows at once that what it holds between its layers stays small."""
+
+    def run(batch: Inputs) -> Vectors:
+        rows = max(1, VALUES // math.prod(batch.shape[1:]))
+        if len(batch) <= rows:
+            return graph(batch)
+        return np.concatenate([graph(batch[start : start + rows]) for start in range(0, len(batch), rows)])
+
     return run
 
 
 def open_onnxruntime(path: Path, threads: int, precision: Precision) -> Graph:
-    return open_session(path, threads, precision, "CPUExecutionProvider")
+    return in_parts(open_session(path, threads, precision, "CPUExecutionProvider"))
 
 
 def open_cuda(path: Path, threads: int, precision: Precision) -> Graph:

@@ -60,11 +60,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Start:
-    """A process that loads the artifact and encodes one picture."""
+    """A process that loads the artifact and encodes."""
 
     seconds: float
+    """From its beginning to its first vector."""
     megabytes: float
-    """Resident at its end."""
+    """Resident after a batch of BATCH pictures."""
 
 
 def ways(artifact: EncoderArtifact, threads: int) -> list[Way]:
@@ -205,7 +206,7 @@ def node_flop(node: "onnx.NodeProto", shapes: dict[str, list[int]]) -> int:
 
 
 def measure_start(folder: Path, threads: int) -> Start:
-    """Of a fresh process, from its beginning to its first vector."""
+    """Of a fresh process."""
     receiving, sending = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(
         target=start_and_tell, args=(folder, threads, sending)
@@ -213,13 +214,18 @@ def measure_start(folder: Path, threads: int) -> Start:
     before = time.perf_counter()
     process.start()
     sending.close()
-    megabytes: float = receiving.recv()
+    receiving.recv()
     elapsed = time.perf_counter() - before
+    megabytes: float = receiving.recv()
     process.join()
     return Start(elapsed, megabytes)
 
 
 def start_and_tell(folder: Path, threads: int, answer: Connection) -> None:
+    """Answers once when the first picture is encoded, then with the megabytes resident after a batch."""
     encoder: ImageEncoder = load_encoder(load_artifact(folder), threads=threads)
-    encoder.encode(np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8))
+    pictures = np.zeros((BATCH, encoder.image_size, encoder.image_size, 3), np.uint8)
+    encoder.encode(pictures[:1])
+    answer.send("encoded")
+    encoder.encode(pictures)
     answer.send(psutil.Process().memory_info().rss / 1e6)

@@ -38,6 +38,7 @@ def bench(
 ) -> None:
     """Measure each backend and precision on this machine, beside the machine's own limit."""
     from ml import speed  # noqa: PLC0415
+    from ml.encoder import BATCH  # noqa: PLC0415
     from ml.pictures import draw_jpegs  # noqa: PLC0415
 
     artifact = load_artifact(artifact_folder)
@@ -55,7 +56,8 @@ def bench(
         f"{len(jpegs)} photos{'' if photos else f' of {size} × {size} pixels, drawn'}"
     )
     click.echo(
-        f"a worker encodes its first picture after {start.seconds:.2f} s and holds {start.megabytes:.0f} MB"
+        f"a worker encodes its first picture after {start.seconds:.2f} s and holds {start.megabytes:.0f} MB "
+        f"after a batch of {BATCH}"
     )
     limits = {name: speed.matrix_limit(name, threads) for name in ("f32", "bf16")}
     for name, limit in limits.items():

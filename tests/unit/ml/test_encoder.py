@@ -16,6 +16,7 @@ from ml.encoder import (
     ImageEncoder,
     PrecisionMissing,
     WrongInput,
+    in_parts,
     load_encoder,
     load_text_encoder,
 )
@@ -44,6 +45,22 @@ def test_vectors_have_unit_norm_for_any_batch(encoder: ImageEncoder, corpus: Cor
     vectors = encoder.encode(corpus.pixels[:count])
     assert (vectors.shape, vectors.dtype) == ((count, 8), np.float32)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_large_pictures_go_through_few_at_once() -> None:
+    """Order is kept, the last part is what remains, and a batch of small pictures goes through whole."""
+    seen: list[int] = []
+
+    def graph(batch: np.ndarray) -> np.ndarray:
+        seen.append(len(batch))
+        return batch.reshape(len(batch), -1)[:, :1].astype(np.float32)
+
+    pictures = np.zeros((10, 256, 256, 3), np.uint8)
+    pictures[:, 0, 0, 0] = range(10)
+    assert in_parts(graph)(pictures).ravel().tolist() == list(range(10))
+    assert seen == [6, 4]
+    in_parts(graph)(np.zeros((BATCH, 112, 112, 3), np.uint8))
+    assert seen[2:] == [BATCH]
 
 
 def test_a_vector_does_not_depend_on_its_batch(encoder: ImageEncoder, corpus: Corpus) -> None:
