@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field, ValidationError
 from tqdm import tqdm
 
 from ml.encoder import BATCH, ImageEncoder
+from ml.errors import MlError
+from ml.files import replaced
 from ml.pairs import photos_under
 from ml.preprocess import MAX_BYTES, UnusablePhoto, decode_photo
 
@@ -22,6 +24,10 @@ PREFETCH: Final = 2 * BATCH
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+
+
+class TooFewPhotos(MlError):
+    """Fewer photos than are needed could be decoded."""
 
 
 class ListedPhoto(BaseModel):
@@ -139,8 +145,13 @@ def ids_path(vectors: Path) -> Path:
 
 
 def save_embedded(embedded: Embedded, out: Path) -> None:
-    """Write the vectors to `out`, a .npy file, and their ids beside it."""
+    """Write the vectors to `out`, a .npy file, and their ids beside it.
+
+    Raises:
+        NotWritten: there is no room for one of them.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file:
+    with replaced(out) as file:
         np.save(file, embedded.vectors)
-    ids_path(out).write_text("".join(f"{item_id}\n" for item_id in embedded.ids), encoding="utf-8")
+    with replaced(ids_path(out)) as file:
+        file.write("".join(f"{item_id}\n" for item_id in embedded.ids).encode())

@@ -26,13 +26,14 @@ from ml.artifact import (
     write_manifest,
 )
 from ml.captions import load_tokenizer, tokenize
-from ml.embed import embed_photos, photo_sources
+from ml.card import CARD
+from ml.embed import TooFewPhotos, embed_photos, photo_sources
 from ml.encoder import ImageEncoder, open_graph
 from ml.errors import MlError
 from ml.export import ImageGraph, TextGraph, write_graph
 from ml.pairs import evenly
 from ml.pictures import draw_pictures
-from ml.projection import Projection, fit_projection, neighbour_similarity
+from ml.projection import BadProjection, Projection, fit_projection, neighbour_similarity
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -55,14 +56,6 @@ class UnfitHubModel(MlError):
 
 class HubUnreachable(MlError):
     """A hub id whose files could not be fetched."""
-
-
-class TooFewPhotos(MlError):
-    """Fewer usable photos than PCA has dims."""
-
-
-class UnreadableProjection(MlError):
-    """A projection file that is none, or one of another width."""
 
 
 class ImageProcessing(BaseModel):
@@ -121,9 +114,11 @@ class Towers:
 
     family: str
     image: PooledTower
-    text: PooledText | None
-    tokenizer: Tokenizer | None
+    width: int
+    """Of the features."""
     processing: ImageProcessing
+    text: PooledText | None = None
+    tokenizer: Tokenizer | None = None
 
 
 def import_artifact(
@@ -144,34 +139,33 @@ def import_artifact(
 
     Raises:
         HubUnreachable, UnfitHubModel: the source cannot be fetched, or made an encoder of.
-        TooFewPhotos: PCA needs more photos than could be decoded.
-        UnreadableProjection: the projection has another width than the network.
+        TooFewPhotos, TooFewVectors: none can be compared, or PCA needs more than could be decoded.
+        BadProjection: the projection has another width than the network.
         ExportMismatch: a graph's vectors differ from torch's; no manifest is written then.
     """
     torch.set_num_threads(threads)
     towers = read_towers(fetch(source), text=text)
+    if projection is not None:
+        check_width(projection, towers)
     clear(out)
-    pictures = draw_pictures(PARITY_SAMPLES, towers.processing.side)
+    write_image_graph(towers, projection, out)
+    vectors = embed_paths(open_encoder(towers, projection, out, threads), photos, threads)
     if projection is None and photos and dims is not None:
-        write_graph(ImageGraph(towers.image, None).eval(), pictures, out / IMAGE_GRAPH)
-        projection = fit_to_photos(embed_paths(out / IMAGE_GRAPH, towers, photos, threads), dims)
-    check_width(projection, pictures, towers.image)
-    write_graph(ImageGraph(towers.image, projection).eval(), pictures, out / IMAGE_GRAPH)
+        projection = fit_projection(vectors, dims)
+        write_image_graph(towers, projection, out)
+        vectors = projection.apply(vectors)
     if towers.text is not None and towers.tokenizer is not None:
-        towers.tokenizer.save(str(out / TOKENIZER))
-        ids = tokenize(load_tokenizer(out / TOKENIZER), CAPTIONS)
-        write_graph(TextGraph(towers.text, projection).eval(), ids, out / TEXT_GRAPH)
-    vectors = embed_paths(out / IMAGE_GRAPH, towers, photos, threads)
+        write_text_graph(towers.text, towers.tokenizer, projection, out)
     return write_manifest(
         out,
         name=name or artifact_name(source),
         base_model=source,
-        width=vectors.shape[1] if projection is None else projection.components.shape[1],
+        width=towers.width,
         dims=vectors.shape[1],
         preprocessing=Preprocessing(image_size=towers.processing.side),
         similarity=spread(vectors),
         data_fingerprint="none: imported, not trained",
-        training=imported(towers, projection, photos, len(vectors)),
+        training=imported(towers, projection, f"{len(vectors)} {'photos' if photos else 'drawn pictures'}"),
         metrics={},
     )
 
@@ -179,7 +173,7 @@ def import_artifact(
 def clear(out: Path) -> None:
     """Makes the folder, without the files of an earlier import, which the new one may not have."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in (MANIFEST, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER):
+    for name in (MANIFEST, CARD, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER):
         (out / name).unlink(missing_ok=True)
 
 
@@ -189,28 +183,42 @@ def artifact_name(source: str) -> str:
     return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in last.lower())
 
 
-def imported(
-    towers: Towers, projection: Projection | None, photos: Sequence[Path], count: int
-) -> dict[str, JsonValue]:
+def imported(towers: Towers, projection: Projection | None, measured_on: str) -> dict[str, JsonValue]:
     """What the manifest says of how the artifact came about."""
     processing = towers.processing
     resize = "squash" if processing.squashes else f"{processing.size}, then crop {processing.crop_size}"
     return {
         "imported": towers.family,
         "resize_of_the_source": resize,
-        "similarity_measured_on": f"{count} {'photos' if photos else 'drawn pictures'}",
+        "similarity_measured_on": measured_on,
         "pca_explained_variance": None if projection is None else round(projection.explained, 4),
     }
 
 
-def embed_paths(graph: Path, towers: Towers, photos: Sequence[Path], threads: int) -> NDArray[np.float32]:
+def write_image_graph(towers: Towers, projection: Projection | None, out: Path) -> None:
+    pictures = draw_pictures(PARITY_SAMPLES, towers.processing.side)
+    write_graph(ImageGraph(towers.image, projection).eval(), pictures, out / IMAGE_GRAPH)
+
+
+def write_text_graph(
+    network: PooledText, tokenizer: Tokenizer, projection: Projection | None, out: Path
+) -> None:
+    tokenizer.save(str(out / TOKENIZER))
+    ids = tokenize(load_tokenizer(out / TOKENIZER), CAPTIONS)
+    write_graph(TextGraph(network, projection).eval(), ids, out / TEXT_GRAPH)
+
+
+def open_encoder(towers: Towers, projection: Projection | None, out: Path, threads: int) -> ImageEncoder:
+    """What was written so far, before there is a manifest to load it by."""
+    graph = open_graph(out / IMAGE_GRAPH, threads=threads)
+    dims = towers.width if projection is None else len(projection.components)
+    return ImageEncoder(out.name, graph, dims=dims, image_size=towers.processing.side)
+
+
+def embed_paths(encoder: ImageEncoder, photos: Sequence[Path], threads: int) -> NDArray[np.float32]:
     """(n, dims) float32, unit norm, of the photos, or of drawn pictures where there are none."""
-    side = towers.processing.side
-    opened = open_graph(graph, threads=threads)
-    dims = opened(draw_pictures(1, side)).shape[1]
-    encoder = ImageEncoder(graph.parent.name, opened, dims=dims, image_size=side)
     if not photos:
-        return encoder.encode(draw_pictures(DRAWN, side))
+        return encoder.encode(draw_pictures(DRAWN, encoder.image_size))
     found = embed_photos(list(photo_sources(photos)), encoder, threads=threads).vectors
     if len(found) < 2:
         raise TooFewPhotos(
@@ -219,24 +227,11 @@ def embed_paths(graph: Path, towers: Towers, photos: Sequence[Path], threads: in
     return found
 
 
-def fit_to_photos(vectors: NDArray[np.float32], dims: int) -> Projection:
-    if min(vectors.shape) < dims:
-        raise TooFewPhotos(
-            f"PCA to {dims} dims needs as many photos and as wide a network, found {len(vectors)} usable "
-            f"photos and width {vectors.shape[1]}; give more photos, or fewer --dims"
-        )
-    return fit_projection(vectors, dims)
-
-
-def check_width(projection: Projection | None, pictures: NDArray[np.uint8], tower: PooledTower) -> None:
-    if projection is None:
-        return
-    with torch.inference_mode():
-        width = ImageGraph(tower, None).eval()(torch.from_numpy(pictures[:1])).shape[1]
-    found = projection.components.shape[1]
-    if found != width:
-        raise UnreadableProjection(
-            f"the projection takes vectors of width {found}, the network makes {width}; "
+def check_width(projection: Projection, towers: Towers) -> None:
+    found = len(projection.mean)
+    if found != towers.width:
+        raise BadProjection(
+            f"the projection takes vectors of width {found}, the network makes {towers.width}; "
             "fit PCA on this network's embeddings, or leave --projection out"
         )
 
@@ -278,9 +273,9 @@ def read_towers(folder: Path, *, text: bool) -> Towers:
     family = str(read_json(folder / "config.json").get("model_type"))
     processing = read_processing(folder / "preprocessor_config.json")
     if family == "mobilenet_v2":
-        return Towers(
-            family, PooledTower(weights(MobileNetV2Model, folder), processing), None, None, processing
-        )
+        network = weights(MobileNetV2Model, folder)
+        width = network.conv_1x1.convolution.out_channels
+        return Towers(family, PooledTower(network, processing), width, processing)
     if family != "siglip":
         raise UnfitHubModel(
             f"{folder / 'config.json'}: model_type is {family}, expected one of {', '.join(FAMILIES)}; "
@@ -290,10 +285,11 @@ def read_towers(folder: Path, *, text: bool) -> Towers:
     check_side(model.config, processing, folder)
     # Up to transformers 4 the vision model wraps what in 5 it is.
     image = PooledTower(getattr(model, "vision_model", model), processing)
+    width = getattr(model.config, "vision_config", model.config).hidden_size
     if not text:
-        return Towers(family, image, None, None, processing)
+        return Towers(family, image, width, processing)
     tokenizer = fitting_tokenizer(folder, model.config.text_config)
-    return Towers(family, image, PooledText(model.text_model), tokenizer, processing)
+    return Towers(family, image, width, processing, PooledText(model.text_model), tokenizer)
 
 
 def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose types do not check

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ml.embeddings import Shard, held_out_sample
-from ml.errors import MlError
+from ml.files import replaced
 from ml.projection import (
     CovarianceSums,
     Spectrum,
+    TooFewVectors,
+    Vectors,
     kept_neighbours,
     load_sums,
     nearest_rows,
@@ -25,16 +26,11 @@ from ml.projection import (
     upright,
 )
 
-Vectors = NDArray[np.float32]
 Solver = Literal["scikit-learn", "streaming"]
 
 SAMPLE: Final = 5000
 """Held-out rows among which neighbours are compared: an exact search of 5,000 × 5,000 takes seconds."""
 NEIGHBOURS: Final = 10
-
-
-class TooFewRows(MlError):
-    """The shards hold fewer rows, or narrower ones, than PCA needs."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +48,12 @@ def require_rows(shards: Sequence[Shard], dims: int) -> None:
     """Refuse what cannot be fitted before anything is read.
 
     Raises:
-        TooFewRows: there are fewer fitted rows, or columns, than dims; or too few are held out to compare.
+        TooFewVectors: there are fewer fitted rows, or columns, than dims; or too few are held out to compare.
     """
     rows, width = sum(shard.fitted_rows for shard in shards), shards[0].width
     held_out = sum(shard.rows for shard in shards) - rows
     if min(rows, width) < dims or held_out < 2:
-        raise TooFewRows(
+        raise TooFewVectors(
             f"{shards[0].path} and {len(shards) - 1} more: {rows} rows of {width} to fit and {held_out} "
             f"held out, expected at least {dims} rows and columns and 2 held out; "
             "embed more photos or ask for fewer --dims"
@@ -152,4 +148,5 @@ def draw_choices(spectrum: Spectrum, choices: Sequence[Choice], path: Path) -> N
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
+    with replaced(path) as file:
+        figure.savefig(file, format="png", dpi=120)

@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from ml.artifact import IMAGE_GRAPH, MANIFEST, EncoderArtifact, write_manifest
 from ml.baseline import unit
-from ml.embed import photo_sources, read
+from ml.embed import TooFewPhotos, photo_sources, read
 from ml.encoder import ImageEncoder, open_graph
 from ml.errors import MlError
 from ml.export import without_traces
@@ -31,10 +31,6 @@ class LossyQuantisation(MlError):
     """An int8 graph whose vectors are too far from those of the graph it was made of."""
 
 
-class NoCalibrationPhotos(MlError):
-    """Too few photos that can be decoded."""
-
-
 def quantise(
     artifact: EncoderArtifact,
     paths: Sequence[Path],
@@ -48,7 +44,7 @@ def quantise(
     The text graph stays as it is: captions are few.
 
     Raises:
-        NoCalibrationPhotos: fewer than two usable photos.
+        TooFewPhotos: fewer than two usable photos.
         LossyQuantisation: the mean cosine to the artifact's vectors on photos that were not calibrated on is
             below least_cosine; no manifest is written then.
     """
@@ -98,7 +94,7 @@ def split_photos(paths: Sequence[Path], size: int) -> tuple[NDArray[np.uint8], N
     usable = (pixels for pixels in read_ones if not isinstance(pixels, str))
     pixels = list(islice(usable, CALIBRATION + HELD_OUT))
     if len(pixels) < 2:
-        raise NoCalibrationPhotos(
+        raise TooFewPhotos(
             f"{', '.join(map(str, paths))}: {len(pixels)} usable photos, expected {CALIBRATION + HELD_OUT}; "
             "`nitamono ml embed` says what is wrong with each"
         )

@@ -59,6 +59,7 @@ def fit_pca(
     sums of the shards that are done.
     """
     from ml.embeddings import open_shards  # noqa: PLC0415
+    from ml.files import replaced  # noqa: PLC0415
     from ml.pca import NEIGHBOURS, draw_choices, fit_shards, measure_choices, require_rows  # noqa: PLC0415
     from ml.projection import save_projection  # noqa: PLC0415
 
@@ -79,7 +80,8 @@ def fit_pca(
         "neighbours": NEIGHBOURS,
         "choices": [asdict(choice) for choice in choices],
     }
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    with replaced(out / "report.json") as file:
+        file.write((json.dumps(report, indent=2) + "\n").encode())
     click.echo(f"{spectrum.count} rows × {opened[0].width} in {len(opened)} shards, solver: {solver}")
     click.echo(f"dims  variance explained  recall@{NEIGHBOURS} against full width, held out")
     for choice in choices:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ml.commands.options import existing, folder, threads_option
+from ml.commands.options import existing, folder, read, threads_option
 
 
 @click.command(name="import")
@@ -17,8 +17,8 @@ from ml.commands.options import existing, folder, threads_option
     "photos",
     type=existing,
     multiple=True,
-    help="Photos to fit PCA and the scale of similarities on: a listings JSONL, a folder or a file. "
-    "May be given several times.",
+    help="Photos to fit PCA and the scale of similarities on, and to measure for the model card where they "
+    "have labels: a listings JSONL, a folder or a file. May be given several times.",
 )
 @click.option(
     "--projection",
@@ -71,3 +71,22 @@ def import_artifact(
     )
     size = sum((out / file).stat().st_size for file in made.manifest.files) / 1e6
     click.echo(f"{out}: {made.encoder_id}, {made.dims} dims, {made.image_size} pixels, {size:.0f} MB")
+    if photos:
+        write_card(out, photos, made.image_size, threads)
+
+
+def write_card(out: Path, photos: Sequence[Path], size: int, threads: int) -> None:
+    """Writes the artifact's card, unless the photos have nothing to measure it by."""
+    from ml.card import measure_card  # noqa: PLC0415
+    from ml.evaluate import NothingToSearch  # noqa: PLC0415
+    from ml.pairs import NoPairs  # noqa: PLC0415
+    from ml.relevance import NothingToTell  # noqa: PLC0415
+
+    try:
+        path = measure_card(out, read(photos, size, threads), threads=threads)
+    except (NoPairs, NothingToSearch, NothingToTell) as error:
+        click.echo(
+            f"no model card: {error}; write one with `nitamono ml artifact card {out} --data …`", err=True
+        )
+    else:
+        click.echo(f"{path}: what is known of it")

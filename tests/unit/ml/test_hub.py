@@ -10,23 +10,30 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, MobileNetV2Model, SiglipConfig, SiglipImageProcessor, SiglipModel
+from tokenizers import Tokenizer, models, normalizers, processors, trainers
+from transformers import (
+    AutoImageProcessor,
+    MobileNetV2Model,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipImageProcessor,
+    SiglipModel,
+)
 
 from ml.artifact import MANIFEST, load_artifact
 from ml.baseline import unit
 from ml.captions import load_tokenizer, tokenize, train_tokenizer
+from ml.card import CARD
 from ml.encoder import NoTextTower, load_encoder, load_text_encoder
 from ml.hub import (
     HubUnreachable,
-    TooFewPhotos,
     UnfitHubModel,
-    UnreadableProjection,
     artifact_name,
     import_artifact,
 )
 from ml.pictures import draw_pictures
 from ml.preprocess import decode_photo
-from ml.projection import Projection
+from ml.projection import BadProjection, Projection, TooFewVectors
 from tests.unit.ml.conftest import COLOURS
 from tests.unit.ml.test_cli import call
 
@@ -35,14 +42,19 @@ TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num
 TOKENS = 8
 
 
-def write_siglip(folder: Path, *, vocabulary: int = 80, **vision: int) -> Path:
+BASE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+"""Of both towers of google/siglip-base-patch16-256-multilingual, whose vocabulary has 250,000 ids."""
+
+
+def write_siglip(
+    folder: Path, layers: dict[str, int] = TINY, *, vocabulary: int = 80, side: int = 32, tokens: int = TOKENS
+) -> Path:
     """A SigLIP with random weights in the hub's layout; by default a tiny one."""
     torch.manual_seed(0)
-    text = TINY | {"vocab_size": vocabulary, "max_position_embeddings": TOKENS}
-    image = vision or TINY | {"image_size": 32, "patch_size": 16}
-    text["projection_size"] = image.get("hidden_size", 768)
+    text = layers | {"vocab_size": vocabulary, "max_position_embeddings": tokens}
+    image = layers | {"image_size": side, "patch_size": 16}
+    text["projection_size"] = layers["hidden_size"]
     SiglipModel(SiglipConfig(text_config=text, vision_config=image)).save_pretrained(folder)
-    side = image["image_size"]
     SiglipImageProcessor(size={"height": side, "width": side}).save_pretrained(folder)
     tokenizer = train_tokenizer([*COLOURS, "red skirt", "赤いスカート"], vocabulary=60, length=TOKENS)
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -80,6 +92,34 @@ def test_siglip_gives_the_vectors_of_transformers(siglip: Path, tmp_path: Path) 
     assert (made.dims, made.manifest.width, made.image_size) == (32, 32, 32)
 
 
+def write_siglip2(folder: Path) -> Path:
+    """A tiny SigLIP 2 of a fixed size: its tokenizer, of the kind of Gemma, keeps case and ends texts."""
+    write_siglip(folder)
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    special = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    trainer = trainers.BpeTrainer(vocab_size=80, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(["red skirt", "a RED Skirt", "赤いスカート"], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 1)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    padding = {"content": "<pad>", "special": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": padding}))
+    return folder
+
+
+def test_siglip2_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
+    """Captions are lower-cased, ended, cut and padded as the hub's processor does it."""
+    hub = write_siglip2(tmp_path / "hub")
+    made = import_artifact(str(hub), tmp_path / "a")
+    captions = ["red skirt", "a red skirt, a red skirt, a red skirt", "赤い"]
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(hub / "tokenizer.json"), pad_token="<pad>")
+    ids = theirs(captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
+    with torch.inference_mode():
+        pooled = SiglipModel.from_pretrained(hub).text_model(ids["input_ids"]).pooler_output
+    found = load_text_encoder(made).encode([caption.upper() for caption in captions])
+    assert (found * unit(pooled.numpy())).sum(axis=1) == pytest.approx(1, abs=1e-3)
+
+
 def test_pca_is_fitted_on_the_photos_given(siglip: Path, shop: Path, tmp_path: Path) -> None:
     """The graph has PCA inside; photos differ more after it, since their mean is gone."""
     options = ("--data", shop, "--dims", "8", "--name", "tiny")
@@ -89,8 +129,22 @@ def test_pca_is_fitted_on_the_photos_given(siglip: Path, shop: Path, tmp_path: P
     assert made.encoder_id.startswith("tiny-")
     assert (made.dims, made.manifest.width) == (8, 32)
     assert made.manifest.training["similarity_measured_on"] == "96 photos"
+    assert f"{tmp_path / 'a' / CARD}: what is known of it" in result.output
+    assert f"| {made.encoder_id} |" in (tmp_path / "a" / CARD).read_text()
     plain = import_artifact(str(siglip), tmp_path / "b", photos=[shop], dims=None, text=False)
     assert made.manifest.similarity.spread > plain.manifest.similarity.spread
+
+
+def test_photos_without_labels_give_no_card(siglip: Path, shop: Path, tmp_path: Path) -> None:
+    """The artifact is made all the same, the message says how to get its card, and no older card stays."""
+    (tmp_path / CARD).write_text("of an earlier import")
+    photos = shop.parent / "images"
+    result = call("import", siglip, "--out", tmp_path, "--data", photos, "--no-pca", "--no-text")
+    assert result.exit_code == 0, result.output
+    assert "no model card: " in result.output
+    assert f"write one with `nitamono ml artifact card {tmp_path} --data" in result.output
+    assert not (tmp_path / CARD).exists()
+    assert load_artifact(tmp_path).dims == 32
 
 
 def test_a_given_projection_is_the_last_layer(siglip: Path, tmp_path: Path) -> None:
@@ -210,14 +264,14 @@ def test_refuses_an_id_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, t
 def test_refuses_a_projection_that_does_not_fit(siglip: Path, tmp_path: Path) -> None:
     """PCA of another network is told apart by its width."""
     other = Projection(np.zeros(5, np.float32), np.eye(5, dtype=np.float32)[:2], 1.0)
-    with pytest.raises(UnreadableProjection, match=r"width 5, the network makes 32"):
+    with pytest.raises(BadProjection, match=r"width 5, the network makes 32"):
         import_artifact(str(siglip), tmp_path, projection=other, text=False)
 
 
 def test_refuses_pca_on_too_few_photos(siglip: Path, shop: Path, tmp_path: Path) -> None:
     """More dims than photos cannot be fitted."""
     photos = sorted((shop.parent / "images").iterdir())
-    with pytest.raises(TooFewPhotos, match="found 3 usable photos and width 32"):
+    with pytest.raises(TooFewVectors, match=r"PCA to 8 dims .* found \(3, 32\); give more photos"):
         import_artifact(str(siglip), tmp_path, photos=photos[:3], dims=8, text=False)
 
 
@@ -234,11 +288,13 @@ def test_artifacts_are_named_after_their_source(source: str, name: str) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_full_size_siglip(tmp_path: Path) -> None:
-    """A ViT-B/16 at 256 pixels becomes an artifact of under 200 MB that both kinds of inputs pass."""
-    sizes = {"image_size": 256, "patch_size": 16, "hidden_size": 768}
-    made = import_artifact(str(write_siglip(tmp_path / "hub", **sizes)), tmp_path / "a")
-    assert made.dims == 768
+    """A multilingual B/16 at 256 pixels: graphs of half precision, with which photos and captions encode."""
+    hub = write_siglip(tmp_path / "hub", BASE, vocabulary=250_000, side=256, tokens=64)
+    made = import_artifact(str(hub), tmp_path / "a")
+    assert (made.dims, made.image_size) == (768, 256)
     assert made.image_graph.stat().st_size < 200e6
-    assert np.linalg.norm(load_encoder(made).encode(draw_pictures(1, 256))) == pytest.approx(1, abs=1e-4)
+    assert made.text_graph.stat().st_size < 600e6
+    photo, caption = load_encoder(made).encode(draw_pictures(1, 256)), load_text_encoder(made).encode(["赤"])
+    assert np.linalg.norm([photo, caption], axis=-1) == pytest.approx(1, abs=1e-4)

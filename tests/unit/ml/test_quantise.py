@@ -7,10 +7,11 @@ import onnx
 import pytest
 
 from ml.artifact import DEFAULT_ARTIFACT, MANIFEST, EncoderArtifact, load_artifact
+from ml.embed import TooFewPhotos
 from ml.encoder import Backend, load_encoder
 from ml.pairs import Corpus
 from ml.preprocess import decode_photo
-from ml.quantise import LossyQuantisation, NoCalibrationPhotos, mean_cosine, quantise, whole_weights
+from ml.quantise import LossyQuantisation, mean_cosine, quantise, whole_weights
 from tests.unit.ml.test_cli import call
 
 
@@ -61,7 +62,7 @@ def test_refuses_what_loses_too_much(artifact: EncoderArtifact, shop: Path, tmp_
 def test_refuses_to_calibrate_on_nothing(artifact: EncoderArtifact, tmp_path: Path) -> None:
     """A folder without photos."""
     (tmp_path / "listings.jsonl").write_text("{}\n")
-    with pytest.raises(NoCalibrationPhotos, match=r"listings\.jsonl: 0 usable photos"):
+    with pytest.raises(TooFewPhotos, match=r"listings\.jsonl: 0 usable photos"):
         quantise(artifact, [tmp_path / "listings.jsonl"], tmp_path / "out")
     assert not (tmp_path / "out" / MANIFEST).exists()
 
