@@ -156,7 +156,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def check_file(path: Path, expected: str) -> None:
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        found = sha256(path)
     except OSError as error:
         raise ArtifactError(
             f"{path}: cannot be read ({error.strerror}); restore the file, or export the artifact again"
@@ -166,6 +166,11 @@ def check_file(path: Path, expected: str) -> None:
             f"{path}: SHA-256 is {found}, the manifest expects {expected}; restore the file, "
             "or export the artifact again so that it gets an encoder_id of its own"
         )
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def encoder_id(name: str, files: dict[str, str], preprocessing: Preprocessing) -> str:
@@ -190,7 +195,7 @@ def write_manifest(
 ) -> EncoderArtifact:
     """The artifact made of the files that lie in a folder, its manifest written last."""
     files = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        path.name: sha256(path)
         for path in sorted(folder.iterdir())
         if path.name in {*VECTOR_FILES, CHECKPOINT}
     }
