@@ -46,7 +46,6 @@ from mappings.listing import Listing, ListingDocument, Status, category_paths, p
 from mappings.names import IndexName, read_alias
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact
 from ml.encoder import load_encoder
-from ml.preprocess import decode_photo
 from query.builder import Reach
 from query.params import SimilarParameters
 from query.reader import IndexReader
@@ -164,9 +163,7 @@ def _encoded(listings: Sequence[Listing], root: Path) -> Vectors:
     batches = []
     for start in range(0, len(listings), 32):
         photos = [(root / listing.images[0]).read_bytes() for listing in listings[start : start + 32]]
-        batches.append(
-            encoder.encode(np.stack([decode_photo(photo, artifact.image_size) for photo in photos]))
-        )
+        batches.append(encoder.encode(np.stack([artifact.preprocessing.decode(photo) for photo in photos])))
     return np.concatenate(batches)
 
 

@@ -41,7 +41,7 @@ def build_indexer(
             fetcher=PhotoFetcher(settings.fetch, settings.roots),
             pool=ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="photo"),
             decoding=threading.Semaphore(settings.decode_threads),
-            image_size=artifact.image_size,
+            decode=artifact.preprocessing.decode,
             budget_s=settings.photo_budget_s,
         ),
         encoder=encoder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from indexer.errors import IndexingFailure, PhotoUnavailable, PhotoUnusable
 from indexer.fetch import PhotoFetcher
 from indexer.stages import Stages
-from ml.preprocess import UnusablePhoto, decode_photo
+from ml.preprocess import UnusablePhoto
 
 Pixels = NDArray[np.uint8]
 """(size, size, 3) uint8, RGB."""
@@ -26,7 +26,8 @@ class PictureLoader:
     fetcher: PhotoFetcher
     pool: ThreadPoolExecutor
     decoding: threading.Semaphore
-    image_size: int
+    decode: Callable[[bytes], Pixels]
+    """Raises UnusablePhoto."""
     budget_s: float
 
     def load(self, references: Iterable[str], stages: Stages) -> dict[str, Pixels | IndexingFailure]:
@@ -43,7 +44,7 @@ class PictureLoader:
             with stages.measure("fetch"):
                 data = self.fetcher.fetch(reference)
             with self.decoding, stages.measure("decode"):
-                return decode_photo(data, self.image_size)
+                return self.decode(data)
         except UnusablePhoto as error:
             return PhotoUnusable(error.reason, str(error))
         except IndexingFailure as error:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ml.errors import MlError
 from ml.files import replaced
+from ml.preprocess import decode_photo
 
 MANIFEST: Final = "manifest.json"
 IMAGE_GRAPH: Final = "image.onnx"
@@ -29,13 +32,19 @@ class ArtifactError(MlError):
 
 
 class Preprocessing(BaseModel):
-    """How pixels become the graph's input: ml.preprocess.decode_photo at image_size."""
+    """How a photo becomes the graph's input: by ml.preprocess.decode_photo."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_size: int = Field(ge=16)
     resize: Literal["squash"] = "squash"
     layout: Literal["uint8 NHWC RGB"] = "uint8 NHWC RGB"
+    crop: float | None = Field(default=None, gt=0, le=1)
+    """Before the resize: see decode_photo. Without it the whole photo counts."""
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        """Pixels (image_size, image_size, 3); raises UnusablePhoto as decode_photo does."""
+        return decode_photo(data, self.image_size, self.crop)
 
 
 class Similarity(BaseModel):
@@ -86,7 +95,11 @@ class EncoderArtifact:
 
     @property
     def image_size(self) -> int:
-        return self.manifest.preprocessing.image_size
+        return self.preprocessing.image_size
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.manifest.preprocessing
 
     @property
     def similarity_spread(self) -> float:
@@ -175,7 +188,9 @@ def sha256(path: Path) -> str:
 
 def encoder_id(name: str, files: dict[str, str], preprocessing: Preprocessing) -> str:
     """name-xxxxxxxx: its hex digits change with the graphs, the tokenizer or the preprocessing."""
-    content = {file: files.get(file) for file in VECTOR_FILES} | {"preprocessing": preprocessing.model_dump()}
+    # Without what is None, so that ids from before there was a crop stay.
+    settings = preprocessing.model_dump(exclude_none=True)
+    content = {file: files.get(file) for file in VECTOR_FILES} | {"preprocessing": settings}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"{name}-{digest[:8]}"
 

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from ml.artifact import CHECKPOINT, MANIFEST, EncoderArtifact, load_artifact
+from ml.artifact import CHECKPOINT, MANIFEST, EncoderArtifact, Preprocessing, load_artifact
 from ml.config import TowerConfig
 from ml.errors import MlError
 from ml.evaluate import RANKS, Ranking, Vectors, nearest, random_vectors
 from ml.int8_index import int8_nearest
 from ml.pairs import Corpus, evenly
-from ml.preprocess import decode_photo
 from ml.projection import Projection, fit_projection
 
 MOBILENET: Final = "MobileNetV2"
@@ -111,7 +110,7 @@ def rankings(
     vectors |= mobilenet_rows(contenders, searched, projections)
     found = {name: nearest(of, ranks) for name, of in vectors.items()}
     for artifact in contenders.artifacts:
-        pixels = pixels_at(searched, artifact.image_size)
+        pixels = pixels_for(searched, artifact.preprocessing)
         for name, of in artifact_rows(artifact, pixels, contenders.threads):
             found[name] = nearest(of, ranks)
             if name == artifact.encoder_id:
@@ -181,8 +180,8 @@ def torch_vectors(
     return embed(model.image, pixels, pixels.shape[1])
 
 
-def pixels_at(corpus: Corpus, size: int) -> NDArray[np.uint8]:
-    """(n, size, size, 3): the corpus's own pixels, or its photos decoded again for another size."""
-    if corpus.pixels.shape[1] == size:
+def pixels_for(corpus: Corpus, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """(n, s, s, 3): the corpus's own pixels, or its photos decoded again where others are needed."""
+    if preprocessing.crop is None and corpus.size == preprocessing.image_size:
         return corpus.pixels
-    return np.stack([decode_photo(pair.photo.read_bytes(), size) for pair in corpus.pairs])
+    return np.stack([preprocessing.decode(pair.photo.read_bytes()) for pair in corpus.pairs])

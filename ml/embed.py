@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 from tqdm import tqdm
 
+from ml.artifact import Preprocessing
 from ml.encoder import BATCH, ImageEncoder
 from ml.errors import MlError
 from ml.files import replaced
 from ml.pairs import photos_under
-from ml.preprocess import MAX_BYTES, UnusablePhoto, decode_photo
+from ml.preprocess import MAX_BYTES, UnusablePhoto
 
 PREFETCH: Final = 2 * BATCH
 """Photos decoded ahead: a batch that waits while the one before is encoded. At 256 pixels they take 13 MB."""
@@ -86,7 +87,9 @@ def listed_sources(path: Path) -> Iterator[Source]:
                 yield Source(listed.item_id, path.parent / listed.images[0])
 
 
-def embed_photos(sources: Sequence[Source], encoder: ImageEncoder, *, threads: int = 1) -> Embedded:
+def embed_photos(
+    sources: Sequence[Source], encoder: ImageEncoder, preprocessing: Preprocessing, *, threads: int = 1
+) -> Embedded:
     """Vectors of every photo that can be used; the others are named with their reasons.
 
     Photos are decoded on `threads` threads while the encoder works on those before.
@@ -95,7 +98,7 @@ def embed_photos(sources: Sequence[Source], encoder: ImageEncoder, *, threads: i
     vectors = [done.vectors]
     progress = tqdm(total=len(sources), desc="embedding", unit="photo", disable=None)
     with ThreadPoolExecutor(threads) as pool, progress:
-        outcomes = ahead(pool, lambda source: (source, read(source, encoder.image_size)), sources)
+        outcomes = ahead(pool, lambda source: (source, read(source, preprocessing)), sources)
         while batch := list(islice(outcomes, BATCH)):
             pixels = []
             for source, outcome in batch:
@@ -126,13 +129,13 @@ def ahead(
         yield made
 
 
-def read(source: Source, size: int) -> NDArray[np.uint8] | str:
-    """Pixels (size, size, 3), or the reason code with what was found."""
+def read(source: Source, preprocessing: Preprocessing) -> NDArray[np.uint8] | str:
+    """Pixels (image_size, image_size, 3), or the reason code with what was found."""
     if source.photo is None:
         return "not_a_listing: no JSON object with item_id and images"
     try:
         with source.photo.open("rb") as file:
-            return decode_photo(file.read(MAX_BYTES + 1), size)
+            return preprocessing.decode(file.read(MAX_BYTES + 1))
     except OSError as error:
         return f"photo_unreadable: {source.photo}: {error.strerror}"
     except UnusablePhoto as error:

@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError, model_validator
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, normalizers
 from torch import Tensor, nn
@@ -65,16 +65,26 @@ class ImageProcessing(BaseModel):
     image_std: tuple[float, float, float]
     size: dict[str, int]
     crop_size: dict[str, int] | None = None
+    do_center_crop: bool = True
+
+    @model_validator(mode="after")
+    def crop_what_keeps_its_shape(self) -> Self:
+        """Refuse to squash first and cut then."""
+        if "height" in self.size and self.cropped:
+            raise ValueError("size has a height and there is a crop_size, expected one of them")
+        return self
 
     @property
-    def side(self) -> int:
-        """Pixels of a side of the square that the network sees."""
-        square = self.crop_size or self.size
-        return square.get("height") or square["shortest_edge"]
+    def cropped(self) -> dict[str, int] | None:
+        return self.crop_size if self.do_center_crop else None
 
     @property
-    def squashes(self) -> bool:
-        return "height" in self.size and self.crop_size is None
+    def preprocessing(self) -> Preprocessing:
+        """The same, as an artifact says it: what is resized and then cut is cut and then resized."""
+        square = self.cropped or self.size
+        side = square.get("height") or square["shortest_edge"]
+        crop = None if "height" in self.size else side / self.size["shortest_edge"]
+        return Preprocessing(image_size=side, crop=crop)
 
 
 class PooledTower(nn.Module):
@@ -149,7 +159,8 @@ def import_artifact(
         check_width(projection, towers)
     clear(out)
     write_image_graph(towers, projection, out)
-    vectors = embed_paths(open_encoder(towers, projection, out, threads), photos, threads)
+    preprocessing = towers.processing.preprocessing
+    vectors = embed_paths(open_encoder(towers, projection, out, threads), preprocessing, photos, threads)
     if projection is None and photos and dims is not None:
         projection = fit_projection(vectors, dims)
         write_image_graph(towers, projection, out)
@@ -162,7 +173,7 @@ def import_artifact(
         base_model=source,
         width=towers.width,
         dims=vectors.shape[1],
-        preprocessing=Preprocessing(image_size=towers.processing.side),
+        preprocessing=preprocessing,
         similarity=spread(vectors),
         data_fingerprint="none: imported, not trained",
         training=imported(towers, projection, f"{len(vectors)} {'photos' if photos else 'drawn pictures'}"),
@@ -185,18 +196,15 @@ def artifact_name(source: str) -> str:
 
 def imported(towers: Towers, projection: Projection | None, measured_on: str) -> dict[str, JsonValue]:
     """What the manifest says of how the artifact came about."""
-    processing = towers.processing
-    resize = "squash" if processing.squashes else f"{processing.size}, then crop {processing.crop_size}"
     return {
         "imported": towers.family,
-        "resize_of_the_source": resize,
         "similarity_measured_on": measured_on,
         "pca_explained_variance": None if projection is None else round(projection.explained, 4),
     }
 
 
 def write_image_graph(towers: Towers, projection: Projection | None, out: Path) -> None:
-    pictures = draw_pictures(PARITY_SAMPLES, towers.processing.side)
+    pictures = draw_pictures(PARITY_SAMPLES, towers.processing.preprocessing.image_size)
     write_graph(ImageGraph(towers.image, projection).eval(), pictures, out / IMAGE_GRAPH)
 
 
@@ -212,14 +220,16 @@ def open_encoder(towers: Towers, projection: Projection | None, out: Path, threa
     """What was written so far, before there is a manifest to load it by."""
     graph = open_graph(out / IMAGE_GRAPH, threads=threads)
     dims = towers.width if projection is None else len(projection.components)
-    return ImageEncoder(out.name, graph, dims=dims, image_size=towers.processing.side)
+    return ImageEncoder(out.name, graph, dims=dims, image_size=towers.processing.preprocessing.image_size)
 
 
-def embed_paths(encoder: ImageEncoder, photos: Sequence[Path], threads: int) -> NDArray[np.float32]:
+def embed_paths(
+    encoder: ImageEncoder, preprocessing: Preprocessing, photos: Sequence[Path], threads: int
+) -> NDArray[np.float32]:
     """(n, dims) float32, unit norm, of the photos, or of drawn pictures where there are none."""
     if not photos:
         return encoder.encode(draw_pictures(DRAWN, encoder.image_size))
-    found = embed_photos(list(photo_sources(photos)), encoder, threads=threads).vectors
+    found = embed_photos(list(photo_sources(photos)), encoder, preprocessing, threads=threads).vectors
     if len(found) < 2:
         raise TooFewPhotos(
             f"{photos[0]}: {len(found)} usable photos, expected 2 or more; see `nitamono ml embed`"
@@ -312,9 +322,10 @@ def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose t
 
 def check_side(config: "PretrainedConfig", processing: ImageProcessing, folder: Path) -> None:
     expected = getattr(config, "vision_config", config).image_size
-    if processing.side != expected:
+    found = processing.preprocessing.image_size
+    if found != expected:
         raise UnfitHubModel(
-            f"{folder / 'preprocessor_config.json'}: makes pictures of {processing.side} pixels, config.json "
+            f"{folder / 'preprocessor_config.json'}: makes pictures of {found} pixels, config.json "
             f"expects {expected}; take both files from the same model"
         )
 
@@ -358,7 +369,7 @@ def padding_token(path: Path) -> str:
 def read_processing(path: Path) -> ImageProcessing:
     try:
         processing = ImageProcessing.model_validate(read_json(path))
-        processing.side  # noqa: B018  a size without sides fails here
+        processing.preprocessing  # noqa: B018  a size without sides fails here
     except (ValidationError, KeyError) as error:
         raise UnfitHubModel(f"{path}: {error}; take the file of the model's own folder") from error
     return processing

@@ -1,6 +1,7 @@
 """Photo bytes to pixels: the one way in, for training and for serving alike."""
 
 import io
+import math
 import struct
 from typing import Final
 
@@ -59,9 +60,10 @@ class UnusablePhoto(ValueError):
         self.expected = expected
 
 
-def decode_photo(data: bytes, size: int) -> NDArray[np.uint8]:
+def decode_photo(data: bytes, size: int, crop: float | None = None) -> NDArray[np.uint8]:
     """Pixels (size, size, 3) uint8, RGB, upright, squashed to a square; transparency shows white.
 
+    crop: only the square in the centre whose side is this share of the photo's shorter one, from 0 to 1.
     Of an animation the first frame counts. Safe to call from many threads at once.
 
     Raises:
@@ -71,7 +73,7 @@ def decode_photo(data: bytes, size: int) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             check_sides(image)
-            return to_square_rgb(image, size)
+            return to_square_rgb(image, size, crop)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusablePhoto("photo_too_many_pixels", str(error), f"at most {MAX_PIXELS:,} pixels") from error
     except UnusablePhoto:
@@ -109,13 +111,21 @@ def unidentified(data: bytes) -> UnusablePhoto:
     return UnusablePhoto("photo_not_an_image", f"bytes that begin with {data[:16]!r}", expected)
 
 
-def to_square_rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
+def to_square_rgb(image: Image.Image, size: int, crop: float | None) -> NDArray[np.uint8]:
     # A JPEG decodes at 1/2, 1/4 or 1/8 scale, which averages as a resize would, if that leaves enough pixels.
-    image.draft("RGB", (size, size))
+    least = size if crop is None else math.ceil(size / crop)
+    image.draft("RGB", (least, least))
     turn = UPRIGHT.get(orientation(image))
-    rgb = opaque_rgb(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    # Turning commutes with squashing to a square, and a small square is cheaper to turn.
+    box = None if crop is None else centre_square(image, crop)
+    rgb = opaque_rgb(image).resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
+    # Turning commutes with cutting and squashing to a square, and a small square is cheaper to turn.
     return np.asarray(rgb if turn is None else rgb.transpose(turn))
+
+
+def centre_square(image: Image.Image, share: float) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, in pixels."""
+    half, across, down = share * min(image.size) / 2, image.width / 2, image.height / 2
+    return across - half, down - half, across + half, down + half
 
 
 def orientation(image: Image.Image) -> int:

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from ml.artifact import IMAGE_GRAPH, MANIFEST, EncoderArtifact, write_manifest
+from ml.artifact import IMAGE_GRAPH, MANIFEST, EncoderArtifact, Preprocessing, write_manifest
 from ml.baseline import unit
 from ml.embed import TooFewPhotos, photo_sources, read
 from ml.encoder import ImageEncoder, open_graph
@@ -48,7 +48,7 @@ def quantise(
         LossyQuantisation: the mean cosine to the artifact's vectors on photos that were not calibrated on is
             below least_cosine; no manifest is written then.
     """
-    calibration, held_out = split_photos(paths, artifact.image_size)
+    calibration, held_out = split_photos(paths, artifact.preprocessing)
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
     graph = out / IMAGE_GRAPH
@@ -88,9 +88,11 @@ def quantise(
     )
 
 
-def split_photos(paths: Sequence[Path], size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Pixels to calibrate on, (n, size, size, 3), and others to judge by: every fifth photo."""
-    read_ones = (read(source, size) for source in photo_sources(paths))
+def split_photos(
+    paths: Sequence[Path], preprocessing: Preprocessing
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pixels to calibrate on, (n, s, s, 3), and others to judge by: every fifth photo."""
+    read_ones = (read(source, preprocessing) for source in photo_sources(paths))
     usable = (pixels for pixels in read_ones if not isinstance(pixels, str))
     pixels = list(islice(usable, CALIBRATION + HELD_OUT))
     if len(pixels) < 2:

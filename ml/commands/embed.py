@@ -19,9 +19,10 @@ def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, threads: i
     from ml.embed import embed_photos, ids_path, photo_sources, save_embedded  # noqa: PLC0415
     from ml.encoder import load_encoder  # noqa: PLC0415
 
-    encoder = load_encoder(load_artifact(artifact_folder), threads=threads)
+    artifact = load_artifact(artifact_folder)
+    encoder = load_encoder(artifact, threads=threads)
     sources = list(photo_sources(paths))
-    embedded = embed_photos(sources, encoder, threads=threads)
+    embedded = embed_photos(sources, encoder, artifact.preprocessing, threads=threads)
     for item_id, reason in embedded.left_out.items():
         click.echo(f"{item_id}: {reason}", err=True)
     counts = ", ".join(f"{reason} {count}" for reason, count in sorted(embedded.reasons.items()))

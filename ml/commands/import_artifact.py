@@ -71,12 +71,6 @@ def import_artifact(
     )
     size = sum((out / file).stat().st_size for file in made.manifest.files) / 1e6
     click.echo(f"{out}: {made.encoder_id}, {made.dims} dims, {made.image_size} pixels, {size:.0f} MB")
-    if made.manifest.training["resize_of_the_source"] != "squash":
-        click.echo(
-            "photos are squashed to a square, where the source's own processor cuts a square out of them; "
-            "docs/training.md has what that costs",
-            err=True,
-        )
     if photos:
         write_card(out, photos, made.image_size, threads)
 

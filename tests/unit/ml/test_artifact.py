@@ -102,3 +102,4 @@ def test_the_id_follows_what_decides_vectors() -> None:
     assert encoder_id("e", files | {CHECKPOINT: "c"}, size) == plain
     assert encoder_id("e", files | {IMAGE_GRAPH: "c"}, size) != plain
     assert encoder_id("e", files, Preprocessing(image_size=96)) != plain
+    assert encoder_id("e", files, Preprocessing(image_size=128, crop=0.875)) != plain

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.artifact import ArtifactError, EncoderArtifact
+from ml.artifact import ArtifactError, EncoderArtifact, Preprocessing
 from ml.contenders import (
     Contenders,
     UnknownEncoder,
     baseline_of,
     find_contenders,
     fit_mobilenets,
-    pixels_at,
+    pixels_for,
     rankings,
 )
 from ml.evaluate import nearest
@@ -113,8 +113,11 @@ def test_the_baseline_is_a_mobilenet_or_the_first_of_several(
 def test_photos_are_decoded_again_for_another_size(corpus: Corpus) -> None:
     """Encoders of several sizes are compared on the same photos."""
     part = corpus.part(np.arange(3))
-    assert pixels_at(part, corpus.pixels.shape[1]) is part.pixels
-    assert pixels_at(part, 24).shape == (3, 24, 24, 3)
+    assert pixels_for(part, Preprocessing(image_size=corpus.size)) is part.pixels
+    assert pixels_for(part, Preprocessing(image_size=24)).shape == (3, 24, 24, 3)
+    cropped = pixels_for(part, Preprocessing(image_size=corpus.size, crop=0.5))
+    assert cropped.shape == part.pixels.shape
+    assert not np.array_equal(cropped, part.pixels)
 
 
 def test_a_damaged_artifact_is_not_taken_for_something_else(

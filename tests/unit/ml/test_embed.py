@@ -48,7 +48,7 @@ def test_an_error_reaches_the_caller() -> None:
 def test_more_photos_than_are_prefetched(artifact: EncoderArtifact, corpus: Corpus, shop: Path) -> None:
     """Every photo gets its own vector, also past the bound."""
     encoder = load_encoder(artifact)
-    found = embed_photos(list(photo_sources([shop])), encoder, threads=2)
+    found = embed_photos(list(photo_sources([shop])), encoder, artifact.preprocessing, threads=2)
     assert len(found.ids) == 96 > PREFETCH
     assert found.ids == [pair.item_id for pair in corpus.pairs]
     assert np.allclose(found.vectors, encoder.encode(corpus.pixels), atol=1e-5)

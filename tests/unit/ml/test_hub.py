@@ -31,8 +31,7 @@ from ml.hub import (
     artifact_name,
     import_artifact,
 )
-from ml.pictures import draw_pictures
-from ml.preprocess import decode_photo
+from ml.pictures import draw_picture, draw_pictures
 from ml.projection import BadProjection, Projection, TooFewVectors
 from tests.unit.ml.conftest import COLOURS
 from tests.unit.ml.test_cli import call
@@ -174,20 +173,24 @@ def test_without_a_text_tower_captions_are_refused(siglip: Path, tmp_path: Path)
 
 @pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS")
 def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
-    """Photos squashed to a square give what transformers makes of the same pixels."""
-    result = call("import", MOBILENET, "--out", tmp_path / "a")
-    assert "photos are squashed to a square" in result.output
-    made = load_artifact(tmp_path / "a")
+    """Photos are cut as the hub's processor cuts them, also where they are no squares."""
+    made = import_artifact(str(MOBILENET), tmp_path / "a")
     buffer = io.BytesIO()
-    Image.fromarray(draw_pictures(1, 300)[0]).save(buffer, "PNG")
-    pixels = decode_photo(buffer.getvalue(), made.image_size)[None]
+    photo = Image.fromarray(draw_picture(np.random.default_rng(0), 300, 400))
+    photo.save(buffer, "PNG")
     processor = AutoImageProcessor.from_pretrained(MOBILENET, use_fast=False)
     with torch.inference_mode():
-        inputs = processor(list(pixels), return_tensors="pt", do_resize=False, do_center_crop=False)
+        inputs = processor(photo, return_tensors="pt")
         expected = unit(MobileNetV2Model.from_pretrained(MOBILENET)(**inputs).pooler_output.numpy())
-    assert (load_encoder(made).encode(pixels) * expected).sum() == pytest.approx(1, abs=1e-3)
+    found = load_encoder(made).encode(made.preprocessing.decode(buffer.getvalue())[None])
+    assert (found * expected).sum() == pytest.approx(1, abs=3e-3)
     assert (made.dims, made.image_size, made.has_text) == (1280, 224, False)
-    assert "crop" in str(made.manifest.training["resize_of_the_source"])
+    assert made.preprocessing.crop == 0.875
+
+
+def squash_and_crop(folder: Path) -> None:
+    size = {"height": 32, "width": 32}
+    SiglipImageProcessor(size=size, crop_size=size, do_center_crop=True).save_pretrained(folder)
 
 
 def another_architecture(folder: Path) -> None:
@@ -243,6 +246,7 @@ def no_config(folder: Path) -> None:
         (larger_vocabulary, r"tokenizer.json: has ids up to \d+, the text tower embeds 10; .*--no-text"),
         (no_tokenizer, r"tokenizer.json: no tokenizer can be read .*--no-text"),
         (another_padding, r"tokenizer.json: has no <pad>"),
+        (squash_and_crop, r"preprocessor_config.json: [\s\S]*a height and there is a crop_size"),
         (another_side, r"makes pictures of 64 pixels, config.json expects 32"),
     ],
 )

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import ExifTags, Image, ImageFile
 
 from ml.preprocess import MAX_BYTES, UnusablePhoto, decode_photo, photo_hash
 
@@ -218,3 +218,21 @@ def test_photo_hash_survives_compression_and_tells_pictures_apart() -> None:
     assert (plain ^ again).bit_count() <= 4
     assert (plain ^ turned).bit_count() >= 16
     assert len(photo_hash(decode_photo(encode(smooth), 128))) == 16
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("size", [(400, 200), (200, 400)])
+def test_a_crop_keeps_the_square_in_the_centre(kind: str, orientation: int, size: tuple[int, int]) -> None:
+    """Also of a JPEG that is decoded smaller, and of a photo that lies on its side."""
+    image = Image.new("RGB", size, RED)
+    across, down = size[0] // 2, size[1] // 2
+    image.paste(BLUE, (across - 50, down - 50, across + 50, down + 50))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    data = encode(image, kind, exif=exif)
+    inside = decode_photo(data, SIZE, crop=0.4)
+    assert inside.shape == (SIZE, SIZE, 3)
+    assert np.abs(inside.astype(int) - BLUE).max() < CLOSE
+    around = decode_photo(data, SIZE, crop=1.0)
+    assert np.abs(around[0].astype(int) - RED).max() < CLOSE
