@@ -14,6 +14,7 @@ from ml.contenders import find_contenders
 from ml.evaluate import Row, Slice, weakest
 from ml.files import replaced
 from ml.pairs import Corpus
+from ml.speed import figures
 from ml.templates import environment
 
 CARD: Final = "MODEL_CARD.md"
@@ -34,14 +35,14 @@ def measure_card(
     corpus: Corpus,
     *,
     mobilenet: Path | None = None,
-    speed: Mapping[str, str] | None = None,
     threads: int = 1,
 ) -> Path:
-    """Measure the artifact in a folder on the test split of a corpus, and write its card.
+    """Measure the artifact in a folder on the test split of a corpus, and its speed, and write its card.
 
     corpus: decoded at the artifact's image_size. The rest, and what is raised: see comparisons, write_card.
     """
     contenders = find_contenders([folder], mobilenet, threads)
+    speed = figures(contenders.artifacts[0], threads)
     measured = list(comparisons(corpus, contenders, Task()))
     return write_card(folder, measured, fingerprint=corpus.fingerprint, speed=speed)
 

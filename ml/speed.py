@@ -3,6 +3,7 @@
 import io
 import math
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,8 @@ from PIL import Image
 from ml.artifact import EncoderArtifact, load_artifact
 from ml.embed import ahead
 from ml.encoder import BATCH, Backend, BackendMissing, ImageEncoder, Precision, PrecisionMissing, load_encoder
-from ml.preprocess import decode_photo
+from ml.pictures import draw_jpegs
+from ml.run_folder import processor
 
 if TYPE_CHECKING:
     import onnx
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 MATRIX: Final = 2048
 """Rows of the square matrices of the limit: large enough that memory is no part of it."""
+
+CARD_PHOTOS: Final = 128
+CARD_SIDE: Final = 224
+"""Pixels of a side of the JPEGs for a model card: a shop's thumbnails."""
 
 Pixels = NDArray[Any]  # uint8 or float32, as the same way's encode takes it
 Measured = TypeVar("Measured")
@@ -84,7 +90,7 @@ def ways(artifact: EncoderArtifact, threads: int) -> list[Way]:
 
 def our_way(artifact: EncoderArtifact, backend: Backend, precision: Precision, threads: int) -> Way:
     encoder = load_encoder(artifact, backend=backend, precision=precision, threads=threads)
-    return Way(f"{backend} {precision}", lambda data: decode_photo(data, artifact.image_size), encoder.encode)
+    return Way(f"{backend} {precision}", artifact.preprocessing.decode, encoder.encode)
 
 
 def stock_way(folder: Path) -> Way:
@@ -112,6 +118,18 @@ def torch_way(processor: "BaseImageProcessor", network: "Callable[[Tensor], Tens
         return vectors
 
     return Way("stock: HF processor + torch", decode, encode, stock=True)
+
+
+def figures(artifact: EncoderArtifact, threads: int) -> dict[str, str]:
+    """What a model card says of speed, as `nitamono ml bench` measures it, by the backend chosen here."""
+    encoder = load_encoder(artifact, threads=threads)
+    way = Way("ours", artifact.preprocessing.decode, encoder.encode)
+    (rate,) = compare([way], draw_jpegs(CARD_PHOTOS, CARD_SIDE, CARD_SIDE), threads=threads, repeats=3)
+    return {
+        "machine": f"{threads} of {os.cpu_count()} cores, {processor()}",
+        f"pictures a second, from JPEGs of {CARD_SIDE} × {CARD_SIDE} to vectors": f"{rate.photos_per_s:,.0f}",
+        "pictures a second, from pixels to vectors": f"{rate.encoded_per_s:,.0f}",
+    }
 
 
 def compare(
