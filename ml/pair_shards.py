@@ -4,7 +4,6 @@ A first pass over the listings writes what is usable to a spool and takes prints
 found among the prints; a second pass over the spool gives each pair its split.
 """
 
-import hashlib
 import re
 import tempfile
 from array import array
@@ -33,12 +32,14 @@ from ml.pairs import (
     SHARDS_REPORT,
     TEST_SHARE,
     VALIDATION_SHARE,
+    DecodedPhoto,
     Labels,
     NoPairs,
     Pair,
     PhotoPrints,
     Split,
     decode_or_reason,
+    digest_of,
     group_key,
     photo_print,
     read_pairs,
@@ -222,7 +223,7 @@ def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) ->
 def take(
     scan: Scan,
     pair: Pair,
-    decoded: list[NDArray[np.uint8]] | str,
+    decoded: DecodedPhoto | str,
     thumbnails: BinaryIO,
     settings: PairSettings,
 ) -> bool:
@@ -233,8 +234,8 @@ def take(
     if settings.train_until and not pair.created:
         scan.dropped["no_created_at"] += 1
         return False
-    bits, small = photo_print(*decoded)
-    scan.items.append(int.from_bytes(hashlib.blake2b(pair.item_id.encode(), digest_size=8).digest()))
+    bits, small = photo_print(*decoded.squares)
+    scan.items.append(digest_of(pair.item_id.encode()))
     scan.titles.append(title_key(pair.title))
     scan.hashes.append(bits)
     scan.created.append(pair.created.timestamp() if pair.created else float("nan"))

@@ -97,6 +97,8 @@ class Corpus:
     """(n, s, s, 3), RGB; may be mapped from a file, for they may be more than memory holds."""
     splits: NDArray[np.str_]
     """(n,) of Split."""
+    photos: NDArray[np.uint64]
+    """(n,) digests of the photos' bytes, the same whatever size the pixels have."""
     dropped: Counter[str]
     """Reason to count of what was read and left out."""
 
@@ -110,7 +112,7 @@ class Corpus:
     def part(self, rows: NDArray[np.int64]) -> "Corpus":
         """These rows alone."""
         pairs = tuple(self.pairs[row] for row in rows)
-        return Corpus(pairs, self.pixels[rows], self.splits[rows], self.dropped)
+        return Corpus(pairs, self.pixels[rows], self.splits[rows], self.photos[rows], self.dropped)
 
     @property
     def size(self) -> int:
@@ -123,11 +125,21 @@ class Corpus:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change with any pair, pixel or split."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
-        for pair, split in zip(self.pairs, self.splits, strict=True):
-            digest.update(f"{pair.item_id}\0{pair.captions}\0{split}\n".encode())
+        """16 hex digits that change with any pair, photo or split, but not with the size of the pixels."""
+        digest = hashlib.sha256()
+        for pair, split, photo in zip(self.pairs, self.splits, self.photos, strict=True):
+            digest.update(f"{pair.item_id}\0{pair.captions}\0{split}\0{photo:016x}\n".encode())
         return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class DecodedPhoto:
+    """A photo file that is a picture."""
+
+    squares: list[NDArray[np.uint8]]
+    """Pixels (size, size, 3), one for each size asked for."""
+    digest: int
+    """Of the file's bytes, see digest_of."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +179,7 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
     pairs = [pair for path in paths for pair in read_pairs(path, dropped)]
     try:
         with tempfile.TemporaryFile() as spool:
-            kept, prints = decode_pairs(pairs, size, dropped, threads, spool)
+            kept, photos, prints = decode_pairs(pairs, size, dropped, threads, spool)
             spool.flush()
             pixels = mapped(spool, (len(kept), size, size, 3))
     except OSError as error:
@@ -181,7 +193,7 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
         raise NoPairs(
             f"no usable pair in {where}: {dict(dropped)}; expected a listings JSONL or CLASS/photo.jpg"
         )
-    return Corpus(kept, pixels, split_pairs(kept, groups(kept, prints)), dropped)
+    return Corpus(kept, pixels, split_pairs(kept, groups(kept, prints)), photos, dropped)
 
 
 def mapped(spool: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -284,9 +296,9 @@ def photos_under(folder: Path) -> list[Path]:
 
 def decode_pairs(
     pairs: Sequence[Pair], size: int, dropped: Counter[str], threads: int, spool: BinaryIO
-) -> tuple[tuple[Pair, ...], PhotoPrints]:
-    """The pairs that can be used, and their photos' prints; their pixels (size, size, 3) go to the spool."""
-    kept, prints = [], []
+) -> tuple[tuple[Pair, ...], NDArray[np.uint64], PhotoPrints]:
+    """The pairs that can be used, their photos' digests (n,) and prints; the spool gets their pixels."""
+    kept, photos, prints = [], [], []
     with ThreadPoolExecutor(threads) as pool:
         # The prints have a size of their own: splits must not change with the encoder's.
         decoded = pool.map(lambda pair: decode_or_reason(pair.photo, PRINT_SIZE, size), pairs)
@@ -295,22 +307,28 @@ def decode_pairs(
             if isinstance(outcome, str):
                 dropped[outcome] += 1
                 continue
-            small, square = outcome
+            small, square = outcome.squares
             kept.append(pair)
+            photos.append(outcome.digest)
             prints.append(photo_print(small))
             spool.write(square.tobytes())
-    return tuple(kept), PhotoPrints.of(prints)
+    return tuple(kept), np.array(photos, dtype=np.uint64), PhotoPrints.of(prints)
 
 
-def decode_or_reason(photo: Path, *sizes: int) -> list[NDArray[np.uint8]] | str:
-    """Pixels (size, size, 3) of each size, or the reason code for which there are none."""
+def decode_or_reason(photo: Path, *sizes: int) -> DecodedPhoto | str:
+    """The photo in each size, or the reason code for which there is none."""
     try:
         data = photo.read_bytes()
-        return [decode_photo(data, size) for size in sizes]
+        return DecodedPhoto([decode_photo(data, size) for size in sizes], digest_of(data))
     except OSError:
         return "photo_unreadable"
     except UnusablePhoto as error:
         return error.reason
+
+
+def digest_of(data: bytes) -> int:
+    """64 bits that equal bytes share."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
 
 
 def photo_print(photo: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
@@ -356,7 +374,7 @@ def root(joined: list[int], row: int) -> int:
 def title_key(title: str) -> int:
     """64 bits that equal titles share; 0 for an empty one, which is like no other."""
     folded = normalised(title)
-    return int.from_bytes(hashlib.blake2b(folded.encode(), digest_size=8).digest()) if folded else 0
+    return digest_of(folded.encode()) if folded else 0
 
 
 def same_title(titles: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
@@ -374,8 +392,8 @@ def first_and_later(keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> Iterat
 
 def near_identical(prints: PhotoPrints) -> Iterator[tuple[int, int]]:
     """Rows of photos that are one picture but for compression, scaling or a hair's breadth of framing."""
-    digests = [hashlib.blake2b(small.tobytes(), digest_size=8).digest() for small in prints.thumbnails]
-    equal = np.array([int.from_bytes(digest) for digest in digests], dtype=np.uint64) ^ prints.hashes
+    digests = [digest_of(small.tobytes()) for small in prints.thumbnails]
+    equal = np.array(digests, dtype=np.uint64) ^ prints.hashes
     rows = np.arange(len(equal))
     yield from first_and_later(equal, rows)
     # One of each suffices from here: a placeholder that thousands of listings show would meet itself millions
@@ -440,7 +458,7 @@ def split_of(key: str) -> Split:
 
 def share_of(key: str) -> float:
     """A number from 0 to 1 that is spread evenly over keys."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) / 2**64
+    return digest_of(key.encode()) / 2**64
 
 
 def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -170,6 +170,17 @@ def test_the_size_of_the_pixels_moves_nothing_across_splits(shop: Path) -> None:
     small, large = read_corpus([shop], 24), read_corpus([shop], 40)
     assert (small.size, large.size) == (24, 40)
     assert small.splits.tolist() == large.splits.tolist()
+    assert small.fingerprint == large.fingerprint
+
+
+def test_another_photo_is_another_fingerprint(tmp_path: Path) -> None:
+    """Also where ids, captions and splits are the same."""
+    path = write_listings(tmp_path, [make_event()])
+    fingerprints = set()
+    for seed in (1, 2, 1):
+        draw_photo(tmp_path / "images" / "m1.png", "Red", "Skirts", seed)
+        fingerprints.add(read_corpus([path], 24).fingerprint)
+    assert len(fingerprints) == 2
 
 
 def test_a_full_disk_while_decoding_says_where_room_is_needed(
