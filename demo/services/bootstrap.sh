@@ -44,6 +44,8 @@ echo "Installing $requirements …"
 [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}"
 # The certificates that pip and git trust: a company's network may have its own.
 export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
-.venv/bin/uv pip install --python "$venv_python" --require-hashes -r "$requirements"
+# Compiled once here: where PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would do it again
+# for all that it imports, and torch alone has thousands of files.
+.venv/bin/uv pip install --compile-bytecode --python "$venv_python" --require-hashes -r "$requirements"
 # Built with the setuptools that requirements/uv.txt pins: nothing is fetched that has no hash.
 .venv/bin/uv pip install --quiet --python "$venv_python" --no-build-isolation --no-deps --editable .
