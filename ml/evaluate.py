@@ -13,8 +13,10 @@ from ml.metrics import (
     Scores,
     bootstrap_interval,
     hit_rate_at_k,
+    mean,
     ndcg_at_k,
     precision_at_k,
+    ratio_interval,
     recall_at_k,
     reciprocal_rank,
 )
@@ -33,6 +35,7 @@ RANKS: Final = 100
 """Ranks that are looked at; an answer farther down counts as none in mrr@100."""
 CHUNK: Final = 512
 """Queries at once, so that memory grows with the photos searched and not with their square."""
+NO_GAIN: Final = (None, None)
 MIN_SLICE: Final = 20
 """Slices of fewer queries are left out: their intervals span half the scale."""
 
@@ -57,10 +60,11 @@ def nearest(vectors: Vectors, count: int, queries: Vectors | None = None) -> Ran
 
 
 def scores_of(ranking: Ranking, relevance: Relevance, ks: Sequence[int] = (DEPTH,)) -> dict[str, Scores]:
-    """Scores (q,) by metric, of each query of `relevance`; NaN where nothing answers it.
+    """Scores (q,) by metric, of each query of `relevance`; NaN where nothing that the metric counts answers.
 
     ndcg@k: gains as they are. ndcg_exp@k: 2^gain − 1. p@k, hit@k, recall@k and mrr@100 go by hits: for labels
     the same type, gender and colour, for judgments any gain. type@k, labels only: share of the same type.
+    So a query that only gains below a hit answer has an nDCG, and no p@k, hit@k, recall@k or mrr@100.
     """
     starts = range(0, len(relevance.queries), CHUNK)
     parts = [
@@ -75,20 +79,20 @@ def chunk_scores(
     gains = relevance.gains(queries)
     ranked = np.take_along_axis(gains, ranking[queries], axis=1)
     hits, total = ranked >= relevance.hit, (gains >= relevance.hit).sum(axis=1)
+    like, likes = ranked > 0, (gains > 0).sum(axis=1)
     scores: dict[str, Scores] = {}
     for k in ks:
         scores[f"ndcg@{k}"] = ndcg_at_k(ranked, gains, k)
         scores[f"ndcg_exp@{k}"] = ndcg_at_k(2**ranked - 1, 2**gains - 1, k)
     for k in dict.fromkeys((1, *ks)):
-        scores[f"p@{k}"] = precision_at_k(hits, k)
+        scores[f"p@{k}"] = precision_at_k(hits, total, k)
     for k in ks:
-        scores[f"hit@{k}"] = hit_rate_at_k(hits, k)
+        scores[f"hit@{k}"] = hit_rate_at_k(hits, total, k)
         scores[f"recall@{k}"] = recall_at_k(hits, total, k)
         if relevance.graded_by_labels:
-            scores[f"type@{k}"] = precision_at_k(ranked > 0, k)
-    scores[f"mrr@{RANKS}"] = reciprocal_rank(hits)
-    answerable = gains.any(axis=1)
-    return {name: np.where(answerable, values, np.nan) for name, values in scores.items()}
+            scores[f"type@{k}"] = precision_at_k(like, likes, k)
+    scores[f"mrr@{RANKS}"] = reciprocal_rank(hits, total)
+    return scores
 
 
 def retrieval_scores(
@@ -99,8 +103,8 @@ def retrieval_scores(
 
 
 def means(scores: Mapping[str, Scores]) -> dict[str, float]:
-    """Over the queries that have a score."""
-    return {name: float(np.nanmean(values)) for name, values in scores.items()}
+    """Over the queries that have a score; NaN where none has."""
+    return {name: mean(values) for name, values in scores.items()}
 
 
 @dataclass(frozen=True)
@@ -122,16 +126,22 @@ class Row:
 
     encoder: str
     means: dict[str, float]
+    """NaN where no query has a score: see scores_of."""
     intervals: dict[str, tuple[float, float]]
     gain: float | None
-    """Over the baseline's mean, as a share of the latter; None for the baseline or without one."""
+    """Over the baseline's mean, as a share of the latter; None for the baseline, or without one above 0."""
     gain_interval: tuple[float, float] | None
-    """95 %, paired: the same queries are drawn for both encoders."""
+    """95 %, paired: the same queries are drawn for both encoders, and both means are of the drawn ones."""
     p: float | None
     """Of a paired randomisation test, two-sided."""
     p_holm: float | None
     """The same, corrected for the number of encoders compared with the baseline."""
     slices: list[Slice]
+
+    def text(self, metric: str) -> str:
+        """A mean and its interval for readers; a dash where no query has a score."""
+        low, high = self.intervals[metric]
+        return "–" if np.isnan(low) else f"{self.means[metric]:.3f} ({low:.3f}–{high:.3f})"
 
 
 def compare(
@@ -145,23 +155,22 @@ def compare(
     """A row per encoder, in the order given. rankings: name to what it finds for each photo searched."""
     scores = {name: scores_of(ranking, relevance, ks) for name, ranking in rankings.items()}
     first = f"ndcg@{ks[0]}"
-    differences = {
-        name: of[first] - scores[baseline][first]
+    pairs = {
+        name: (of[first], scores[baseline][first])
         for name, of in scores.items()
         if baseline is not None and name != baseline
     }
-    p_values = {name: randomisation_p(difference) for name, difference in differences.items()}
+    gains = {name: gain_over(own, base) for name, (own, base) in pairs.items()}
+    p_values = {name: randomisation_p(own - base) for name, (own, base) in pairs.items()}
     corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    scale = 1.0 if baseline is None else float(np.nanmean(scores[baseline][first]))
     asked = {by: values[relevance.queries] for by, values in (groups or {}).items()}
-    gains = {name: gain_over(differences.get(name), scale) for name in scores}
     return [
         Row(
             encoder=name,
             means=means(of),
             intervals={metric: bootstrap_interval(values) for metric, values in of.items()},
-            gain=gains[name][0],
-            gain_interval=gains[name][1],
+            gain=gains.get(name, NO_GAIN)[0],
+            gain_interval=gains.get(name, NO_GAIN)[1],
             p=p_values.get(name),
             p_holm=corrected.get(name),
             slices=slices_of(of[first], asked),
@@ -170,14 +179,13 @@ def compare(
     ]
 
 
-def gain_over(
-    differences: Scores | None, scale: float
-) -> tuple[float, tuple[float, float]] | tuple[None, None]:
-    """Mean difference and its 95 % interval as shares of the baseline's mean, `scale`."""
-    if differences is None or scale == 0:
-        return None, None
-    low, high = bootstrap_interval(differences)
-    return float(np.nanmean(differences)) / scale, (low / scale, high / scale)
+def gain_over(scores: Scores, baseline: Scores) -> tuple[float, tuple[float, float]] | tuple[None, None]:
+    """Gain of scores (q,) over the baseline's (q,) as a share of the latter's mean, and its 95 % interval.
+
+    None where the baseline is so near 0 that a share of it has no bounds.
+    """
+    low, high = ratio_interval(scores, baseline)
+    return NO_GAIN if np.isnan(low) else (mean(scores) / mean(baseline) - 1, (low - 1, high - 1))
 
 
 def slices_of(scores: Scores, groups: Groups) -> list[Slice]:

@@ -1,10 +1,19 @@
-"""Ranking metrics per query, NumPy only. k counts ranks from the top; NaN: no candidate is relevant."""
+"""Ranking metrics per query, NumPy only. k counts ranks from the top; NaN: no candidate is relevant.
+
+Of metrics that know hits and misses alone, `relevant` is (q, c), in ranked order, and `total` (q,) counts the
+relevant candidates of each query, shown or not.
+"""
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Gains = NDArray[np.floating] | NDArray[np.integer]
 Scores = NDArray[np.float64]
+
+DRAWN_AT_ONCE: Final = 2**20
+"""Queries that a bootstrap draws before it takes means, in some 30 MB, whatever the number of resamples."""
 
 
 def dcg_at_k(gains: Gains, k: int) -> Scores:
@@ -27,38 +36,75 @@ def ndcg_at_k(ranked: Gains, candidates: Gains, k: int) -> Scores:
     return np.asarray(np.divide(dcg_at_k(ranked, k), best, out=unanswerable, where=best > 0))
 
 
-def precision_at_k(relevant: NDArray[np.bool_], k: int) -> Scores:
-    """(q,) share of the first k that are relevant; ranks that a short ranking lacks count as misses.
-
-    relevant: (q, c), in ranked order.
-    """
-    return np.asarray(relevant[:, :k].sum(axis=1) / k, dtype=np.float64)
+def precision_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
+    """(q,) share of the first k that are relevant; ranks that a short ranking lacks count as misses."""
+    return where_answered(relevant[:, :k].sum(axis=1) / k, total)
 
 
-def hit_rate_at_k(relevant: NDArray[np.bool_], k: int) -> Scores:
-    """(q,) 1.0 where any of the first k is relevant, else 0.0. relevant: (q, c), in ranked order."""
-    return np.asarray(relevant[:, :k].any(axis=1), dtype=np.float64)
+def hit_rate_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
+    """(q,) 1.0 where any of the first k is relevant, else 0.0."""
+    return where_answered(np.asarray(relevant[:, :k].any(axis=1), dtype=np.float64), total)
 
 
 def recall_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
-    """(q,) share of all relevant candidates that are among the first k; NaN where there are none.
-
-    relevant: (q, c), in ranked order. total: (q,) relevant candidates of each query, shown or not.
-    """
-    found = relevant[:, :k].sum(axis=1).astype(np.float64)
-    return np.asarray(np.divide(found, total, out=np.full(len(found), np.nan), where=total > 0))
+    """(q,) share of all relevant candidates that are among the first k."""
+    return where_answered(relevant[:, :k].sum(axis=1) / np.maximum(total, 1), total)
 
 
-def reciprocal_rank(relevant: NDArray[np.bool_]) -> Scores:
-    """(q,) 1 / rank of the first relevant candidate, 0 where there is none. relevant: (q, c), ranked."""
-    return np.where(relevant.any(axis=1), 1 / (relevant.argmax(axis=1) + 1), 0.0)
+def reciprocal_rank(relevant: NDArray[np.bool_], total: NDArray[np.integer]) -> Scores:
+    """(q,) 1 / rank of the first relevant candidate, 0 where the ranking has none."""
+    first = 1 / (relevant.argmax(axis=1) + 1)
+    return where_answered(np.where(relevant.any(axis=1), first, 0), total)
+
+
+def where_answered(values: NDArray[np.floating], total: NDArray[np.integer]) -> Scores:
+    """Values (q,) of queries with a relevant candidate; the others have none to find or to miss."""
+    return np.asarray(np.where(total > 0, values, np.nan), dtype=np.float64)
+
+
+def mean(scores: Scores) -> float:
+    """Over the queries (q,) that have a score; NaN where none has."""
+    known = scores[~np.isnan(scores)]
+    return float(known.mean()) if len(known) else np.nan
 
 
 def bootstrap_interval(
     scores: Scores, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of the mean over queries drawn again with replacement; NaN queries are left out."""
+    """Percentile interval of the mean over queries drawn again with replacement; NaN queries are left out.
+
+    NaN twice where no query has a score.
+    """
     known = scores[~np.isnan(scores)]
-    draws = np.random.default_rng(seed).integers(0, len(known), (resamples, len(known)))
-    low, high = np.quantile(known[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    if not len(known):
+        return np.nan, np.nan
+    return central(resampled_means(known[None], resamples, seed)[0], level)
+
+
+def ratio_interval(
+    scores: Scores, others: Scores, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of mean(scores) / mean(others): both have the same queries drawn, and both vary.
+
+    scores, others: (q,) of the same queries; those that are NaN in either are left out. NaN twice where a
+    draw of queries has a mean of 0 in others, so that the ratio has no bounds.
+    """
+    both = np.stack([scores, others])
+    above, below = resampled_means(both[:, ~np.isnan(both).any(axis=0)], resamples, seed)
+    return central(above / below, level) if below.all() else (np.nan, np.nan)
+
+
+def resampled_means(scores: Scores, resamples: int, seed: int) -> Scores:
+    """(m, resamples) means of m encoders' scores (m, q), without NaN, over q queries drawn with replacement;
+    in each resample all m have the same queries."""
+    random, queries = np.random.default_rng(seed), scores.shape[1]
+    at_once = max(1, DRAWN_AT_ONCE // queries)
+    sizes = (min(at_once, resamples - start) for start in range(0, resamples, at_once))
+    draws = (random.integers(0, queries, (size, queries)) for size in sizes)
+    return np.concatenate([scores[:, drawn].mean(axis=2) for drawn in draws], axis=1)
+
+
+def central(values: Scores, level: float) -> tuple[float, float]:
+    """Quantiles that leave out as many values at either end, and `level` of them between."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

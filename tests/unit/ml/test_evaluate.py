@@ -1,11 +1,15 @@
 """Relevance, exact search and comparisons on a handful of photos, worked out by hand."""
 
+import re
+
+import ir_measures
 import numpy as np
 import pytest
+from ir_measures import RR, P, R, Success
 
 from ml.evaluate import compare, means, nearest, random_vectors, retrieval_scores, slices_of, weakest
 from ml.pairs import Labels
-from ml.relevance import LabelRelevance
+from ml.relevance import EXACT, LabelRelevance
 
 SKIRT = Labels("Skirts", "Women", "Red")
 LABELS = [
@@ -35,13 +39,41 @@ def test_a_perfect_order_scores_one() -> None:
     assert np.isnan(scores["p@1"][4])
     assert scores["p@1"][:2].tolist() == [1, 1]
     assert scores["type@5"][0] == pytest.approx(3 / 5)
-    assert scores["hit@5"][:4].tolist() == [1, 1, 0, 0]
+    assert scores["type@5"][3] == pytest.approx(3 / 5)
+    for metric in ("p@1", "p@5", "hit@5", "recall@5", "mrr@100"):
+        assert np.isnan(scores[metric]).tolist() == [False, False, True, True, True], metric
 
 
 def test_exponential_gains_punish_a_wrong_top_more() -> None:
     """With the worst skirt first, 2^gain − 1 scores below gain."""
     scores = retrieval_scores(at_angles(0, 30, 20, 10, 60), LABELS)
     assert scores["ndcg_exp@5"][0] < scores["ndcg@5"][0] < 1
+
+
+def test_means_of_hits_are_those_of_ir_measures() -> None:
+    """Over the queries for which its judgments name a relevant photo: here, one like in all labels."""
+    random = np.random.default_rng(0)
+    labels = [
+        Labels(*(str(random.choice(list(values))) for values in ("ST", "WM", "RGBYPK"))) for _ in range(40)
+    ]
+    vectors = random_vectors(40, 8)
+    relevance, ranking = LabelRelevance(labels), nearest(vectors, 100)
+    gains = relevance.gains(relevance.queries)
+    assert 0 < (gains == EXACT).any(axis=1).sum() < 40, "some have a like and some have none"
+    oracle = ir_measures.calc_aggregate(
+        [P(rel=EXACT) @ 1, Success(rel=EXACT) @ 5, R(rel=EXACT) @ 5, RR(rel=EXACT)],
+        [ir_measures.Qrel(str(q), str(d), EXACT) for q, d in np.argwhere(gains == EXACT)],
+        [
+            ir_measures.ScoredDoc(str(q), str(d), -rank)
+            for q, found in enumerate(ranking)
+            for rank, d in enumerate(found)
+        ],
+    )
+    found = means(retrieval_scores(vectors, labels))
+    assert found["p@1"] == pytest.approx(oracle[P(rel=EXACT) @ 1])
+    assert found["hit@5"] == pytest.approx(oracle[Success(rel=EXACT) @ 5])
+    assert found["recall@5"] == pytest.approx(oracle[R(rel=EXACT) @ 5])
+    assert found["mrr@100"] == pytest.approx(oracle[RR(rel=EXACT)])
 
 
 def three_classes() -> tuple[LabelRelevance, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]]:
@@ -71,6 +103,31 @@ def test_compare_gives_each_encoder_its_gain_over_the_baseline() -> None:
     assert rows[1].p_holm == pytest.approx(2 / 10_001), "two encoders were compared"
     assert rows[2].p is not None
     assert rows[2].p > 0.05
+
+
+def test_gains_vary_with_the_baseline_as_well() -> None:
+    """A perfect encoder has the gain 1 / m − 1 in any draw of queries, m being the baseline's mean there."""
+    relevance, rankings = three_classes()
+    baseline, good, _ = compare(rankings, relevance, "random")
+    low, high = baseline.intervals["ndcg@5"]
+    assert good.gain_interval == pytest.approx((1 / high - 1, 1 / low - 1), rel=1e-3)
+
+
+def test_a_baseline_that_finds_nothing_gives_no_gains() -> None:
+    """No share of nothing; whether the difference is chance can still be told."""
+    labels = [Labels("ab"[row // 20]) for row in range(40)]
+    good = nearest(np.repeat(np.eye(2, dtype=np.float32), 20, axis=0), 5)
+    row = compare({"worst": (good + 20) % 40, "good": good}, LabelRelevance(labels), "worst")[1]
+    assert (row.gain, row.gain_interval) == (None, None)
+    assert row.p == pytest.approx(1 / 10_001)
+
+
+def test_a_score_that_no_query_has_is_a_dash() -> None:
+    """Of photos without an exact like only the graded metrics say anything."""
+    labels = [Labels("ab"[row % 2], colour=str(row)) for row in range(30)]
+    (row,) = compare({"random": nearest(random_vectors(30, 8), 100)}, LabelRelevance(labels))
+    assert row.text("p@1") == row.text("mrr@100") == "–"
+    assert re.fullmatch(r"0\.\d{3} \(0\.\d{3}–0\.\d{3}\)", row.text("ndcg@5"))
 
 
 def test_compare_scores_at_every_k_and_the_first_one_decides() -> None:
