@@ -18,6 +18,11 @@ EXACT: Final = 3
 """Gain of a candidate of the same type, gender and colour."""
 
 
+LARGEST_GAIN: Final = 30
+"""Of a judgment: ndcg_exp takes 2^gain − 1, which far above this leaves nothing of every other answer, and
+at 1,024 is no number."""
+
+
 class UnusableJudgments(MlError):
     """A file of judgments that cannot be read, or that says nothing about the photos searched."""
 
@@ -74,11 +79,11 @@ class LabelRelevance:
 
 
 class Judgment(BaseModel):
-    """One line of a log: how well an item answered another item's page, 0 for not at all."""
+    """One line of a log: how well an item answered another item's page, from 0 for not at all."""
 
     query_id: str = Field(min_length=1)
     item_id: str = Field(min_length=1)
-    gain: float = Field(ge=0, allow_inf_nan=False)
+    gain: float = Field(ge=0, le=LARGEST_GAIN, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ def read_judgments(path: Path) -> list[Judgment]:
 
 
 def line_judgments(path: Path) -> Iterator[Judgment]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # a line that is not UTF-8 is then told by its number
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield judgment_of(line, f"{path}:{number}")
@@ -167,13 +172,15 @@ def parquet_judgments(path: Path) -> Iterator[Judgment]:
         yield judgment_of(row, f"{path}: row {number}")
 
 
-def judgment_of(line: str | dict[str, object], place: str) -> Judgment:
+def judgment_of(line: bytes | dict[str, object], place: str) -> Judgment:
     try:
-        return Judgment.model_validate_json(line) if isinstance(line, str) else Judgment.model_validate(line)
+        return (
+            Judgment.model_validate_json(line) if isinstance(line, bytes) else Judgment.model_validate(line)
+        )
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"])) or "the line"
         raise UnusableJudgments(
             f"{place}: {field}: {fault['msg']}; expected "
-            '{"query_id": "m1", "item_id": "m2", "gain": 1} with gain 0 or more'
+            f'{{"query_id": "m1", "item_id": "m2", "gain": 1}} with gain from 0 to {LARGEST_GAIN}'
         ) from error

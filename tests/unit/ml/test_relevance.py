@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from ml.evaluate import scores_of
 from ml.pairs import Labels
 from ml.relevance import (
+    LARGEST_GAIN,
     JudgedRelevance,
     Judgment,
     LabelRelevance,
@@ -89,6 +91,7 @@ def test_judgments_are_read_from_lines_and_parquet(tmp_path: Path) -> None:
             r"taps.jsonl:2: gain: .*greater than or equal to 0",
         ),
         (LINE + '{"query_id": "a", "gain": 1}', r"taps.jsonl:2: item_id: Field required"),
+        (LINE + LINE.replace("2", "31"), r"taps.jsonl:2: gain: .*less than or equal to 30.*from 0 to 30"),
         ("no JSON", r"taps.jsonl:1: the line: Invalid JSON"),
     ],
 )
@@ -98,6 +101,20 @@ def test_lines_that_are_no_judgments_are_named(text: str, message: str, tmp_path
     path.write_text(text)
     with pytest.raises(UnusableJudgments, match=message):
         read_judgments(path)
+
+
+def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    """By its number, as any other that is no judgment."""
+    path = tmp_path / "taps.jsonl"
+    path.write_bytes(LINE.encode() + LINE.replace("a", "あ").encode("shift_jis"))
+    with pytest.raises(UnusableJudgments, match=r"taps.jsonl:2: the line: Invalid JSON"):
+        read_judgments(path)
+
+
+def test_the_largest_gain_has_a_score() -> None:
+    """2^gain − 1 of what is accepted is a number, for the best order 1."""
+    scores = scores_of(np.array([[1, 2], [0, 2], [0, 1]]), judged(("a", "b", LARGEST_GAIN), ("a", "c", 1)))
+    assert scores["ndcg_exp@5"].tolist() == [1]
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
