@@ -1,8 +1,9 @@
 """Files that are whole or not there."""
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,10 @@ from ml.errors import MlError
 
 class NotWritten(MlError):
     """A file that could not be written: no room on its disk, no permission, no such folder."""
+
+
+class SameFolder(MlError):
+    """A result that would take the place of what it is made of."""
 
 
 @contextmanager
@@ -41,4 +46,53 @@ def replaced(
     except OSError as error:
         raise NotWritten(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing there, or not even a folder
+            unfinished.unlink()
+
+
+@contextmanager
+def replaced_folder(out: Path, *, last: str, earlier: tuple[str, ...]) -> Iterator[Path]:
+    """A folder to write in, whose files move to `out` when the block ends; an error leaves `out` as it was.
+
+    last: the file without which `out` counts as unfinished; it is taken away first and comes last.
+    earlier: patterns of the files of an earlier run, which the new one may not have.
+
+    Raises:
+        NotWritten: the system's error, in the block too.
+    """
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        # Within `out`, so that moving is renaming: what lies beside it may be another disk.
+        with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as name:
+            unfinished = Path(name)
+            yield unfinished
+            (out / last).unlink(missing_ok=True)
+            for path in [path for pattern in earlier for path in out.glob(pattern)]:
+                path.unlink()
+            for path in sorted(unfinished.iterdir(), key=lambda path: path.name == last):
+                path.replace(out / path.name)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Names the file, or else `path`, in what the system says of it.
+
+    Raises:
+        NotWritten: an OSError in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise NotWritten(
+            f"{error.filename or path}: cannot be written or read ({error.strerror or error}); "
+            "make room or mend the permissions, then rerun"
+        ) from error
+
+
+def refuse_same(source: Path, out: Path) -> None:
+    """
+    Raises:
+        SameFolder: they are one folder.
+    """
+    if source.resolve() == out.resolve():
+        raise SameFolder(f"{out}: would take the place of what it is made of; name another --out")

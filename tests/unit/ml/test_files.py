@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.files import NotWritten, replaced
+from ml.files import NotWritten, SameFolder, refuse_same, replaced, replaced_folder
 
 FULL = Path("/dev/full")
 
@@ -87,3 +87,55 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     message = rf"^{missing}: .*No such file.*run the same command again$"
     with pytest.raises(NotWritten, match=message), replaced(missing):
         pass
+
+
+def test_a_plain_file_in_the_place_of_a_folder_is_named(path: Path) -> None:
+    """Nor does tidying up fail on it."""
+    with pytest.raises(NotWritten, match="Not a directory"), replaced(path / "more.npz"):
+        pass
+    with (
+        pytest.raises(NotWritten, match=r"more: cannot be written or read \(Not a directory\)"),
+        replaced_folder(path / "more", last="report", earlier=()),
+    ):
+        pass
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What an earlier run wrote, and a file of somebody else."""
+    for name in ("part-0", "part-1", "report", "notes"):
+        (tmp_path / name).write_text("old")
+    return tmp_path
+
+
+def test_a_folder_is_replaced_by_name(folder: Path) -> None:
+    """Files of the earlier run go, also those that the new one lacks; others stay."""
+    with replaced_folder(folder, last="report", earlier=("part-*",)) as unfinished:
+        for name in ("part-0", "report"):
+            (unfinished / name).write_text("new")
+        assert (folder / "part-0").read_text() == "old"
+    found = {path.name: path.read_text() for path in folder.iterdir()}
+    assert found == {"part-0": "new", "report": "new", "notes": "old"}
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
+def test_a_folder_stays_as_it_was_after_an_error(folder: Path, stop: type[BaseException]) -> None:
+    """Whatever was written by then."""
+
+    def write_half() -> None:
+        with replaced_folder(folder, last="report", earlier=("part-*",)) as unfinished:
+            (unfinished / "part-0").write_text("new")
+            raise stop
+
+    with pytest.raises((stop, NotWritten)):
+        write_half()
+    found = {path.name: path.read_text() for path in folder.iterdir()}
+    assert found == {"part-0": "old", "part-1": "old", "report": "old", "notes": "old"}
+
+
+def test_a_folder_is_recognised_however_it_is_spelled(tmp_path: Path) -> None:
+    """A result must not take the place of its source."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(SameFolder, match="name another --out"):
+        refuse_same(tmp_path, tmp_path / "link")
+    refuse_same(tmp_path, tmp_path / "other")
