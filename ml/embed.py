@@ -1,12 +1,11 @@
 """Photos named on a command line, in folders or in listing files, to vectors with ids."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,10 @@ from tqdm import tqdm
 from ml.artifact import Preprocessing
 from ml.encoder import BATCH, ImageEncoder
 from ml.errors import MlError
-from ml.files import replaced
-from ml.pairs import photos_under
+from ml.files import replaced, writing
+from ml.pairs import SHARDS_REPORT, photos_under, refuse_table
+from ml.prefetch import ahead
 from ml.preprocess import MAX_BYTES, UnusablePhoto
-
-PREFETCH: Final = 2 * BATCH
-"""Photos decoded ahead: a batch that waits while the one before is encoded. At 256 pixels they take 13 MB."""
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 class TooFewPhotos(MlError):
@@ -65,10 +59,19 @@ class Embedded:
 def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
     """The photos of listing files (the first of each listing), of folders, and those named themselves.
 
-    The id is the listing's item_id, or else the photo's path.
+    The id is the listing's item_id, also in a folder of `nitamono ml pairs`, or else the photo's path.
+
+    Raises:
+        NoListings: a CSV or parquet file.
+        BadPairShard: a folder of `nitamono ml pairs` is damaged or incomplete.
     """
     for path in paths:
-        if path.is_dir():
+        refuse_table(path)
+        if (path / SHARDS_REPORT).exists():
+            from ml.pair_shards import read_shards  # noqa: PLC0415  # parquet takes a while to import
+
+            yield from (Source(pair.item_id, pair.photo) for pair in read_shards(path))
+        elif path.is_dir():
             yield from (Source(str(photo), photo) for photo in photos_under(path))
         elif path.suffix == ".jsonl":
             yield from listed_sources(path)
@@ -77,7 +80,7 @@ def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
 
 
 def listed_sources(path: Path) -> Iterator[Source]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # a line that is not UTF-8 is then one bad line, not the end
         for number, line in enumerate(lines, start=1):
             try:
                 listed = ListedPhoto.model_validate_json(line)
@@ -114,30 +117,17 @@ def embed_photos(
     return done
 
 
-def ahead(
-    pool: Executor, work: Callable[[Given], Made], items: Iterable[Given], *, most: int = PREFETCH
-) -> Iterator[Made]:
-    """What `work` makes of each item, in order, with at most `most` items begun and not yet taken.
-
-    Executor.map would begin them all, and so hold every decoded photo in memory at once.
-    """
-    remaining = iter(items)
-    begun = deque(pool.submit(work, item) for item in islice(remaining, most))
-    while begun:
-        made = begun.popleft().result()
-        begun.extend(pool.submit(work, item) for item in islice(remaining, 1))
-        yield made
-
-
 def read(source: Source, preprocessing: Preprocessing) -> NDArray[np.uint8] | str:
     """Pixels (image_size, image_size, 3), or the reason code with what was found."""
     if source.photo is None:
         return "not_a_listing: no JSON object with item_id and images"
     try:
         with source.photo.open("rb") as file:
-            return preprocessing.decode(file.read(MAX_BYTES + 1))
-    except OSError as error:
-        return f"photo_unreadable: {source.photo}: {error.strerror}"
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # a ValueError of a path with a null byte
+        return f"photo_unreadable: {source.photo}: {error}"
+    try:
+        return preprocessing.decode(data)
     except UnusablePhoto as error:
         return str(error)
 
@@ -151,9 +141,10 @@ def save_embedded(embedded: Embedded, out: Path) -> None:
     """Write the vectors to `out`, a .npy file, and their ids beside it.
 
     Raises:
-        NotWritten: there is no room for one of them.
+        NotWritten: there is no room for one of them, or their folder cannot be made.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
     with replaced(out) as file:
         np.save(file, embedded.vectors)
     with replaced(ids_path(out)) as file:

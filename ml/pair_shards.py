@@ -10,7 +10,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -25,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 from tqdm import tqdm
 
 from ml.errors import MlError
-from ml.files import NotWritten, replaced
+from ml.files import replaced, replaced_folder
 from ml.pairs import (
     PRINT_SIZE,
     RESERVED_TITLE,
@@ -39,7 +38,6 @@ from ml.pairs import (
     PhotoPrints,
     Split,
     decode_or_reason,
-    digest_of,
     group_key,
     photo_print,
     read_pairs,
@@ -114,12 +112,10 @@ class PairsReport(BaseModel):
 
 @dataclass
 class Scan:
-    """What the first pass keeps of each usable pair: 32 bytes in memory, the rest on disk."""
+    """What the first pass keeps of each usable pair: 24 bytes in memory, the rest on disk."""
 
     folder: Path
     dropped: Counter[str] = field(default_factory=Counter)
-    items: "array[int]" = field(default_factory=lambda: array("Q"))
-    """64-bit hashes of item_id."""
     titles: "array[int]" = field(default_factory=lambda: array("Q"))
     """See ml.pairs.title_key."""
     hashes: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -136,7 +132,7 @@ class Scan:
         return self.folder / "thumbnails.bin"
 
     def prints(self) -> PhotoPrints:
-        small = np.memmap(self.thumbnails, np.uint8, mode="r", shape=(len(self.items), 16, 16, 3))
+        small = np.memmap(self.thumbnails, np.uint8, mode="r", shape=(len(self.titles), 16, 16, 3))
         return PhotoPrints(np.array(self.hashes, dtype=np.uint64), small)
 
 
@@ -153,53 +149,34 @@ class Twins:
 
 
 def write_pairs(sources: Sequence[Path], out: Path, settings: PairSettings) -> PairsReport:
-    """Write SPLIT-NNNNN.parquet and, last of all, report.json to `out`, in place of those of an earlier run.
+    """Write SPLIT-NNNNN.parquet and report.json to `out`, in place of those of an earlier run.
 
     Raises:
-        NoPairs: nothing usable was found; the message has the reasons.
+        NoPairs: nothing usable was found; the message has the reasons. What `out` has stays.
+        NoListings: a CSV or parquet file.
         NotWritten: the disk is full, or `out` may not be written to.
     """
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        remove_earlier(out)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".scan-") as folder:
+    earlier = tuple(f"{split}-[0-9]*.parquet" for split in SPLITS)
+    with replaced_folder(out, last=SHARDS_REPORT, earlier=earlier) as unfinished:
+        with tempfile.TemporaryDirectory(dir=unfinished) as folder:
             scan = scan_pairs(sources, Path(folder), settings)
-            if not scan.items:
+            if not scan.titles:
                 raise NoPairs(
                     f"no usable pair in {', '.join(map(str, sources))}: {dict(scan.dropped)}; "
                     "expected listings with a title and a readable photo"
                 )
             twins = find_twins(scan, settings.train_until)
-            shards = write_shards(out, split_spool(scan, twins, settings), settings.rows_per_shard)
-    report = make_report(sources, settings, scan, twins, shards)
-    with replaced(out / SHARDS_REPORT) as file:
-        file.write(report.model_dump_json(indent=2).encode())
+            shards = write_shards(unfinished, split_spool(scan, twins, settings), settings.rows_per_shard)
+        report = make_report(sources, settings, scan, twins, shards)
+        with replaced(unfinished / SHARDS_REPORT) as file:
+            file.write(report.model_dump_json(indent=2).encode())
     return report
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise NotWritten(
-            f"{error.filename or path}: cannot be written or read ({error.strerror or error}); "
-            "make room or mend the permissions, then rerun"
-        ) from error
-
-
-def remove_earlier(out: Path) -> None:
-    """Removes the report first: without it a folder counts as unfinished."""
-    (out / SHARDS_REPORT).unlink(missing_ok=True)
-    for split in SPLITS:
-        for shard in out.glob(f"{split}-[0-9]*.parquet"):
-            shard.unlink()
 
 
 def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) -> Scan:
     """The first pass: every pair whose photo can be decoded goes to the spool, with its prints."""
     scan = Scan(folder)
-    pairs = (pair for path in sources for pair in read_pairs(path, scan.dropped, settings.reserved))
+    pairs = read_pairs(sources, scan.dropped, settings.reserved)
     progress = tqdm(desc="reading photos", unit="photo", disable=None)
     with (
         pq.ParquetWriter(scan.spool, SCHEMA) as spool,
@@ -235,7 +212,6 @@ def take(
         scan.dropped["no_created_at"] += 1
         return False
     bits, small = photo_print(*decoded.squares)
-    scan.items.append(digest_of(pair.item_id.encode()))
     scan.titles.append(title_key(pair.title))
     scan.hashes.append(bits)
     scan.created.append(pair.created.timestamp() if pair.created else float("nan"))
@@ -244,27 +220,17 @@ def take(
 
 
 def find_twins(scan: Scan, train_until: datetime | None) -> Twins:
-    """The groups, less earlier events of an item and, with a time split, later twins of what trains."""
+    """The groups, with a time split less later twins of what trains."""
     roots = twin_roots(np.array(scan.titles, dtype=np.uint64), scan.prints())
-    kept = last_of_each(np.array(scan.items, dtype=np.uint64))
-    scan.dropped["earlier_event_of_item"] += int((~kept).sum())
+    kept = np.ones(len(roots), bool)
     early = np.zeros(len(roots), bool)
     if train_until:
         early = np.array(scan.created) <= train_until.timestamp()
         has_early = np.zeros(len(roots), bool)
-        has_early[roots[kept & early]] = True
-        crossing = kept & ~early & has_early[roots]
-        scan.dropped["later_twin_of_training"] += int(crossing.sum())
-        kept &= ~crossing
+        has_early[roots[early]] = True
+        kept = early | ~has_early[roots]
+        scan.dropped["later_twin_of_training"] += int((~kept).sum())
     return Twins(roots, kept, early)
-
-
-def last_of_each(items: NDArray[np.uint64]) -> Rows:
-    """(n,) whether no later row has the same item."""
-    _, from_the_end = np.unique(items[::-1], return_index=True)
-    last = np.zeros(len(items), bool)
-    last[len(items) - 1 - from_the_end] = True
-    return last
 
 
 def split_spool(scan: Scan, twins: Twins, settings: PairSettings) -> Iterator[tuple[Pair, str]]:

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import math
 import re
 import tempfile
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tqdm import tqdm
 
 from ml.errors import MlError
+from ml.prefetch import ahead
 from ml.preprocess import UnusablePhoto, decode_photo, photo_hash
 
 Split = Literal["train", "validation", "test"]
@@ -44,6 +47,8 @@ SHARDS_REPORT: Final = "report.json"
 """A folder that holds it was written by `nitamono ml pairs`: see ml/pair_shards.py."""
 
 PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
+TABLE_SUFFIXES: Final = frozenset({".csv", ".parquet"})
+"""Listings that `nitamono index` reads; training would need their columns told apart a second time."""
 
 
 class ListingLine(BaseModel):
@@ -54,9 +59,15 @@ class ListingLine(BaseModel):
     category: list[str] = Field(min_length=1)
     status: str
     images: list[str] = []
-    attributes: dict[str, str] = {}
+    attributes: dict[str, object] = {}
     price: object = None
     created_at: str | None = None
+    updated_at: str | None = None
+
+    def attribute(self, name: str) -> str:
+        """Its text; empty where there is none, for numbers describe no picture."""
+        value = self.attributes.get(name)
+        return value if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,18 @@ class Pair:
     """With a time zone; None where unknown."""
     split: Split | None = None
     """None until all pairs are known, for twins decide."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a line of listings, a photo or a row of a shard says of an item."""
+
+    item: str
+    """What it is told from others by."""
+    updated: float
+    """Unix seconds; the greatest of an item's events counts, and the last of those that are equal."""
+    told: Pair | str
+    """The pair, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +185,10 @@ class NoPairs(MlError):
     """A data path from which nothing could be used."""
 
 
+class NoListings(MlError):
+    """A file of listings in another format than is read here."""
+
+
 class NoRoom(MlError):
     """A disk without room for the pixels."""
 
@@ -172,11 +199,12 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
 
     Raises:
         NoPairs: nothing usable was found; the message has the reasons.
+        NoListings: a CSV or parquet file.
         BadPairShard: a folder of `nitamono ml pairs` is damaged or incomplete.
         NoRoom: the pixels do not fit on the disk of temporary files.
     """
     dropped: Counter[str] = Counter()
-    pairs = [pair for path in paths for pair in read_pairs(path, dropped)]
+    pairs = list(read_pairs(paths, dropped))
     try:
         with tempfile.TemporaryFile() as spool:
             kept, photos, prints = decode_pairs(pairs, size, dropped, threads, spool)
@@ -202,34 +230,83 @@ def mapped(spool: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def read_pairs(
-    path: Path, dropped: Counter[str], reserved: re.Pattern[str] = RESERVED_TITLE
+    paths: Sequence[Path], dropped: Counter[str], reserved: re.Pattern[str] = RESERVED_TITLE
 ) -> Iterator[Pair]:
-    """The pairs of a data path of any kind; `dropped` counts the reasons for which listings give none."""
+    """The pairs of data paths of any kind, of each item what its newest event gives.
+
+    Paths are read twice, so that of each event only 16 bytes and a bit are held. `dropped` counts the
+    reasons for which events give no pair.
+    """
+    for path, newest in zip(paths, newest_events(paths, reserved), strict=True):
+        # What is added to a file between the two readings is left to the next run.
+        for event, counts in zip(read_events(path, reserved), newest, strict=False):
+            told = event.told if counts else "earlier_event_of_item"
+            if isinstance(told, Pair):
+                yield told
+            else:
+                dropped[told] += 1
+
+
+def newest_events(paths: Sequence[Path], reserved: re.Pattern[str]) -> list[NDArray[np.bool_]]:
+    """For each path (n,) whether each of its events is the newest of its item."""
+    items, updated, ends = array("Q"), array("d"), []
+    for path in paths:
+        for event in read_events(path, reserved):
+            items.append(digest_of(event.item.encode()))
+            updated.append(event.updated)
+        ends.append(len(items))
+    keys = np.array(items, dtype=np.uint64)
+    order = np.lexsort((np.array(updated), keys))  # stable: of equal times the later event comes last
+    newest = np.ones(len(keys), bool)
+    newest[order[:-1]] = keys[order[:-1]] != keys[order[1:]]
+    return np.split(newest, ends[:-1])
+
+
+def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
+    """What a data path of any kind says.
+
+    Pairs of shards count as newer than any line, so that their splits stay.
+    """
     if not path.is_dir():
-        return read_listings(path, dropped, reserved)
-    if (path / SHARDS_REPORT).exists():
+        refuse_table(path)
+        yield from listing_events(path, reserved)
+    elif (path / SHARDS_REPORT).exists():
         from ml.pair_shards import read_shards  # noqa: PLC0415  # it builds on this module
 
-        return read_shards(path)
-    return read_class_folders(path)
+        yield from (Event(key_of(pair), math.inf, pair) for pair in read_shards(path))
+    else:
+        yield from (Event(key_of(pair), -math.inf, pair) for pair in read_class_folders(path))
 
 
-def read_listings(
-    path: Path, dropped: Counter[str], reserved: re.Pattern[str] = RESERVED_TITLE
-) -> Iterator[Pair]:
-    """One pair per listing of a JSONL file whose images are paths relative to that file's folder."""
+def key_of(pair: Pair) -> str:
+    """The id of a listing; of a photo its path, for folders of classes may have the same names in them."""
+    return pair.item_id if pair.title else str(pair.photo.absolute())
+
+
+def refuse_table(path: Path) -> None:
+    """
+    Raises:
+        NoListings: the path is that of a CSV or parquet file.
+    """
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        raise NoListings(
+            f"{path}: training and embedding read listings from JSONL; convert it to one JSON object a line, "
+            "in a file beside the photos that ends in .jsonl"
+        )
+
+
+def listing_events(path: Path, reserved: re.Pattern[str] = RESERVED_TITLE) -> Iterator[Event]:
+    """The lines of a JSONL file whose images are paths relative to that file's folder."""
     with path.open("rb") as lines:  # a line that is not UTF-8 is then one bad line, not the end
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             try:
                 listing = ListingLine.model_validate_json(line)
             except ValidationError:
-                dropped["not_a_listing"] += 1
-                continue
-            reason = unsuitable(listing, reserved)
-            if reason:
-                dropped[reason] += 1
+                yield Event(f"{path}:{number}", -math.inf, "not_a_listing")
             else:
-                yield pair_of(listing, path)
+                updated = instant(listing.updated_at or "")
+                told = unsuitable(listing, reserved) or pair_of(listing, path)
+                yield Event(listing.item_id, updated.timestamp() if updated else -math.inf, told)
 
 
 def unsuitable(listing: ListingLine, reserved: re.Pattern[str] = RESERVED_TITLE) -> str | None:
@@ -246,10 +323,10 @@ def unsuitable(listing: ListingLine, reserved: re.Pattern[str] = RESERVED_TITLE)
 def pair_of(listing: ListingLine, path: Path) -> Pair:
     labels = Labels(
         type=listing.category[-1],
-        gender=listing.attributes.get("gender", ""),
-        colour=listing.attributes.get("colour", ""),
+        gender=listing.attribute("gender"),
+        colour=listing.attribute("colour"),
     )
-    pattern = listing.attributes.get("pattern", "")
+    pattern = listing.attribute("pattern")
     descriptions = (
         words(labels.gender, labels.colour, pattern, labels.type),
         words(labels.gender, labels.type),
@@ -301,7 +378,7 @@ def decode_pairs(
     kept, photos, prints = [], [], []
     with ThreadPoolExecutor(threads) as pool:
         # The prints have a size of their own: splits must not change with the encoder's.
-        decoded = pool.map(lambda pair: decode_or_reason(pair.photo, PRINT_SIZE, size), pairs)
+        decoded = ahead(pool, lambda pair: decode_or_reason(pair.photo, PRINT_SIZE, size), pairs)
         progress = tqdm(zip(pairs, decoded, strict=True), "decoding", len(pairs), unit="photo", disable=None)
         for pair, outcome in progress:
             if isinstance(outcome, str):
@@ -319,9 +396,10 @@ def decode_or_reason(photo: Path, *sizes: int) -> DecodedPhoto | str:
     """The photo in each size, or the reason code for which there is none."""
     try:
         data = photo.read_bytes()
-        return DecodedPhoto([decode_photo(data, size) for size in sizes], digest_of(data))
-    except OSError:
+    except (OSError, ValueError):  # a ValueError of a path with a null byte
         return "photo_unreadable"
+    try:
+        return DecodedPhoto([decode_photo(data, size) for size in sizes], digest_of(data))
     except UnusablePhoto as error:
         return error.reason
 

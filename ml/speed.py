@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.artifact import EncoderArtifact, load_artifact
-from ml.embed import ahead
 from ml.encoder import BATCH, Backend, BackendMissing, ImageEncoder, Precision, PrecisionMissing, load_encoder
 from ml.pictures import draw_jpegs
+from ml.prefetch import ahead
 from ml.run_folder import processor
 
 if TYPE_CHECKING:

@@ -78,3 +78,5 @@ def pairs(
     click.echo(f"{report.groups} groups of twins or single photos, the largest of {report.largest_group}")
     for reason, count in report.dropped.items():
         click.echo(f"dropped {count}: {reason}")
+    if not report.splits["train"]:
+        click.echo("warning: nothing to train on; choose a later --train-until or give more", err=True)

@@ -149,10 +149,11 @@ def test_settings_that_mean_nothing_are_refused(
 def test_training_ends_before_testing_begins(until: str, trained: set[str], tmp_path: Path) -> None:
     """A date counts to the end of its day in UTC, an instant to itself, whatever its zone."""
     events = [make_event(f"s{number}", created_at=SEASON[number]) for number in range(4)]
-    write(make_shop(tmp_path, events), "--out", tmp_path / "out", "--train-until", until)
+    result = write(make_shop(tmp_path, events), "--out", tmp_path / "out", "--train-until", until)
     pairs = read(tmp_path / "out")
     assert {item_id for item_id, pair in pairs.items() if pair.split == "train"} == trained
     assert len(pairs) == 4
+    assert ("warning: nothing to train on" in result.output) == (not trained)
 
 
 def test_later_listings_validate_and_test(tmp_path: Path) -> None:
@@ -268,8 +269,10 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_with_the_remedy(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No report: the folder is refused until a rerun has finished it."""
+    """What an earlier run wrote is still there, and whole; a rerun replaces it."""
     out = tmp_path / "out"
+    write(shop, "--out", out)
+    before = contents(out)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -279,10 +282,24 @@ def test_a_full_disk_is_named_with_the_remedy(
         result = write(shop, "--out", out)
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
-    shard = out / "train-00000.parquet"
-    assert f"{shard}: cannot be written (No space left on device); make room" in result.output
-    assert not (out / "report.json").exists()
-    assert write(shop, "--out", out).exit_code == 0
+    assert "train-00000.parquet: cannot be written (No space left on device); make room" in result.output
+    assert contents(out) == before
+    assert write(shop, "--out", out, "--rows-per-shard", 10).exit_code == 0
+    assert contents(out) != before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_run_that_finds_nothing_keeps_the_earlier_one(shop: Path, tmp_path: Path) -> None:
+    """The wrong file was named, perhaps."""
+    out = tmp_path / "out"
+    write(shop, "--out", out)
+    before = contents(out)
+    (tmp_path / "empty.jsonl").touch()
+    assert write(tmp_path / "empty.jsonl", "--out", out).exit_code == 1
+    assert contents(out) == before
 
 
 def cut(path: Path) -> None:

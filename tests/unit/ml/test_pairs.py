@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml.embed import photo_sources
 from ml.pairs import (
     Corpus,
     Labels,
+    NoListings,
     NoPairs,
     NoRoom,
     Pair,
@@ -21,7 +23,7 @@ from ml.pairs import (
     photo_print,
     read_class_folders,
     read_corpus,
-    read_listings,
+    read_pairs,
     split_of,
 )
 from tests.unit.ml.conftest import draw_photo, make_event, write_listings
@@ -49,7 +51,7 @@ def test_a_listing_gives_its_title_and_its_description(tmp_path: Path) -> None:
     """The captions are the title, and the attributes in words, down to the type alone."""
     attributes = {"gender": "Women", "colour": "Red", "pattern": "dots", "season": "Summer"}
     path = write_listings(tmp_path, [make_event("m7", title="Yuki skirt", attributes=attributes)])
-    (pair,) = read_listings(path, Counter())
+    (pair,) = read_pairs([path], Counter())
     assert pair.captions == ("Yuki skirt", "Women Red dots Skirts", "Women Skirts", "Skirts")
     assert pair.labels == Labels(type="Skirts", gender="Women", colour="Red")
     assert pair.photo == tmp_path / "images" / "m7.png"
@@ -72,14 +74,66 @@ def test_unsuitable_listings_are_dropped_with_a_reason(
 ) -> None:
     """What teaches nothing about pictures is counted, never silently lost."""
     dropped: Counter[str] = Counter()
-    assert list(read_listings(write_listings(tmp_path, [make_event(**changes)]), dropped)) == []
+    assert list(read_pairs([write_listings(tmp_path, [make_event(**changes)])], dropped)) == []
     assert dropped == {reason: 1}
 
 
 def test_sold_listings_stay(tmp_path: Path) -> None:
     """A sold thing's photo still matches its title."""
     path = write_listings(tmp_path, [make_event(status="sold_out")])
-    assert len(list(read_listings(path, Counter()))) == 1
+    assert len(list(read_pairs([path], Counter()))) == 1
+
+
+def test_attributes_that_are_no_text_are_left_aside(tmp_path: Path) -> None:
+    """A size of 42 is in no caption, and the rest of the listing counts."""
+    attributes = {"size": 42, "colour": True, "pattern": None, "gender": "Women"}
+    (pair,) = read_pairs([write_listings(tmp_path, [make_event(attributes=attributes)])], Counter())
+    assert pair.captions[1:] == ("Women Skirts", "Skirts")
+
+
+EARLY, LATE = "2026-06-01T12:00:00Z", "2026-06-01T20:30:00+09:00"
+"""LATE reads later and is half an hour earlier."""
+
+
+@pytest.mark.parametrize(
+    ("events", "titles"),
+    [
+        ([{"title": "New", "updated_at": EARLY}, {"title": "Old", "updated_at": LATE}], ["New"]),
+        ([{"title": "First", "updated_at": EARLY}, {"title": "Last", "updated_at": EARLY}], ["Last"]),
+        ([{"title": "First"}, {"title": "Last"}], ["Last"]),
+        ([{"title": "Dated", "updated_at": EARLY}, {"title": "Undated"}], ["Dated"]),
+        ([{"status": "removed", "updated_at": EARLY}, {"updated_at": LATE}], []),
+        ([{"updated_at": EARLY}, {"status": "removed", "updated_at": LATE}], ["Plain red skirt m1"]),
+    ],
+)
+def test_the_newest_event_of_an_item_decides(
+    tmp_path: Path, events: list[dict[str, object]], titles: list[str]
+) -> None:
+    """By updated_at, then by place; also on whether the item still counts."""
+    dropped: Counter[str] = Counter()
+    path = write_listings(tmp_path, [make_event(**event) for event in events])
+    assert [pair.title for pair in read_pairs([path], dropped)] == titles
+    assert dropped["earlier_event_of_item"] == 1
+
+
+def test_an_item_counts_once_however_often_it_is_named(shop: Path, tmp_path: Path) -> None:
+    """The same listings twice would make every photo its own best neighbour; folders of classes too."""
+    for folder in ("a", "b"):
+        draw_photo(tmp_path / folder / "hat" / "1.png", "Red", "Skirts", 1)
+    dropped: Counter[str] = Counter()
+    pairs = list(read_pairs([shop, tmp_path / "a", shop, tmp_path / "b", tmp_path / "b"], dropped))
+    assert len(pairs) == 98
+    assert dropped == {"earlier_event_of_item": 97}
+
+
+@pytest.mark.parametrize("name", ["listings.parquet", "listings.CSV"])
+def test_listings_in_tables_are_refused(tmp_path: Path, name: str) -> None:
+    """Rather than read as lines that are none, or as a photo."""
+    (tmp_path / name).write_text("item_id,title\n")
+    with pytest.raises(NoListings, match=rf"{name}: .* convert it to one JSON object a line"):
+        read_corpus([tmp_path / name], 24)
+    with pytest.raises(NoListings, match="convert it"):
+        list(photo_sources([tmp_path / name]))
 
 
 def test_lines_and_photos_that_are_none_are_counted(tmp_path: Path) -> None:
