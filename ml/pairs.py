@@ -279,8 +279,13 @@ def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
 
 
 def key_of(pair: Pair) -> str:
-    """The id of a listing; of a photo its path, for folders of classes may have the same names in them."""
-    return pair.item_id if pair.title else str(pair.photo.absolute())
+    """Of the pair's item; of a photo its path, for folders of classes may have the same names in them."""
+    return item_key(pair.item_id, Path(pair.source)) if pair.title else str(pair.photo.absolute())
+
+
+def item_key(item_id: str, source: Path) -> str:
+    """Files in one folder are one marketplace's; another's items may have the same ids."""
+    return f"{source.absolute().parent}\0{item_id}"
 
 
 def refuse_table(path: Path) -> None:
@@ -306,7 +311,8 @@ def listing_events(path: Path, reserved: re.Pattern[str] = RESERVED_TITLE) -> It
             else:
                 updated = instant(listing.updated_at or "")
                 told = unsuitable(listing, reserved) or pair_of(listing, path)
-                yield Event(listing.item_id, updated.timestamp() if updated else -math.inf, told)
+                item = item_key(listing.item_id, path)
+                yield Event(item, updated.timestamp() if updated else -math.inf, told)
 
 
 def unsuitable(listing: ListingLine, reserved: re.Pattern[str] = RESERVED_TITLE) -> str | None:

@@ -249,3 +249,16 @@ def test_a_full_disk_while_decoding_says_where_room_is_needed(
     monkeypatch.setattr(tempfile, "TemporaryFile", FullDisk)
     with pytest.raises(NoRoom, match=r"No space left.*TMPDIR"):
         read_corpus([shop], 24)
+
+
+def test_marketplaces_may_have_the_same_ids(tmp_path: Path) -> None:
+    """Two files of a folder are one marketplace's; those of another folder are told apart."""
+    paths = []
+    for shop in ("one", "other"):
+        draw_photo(tmp_path / shop / "images" / "m1.png", "Red", "Skirts", 1)
+        paths.append(write_listings(tmp_path / shop, [make_event("m1")]))
+    copy = paths[0].with_name("again.jsonl")
+    copy.write_bytes(paths[0].read_bytes())
+    corpus = read_corpus([*paths, copy], 24)
+    assert len(corpus.pairs) == 2
+    assert corpus.dropped == {"earlier_event_of_item": 1}
