@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from ml.errors import MlError
+
 PADDING: Final = "[PAD]"
 UNKNOWN: Final = "[UNK]"
+
+
+class UnreadableTokenizer(MlError):
+    """A file that holds no tokenizer."""
 
 
 def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) -> Tokenizer:
@@ -37,7 +43,15 @@ def word_pieces(vocabulary: Mapping[str, int]) -> Tokenizer:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(path))
+    """Raises:
+    UnreadableTokenizer: the file is missing or damaged.
+    """
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise UnreadableTokenizer(
+            f"{path}: no tokenizer can be read ({error}); restore the file, or train into another folder"
+        ) from error
 
 
 def tokenize(tokenizer: Tokenizer, captions: Sequence[str]) -> NDArray[np.int64]:

@@ -104,6 +104,11 @@ class FinetuneConfig:
         """Raises:
         UnfitConfig: settings that contradict each other.
         """
+        for name in ("epochs", "batch", "accumulate", "dims", "repeats"):
+            if getattr(self, name) < 1:
+                raise UnfitConfig(f"{self.name}: {name} is {getattr(self, name)}, expected 1 or more")
+        if self.dims > self.tower.width:
+            raise UnfitConfig(f"{self.name}: {self.dims} dims after PCA of a width of {self.tower.width}")
         if self.checkpointing and not isinstance(self.tower, HubTower):
             raise UnfitConfig(f"{self.name}: checkpointing is for hub towers; leave it off for our own")
         if len(set(self.frozen)) == 2:

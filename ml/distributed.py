@@ -64,6 +64,16 @@ def wait_for_all() -> None:
         distributed.barrier()
 
 
+def of_first(value: float) -> float:
+    """The first process's value, in every process: clocks differ."""
+    if process_count() == 1:
+        return value
+    on = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    shared = torch.tensor(value, dtype=torch.float64, device=on)
+    distributed.broadcast(shared, src=0)
+    return shared.item()
+
+
 def mean_over_processes(values: Tensor) -> Tensor:
     """The mean of every process's values, without a gradient."""
     if process_count() == 1:

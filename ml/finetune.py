@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -19,20 +20,24 @@ from ml.batches import Shown
 from ml.captions import load_tokenizer, train_tokenizer
 from ml.checkpoint import empty_model, load_checkpoint, save_checkpoint
 from ml.config import FinetuneConfig, HubTower, TowerConfig
-from ml.distributed import Processes, UnevenBatch, wait_for_all
+from ml.distributed import Processes, UnevenBatch, of_first, wait_for_all
 from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
 from ml.learner import Learner
 from ml.lesson import Lesson
 from ml.model import Siglip, TwoTowers
 from ml.pairs import Corpus, NoPairs
-from ml.run_folder import describe_run, read_config, write_log
+from ml.run_folder import STATE, describe_run, make_folder, read_config, write_log
 from ml.schedule import Schedule
-from ml.training_state import Position, load_state, save_state
+from ml.training_state import Position, load_state, made_of, save_state
 
 __all__ = ["embed", "finetune", "read_config", "refuse_small"]
 
 ALONE: Final = Processes()
+
+
+class RunExists(MlError):
+    """A run where another was to be made."""
 
 
 class TrainingDiverged(MlError):
@@ -62,26 +67,30 @@ def finetune(
 
     Raises:
         NoPairs: too few pairs to fit PCA on, or to validate with.
+        RunExists: `out` holds a run, and resume was not asked for.
         UnevenBatch: the batch cannot be shared among processes and parts.
         HubUnreachable, UnfitHubModel: a hub tower that cannot be had, or does not fit.
         UnfitState: the state to resume from is damaged, or of another run.
-        TrainingDiverged: the loss became NaN or infinite; the run holds the last good epoch.
+        TrainingDiverged: the loss became NaN or infinite; the run resumes from its last state.
         NotWritten: there is no room for a file; the run resumes from its last state.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(config.seed)
     refuse_small(corpus, config)
     refuse_uneven(config, processes)
-    if processes.first:
-        describe_run(out, config, corpus, processes.device, processes.count)
+    if not resume:
+        refuse_overwriting(out)
+    make_folder(out)
     model, tokenizer = beginning(config, corpus, out, start, base, resume=resume, processes=processes)
     shown = Shown(config, corpus, tokenizer, lesson, processes)
     learner = Learner(config, model, None if lesson is None else lesson.features.shape[1], processes)
-    fingerprint = corpus.fingerprint
-    at = load_state(learner, config, fingerprint, out) if resume else Position()
+    made_with = made_of(config, corpus.fingerprint, lesson)
+    at = load_state(learner, made_with, out) if resume else Position()
+    if processes.first:
+        describe_run(out, config, corpus, processes.device, processes.count)
     steps = config.epochs * max(1, len(shown.rows) // config.batch)
     schedule = Schedule(steps, minutes, time.monotonic() - at.seconds)
-    training = Training(config, corpus, out, processes, shown, learner, schedule, at, fingerprint)
+    training = Training(config, corpus, out, processes, shown, learner, schedule, at, made_with)
     with tqdm(
         desc="training",
         total=None if minutes else steps,
@@ -89,7 +98,7 @@ def finetune(
         unit="step",
         disable=None if processes.first else True,
     ) as bar:
-        while schedule.progress(at.step) < 1 and not out_of_patience(config, at):
+        while of_first(schedule.progress(at.step)) < 1 and not out_of_patience(config, at):
             speed = training.learn_epoch(bar)
             training.end_epoch(speed)
             training.save()
@@ -109,18 +118,19 @@ class Training:
     schedule: Schedule
     at: Position
     """Changes with every step."""
-    fingerprint: str
-    """Of the corpus."""
+    made_with: Mapping[str, str]
+    """See made_of."""
 
     def learn_epoch(self, bar: "tqdm[NoReturn]") -> float:
         """Take the steps of this epoch that are left, or those for which there is time. Pictures a second."""
         at, since, before, speed = self.at, time.monotonic(), self.at.done, 0.0
         for rows in self.shown.epoch(at.epoch)[at.done :]:
-            if (progress := self.schedule.progress(at.step)) >= 1:
+            if (progress := of_first(self.schedule.progress(at.step))) >= 1:
                 break
             batch = self.shown.batch(rows, at.step, view_size(self.config, progress))
             losses = self.learner.learn(batch, at.step, progress)
-            refuse_divergence(losses[0], at.step, self.config, self.out)
+            if not math.isfinite(sum(losses)):
+                raise diverged(sum(losses), at.step, self.config, self.out)
             at.losses.append(losses)
             at.step, at.done = at.step + 1, at.done + 1
             speed = (at.done - before) * self.config.batch / (time.monotonic() - since)
@@ -151,10 +161,10 @@ class Training:
             write_log(self.out, at.log)
 
     def save(self) -> None:
-        """Write the state that a resumed run goes on from."""
-        if self.processes.first:
+        """Write the state that a resumed run goes on from, unless the weights were spoilt by then."""
+        if self.processes.first and self.learner.sound():
             self.at.seconds = self.schedule.seconds()
-            save_state(self.learner, self.at, self.config, self.fingerprint, self.out)
+            save_state(self.learner, self.at, self.made_with, self.out)
 
 
 def out_of_patience(config: FinetuneConfig, at: Position) -> bool:
@@ -229,6 +239,14 @@ def refuse_small(corpus: Corpus, config: FinetuneConfig) -> None:
         )
 
 
+def refuse_overwriting(out: Path) -> None:
+    """Raises:
+    RunExists: there is a run already.
+    """
+    if (out / STATE).exists():
+        raise RunExists(f"{out}: holds a run; go on with it by --resume, or choose another --out")
+
+
 def refuse_uneven(config: FinetuneConfig, processes: Processes) -> None:
     parts = processes.count * config.accumulate
     if config.batch % parts:
@@ -238,12 +256,11 @@ def refuse_uneven(config: FinetuneConfig, processes: Processes) -> None:
         )
 
 
-def refuse_divergence(loss: float, step: int, config: FinetuneConfig, out: Path) -> None:
-    if not math.isfinite(loss):
-        raise TrainingDiverged(
-            f"{out}: loss is {loss} at step {step}; lower learning_rate ({config.learning_rate}) "
-            "or look for blank photos, then run again; the last good epoch is kept"
-        )
+def diverged(loss: float, step: int, config: FinetuneConfig, out: Path) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"{out}: loss or gradient is {loss} at step {step}; lower learning_rate ({config.learning_rate}) or "
+        "look for blank photos, then run again with --resume: the last state before that is kept"
+    )
 
 
 @torch.no_grad()

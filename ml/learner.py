@@ -1,6 +1,7 @@
 """One step of training: losses, gradients, optimizer and averaged weights. Imports torch."""
 
 import copy
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ml.batches import Batch
 from ml.config import FinetuneConfig
 from ml.distributed import Processes, mean_over_processes
-from ml.loss import chunked_sigmoid_loss
+from ml.loss import chunked_relation_loss, chunked_sigmoid_loss
 from ml.model import TwoTowers
 from ml.schedule import distil_weight, learning_rate
 
@@ -41,45 +42,55 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.imitate = imitate
-        self.reduced = config.precision == "bf16"
-        self.taught_weight, self.relation_weight = config.taught_weight, config.relation_weight
+        self.config = config
 
-    def forward(self, batch: Batch, distil_weight: float, pull: Pull | None = None) -> tuple[Tensor, Tensor]:
-        """The sigmoid loss of the batch, and the weighted losses against the teacher.
+    def forward(self, batch: Batch, weight: float, pull: Pull | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The weighted loss on the batch's pairings, that on its single photos, and the former's parts (2,).
 
-        With a pull, the first is no loss, but what has the gradients that the pull says.
+        With a pull, the first is no loss, but what has the gradients that the pull says, and has no parts.
+        weight: of the loss against a teacher's features.
         """
         features, images, texts = self.vectors(batch)
         scale, bias = self.model.log_scale.exp(), self.model.bias
-        distil = self.distil_loss(features, images, batch, distil_weight)
+        alone = self.photo_loss(features, images, batch, weight)
         if pull is None:
-            return (
-                chunked_sigmoid_loss(images, texts, batch.options, batch.numbers, scale, bias),
-                distil,
-            )
+            paired, parts = self.pairing_loss(images, texts, batch, scale, bias)
+            return paired, alone, parts
         pulled = (images * pull.images).sum() + (texts * pull.texts).sum()
-        return pulled + (scale * pull.scale + bias * pull.bias).sum(), distil
+        return pulled + (scale * pull.scale + bias * pull.bias).sum(), alone, torch.zeros(2)
 
     def vectors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, feature_width) features, and (n, width) unit vectors of photos and of captions, float32."""
-        with torch.autocast(batch.views.device.type, torch.bfloat16, enabled=self.reduced):
+        """(n, feature_width) features, and (n, width) unit vectors of photos and of captions; all as exact as
+        the weights."""
+        reduced = self.config.precision == "bf16"
+        with torch.autocast(batch.views.device.type, torch.bfloat16, enabled=reduced):
             features = self.model.image.features(batch.views)
             images, texts = self.model.image.head(features), self.model.text(batch.token_ids)
-        return features.float(), functional.normalize(images.float(), dim=-1), texts.float()
+        exact = self.model.log_scale.dtype
+        return features.to(exact), functional.normalize(images.to(exact), dim=-1), texts.to(exact)
 
-    def distil_loss(self, features: Tensor, images: Tensor, batch: Batch, weight: float) -> Tensor:
-        """Of features (n, w) against a teacher's, and of vectors (n, width) against those that it taught.
+    def pairing_loss(
+        self, images: Tensor, texts: Tensor, batch: Batch, scale: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted loss of photos with captions and, where vectors are taught, of photos with each other.
 
-        Cosines between photos are compared within the part of the batch that is at hand.
+        Both parts (2,) come without gradients: the sigmoid loss, and the weighted one of relations.
         """
+        sigmoid = chunked_sigmoid_loss(images, texts, batch.options, batch.numbers, scale, bias)
+        relation = torch.zeros_like(sigmoid)
+        if batch.taught is not None:
+            relation = self.config.relation_weight * chunked_relation_loss(images, batch.taught)
+        parts = torch.stack([sigmoid, relation]).detach()
+        return self.config.sigmoid_weight * sigmoid + relation, parts
+
+    def photo_loss(self, features: Tensor, images: Tensor, batch: Batch, weight: float) -> Tensor:
+        """Of features (n, w) against a teacher's, and of vectors (n, width) against those that it taught."""
         loss = torch.zeros((), device=features.device)
         if batch.targets is not None and self.imitate is not None:
             likeness = functional.cosine_similarity(self.imitate(features), batch.targets)
             loss = loss + weight * (1 - likeness.mean())
         if batch.taught is not None:
-            loss = loss + self.taught_weight * (1 - (images * batch.taught).sum(dim=1).mean())
-            apart = images @ images.T - batch.taught @ batch.taught.T
-            loss = loss + self.relation_weight * apart.square().mean()
+            loss = loss + self.config.taught_weight * (1 - (images * batch.taught).sum(dim=1).mean())
         return loss
 
 
@@ -90,9 +101,10 @@ class Learner:
         self, config: FinetuneConfig, model: TwoTowers, teacher_width: int | None, processes: Processes
     ) -> None:
         self.config = config
-        for tower in config.frozen:
-            getattr(model, tower).requires_grad_(False)
         self.model = model.train().to(processes.device).to(memory_format=torch.channels_last)
+        for tower in config.frozen:
+            # In evaluation mode, for the statistics of batch norms are to stay as well.
+            getattr(self.model, tower).requires_grad_(False).eval()
         self.average = copy.deepcopy(self.model).eval()
         wide = model.image.feature_width
         imitate = None if teacher_width is None else nn.Linear(wide, teacher_width)
@@ -108,10 +120,15 @@ class Learner:
         )
 
     def learn(self, batch: Batch, step: int, progress: float) -> tuple[float, float]:
-        """The global batch's sigmoid loss and weighted losses against the teacher, before this step."""
+        """The global batch's sigmoid loss and weighted losses against the teacher, before this step.
+
+        Both NaN where a gradient is none or infinite: then the weights stay as they are.
+        """
         self.optimizer.zero_grad()
         losses = self.differentiate(batch, distil_weight(self.config, progress))
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_norm)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_norm)
+        if not norm.isfinite():
+            return math.nan, math.nan
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, progress) * group["share"]
         self.optimizer.step()
@@ -120,41 +137,50 @@ class Learner:
         loss, distil = mean_over_processes(losses).tolist()
         return loss, distil
 
-    def differentiate(self, batch: Batch, weight: float) -> Tensor:
-        """(2,) both losses of this process, their gradients left in the weights."""
-        if self.config.accumulate == 1:
-            loss, distil = self.parallel(batch, weight)
-            (self.config.sigmoid_weight * loss + distil).backward()
-            return torch.stack([loss.detach(), distil.detach()])
-        parts = batch.split(self.config.accumulate)
-        loss, pulls = self.pulls(batch, parts)
-        distilled = torch.zeros((), device=loss.device)
-        for part, pull in zip(parts, pulls, strict=True):
-            # Gradients are shared out once, with the last part.
-            alone = isinstance(self.parallel, DistributedDataParallel) and part is not parts[-1]
-            with cast("DistributedDataParallel", self.parallel).no_sync() if alone else nullcontext():
-                pulled, distil = self.parallel(part, weight, pull)
-                (self.config.sigmoid_weight * pulled + distil / len(parts)).backward()
-            distilled = distilled + distil.detach() / len(parts)
-        return torch.stack([loss, distilled])
+    def sound(self) -> bool:
+        """Whether every weight and every statistic is a finite number."""
+        return all(bool(value.isfinite().all()) for value in self.objective.state_dict().values())
 
-    def pulls(self, batch: Batch, parts: Sequence[Batch]) -> tuple[Tensor, list[Pull]]:
-        """The whole batch's loss, and its gradients by the vectors of each part."""
+    def differentiate(self, batch: Batch, weight: float) -> Tensor:
+        """(2,) the sigmoid loss and the weighted losses against a teacher, of this process; their gradients
+        are left in the weights. weight: of the loss against a teacher's features."""
+        if self.config.accumulate == 1:
+            paired, alone, parts = self.parallel(batch, weight)
+            (paired + alone).backward()
+            return with_alone(parts, alone)
+        shares = batch.split(self.config.accumulate)
+        parts, pulls = self.pulls(batch, shares)
+        for share, pull in zip(shares, pulls, strict=True):
+            # Gradients are shared out once, with the last part.
+            apart = isinstance(self.parallel, DistributedDataParallel) and share is not shares[-1]
+            with cast("DistributedDataParallel", self.parallel).no_sync() if apart else nullcontext():
+                pulled, alone, _ = self.parallel(share, weight, pull)
+                (pulled + alone / len(shares)).backward()
+            parts = with_alone(parts, alone / len(shares))
+        return parts
+
+    def pulls(self, batch: Batch, shares: Sequence[Batch]) -> tuple[Tensor, list[Pull]]:
+        """The parts (2,) of the whole batch's loss on pairings, and its gradients by each share's vectors."""
         with torch.no_grad():
-            made = [self.objective.vectors(part)[1:] for part in parts]
+            made = [self.objective.vectors(share)[1:] for share in shares]
         images, texts = (torch.cat(vectors).requires_grad_() for vectors in zip(*made, strict=True))
         scale = self.model.log_scale.detach().exp().requires_grad_()
         bias = self.model.bias.detach().clone().requires_grad_()
-        loss = chunked_sigmoid_loss(images, texts, batch.options, batch.numbers, scale, bias)
+        loss, parts = self.objective.pairing_loss(images, texts, batch, scale, bias)
         of_images, of_texts, of_scale, of_bias = torch.autograd.grad(loss, (images, texts, scale, bias))
-        size, count = len(parts[0].views), len(parts)
+        size, count = len(shares[0].views), len(shares)
         pulls = [
             Pull(of_image, of_text, of_scale / count, of_bias / count)
             for of_image, of_text in zip(
                 torch.split(of_images, size), torch.split(of_texts, size), strict=True
             )
         ]
-        return loss.detach(), pulls
+        return parts, pulls
+
+
+def with_alone(parts: Tensor, alone: Tensor) -> Tensor:
+    """(2,) a sigmoid loss and losses against a teacher, to which that on single photos is added."""
+    return parts + torch.stack([torch.zeros_like(alone), alone]).detach()
 
 
 def parameter_groups(

@@ -1,5 +1,6 @@
 """What a student imitates: a teacher's vectors of the training photos."""
 
+import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,14 @@ class Lesson:
     """(n, f) unit norm, around the training photos' mean: what networks see that never saw our labels."""
     vectors: Vectors | None = None
     """(n, width) unit norm: where photos of like labels lie close."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any number."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.features).data)
+        if self.vectors is not None:
+            digest.update(np.ascontiguousarray(self.vectors).data)
+        return digest.hexdigest()[:16]
 
 
 def around_mean(features: Vectors, train: NDArray[np.int64]) -> Vectors:

@@ -1,4 +1,4 @@
-"""The sigmoid contrastive loss, for one process and for many. Imports torch."""
+"""Losses on the pairings of a batch, for one process and for many. Imports torch."""
 
 import torch
 from torch import Tensor
@@ -46,3 +46,17 @@ def chunked_sigmoid_loss(
         texts, numbers = from_neighbour(texts), passed(numbers, 1)
         loss = loss + sigmoid_loss(images, texts, matches(options, numbers), scale, bias)
     return loss
+
+
+def chunked_relation_loss(images: Tensor, taught: Tensor) -> Tensor:
+    """Mean square by which cosines of this process's photos with all differ from those taught, exact in value
+    and gradient as chunked_sigmoid_loss is.
+
+    images: (n, d), unit norm, n the same in every process. taught: (n, w), unit norm.
+    """
+    others, taught_others = images, taught
+    loss = (images @ others.T - taught @ taught_others.T).square().mean()
+    for _ in range(process_count() - 1):
+        others, taught_others = from_neighbour(others), passed(taught_others, 1)
+        loss = loss + (images @ others.T - taught @ taught_others.T).square().mean()
+    return loss / process_count()

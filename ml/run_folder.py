@@ -73,9 +73,8 @@ def describe_run(out: Path, config: FinetuneConfig, corpus: Corpus, device: str,
     """Write the configuration, the data's fingerprint and what the run is made with.
 
     Raises:
-        NotWritten: there is no room, or the folder cannot be made.
+        NotWritten: there is no room.
     """
-    make_folder(out)
     write_json(out / CONFIG, asdict(config))
     splits = dict(Counter(corpus.splits.tolist()))
     write_json(

@@ -2,6 +2,7 @@
 
 import errno
 import pickle
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from ml.config import FinetuneConfig
 from ml.errors import MlError
 from ml.learner import Learner
+from ml.lesson import Lesson
 from ml.run_folder import STATE, Line, run_file
 
 
@@ -37,16 +39,14 @@ class Position:
     """Epochs since then."""
 
 
-def save_state(
-    learner: Learner, position: Position, config: FinetuneConfig, fingerprint: str, out: Path
-) -> None:
+def save_state(learner: Learner, position: Position, made_with: Mapping[str, str], out: Path) -> None:
     """Write the state; whoever reads it, or pulls the plug, finds the old one or the new one.
 
     Raises:
         NotWritten: there is no room; the old state is kept.
     """
     state = {
-        "made_with": made_with(config, fingerprint),
+        "made_with": dict(made_with),
         "position": asdict(position),
         "objective": learner.objective.state_dict(),
         "average": learner.average.state_dict(),
@@ -62,7 +62,7 @@ def save_state(
             raise OSError(errno.EIO, str(error).splitlines()[0]) from error
 
 
-def load_state(learner: Learner, config: FinetuneConfig, fingerprint: str, out: Path) -> Position:
+def load_state(learner: Learner, made_with: Mapping[str, str], out: Path) -> Position:
     """Bring a learner to where the run in `out` was; the start, if the run had not got as far as a state.
 
     Raises:
@@ -75,12 +75,11 @@ def load_state(learner: Learner, config: FinetuneConfig, fingerprint: str, out: 
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
         raise UnfitState(f"{path}: {error}; train without --resume, into another folder") from error
-    expected = made_with(config, fingerprint)
-    unlike = sorted(name for name, value in expected.items() if state["made_with"].get(name) != value)
+    unlike = sorted(name for name, value in made_with.items() if state["made_with"].get(name) != value)
     if unlike:
         raise UnfitState(
-            f"{path}: the run was made with another {', '.join(unlike)}; resume with the same configuration "
-            "and data, or train into another folder"
+            f"{path}: the run was made with another {', '.join(unlike)}; resume with the same configuration, "
+            "data and lesson, or train into another folder"
         )
     learner.objective.load_state_dict(state["objective"])
     learner.average.load_state_dict(state["average"])
@@ -91,8 +90,11 @@ def load_state(learner: Learner, config: FinetuneConfig, fingerprint: str, out: 
     return Position(**state["position"])
 
 
-def made_with(config: FinetuneConfig, fingerprint: str) -> dict[str, object]:
-    """What must not change between the parts of a run. How often it is written may."""
-    settings: dict[str, object] = {name: repr(value) for name, value in asdict(config).items()}
-    del settings["state_steps"]
-    return settings | {"data": fingerprint}
+def made_of(config: FinetuneConfig, fingerprint: str, lesson: Lesson | None) -> dict[str, str]:
+    """What must not change between the parts of a run. fingerprint: of the corpus.
+
+    How often the state is written may, and the learning rate, which one lowers when a run diverged.
+    """
+    settings = {name: repr(value) for name, value in asdict(config).items()}
+    del settings["state_steps"], settings["learning_rate"]
+    return settings | {"data": fingerprint, "lesson": "none" if lesson is None else lesson.fingerprint}

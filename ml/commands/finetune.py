@@ -10,7 +10,7 @@ import click
 
 from ml.commands.export import export_run
 from ml.commands.options import data_option, folder, photos, read, threads_option
-from ml.config import FinetuneConfig, HubTower
+from ml.config import FinetuneConfig, HubTower, UnfitConfig
 from ml.errors import MlError
 
 if TYPE_CHECKING:
@@ -141,7 +141,10 @@ def load_config(name: str, *, smoke: bool) -> FinetuneConfig:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("[a-z]*.py")))
         raise UnknownConfig(f"{path}: no such configuration; expected a Python file or one of: {known}")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError, TypeError, UnfitConfig) as error:
+        raise UnknownConfig(f"{path}: cannot be loaded ({error}); mend the file") from error
     config = getattr(module, wanted, None)
     if not isinstance(config, FinetuneConfig):
         raise UnknownConfig(f"{path}: {wanted} is {config!r}, expected an ml.config.FinetuneConfig")

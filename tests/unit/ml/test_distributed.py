@@ -1,57 +1,68 @@
 """Several processes do to the weights what one does with the whole batch. Each test starts two."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed
 from torch.multiprocessing.spawn import spawn
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn import functional
 
+from ml.batches import Batch
 from ml.configs.siglip_small import SMOKE
-from ml.distributed import Processes, mean_over_processes, started_processes
-from ml.loss import chunked_sigmoid_loss, matches, sigmoid_loss
+from ml.distributed import Processes, mean_over_processes, of_first, started_processes
+from ml.learner import Learner
+from ml.loss import matches
 from ml.model import Siglip
 
-PHOTOS = 12
+PHOTOS: Final = 12
+FEATURES: Final = 5
+WEIGHT: Final = 2.0
+"""Of the loss against features."""
 
 
-class Loss(nn.Module):
-    """The loss of a batch as one module, as DistributedDataParallel wants it."""
-
-    def __init__(self) -> None:
-        super().__init__()
+def make_learner(processes: Processes) -> Learner:
+    """One that learns from captions and from a lesson, in double precision, where rounding hides nothing."""
+    torch.set_default_dtype(torch.float64)
+    try:
         torch.manual_seed(3)
-        self.model = Siglip(SMOKE.tower).double()
-
-    def forward(self, views: Tensor, token_ids: Tensor, options: Tensor, numbers: Tensor) -> Tensor:
-        images, texts = self.model.image(views), self.model.text(token_ids)
-        scale, bias = self.model.log_scale.exp(), self.model.bias
-        return chunked_sigmoid_loss(images, texts, options, numbers, scale, bias)
+        return Learner(replace(SMOKE, batch=PHOTOS), Siglip(SMOKE.tower), FEATURES, processes)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
-def make_batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Twelve noisy photos in double precision, where rounding hides nothing; some captions are
-    true of several, also across processes."""
+def make_batch(processes: Processes) -> Batch:
+    """A process's share of twelve noisy photos; some captions are true of several, also across processes."""
     random = torch.Generator().manual_seed(5)
     views = torch.randn(PHOTOS, 3, 32, 32, generator=random, dtype=torch.float64)
     token_ids = torch.randint(1, 200, (PHOTOS, SMOKE.tower.tokens), generator=random)
     numbers = torch.randint(0, 6, (PHOTOS,), generator=random)
     others = torch.randint(-1, 4, (PHOTOS, 1), generator=random)
-    return views, token_ids, torch.cat([numbers[:, None], others], dim=1), numbers
+    targets = torch.randn(PHOTOS, FEATURES, generator=random, dtype=torch.float64)
+    taught = torch.randn(PHOTOS, SMOKE.tower.width, generator=random, dtype=torch.float64)
+    parts = (
+        views,
+        token_ids,
+        torch.cat([numbers[:, None], others], dim=1),
+        numbers,
+        functional.normalize(targets, dim=1),
+        functional.normalize(taught, dim=1),
+    )
+    return Batch(*map(processes.share, parts))
 
 
 def measure(rank: int, count: int, folder: Path) -> None:
-    """Leave this process's mean loss, gradients and batch statistics in folder/RANK.pt."""
+    """Leave this process's mean losses, gradients and batch statistics in folder/RANK.pt."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=count)
-    module = Loss()
-    batch = [Processes(rank, count).share(part) for part in make_batch()]
-    parallel = DistributedDataParallel(module)
-    loss = parallel(*batch)
-    loss.backward()
-    gradients = {name: value.grad for name, value in module.named_parameters()}
-    torch.save((mean_over_processes(loss), gradients, dict(module.named_buffers())), folder / f"{rank}.pt")
+    processes = Processes(rank, count)
+    learner = make_learner(processes)
+    losses = mean_over_processes(learner.differentiate(make_batch(processes), WEIGHT))
+    gradients = {name: value.grad for name, value in learner.objective.named_parameters()}
+    buffers = dict(learner.objective.named_buffers())
+    torch.save((losses, gradients, buffers, of_first(float(rank))), folder / f"{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -68,13 +79,14 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.soak)])
 def test_processes_equal_one_on_the_same_global_batch(measured: Path, count: int) -> None:
-    """Loss, every gradient and every batch statistic agree, in every process."""
-    alone = Loss()
-    expected = alone(*make_batch())
-    expected.backward()
+    """Losses, every gradient and every batch statistic agree, in every process."""
+    learner = make_learner(Processes())
+    expected = learner.differentiate(make_batch(Processes()), WEIGHT)
+    alone = learner.objective
     for rank in range(count):
-        loss, gradients, buffers = torch.load(measured / str(count) / f"{rank}.pt")
-        assert loss.item() == pytest.approx(expected.item(), rel=1e-9)
+        losses, gradients, buffers, first = torch.load(measured / str(count) / f"{rank}.pt")
+        assert first == 0
+        torch.testing.assert_close(losses, expected, atol=0, rtol=1e-9)
         for name, value in alone.named_parameters():
             assert value.grad is not None
             assert value.grad.abs().max() > 0, name
@@ -84,17 +96,11 @@ def test_processes_equal_one_on_the_same_global_batch(measured: Path, count: int
 
 
 def test_the_halves_alone_would_differ() -> None:
-    """A loss within each process, without its neighbours' texts, is another one: the test above can fail."""
-    module = Loss()
-    views, token_ids, options, numbers = make_batch()
-    images, texts = module.model.image(views), module.model.text(token_ids)
-    scale, bias = module.model.log_scale.exp(), module.model.bias
-    halves = [
-        chunked_sigmoid_loss(images[part], texts[part], options[part], numbers[part], scale, bias)
-        for part in (slice(0, 6), slice(6, 12))
-    ]
-    whole = sigmoid_loss(images, texts, matches(options, numbers), scale, bias)
-    assert abs(torch.stack(halves).mean().item() - whole.item()) > 1e-3
+    """Losses within each process, without its neighbours' pairings, are others: the test above can fail."""
+    learner, batch = make_learner(Processes()), make_batch(Processes())
+    whole = learner.differentiate(batch, WEIGHT)
+    halves = [learner.differentiate(half, WEIGHT) for half in batch.split(2)]
+    assert (torch.stack(halves).mean(dim=0) - whole).abs().min() > 1e-3
 
 
 def test_photos_share_captions_across_the_batch() -> None:

@@ -1,23 +1,30 @@
 """A run that is killed, or stopped by its surroundings, and taken up again."""
 
 import json
+import math
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+import torch
 
 import ml.finetune
 from ml.artifact import CHECKPOINT
 from ml.batches import Batch
 from ml.config import FinetuneConfig
 from ml.configs.siglip_small import SMOKE
+from ml.distributed import Processes
 from ml.files import NotWritten
-from ml.finetune import TrainingDiverged, finetune
+from ml.finetune import RunExists, TrainingDiverged, finetune
 from ml.learner import Learner
+from ml.lesson import Lesson
+from ml.model import Siglip
 from ml.pairs import Corpus, read_corpus
 from ml.run_folder import CURVES, DATA, ENVIRONMENT, LOG, STATE
 from ml.training_state import UnfitState
@@ -121,11 +128,28 @@ def resumed_with(config: FinetuneConfig, corpus: Corpus, unbroken: Path, out: Pa
 
 def test_another_configuration_or_data_is_refused(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
     """A run cannot change its mind half-way; what differs is named."""
-    with pytest.raises(UnfitState, match=r"state\.pt: the run was made with another learning_rate; resume"):
-        resumed_with(replace(CONFIG, learning_rate=0.5), corpus, unbroken, tmp_path)
+    with pytest.raises(UnfitState, match=r"state\.pt: the run was made with another weight_decay; resume"):
+        resumed_with(replace(CONFIG, weight_decay=0.5), corpus, unbroken, tmp_path)
+    vectors = np.eye(len(corpus.pairs), 5, dtype=np.float32)
+    (tmp_path / STATE).write_bytes((unbroken / STATE).read_bytes())
+    with pytest.raises(UnfitState, match=r"another lesson; resume with the same"):
+        finetune(CONFIG, corpus, tmp_path, lesson=Lesson(vectors), resume=True)
     part = corpus.part(np.arange(len(corpus.pairs) - 1))
     with pytest.raises(UnfitState, match=r"another data; resume with the same"):
         resumed_with(CONFIG, part, unbroken, tmp_path)
+
+
+def test_what_is_refused_changes_nothing(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """Neither a refused resumption nor a second run touches the folder of the first."""
+    run = Path(shutil.copytree(unbroken, tmp_path / "run"))
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(UnfitState):
+        finetune(replace(CONFIG, batch=4), corpus, run, resume=True)
+    with pytest.raises(
+        RunExists, match=r"run: holds a run; go on with it by --resume, or choose another --out"
+    ):
+        finetune(CONFIG, corpus, run)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_a_damaged_state_is_refused(corpus: Corpus, tmp_path: Path) -> None:
@@ -160,18 +184,46 @@ def test_a_run_that_diverged_resumes(
         return (float("nan"), 0.0) if step == 6 else learn(self, batch, step, progress)
 
     monkeypatch.setattr(Learner, "learn", learn_badly)
-    with pytest.raises(TrainingDiverged, match=r"loss is nan at step 6"):
+    with pytest.raises(TrainingDiverged, match=r"is nan at step 6; .*--resume"):
         finetune(CONFIG, corpus, tmp_path)
     monkeypatch.undo()
     finetune(CONFIG, corpus, tmp_path, resume=True)
     assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
 
 
+def test_spoilt_weights_do_not_replace_a_good_state(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A weight or a statistic that is no number makes a state that nothing could go on from."""
+    learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
+    assert learner.sound()
+    next(learner.model.buffers()).fill_(torch.inf)
+    assert not learner.sound()
+    monkeypatch.setattr(Learner, "sound", lambda _: False)
+    finetune(replace(CONFIG, epochs=1), corpus, tmp_path)
+    assert not (tmp_path / STATE).exists()
+
+
+def test_gradients_that_are_no_numbers_leave_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step is not taken."""
+    learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
+    before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+
+    def differentiate(_self: Learner, _batch: Batch, _weight: float) -> torch.Tensor:
+        for value in learner.model.parameters():
+            value.grad = torch.full_like(value, torch.nan)
+        return torch.zeros(2)
+
+    monkeypatch.setattr(Learner, "differentiate", differentiate)
+    assert math.isnan(learner.learn(cast("Batch", None), 0, 0.5)[0])
+    assert all(torch.equal(value, before[name]) for name, value in learner.model.state_dict().items())
+
+
 def test_undecodable_photos_are_counted(shop: Path, tmp_path: Path) -> None:
     """The run trains on the others, and its folder says how many were left out and why."""
     (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "m1.png").write_bytes(b"<html>404</html>")
-    broken = write_listings(tmp_path, [make_event("m1"), make_event("m2")])
+    (tmp_path / "images" / "other1.png").write_bytes(b"<html>404</html>")
+    broken = write_listings(tmp_path, [make_event("other1"), make_event("other2")])
     corpus = read_corpus([shop, broken], SMOKE.tower.image_size)
     finetune(replace(SMOKE, epochs=1), corpus, tmp_path / "run")
     dropped = json.loads((tmp_path / "run" / DATA).read_text())["dropped"]

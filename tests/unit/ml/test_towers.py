@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
 import ml.commands.finetune
 from ml.artifact import CHECKPOINT, TOKENIZER, load_artifact
@@ -63,6 +64,7 @@ def make_batch(count: int = 12) -> Batch:
         numbers[:, None],
         numbers,
         torch.randn(count, 5, generator=random),
+        functional.normalize(torch.randn(count, SMOKE.tower.width, generator=random), dim=1),
     )
 
 
