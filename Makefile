@@ -2,7 +2,7 @@
 # Written for the make 3.81 of macOS; every path is relative, so a space in the clone's own path does no harm.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test lint
+.PHONY: help demo up down status train test lint
 .SUFFIXES:
 
 SERVE := .venv/serve.stamp
@@ -25,6 +25,8 @@ down: $(SERVE) ## Stop them; the data stays
 
 status: $(SERVE) ## Show which of them run, where, and since when
 	@$(NITAMONO) demo status || true
+
+train: .venv/train.stamp ## Install what training and comparing encoders need (torch: 6 GB on Linux, with CUDA)
 
 test: $(DEV) ## Run all tests, on services of their own (ARGS="-k price" is handed to pytest)
 	@.venv/bin/python -m pytest $(ARGS)

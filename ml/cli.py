@@ -57,7 +57,7 @@ class MlCommands(click.Group):
             if error.name not in TRAINING_LIBRARIES:
                 raise
             raise click.ClickException(
-                f"{error.name} is not installed; training and comparing need it: pip install '.[train]'"
+                f"{error.name} is not installed; training and comparing need it: run `make train`"
             ) from error
 
 

@@ -7,5 +7,6 @@ compile() {
     --custom-compile-command requirements/compile.sh --constraints requirements/constraints.txt "$@"
 }
 compile pyproject.toml --output-file requirements/serve.txt
-compile pyproject.toml --extra train --extra dev --constraints requirements/serve.txt \
+compile pyproject.toml --extra train --constraints requirements/serve.txt --output-file requirements/train.txt
+compile pyproject.toml --extra train --extra dev --constraints requirements/train.txt \
   --output-file requirements/dev.txt
