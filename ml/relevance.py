@@ -166,7 +166,7 @@ def parquet_judgments(path: Path) -> Iterator[Judgment]:
 
     try:
         table = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowInvalid as error:
+    except pyarrow.ArrowException as error:
         raise UnusableJudgments(f"{path}: {error}; write the file again") from error
     for number, row in enumerate(table.to_pylist(), start=1):
         yield judgment_of(row, f"{path}: row {number}")
