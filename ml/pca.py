@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ml.embeddings import Shard, held_out_sample
-from ml.files import replaced
+from ml.files import replaced, writing
 from ml.projection import (
     CovarianceSums,
     Spectrum,
@@ -83,7 +83,8 @@ def fit_in_memory(vectors: Vectors) -> Spectrum:
     rows, width = vectors.shape
     # Both solvers are exact; that on the covariance is the faster where there are many rows.
     pca = PCA(svd_solver="covariance_eigh" if rows >= 2 * width else "full")
-    pca.fit(vectors.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # of shares of no variance at all; see Spectrum.explained
+        pca.fit(vectors.astype(np.float64))
     variances = np.zeros(width)
     variances[: len(pca.explained_variance_)] = pca.explained_variance_
     return Spectrum(rows, pca.mean_, upright(pca.components_), variances)
@@ -91,7 +92,8 @@ def fit_in_memory(vectors: Vectors) -> Spectrum:
 
 def stream_sums(shards: Sequence[Shard], folder: Path, workers: int = 1) -> CovarianceSums:
     """The sums of all shards, in the memory of `workers` chunks; folder has those that are finished."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     # Threads suffice: reading and matrix products leave the interpreter free.
     with ThreadPoolExecutor(workers) as pool:
         paths = pool.map(partial(save_shard_sums, folder=folder), shards)

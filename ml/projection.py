@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from ml.errors import MlError
@@ -23,6 +24,10 @@ REMEDY: Final = "make room or choose another --out, then rerun: finished shards 
 
 class TooFewVectors(MlError, ValueError):
     """PCA was asked for more dims than there are vectors or columns."""
+
+
+class NoVariance(MlError, ValueError):
+    """PCA was asked for axes of vectors that are all the same."""
 
 
 class BadProjection(MlError):
@@ -59,10 +64,10 @@ def load_projection(path: Path) -> Projection:
         BadProjection: the file cannot be read or holds something else.
     """
     mean, components, explained = load_arrays(path, "mean", "components", "explained")
-    if components.ndim != 2 or mean.shape != components.shape[1:]:
+    if components.ndim != 2 or mean.shape != components.shape[1:] or explained.shape:
         raise BadProjection(
-            f"{path}: mean {mean.shape} and components {components.shape} do not fit each other; "
-            "write it again with `nitamono ml fit-pca`"
+            f"{path}: mean {mean.shape}, components {components.shape} and explained {explained.shape} "
+            "do not fit each other; write it again with `nitamono ml fit-pca`"
         )
     return Projection(mean.astype(np.float32), components.astype(np.float32), float(explained))
 
@@ -79,8 +84,9 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic] | np.generi
 
 def load_arrays(path: Path, *names: str) -> list[NDArray[np.float64]]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return [arrays[name] for name in names]
+        # np.load would give the array of a .npy file, which is no archive to take names from.
+        with path.open("rb") as file, NpzFile(file) as arrays:
+            return [np.asarray(arrays[name], dtype=np.float64) for name in names]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise BadProjection(
             f"{path}: cannot be read ({error}), expected a .npz with {', '.join(names)}; "
@@ -153,14 +159,25 @@ class Spectrum:
     """(width,), descending."""
 
     def explained(self, dims: int) -> float:
-        """Share of the variance in the first `dims` axes."""
-        return float(self.variances[:dims].sum() / self.variances.sum())
+        """Share of the variance in the first `dims` axes.
+
+        Raises:
+            NoVariance: the vectors differ by no more than float32 rounds.
+        """
+        total = float(self.variances.sum())
+        if total <= float(np.finfo(np.float32).eps) ** 2 * float(self.mean @ self.mean):
+            raise NoVariance(
+                f"the {self.count} vectors are all the same, so PCA finds no axes; "
+                "embed photos that differ, or see which file has one vector many times"
+            )
+        return float(self.variances[:dims].sum()) / total
 
     def projection(self, dims: int) -> Projection:
         """On the first `dims` axes.
 
         Raises:
             TooFewVectors: there are fewer vectors, or fewer columns, than dims.
+            NoVariance: the vectors are all the same.
         """
         shape = (self.count, len(self.mean))
         if min(shape) < dims:
@@ -183,6 +200,7 @@ def fit_projection(vectors: Vectors, dims: int) -> Projection:
 
     Raises:
         TooFewVectors: there are fewer vectors, or fewer columns, than dims.
+        NoVariance: the vectors are all the same.
     """
     return CovarianceSums.of(vectors).spectrum().projection(dims)
 

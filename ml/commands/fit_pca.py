@@ -59,14 +59,15 @@ def fit_pca(
     sums of the shards that are done.
     """
     from ml.embeddings import open_shards  # noqa: PLC0415
-    from ml.files import replaced  # noqa: PLC0415
+    from ml.files import replaced, writing  # noqa: PLC0415
     from ml.pca import NEIGHBOURS, draw_choices, fit_shards, measure_choices, require_rows  # noqa: PLC0415
     from ml.projection import save_projection  # noqa: PLC0415
 
     opened = open_shards(shards)
     dims = tuple(sorted({*dims, keep}))
     require_rows(opened, dims[-1])
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     spectrum, solver = fit_shards(opened, out / "sums", memory_limit=memory_limit, workers=workers)
     choices = measure_choices(spectrum, opened, dims)
     save_projection(spectrum.projection(keep), out / "projection.npz")

@@ -199,6 +199,29 @@ def test_a_folder_without_shards_is_named(tmp_path: Path) -> None:
     assert f"no .npy file in {tmp_path}; write some with `nitamono ml embed" in result.output
 
 
+@pytest.mark.parametrize("memory_limit", [0, 2**30])
+def test_shards_of_one_vector_alone_are_refused(memory_limit: int, tmp_path: Path) -> None:
+    """By either solver, rather than with a share of nothing."""
+    np.save(tmp_path / "same.npy", np.tile(make_vectors(1), (80, 1)))
+    out = tmp_path / "out"
+    result = fit(
+        tmp_path / "same.npy", "--out", out, "--dims", 4, "--keep", 4, "--memory-limit", memory_limit
+    )
+    assert result.exit_code == 1
+    assert "the 76 vectors are all the same" in result.output
+    assert not (out / "projection.npz").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A plain file stands where OUT should go."""
+    (tmp_path / "file").touch()
+    result = fit(
+        write_shards(tmp_path / "shards", 400), "--out", tmp_path / "file" / "out", "--keep", 4, "--dims", 4
+    )
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'file' / 'out'}: cannot be written" in result.output
+
+
 def test_too_few_rows_are_refused_before_reading(tmp_path: Path) -> None:
     """114 fitted rows of 24 columns cannot give 128 dims."""
     result = fit(write_shards(tmp_path / "shards", 120), "--out", tmp_path / "out")

@@ -10,6 +10,7 @@ from ml.files import NotWritten
 from ml.projection import (
     BadProjection,
     CovarianceSums,
+    NoVariance,
     fit_projection,
     kept_neighbours,
     load_projection,
@@ -85,8 +86,27 @@ def test_a_file_that_is_no_projection_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadProjection, match=r"expected a \.npz with mean, components, explained"):
         load_projection(path)
     np.savez(path, mean=np.zeros(3), components=np.zeros((2, 4)), explained=1.0)
-    with pytest.raises(BadProjection, match=r"mean \(3,\) and components \(2, 4\) do not fit"):
+    with pytest.raises(BadProjection, match=r"mean \(3,\), components \(2, 4\) and .* do not fit"):
         load_projection(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros((2, 3)))
+    with pytest.raises(BadProjection, match=r"cannot be read .* expected a \.npz"):
+        load_projection(path)
+    np.savez(path, mean=["a"], components=[["b"]], explained=1.0)
+    with pytest.raises(BadProjection, match=r"cannot be read .* expected a \.npz"):
+        load_projection(path)
+
+
+def test_vectors_that_are_all_the_same_have_no_axes() -> None:
+    """Nor where float32 rounding tells them apart; a little more than that suffices."""
+    same = np.tile(np.random.default_rng(0).standard_normal(8).astype(np.float32), (40, 1))
+    with pytest.raises(NoVariance, match="the 40 vectors are all the same"):
+        fit_projection(same, 2)
+    rounded = same * (1 + np.float32(6e-8) * (np.arange(40) % 2)[:, None].astype(np.float32))
+    with pytest.raises(NoVariance):
+        fit_projection(rounded, 2)
+    differing = same * (1 + np.arange(40)[:, None].astype(np.float32) / 1000)
+    assert fit_projection(differing, 2).explained == pytest.approx(1)
 
 
 def test_a_projection_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
