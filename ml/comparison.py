@@ -1,14 +1,16 @@
 """Evaluations from data to rows: one comparison for each source of the data."""
 
+import importlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from ml.contenders import Contenders, baseline_of, fit_mobilenets, rankings
+from ml.contenders import Contenders, baseline_of, fit_mobilenets, rankings, tower_config
 from ml.evaluate import DEPTH, RANKS, NothingToSearch, Ranking, Row, compare
 from ml.pairs import Corpus, short_name
-from ml.relevance import Counts, JudgedRelevance, Judgment, LabelRelevance, Relevance
+from ml.relevance import Counts, JudgedRelevance, Judgment, LabelRelevance, Relevance, UnusableJudgments
 from ml.slices import query_groups
 
 LEAST_PHOTOS: Final = 2
@@ -30,6 +32,8 @@ class Comparison:
     """Everything measured on one source."""
 
     source: str
+    name: str
+    """For readers elsewhere; no other source of the run has it."""
     task: Task
     searched: Corpus
     """The photos of the split; rankings are rows of it."""
@@ -39,11 +43,6 @@ class Comparison:
     rankings: dict[str, Ranking]
     rows: list[Row]
     baseline: str | None
-
-    @property
-    def name(self) -> str:
-        """A name for readers elsewhere."""
-        return short_name(self.source)
 
     @property
     def metric(self) -> str:
@@ -56,25 +55,49 @@ class Comparison:
         return self.relevance.counts if isinstance(self.relevance, JudgedRelevance) else None
 
 
-def comparisons(corpus: Corpus, contenders: Contenders, task: Task) -> Iterator[Comparison]:
+def comparisons(
+    corpus: Corpus,
+    contenders: Contenders,
+    task: Task,
+    left_out: Callable[[UnusableJudgments], object] = lambda _: None,
+) -> Iterator[Comparison]:
     """A comparison per source of a corpus that was read at contenders.image_size.
+
+    left_out: told why of each source that the judgments are not about, if they are about another.
 
     Raises:
         NothingToSearch: a source has too few photos in the split.
         NothingToTell: all its photos have the same labels, or none has a like.
-        UnusableJudgments: no judgment is about its photos.
+        UnusableJudgments: no judgment is about the photos of any source.
         UnknownEncoder: there is no row of the baseline's name.
     """
-    tasks = [(source, relevance_of(corpus, source, task)) for source in corpus.sources]
+    relevances, unusable = relevances_of(corpus, task)
+    for error in unusable:
+        left_out(error)
+    names = unique_names(corpus.sources)
     projections = fit_mobilenets(contenders, corpus)
-    for source, relevance in tasks:
+    for source, relevance in relevances.items():
         searched = corpus.part(corpus.rows(task.split, source))
         found = rankings(contenders, searched, projections, max(RANKS, *task.ks))
         baseline = baseline_of(list(found), contenders, task.baseline)
         groups = query_groups(searched, corpus)
         rows = compare(found, relevance, baseline, ks=task.ks, groups=groups)
         sizes = Counter(corpus.splits[corpus.rows("all", source)].tolist())
-        yield Comparison(source, task, searched, dict(sizes), relevance, found, rows, baseline)
+        yield Comparison(source, names[source], task, searched, dict(sizes), relevance, found, rows, baseline)
+
+
+def relevances_of(corpus: Corpus, task: Task) -> tuple[dict[str, Relevance], list[UnusableJudgments]]:
+    """The relevance of each source, and why the judgments leave others without."""
+    relevances: dict[str, Relevance] = {}
+    unusable = []
+    for source in corpus.sources:
+        try:
+            relevances[source] = relevance_of(corpus, source, task)
+        except UnusableJudgments as error:
+            unusable.append(error)
+    if not relevances:
+        raise UnusableJudgments("; ".join(map(str, unusable)))
+    return relevances, unusable
 
 
 def relevance_of(corpus: Corpus, source: str, task: Task) -> Relevance:
@@ -86,4 +109,35 @@ def relevance_of(corpus: Corpus, source: str, task: Task) -> Relevance:
         )
     if task.judgments is None:
         return LabelRelevance([pair.labels for pair in pairs])
-    return JudgedRelevance(task.judgments, [pair.item_id for pair in pairs], task.judgments_name)
+    name = f"{task.judgments_name} on {source}"
+    return JudgedRelevance(task.judgments, [pair.item_id for pair in pairs], name)
+
+
+def unique_names(sources: Sequence[str]) -> dict[str, str]:
+    """Source to the shortest of its names that no other source could have."""
+    return {
+        source: unique_name(source, [other for other in sources if other != source]) for source in sources
+    }
+
+
+def unique_name(source: str, others: Sequence[str]) -> str:
+    taken = {name for other in others for name in names_of(other)}
+    return next((name for name in names_of(source) if name not in taken), source)
+
+
+def names_of(source: str) -> list[str]:
+    """short_name, then ends of the path, each a folder longer: shop, shop/a.jsonl, home/shop/a.jsonl."""
+    parts = Path(source).absolute().parts
+    return [short_name(source), *("/".join(parts[-count:]) for count in range(2, len(parts)))]
+
+
+def import_libraries(contenders: Contenders) -> None:
+    """Import what the rows need, so that a library that is missing is told before photos are decoded.
+
+    Raises:
+        ModuleNotFoundError: one is not installed.
+    """
+    if contenders.mobilenets or any(tower_config(artifact) for artifact in contenders.artifacts):
+        importlib.import_module("torch")
+    if contenders.mobilenets:
+        importlib.import_module("transformers")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ml.commands.options import artifact_option, data_option_named, existing, folder, read, threads_option
+from ml.errors import MlError
 
 if TYPE_CHECKING:
     from ml.comparison import Comparison
@@ -74,16 +75,18 @@ def evaluate(
     threads: int,
 ) -> None:
     """Compare encoders by exact search among photos with known labels, a table for each source of DATA."""
-    from ml.comparison import Task, comparisons  # noqa: PLC0415
+    from ml.comparison import Task, comparisons, import_libraries  # noqa: PLC0415
     from ml.contenders import find_contenders  # noqa: PLC0415
     from ml.relevance import read_judgments  # noqa: PLC0415
     from ml.report import write_report  # noqa: PLC0415
 
     contenders = find_contenders((*encoders, *more_encoders) or (artifact_folder,), mobilenet, threads)
+    import_libraries(contenders)
     judgments = None if judgments_file is None else read_judgments(judgments_file)
     task = Task(split, ks, baseline, judgments, str(judgments_file))
+    corpus = read(data, contenders.image_size, threads)
     measured = []
-    for comparison in comparisons(read(data, contenders.image_size, threads), contenders, task):
+    for comparison in comparisons(corpus, contenders, task, left_out=say_left_out):
         measured.append(comparison)
         if not as_json:
             click.echo(heading(comparison))
@@ -91,10 +94,20 @@ def evaluate(
             if slices:
                 click.echo(slice_table(comparison.rows))
     if as_json:
-        click.echo(json.dumps({one.source: [asdict(row) for row in one.rows] for one in measured}))
+        click.echo(json_text(measured))
     if report:
         write_report(measured, report)
         click.echo(f"{report}: written", err=True)
+
+
+def say_left_out(error: MlError) -> None:
+    click.echo(f"left out: {error}", err=True)
+
+
+def json_text(measured: "Sequence[Comparison]") -> str:
+    """One object, source to rows; null where no query has a score, since JSON has no NaN."""
+    rows = {one.source: [asdict(row) for row in one.rows] for one in measured}
+    return json.dumps(json.loads(json.dumps(rows), parse_constant=lambda _: None))
 
 
 def heading(comparison: "Comparison") -> str:
@@ -115,11 +128,8 @@ def table(rows: "Sequence[Row]") -> str:
     first = metrics[0].replace("ndcg", "nDCG")
     lines = [" " * wide + "".join(f"{metric:>22}" for metric in metrics) + f"   {first} gain"]
     for row in rows:
-        cells = (
-            f"{row.means[name]:.3f} ({row.intervals[name][0]:.3f}–{row.intervals[name][1]:.3f})"
-            for name in metrics
-        )
-        lines.append(f"{row.encoder:<{wide}}" + "".join(f"{cell:>22}" for cell in cells) + gain_text(row))
+        cells = "".join(f"{row.text(name):>22}" for name in metrics)
+        lines.append(f"{row.encoder:<{wide}}{cells}{gain_text(row)}")
     return "\n".join(lines)
 
 

@@ -16,10 +16,8 @@ from ml.card import CARD, cell, measure_card, write_card
 from ml.cli import group
 from ml.comparison import Comparison, Task, comparisons
 from ml.contenders import Contenders
-from ml.evaluate import NothingToSearch
 from ml.files import NotWritten
 from ml.pairs import Corpus
-from ml.relevance import Judgment, NothingToTell, UnusableJudgments
 from ml.report import page, write_report
 
 RISKY = '<script>alert("1")</script> | 専用'
@@ -81,6 +79,26 @@ def test_the_page_shows_every_row_and_marks_results(comparison: Comparison) -> N
     assert found.text.count("✓ hit") == kinds["hit"] + 1
     assert kinds["partly"] > 0
     assert "category: Belts" in found.text
+
+
+def test_a_score_that_no_query_has_is_a_dash_on_the_page(comparison: Comparison) -> None:
+    """And not nan."""
+    row = comparison.rows[0]
+    nothing = replace(
+        row, means=row.means | {"p@1": np.nan}, intervals=row.intervals | {"p@1": (np.nan, np.nan)}
+    )
+    text = Page(page([replace(comparison, rows=[nothing])])).text
+    assert "nan" not in text
+    assert "\n– \n" in text
+
+
+def test_two_files_of_a_folder_have_a_name_each_on_the_page(
+    artifact: EncoderArtifact, corpus: Corpus
+) -> None:
+    """The file's own name is added."""
+    pairs = tuple(replace(pair, source=f"shop/{row % 2}.jsonl") for row, pair in enumerate(corpus.pairs))
+    html = page(list(comparisons(replace(corpus, pairs=pairs), Contenders((artifact,), {}), Task("all"))))
+    assert re.findall("<h2>(.*): 48 photos", html) == ["shop/0.jsonl", "shop/1.jsonl"]
 
 
 def test_a_page_that_cannot_be_written_is_named(comparison: Comparison, tmp_path: Path) -> None:
@@ -147,30 +165,6 @@ def test_a_folder_that_takes_no_card_is_named(
 def test_cells_stay_in_their_table() -> None:
     """Bars and lines would break it."""
     assert cell("a|b\nc<d") == r"a\|b c&lt;d"
-
-
-def test_too_few_photos_are_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """The source, the split and what to do."""
-    train = corpus.part(corpus.rows("train"))
-    with pytest.raises(
-        NothingToSearch, match=r"listings.jsonl: 0 usable photos in split test.*another --split"
-    ):
-        list(comparisons(train, Contenders((artifact,), {}), Task()))
-
-
-def test_one_class_is_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """Any order of photos that are all alike is right."""
-    alike = np.array([row for row, pair in enumerate(corpus.pairs) if pair.labels == corpus.pairs[0].labels])
-    with pytest.raises(NothingToTell, match="have the same labels"):
-        list(comparisons(corpus.part(alike), Contenders((artifact,), {}), Task("all")))
-
-
-def test_judgments_of_nothing_are_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """Before any encoder runs."""
-    judgments = [Judgment(query_id="x", item_id="y", gain=1)]
-    task = Task("all", judgments=judgments, judgments_name="taps.jsonl")
-    with pytest.raises(UnusableJudgments, match=r"taps.jsonl: 1 judgments, none"):
-        list(comparisons(corpus, Contenders((artifact,), {}), task))
 
 
 def call(*arguments: str | Path) -> str:
