@@ -23,8 +23,14 @@ CHECKPOINT: Final = "checkpoint.safetensors"
 DEFAULT_ARTIFACT: Final = Path(__file__).parent / "artifacts" / "siglip-small"
 """The encoder that comes with the code."""
 
+NETWORK_FILES: Final = ("config.json", "preprocessor_config.json")
+"""What rebuilds a network of the hub, in its layout; only an artifact that was trained from one has them."""
+
 VECTOR_FILES: Final = (IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER)
 """What decides which vector comes out, and so the encoder_id; the checkpoint only serves further training."""
+
+FILES: Final = (*VECTOR_FILES, CHECKPOINT, *NETWORK_FILES)
+"""All that a manifest may name."""
 
 
 class ArtifactError(MlError):
@@ -209,11 +215,7 @@ def write_manifest(
     metrics: dict[str, JsonValue],
 ) -> EncoderArtifact:
     """The artifact made of the files that lie in a folder, its manifest written last."""
-    files = {
-        path.name: sha256(path)
-        for path in sorted(folder.iterdir())
-        if path.name in {*VECTOR_FILES, CHECKPOINT}
-    }
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in FILES}
     manifest = Manifest(
         encoder_id=encoder_id(name, files, preprocessing),
         name=name,

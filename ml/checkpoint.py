@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from ml.artifact import MANIFEST
 from ml.config import HubTower, TowerConfig
 from ml.errors import MlError
 from ml.model import Siglip, TwoTowers
 from ml.run_folder import run_file
+
+HUB: Final = "hub"
+"""Folder of a run with the files that say what the networks are, in the hub's layout."""
 
 
 class UnfitCheckpoint(MlError):
@@ -32,17 +37,22 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
         file.write(save(weights))
 
 
-def empty_model(tower: TowerConfig | HubTower, run: Path, *, checkpointing: bool = False) -> TwoTowers:
-    """A run's networks with random weights."""
+def empty_model(tower: TowerConfig | HubTower, folder: Path, *, checkpointing: bool = False) -> TwoTowers:
+    """The networks of a run's or an artifact's folder, with random weights."""
     if isinstance(tower, TowerConfig):
         return Siglip(tower)
     from ml.towers import untrained  # noqa: PLC0415  transformers only where it is needed
 
-    return untrained(run, checkpointing=checkpointing)
+    return untrained(folder, checkpointing=checkpointing)
+
+
+def described(folder: Path) -> Path:
+    """Where the folder of a run or an artifact keeps NETWORK_FILES."""
+    return folder if (folder / MANIFEST).exists() else folder / HUB
 
 
 def load_checkpoint(path: Path, tower: TowerConfig | HubTower) -> TwoTowers:
-    """The model in evaluation mode, float32. Beside a hub tower's weights lies the run's folder "hub".
+    """The model in evaluation mode, float32. The network files of a hub tower lie beside its weights.
 
     Raises:
         UnfitCheckpoint: the file holds no weights, or those of other towers.

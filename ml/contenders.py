@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from ml.artifact import CHECKPOINT, MANIFEST, EncoderArtifact, Preprocessing, load_artifact
-from ml.config import TowerConfig
+from ml.artifact import CHECKPOINT, MANIFEST, NETWORK_FILES, EncoderArtifact, Preprocessing, load_artifact
+from ml.config import HubTower, TowerConfig
 from ml.errors import MlError
 from ml.evaluate import RANKS, Ranking, Vectors, nearest, random_vectors
 from ml.int8_index import int8_nearest
@@ -20,6 +20,9 @@ from ml.projection import Projection, fit_projection
 
 MOBILENET: Final = "MobileNetV2"
 PCA_DIMS: Final = 128
+TOWER: Final[TypeAdapter[HubTower | TowerConfig]] = TypeAdapter(
+    Annotated[HubTower | TowerConfig, Field(union_mode="left_to_right")]
+)
 PCA_PHOTOS: Final = 3000
 """At most so many photos of the train split, from the first to the last, fit a reference's PCA."""
 
@@ -148,35 +151,34 @@ def artifact_rows(
     name = artifact.encoder_id
     tower = tower_config(artifact)
     if tower is not None:
-        yield f"{name}, untrained", torch_vectors(None, tower, pixels, threads)
-        yield f"{name}, full width", torch_vectors(artifact.folder / CHECKPOINT, tower, pixels, threads)
+        for row, trained in (("untrained", False), ("full width", True)):
+            yield f"{name}, {row}", torch_vectors(artifact.folder, tower, pixels, threads, trained=trained)
     yield name, load_encoder(artifact, threads=threads).encode(pixels)
 
 
-def tower_config(artifact: EncoderArtifact) -> TowerConfig | None:
-    """Sizes of the towers whose checkpoint an artifact carries; None for one without, as imported ones."""
-    if CHECKPOINT not in artifact.manifest.files:
-        return None
+def tower_config(artifact: EncoderArtifact) -> HubTower | TowerConfig | None:
+    """The towers that an artifact's files rebuild with their weights; None of others, as imported ones."""
     try:
-        return TypeAdapter(TowerConfig).validate_python(artifact.manifest.training.get("tower"))
+        tower = TOWER.validate_python(artifact.manifest.training.get("tower"))
     except ValidationError:
         return None
+    needed = {CHECKPOINT, *NETWORK_FILES} if isinstance(tower, HubTower) else {CHECKPOINT}
+    return tower if needed <= artifact.manifest.files.keys() else None
 
 
 def torch_vectors(
-    checkpoint: Path | None, tower: TowerConfig, pixels: NDArray[np.uint8], threads: int
+    folder: Path, tower: HubTower | TowerConfig, pixels: NDArray[np.uint8], threads: int, *, trained: bool
 ) -> Vectors:
-    """(n, width) float32, unit norm, before PCA; of fresh random weights without a checkpoint."""
+    """(n, width) float32, unit norm, before PCA, with an artifact's weights or fresh random ones."""
     import torch  # noqa: PLC0415
 
-    from ml.checkpoint import load_checkpoint  # noqa: PLC0415
+    from ml.checkpoint import empty_model, load_checkpoint  # noqa: PLC0415
     from ml.finetune import embed  # noqa: PLC0415
-    from ml.model import Siglip  # noqa: PLC0415
 
     torch.set_num_threads(threads)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = Siglip(tower).eval() if checkpoint is None else load_checkpoint(checkpoint, tower)
+        model = load_checkpoint(folder / CHECKPOINT, tower) if trained else empty_model(tower, folder).eval()
     return embed(model.image, pixels, pixels.shape[1])
 
 

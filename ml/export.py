@@ -5,7 +5,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import onnx
@@ -18,7 +18,10 @@ from torch.nn import functional
 
 from ml.artifact import (
     CHECKPOINT,
+    FILES,
     IMAGE_GRAPH,
+    MANIFEST,
+    NETWORK_FILES,
     TEXT_GRAPH,
     TOKENIZER,
     EncoderArtifact,
@@ -28,14 +31,18 @@ from ml.artifact import (
 )
 from ml.augment import to_unit_range
 from ml.captions import load_tokenizer, tokenize
-from ml.checkpoint import load_checkpoint
+from ml.card import CARD
+from ml.checkpoint import described, load_checkpoint
+from ml.config import FinetuneConfig, HubTower, TowerConfig
 from ml.encoder import Inputs, encode_batches, open_graph
 from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
+from ml.files import NotWritten, replaced_folder
 from ml.finetune import embed, read_config, refuse_small
-from ml.model import Convolution, ImageNetwork
+from ml.model import Convolution, ImageNetwork, TwoTowers
 from ml.pairs import Corpus, evenly, short_name
 from ml.projection import Projection, fit_projection, neighbour_similarity
+from ml.run_folder import DATA, UnreadableRun
 
 OPSET: Final = 18
 PARITY: Final = 0.9999
@@ -51,6 +58,10 @@ SMALL_WEIGHT: Final = 1024
 
 class ExportMismatch(MlError):
     """An exported graph whose vectors are not those of the model it was made from."""
+
+
+class OtherData(MlError):
+    """A corpus that a run was not trained on."""
 
 
 class ImageGraph(nn.Module):
@@ -95,21 +106,40 @@ def projection_layer(projection: Projection | None, *, centred: bool) -> nn.Modu
 def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -> EncoderArtifact:
     """The artifact of a run, PCA fitted on the corpus's train split, measured on its test split.
 
+    What `out` has stays if there is an error.
+
     Raises:
         NoPairs: too few pairs to fit PCA on, or to compare with.
         UnreadableRun: `run` is no run of this release.
-        ExportMismatch: a graph's vectors differ from torch's; no manifest is written then.
+        OtherData: the run was trained on another corpus.
+        ExportMismatch: a graph's vectors differ from torch's.
+        NotWritten: there is no room, or `out` holds a run.
     """
     torch.set_num_threads(threads)
     config = read_config(run)
+    refuse_run(out)
+    refuse_other_data(run, corpus)
     refuse_small(corpus, config)
     model = load_checkpoint(run / CHECKPOINT, config.tower)
     projection = fit_projection(
         embed(model.image, corpus.pixels[corpus.rows("train")], corpus.size), config.dims
     )
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (CHECKPOINT, TOKENIZER):
-        shutil.copyfile(run / name, out / name)
+    with replaced_folder(out, last=MANIFEST, earlier=(*FILES, CARD)) as unfinished:
+        made = write_artifact(run, config, model, projection, corpus, unfinished)
+    return EncoderArtifact(out, made.manifest)
+
+
+def write_artifact(
+    run: Path,
+    config: FinetuneConfig,
+    model: TwoTowers,
+    projection: Projection,
+    corpus: Corpus,
+    out: Path,
+) -> EncoderArtifact:
+    """The artifact in an empty folder, see export_artifact."""
+    for path in (run / CHECKPOINT, run / TOKENIZER, *network_files(config.tower, run)):
+        shutil.copyfile(path, out / path.name)
 
     compared = evenly(corpus.rows("validation"), PARITY_SAMPLES)
     samples = corpus.pixels[compared]
@@ -136,6 +166,41 @@ def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -
     )
 
 
+def refuse_run(out: Path) -> None:
+    """Raises:
+    NotWritten: an artifact would be written over a run.
+    """
+    if (out / DATA).exists():
+        raise NotWritten(
+            f"{out}: holds a run ({DATA}), whose files an artifact's would replace; "
+            f"choose another --out, such as {out / 'artifact'}"
+        )
+
+
+def refuse_other_data(run: Path, corpus: Corpus) -> None:
+    """Raises:
+    UnreadableRun: the run does not say what it was trained on.
+    OtherData: it was another corpus, so that photos it learned from may be in this one's test split.
+    """
+    path = run / DATA
+    try:
+        trained = json.loads(path.read_bytes())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnreadableRun(
+            f"{path}: {error}; expected the folder of a run of `nitamono ml finetune`"
+        ) from error
+    if corpus.fingerprint != trained:
+        raise OtherData(
+            f"{run}: was trained on data with the fingerprint {trained}, this has {corpus.fingerprint}; "
+            "give the --data of its training, all of it and in the same order"
+        )
+
+
+def network_files(tower: HubTower | TowerConfig, run: Path) -> list[Path]:
+    """What rebuilds the run's towers, beside the manifest: nothing for our own."""
+    return [described(run) / name for name in NETWORK_FILES] if isinstance(tower, HubTower) else []
+
+
 def without_batch_norm(tower: ImageNetwork) -> ImageNetwork:
     """A copy whose convolutions have their batch norms folded in: fewer operations, the same vectors."""
     folded = copy.deepcopy(tower).eval()
@@ -156,19 +221,17 @@ def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
     """
     with torch.inference_mode():
         expected = module(torch.from_numpy(samples)).numpy()
-    torch.onnx.export(
+    exported = torch.onnx.export(
         module,
         (torch.from_numpy(samples[:2]),),
-        path,
         input_names=["input"],
         output_names=["vectors"],
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         opset_version=OPSET,
         dynamo=True,
-        external_data=False,
         verbose=False,
     )
-    graph = without_traces(halve_weights(onnx.load(path)))
+    graph = without_traces(halve_weights(cast("torch.onnx.ONNXProgram", exported).model_proto))
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
     found = encode_batches(open_graph(path, backend="onnxruntime"), samples, expected.shape[1])

@@ -10,9 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ml.artifact import CHECKPOINT, TOKENIZER
+from ml.artifact import CHECKPOINT, NETWORK_FILES, TOKENIZER
 from ml.captions import PADDING, load_tokenizer, train_tokenizer
-from ml.checkpoint import load_checkpoint
+from ml.checkpoint import HUB, described, load_checkpoint
 from ml.config import HubTower
 from ml.distributed import Processes, wait_for_all
 from ml.hub import (
@@ -29,9 +29,7 @@ from ml.hub import (
 )
 from ml.model import ImageNetwork, TwoTowers
 
-HUB: Final = "hub"
-"""Folder of a run with the files that say what the networks are, in the hub's layout."""
-DESCRIPTIONS: Final = ("config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
+DESCRIPTIONS: Final = (*NETWORK_FILES, "tokenizer.json", "tokenizer_config.json")
 
 
 class TrainedTower(PooledTower, ImageNetwork):
@@ -76,7 +74,7 @@ def beginning_of_hub(
         HubUnreachable, UnfitHubModel: see pretrained.
     """
     if start:
-        keep_descriptions(start / HUB, run / HUB)
+        keep_descriptions(described(start), run / HUB)
         model = untrained(run, checkpointing=checkpointing)
         model.load_state_dict(load_checkpoint(start / CHECKPOINT, tower).state_dict())
         return model, load_tokenizer(start / TOKENIZER)
@@ -112,11 +110,11 @@ def pretrained(
     return HubSiglip(model, processing), tokenizer
 
 
-def untrained(run: Path, *, checkpointing: bool = False) -> HubSiglip:
-    """The networks that a run's folder describes, with random weights to be replaced."""
+def untrained(folder: Path, *, checkpointing: bool = False) -> HubSiglip:
+    """The networks that a run's or an artifact's folder describes, with random weights to be replaced."""
     from transformers import SiglipConfig, SiglipModel  # noqa: PLC0415  heavy
 
-    folder = run / HUB
+    folder = described(folder)
     config = SiglipConfig.from_dict(read_json(folder / "config.json"))
     model: Any = SiglipModel(config)
     if checkpointing:
