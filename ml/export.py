@@ -40,6 +40,7 @@ from ml.evaluate import means, retrieval_scores
 from ml.files import NotWritten, replaced_folder
 from ml.finetune import embed, read_config, refuse_small
 from ml.model import Convolution, ImageNetwork, TwoTowers
+from ml.noise import errors_alone
 from ml.pairs import Corpus, evenly, short_name
 from ml.projection import Projection, fit_projection, neighbour_similarity
 from ml.run_folder import DATA, UnreadableRun
@@ -221,16 +222,17 @@ def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
     """
     with torch.inference_mode():
         expected = module(torch.from_numpy(samples)).numpy()
-    exported = torch.onnx.export(
-        module,
-        (torch.from_numpy(samples[:2]),),
-        input_names=["input"],
-        output_names=["vectors"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with errors_alone("torch.onnx"):
+        exported = torch.onnx.export(
+            module,
+            (torch.from_numpy(samples[:2]),),
+            input_names=["input"],
+            output_names=["vectors"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     graph = without_traces(halve_weights(cast("torch.onnx.ONNXProgram", exported).model_proto))
     onnx.checker.check_model(graph)
     onnx.save(graph, path)

@@ -28,6 +28,7 @@ from ml.hub import (
     weights,
 )
 from ml.model import ImageNetwork, TwoTowers
+from ml.noise import errors_alone
 
 DESCRIPTIONS: Final = (*NETWORK_FILES, "tokenizer.json", "tokenizer_config.json")
 
@@ -100,7 +101,8 @@ def pretrained(
 
     folder = fetch(source)
     refuse_other_sizes(folder, tower)
-    model = weights(SiglipModel, folder)
+    with errors_alone("transformers"):
+        model = weights(SiglipModel, folder)
     processing = read_processing(folder / "preprocessor_config.json")
     check_side(model.config, processing, folder)
     tokenizer = fitting_tokenizer(folder, model.config.text_config)
@@ -115,8 +117,8 @@ def untrained(folder: Path, *, checkpointing: bool = False) -> HubSiglip:
     from transformers import SiglipConfig, SiglipModel  # noqa: PLC0415  heavy
 
     folder = described(folder)
-    config = SiglipConfig.from_dict(read_json(folder / "config.json"))
-    model: Any = SiglipModel(config)
+    with errors_alone("transformers"):
+        model: Any = SiglipModel(SiglipConfig.from_dict(read_json(folder / "config.json")))
     if checkpointing:
         model.gradient_checkpointing_enable()
     return HubSiglip(model, read_processing(folder / "preprocessor_config.json"))
@@ -159,17 +161,23 @@ def write_tiny_siglip(folder: Path, captions: Sequence[str], *, image_size: int,
     }
     length = 8
     tokenizer = train_tokenizer(captions, vocabulary=300, length=length)
-    config = SiglipConfig(
-        text_config=layers
-        | {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": length, "pad_token_id": 0},
-        vision_config=layers | {"image_size": image_size, "patch_size": 8},
-    )
-    model = SiglipModel(config)
+    with errors_alone("transformers"):
+        config = SiglipConfig(
+            text_config=layers
+            | {
+                "vocab_size": tokenizer.get_vocab_size(),
+                "max_position_embeddings": length,
+                "pad_token_id": 0,
+            },
+            vision_config=layers | {"image_size": image_size, "patch_size": 8},
+        )
+        model = SiglipModel(config)
     # The sigmoid loss's own start (arXiv 2303.15343, section 3.2), which transformers leaves at random.
     with torch.no_grad():
         model.logit_scale.fill_(torch.tensor(10.0).log().item())
         model.logit_bias.fill_(-10.0)
-    model.save_pretrained(folder)
+    with errors_alone("transformers"):
+        model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": PADDING}), encoding="utf-8")
     processing = {
