@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.artifact import (
+    CHECKPOINT,
     IMAGE_GRAPH,
     MANIFEST,
     TEXT_GRAPH,
     TOKENIZER,
+    VECTOR_FILES,
     EncoderArtifact,
     Preprocessing,
     Similarity,
@@ -31,6 +33,7 @@ from ml.embed import TooFewPhotos, embed_photos, photo_sources
 from ml.encoder import ImageEncoder, open_graph
 from ml.errors import MlError
 from ml.export import ImageGraph, TextGraph, write_graph
+from ml.files import refuse_same, replaced_folder
 from ml.pairs import evenly
 from ml.pictures import draw_pictures
 from ml.projection import BadProjection, Projection, fit_projection, neighbour_similarity
@@ -147,17 +150,48 @@ def import_artifact(
     PCA is the projection given, or else is fitted to `dims` on the photos; with neither, or with dims None,
     vectors keep the network's width. photos: folders, listing files or files, as for `nitamono ml embed`.
 
+    What `out` has stays if there is an error.
+
     Raises:
+        SameFolder: `out` is the source.
         HubUnreachable, UnfitHubModel: the source cannot be fetched, or made an encoder of.
         TooFewPhotos, TooFewVectors: none can be compared, or PCA needs more than could be decoded.
         BadProjection: the projection has another width than the network.
-        ExportMismatch: a graph's vectors differ from torch's; no manifest is written then.
+        ExportMismatch: a graph's vectors differ from torch's.
+        NotWritten: there is no room.
     """
+    folder = fetch(source)
+    refuse_same(folder, out)
     torch.set_num_threads(threads)
-    towers = read_towers(fetch(source), text=text)
+    towers = read_towers(folder, text=text)
     if projection is not None:
         check_width(projection, towers)
-    clear(out)
+    with replaced_folder(out, last=MANIFEST, earlier=(*VECTOR_FILES, CHECKPOINT, CARD)) as unfinished:
+        made = write_artifact(
+            towers,
+            unfinished,
+            photos=photos,
+            dims=dims,
+            projection=projection,
+            name=name or artifact_name(source),
+            source=source,
+            threads=threads,
+        )
+    return EncoderArtifact(out, made.manifest)
+
+
+def write_artifact(
+    towers: Towers,
+    out: Path,
+    *,
+    photos: Sequence[Path],
+    dims: int | None,
+    projection: Projection | None,
+    name: str,
+    source: str,
+    threads: int,
+) -> EncoderArtifact:
+    """The artifact in an empty folder, see import_artifact."""
     write_image_graph(towers, projection, out)
     preprocessing = towers.processing.preprocessing
     vectors = embed_paths(open_encoder(towers, projection, out, threads), preprocessing, photos, threads)
@@ -169,7 +203,7 @@ def import_artifact(
         write_text_graph(towers.text, towers.tokenizer, projection, out)
     return write_manifest(
         out,
-        name=name or artifact_name(source),
+        name=name,
         base_model=source,
         width=towers.width,
         dims=vectors.shape[1],
@@ -179,13 +213,6 @@ def import_artifact(
         training=imported(towers, projection, f"{len(vectors)} {'photos' if photos else 'drawn pictures'}"),
         metrics={},
     )
-
-
-def clear(out: Path) -> None:
-    """Makes the folder, without the files of an earlier import, which the new one may not have."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (MANIFEST, CARD, IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER):
-        (out / name).unlink(missing_ok=True)
 
 
 def artifact_name(source: str) -> str:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +10,23 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from ml.artifact import IMAGE_GRAPH, MANIFEST, EncoderArtifact, Preprocessing, write_manifest
+from ml.artifact import (
+    CHECKPOINT,
+    IMAGE_GRAPH,
+    MANIFEST,
+    VECTOR_FILES,
+    EncoderArtifact,
+    Preprocessing,
+    write_manifest,
+)
 from ml.baseline import unit
+from ml.card import CARD
 from ml.embed import TooFewPhotos, photo_sources, read
 from ml.encoder import ImageEncoder, open_graph
 from ml.errors import MlError
 from ml.export import without_traces
+from ml.files import refuse_same, replaced_folder
+from ml.pairs import evenly
 
 LEAST_COSINE: Final = 0.995
 CALIBRATION: Final = 256
@@ -41,21 +51,35 @@ def quantise(
 ) -> EncoderArtifact:
     """An artifact of its own encoder_id: the image graph in int8, calibrated on photos of `paths`.
 
-    The text graph stays as it is: captions are few.
+    The text graph stays as it is: captions are few. What `out` has stays if there is an error.
 
     Raises:
+        SameFolder: `out` is the artifact's own.
         TooFewPhotos: fewer than two usable photos.
         LossyQuantisation: the mean cosine to the artifact's vectors on photos that were not calibrated on is
-            below least_cosine; no manifest is written then.
+            below least_cosine.
+        NotWritten: there is no room.
     """
+    refuse_same(artifact.folder, out)
     calibration, held_out = split_photos(paths, artifact.preprocessing)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MANIFEST).unlink(missing_ok=True)
+    with replaced_folder(out, last=MANIFEST, earlier=(*VECTOR_FILES, CHECKPOINT, CARD)) as unfinished:
+        made = write_int8(artifact, calibration, held_out, unfinished, least_cosine, threads)
+    return EncoderArtifact(out, made.manifest)
+
+
+def write_int8(
+    artifact: EncoderArtifact,
+    calibration: NDArray[np.uint8],
+    held_out: NDArray[np.uint8],
+    out: Path,
+    least_cosine: float,
+    threads: int,
+) -> EncoderArtifact:
+    """The artifact in an empty folder. calibration, held_out: pixels (n, s, s, 3)."""
     graph = out / IMAGE_GRAPH
     onnx.save(quantised(onnx.load(artifact.image_graph), calibration), graph)
     cosine = mean_cosine(artifact, graph, held_out, threads)
     if not cosine >= least_cosine:
-        graph.unlink()
         raise LossyQuantisation(
             f"{artifact.folder}: mean cosine of int8 vectors to the artifact's is {cosine:.4f} over "
             f"{len(held_out)} photos, expected {least_cosine} or more; calibrate on more photos like those "
@@ -91,10 +115,11 @@ def quantise(
 def split_photos(
     paths: Sequence[Path], preprocessing: Preprocessing
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Pixels to calibrate on, (n, s, s, 3), and others to judge by: every fifth photo."""
-    read_ones = (read(source, preprocessing) for source in photo_sources(paths))
-    usable = (pixels for pixels in read_ones if not isinstance(pixels, str))
-    pixels = list(islice(usable, CALIBRATION + HELD_OUT))
+    """Pixels to calibrate on, (n, s, s, 3), and others to judge by: every fifth of photos from all over."""
+    sources = list(photo_sources(paths))
+    chosen = evenly(np.arange(len(sources)), CALIBRATION + HELD_OUT)
+    read_ones = (read(sources[row], preprocessing) for row in chosen)
+    pixels = [pixels for pixels in read_ones if not isinstance(pixels, str)]
     if len(pixels) < 2:
         raise TooFewPhotos(
             f"{', '.join(map(str, paths))}: {len(pixels)} usable photos, expected {CALIBRATION + HELD_OUT}; "

@@ -25,6 +25,7 @@ from ml.baseline import unit
 from ml.captions import load_tokenizer, tokenize, train_tokenizer
 from ml.card import CARD
 from ml.encoder import NoTextTower, load_encoder, load_text_encoder
+from ml.files import SameFolder
 from ml.hub import (
     HubUnreachable,
     UnfitHubModel,
@@ -275,10 +276,21 @@ def test_refuses_a_projection_that_does_not_fit(siglip: Path, tmp_path: Path) ->
 
 
 def test_refuses_pca_on_too_few_photos(siglip: Path, shop: Path, tmp_path: Path) -> None:
-    """More dims than photos cannot be fitted."""
+    """More dims than photos cannot be fitted; the artifact of an earlier import stays whole."""
     photos = sorted((shop.parent / "images").iterdir())
+    before = import_artifact(str(siglip), tmp_path)
     with pytest.raises(TooFewVectors, match=r"PCA to 8 dims .* found \(3, 32\); give more photos"):
         import_artifact(str(siglip), tmp_path, photos=photos[:3], dims=8, text=False)
+    assert load_artifact(tmp_path).encoder_id == before.encoder_id
+    assert {path.name for path in tmp_path.iterdir()} == {MANIFEST, *before.manifest.files}
+
+
+def test_refuses_to_write_over_its_source(damaged: Path) -> None:
+    """The tokenizer of the artifact would take the place of the model's."""
+    before = {path.name for path in damaged.iterdir()}
+    with pytest.raises(SameFolder, match="name another --out"):
+        import_artifact(str(damaged), damaged)
+    assert {path.name for path in damaged.iterdir()} == before
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
 """int8 artifacts: close to what they were made of, or not made."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
-from ml.artifact import DEFAULT_ARTIFACT, MANIFEST, EncoderArtifact, load_artifact
+from ml.artifact import DEFAULT_ARTIFACT, MANIFEST, EncoderArtifact, Preprocessing, load_artifact
 from ml.embed import TooFewPhotos
 from ml.encoder import Backend, load_encoder
 from ml.pairs import Corpus
 from ml.preprocess import decode_photo
-from ml.quantise import LossyQuantisation, mean_cosine, quantise, whole_weights
+from ml.quantise import LossyQuantisation, mean_cosine, quantise, split_photos, whole_weights
+from tests.unit.ml.conftest import COLOURS
 from tests.unit.ml.test_cli import call
 
 
@@ -53,10 +56,33 @@ def test_int8_vectors_are_close_and_of_unit_length(
 
 
 def test_refuses_what_loses_too_much(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
-    """No graph and no manifest stay behind; the way out is named."""
+    """No graph and no manifest take the place of those in the folder; the way out is named."""
+    earlier = Path(shutil.copytree(artifact.folder, tmp_path / "a"))
     with pytest.raises(LossyQuantisation, match=r"expected 1\.0 or more; .*--least-cosine"):
-        quantise(artifact, [shop], tmp_path, least_cosine=1.0)
-    assert list(tmp_path.iterdir()) == []
+        quantise(artifact, [shop], earlier, least_cosine=1.0)
+    assert load_artifact(earlier).encoder_id == artifact.encoder_id
+    assert {path.name for path in earlier.iterdir()} == {path.name for path in artifact.folder.iterdir()}
+
+
+def test_refuses_to_take_the_place_of_its_source(artifact: EncoderArtifact, shop: Path) -> None:
+    """In one sentence; the source is as it was."""
+    result = call("quantise", artifact.folder, "--data", shop, "--out", artifact.folder)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {artifact.folder}: would take the place of what it is made of")
+    assert load_artifact(artifact.folder).encoder_id == artifact.encoder_id
+
+
+def test_calibrates_on_photos_from_all_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder of classes the first photos would be of one class alone."""
+    monkeypatch.setattr("ml.quantise.CALIBRATION", 8)
+    monkeypatch.setattr("ml.quantise.HELD_OUT", 2)
+    for name, colour in COLOURS.items():
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            Image.new("RGB", (24, 24), colour).save(tmp_path / name / f"{number}.png")
+    calibration, held_out = split_photos([tmp_path], Preprocessing(image_size=24))
+    assert (len(calibration), len(held_out)) == (8, 2)
+    assert len(np.unique(calibration[:, 0, 0], axis=0)) == len(COLOURS)
 
 
 def test_refuses_to_calibrate_on_nothing(artifact: EncoderArtifact, tmp_path: Path) -> None:
