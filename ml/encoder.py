@@ -1,5 +1,6 @@
 """Pixels and captions to unit vectors with an artifact's graphs; torch-free. Libraries load on first use."""
 
+import importlib
 import importlib.metadata
 import math
 import threading
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.artifact import EncoderArtifact
+from ml.artifact import MANIFEST, ArtifactError, EncoderArtifact
 from ml.errors import MlError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Backend = Literal["auto", "cuda", "openvino", "onnxruntime"]
+"""What serves an artifact's graphs."""
+AnyBackend = Literal[Backend, "torch"]
+"""Also the reference that they must agree with: an artifact's checkpoint in torch, which serving lacks."""
 Precision = Literal["auto", "f32", "bf16", "int8"]
 Vectors = NDArray[np.float32]
 Inputs = NDArray[np.uint8] | NDArray[np.int64]
@@ -100,7 +104,11 @@ class TextEncoder:
 
 
 def load_encoder(
-    artifact: EncoderArtifact, *, backend: Backend = "auto", threads: int = 1, precision: Precision = "auto"
+    artifact: EncoderArtifact,
+    *,
+    backend: AnyBackend = "auto",
+    threads: int = 1,
+    precision: Precision = "auto",
 ) -> ImageEncoder:
     """The artifact's image encoder on `threads` threads.
 
@@ -113,12 +121,12 @@ def load_encoder(
             f"{artifact.folder}: {artifact.encoder_id} has no int8 graph; "
             "make one with `nitamono ml quantise`, or take another precision"
         )
-    graph = open_graph(artifact.image_graph, backend=backend, threads=threads, precision=precision)
+    graph = open_artifact(artifact, artifact.image_graph, backend, threads, precision)
     return ImageEncoder(artifact.encoder_id, graph, dims=artifact.dims, image_size=artifact.image_size)
 
 
 def load_text_encoder(
-    artifact: EncoderArtifact, *, backend: Backend = "auto", threads: int = 1
+    artifact: EncoderArtifact, *, backend: AnyBackend = "auto", threads: int = 1
 ) -> TextEncoder:
     """The artifact's text encoder; raises as load_encoder does.
 
@@ -130,7 +138,44 @@ def load_text_encoder(
             f"{artifact.folder}: {artifact.encoder_id} encodes photos, not captions; name an artifact with a "
             "text tower, or import a SigLIP again without --no-text"
         )
-    return TextEncoder(artifact, open_graph(artifact.text_graph, backend=backend, threads=threads))
+    return TextEncoder(artifact, open_artifact(artifact, artifact.text_graph, backend, threads, "auto"))
+
+
+def open_artifact(
+    artifact: EncoderArtifact, path: Path, backend: AnyBackend, threads: int, precision: Precision
+) -> Graph:
+    """One of the artifact's graphs, which refuses to give vectors of other dims than the manifest's.
+
+    Raises:
+        ArtifactError: when it is run, see above.
+    """
+    if backend == "torch":
+        graph = open_torch(artifact, path, threads, precision)
+    else:
+        graph = open_graph(path, backend=backend, threads=threads, precision=precision)
+
+    def run(batch: Inputs) -> Vectors:
+        vectors = graph(batch)
+        if vectors.shape[1] != artifact.dims:
+            raise ArtifactError(
+                f"{artifact.folder / MANIFEST}: says dims {artifact.dims}, {path.name} gives "
+                f"{vectors.shape[1]}; restore the folder from its source, or export it again"
+            )
+        return vectors
+
+    return run
+
+
+def open_torch(artifact: EncoderArtifact, path: Path, threads: int, precision: Precision) -> Graph:
+    if precision == "bf16":
+        raise PrecisionMissing(f"{path}: torch computes in f32; take OpenVINO for bf16")
+    try:
+        # By name, for what serves must not depend on torch.
+        reference = importlib.import_module("ml.reference")
+    except ImportError as error:
+        raise BackendMissing(f"{path}: needs torch; pip install '.[train]' ({error})") from error
+    graph: Graph = reference.open_reference(artifact, path, threads)
+    return in_parts(graph)
 
 
 def encode_batches(graph: Graph, inputs: Inputs, dims: int) -> Vectors:

@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.artifact import EncoderArtifact, load_artifact
-from ml.encoder import BATCH, Backend, BackendMissing, ImageEncoder, Precision, PrecisionMissing, load_encoder
+from ml.encoder import (
+    BATCH,
+    AnyBackend,
+    BackendMissing,
+    ImageEncoder,
+    Precision,
+    PrecisionMissing,
+    load_encoder,
+)
 from ml.pictures import draw_jpegs
 from ml.prefetch import ahead
 from ml.run_folder import processor
@@ -77,7 +85,7 @@ class Start:
 def ways(artifact: EncoderArtifact, threads: int) -> list[Way]:
     """Every backend and precision that the machine has."""
     precisions: tuple[Precision, ...] = ("int8",) if artifact.quantised else ("f32", "bf16")
-    backends: tuple[Backend, ...] = ("cuda", "openvino", "onnxruntime")
+    backends: tuple[AnyBackend, ...] = ("cuda", "openvino", "onnxruntime", "torch")
     found = []
     for backend in backends:
         for precision in precisions:
@@ -88,7 +96,7 @@ def ways(artifact: EncoderArtifact, threads: int) -> list[Way]:
     return found
 
 
-def our_way(artifact: EncoderArtifact, backend: Backend, precision: Precision, threads: int) -> Way:
+def our_way(artifact: EncoderArtifact, backend: AnyBackend, precision: Precision, threads: int) -> Way:
     encoder = load_encoder(artifact, backend=backend, precision=precision, threads=threads)
     return Way(f"{backend} {precision}", artifact.preprocessing.decode, encoder.encode)
 

@@ -3,15 +3,18 @@
 import builtins
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 
-from ml.artifact import DEFAULT_ARTIFACT, EncoderArtifact, load_artifact
+from ml.artifact import DEFAULT_ARTIFACT, ArtifactError, EncoderArtifact, load_artifact
 from ml.encoder import (
     BATCH,
+    AnyBackend,
     BackendMissing,
     ImageEncoder,
     PrecisionMissing,
@@ -80,6 +83,53 @@ def test_backends_agree(which: str, artifact: EncoderArtifact) -> None:
     captions = ["Red Skirts", "赤いスカート", ""]
     texts = [load_text_encoder(chosen, backend=one).encode(captions) for one in ("openvino", "onnxruntime")]
     assert (texts[0] * texts[1]).sum(axis=1) == pytest.approx(1, abs=2e-3)
+
+
+@pytest.mark.parametrize("which", ["smoke", "committed"])
+def test_graphs_give_the_vectors_of_the_reference(which: str, artifact: EncoderArtifact) -> None:
+    """Those of the checkpoint in torch, of photos and of captions."""
+    chosen = artifact if which == "smoke" else load_artifact(DEFAULT_ARTIFACT)
+    side = chosen.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
+    backends: tuple[AnyBackend, ...] = ("torch", "onnxruntime")
+    photos = [load_encoder(chosen, backend=one).encode(pixels) for one in backends]
+    assert (photos[0] * photos[1]).sum(axis=1).min() >= 0.9999
+    captions = ["Red Skirts", "赤いスカート", ""]
+    texts = [load_text_encoder(chosen, backend=one).encode(captions) for one in backends]
+    assert (texts[0] * texts[1]).sum(axis=1).min() >= 0.9999
+
+
+def test_says_what_the_reference_lacks(artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch itself, a checkpoint, or a precision."""
+    with pytest.raises(PrecisionMissing, match="torch computes in f32; take OpenVINO for bf16"):
+        load_encoder(artifact, backend="torch", precision="bf16")
+    int8 = replace(artifact, manifest=artifact.manifest.model_copy(update={"training": {"int8": {}}}))
+    with pytest.raises(PrecisionMissing, match="torch computes in f32; name the artifact it was made of"):
+        load_encoder(int8, backend="torch")
+    bare = replace(artifact, manifest=artifact.manifest.model_copy(update={"files": {}}))
+    with pytest.raises(BackendMissing, match=r"torch needs checkpoint\.safetensors.* take another backend"):
+        load_encoder(bare, backend="torch")
+    monkeypatch.setitem(sys.modules, "ml.reference", None)
+    with pytest.raises(BackendMissing, match="needs torch; pip install"):
+        load_encoder(artifact, backend="torch")
+
+
+def encode_photos(artifact: EncoderArtifact) -> None:
+    load_encoder(artifact).encode(np.zeros((1, artifact.image_size, artifact.image_size, 3), np.uint8))
+
+
+def encode_captions(artifact: EncoderArtifact) -> None:
+    load_text_encoder(artifact).encode(["Red Skirts"])
+
+
+@pytest.mark.parametrize(("encode", "graph"), [(encode_photos, "image"), (encode_captions, "text")])
+def test_refuses_vectors_of_other_dims_than_the_manifests(
+    artifact: EncoderArtifact, encode: Callable[[EncoderArtifact], None], graph: str
+) -> None:
+    """An edited manifest is told from the graphs, which it does not change."""
+    edited = replace(artifact, manifest=artifact.manifest.model_copy(update={"dims": 9}))
+    with pytest.raises(ArtifactError, match=rf"manifest\.json: says dims 9, {graph}\.onnx gives 8; restore"):
+        encode(edited)
 
 
 @pytest.mark.parametrize("shape", [(2, 31, 32, 3), (2, 3, 32, 32), (32, 32, 3)])

@@ -102,9 +102,9 @@ def test_a_worker_starts_and_tells_its_memory(artifact: EncoderArtifact) -> None
 
 
 def test_ways_are_those_of_the_artifact(artifact: EncoderArtifact) -> None:
-    """Floating point of both CPU backends; no int8, which this artifact has not."""
+    """Floating point of both CPU backends and of the reference; no int8, which this artifact has not."""
     names = {way.name for way in ways(artifact, 1)}
-    assert {"openvino f32", "onnxruntime f32"} <= names
+    assert {"openvino f32", "onnxruntime f32", "torch f32"} <= names
     assert not [name for name in names if "int8" in name]
 
 
