@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.artifact import (
-    CHECKPOINT,
+    FILES,
     IMAGE_GRAPH,
     MANIFEST,
     TEXT_GRAPH,
     TOKENIZER,
-    VECTOR_FILES,
     EncoderArtifact,
     Preprocessing,
     Similarity,
@@ -166,7 +165,7 @@ def import_artifact(
     towers = read_towers(folder, text=text)
     if projection is not None:
         check_width(projection, towers)
-    with replaced_folder(out, last=MANIFEST, earlier=(*VECTOR_FILES, CHECKPOINT, CARD)) as unfinished:
+    with replaced_folder(out, last=MANIFEST, earlier=(*FILES, CARD)) as unfinished:
         made = write_artifact(
             towers,
             unfinished,

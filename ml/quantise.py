@@ -10,15 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from ml.artifact import (
-    CHECKPOINT,
-    IMAGE_GRAPH,
-    MANIFEST,
-    VECTOR_FILES,
-    EncoderArtifact,
-    Preprocessing,
-    write_manifest,
-)
+from ml.artifact import FILES, IMAGE_GRAPH, MANIFEST, EncoderArtifact, Preprocessing, write_manifest
 from ml.baseline import unit
 from ml.card import CARD
 from ml.embed import TooFewPhotos, photo_sources, read
@@ -62,7 +54,7 @@ def quantise(
     """
     refuse_same(artifact.folder, out)
     calibration, held_out = split_photos(paths, artifact.preprocessing)
-    with replaced_folder(out, last=MANIFEST, earlier=(*VECTOR_FILES, CHECKPOINT, CARD)) as unfinished:
+    with replaced_folder(out, last=MANIFEST, earlier=(*FILES, CARD)) as unfinished:
         made = write_int8(artifact, calibration, held_out, unfinished, least_cosine, threads)
     return EncoderArtifact(out, made.manifest)
 

@@ -15,7 +15,10 @@ from ml.commands.options import artifact_option, existing, threads_option
 @artifact_option
 @threads_option
 def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, threads: int) -> None:
-    """Embed photos: files, folders, or a JSONL of listings. The ids go beside OUT, as NAME.ids.txt."""
+    """Embed photos: files, folders, a JSONL of listings, or what `nitamono ml pairs` wrote.
+
+    The ids go beside OUT, as NAME.ids.txt.
+    """
     from ml.embed import embed_photos, ids_path, photo_sources, save_embedded  # noqa: PLC0415
     from ml.encoder import load_encoder  # noqa: PLC0415
 

@@ -18,7 +18,8 @@ from ml.commands.options import existing, folder, read, threads_option
     type=existing,
     multiple=True,
     help="Photos to fit PCA and the scale of similarities on, and to measure for the model card where they "
-    "have labels: a listings JSONL, a folder or a file. May be given several times.",
+    "have labels: a listings JSONL, a folder, also one that `nitamono ml pairs` wrote, or a file. "
+    "May be given several times.",
 )
 @click.option(
     "--projection",

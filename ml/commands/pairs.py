@@ -64,9 +64,10 @@ def pairs(
 ) -> None:
     """Turn LISTINGS, JSONL files of listing events, into shards of photo-caption pairs for training.
 
-    Photos are looked for beside each file. Listings that are reserved, removed, or lack a title or a usable
-    photo are left out; near-identical photos and equal titles stay in one split. OUT/report.json says what
-    was dropped and why, and `--data OUT` trains on the rest.
+    Photos are looked for beside each file. Of each item the event with the latest updated_at counts, of
+    equal ones the last. Listings that are reserved, removed, or lack a title or a usable photo are left out;
+    near-identical photos and equal titles stay in one split. OUT/report.json says what was dropped and why,
+    and `--data OUT` trains on the rest.
     """
     from ml.pair_shards import PairSettings, write_pairs  # noqa: PLC0415
     from ml.pairs import RESERVED_TITLE  # noqa: PLC0415
