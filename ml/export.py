@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,7 @@ from ml.augment import to_unit_range
 from ml.captions import load_tokenizer, tokenize
 from ml.card import CARD
 from ml.checkpoint import described, load_checkpoint
+from ml.comparison import unique_names
 from ml.config import FinetuneConfig, HubTower, TowerConfig
 from ml.encoder import Inputs, encode_batches, open_graph
 from ml.errors import MlError
@@ -41,7 +43,7 @@ from ml.files import NotWritten, replaced_folder
 from ml.finetune import embed, read_config, refuse_small
 from ml.model import Convolution, ImageNetwork, TwoTowers
 from ml.noise import errors_alone
-from ml.pairs import Corpus, evenly, short_name
+from ml.pairs import Corpus, evenly
 from ml.projection import Projection, fit_projection, neighbour_similarity
 from ml.run_folder import DATA, UnreadableRun
 
@@ -283,12 +285,13 @@ def graph_vectors(path: Path, corpus: Corpus, rows: NDArray[np.int64]) -> NDArra
 def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str, JsonValue]:
     """Test scores of each source, before PCA and as served, with the number of photos searched."""
     metrics: dict[str, JsonValue] = {}
+    names = unique_names(corpus.sources)
     for source in corpus.sources:
         rows = corpus.rows("test", source)
         if len(rows) < 2:
             continue
         labels = [corpus.pairs[row].labels for row in rows]
-        metrics[short_name(source)] = {
+        metrics[names[source]] = {
             "photos": len(rows),
             "full_width": rounded(
                 means(retrieval_scores(embed(tower, corpus.pixels[rows], corpus.size), labels))
@@ -299,4 +302,5 @@ def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str
 
 
 def rounded(scores: dict[str, float]) -> dict[str, JsonValue]:
-    return {name: round(score, 4) for name, score in scores.items()}
+    """For people; none where no query has a score."""
+    return {name: None if math.isnan(score) else round(score, 4) for name, score in scores.items()}

@@ -66,9 +66,10 @@ def replaced_folder(out: Path, *, last: str, earlier: tuple[str, ...]) -> Iterat
         with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as name:
             unfinished = Path(name)
             yield unfinished
-            (out / last).unlink(missing_ok=True)
-            for path in [path for pattern in earlier for path in out.glob(pattern)]:
-                path.unlink()
+            if (out / last).exists():
+                (out / last).unlink()
+                for path in [path for pattern in earlier for path in out.glob(pattern)]:
+                    path.unlink()
             for path in sorted(unfinished.iterdir(), key=lambda path: path.name == last):
                 path.replace(out / path.name)
 

@@ -29,7 +29,10 @@ def show(*, artifact_folder: Path) -> None:
 def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None, threads: int) -> None:
     """Measure an artifact on the test split of DATA and write its MODEL_CARD.md."""
     from ml.card import measure_card  # noqa: PLC0415
+    from ml.comparison import import_libraries  # noqa: PLC0415
+    from ml.contenders import find_contenders  # noqa: PLC0415
 
+    import_libraries(find_contenders([artifact_folder], mobilenet, threads))
     corpus = read(data, load_artifact(artifact_folder).image_size, threads)
     path = measure_card(artifact_folder, corpus, mobilenet=mobilenet, threads=threads)
     click.echo(f"{path}: written")

@@ -118,6 +118,8 @@ def test_evaluate_prints_json_for_programs(artifact: EncoderArtifact, shop: Path
             "no such configuration; expected a Python file or one of: siglip_b16_256_multilingual",
         ),
         ("own.py", "CONFIG is None, expected an ml.config.FinetuneConfig"),
+        ("broken.py", "broken.py: cannot be loaded (invalid syntax"),
+        ("empty.py", "empty.py: cannot be loaded (none: batch is 0, expected 1 or more)"),
     ],
 )
 def test_unknown_configurations_are_named(
@@ -126,6 +128,8 @@ def test_unknown_configurations_are_named(
     """A typo lists what there is; a file without CONFIG says what it should define."""
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text("NOTHING = 1\n")
+    Path("broken.py").write_text("CONFIG =\n")
+    Path("empty.py").write_text("from ml.config import *\nCONFIG = FinetuneConfig('none', batch=0)\n")
     result = call("finetune", config, "--data", shop, "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert message in result.output
@@ -153,4 +157,4 @@ def test_training_without_torch_says_what_to_install(
     monkeypatch.setattr(ml.commands.finetune, "read", without_torch)
     result = call("finetune", "siglip_small", "--data", shop, "--out", tmp_path)
     assert result.exit_code == 1
-    assert "torch is not installed; training and comparing need it: pip install '.[train]'" in result.output
+    assert "torch is not installed; training and comparing need it: run `make train`" in result.output

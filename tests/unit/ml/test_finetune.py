@@ -89,7 +89,9 @@ def test_a_run_of_no_time_is_still_a_run(corpus: Corpus, tmp_path: Path) -> None
 
 def test_divergence_is_an_error_that_names_the_run(corpus: Corpus, tmp_path: Path) -> None:
     """A loss that is no number stops the run with the step and a remedy."""
-    with pytest.raises(TrainingDiverged, match=rf"{tmp_path}: loss is .* at step \d+; lower learning_rate"):
+    with pytest.raises(
+        TrainingDiverged, match=rf"{tmp_path}: loss or gradient is .* at step \d+; lower learning_rate"
+    ):
         finetune(replace(SMOKE, learning_rate=1e30, epochs=5), corpus, tmp_path)
 
 
