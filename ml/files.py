@@ -55,7 +55,8 @@ def replaced_folder(out: Path, *, last: str, earlier: tuple[str, ...]) -> Iterat
     """A folder to write in, whose files move to `out` when the block ends; an error leaves `out` as it was.
 
     last: the file without which `out` counts as unfinished; it is taken away first and comes last.
-    earlier: patterns of the files of an earlier run, which the new one may not have.
+    earlier: patterns of the files of an earlier run, which the new one may not have; without `last` they are
+    somebody else's and stay.
 
     Raises:
         NotWritten: the system's error, in the block too.

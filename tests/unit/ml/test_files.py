@@ -118,6 +118,15 @@ def test_a_folder_is_replaced_by_name(folder: Path) -> None:
     assert found == {"part-0": "new", "report": "new", "notes": "old"}
 
 
+def test_a_folder_of_something_else_keeps_its_files(folder: Path) -> None:
+    """Without the file that says what it is, names that look like an earlier run's are somebody else's."""
+    (folder / "report").unlink()
+    with replaced_folder(folder, last="report", earlier=("part-*",)) as unfinished:
+        (unfinished / "report").write_text("new")
+    found = {path.name: path.read_text() for path in folder.iterdir()}
+    assert found == {"part-0": "old", "part-1": "old", "report": "new", "notes": "old"}
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
 def test_a_folder_stays_as_it_was_after_an_error(folder: Path, stop: type[BaseException]) -> None:
     """Whatever was written by then."""

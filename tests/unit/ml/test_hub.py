@@ -137,7 +137,8 @@ def test_pca_is_fitted_on_the_photos_given(siglip: Path, shop: Path, tmp_path: P
 
 def test_photos_without_labels_give_no_card(siglip: Path, shop: Path, tmp_path: Path) -> None:
     """The artifact is made all the same, the message says how to get its card, and no older card stays."""
-    (tmp_path / CARD).write_text("of an earlier import")
+    for name in (CARD, MANIFEST):
+        (tmp_path / name).write_text("of an earlier import")
     photos = shop.parent / "images"
     result = call("import", siglip, "--out", tmp_path, "--data", photos, "--no-pca", "--no-text")
     assert result.exit_code == 0, result.output
