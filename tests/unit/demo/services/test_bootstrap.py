@@ -56,7 +56,7 @@ def bootstrap(folder, pythons, **environment):
 def test_make_alone_lists_every_command(clone):
     """`make` prints the commands and starts nothing."""
     lines = make(clone).stdout.splitlines()
-    assert [line.split()[1] for line in lines] == ["help", "demo", "up", "down", "status", "test", "lint"]
+    assert [line.split()[1] for line in lines] == ["help", "demo", "up", "down", "status", "train", "test", "lint"]
     assert all(len(line.split()) > 4 for line in lines)
 
 
