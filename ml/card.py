@@ -8,9 +8,9 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from ml.artifact import Manifest, load_artifact
+from ml.artifact import EncoderArtifact, Manifest
 from ml.comparison import Comparison, Task, comparisons
-from ml.contenders import find_contenders
+from ml.contenders import Contenders
 from ml.evaluate import Row, Slice, weakest
 from ml.files import replaced
 from ml.pairs import Corpus
@@ -31,24 +31,21 @@ class Section:
 
 
 def measure_card(
-    folder: Path,
+    contenders: Contenders,
     corpus: Corpus,
-    *,
-    mobilenet: Path | None = None,
-    threads: int = 1,
 ) -> Path:
-    """Measure the artifact in a folder on the test split of a corpus, and its speed, and write its card.
+    """Measure the first of the artifacts on the test split of a corpus, and its speed, and write its card.
 
-    corpus: decoded at the artifact's image_size. The rest, and what is raised: see comparisons, write_card.
+    corpus: decoded at contenders.image_size. What is raised: see comparisons, write_card.
     """
-    contenders = find_contenders([folder], mobilenet, threads)
-    speed = figures(contenders.artifacts[0], threads)
+    artifact = contenders.artifacts[0]
+    speed = figures(artifact, contenders.threads)
     measured = list(comparisons(corpus, contenders, Task()))
-    return write_card(folder, measured, fingerprint=corpus.fingerprint, speed=speed)
+    return write_card(artifact, measured, fingerprint=corpus.fingerprint, speed=speed)
 
 
 def write_card(
-    folder: Path,
+    artifact: EncoderArtifact,
     measured: Sequence[Comparison],
     *,
     fingerprint: str,
@@ -60,10 +57,9 @@ def write_card(
     speed: what was timed, by what it is, such as {"pictures a second": "1,100 on two cores"}.
 
     Raises:
-        ArtifactError: the folder holds no sound artifact.
         NotWritten: there is no room, or no permission.
     """
-    manifest = load_artifact(folder).manifest
+    folder, manifest = artifact.folder, artifact.manifest
     sizes = {name: (folder / name).stat().st_size for name in manifest.files}
     text = card(manifest, measured, fingerprint, sizes, speed or {})
     path = folder / CARD

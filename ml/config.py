@@ -39,13 +39,17 @@ class HubTower:
     width: int = 768
 
 
+Tower = Annotated[HubTower | TowerConfig, Field(union_mode="left_to_right")]
+"""Of either kind; read from JSON, what names a source is of the hub."""
+
+
 @dataclass(frozen=True)
 class FinetuneConfig:
     """One training run."""
 
     name: str
     base_model: str = "none: trained from scratch"
-    tower: Annotated[HubTower | TowerConfig, Field(union_mode="left_to_right")] = TowerConfig()
+    tower: Tower = TowerConfig()
     epochs: int = 30
     batch: int = 64
     """Photos of a step, over all processes; each is paired with the captions of all."""

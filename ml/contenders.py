@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from ml.artifact import CHECKPOINT, MANIFEST, NETWORK_FILES, EncoderArtifact, Preprocessing, load_artifact
-from ml.config import HubTower, TowerConfig
+from ml.config import HubTower, Tower, TowerConfig
 from ml.errors import MlError
 from ml.evaluate import RANKS, Ranking, Vectors, nearest, random_vectors
 from ml.int8_index import int8_nearest
@@ -20,9 +20,7 @@ from ml.projection import Projection, fit_projection
 
 MOBILENET: Final = "MobileNetV2"
 PCA_DIMS: Final = 128
-TOWER: Final[TypeAdapter[HubTower | TowerConfig]] = TypeAdapter(
-    Annotated[HubTower | TowerConfig, Field(union_mode="left_to_right")]
-)
+TOWER: Final[TypeAdapter[HubTower | TowerConfig]] = TypeAdapter(Tower)
 PCA_PHOTOS: Final = 3000
 """At most so many photos of the train split, from the first to the last, fit a reference's PCA."""
 

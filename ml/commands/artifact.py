@@ -1,6 +1,7 @@
 """`nitamono ml artifact`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None,
     from ml.comparison import import_libraries  # noqa: PLC0415
     from ml.contenders import find_contenders  # noqa: PLC0415
 
-    import_libraries(find_contenders([artifact_folder], mobilenet, threads))
-    corpus = read(data, load_artifact(artifact_folder).image_size, threads)
-    path = measure_card(artifact_folder, corpus, mobilenet=mobilenet, threads=threads)
+    measured = load_artifact(artifact_folder)
+    contenders = replace(find_contenders([], mobilenet, threads), artifacts=(measured,))
+    import_libraries(contenders)
+    path = measure_card(contenders, read(data, contenders.image_size, threads))
     click.echo(f"{path}: written")

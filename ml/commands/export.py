@@ -27,9 +27,11 @@ def export(*, run: Path, data: Sequence[Path], out: Path, threads: int) -> None:
 
 def export_run(run: Path, corpus: "Corpus", out: Path, threads: int) -> None:
     from ml.card import measure_card  # noqa: PLC0415
+    from ml.contenders import Contenders  # noqa: PLC0415
     from ml.export import export_artifact  # noqa: PLC0415
 
     exported = export_artifact(run, corpus, out, threads=threads)
     click.echo(f"{out}: {exported.encoder_id}")
     click.echo(json.dumps(exported.manifest.metrics, indent=2))
-    click.echo(f"{measure_card(out, corpus, threads=threads)}: what is known of it")
+    path = measure_card(Contenders((exported,), {}, threads), corpus)
+    click.echo(f"{path}: what is known of it")

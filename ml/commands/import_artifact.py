@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ml.commands.options import existing, folder, read, threads_option
+
+if TYPE_CHECKING:
+    from ml.artifact import EncoderArtifact
 
 
 @click.command(name="import")
@@ -73,21 +77,23 @@ def import_artifact(
     size = sum((out / file).stat().st_size for file in made.manifest.files) / 1e6
     click.echo(f"{out}: {made.encoder_id}, {made.dims} dims, {made.image_size} pixels, {size:.0f} MB")
     if photos:
-        write_card(out, photos, made.image_size, threads)
+        write_card(made, photos, threads)
 
 
-def write_card(out: Path, photos: Sequence[Path], size: int, threads: int) -> None:
+def write_card(made: "EncoderArtifact", photos: Sequence[Path], threads: int) -> None:
     """Writes the artifact's card, unless the photos have nothing to measure it by."""
     from ml.card import measure_card  # noqa: PLC0415
+    from ml.contenders import Contenders  # noqa: PLC0415
     from ml.evaluate import NothingToSearch  # noqa: PLC0415
     from ml.pairs import NoPairs  # noqa: PLC0415
     from ml.relevance import NothingToTell  # noqa: PLC0415
 
     try:
-        path = measure_card(out, read(photos, size, threads), threads=threads)
+        path = measure_card(Contenders((made,), {}, threads), read(photos, made.image_size, threads))
     except (NoPairs, NothingToSearch, NothingToTell) as error:
         click.echo(
-            f"no model card: {error}; write one with `nitamono ml artifact card {out} --data …`", err=True
+            f"no model card: {error}; write one with `nitamono ml artifact card {made.folder} --data …`",
+            err=True,
         )
     else:
         click.echo(f"{path}: what is known of it")

@@ -15,7 +15,7 @@ from ml.artifact import EncoderArtifact, load_artifact
 from ml.card import CARD, cell, measure_card, write_card
 from ml.cli import group
 from ml.comparison import Comparison, Task, comparisons
-from ml.contenders import Contenders
+from ml.contenders import Contenders, find_contenders
 from ml.files import NotWritten
 from ml.pairs import Corpus
 from ml.report import page, write_report
@@ -112,7 +112,7 @@ def test_the_card_does_not_change_the_artifact(
 ) -> None:
     """It has data, scores, weak slices, sizes and settings; the artifact loads under the same id."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
-    path = measure_card(folder, corpus)
+    path = measure_card(find_contenders([folder], None), corpus)
     assert path == folder / CARD
     assert load_artifact(folder).encoder_id == artifact.encoder_id
     text = path.read_text(encoding="utf-8")
@@ -140,7 +140,7 @@ def test_the_card_names_weak_slices_lowest_first(
 ) -> None:
     """As the rows have them, with counts; other data than the training's is said to be so."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
-    text = write_card(folder, [comparison], fingerprint="other").read_text(encoding="utf-8")
+    text = write_card(load_artifact(folder), [comparison], fingerprint="other").read_text(encoding="utf-8")
     weak = text.split("## Known weak slices")[1].split("## Size")[0]
     served = next(row for row in comparison.rows if row.encoder == artifact.encoder_id)
     shown = [float(mean) for mean in re.findall(r"\| \d+ \| ([\d.]+) \|", weak)]
@@ -159,7 +159,7 @@ def test_a_folder_that_takes_no_card_is_named(
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     (folder / CARD).mkdir()
     with pytest.raises(match=r"MODEL_CARD.md: cannot be written .Is a directory"):
-        write_card(folder, [comparison], fingerprint="other")
+        write_card(load_artifact(folder), [comparison], fingerprint="other")
 
 
 def test_cells_stay_in_their_table() -> None:
