@@ -126,7 +126,11 @@ def load_encoder(
 
 
 def load_text_encoder(
-    artifact: EncoderArtifact, *, backend: AnyBackend = "auto", threads: int = 1
+    artifact: EncoderArtifact,
+    *,
+    backend: AnyBackend = "auto",
+    threads: int = 1,
+    precision: Precision = "auto",
 ) -> TextEncoder:
     """The artifact's text encoder; raises as load_encoder does.
 
@@ -138,7 +142,7 @@ def load_text_encoder(
             f"{artifact.folder}: {artifact.encoder_id} encodes photos, not captions; name an artifact with a "
             "text tower, or import a SigLIP again without --no-text"
         )
-    return TextEncoder(artifact, open_artifact(artifact, artifact.text_graph, backend, threads, "auto"))
+    return TextEncoder(artifact, open_artifact(artifact, artifact.text_graph, backend, threads, precision))
 
 
 def open_artifact(

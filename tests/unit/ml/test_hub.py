@@ -86,7 +86,9 @@ def test_siglip_gives_the_vectors_of_transformers(siglip: Path, tmp_path: Path) 
         photos = unit(model.vision_model(inputs["pixel_values"]).pooler_output.numpy())
         ids = tokenize(load_tokenizer(made.tokenizer), ["red skirt", "赤い"])
         texts = unit(model.text_model(torch.from_numpy(ids)).pooler_output.numpy())
-    assert (load_encoder(made).encode(pixels) * photos).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert (load_encoder(made, precision="f32").encode(pixels) * photos).sum(axis=1) == pytest.approx(
+        1, abs=1e-3
+    )
     found = load_text_encoder(made).encode(["RED skirt", "赤い"])
     assert (found * texts).sum(axis=1) == pytest.approx(1, abs=1e-3)
     assert (made.dims, made.manifest.width, made.image_size) == (32, 32, 32)
@@ -158,8 +160,8 @@ def test_a_given_projection_is_the_last_layer(siglip: Path, tmp_path: Path) -> N
     assert call("import", siglip, "--out", tmp_path / "a", *options).exit_code == 0
     full = import_artifact(str(siglip), tmp_path / "b", text=False)
     pixels = draw_pictures(3, 32)
-    expected = Projection(mean, axes, 0.5).apply(load_encoder(full).encode(pixels))
-    found = load_encoder(load_artifact(tmp_path / "a")).encode(pixels)
+    expected = Projection(mean, axes, 0.5).apply(load_encoder(full, precision="f32").encode(pixels))
+    found = load_encoder(load_artifact(tmp_path / "a"), precision="f32").encode(pixels)
     assert (found * expected).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
@@ -184,7 +186,7 @@ def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
     with torch.inference_mode():
         inputs = processor(photo, return_tensors="pt")
         expected = unit(MobileNetV2Model.from_pretrained(MOBILENET)(**inputs).pooler_output.numpy())
-    found = load_encoder(made).encode(made.preprocessing.decode(buffer.getvalue())[None])
+    found = load_encoder(made, precision="f32").encode(made.preprocessing.decode(buffer.getvalue())[None])
     assert (found * expected).sum() == pytest.approx(1, abs=3e-3)
     assert (made.dims, made.image_size, made.has_text) == (1280, 224, False)
     assert made.preprocessing.crop == 0.875
