@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
 import click
 
+from demo.command import succeeds
 from demo.examples import as_table, example_answers, example_items
 from demo.marketplace.folder import LISTINGS, write_marketplace
 from demo.services.application import encoder_folder
@@ -64,8 +63,7 @@ def drawn_marketplace(folder: Path) -> Path:
 def index(listings: Path, environment: Mapping[str, str]) -> None:
     """Run `nitamono index` on `listings`, with its progress and its closing account on the terminal."""
     click.echo(f"Indexing {listings} with {encoder_folder(environment).name} …")
-    command = [sys.executable, "-c", "import cli; cli.main()", "index", str(listings), "--wait"]
-    if subprocess.run(command, env=environment, check=False).returncode != 0:
+    if not succeeds(("index", str(listings), "--wait"), environment):
         raise click.ClickException(
             "The listings were not indexed. `nitamono indexer dead-letters list` gives the reasons of those "
             "that were rejected, `nitamono demo logs worker` what the worker said."

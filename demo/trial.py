@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Final
 
 import click
 
+from demo.command import succeeds
 from demo.services.arms import ARTIFACTS, encoder_ids
 from demo.services.state import StateFolder
 
@@ -72,8 +71,7 @@ def run_trial(listings: Path, state: StateFolder, environment: Mapping[str, str]
     }
     for title, arguments in steps.items():
         click.echo(f"\n{title} …")
-        command = [sys.executable, "-c", "import cli; cli.main()", *arguments]
-        if subprocess.run(command, env=environment, check=False).returncode != 0:
+        if not succeeds(arguments, environment):
             raise click.ClickException(
                 f"`nitamono {' '.join(arguments[:2])}` failed, so there is no report. The services are up."
             )

@@ -133,10 +133,6 @@ class Experiment(Model):
         """What any arm sets."""
         return frozenset().union(*(arm.settings for arm in self.arms))
 
-    def find_arm(self, name: str) -> Arm | None:
-        """The arm of a name."""
-        return next((arm for arm in self.arms if arm.name == name), None)
-
     def state(self, stopped: frozenset[str] | None, today: date) -> str:
         """`disabled`, `stopped`, `switches_unknown` (what is stopped is None), `not_started` or `running`."""
         if not self.enabled:

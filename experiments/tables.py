@@ -8,6 +8,8 @@ Times are UTC. `user` is the salted hash of a user id. `arms` are `experiment:ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -60,13 +62,34 @@ SIMULATED: Final = "SIMULATED.json"
 """In the folder of a log whose users a program made up."""
 
 
+UNFINISHED: Final = ".unfinished"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write a file that takes the place of `path` once it is whole; after an error nothing has
+    changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def leftovers(log: Path) -> Iterator[Path]:
+    """The parquet files that somebody was writing when the process ended, or still writes."""
+    for name in TABLES:
+        yield from sorted((log / name).rglob(f".*.parquet{UNFINISHED}"))
+
+
 def write_part(table: pa.Table, log: Path, name: str, part: str) -> Path:
     """The file LOG/name/part.parquet, written whole or not at all.
 
     table: of the columns of TABLES[name]. part: a file name without its ending, with folders if wanted.
     """
     path = log / name / f"{part}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    pq.write_table(table.cast(TABLES[name]), unfinished, compression="zstd")
-    return unfinished.replace(path)
+    with replacing(path) as unfinished:
+        pq.write_table(table.cast(TABLES[name]), unfinished, compression="zstd")
+    return path

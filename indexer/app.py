@@ -19,7 +19,7 @@ from indexer.settings import IndexerSettings
 from mappings.client import connect
 from mappings.errors import ContractError, IndexMissing
 from mappings.lifecycle import EncoderIdentity, writable_indices
-from mappings.queue import transport_options
+from mappings.queue import delivery_settings, transport_options
 from ml.artifact import ArtifactError, load_artifact
 
 log = logging.getLogger(__name__)
@@ -46,40 +46,24 @@ def parking() -> ParkingLot:
 def configuration(chosen: IndexerSettings) -> dict[str, Any]:
     """Celery's settings, each for a reason."""
     transport = transport_options(chosen.unacked_key, chosen.visibility_timeout_s)
-    return {
+    return delivery_settings() | {
         "broker_url": chosen.redis_url,
         "result_backend": chosen.redis_url,
         "broker_transport_options": transport,
         "result_backend_transport_options": transport,
         "imports": ("indexer.tasks",),
         "task_default_queue": chosen.queue,
-        # Plain JSON: a message can never run code in the worker.
-        "task_serializer": "json",
         "result_serializer": "json",
-        "accept_content": ["json"],
-        # Acknowledged when done, not when taken: what a killed worker held is processed again, which is
-        # harmless, since versions order the writes.
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        # A process that ran into the hard limit gives its chunk back too.
-        "task_acks_on_failure_or_timeout": False,
         "task_soft_time_limit": chosen.soft_limit_s,
         "task_time_limit": chosen.hard_limit_s,
-        # Takes one chunk a process at a time: others stay in the queue, for whichever worker is free, and
-        # their visibility timeout does not run.
-        "worker_prefetch_multiplier": 1,
         # Decoders' memory stays fragmented; a fresh process costs a second or two.
         "worker_max_tasks_per_child": 2000,
-        "worker_send_task_events": False,
         # Long enough for whoever waits with --wait, short enough not to fill Redis.
         "result_expires": 3600,
         "result_backend_always_retry": True,
         "result_backend_max_retries": 10,
         "redis_socket_timeout": 30,
         "redis_retry_on_timeout": True,
-        # Redis may come up after the worker, or restart under it.
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
         # Sending (a retry above all) rides out a restart of Redis of about ten seconds.
         "task_publish_retry_policy": {
             "max_retries": 12,
@@ -88,8 +72,6 @@ def configuration(chosen: IndexerSettings) -> dict[str, Any]:
             "interval_max": 1,
         },
         "worker_hijack_root_logger": True,
-        "worker_log_format": "%(asctime)s %(levelname)s %(processName)s %(message)s",
-        "worker_task_log_format": "%(asctime)s %(levelname)s %(processName)s task=%(task_id)s %(message)s",
     }
 
 

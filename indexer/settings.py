@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from mappings.client import ElasticsearchSettings
+from mappings.environ import seconds
 from mappings.errors import InvalidSetting
 from mappings.photos import ImageRoots
 from mappings.queue import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, redis_url, visibility_timeout
@@ -135,8 +136,8 @@ def _fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
     return FetchSettings(
         threads=_whole(environ, "NITAMONO_FETCH_THREADS", FetchSettings.threads),
         per_host=_whole(environ, "NITAMONO_FETCH_PER_HOST", FetchSettings.per_host),
-        deadline_s=_seconds(environ, "NITAMONO_FETCH_DEADLINE", FetchSettings.deadline_s),
-        idle_s=_seconds(environ, "NITAMONO_FETCH_IDLE", FetchSettings.idle_s),
+        deadline_s=seconds(environ, "NITAMONO_FETCH_DEADLINE", FetchSettings.deadline_s),
+        idle_s=seconds(environ, "NITAMONO_FETCH_IDLE", FetchSettings.idle_s),
         max_bytes=_whole(environ, "NITAMONO_FETCH_MAX_BYTES", FetchSettings.max_bytes),
         ports=_ports(environ.get("NITAMONO_FETCH_PORTS", "")),
         allowed_hosts=hosts,
@@ -194,14 +195,3 @@ def _whole(environ: Mapping[str, str], name: str, default: int, *, least: int = 
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise InvalidSetting(f"{name} is {text!r}, expected a whole number from {least} up")
     return int(text)
-
-
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
-    text = environ.get(name) or str(default)
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise InvalidSetting(f"{name} is {text!r}, expected seconds") from error
-    if not 0.1 <= value <= 86_400:
-        raise InvalidSetting(f"{name} is {text!r}, expected from 0.1 to 86,400 seconds")
-    return value

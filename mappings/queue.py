@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from mappings.environ import seconds
 from mappings.errors import InvalidSetting
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
@@ -37,14 +38,7 @@ def visibility_timeout(environ: Mapping[str, str]) -> float:
     Raises:
         InvalidSetting: it is no number from 0.1 to 86,400.
     """
-    text = environ.get("NITAMONO_VISIBILITY_TIMEOUT") or str(DEFAULT_VISIBILITY_TIMEOUT_S)
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise InvalidSetting(f"NITAMONO_VISIBILITY_TIMEOUT is {text!r}, expected seconds") from error
-    if not 0.1 <= value <= 86_400:
-        raise InvalidSetting(f"NITAMONO_VISIBILITY_TIMEOUT is {text!r}, expected from 0.1 to 86,400 seconds")
-    return value
+    return seconds(environ, "NITAMONO_VISIBILITY_TIMEOUT", DEFAULT_VISIBILITY_TIMEOUT_S)
 
 
 def transport_options(unacked_key: str, visibility_timeout_s: float) -> dict[str, Any]:
@@ -63,4 +57,28 @@ def transport_options(unacked_key: str, visibility_timeout_s: float) -> dict[str
         "socket_timeout": 30,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
+    }
+
+
+def delivery_settings() -> dict[str, Any]:
+    """Celery settings of both workers, which keep a message until it is dealt with, each for a reason."""
+    return {
+        # Plain JSON: a message can never run code in the worker.
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        # Acknowledged when done, not when taken: what a killed worker held is processed again, which is
+        # harmless, since every write is idempotent.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # A process that ran into the hard limit gives its message back too.
+        "task_acks_on_failure_or_timeout": False,
+        # One message a process at a time: others stay in the queue, for whichever worker is free, and their
+        # visibility timeout does not run.
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": False,
+        # Redis may come up after the worker, or restart under it.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "worker_log_format": "%(asctime)s %(levelname)s %(processName)s %(message)s",
+        "worker_task_log_format": "%(asctime)s %(levelname)s %(processName)s task=%(task_id)s %(message)s",
     }

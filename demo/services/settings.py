@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.services.errors import InvalidSetting
+from mappings.state import state_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OFFICIAL_ARCHIVES = "https://artifacts.elastic.co/downloads/elasticsearch"
@@ -37,7 +38,7 @@ class ServiceSettings:
         """Return the settings that `environ` asks for. Raises InvalidSetting."""
         home = environ.get("ES_HOME")
         return cls(
-            state=Path(environ.get("NITAMONO_STATE") or REPOSITORY / ".nitamono").absolute(),
+            state=state_folder(environ).absolute(),
             cache=Path(environ.get("NITAMONO_CACHE") or default_cache(environ)).absolute(),
             archives=(environ.get("NITAMONO_ES_ARCHIVES") or OFFICIAL_ARCHIVES).rstrip("/"),
             elasticsearch_url=environ.get("ELASTICSEARCH_URL") or None,

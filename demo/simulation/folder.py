@@ -17,7 +17,7 @@ from demo.simulation.market import Market, simulate
 from demo.simulation.mischief import Done, Mischief, do_mischief, tear
 from demo.simulation.rankers import Ranker
 from demo.simulation.stock import Stock
-from experiments.tables import SIMULATED
+from experiments.tables import SIMULATED, replacing
 from ml.embed import Embedded, save_embedded
 
 TRUTH: Final = "truth.json"
@@ -125,6 +125,5 @@ def write_vectors(folder: Path, rankers: Mapping[str, Ranker], stock: Stock) -> 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """The file, written whole or not at all, in a form that people can read."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")

@@ -14,7 +14,7 @@ from experiments.events.deliveries import Deliveries
 from experiments.events.settings import EventSettings
 from experiments.events.store import EventStore
 from mappings.client import connect
-from mappings.queue import transport_options
+from mappings.queue import delivery_settings, transport_options
 
 
 @cache
@@ -38,31 +38,14 @@ def deliveries() -> Deliveries:
 
 def configuration(chosen: EventSettings) -> dict[str, Any]:
     """Celery's settings, each for a reason."""
-    return {
+    return delivery_settings() | {
         "broker_url": chosen.redis_url,
         "broker_transport_options": transport_options(chosen.unacked_key, chosen.visibility_timeout_s),
         "imports": ("experiments.events.tasks",),
         "task_default_queue": chosen.queue,
-        # Plain JSON: a message can never run code in the worker.
-        "task_serializer": "json",
-        "accept_content": ["json"],
         # Nobody waits for a result: what was not stored is in the index of rejected events.
         "task_ignore_result": True,
-        # Acknowledged when done, not when taken: what a killed worker held is stored by another one, and
-        # to store an event again is harmless.
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        # A process that ran into the limit gives its message back too.
-        "task_acks_on_failure_or_timeout": False,
         "task_time_limit": chosen.hard_limit_s,
-        # One message a process at a time: while Elasticsearch is away, the others wait in Redis.
-        "worker_prefetch_multiplier": 1,
-        "worker_send_task_events": False,
-        # Redis may come up after the worker, or restart under it.
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "worker_log_format": "%(asctime)s %(levelname)s %(processName)s %(message)s",
-        "worker_task_log_format": "%(asctime)s %(levelname)s %(processName)s task=%(task_id)s %(message)s",
     }
 
 

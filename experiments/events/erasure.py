@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 from elasticsearch import Elasticsearch
 
 from experiments.errors import UnreadableLog
-from experiments.events.export import replacing
 from experiments.events.search import delete_as_read
-from experiments.tables import TABLES
+from experiments.tables import TABLES, leftovers, replacing
 from mappings.event_names import event_indices, rejected_events_index
 from mappings.search import pages
 
@@ -39,7 +38,7 @@ def erase_logged(log: Path, user: str) -> int:
         UnreadableLog: a file cannot be read. Those before it are done already.
     """
     folders = [log / table for table in TABLES]
-    for leftover in (path for folder in folders for path in folder.rglob(".*.parquet.unfinished")):
+    for leftover in leftovers(log):
         leftover.unlink(missing_ok=True)
     return sum(_erase_from(path, user) for folder in folders for path in sorted(folder.rglob("*.parquet")))
 

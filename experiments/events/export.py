@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from elasticsearch import Elasticsearch
 
-from experiments.tables import TABLES
+from experiments.tables import TABLES, replacing
 from mappings.event_names import event_index
 from mappings.search import pages
 
@@ -73,19 +73,6 @@ def to_row(table: str, source: Mapping[str, Any]) -> dict[str, Any]:
     if "items" in source:
         row["items"] = [_shown(item) for item in source["items"]]
     return row
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Where to write a file that takes the place of `path` once it is whole; after an error nothing has
-    changed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

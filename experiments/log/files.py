@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.errors import UnreadableLog
-from experiments.tables import TABLES
+from experiments.tables import TABLES, leftovers
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ def sort_files(folder: Path) -> LogFiles:
         UnreadableLog: not one file of impressions can be read.
     """
     sound: dict[str, tuple[Path, ...]] = {}
-    faulty = list(_unfinished(folder))
+    faulty = [
+        FaultyFile(path, "was never finished; remove it if nothing writes it") for path in leftovers(folder)
+    ]
     for name in TABLES:
         faults = {path: fault(path, name) for path in sorted((folder / name).rglob("*.parquet"))}
         sound[name] = tuple(path for path, reason in faults.items() if reason is None)
@@ -58,6 +64,21 @@ def without_damaged(files: LogFiles) -> LogFiles:
     }
     faulty = tuple(FaultyFile(path, reason) for path, reason in damaged.items() if reason is not None)
     return _with_impressions(LogFiles(files.folder, sound, files.faulty + faulty))
+
+
+def read_undamaged(files: LogFiles, read: Callable[[LogFiles], T]) -> T:
+    """What `read` makes of the files or, should that fail, of those without damaged data.
+
+    Raises:
+        UnreadableLog: no file of impressions is left.
+    """
+    try:
+        return read(files)
+    except duckdb.Error:
+        sound = without_damaged(files)
+        if sound == files:
+            raise
+    return read(sound)
 
 
 def fault(path: Path, table: str) -> str | None:
@@ -101,13 +122,6 @@ def _with_impressions(files: LogFiles) -> LogFiles:
         f"{files.folder}: no impressions can be read{named}; expected parquet files below "
         f"{files.folder / 'impressions'}, as `nitamono events export` writes them"
     )
-
-
-def _unfinished(folder: Path) -> Iterator[FaultyFile]:
-    """What `write_part` was writing when it ended, or still writes."""
-    for name in TABLES:
-        for path in sorted((folder / name).rglob(".*.parquet.unfinished")):
-            yield FaultyFile(path, "was never finished; remove it if nothing writes it")
 
 
 def _shape(kind: pa.DataType) -> str:

@@ -21,7 +21,7 @@ import duckdb
 from experiments.definition import Experiment
 from experiments.log.cleaning import Window, clean_tables
 from experiments.log.exclusions import Rules
-from experiments.log.files import FaultyFile, LogFiles, sort_files, without_damaged
+from experiments.log.files import FaultyFile, LogFiles, read_undamaged, sort_files
 from experiments.log.sums import CleanLog
 from experiments.tables import TABLES
 
@@ -75,16 +75,14 @@ class EventLog:
             UnreadableLog: no file of impressions is left.
         """
         window = Window.of(experiment, until, now or datetime.now(UTC))
-        db = self.workspace()
-        try:
-            exclusions = clean_tables(db, experiment, window, rules)
-        except duckdb.Error:
-            sound = without_damaged(self._files)
-            if sound == self._files:
-                raise
-            self._read_from(sound)
-            return self.clean(experiment, until, now=now, rules=rules)
-        return CleanLog(db, experiment, window, exclusions)
+
+        def cleaned(files: LogFiles) -> CleanLog:
+            if files != self._files:
+                self._read_from(files)
+            db = self.workspace()
+            return CleanLog(db, experiment, window, clean_tables(db, experiment, window, rules))
+
+        return read_undamaged(self._files, cleaned)
 
     def workspace(self) -> duckdb.DuckDBPyConnection:
         """An empty database of its own, which reads the log's tables as raw.impressions, raw.taps, …"""
@@ -92,6 +90,11 @@ class EventLog:
         db = self._db.cursor()
         db.execute(f"ATTACH ':memory:' AS {name}; USE {name}")
         return db
+
+    def simulated(self) -> bool:
+        """Whether any impression says that its user is made up."""
+        found = self._db.execute("SELECT 1 FROM raw.impressions WHERE simulated LIMIT 1").fetchone()
+        return found is not None
 
     def holds(self, name: str) -> bool:
         """Whether there is a file of the table `name` that can be read."""

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import duckdb
-
-from experiments.log.files import FaultyFile, LogFiles, sort_files, without_damaged
+from experiments.log.files import FaultyFile, LogFiles, read_undamaged, sort_files
 from experiments.log.read import EventLog
 
 T = TypeVar("T")
@@ -29,11 +27,4 @@ def read_sound(
         with EventLog(files, memory=memory, threads=threads) as log:
             return read(log), files.faulty
 
-    files = sort_files(folder)
-    try:
-        return result(files)
-    except duckdb.Error:
-        sound = without_damaged(files)
-        if sound == files:
-            raise
-    return result(sound)
+    return read_undamaged(sort_files(folder), result)

@@ -108,11 +108,6 @@ class CleanLog:
         found: dict[str, NDArray[Any]] = self._db.execute(query).fetchnumpy()
         return found
 
-    def simulated(self) -> bool:
-        """Whether any impression of the log says that its user is made up."""
-        found = self._db.execute("SELECT 1 FROM raw.impressions WHERE simulated LIMIT 1").fetchone()
-        return found is not None
-
     def users_per_arm(self) -> dict[str, int]:
         """Arm to its exposed users."""
         return self._counted("SELECT arm, count(*) FROM totals WHERE NOT bot")

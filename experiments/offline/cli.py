@@ -111,7 +111,7 @@ def _evaluate(
 
     def evaluated(log: EventLog) -> tuple[Evaluation, Ranked]:
         tapped = TappedLog(log.workspace(), now=now)
-        simulated = (folder / SIMULATED).exists() or tapped.simulated()
+        simulated = (folder / SIMULATED).exists() or log.simulated()
         return evaluate(tapped, encoders, task, name=folder.name, simulated=simulated)
 
     (evaluation, ranked), faulty = read_sound(folder, evaluated)

@@ -139,11 +139,6 @@ class TappedLog:
             used=tapped,
         )
 
-    def simulated(self) -> bool:
-        """Whether an impression says that a program made its user up."""
-        ((found,),) = self._db.execute("SELECT bool_or(simulated) FROM raw.impressions").fetchall()
-        return bool(found)
-
     def slates(self) -> Slates:
         """Every slate with a tap on an item that it showed."""
         db = self._db

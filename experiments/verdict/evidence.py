@@ -101,7 +101,7 @@ def gather(folder: Path, experiment: Experiment, until: date) -> Evidence:
             exclusions=clean.exclusions,
             complaints_logged=log.holds("complaints"),
             faulty=tuple(without_folder(each, folder) for each in log.faulty),
-            simulated=simulated(folder) or (MADE_UP if clean.simulated() else None),
+            simulated=simulated(folder) or (MADE_UP if log.simulated() else None),
         )
 
 

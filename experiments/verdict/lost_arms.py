@@ -14,9 +14,8 @@ import numpy as np
 from scipy.stats import chi2
 
 from experiments.moments import COLUMNS, Moments
+from experiments.verdict.sample_ratio import THRESHOLD
 
-THRESHOLD: Final = 0.001
-"""As that of the sample ratio: the report is read many times."""
 LEAST_DIFFERENCE: Final = 0.01
 """Between the shares of two arms. If nobody taps the lost slates, one point moves the CTR by one per cent."""
 

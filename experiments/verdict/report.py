@@ -11,6 +11,7 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from experiments.sellers import SellerSide
+from experiments.tables import replacing
 from experiments.verdict.effects import ALPHA, Effect
 from experiments.verdict.plots import Scale, band, lift_scale, line
 from experiments.verdict.readings import (
@@ -86,11 +87,9 @@ def write_report(readings: Readings, folder: Path) -> None:
     Raises:
         OSError: the folder cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in ((PAGE, page(readings).encode()), (JSON, json_text(readings))):
-        unfinished = folder / f".{name}.unfinished"
-        unfinished.write_bytes(text)
-        unfinished.replace(folder / name)
+        with replacing(folder / name) as unfinished:
+            unfinished.write_bytes(text)
 
 
 def json_text(readings: Readings) -> bytes:

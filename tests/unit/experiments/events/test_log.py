@@ -13,9 +13,9 @@ import pytest
 from experiments.errors import UnreadableLog
 from experiments.events.documents import item_ids, to_document
 from experiments.events.erasure import erase_logged
-from experiments.events.export import TABLE_OF, replacing, to_row
+from experiments.events.export import TABLE_OF, to_row
 from experiments.events.retention import drop_logged, first_kept
-from experiments.tables import TABLES, write_part
+from experiments.tables import TABLES, replacing, write_part
 from tests.events import NOW, make_shopping_event, message, parsed
 
 ALICE, BOB = "a" * 32, "b" * 32

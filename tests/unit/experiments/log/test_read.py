@@ -123,4 +123,4 @@ def test_a_log_with_one_simulated_slate_says_so(tmp_path: Path) -> None:
     write_log(tmp_path / "mixed", [*real, made_up])
     for name, expected in (("real", False), ("mixed", True)):
         with open_log(tmp_path / name) as log:
-            assert log.clean(make_experiment(), now=NOW).simulated() is expected
+            assert log.simulated() is expected
