@@ -116,6 +116,15 @@ class Workbench:
         return handle
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process of pytest-xdist run all tests that share the session's services, and one each file."""
+    for item in items:
+        shares_services = "elasticsearch_url" in item.fixturenames or "redis_server" in item.fixturenames
+        in_folder = "integration" in item.path.parts
+        group = "services" if shares_services or in_folder else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def bare_environ() -> dict[str, str]:
     """Return the environment without what would lead the tests to somebody's real services."""
     kept = {"NITAMONO_CACHE", "NITAMONO_ES_ARCHIVES"}
