@@ -85,8 +85,9 @@ def test_a_server_that_is_away_is_told():
         index_at(url).require_elasticsearch()
 
 
-@pytest.mark.parametrize("url", [f"redis://127.0.0.1:{free_port()}/0", "http://not-redis"])
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "http://not-redis"])
 def test_a_redis_that_cannot_be_used_is_told(url):
     """A Redis that is away and a URL that is none are both named with the variable."""
+    url = url.format(port=free_port())
     with pytest.raises(UnfitServer, match=r"NITAMONO_REDIS_URL is .* expected a Redis"):
         require_redis(url)
