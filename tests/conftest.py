@@ -119,10 +119,8 @@ class Workbench:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process of pytest-xdist run all tests that share the session's services, and one each file."""
     for item in items:
-        shares_services = "elasticsearch_url" in item.fixturenames or "redis_server" in item.fixturenames
-        in_folder = "integration" in item.path.parts
-        group = "services" if shares_services or in_folder else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        shares_services = {"elasticsearch_url", "redis_server"} & set(item.fixturenames)
+        item.add_marker(pytest.mark.xdist_group("services" if shares_services else str(item.path)))
 
 
 def bare_environ() -> dict[str, str]:
