@@ -21,6 +21,22 @@ MIN_SIDE: Final = 16
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What browsers show and shops store. Every further Pillow decoder would be attack surface without users."""
 
+SUFFIXES: Final = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".apng",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".heic",
+    ".heif",
+    ".avif",
+)
+"""Names of photo files end so, in lower case. Only the content decides whether a file can be decoded."""
+
 ALLOWED_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM")
 
 OTHER_SIGNATURES: Final = {
