@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from pathlib import Path
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, quote_from_bytes, urljoin, urlsplit
 from weakref import WeakValueDictionary
 
 import httpcore
@@ -24,6 +24,7 @@ PASSING = frozenset({408, 425, 429})
 OK = 200
 # What RFC 3986 lets stand in a path; `%` stays, since references come percent-encoded already.
 URL_SAFE = "/%:@!$&'()*+,;=~-._"
+PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 HEADERS = (
     (b"User-Agent", b"nitamono-indexer"),
@@ -103,7 +104,7 @@ class PhotoFetcher:
         ) as response:
             location = header(response, b"location")
             if response.status in REDIRECTS and location:
-                return location.decode("latin-1")
+                return location_text(location)
             check_status(response.status, parts.geturl())
             return read_body(response, self._settings.max_bytes)
 
@@ -149,29 +150,38 @@ def request_url(parts: SplitResult) -> httpcore.URL:
     """The URL as it goes over the wire: the host in its ASCII form, the rest percent-encoded.
 
     Raises:
-        PhotoRefused: the host has no ASCII form.
+        PhotoRefused: the host has no ASCII form, or the path holds half a surrogate pair.
     """
     try:
         host = (parts.hostname or "").encode("idna")
+        target = quote(parts.path or "/", safe=URL_SAFE)
+        if parts.query:
+            target += "?" + quote(parts.query, safe=URL_SAFE + "?")
     except UnicodeError as error:
-        raise PhotoRefused("photo_url_malformed", f"host {parts.hostname!r}: {error}") from error
-    target = quote(parts.path or "/", safe=URL_SAFE)
-    if parts.query:
-        target += "?" + quote(parts.query, safe=URL_SAFE + "?")
+        raise PhotoRefused("photo_url_malformed", f"{parts.geturl()[:200]!r}: {error}") from error
     return httpcore.URL(scheme=parts.scheme.encode(), host=host, port=parts.port, target=target.encode())
+
+
+def location_text(value: bytes) -> str:
+    """The URL of a `Location` header. Servers should percent-encode it; many send UTF-8 as it is, as browsers
+    accept. Bytes of another encoding are percent-encoded one by one, so that the server gets its own back."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return quote_from_bytes(value, safe=PRINTABLE_ASCII)
 
 
 def redirected(url: str, location: str) -> str:
     """Where a redirect from `url` leads.
 
     Raises:
-        PhotoRefused: from https to http, where anybody on the way could put another picture.
+        PhotoRefused: from https to http, where anybody on the way could put another picture; no URL at all.
     """
     try:
         target = urljoin(url, location)
     except ValueError as error:
         raise PhotoRefused("photo_url_malformed", f"redirect to {location[:200]!r}: {error}") from error
-    if url.startswith("https:") and not target.startswith("https:"):
+    if checked_url(url).scheme == "https" and checked_url(target).scheme != "https":
         raise PhotoRefused("photo_downgraded", f"{url[:200]} redirects to {target[:200]}; expected https")
     return target
 

@@ -7,17 +7,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mappings.errors import UnsafePhotoPath
 from mappings.state import state_folder
 
 _HAS_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
+_REMOTE = re.compile(r"https?:", re.IGNORECASE)
 
 
 def is_remote(reference: str) -> bool:
     """Whether the reference is an http or https URL."""
-    return urlsplit(reference).scheme.lower() in {"http", "https"} if _HAS_SCHEME.match(reference) else False
+    # Not by urlsplit, which raises on a malformed host: whether the rest is usable is judged when fetching.
+    return _REMOTE.match(reference) is not None
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class ImageRoots:
         """
         try:
             return self._resolved(reference)
-        except (OSError, RuntimeError) as error:  # a name too long for the disk, a circle of links
+        # A name too long for the disk, a circle of links, a character that no file name can have.
+        except (OSError, RuntimeError, UnicodeError) as error:
             raise UnsafePhotoPath(
                 reference, "photo_unreadable", f"a path that can be followed ({error})"
             ) from error

@@ -285,6 +285,7 @@ BAD_URLS: dict[str, tuple[str, str]] = {
     "a user": ("photo_url_malformed", "http://user:secret@example.com/a.jpg"),
     "no host": ("photo_url_malformed", "http:///a.jpg"),
     "a port that is none": ("photo_url_malformed", "http://example.com:http/a.jpg"),
+    "a bracket left open": ("photo_url_malformed", "http://[::1/a.jpg"),
     "a host that is none": ("photo_url_malformed", f"http://{'a' * 70}.com/a.jpg"),
 }
 

@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import PhotoGone, PhotoRefused, PhotoUnavailable, PhotoUnusable
-from indexer.fetch import HostTurns, check_status, checked_url, read_limited, redirected, request_url
+from indexer.fetch import (
+    HostTurns,
+    PhotoFetcher,
+    check_status,
+    checked_url,
+    location_text,
+    read_limited,
+    redirected,
+    request_url,
+)
+from indexer.settings import FetchSettings
+from mappings.photos import ImageRoots
+from tests.photo_server import photo_server, redirect, serve
 
 
 def test_a_url_is_sent_in_ascii() -> None:
@@ -17,6 +29,56 @@ def test_a_url_is_sent_in_ascii() -> None:
 
     assert url.host == "写真.example".encode("idna")
     assert url.target == b"/%E7%9A%BF%201%20.jpg?size=%E5%A4%A7"
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/写真/a.jpg".encode(), "/%E5%86%99%E7%9C%9F/a.jpg"),
+        (b"/%E5%86%99%E7%9C%9F/a.jpg", "/%E5%86%99%E7%9C%9F/a.jpg"),
+        ("/写%E7%9C%9F/a b.jpg".encode(), "/%E5%86%99%E7%9C%9F/a%20b.jpg"),
+        ("皿.jpg".encode(), "/shop/%E7%9A%BF.jpg"),
+        ("../é.jpg".encode(), "/%C3%A9.jpg"),
+        ("/a.jpg?名=皿#写真".encode(), "/a.jpg?%E5%90%8D=%E7%9A%BF"),
+        ("/写真.jpg".encode("cp932"), "/%8E%CA%90%5E.jpg"),
+        ("/é.jpg".encode("latin-1"), "/%E9.jpg"),
+        ("//{host}/皿.jpg".encode(), "/%E7%9A%BF.jpg"),
+        ("http://{host}/皿.jpg".encode(), "/%E7%9A%BF.jpg"),
+        ("HTTP://{host}/皿.jpg".encode(), "/%E7%9A%BF.jpg"),
+    ],
+)
+def test_a_redirect_is_followed_whatever_its_location_is_written_in(location: bytes, target: str) -> None:
+    """UTF-8 as it is, percent-encoded or both, other encodings, relative, with spaces and fragments."""
+    settings = FetchSettings(allowed_hosts=frozenset({"127.0.0.1"}))
+    with photo_server() as server:
+        host = f"127.0.0.1:{server.server_port}".encode()
+        start = server.url("/shop/", redirect(location.replace(b"{host}", host).decode("latin-1")))
+        server.url(target, serve(b"photo"))
+        assert PhotoFetcher(settings, ImageRoots()).fetch(start) == b"photo"
+
+
+def test_a_redirect_to_a_japanese_host_is_sent_in_ascii() -> None:
+    """The host by IDNA, the path in percent-encoded UTF-8."""
+    location = location_text("https://写真.example/皿.jpg".encode())
+    url = request_url(checked_url(redirected("https://example.com/", location)))
+
+    assert (url.host, url.target) == (b"xn--g7qs82g.example", b"/%E7%9A%BF.jpg")
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "http://[::1/a",
+        "http://h\u2100.example/",
+        "http://8.8.8.8/\ud800.jpg",
+        "http://8.8.8.8:x/",
+        "http://a..b/",
+    ],
+)
+def test_a_malformed_url_is_refused_and_not_a_crash(reference: str) -> None:
+    """One such event would otherwise end its whole chunk."""
+    with pytest.raises(PhotoRefused, match="photo_url_malformed"):
+        PhotoFetcher(FetchSettings(), ImageRoots()).fetch(reference)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +100,9 @@ def test_urls_that_are_none_for_photos(url: str, reason: str) -> None:
 
 def test_a_redirect_from_https_to_http_is_refused() -> None:
     """The other way round, and a relative one, are followed."""
-    with pytest.raises(PhotoRefused, match="photo_downgraded"):
-        redirected("https://example.com/a", "http://example.com/b")
+    for start in ("https://example.com/a", "HTTPS://example.com/a"):
+        with pytest.raises(PhotoRefused, match="photo_downgraded"):
+            redirected(start, "http://example.com/b")
     assert redirected("http://example.com/a", "https://example.com/b") == "https://example.com/b"
     assert redirected("https://example.com/a/b", "../c") == "https://example.com/c"
     with pytest.raises(PhotoRefused, match="photo_url_malformed"):
