@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 from elasticsearch import ApiError, Elasticsearch, TransportError
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from demo.services.progress import Progress
 from demo.services.system import System
@@ -18,7 +18,7 @@ from mappings.errors import UnsafePhotoPath
 from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
 from mappings.photos import ImageRoots
-from ml.preprocess import DECODER_ERRORS
+from ml.preprocess import UnusablePhoto, decode_photo
 from query.errors import QueryError
 from query.params import SimilarParameters
 from query.reader import IndexReader
@@ -151,9 +151,11 @@ def _draw_item(
 
 def _thumbnail(document: ListingDocument, roots: ImageRoots) -> Image.Image:
     """The first photo, cut to a square; a grey square where it is gone, unreadable or on another server."""
+    grey = Image.new("RGB", (THUMBNAIL, THUMBNAIL), NO_PHOTO)
+    if not document.images:
+        return grey
     try:
-        with Image.open(roots.resolve(document.images[0])) as photo:
-            upright = ImageOps.exif_transpose(photo).convert("RGB")
-    except (UnsafePhotoPath, Image.DecompressionBombError, *DECODER_ERRORS):
-        return Image.new("RGB", (THUMBNAIL, THUMBNAIL), NO_PHOTO)
-    return ImageOps.fit(upright, (THUMBNAIL, THUMBNAIL))
+        data = roots.resolve(document.images[0]).read_bytes()
+        return Image.fromarray(decode_photo(data, THUMBNAIL, crop=1.0))
+    except (UnsafePhotoPath, UnusablePhoto, OSError):
+        return grey

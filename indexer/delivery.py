@@ -77,6 +77,7 @@ def log_chunk(chunk: Chunk) -> None:
             waiting=len(chunk.waiting),
             encoded=chunk.encoded,
             attempt=chunk.attempt,
+            **chunk.stages.counts,
             **took,
         )
     )

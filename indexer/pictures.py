@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from indexer.errors import IndexingFailure, PhotoUnavailable, PhotoUnusable
 from indexer.fetch import PhotoFetcher
 from indexer.stages import Stages
-from ml.preprocess import UnusablePhoto
+from ml.preprocess import OnDefect, UnusablePhoto
 
 Pixels = NDArray[np.uint8]
 """(size, size, 3) uint8, RGB."""
@@ -26,8 +26,8 @@ class PictureLoader:
     fetcher: PhotoFetcher
     pool: ThreadPoolExecutor
     decoding: threading.Semaphore
-    decode: Callable[[bytes], Pixels]
-    """Raises UnusablePhoto."""
+    decode: Callable[[bytes, OnDefect], Pixels]
+    """Raises UnusablePhoto; gives OnDefect what was wrong with a photo that is used all the same."""
     budget_s: float
 
     def load(self, references: Iterable[str], stages: Stages) -> dict[str, Pixels | IndexingFailure]:
@@ -44,7 +44,7 @@ class PictureLoader:
             with stages.measure("fetch"):
                 data = self.fetcher.fetch(reference)
             with self.decoding, stages.measure("decode"):
-                return self.decode(data)
+                return self.decode(data, stages.count)
         except UnusablePhoto as error:
             return PhotoUnusable(error.reason, str(error))
         except IndexingFailure as error:

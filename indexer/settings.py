@@ -52,7 +52,8 @@ class IndexerSettings:
     """Two threads beside another busy process encoded 36 pictures/s where one encoded 258: more processes
     scale, more threads do not."""
     decode_threads: int = 2
-    """Decoding is work for a core, and a photo of 50 megapixels takes 150 MB while it lasts."""
+    """Decoding is work for a core, and a photo of 50 megapixels takes 100 to 900 MB while it
+    lasts. Of those from 250 MB up each process decodes one at a time."""
     roots: ImageRoots = field(default_factory=ImageRoots)
     fetch: FetchSettings = FetchSettings()
     chunk: int = 64

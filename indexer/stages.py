@@ -1,20 +1,21 @@
-"""How long each stage of a chunk took."""
+"""How long each stage of a chunk took, and how often what happened in them."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class Stages:
-    """Seconds by stage, added up over threads."""
+    """Seconds by stage and occurrences by code, added up over threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.counts: Counter[str] = Counter()
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
@@ -25,3 +26,8 @@ class Stages:
         finally:
             with self._lock:
                 self.seconds[stage] += time.perf_counter() - start
+
+    def count(self, code: str) -> None:
+        """Counts one occurrence."""
+        with self._lock:
+            self.counts[code] += 1

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ml.errors import MlError
 from ml.files import replaced
-from ml.preprocess import decode_photo
+from ml.preprocess import OnDefect, decode_photo, ignore
 
 MANIFEST: Final = "manifest.json"
 IMAGE_GRAPH: Final = "image.onnx"
@@ -48,9 +48,9 @@ class Preprocessing(BaseModel):
     crop: float | None = Field(default=None, gt=0, le=1)
     """Before the resize: see decode_photo. Without it the whole photo counts."""
 
-    def decode(self, data: bytes) -> NDArray[np.uint8]:
+    def decode(self, data: bytes, on_defect: OnDefect = ignore) -> NDArray[np.uint8]:
         """Pixels (image_size, image_size, 3); raises UnusablePhoto as decode_photo does."""
-        return decode_photo(data, self.image_size, self.crop)
+        return decode_photo(data, self.image_size, self.crop, on_defect)
 
 
 class Similarity(BaseModel):

@@ -2,24 +2,67 @@
 
 import io
 import math
-import struct
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+from pillow_heif import HeifImageFile
 
-MAX_BYTES: Final = 20_000_000
-"""A 50-megapixel phone JPEG has 12 to 18 MB; more is no listing photo and fills a worker's memory."""
+from ml.decoding.boxes import primary_item
+from ml.decoding.colour import UnusableProfile, coded_profile, to_srgb
+from ml.decoding.errors import DECODER_ERRORS, FORMATS, UnusablePhoto, truncated, unsupported
+from ml.decoding.formats import Format, photo_format
+from ml.decoding.jpeg import open_incomplete, open_jpeg, read_frame
+from ml.decoding.png import read_png
 
-MAX_PIXELS: Final = 50_000_000
-"""The largest common phone sensor; decoded to RGB it takes 150 MB. Read from the header, before decoding."""
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "SUFFIXES",
+    "UnusablePhoto",
+    "decode_photo",
+    "photo_hash",
+]
+
+MAX_BYTES: Final = 64_000_000
+"""A JPEG of a 200-megapixel phone has 30 to 60 MB; more is no listing photo and fills a worker's memory."""
+
+MAX_MEMORY: Final = 900_000_000
+"""Bytes that decoding one photo may take, estimated from its header before anything is decoded. It lets in
+the 50 megapixels of phones in every format, and 200 in JPEG."""
+
+LARGE: Final = 250_000_000
+"""Bytes from which photos are decoded one at a time in each process, so that its peak is near MAX_MEMORY."""
+
+MAX_PIXELS: Final = 256_000_000
+"""The largest phone sensor has 200 million; more would keep a core busy for seconds."""
+
+PIXEL_BYTES: Final[dict[Format, tuple[int, int]]] = {
+    "PNG": (9, 9),
+    "GIF": (9, 9),
+    "BMP": (9, 9),
+    "WebP": (17, 17),
+    "HEIC": (12, 21),
+    "AVIF": (14, 24),
+}
+"""Memory that decoding a pixel takes at most, planes, canvases and copies: opaque with 8 bits, and otherwise
+(measured, decision 103)."""
+
+JPEG_PIXEL_BYTES: Final = 8
+"""The same, for a pixel of the reduced scale that a JPEG is decoded at."""
 
 MIN_SIDE: Final = 16
 """Tracking pixels and spacers have one to ten pixels a side; in fewer than sixteen nothing can be seen."""
-
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-"""What browsers show and shops store. Every further Pillow decoder would be attack surface without users."""
 
 SUFFIXES: Final = (
     ".jpg",
@@ -37,22 +80,19 @@ SUFFIXES: Final = (
 )
 """Names of photo files end so, in lower case. Only the content decides whether a file can be decoded."""
 
-ALLOWED_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM")
-
-OTHER_SIGNATURES: Final = {
-    "HEIC or AVIF": (4, b"ftyp"),
-    "TIFF": (0, b"II*\x00"),
-    "TIFF (big-endian)": (0, b"MM\x00*"),
-    "JPEG 2000": (4, b"jP  "),
-    "Photoshop": (0, b"8BPS"),
-    "PDF": (0, b"%PDF"),
-    "icon": (0, b"\x00\x00\x01\x00"),
-    "SVG": (0, b"<svg"),
+OPENERS: Final[dict[Format, Callable[[io.BytesIO], Image.Image]]] = {
+    "PNG": PngImageFile,
+    "WebP": WebPImageFile,
+    "GIF": GifImageFile,
+    "BMP": BmpImageFile,
+    "HEIC": HeifImageFile,
+    "AVIF": AvifImageFile,
 }
-"""Formats that are not allowed, by offset and first bytes, so that the seller hears what to change."""
+"""Without Image.open: no decoder that is not named here is reachable, and Pillow's limit of pixels, which
+belongs to the whole process, does not apply."""
 
-DECODER_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
-"""What Pillow's decoders of FORMATS raise on damaged data (tests/unit/ml/test_preprocess.py damages each)."""
+CODED_ITEMS: Final = frozenset({b"hvc1", b"hev1", b"av01", b"grid"})
+"""What phones write. Overlays can name one picture hundreds of times, which multiplies the work."""
 
 UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -65,40 +105,55 @@ UPRIGHT: Final = {
 }
 """EXIF orientation to the step that undoes it (Exif 2.32, tag 0x0112)."""
 
-
-class UnusablePhoto(ValueError):
-    """A photo that cannot be encoded; `reason` is a stable code for counts and dead letters."""
-
-    def __init__(self, reason: str, found: str, expected: str) -> None:
-        super().__init__(f"{reason}: found {found}, expected {expected}")
-        self.reason = reason
-        self.found = found
-        self.expected = expected
+OnDefect = Callable[[str], None]
+"""Is given a stable code for each thing that was wrong with a photo that is used all the same:
+`profile_ignored`, `photo_incomplete`."""
 
 
-def decode_photo(data: bytes, size: int, crop: float | None = None) -> NDArray[np.uint8]:
-    """Pixels (size, size, 3) uint8, RGB, upright, squashed to a square; transparency shows white.
+@dataclass(frozen=True)
+class OpenPhoto:
+    """A photo whose header was read and is within the limits."""
+
+    image: Image.Image
+    profile: bytes | None
+    """The ICC profile of its colours, None for sRGB."""
+    orientation: int
+    memory: int
+    """Bytes that decoding takes at most."""
+    frame: int = 0
+
+
+_one_large = threading.Lock()
+
+
+def ignore(_code: str) -> None:
+    """Takes no note of a defect."""
+
+
+def decode_photo(
+    data: bytes, size: int, crop: float | None = None, on_defect: OnDefect = ignore
+) -> NDArray[np.uint8]:
+    """Pixels (size, size, 3) uint8, sRGB, upright, squashed to a square; transparency shows white.
 
     crop: only the square in the centre whose side is this share of the photo's shorter one, from 0 to 1.
     Of an animation the first frame counts. Safe to call from many threads at once.
 
     Raises:
-        UnusablePhoto: with a reason code, for whatever is no whole, allowed, reasonably sized picture.
+        UnusablePhoto: with a reason code, for whatever is no allowed, reasonably sized picture, or too
+            little of one.
     """
     check_bytes(data)
+    kind = photo_format(data)
+    least = size if crop is None else math.ceil(size / crop)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            check_sides(image)
-            return to_square_rgb(image, size, crop)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusablePhoto("photo_too_many_pixels", str(error), f"at most {MAX_PIXELS:,} pixels") from error
+        photo = open_jpeg_photo(data, least) if kind == "JPEG" else open_other(data, kind)
+        with photo.image, _one_large if photo.memory > LARGE else nullcontext():
+            image = load_jpeg(photo.image, data, least, on_defect) if kind == "JPEG" else load(photo)
+            return to_square(image, photo, size, crop, on_defect)
     except UnusablePhoto:
         raise
-    except UnidentifiedImageError as error:
-        raise unidentified(data) from error
     except DECODER_ERRORS as error:
-        found = f"a picture of {len(data):,} bytes that breaks off or is damaged ({error})"
-        raise UnusablePhoto("photo_truncated", found, "a whole picture") from error
+        raise truncated(data, error) from error
 
 
 def check_bytes(data: bytes) -> None:
@@ -108,33 +163,76 @@ def check_bytes(data: bytes) -> None:
         raise UnusablePhoto("photo_too_large", f"{len(data):,} bytes", f"at most {MAX_BYTES:,} bytes")
 
 
-def check_sides(image: Image.Image) -> None:
-    found = f"{image.width} × {image.height} pixels"
-    if image.width * image.height > MAX_PIXELS:
+def check_sides(width: int, height: int) -> None:
+    found = f"{width} × {height} pixels"
+    if width * height > MAX_PIXELS:
         raise UnusablePhoto("photo_too_many_pixels", found, f"at most {MAX_PIXELS:,} pixels")
-    if min(image.size) < MIN_SIDE:
+    if min(width, height) < MIN_SIDE:
         raise UnusablePhoto("photo_too_small", found, f"both sides at least {MIN_SIDE} pixels")
 
 
-def unidentified(data: bytes) -> UnusablePhoto:
-    """The refusal of bytes in which Pillow saw no allowed picture: damaged, of another format, or none."""
-    expected = f"a picture in one of {', '.join(FORMATS)}"
-    if data.startswith(ALLOWED_SIGNATURES):
-        return UnusablePhoto("photo_truncated", "a picture whose header breaks off or is damaged", expected)
-    for name, (offset, signature) in OTHER_SIGNATURES.items():
-        if data[offset:].startswith(signature):
-            return UnusablePhoto("photo_unsupported", name, expected)
-    return UnusablePhoto("photo_not_an_image", f"bytes that begin with {data[:16]!r}", expected)
+def check_memory(memory: int, width: int, height: int) -> None:
+    if memory > MAX_MEMORY:
+        found = f"{width} × {height} pixels, which take {memory:,} bytes to decode"
+        raise UnusablePhoto("photo_too_many_pixels", found, f"at most {MAX_MEMORY:,} bytes")
 
 
-def to_square_rgb(image: Image.Image, size: int, crop: float | None) -> NDArray[np.uint8]:
-    # A JPEG decodes at 1/2, 1/4 or 1/8 scale, which averages as a resize would, if that leaves enough pixels.
-    least = size if crop is None else math.ceil(size / crop)
-    image.draft("RGB", (least, least))
-    turn = UPRIGHT.get(orientation(image))
+def open_jpeg_photo(data: bytes, least: int) -> OpenPhoto:
+    frame = read_frame(data)
+    check_sides(frame.width, frame.height)
+    image = open_jpeg(data, least)
+    memory = frame.coefficient_bytes + JPEG_PIXEL_BYTES * image.width * image.height
+    check_memory(memory, frame.width, frame.height)
+    return OpenPhoto(image, image.info.get("icc_profile"), orientation(image), memory)
+
+
+def open_other(data: bytes, kind: Format) -> OpenPhoto:
+    png = read_png(data) if kind == "PNG" else None
+    image = OPENERS[kind](io.BytesIO(png.data if png else data))
+    rich = image.mode not in {"L", "RGB"} or image.info.get("bit_depth", 8) > 8
+    memory = PIXEL_BYTES[kind][rich] * image.width * image.height
+    check_sides(*image.size)
+    check_memory(memory, *image.size)
+    if png:
+        return OpenPhoto(image, png.profile, orientation(image), memory, frame=int(png.default_hidden))
+    profile = image.info.get("icc_profile")
+    if kind not in {"HEIC", "AVIF"}:
+        return OpenPhoto(image, profile, orientation(image), memory)
+    item = primary_item(data)
+    if item.kind and item.kind not in CODED_ITEMS:
+        raise unsupported(f"{kind} that is put together from others ({item.kind!r})")
+    if item.colours and not profile:
+        profile = coded_profile(*item.colours)
+    # Turns are boxes of the file, not EXIF: libheif applies them, Pillow gives those of AVIF as EXIF.
+    return OpenPhoto(image, profile, 1 if kind == "HEIC" else orientation(image), memory)
+
+
+def load(photo: OpenPhoto) -> Image.Image:
+    if photo.frame:
+        with suppress(EOFError):  # an animation without frames shows its default image
+            photo.image.seek(photo.frame)
+    photo.image.load()
+    return photo.image
+
+
+def load_jpeg(image: Image.Image, data: bytes, least: int, on_defect: OnDefect) -> Image.Image:
+    try:
+        image.load()
+    except OSError:
+        image, share = open_incomplete(data, least)
+        if share < 1:
+            on_defect("photo_incomplete")
+    return image
+
+
+def to_square(
+    image: Image.Image, photo: OpenPhoto, size: int, crop: float | None, on_defect: OnDefect
+) -> NDArray[np.uint8]:
     box = None if crop is None else centre_square(image, crop)
-    rgb = opaque_rgb(image).resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
+    small = resizable(image).resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
+    rgb = in_srgb(on_white(small), photo.profile, grey=image.mode in GREY, on_defect=on_defect)
     # Turning commutes with cutting and squashing to a square, and a small square is cheaper to turn.
+    turn = UPRIGHT.get(photo.orientation)
     return np.asarray(rgb if turn is None else rgb.transpose(turn))
 
 
@@ -145,21 +243,46 @@ def centre_square(image: Image.Image, share: float) -> tuple[float, float, float
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8; 1 (as stored) where the tag is absent or its block is damaged."""
+    """EXIF orientation 1 to 8; 1 (as stored) where the tag is absent or its block is damaged.
+
+    Image.getexif would take it from XMP too, which browsers do not.
+    """
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+        return int(exif.get(ExifTags.Base.Orientation, 1))
     except DECODER_ERRORS:
         return 1
 
 
-def opaque_rgb(image: Image.Image) -> Image.Image:
+GREY: Final = frozenset({"1", "L", "LA", "I", "I;16", "I;16L", "I;16B"})
+
+
+def resizable(image: Image.Image) -> Image.Image:
+    """The picture in a mode in which pixels can be averaged: L, RGB, RGBA or CMYK."""
     if image.mode.startswith("I"):
         # Image.convert would clip 16-bit grey at 255 and leave a white square.
-        grey = np.asarray(image).astype(np.uint32) // 257
-        return Image.fromarray(np.minimum(grey, 255).astype(np.uint8)).convert("RGB")
+        grey = np.asarray(image)
+        return Image.fromarray(np.clip(grey // 257, 0, 255).astype(np.uint8))
+    if image.mode in {"RGBA", "CMYK"}:
+        return image
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+        return image.convert("RGBA")
+    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def in_srgb(image: Image.Image, profile: bytes | None, *, grey: bool, on_defect: OnDefect) -> Image.Image:
+    if profile is not None:
+        try:
+            return to_srgb(image, profile, grey=grey)
+        except UnusableProfile:
+            on_defect("profile_ignored")
     return image.convert("RGB")
 
 

@@ -18,6 +18,7 @@ from elasticsearch import Elasticsearch
 from PIL import Image
 
 from indexer.settings import FetchSettings
+from ml.preprocess import MAX_BYTES
 from tests import photo_server
 from tests.factories import make_event
 from tests.indexing import BLUE, RED, Shop, at, picture_bytes, unit
@@ -172,7 +173,7 @@ BAD_PHOTOS = {
     "photo_too_small": picture_bytes(side=1),
     "photo_too_many_pixels": png_of_size(30_000, 30_000),
     "photo_unsupported": picture_bytes(format="TIFF"),
-    "photo_too_large": bytes(20_000_001),
+    "photo_too_large": bytes(MAX_BYTES + 1),
 }
 
 
