@@ -152,6 +152,8 @@ def decode_photo(
             return to_square(image, photo, size, crop, on_defect)
     except UnusablePhoto:
         raise
+    except Image.DecompressionBombError as error:  # WebP and GIF have Pillow's own limit, above ours
+        raise UnusablePhoto("photo_too_many_pixels", str(error), f"at most {MAX_PIXELS:,} pixels") from error
     except DECODER_ERRORS as error:
         raise truncated(data, error) from error
 

@@ -177,7 +177,7 @@ def matrix_profile(points: Floats, curve: Callable[[Floats], Floats]) -> bytes:
 
     points: (4, 2) red, green, blue and white as CIE x and y. UNREADABLE where they span no colours.
     """
-    if not (np.isfinite(points).all() and (points[:, 1] > 0.001).all()):
+    if not (np.isfinite(points).all() and (points[:, 1] > 1e-6).all()):
         return UNREADABLE
     x, y = points.T
     red_green_blue_white = np.stack([x / y, np.ones(4), (1 - x - y) / y])

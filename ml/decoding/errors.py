@@ -11,6 +11,7 @@ DECODER_ERRORS: Final = (
     IndexError,
     TypeError,
     RuntimeError,
+    ArithmeticError,
     struct.error,
 )
 """What the decoders raise on damaged data (tests/unit/ml/decoding/test_damage.py damages each format)."""
