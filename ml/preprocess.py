@@ -146,7 +146,7 @@ def decode_photo(
     kind = photo_format(data)
     least = size if crop is None else math.ceil(size / crop)
     try:
-        photo = open_jpeg_photo(data, least) if kind == "JPEG" else open_other(data, kind)
+        photo = open_photo(data, kind, least)
         with photo.image, _one_large if photo.memory > LARGE else nullcontext():
             image = load_jpeg(photo.image, data, least, on_defect) if kind == "JPEG" else load(photo)
             return to_square(image, photo, size, crop, on_defect)
@@ -179,6 +179,18 @@ def check_memory(memory: int, width: int, height: int) -> None:
         raise UnusablePhoto("photo_too_many_pixels", found, f"at most {MAX_MEMORY:,} bytes")
 
 
+def open_photo(data: bytes, kind: Format, least: int) -> OpenPhoto:
+    match kind:
+        case "JPEG":
+            return open_jpeg_photo(data, least)
+        case "PNG":
+            return open_png(data)
+        case "HEIC" | "AVIF":
+            return open_heif(data, kind)
+        case _:
+            return open_other(data, kind)
+
+
 def open_jpeg_photo(data: bytes, least: int) -> OpenPhoto:
     frame = read_frame(data)
     check_sides(frame.width, frame.height)
@@ -188,25 +200,37 @@ def open_jpeg_photo(data: bytes, least: int) -> OpenPhoto:
     return OpenPhoto(image, image.info.get("icc_profile"), orientation(image), memory)
 
 
+def open_png(data: bytes) -> OpenPhoto:
+    png = read_png(data)
+    image, memory = open_within_limits("PNG", png.data)
+    return OpenPhoto(image, png.profile, orientation(image), memory, frame=int(png.default_hidden))
+
+
+def open_heif(data: bytes, kind: Format) -> OpenPhoto:
+    """A HEIC or an AVIF."""
+    item = primary_item(data)
+    if item.kind and item.kind not in CODED_ITEMS:
+        raise unsupported(f"{kind} that is put together from others ({item.kind.decode('latin-1')})")
+    image, memory = open_within_limits(kind, data)
+    coded = coded_profile(*item.colours) if item.colours else None
+    # Turns are boxes of the file, not EXIF: libheif applies them, Pillow gives those of AVIF as EXIF.
+    turn = 1 if kind == "HEIC" else orientation(image)
+    return OpenPhoto(image, image.info.get("icc_profile") or coded, turn, memory)
+
+
 def open_other(data: bytes, kind: Format) -> OpenPhoto:
-    png = read_png(data) if kind == "PNG" else None
-    image = OPENERS[kind](io.BytesIO(png.data if png else data))
+    image, memory = open_within_limits(kind, data)
+    return OpenPhoto(image, image.info.get("icc_profile"), orientation(image), memory)
+
+
+def open_within_limits(kind: Format, data: bytes) -> tuple[Image.Image, int]:
+    """The picture, not decoded yet, and the bytes that decoding takes at most."""
+    image = OPENERS[kind](io.BytesIO(data))
     rich = image.mode not in {"L", "RGB"} or image.info.get("bit_depth", 8) > 8
     memory = PIXEL_BYTES[kind][rich] * image.width * image.height
     check_sides(*image.size)
     check_memory(memory, *image.size)
-    if png:
-        return OpenPhoto(image, png.profile, orientation(image), memory, frame=int(png.default_hidden))
-    profile = image.info.get("icc_profile")
-    if kind not in {"HEIC", "AVIF"}:
-        return OpenPhoto(image, profile, orientation(image), memory)
-    item = primary_item(data)
-    if item.kind and item.kind not in CODED_ITEMS:
-        raise unsupported(f"{kind} that is put together from others ({item.kind!r})")
-    if item.colours and not profile:
-        profile = coded_profile(*item.colours)
-    # Turns are boxes of the file, not EXIF: libheif applies them, Pillow gives those of AVIF as EXIF.
-    return OpenPhoto(image, profile, 1 if kind == "HEIC" else orientation(image), memory)
+    return image, memory
 
 
 def load(photo: OpenPhoto) -> Image.Image:

@@ -63,8 +63,8 @@ HEIF_BRANDS: Final = frozenset({b"mif1", b"mif2", b"msf1", b"miaf"})
 
 FILM_BRANDS: Final = {b"qt": "MOV film", b"crx": "CR3 raw photo", b"jxl": "JPEG XL", b"M4A": "M4A sound"}
 
-CODINGS: Final[dict[bytes, Format]] = {b"hvc1": "HEIC", b"hev1": "HEIC", b"av01": "AVIF"}
-"""The type of a primary item, where the brands only say that it is a HEIF file."""
+HEIC_ITEMS: Final = frozenset({b"hvc1", b"hev1"})
+"""Types of a primary item that tell a HEIC where its brands only say that it is a HEIF file."""
 
 TEXT_SIGNS: Final = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -114,9 +114,9 @@ def media_format(data: bytes) -> Format:
     if HEIF_BRANDS.isdisjoint(found):
         raise unsupported(FILM_BRANDS.get(found[0].strip(b" \x00"), "MP4 film"))
     coding = primary_item(data).kind
-    if coding not in CODINGS:
+    if coding not in HEIC_ITEMS:
         raise unsupported(f"HEIF that holds {coding.decode('ascii', 'backslashreplace') or 'no picture'}")
-    return CODINGS[coding]
+    return "HEIC"
 
 
 def no_picture(data: bytes) -> UnusablePhoto:
@@ -144,7 +144,9 @@ def text_name(head: bytes) -> str | None:
     while found := BEFORE_ROOT.match(text, place):
         place = found.end()
     root = ROOT.match(text, place)
-    name = root[1].lower() if root else ""
+    if root is None:
+        return None
+    name = root[1].lower()
     if name == "svg":
         return "SVG"
     html = (
