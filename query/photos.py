@@ -12,7 +12,8 @@ from mappings.listing import ListingDocument
 from mappings.photos import ImageRoots, is_remote
 from query.errors import PhotoMissing
 
-# First bytes of the formats that browsers show and the encoder reads. SVG is not one: it can carry scripts.
+# First bytes of the formats that browsers show and the encoder reads; HEIC is shown by Safari alone. SVG is
+# not one: it can carry scripts.
 _SIGNATURES = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -20,6 +21,14 @@ _SIGNATURES = (
     (b"GIF89a", "image/gif"),
     (b"BM", "image/bmp"),
 )
+_BRANDS = {
+    b"avif": "image/avif",
+    b"avis": "image/avif",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"hevc": "image/heic",
+    b"mif1": "image/heif",
+}
 _HEAD_BYTES = 16
 
 
@@ -68,6 +77,8 @@ def sniff(head: bytes) -> str | None:
     for signature, mimetype in _SIGNATURES:
         if head.startswith(signature):
             return mimetype
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12])
     return "image/webp" if head.startswith(b"RIFF") and head[8:12] == b"WEBP" else None
 
 

@@ -17,12 +17,14 @@ import pytest
 from elasticsearch import Elasticsearch
 from PIL import Image
 
+from indexer.account import Account
 from indexer.settings import FetchSettings
 from ml.preprocess import MAX_BYTES
 from tests import photo_server
 from tests.factories import make_event
 from tests.indexing import BLUE, RED, Shop, at, picture_bytes, unit
 from tests.photo_server import PhotoServer, redirect, serve
+from tests.pictures import encode, png_chunk, png_with
 
 
 @pytest.fixture
@@ -204,19 +206,30 @@ def odd_photos() -> dict[str, bytes]:
     red.save(kinds["rotated.jpg"], "JPEG", exif=exif, quality=95)
     grey = io.BytesIO()
     Image.fromarray(np.full((40, 60), 40_000, dtype=np.uint16)).save(grey, "PNG")
-    return {name: buffer.getvalue() for name, buffer in kinds.items()} | {"grey16.png": grey.getvalue()}
+    more = {
+        "grey16.png": grey.getvalue(),
+        "phone.heic": encode(red, "HEIC", quality=95),
+        "web.avif": encode(red, "AVIF", quality=95),
+        "no-end.jpg": encode(red, "JPEG", quality=95)[:-2],
+        "bad-profile.jpg": encode(red, "JPEG", quality=95, icc_profile=b"no profile"),
+        "bad-text.png": png_with(encode(red), png_chunk(b"tEXt", b"Comment\0x", crc=1)),
+    }
+    return {name: buffer.getvalue() for name, buffer in kinds.items()} | more
 
 
 def test_unusual_photos_are_indexed(shop: Shop) -> None:
-    """CMYK, 16-bit, animated and rotated pictures are pictures."""
+    """CMYK, 16-bit, animated and rotated pictures are pictures, and so are those of phones and slightly
+    damaged ones; what was ignored in them is counted."""
     events = []
     for name, data in odd_photos().items():
         (shop.photos / name).write_bytes(data)
         events.append(shop.event(name, images=[str(shop.photos / name)]))
 
-    assert shop.index(*events).indexed == 4
+    chunk = shop.chunk(events)
+    assert (Account.of(chunk.outcomes()).indexed, shop.dead_letters()) == (len(events), {})
+    assert chunk.stages.counts == {"profile_ignored": 1}
     documents = shop.documents()
-    for name in ("animated.gif", "cmyk.jpg", "rotated.jpg"):
+    for name in odd_photos().keys() - {"grey16.png"}:
         assert documents[name]["vector"] == pytest.approx(unit(RED), abs=0.08)
     assert documents["grey16.png"]["vector"] == pytest.approx(unit((1, 1, 1)), abs=0.01)
 

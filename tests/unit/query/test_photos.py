@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from mappings.photos import ImageRoots
 from query.errors import PhotoMissing
 from query.photos import open_photo, sniff
 from tests.factories import make_listing
+from tests.pictures import encode, ftyp
 
 
 def document_with(*images: str) -> ListingDocument:
@@ -22,9 +22,7 @@ def document_with(*images: str) -> ListingDocument:
 
 
 def picture(kind: str) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (32, 32), "red").save(stream, kind)
-    return stream.getvalue()
+    return encode(Image.new("RGB", (32, 32), "red"), kind)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +33,8 @@ def picture(kind: str) -> bytes:
         ("GIF", "image/gif"),
         ("WEBP", "image/webp"),
         ("BMP", "image/bmp"),
+        ("AVIF", "image/avif"),
+        ("HEIC", "image/heic"),
     ],
 )
 def test_a_picture_is_known_by_its_bytes(tmp_path: Path, kind: str, mimetype: str) -> None:
@@ -47,7 +47,8 @@ def test_a_picture_is_known_by_its_bytes(tmp_path: Path, kind: str, mimetype: st
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html><script>", b"<svg onload='alert(1)'>", b"RIFF....WAVE", b"\xff\xd8"]
+    "content",
+    [b"", b"<html><script>", b"<svg onload='alert(1)'>", b"RIFF....WAVE", b"\xff\xd8", ftyp(b"isom")],
 )
 def test_what_is_no_picture_is_not_served(tmp_path: Path, content: bytes) -> None:
     """HTML, SVG or sound under a picture's name would run or play in our name."""
