@@ -150,10 +150,10 @@ def _allowed(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
     """Host names and networks of NITAMONO_FETCH_ALLOW, `images.internal,10.1.0.0/16`."""
     hosts, networks = set(), []
     for entry in filter(None, (part.strip().lower() for part in text.split(","))):
-        if "/" not in entry and not _is_address(entry):
-            hosts.add(entry)
-            continue
         try:
+            if "/" not in entry and not _is_address(entry):
+                hosts.add(entry.encode("idna").decode())  # as the fetcher asks for it
+                continue
             networks.append(ipaddress.ip_network(entry))
         except ValueError as error:
             raise InvalidSetting(

@@ -24,9 +24,11 @@ def test_defaults_need_no_environment() -> None:
 
 def test_hosts_and_networks_can_be_allowed() -> None:
     """A single address is a network of one."""
-    settings = IndexerSettings.from_environ({"NITAMONO_FETCH_ALLOW": "Images.internal, 10.1.0.0/16,::1"})
+    settings = IndexerSettings.from_environ(
+        {"NITAMONO_FETCH_ALLOW": "Images.internal, 写真.internal, 10.1.0.0/16,::1"}
+    )
 
-    assert settings.fetch.allowed_hosts == {"images.internal"}
+    assert settings.fetch.allowed_hosts == {"images.internal", "xn--g7qs82g.internal"}
     assert settings.fetch.allowed_networks == (
         ipaddress.ip_network("10.1.0.0/16"),
         ipaddress.ip_network("::1/128"),
@@ -44,6 +46,7 @@ def test_hosts_and_networks_can_be_allowed() -> None:
         ("NITAMONO_FETCH_PORTS", "http"),
         ("NITAMONO_FETCH_PORTS", "0,80"),
         ("NITAMONO_FETCH_ALLOW", "10.0.0.0/99"),
+        ("NITAMONO_FETCH_ALLOW", "a..b"),
         ("NITAMONO_ENCODER_BACKEND", "torch"),
         ("NITAMONO_REDIS_URL", "foo"),
         ("NITAMONO_REDIS_URL", "http://127.0.0.1:6379/0"),
