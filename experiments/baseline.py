@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.definition import Experiment, Metric
 from experiments.errors import NoBaseline
@@ -25,7 +24,7 @@ from experiments.log.files import FaultyFile
 from experiments.log.read import EventLog
 from experiments.log.sound import read_sound
 from experiments.log.sums import CleanLog
-from experiments.moments import COLUMNS, Moments
+from experiments.moments import Moments, Ratio
 from experiments.verdict.effects import MEASURES, Measure
 
 QUIET: Final = 100
@@ -55,7 +54,7 @@ class Baseline:
     @property
     def adjusted_variance(self) -> float:
         """What CUPED leaves of the variance: a share of 1 - correlation²."""
-        return self.variance * (1 - (self.correlation or 0.0) ** 2)
+        return self.variance * max(0.0, 1 - (self.correlation or 0.0) ** 2)
 
     @property
     def later_users(self) -> float:
@@ -114,37 +113,38 @@ def baseline_of(moments: Moments, measure: Measure, new_users: tuple[float, ...]
     Raises:
         NoBaseline: nothing of what the metric counts happened.
     """
-    rate, weights = _linear(measure.numerator, measure.denominator, moments)
-    if not rate > 0:
+    found = measure.of(moments) if _happened(moments, measure.denominator) else None
+    if found is None or not found.value > 0:
         raise NoBaseline(f"{source}: no {measure.numerator}; a longer log is needed, or --rate")
-    variance = float(weights @ moments.covariance @ weights)
-    if not variance > 0:
+    variance = moments.variance(found.weights)
+    if not variance:
         raise NoBaseline(
-            f"{source}: users do not differ in {measure.title}; a longer log is needed, or --rate"
+            f"{source}: {measure.phrase} does not vary between users; a longer log is needed, or --rate"
         )
-    _, before = _linear(measure.pre_numerator, measure.pre_denominator, moments)
-    variance_before = float(before @ moments.covariance @ before)
-    correlation = None
-    if variance_before > 0:
-        correlation = float(weights @ moments.covariance @ before) / math.sqrt(variance * variance_before)
-    return Baseline(rate, variance / rate**2, new_users, source, True, correlation)
+    correlation = _correlation(moments, measure, found, variance)
+    return Baseline(found.value, variance / found.value**2, new_users, source, True, correlation)
 
 
-def _linear(
-    numerator: str | None, denominator: str | None, moments: Moments
-) -> tuple[float, NDArray[np.float64]]:
-    """A ratio of means, and its derivative by each of them: (len(COLUMNS),). Without a numerator zeros."""
-    weights = np.zeros(len(COLUMNS))
-    if numerator is None:
-        return 0.0, weights
-    top = float(moments.mean[COLUMNS.index(numerator)])
-    bottom = float(moments.mean[COLUMNS.index(denominator)]) if denominator else 1.0
-    if bottom <= 0:
-        return 0.0, weights
-    weights[COLUMNS.index(numerator)] = 1 / bottom
-    if denominator:
-        weights[COLUMNS.index(denominator)] = -top / bottom**2
-    return top / bottom, weights
+def _correlation(moments: Moments, measure: Measure, now: Ratio, variance: float) -> float | None:
+    """Of the metric with its covariate; None where that does not vary, or leaves nothing to vary.
+
+    Either way the verdict would be without it.
+    """
+    if measure.pre_numerator is None or not _happened(moments, measure.pre_denominator):
+        return None
+    before = moments.ratio(measure.pre_numerator, measure.pre_denominator)
+    variance_before = moments.variance(before.weights)
+    if not variance_before:
+        return None
+    covariance = float(now.weights @ moments.covariance @ before.weights)
+    if not moments.variance(now.less(covariance / variance_before, before)):
+        return None
+    return covariance / math.sqrt(variance * variance_before)
+
+
+def _happened(moments: Moments, denominator: str | None) -> bool:
+    """Whether there is anything to divide by; users always are."""
+    return denominator is None or moments.total(denominator) > 0
 
 
 def _split(days: int, experiment: Experiment) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from experiments.baseline import Baseline
 from experiments.definition import Experiment
+from experiments.verdict.effects import lift_of
 from experiments.verdict.sequential import last_critical_value
 
 POWER: Final = 0.8
@@ -56,7 +57,7 @@ class Plan:
         if not users:
             return math.inf
         error = math.sqrt(self._variance(cuped) * self._per_user / users)
-        return math.expm1(self._deviations(days) * error)
+        return lift_of(self._deviations(days) * error)
 
     def users_by(self, days: int) -> int:
         """Users who will have taken part after so many days, given buckets and ramp."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,8 +13,22 @@ from experiments.baseline import Baseline, assumed_baseline, measured_baseline
 from experiments.definition import Metric, experiments_folder, find_experiment, read_experiments
 from experiments.plan import MOST_DAYS, MOST_WEEKS, POWER, Plan
 from experiments.verdict.effects import MEASURES
+from experiments.verdict.wording import MOST
 
 SHOWN_WEEKS = (1, 2, 3, 4, 6, 8, 12)
+
+
+class Amount(click.FloatRange):
+    """A number above 0 whose square a float can hold; not NaN, which is in every range."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1e-12, max=1e12)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
 
 
 @click.command(name="plan")
@@ -23,23 +39,21 @@ SHOWN_WEEKS = (1, 2, 3, 4, 6, 8, 12)
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A log of before the experiment, as `nitamono events export` writes it.",
 )
-@click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), help="Without a log: the primary metric's value."
-)
+@click.option("--rate", type=Amount(), help="Without a log: the primary metric's value.")
 @click.option(
     "--slates-per-user",
     "per_user",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(),
     help="Without a log: slates of a user; for cvr_clicks taps, for cvr_views item-page views.",
 )
 @click.option(
     "--variance",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(),
     help="Without a log: of the metric among users; by default as if all users were alike.",
 )
 @click.option(
     "--users-per-day",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(),
     help="Users seen for the first time, a day; by default the log's.",
 )
 def plan_command(
@@ -124,9 +138,14 @@ def _judgement(plan: Plan) -> str:
     row = plan.row(planned * 7)
     effect = row.effect if row.with_cuped is None else row.with_cuped
     return (
-        f"planned_weeks = {planned} is TOO SHORT: in that time {effect:+.1%} can be found; plan "
+        f"planned_weeks = {planned} is TOO SHORT: in that time {_found(effect)} can be found; plan "
         f"{f'{weeks} weeks' if weeks else 'for more users'}, or another minimum_detectable_effect"
     )
+
+
+def _found(effect: float) -> str:
+    """An effect that can be found; nothing, if none below MOST can."""
+    return f"{effect:+.1%}" if effect < MOST else "nothing"
 
 
 def _table(plan: Plan) -> list[str]:
@@ -136,6 +155,6 @@ def _table(plan: Plan) -> list[str]:
     head = f"{'weeks':>5}  {'days':>4}  {'users':>12}  {'finds':>8}"
     lines = [head + ("  with CUPED" if cuped else "")]
     for row in rows:
-        line = f"{row.days // 7:>5}  {row.days:>4}  {row.users:>12,}  {row.effect:>+8.1%}"
-        lines.append(line + ("" if row.with_cuped is None else f"  {row.with_cuped:>+10.1%}"))
+        line = f"{row.days // 7:>5}  {row.days:>4}  {row.users:>12,}  {_found(row.effect):>8}"
+        lines.append(line + ("" if row.with_cuped is None else f"  {_found(row.with_cuped):>10}"))
     return lines

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.log.cleaning import amount
 from experiments.log.sums import CleanLog, band_names, band_number
 
 Counts = NDArray[np.int64]
@@ -197,7 +198,7 @@ def _make_tables(clean: CleanLog) -> None:
             SELECT c.arm, c.time, c.matched, unnest(i.items) AS shown
             FROM raw.impressions i JOIN counted c ON i.row = c.row
         ), described AS (
-            SELECT arm, time, matched, hash(shown.item_id) AS item, shown.price AS price,
+            SELECT arm, time, matched, hash(shown.item_id) AS item, {amount("shown.price")} AS price,
                    CASE WHEN shown.seller_id IS NOT NULL THEN hash(shown.seller_id) END AS seller,
                    make_timestamp(epoch_us(shown.listed_at)) AS listed
             FROM places

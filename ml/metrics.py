@@ -87,10 +87,13 @@ def ratio_interval(
     """Percentile interval of mean(scores) / mean(others): both have the same queries drawn, and both vary.
 
     scores, others: (q,) of the same queries; those that are NaN in either are left out. NaN twice where a
-    draw of queries has a mean of 0 in others, so that the ratio has no bounds.
+    draw of queries has a mean of 0 in others, so that the ratio has no bounds, and where no query has both.
     """
     both = np.stack([scores, others])
-    above, below = resampled_means(both[:, ~np.isnan(both).any(axis=0)], resamples, seed)
+    known = both[:, ~np.isnan(both).any(axis=0)]
+    if not known.size:
+        return np.nan, np.nan
+    above, below = resampled_means(known, resamples, seed)
     return central(above / below, level) if below.all() else (np.nan, np.nan)
 
 

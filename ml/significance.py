@@ -36,10 +36,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """p-values for several comparisons in one run, in the order given (Holm 1979, step-down).
 
     The i-th smallest of m, counted from 0, is multiplied by m − i; none is below a smaller one's or above 1.
+    NaN, of a comparison that could not be made, stays NaN and is none of the m.
     """
-    adjusted = [0.0] * len(p_values)
-    floor = 0.0
-    for place, index in enumerate(np.argsort(p_values, kind="stable")):
-        floor = max(floor, min(1.0, p_values[index] * (len(p_values) - place)))
+    adjusted = [float("nan")] * len(p_values)
+    floor, made = 0.0, len(p_values) - int(np.isnan(p_values).sum())
+    for place, index in enumerate(np.argsort(p_values, kind="stable")[:made]):  # NaN comes last
+        floor = max(floor, min(1.0, p_values[index] * (made - place)))
         adjusted[index] = floor
     return adjusted

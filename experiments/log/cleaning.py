@@ -28,7 +28,17 @@ OTHER_TABLES: Final = {
     "complaints": "complaints",
 }
 """Raw tables beside the impressions to those made here."""
+LARGEST_AMOUNT: Final = 1e12
+"""Yen or milliseconds: more than any item costs, and than thirty years."""
 KINDS: Final = ("slate", "tap", "view", "purchase", "complaint")
+
+
+def amount(column: str) -> str:
+    """SQL for a price or a number of milliseconds; NULL, as if it was not logged, where it cannot be one.
+
+    One that is infinite, negative or absurdly large would be all of every sum that it is in.
+    """
+    return f"(CASE WHEN {column} BETWEEN 0 AND {LARGEST_AMOUNT:g} THEN {column} END)"
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,9 @@ def _make_slates(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: 
         SELECT row, hash(event_id) AS event, hash(slate_id) AS slate, hash("user") AS "user", instant AS time,
                nullif(list_min(numbers), 0)::UTINYINT AS arm,
                nullif(list_max(numbers), 0)::UTINYINT AS other_arm,
-               coalesce(query_category[1], 'unknown')::root AS category, query_price::FLOAT AS price,
-               took_ms, coalesce(len(items), 0) = 0 AS empty,
+               coalesce(query_category[1], 'unknown')::root AS category,
+               {amount("query_price")}::FLOAT AS price, {amount("took_ms")} AS took_ms,
+               coalesce(len(items), 0) = 0 AS empty,
                CASE WHEN places IS NOT NULL
                     THEN list_intersect(places, list_transform(items, lambda i: hash(i.item_id, i.position)))
                END AS taken,
@@ -126,7 +137,7 @@ def _make_events(db: duckdb.DuckDBPyConnection, raw: str, name: str, window: Win
             SELECT hash(event_id) AS event, hash("user") AS "user", make_timestamp(epoch_us(time)) AS time,
                    CASE WHEN slate_id IS NOT NULL THEN hash(slate_id) END AS slate, hash(item_id) AS item,
                    {"hash(item_id, position)" if tap else "NULL::UBIGINT"} AS place,
-                   {"price" if purchase else "NULL::DOUBLE"} AS amount,
+                   {amount("price") if purchase else "NULL::DOUBLE"} AS amount,
                    {seller} AS seller,
                    event_id IS NULL OR item_id IS NULL OR "user" IS NULL OR time IS NULL
                        {"OR slate_id IS NULL OR position IS NULL" if tap else ""} AS incomplete

@@ -1,5 +1,7 @@
 """The tapped slates of a log as arrays, and how often items were shown and tapped at each position."""
 
+# ruff: noqa: S608  # what is put into SQL are our own words and numbers
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
@@ -10,6 +12,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.log.cleaning import amount
 from experiments.log.exclusions import Rules
 from ml.slices import price_band
 
@@ -258,7 +261,8 @@ _TAPPED: Final = """
         FROM shown LEFT JOIN taps t
           ON t.slate_id = shown.slate_id AND t.item_id = shown.item_id AND t.user = shown.user
         LEFT JOIN bought b
-          ON b.slate_id = shown.slate_id AND b.item_id = shown.item_id AND b.user = shown.user;
+          ON b.slate_id = shown.slate_id AND b.item_id = shown.item_id AND b.user = shown.user
+        WHERE position >= 1 AND shown.item_id IS NOT NULL;
     CREATE TABLE tapped AS
         SELECT *, row_number() OVER (ORDER BY time, slate_id) - 1 AS slate,
                dense_rank() OVER (ORDER BY "user") - 1 AS user_code
@@ -276,11 +280,11 @@ _CODES: Final = """
         SELECT item_id FROM marked WHERE slate_id IN (SELECT slate_id FROM tapped))
     """
 
-_HEADS: Final = """
+_HEADS: Final = f"""
     SELECT codes.code AS query, user_code AS "user",
            strftime(make_timestamp(epoch_us(time)), '%Y-%m-%d') AS day,
            coalesce(array_to_string(query_category[:2], ' › '), '') AS category,
-           coalesce(query_price, 'nan'::DOUBLE) AS price, randomised
+           coalesce({amount("query_price")}, 'nan'::DOUBLE) AS price, randomised
     FROM tapped JOIN codes ON codes.item_id = query_item_id ORDER BY slate
     """
 
@@ -303,7 +307,7 @@ _SHUFFLED: Final = """
            count(t.item_id) AS tapped
     FROM shown LEFT JOIN taps t
       ON t.slate_id = shown.slate_id AND t.item_id = shown.item_id AND t.user = shown.user
-    GROUP BY ALL
+    WHERE position >= 1 GROUP BY ALL
     """
 
 # Pairs that were never tapped say nothing about positions, and are most of what is shown.
@@ -316,7 +320,7 @@ _SWAPPED: Final = """
         FROM slates WHERE NOT randomised
     ), of_pairs AS (
         SELECT slate_id, "user", item_id, position, pair
-        FROM shown JOIN pairs ON pair = hash(query_item_id, item_id)
+        FROM shown JOIN pairs ON pair = hash(query_item_id, item_id) WHERE position >= 1
     ), cells AS (
         SELECT hash(s.user) % {blocks} AS block, s.pair AS "group", s.position, count(*) AS shown,
                count(t.item_id) AS tapped

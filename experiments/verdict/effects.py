@@ -1,22 +1,20 @@
 """Relative lifts with intervals, at the level of users, from moments alone.
 
 Users are what was randomised, so users are what is sampled: taps per slate are a ratio of two means over
-users. Its variance is the delta method's (Deng, Knoblich and Lu, KDD 2018), which tea-tasting computes; this
-module says which columns make which metric. See docs/decisions/163-verdict-statistics.md.
+users, whose variance experiments.moments has. This module says which columns make which metric. See
+docs/decisions/163-verdict-statistics.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from tea_tasting.aggr import Aggregates
 
-from experiments.moments import COLUMNS, Moments
+from experiments.moments import ROUNDING, Moments, Ratio
 
 ALPHA: Final = 0.05
 """Of a single reading, two-sided; experiments.verdict.sequential has that of all looks."""
@@ -42,11 +40,9 @@ class Measure:
     pre_denominator: str | None = None
     """The covariate for CUPED, from before the start."""
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Of Moments, those that take part."""
-        named = (self.numerator, self.denominator, self.pre_numerator, self.pre_denominator)
-        return tuple(column for column in named if column is not None)
+    def of(self, arm: Moments) -> Ratio:
+        """Its value in an arm that has the denominator."""
+        return arm.ratio(self.numerator, self.denominator)
 
     @property
     def plain(self) -> Measure:
@@ -118,24 +114,57 @@ class Effect:
     log_error: float
     """Standard error of the logarithm of treatment over control."""
 
+    @property
+    def log_ratio(self) -> float:
+        """The logarithm of treatment over control, which no lift is too small or too large for."""
+        return math.log(self.treatment) - math.log(self.control)
+
     def interval(self, critical: float) -> tuple[float, float]:
         """The lift's interval at `critical` standard errors."""
-        centre, half = math.log1p(self.lift), critical * self.log_error
-        return _lift(centre - half), _lift(centre + half)
+        centre, half = self.log_ratio, critical * self.log_error
+        return lift_of(centre - half), lift_of(centre + half)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A measure of which all users of an arm have one value, in both arms.
+
+    There is no spread to estimate, hence no interval and no p-value, however far the two are apart.
+    """
+
+    control: float
+    treatment: float
+
+    @property
+    def equal(self) -> bool:
+        """Whether both arms have the same value, but for rounding."""
+        return math.isclose(self.control, self.treatment, rel_tol=math.sqrt(ROUNDING))
 
 
 def effect_of(
     measure: Measure, control: Moments, treatment: Moments, *, confidence: float = CONFIDENCE
 ) -> Effect | None:
-    """The lift of treatment over control; None where an arm has too few users or events to say.
+    """The lift of treatment over control; None where an arm has too few users or events to say, or where the
+    measure does not vary between the users of either arm.
 
     With CUPED where both arms have a pre-period: linearised for ratios, by one coefficient over both arms.
     """
     if not all(enough(measure, arm) for arm in (control, treatment)):
         return None
     adjusted = _analyse(adjustable(measure, control, treatment), control, treatment, confidence)
-    # A covariate of few users can push a small mean below 0, where no ratio is.
+    # A covariate of few users can push a small mean below 0, where no ratio is, or explain all that varies.
     return adjusted or _analyse(measure.plain, control, treatment, confidence)
+
+
+def constant_of(measure: Measure, control: Moments, treatment: Moments) -> Constant | None:
+    """What a measure is in two arms whose users do not vary in it; None if they do, or are too few."""
+    arms = (control, treatment)
+    if not all(enough(measure, arm) for arm in arms):
+        return None
+    ratios = [measure.of(arm) for arm in arms]
+    if any(arm.variance(ratio.weights) for arm, ratio in zip(arms, ratios, strict=True)):
+        return None
+    return Constant(*(ratio.value for ratio in ratios))
 
 
 def narrowed_by_cuped(measure: Measure, control: Moments, treatment: Moments) -> float | None:
@@ -150,18 +179,26 @@ def narrowed_by_cuped(measure: Measure, control: Moments, treatment: Moments) ->
 def adjustable(measure: Measure, control: Moments, treatment: Moments) -> Measure:
     """The measure with its covariate, if that varies in both arms; else without."""
     columns = [column for column in (measure.pre_numerator, measure.pre_denominator) if column]
-    varies = (
-        arm.covariance[COLUMNS.index(column), COLUMNS.index(column)] > 0
-        for arm in (control, treatment)
-        for column in columns
-    )
-    return measure if all(varies) else measure.plain
+    arms = (control, treatment)
+    varies = all(arm.variance(arm.ratio(column).weights) for arm in arms for column in columns)
+    return measure if varies else measure.plain
 
 
 def enough(measure: Measure, arm: Moments) -> bool:
     """Whether an arm has the users and events that an interval needs."""
     base = arm.total(measure.denominator) if measure.denominator else arm.count
-    return arm.count >= MIN_USERS and base > 0 and _events(measure, arm) >= measure.least
+    some = arm.total(measure.numerator) > 0  # purchases at a price of 0 are events, but no spend
+    return arm.count >= MIN_USERS and base > 0 and some and _events(measure, arm) >= measure.least
+
+
+def relative_error(ratio: Ratio, arm: Moments) -> float:
+    """The standard error of a ratio other than 0, as a share of it."""
+    return math.sqrt(arm.variance(ratio.weights) / arm.count) / ratio.value
+
+
+def lift_of(logarithm: float) -> float:
+    """A ratio's logarithm as a lift; capped where it is too large for a float."""
+    return float(np.expm1(min(logarithm, 700.0)))
 
 
 def _events(measure: Measure, arm: Moments) -> float:
@@ -169,84 +206,40 @@ def _events(measure: Measure, arm: Moments) -> float:
     return arm.total("purchases" if measure.numerator == "spend" else measure.numerator)
 
 
-def aggregates(moments: Moments, columns: Sequence[str]) -> Aggregates:
-    """Moments in tea-tasting's words, of the columns that are needed."""
-    at = {column: COLUMNS.index(column) for column in columns}
-    return Aggregates(
-        count_=moments.count,
-        mean_={column: float(moments.mean[i]) for column, i in at.items()},
-        var_={column: float(moments.covariance[i, i]) for column, i in at.items()},
-        cov_={
-            (one, other): float(moments.covariance[i, j])
-            for one, i in at.items()
-            for other, j in at.items()
-            if one < other
-        },
-    )
-
-
 def _analyse(measure: Measure, control: Moments, treatment: Moments, confidence: float) -> Effect | None:
     """What tea_tasting.RatioOfMeans computes with use_t=False (a test holds the two together).
 
-    None where a mean is not positive, or where users do not differ at all.
-
-    Its aggregates do the work; its own last step, which builds distributions, takes 25 times as long.
+    None where a mean is not positive, or where users do not vary.
     """
-    arms = [aggregates(arm, measure.columns) for arm in (control, treatment)]
-    coefficient, centre = _covariate(measure, arms[0] + arms[1])
-    before, after = means = [_adjusted_mean(measure, arm, coefficient, centre) for arm in arms]
-    if min(means) <= 0:
+    arms, coefficient, centre = (control, treatment), 0.0, 0.0
+    if measure.pre_numerator is not None:
+        coefficient, centre = _covariate(measure, measure.pre_numerator, control + treatment)
+    before, after = values = [_adjusted(measure, arm, coefficient, centre) for arm in arms]
+    if any(ratio.value <= ROUNDING * measure.of(arm).value for ratio, arm in zip(values, arms, strict=True)):
         return None
-    relative_variances = [
-        _adjusted_variance(measure, arm, coefficient) / mean**2 / arm.count()
-        for arm, mean in zip(arms, means, strict=True)
-    ]
-    log_ratio, log_error = math.log(after / before), math.sqrt(sum(relative_variances))
+    log_ratio = math.log(after.value) - math.log(before.value)
+    log_error = math.hypot(*(relative_error(ratio, arm) for ratio, arm in zip(values, arms, strict=True)))
     if log_error == 0:
         return None
     half = float(ndtri((1 + confidence) / 2)) * log_error
     # The p-value on the interval's own scale, so that "excludes 0" and "p below 5 %" are one statement.
     p_value = 2 * float(ndtr(-abs(log_ratio) / log_error))
-    return Effect(
-        before, after, _lift(log_ratio), _lift(log_ratio - half), _lift(log_ratio + half), p_value, log_error
-    )
+    low, high = lift_of(log_ratio - half), lift_of(log_ratio + half)
+    return Effect(before.value, after.value, lift_of(log_ratio), low, high, p_value, log_error)
 
 
-def _covariate(measure: Measure, both: Aggregates) -> tuple[float, float]:
-    """CUPED's coefficient and the covariate's mean, over both arms; 0 and 0 without a covariate."""
-    if measure.pre_numerator is None:
-        return 0.0, 0.0
-    before = (measure.pre_numerator, measure.pre_denominator)
-    covariance, variance = (
-        both.ratio_cov(measure.numerator, measure.denominator, *before),
-        both.ratio_var(*before),
-    )
-    coefficient = covariance / variance if variance > 0 else 0.0
-    return float(coefficient), float(both.mean(before[0]) / both.mean(before[1]))
+def _covariate(measure: Measure, pre_numerator: str, both: Moments) -> tuple[float, float]:
+    """CUPED's coefficient, 0 where the covariate does not vary, and the covariate's mean, over both arms."""
+    now, before = measure.of(both), both.ratio(pre_numerator, measure.pre_denominator)
+    variance = both.variance(before.weights)
+    covariance = float(now.weights @ both.covariance @ before.weights)
+    return covariance / variance if variance else 0.0, before.value
 
 
-def _adjusted_mean(measure: Measure, arm: Aggregates, coefficient: float, centre: float) -> float:
-    mean = float(arm.mean(measure.numerator) / arm.mean(measure.denominator))
-    if not coefficient:
-        return mean
-    return mean - coefficient * float(
-        arm.mean(measure.pre_numerator) / arm.mean(measure.pre_denominator) - centre
-    )
-
-
-def _adjusted_variance(measure: Measure, arm: Aggregates, coefficient: float) -> float:
-    """Of a user's linearised value, less what the covariate explains."""
-    now, before = (
-        (measure.numerator, measure.denominator),
-        (measure.pre_numerator, measure.pre_denominator),
-    )
-    variance = float(arm.ratio_var(*now))
-    if not coefficient:
-        return variance
-    explained = 2 * coefficient * arm.ratio_cov(*now, *before) - coefficient**2 * arm.ratio_var(*before)
-    return variance - float(explained)
-
-
-def _lift(logarithm: float) -> float:
-    """A ratio's logarithm as a lift; infinite where it is too large for a float."""
-    return float(np.expm1(min(logarithm, 700.0)))
+def _adjusted(measure: Measure, arm: Moments, coefficient: float, centre: float) -> Ratio:
+    """The measure in an arm, less what the covariate explains."""
+    now = measure.of(arm)
+    if not coefficient or measure.pre_numerator is None:
+        return now
+    before = arm.ratio(measure.pre_numerator, measure.pre_denominator)
+    return Ratio(now.value - coefficient * (before.value - centre), now.less(coefficient, before))

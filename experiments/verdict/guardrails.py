@@ -12,7 +12,7 @@ from scipy.special import log_ndtr, ndtri
 from experiments.definition import Guardrail
 from experiments.moments import Moments
 from experiments.sellers import SellerSide
-from experiments.verdict.effects import MIN_USERS, aggregates
+from experiments.verdict.effects import MIN_USERS, lift_of, relative_error
 
 ALPHA: Final = 0.10
 """Of all daily looks together and both sides: each errs in 5 %, the usual size of a non-inferiority test."""
@@ -59,7 +59,10 @@ GINI_MARGIN: Final = 0.02
 
 @dataclass(frozen=True)
 class GuardrailReading:
-    """One guardrail of one arm. change, low and high are in the unit of the margin."""
+    """One guardrail of one arm. change, low and high are in the unit of the margin.
+
+    They are None where nothing was measured.
+    """
 
     guardrail: Guardrail
     title: str
@@ -71,6 +74,8 @@ class GuardrailReading:
     change: float | None = None
     low: float | None = None
     high: float | None = None
+    varies: bool = True
+    """False: all users of an arm have one value, in both arms. Of times, low and high are then the change."""
 
 
 def unguarded(guardrail: Guardrail) -> GuardrailReading:
@@ -95,32 +100,33 @@ def guarded(guardrail: Guardrail, control: Moments, treatment: Moments, critical
 def _measured(
     reading: GuardrailReading, limit: Limit, control: Moments, treatment: Moments, critical: float
 ) -> GuardrailReading:
-    if not control.total(limit.numerator) + treatment.total(limit.numerator):
-        return _none_happened(reading, limit, control, treatment, critical)
-    columns = (limit.numerator, limit.denominator)
-    arms = [aggregates(arm, columns) for arm in (control, treatment)]
-    rates = [float(arm.mean(limit.numerator) / arm.mean(limit.denominator)) for arm in arms]
-    variances = [float(arm.ratio_var(*columns)) / arm.count() for arm in arms]
+    before, after = ratios = [arm.ratio(limit.numerator, limit.denominator) for arm in (control, treatment)]
+    variances = [
+        arm.variance(ratio.weights) / arm.count
+        for arm, ratio in zip((control, treatment), ratios, strict=True)
+    ]
+    reading = replace(reading, varies=any(variances))
     if limit.relative:
-        logarithm = math.log(rates[1] / rates[0])
-        half = critical * math.sqrt(sum(v / rate**2 for v, rate in zip(variances, rates, strict=True)))
-        low, high = math.expm1(logarithm - half), math.expm1(logarithm + half)
-        return judged(reading, rates[0], rates[1], math.expm1(logarithm), low, high)
-    difference, half = rates[1] - rates[0], critical * math.sqrt(sum(variances))
-    return judged(reading, rates[0], rates[1], difference, difference - half, difference + half)
+        logarithm = math.log(after.value) - math.log(before.value)
+        half = critical * math.hypot(relative_error(before, control), relative_error(after, treatment))
+        change, low, high = map(lift_of, (logarithm, logarithm - half, logarithm + half))
+        return judged(reading, before.value, after.value, change, low, high)
+    difference = after.value - before.value
+    less, more = [critical * math.sqrt(sum(variances))] * 2
+    if not reading.varies:
+        less, more = _unseen(limit, control, treatment, critical)
+    return judged(reading, before.value, after.value, difference, difference - less, difference + more)
 
 
-def _none_happened(
-    reading: GuardrailReading, limit: Limit, control: Moments, treatment: Moments, critical: float
-) -> GuardrailReading:
-    """Nothing was counted in either arm: the rule of three bounds each rate at -log(error) / users seen.
+def _unseen(limit: Limit, control: Moments, treatment: Moments, critical: float) -> tuple[float, float]:
+    """How far below and above the difference of two rates the truth may be, where users do not vary.
 
-    By users and not slates, since one user's slates may fail together.
+    The rule of three: of users who would have one event more or less, a share of -log(error) / users seen may
+    have been missed. By users and not slates, since one user's slates may fail together.
     """
     most = -float(log_ndtr(-critical))  # 3 at an error of 5 %
-    low, high = -most / control.count, most / treatment.count
     per_user = max(arm.total(limit.denominator) / arm.count for arm in (control, treatment))
-    return judged(reading, 0.0, 0.0, 0.0, low / per_user, high / per_user)
+    return most / control.count / per_user, most / treatment.count / per_user
 
 
 def judged(
@@ -139,6 +145,8 @@ def guarded_sellers(side: SellerSide, control: str, arm: str, critical: float) -
     reading, found = unguarded(Guardrail.SELLER_EXPOSURE), side.against_control[arm]
     exposures = [side.arms[name].exposure for name in (control, arm)]
     if side.sellers < MIN_SELLERS or any(each.total < MIN_SHOWN for each in exposures):
+        return reading
+    if math.isnan(found.difference):  # an arm of few users is compared by no more of the others'
         return reading
     before, change, wider = exposures[0].gini, found.difference, critical / float(ndtri(0.975))
     low, high = change - wider * (change - found.low), change + wider * (found.high - change)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +9,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import norm
 
-from experiments.verdict.effects import Effect
+from experiments.verdict.effects import Effect, lift_of
 
 MIN_DAYS: Final = 5
 """With an interval each, for a slope."""
@@ -37,11 +36,11 @@ def trend(effects: Sequence[Effect | None]) -> Trend | None:
     if len(found) < MIN_DAYS:
         return None
     days = np.array([day for day, _ in found], dtype=np.float64)
-    logs = np.array([math.log1p(effect.lift) for _, effect in found])
+    logs = np.array([effect.log_ratio for _, effect in found])
     weights = np.array([effect.log_error**-2 for _, effect in found])
     centred = days - np.average(days, weights=weights)
     precision = float(weights @ centred**2)
     slope, error = float((weights * centred) @ logs) / precision, precision**-0.5
     half = float(norm.ppf(0.975)) * error
     p_value = 2 * float(norm.sf(abs(slope) / error))
-    return Trend(math.expm1(slope), math.expm1(slope - half), math.expm1(slope + half), p_value)
+    return Trend(lift_of(slope), lift_of(slope - half), lift_of(slope + half), p_value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -13,20 +12,31 @@ from scipy.special import ndtri
 from experiments.definition import Guardrail
 from experiments.log.cleaning import BY_USER
 from experiments.log.exclusions import Exclusion, Reason
+from experiments.moments import Moments
 from experiments.verdict import guardrails, sequential
-from experiments.verdict.effects import ALPHA, MEASURES, Effect, Measure, effect_of, narrowed_by_cuped
+from experiments.verdict.effects import (
+    ALPHA,
+    MEASURES,
+    Constant,
+    Effect,
+    Measure,
+    constant_of,
+    effect_of,
+    lift_of,
+    narrowed_by_cuped,
+)
 from experiments.verdict.evidence import Arms, Evidence, planned_end
 from experiments.verdict.guardrails import GuardrailReading, guarded, guarded_sellers, unguarded
 from experiments.verdict.lost_arms import LostArms, lost_arms, slates_alike
 from experiments.verdict.multiple import holm
 from experiments.verdict.novelty import Trend, trend
 from experiments.verdict.sample_ratio import SampleRatio, sample_ratio
-from experiments.verdict.verdict import ArmReading, Plan, Primary, Verdict, verdict
+from experiments.verdict.verdict import ArmReading, Plan, Primary, Unvaried, Verdict, verdict
 
 
 @dataclass(frozen=True)
 class MetricReading:
-    """One metric of one arm. effect: None where there are too few users or events."""
+    """One metric of one arm. effect: None of too few users or events, and of users who do not vary."""
 
     metric: str
     title: str
@@ -39,6 +49,8 @@ class MetricReading:
     """The lift that this many users show with a power of 80 %; the primary metric on the last planned day."""
     p_adjusted: float | None = None
     """By Holm over all secondary metrics and arms; the primary metric has an error rate of its own."""
+    constant: Constant | None = None
+    """Instead of an effect, where users do not vary."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,8 @@ class PartReading:
     slice: str | None = None
     p_adjusted: float | None = None
     """By Holm over all slices and arms."""
+    constant: Constant | None = None
+    """Instead of an effect, where users do not vary."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ def read(evidence: Evidence) -> Readings:
         return Readings(evidence, plan, verdict(ratio, lost, (), plan, len(evidence.faulty)), ratio, lost)
     looks = {arm: looks_of(evidence, arm, plan) for arm in treatments(evidence)}
     guarded_by = {arm: guardrails_of(evidence, arm, plan) for arm in treatments(evidence)}
-    decided = [ArmReading(arm, primary_of(evidence, looks[arm]), guarded_by[arm]) for arm in looks]
+    decided = [ArmReading(arm, primary_of(evidence, looks[arm], arm), guarded_by[arm]) for arm in looks]
     by_day = parts(evidence, {day.isoformat(): arms for day, arms in evidence.on.items()})
     by_exposure = parts(evidence, evidence.since_exposure)
     return Readings(
@@ -141,7 +155,12 @@ def primary_measure(evidence: Evidence) -> Measure:
 
 def against_control(evidence: Evidence, arms: Arms, arm: str, measure: Measure) -> Effect | None:
     """The effect of an arm on a measure, in some part of the evidence."""
-    return effect_of(measure, arms[evidence.experiment.control.name], arms[arm])
+    return effect_of(measure, *_pair(evidence, arms, arm))
+
+
+def _pair(evidence: Evidence, arms: Arms, arm: str) -> tuple[Moments, Moments]:
+    """Control and an arm."""
+    return arms[evidence.experiment.control.name], arms[arm]
 
 
 def looks_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[Look, ...]:
@@ -164,12 +183,13 @@ def looks_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[Look, ...]:
     )
 
 
-def primary_of(evidence: Evidence, looks: Sequence[Look]) -> Primary | None:
-    """The last look, in the words of a verdict; None if there was none."""
-    if not looks:
-        return None
-    title = primary_measure(evidence).phrase
-    return Primary(title, looks[-1].lift, looks[-1].low, looks[-1].high)
+def primary_of(evidence: Evidence, looks: Sequence[Look], arm: str) -> Primary | Unvaried | None:
+    """The last look at an arm, in the words of a verdict; None if there was none."""
+    measure = primary_measure(evidence)
+    constant = constant_of(measure, *_pair(evidence, evidence.totals, arm))
+    if constant is not None:
+        return Unvaried(measure.phrase, constant)
+    return Primary(measure.phrase, looks[-1].lift, looks[-1].low, looks[-1].high) if looks else None
 
 
 def guardrails_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[GuardrailReading, ...]:
@@ -211,7 +231,7 @@ def metrics_of(evidence: Evidence) -> tuple[MetricReading, ...]:
 
 def metric_of(evidence: Evidence, measure: Measure, arm: str, critical: float) -> MetricReading:
     """One measure of one arm, not yet adjusted. critical: standard errors from 0 that count."""
-    control, treatment = evidence.totals[evidence.experiment.control.name], evidence.totals[arm]
+    control, treatment = _pair(evidence, evidence.totals, arm)
     effect = effect_of(measure, control, treatment)
     return MetricReading(
         measure.name,
@@ -221,23 +241,29 @@ def metric_of(evidence: Evidence, measure: Measure, arm: str, critical: float) -
         effect,
         narrowed_by_cuped(measure, control, treatment),
         detectable(effect, critical) if effect else None,
+        constant=constant_of(measure, control, treatment),
     )
 
 
 def detectable(effect: Effect, critical: float) -> float:
     """The lift that at this precision is `critical` standard errors from 0 with a power of 80 %."""
-    return math.expm1((critical + float(ndtri(sequential.POWER))) * effect.log_error)
+    return lift_of((critical + float(ndtri(sequential.POWER))) * effect.log_error)
 
 
 def parts(evidence: Evidence, by_part: Mapping[str, Arms]) -> tuple[PartReading, ...]:
     """The primary metric of every arm in every part."""
-    measure, control = primary_measure(evidence), evidence.experiment.control.name
+    measure = primary_measure(evidence)
     return tuple(
         PartReading(
-            part, arm, arms[control].count + arms[arm].count, against_control(evidence, arms, arm, measure)
+            part,
+            arm,
+            control.count + treatment.count,
+            effect_of(measure, control, treatment),
+            constant=constant_of(measure, control, treatment),
         )
         for part, arms in by_part.items()
         for arm in treatments(evidence)
+        for control, treatment in (_pair(evidence, arms, arm),)
     )
 
 

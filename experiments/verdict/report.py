@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from experiments.sellers import SellerSide
 from experiments.tables import replacing
-from experiments.verdict.effects import ALPHA, Effect
+from experiments.verdict.effects import ALPHA, Constant, Effect
 from experiments.verdict.plots import Scale, band, lift_scale, line
 from experiments.verdict.readings import (
     Look,
@@ -47,10 +47,11 @@ SLICE_NAMES: Final = {
 
 @dataclass(frozen=True)
 class Row:
-    """One interval of a plot."""
+    """One interval of a plot, or why there is none."""
 
     label: str
     effect: Effect | None
+    missing: str = ""
     strong: bool = False
 
 
@@ -124,6 +125,15 @@ def page(readings: Readings) -> str:
     )
 
 
+def missing(constant: Constant | None) -> str:
+    """Why there is no interval."""
+    if constant is None:
+        return "too few users or events"
+    if constant.equal:
+        return f"does not vary: {figure(constant.control)} in both arms"
+    return f"does not vary: {figure(constant.control)} in control, {figure(constant.treatment)} in this arm"
+
+
 def definition(readings: Readings) -> str:
     """What was planned, as indented JSON without what was left to its default."""
     planned = readings.evidence.experiment.model_dump(mode="json", exclude_defaults=True)
@@ -149,6 +159,7 @@ def _environment() -> Environment:
         "figure": figure,
         "probability": probability,
         "example": example_of,
+        "missing": missing,
         "bands": bands_of,
     }
     environment.globals |= {"interval": interval, "listed": listed}
@@ -159,7 +170,12 @@ def metrics_plot(readings: Readings) -> Forest:
     """All metrics of all arms; the primary one is strong."""
     several = len(treatments(readings.evidence)) > 1
     rows = [
-        Row(f"{each.title}{f', {each.arm}' if several else ''}", each.effect, each.primary)
+        Row(
+            f"{each.title}{f', {each.arm}' if several else ''}",
+            each.effect,
+            missing(each.constant),
+            each.primary,
+        )
         for each in readings.metrics
     ]
     return forest("Lift of each metric over control, with 95 % intervals", rows)
@@ -246,7 +262,7 @@ def slice_plots(readings: Readings) -> dict[str, Forest]:
     by_slice: dict[str, list[Row]] = {}
     for each in readings.slices:
         label = f"{each.part}{f', {each.arm}' if several else ''}"
-        by_slice.setdefault(str(each.slice), []).append(Row(label, each.effect))
+        by_slice.setdefault(str(each.slice), []).append(Row(label, each.effect, missing(each.constant)))
     return {name: forest(SLICE_NAMES.get(name, name), rows) for name, rows in by_slice.items()}
 
 
@@ -272,7 +288,7 @@ def text(readings: Readings) -> str:
 def _metric_line(each: MetricReading) -> str:
     name = f"{'* ' if each.primary else '  '}{each.title} ({each.arm})"
     if each.effect is None:
-        return f"{name:<58} too few users or events"
+        return f"{name:<58} {missing(each.constant)}"
     effect = each.effect
     adjusted = f", adjusted {probability(each.p_adjusted)}" if each.p_adjusted is not None else ""
     return (
@@ -283,7 +299,7 @@ def _metric_line(each: MetricReading) -> str:
 
 def _guardrail_lines(readings: Readings) -> list[str]:
     return [
-        f"  {each.title + f' ({arm})':<56} {each.state.value}"
+        f"  {each.title + f' ({arm})':<56} {each.state.value}{'' if each.varies else ', does not vary'}"
         for arm, found in (readings.guardrails or {}).items()
         for each in found
     ]
@@ -304,5 +320,5 @@ def _exclusion_lines(readings: Readings) -> list[str]:
 
 
 def _with_bots_line(readings: Readings, arm: str, effect: Effect | None) -> str:
-    found = f"{percent(effect.lift)} ({interval(effect.low, effect.high)})" if effect else "too few to say"
+    found = f"{percent(effect.lift)} ({interval(effect.low, effect.high)})" if effect else "no interval"
     return f"  with suspected bots in, {primary_measure(readings.evidence).phrase} of {arm}: {found}"

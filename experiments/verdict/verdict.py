@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from experiments.verdict.effects import Constant
 from experiments.verdict.guardrails import GuardrailReading, State
 from experiments.verdict.lost_arms import LostArms
 from experiments.verdict.sample_ratio import SampleRatio
-from experiments.verdict.wording import interval, listed, percent, probability
+from experiments.verdict.wording import figure, interval, listed, percent, probability
 
 WEEK: Final = 7
 """Days. A weekday is not a weekend: no arm wins before it has seen both."""
@@ -36,11 +37,24 @@ class Primary:
 
 
 @dataclass(frozen=True)
+class Unvaried:
+    """The primary metric of one arm, of which users do not vary."""
+
+    title: str
+    constant: Constant
+
+    @property
+    def lift(self) -> float:
+        """As for choosing between arms: none that is shown."""
+        return 0.0
+
+
+@dataclass(frozen=True)
 class ArmReading:
     """What decides about one arm. primary: None where too few users or events were logged."""
 
     arm: str
-    primary: Primary | None
+    primary: Primary | Unvaried | None
     guardrails: Sequence[GuardrailReading] = ()
 
     def named(self, state: State) -> list[str]:
@@ -137,11 +151,32 @@ def verdict_on(arm: ArmReading, plan: Plan) -> Verdict:
         return _verdict(Decision.DO_NOT_SHIP, arm, f"{listed(worse)} got worse by more than the margin")
     if primary is None:
         return _verdict(Decision.NOT_ENOUGH_YET, arm, "too few users or events were logged for an interval")
+    if isinstance(primary, Unvaried):
+        return _unvaried(arm, primary, plan)
     if primary.high < 0:
         return _verdict(Decision.DO_NOT_SHIP, arm, f"it lowers {_found(primary)}")
     if primary.low > 0:
         return _winning(arm, primary, plan)
     return _open(arm, primary, plan) if plan.over else _waiting(arm, primary, plan)
+
+
+def _unvaried(arm: ArmReading, primary: Unvaried, plan: Plan) -> Verdict:
+    """Without an interval no arm wins, but one that is the same as control to the end has not won either."""
+    found = primary.constant
+    if not found.equal:
+        return _verdict(
+            Decision.NOT_ENOUGH_YET,
+            arm,
+            f"{primary.title} does not vary between the users of an arm ({figure(found.control)} in control, "
+            f"{figure(found.treatment)} in {arm.arm}), so there is no interval to decide by; "
+            "check how it is logged",
+        )
+    same = f"{primary.title} does not vary: it is {figure(found.control)} for all users of both arms"
+    if plan.over:
+        return _verdict(Decision.DO_NOT_SHIP, arm, f"it makes no difference; {same}")
+    return _verdict(
+        Decision.NOT_ENOUGH_YET, arm, f"no difference on day {plan.days} of {plan.planned_days}; {same}"
+    )
 
 
 def _winning(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
+
+MOST: Final = 1e6
+"""A lift that is as good as none, being what an interval of next to no information ends at."""
 
 
 def percent(share: float, *, signed: bool = True) -> str:
-    """`+4.2 %`: one decimal below ten per cent, none above and for 0; infinite as words, NaN as a dash."""
-    if not math.isfinite(share):
+    """`+4.2 %`: one decimal below ten per cent, none above and for 0; NaN as a dash.
+
+    Beyond MOST, where no figure means anything, that there is no bound.
+    """
+    if not abs(share) < MOST:
         return "–" if math.isnan(share) else "unbounded"
     if abs(share) < 0.0005:
         return "0 %"
@@ -29,9 +36,11 @@ def listed(words: Sequence[str]) -> str:
 
 
 def figure(value: float) -> str:
-    """Three significant digits, with separators of thousands."""
+    """Three significant digits, with separators of thousands, or an exponent where zeros would be many."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else "–"
+    if not 1e-6 <= abs(value) < 1e15:
+        return f"{value:.2e}".replace("-", "−")
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}".replace("-", "−")
 

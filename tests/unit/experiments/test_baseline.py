@@ -74,7 +74,7 @@ def test_each_metric_has_its_own_baseline(tmp_path: Path, metric: str, rate: flo
 def test_users_who_do_not_differ_are_too_few() -> None:
     """Of one user there is no variance; an experiment of no users would be planned."""
     moments = Moments.of({"slates": np.array([2.0]), "taps": np.array([1.0])})
-    with pytest.raises(NoBaseline, match="users do not differ"):
+    with pytest.raises(NoBaseline, match="taps per slate does not vary between users"):
         baseline_of(moments, MEASURES["ctr"], (1.0,), "a log")
 
 

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy.stats import norm
+from tea_tasting.aggr import Aggregates
 from tea_tasting.metrics import RatioOfMeans
 
 from experiments.baseline import assumed_baseline, baseline_of
 from experiments.definition import Metric
-from experiments.moments import Moments
+from experiments.moments import COLUMNS, Moments
 from experiments.plan import Plan
 from experiments.plan_cli import plan_command
-from experiments.verdict.effects import MEASURES, aggregates, effect_of
+from experiments.verdict.effects import MEASURES, effect_of
 from experiments.verdict.sequential import ALPHA, critical_values
 from tests.factories import make_experiment
 from tests.unit.experiments.small_log import write_damaged, write_log
@@ -44,6 +45,21 @@ def make_users(count: int, seed: int, lift: float = 0.0) -> dict[str, np.ndarray
         "pre_slates": before.astype(float),
         "pre_taps": chance.binomial(before, rate).astype(float),
     }
+
+
+def aggregates(moments: Moments) -> Aggregates:
+    """The same as tea-tasting has it."""
+    covariance = {
+        (one, other): float(moments.covariance[i, j])
+        for i, one in enumerate(COLUMNS)
+        for j, other in enumerate(COLUMNS)
+    }
+    return Aggregates(
+        count_=moments.count,
+        mean_=dict(zip(COLUMNS, moments.mean.tolist(), strict=True)),
+        var_={one: each for (one, other), each in covariance.items() if one == other},
+        cov_={pair: each for pair, each in covariance.items() if pair[0] < pair[1]},
+    )
 
 
 def make_plan(**changes: Any) -> Plan:
@@ -74,7 +90,7 @@ def test_users_are_those_of_tea_tasting(effect: float, weights: tuple[int, int],
         rel_effect_size=math.log1p(effect),
     )
     moments = Moments.of(make_users(100_000, seed=1))
-    (solved,) = theirs.solve_power_from_aggregates(aggregates(moments, measure.columns), "n_obs")
+    (solved,) = theirs.solve_power_from_aggregates(aggregates(moments), "n_obs")
     assert plan.users_needed(effect, 14, cuped=cuped) == pytest.approx(solved.n_obs, rel=1e-3)
 
 
