@@ -37,7 +37,8 @@ def compare(
     """A row per encoder, in the order given: weighted means over the slates that have a score.
 
     Intervals draw users with all of their slates; tests swap the signs of whole users' differences. Gains and
-    tests are about the first metric, on the slates of which both the encoder and the baseline have a score.
+    tests are about the first metric, on the slates of which both the encoder and the baseline have a score;
+    without such slates there is neither.
 
     scores: name to metric to (s,), NaN for none. users, weights: (s,). groups: what tells slates apart,
     to (s,).
@@ -55,7 +56,10 @@ def compare(
     )
     others = {name: own for name, own in firsts.items() if name != baseline}
     gains = estimates(((name, ratio_of(own, base, weights)) for name, own in others.items()), users)
-    p_values = {name: p_of(own - base, weights, users) for name, own in others.items()}
+    differences = {name: own - base for name, own in others.items()}
+    p_values = {
+        name: p_of(each, weights, users) for name, each in differences.items() if np.isfinite(each).any()
+    }
     corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     slices = slices_of(firsts, weights, users, groups or {})
     return [

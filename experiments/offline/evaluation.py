@@ -179,9 +179,8 @@ def usable_slates(log: TappedLog, encoders: Sequence[ItemVectors]) -> tuple[Slat
     counts = replace(counts, without_vector=len(tapped) - len(slates), used=len(slates))
     if not len(slates):
         raise NothingToEvaluate(
-            f"no slate of {counts.logged} can be used: {counts.untapped} without a tap, "
-            f"{counts.without_vector} with an item that lacks a vector; expected taps, and vectors of all "
-            "items shown: `nitamono ml embed` makes them"
+            f"no slate of {counts.logged:,} can be used: {counts.left_out or 'none was logged'}; "
+            "expected taps, and vectors of all items shown: `nitamono ml embed` makes them"
         )
     return slates, counts
 

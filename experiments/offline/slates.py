@@ -106,6 +106,20 @@ class Counts:
     """The query item, or an item shown, has no vector of some encoder."""
     used: int = 0
 
+    @property
+    def left_out(self) -> str:
+        """How many were not used, by reason; "" if all were."""
+        reasons = {
+            "without a tap": self.untapped,
+            "with an item that lacks a vector": self.without_vector,
+            "of testers who chose their arm": self.override,
+            "of users who look like bots": self.bots,
+            "logged again": self.repeated,
+            "from the future": self.future,
+            "without an id, a user, a time or a query item": self.incomplete,
+        }
+        return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+
 
 class TappedLog:
     """A log of which the tables are views raw.impressions, raw.taps and raw.purchases of a database."""

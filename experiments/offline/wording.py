@@ -16,19 +16,10 @@ SIMULATED: Final = "Simulated: the users, taps and purchases of this log were ma
 def origin(evaluation: Evaluation) -> str:
     """What was evaluated, and what was left out of it."""
     counts, (first, last) = evaluation.counts, evaluation.days
-    left_out = {
-        "without a tap": counts.untapped,
-        "with an item that lacks a vector": counts.without_vector,
-        "of testers who chose their arm": counts.override,
-        "of users who look like bots": counts.bots,
-        "logged again": counts.repeated,
-        "from the future": counts.future,
-        "without an id, a user, a time or a query item": counts.incomplete,
-    }
-    parts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
     return (
         f"{evaluation.log}: {counts.used:,} slates of {evaluation.users:,} users, {first} to {last}, "
-        f"{evaluation.shuffled_slates:,} of them shuffled; left out of {counts.logged:,}: {parts or 'none'}"
+        f"{evaluation.shuffled_slates:,} of them shuffled; "
+        f"left out of {counts.logged:,}: {counts.left_out or 'none'}"
     )
 
 

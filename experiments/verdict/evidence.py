@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -79,8 +79,8 @@ def gather(folder: Path, experiment: Experiment, until: date) -> Evidence:
         users = clean.users_per_arm()
         if not any(users.values()):
             raise NothingExposed(
-                f"{folder}: no slate carries an arm of {experiment.name!r} from "
-                f"{experiment.start} to {until}; "
+                f"{folder}: no slate that counts carries an arm of {experiment.name!r} from "
+                f"{experiment.start} to {until}{excluded(clean.exclusions)}; "
                 "check that the experiment ran and that impressions send arms, or give another --until"
             )
         return Evidence(
@@ -109,6 +109,12 @@ def misassigned(experiment: Experiment, assigned: Assigned) -> int:
     """How many users were shown an arm that is not the one that assignment computes for them."""
     names = np.array([*(arm.name for arm in experiment.arms), ""], dtype=object)  # NOBODYS is -1: the last
     return int((names[arm_array(experiment, assigned.users)] != assigned.arms).sum())
+
+
+def excluded(exclusions: Sequence[Exclusion]) -> str:
+    """What does not count, for the end of a sentence; "" for nothing."""
+    counts = [f"{each.count:,} events {each.reason.meaning}" for each in exclusions]
+    return f" (left out: {', '.join(counts)})" if counts else ""
 
 
 def in_two_arms(exclusions: Iterable[Exclusion]) -> int:

@@ -63,6 +63,11 @@ class Forest:
     rows: tuple[Row, ...]
     scale: Scale
 
+    @property
+    def shown(self) -> bool:
+        """Whether there is any interval to draw."""
+        return any(row.effect is not None for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Days:
@@ -116,7 +121,7 @@ def page(readings: Readings) -> str:
             slices=slice_plots(readings),
             clear=clear_slices(readings),
             slice_names=SLICE_NAMES,
-            curves={name: arm.exposure.lorenz for name, arm in readings.evidence.sellers.arms.items()},
+            curves=curves(readings.evidence.sellers),
             primary=primary_measure(readings.evidence),
             definition=definition(readings),
             width=WIDTH,
@@ -138,6 +143,12 @@ def definition(readings: Readings) -> str:
     """What was planned, as indented JSON without what was left to its default."""
     planned = readings.evidence.experiment.model_dump(mode="json", exclude_defaults=True)
     return orjson.dumps(planned, option=orjson.OPT_INDENT_2).decode()
+
+
+def curves(side: SellerSide) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Arm to its Lorenz curve of items shown; empty if no arm has one."""
+    found = {name: arm.exposure.lorenz for name, arm in side.arms.items()}
+    return found if any(found.values()) else {}
 
 
 def bands_of(side: SellerSide, shown: str, sold: str) -> list[str]:

@@ -138,7 +138,7 @@ def test_little_data_is_said_plainly() -> None:
     few = read(make_evidence(users=90, days=2))
     assert few.verdict.decision is Decision.NOT_ENOUGH_YET
     assert "too few users or events" in text(few)
-    assert "Too few users or events for an interval on any day" in page(few)
+    assert "There is no interval on any day: too few users or events." in page(few)
 
 
 def test_without_a_pre_period_it_is_said() -> None:
