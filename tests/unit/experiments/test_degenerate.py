@@ -135,7 +135,7 @@ shapes = st.builds(
 
 
 @pytest.mark.soak
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(shapes)
 def test_no_mixture_is_either(tmp_path_factory: pytest.TempPathFactory, shape: Shape) -> None:
     """Whatever comes together."""
