@@ -49,15 +49,40 @@ class Status(StrEnum):
     REMOVED = "removed"
 
 
+# As ISO 8601, Postgres (+09), BigQuery (UTC), Snowflake ( +0900) and Japanese programs (2026/08/28) do.
+_ZONED = re.compile(
+    r"(\d{4})([-/])(\d\d)\2(\d\d)[Tt ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?) ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)",
+    re.ASCII | re.IGNORECASE,
+)
+_DAY = re.compile(r"\d{4}([-/])\d\d?\1\d\d?", re.ASCII)
+_UNZONED = re.compile(_DAY.pattern + r"[Tt ]\d\d?:\d\d(:\d\d([.,]\d+)?)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?[\d.,]*(e[+-]?\d+)?", re.IGNORECASE)
+
+
 def _iso_string(value: object) -> object:
-    """The value itself where it is text or a datetime: numbers are ambiguous (seconds or milliseconds?)."""
-    if isinstance(value, str):
-        if re.fullmatch(r"[\d.+-]*", value):
-            raise PydanticCustomError("datetime_type", "an ISO 8601 date")
-        return value
+    """The value as ISO 8601 where it certainly is one moment. Numbers are ambiguous (seconds or
+    milliseconds?), and neither a time without a zone nor a day without a time is guessed."""
     if isinstance(value, datetime):
         return value
-    raise PydanticCustomError("datetime_type", "an ISO 8601 date")
+    text = value.strip() if isinstance(value, str) else ""
+    if not isinstance(value, str) or _NUMBER.fullmatch(text):
+        raise PydanticCustomError("datetime_type", "a date as text")
+    if _DAY.fullmatch(text):
+        raise PydanticCustomError("day_alone", "a day alone")
+    if _UNZONED.fullmatch(text):
+        raise PydanticCustomError("timezone_aware", "no time zone")
+    if match := _ZONED.fullmatch(text):
+        year, _, month, day, time, zone = match.groups()
+        return f"{year}-{month}-{day}T{time}{_offset(zone)}"
+    return text
+
+
+def _offset(zone: str) -> str:
+    """The zone as `Z` or `+09:00`."""
+    if zone[0] not in "+-":
+        return "Z"
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return f"{zone[0]}{digits[:2]}:{digits[2:]}"
 
 
 def _no_separator(name: object) -> object:

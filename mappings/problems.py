@@ -10,6 +10,8 @@ from mappings.errors import Problem
 # A field that nobody knows can have any name.
 LONGEST_FIELD = 64
 
+_DATES = "2026-01-31T09:30:00Z or 2026-01-31 18:30:00+09:00"
+
 # pydantic's error types, as the second half of a reason code and what to tell a person.
 _SUFFIXES: dict[str, tuple[str, str]] = {
     "missing": ("missing", "a value"),
@@ -24,10 +26,18 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
     "enum": ("unknown", "{expected}"),
     "repeated": ("repeated", "each once"),
     "separator": ("has_separator", "a name without '>'"),
-    "timezone_aware": ("no_timezone", "a date with its time zone, such as 2026-01-31T09:30:00Z"),
-    "datetime_from_date_parsing": ("malformed", "an ISO 8601 date such as 2026-01-31T09:30:00Z"),
-    "datetime_parsing": ("malformed", "an ISO 8601 date such as 2026-01-31T09:30:00Z"),
-    "datetime_object_invalid": ("malformed", "an ISO 8601 date such as 2026-01-31T09:30:00Z"),
+    "timezone_aware": ("no_timezone", f"a time zone too, such as {_DATES}"),
+    "day_alone": ("no_timezone", f"a time and a time zone too, such as {_DATES}"),
+    "datetime_type": ("wrong_type", f"a date as text, such as {_DATES}"),
+    "datetime_from_date_parsing": ("malformed", f"a date such as {_DATES}"),
+    "datetime_parsing": ("malformed", f"a date such as {_DATES}"),
+    "datetime_object_invalid": ("malformed", f"a date such as {_DATES}"),
+    "string_type": ("wrong_type", "text"),
+    "float_type": ("wrong_type", "a number such as 1290 or 12.5"),
+    "tuple_type": (
+        "wrong_type",
+        'a list such as ["a", "b"]; in a table, a > b for categories, a|b for photos',
+    ),
     "extra_forbidden": ("unknown", "no such field"),
     "literal_error": ("unknown", "{expected}"),
     "string_unicode": ("malformed", "text that is valid Unicode"),
@@ -52,12 +62,12 @@ def _to_problem(detail: ErrorDetails) -> Problem:
 
 
 def printable(text: str) -> str:
-    """The text with a question mark for each half of a surrogate pair, which JSON has and UTF-8 has not."""
-    return text.encode(errors="replace").decode()
+    """The text with each half of a surrogate pair escaped, which JSON has and UTF-8 has not."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _plain(message: str) -> str:
-    return message.removeprefix("Input should be ").replace("valid tuple", "list")
+    return message.removeprefix("Input should be ")
 
 
 def shown(value: object) -> str:

@@ -120,6 +120,77 @@ def test_all_problems_are_gathered_and_shown_with_id_found_and_expected() -> Non
     assert len(message) < 500
 
 
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        *(
+            (text, "2026-02-01T03:00:00.000000Z")
+            for text in (
+                "2026-02-01T03:00:00Z",
+                "2026-02-01t03:00:00z",
+                "2026-02-01 03:00:00 UTC",
+                "2026-02-01 03:00 GMT",
+                "2026-02-01 12:00:00+09",
+                "2026-02-01 12:00:00+0900",
+                "2026-02-01 12:00:00 +0900",
+                "2026-02-01 12:00:00 +09:00",
+                "2026-01-31 19:00:00-08",
+                "2026-02-01T08:30:00+05:30",
+                "2026/02/01 12:00:00+09:00",
+                "2026/02/01 03:00 UTC",
+                "  2026-02-01T03:00:00Z ",
+            )
+        ),
+        ("2026-02-01 03:00:00.123456 UTC", "2026-02-01T03:00:00.123456Z"),
+        ("2026-02-01T03:00:00,5Z", "2026-02-01T03:00:00.500000Z"),
+        ("2026-02-01T03:00:00.123456789Z", "2026-02-01T03:00:00.123456Z"),
+    ],
+)
+def test_dates_are_read_as_databases_write_them(text: str, moment: str) -> None:
+    """Postgres, BigQuery, Snowflake and pandas, each of them one certain moment."""
+    assert isoformat(parse_listing(make_event(updated_at=text), now=NOW).updated_at) == moment
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "words"),
+    [
+        *((day, "no_timezone", "a time and a time zone too") for day in ("2026-02-01", "2026/2/1")),
+        *(
+            (text, "no_timezone", "a time zone too")
+            for text in ("2026-02-01T03:00:00", "2026/02/01 3:00", "2026-02-01 03:00:00.5")
+        ),
+        *(
+            (text, "malformed", "a date such as 2026-01-31T09:30:00Z")
+            for text in (
+                "2026-02-01 03:00 JST",
+                "2026-02-01T03:00:00+09:00[Asia/Tokyo]",
+                "Sun, 01 Feb 2026 03:00:00 GMT",
+                "01/02/2026 03:00",
+                "2026-W05-7",
+                "2026-02-01T24:00:00Z",
+                "2026-02-01T03:00:60Z",
+                "2026-02-30 03:00 UTC",
+                "2026-02/01 03:00 UTC",
+                "2026-02-01 03:00:00+25",
+                "２０２６-02-01T03:00:00Z",
+                "NULL",
+            )
+        ),
+        *(
+            (value, "wrong_type", "a date as text")
+            for value in (1793500000, "1793500000", "1.7935E+12", "", " ", None, True, [], "45234.5")
+        ),
+    ],
+)
+def test_a_date_that_is_not_certain_is_refused_with_the_form(value: object, reason: str, words: str) -> None:
+    """A zone, a time of day, the order of day and month are never guessed."""
+    with pytest.raises(InvalidListing) as caught:
+        parse_listing(make_event(updated_at=value), now=NOW)
+    (problem,) = caught.value.problems
+    assert problem.reason == f"updated_at_{reason}"
+    assert words in problem.expected
+
+
 def test_clock_skew_of_a_producer_is_forgiven() -> None:
     """A listing dated a little ahead of this machine's clock is accepted, a later one is not."""
     ahead = isoformat(NOW + CLOCK_SKEW)
