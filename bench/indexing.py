@@ -36,8 +36,8 @@ from indexer.account import Account
 from indexer.app import configuration, indexer, producer
 from indexer.bootstrap import build_indexer, redis_client
 from indexer.delivery import log_chunk
+from indexer.intake.files import read_rows
 from indexer.pipeline import Indexer
-from indexer.readers import read_rows
 from indexer.settings import IndexerSettings
 from indexer.stages import Stages
 from indexer.submission import Submission, chunked

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from indexer.readers import files_of, read_rows
+from indexer.intake.files import read_rows, select
 from query.price_band import DEFAULT_RATIO
 
 SIMILAR = 5  # shown of each example
@@ -28,7 +28,7 @@ def example_items(data: Path) -> Iterator[str]:
     The kinds that can fill an answer, with enough listings of their own at a like price, come first: what
     else is shown for want of them says little about the search.
     """
-    rows = chain.from_iterable(read_rows(file, file.parent) for file in files_of(data))
+    rows = chain.from_iterable(read_rows(file, file.parent) for file in select(data).files)
     events = [row.event for row in islice(rows, LOOKED_THROUGH) if row.event is not None]
     on_sale = [event for event in events if event.get("status") == "on_sale"]
     first_of_kind: dict[str, Mapping[str, Any]] = {}

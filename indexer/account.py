@@ -1,4 +1,4 @@
-"""The closing account: given = indexed + unchanged + older + rejected."""
+"""The closing account: given = indexed + indexed without a vector + unchanged + older + rejected."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Verdict(StrEnum):
     """What became of an event."""
 
     INDEXED = "indexed"
+    WITHOUT_VECTOR = "indexed_without_vector"
     UNCHANGED = "unchanged"
     OLDER = "older"
     REJECTED = "rejected"
@@ -20,7 +21,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The verdict on one event, and the reason code where it was rejected."""
+    """The verdict on one event, and the reason code where it was rejected or has no vector."""
 
     verdict: Verdict
     reason: str | None = None
@@ -32,8 +33,13 @@ OLDER = Outcome(Verdict.OLDER)
 
 
 def rejected(reason: str) -> Outcome:
-    """The outcome of an event that is set aside under a reason code."""
+    """The outcome of an event that is set aside under a reason code: it changed no document."""
     return Outcome(Verdict.REJECTED, reason)
+
+
+def without_vector(reason: str) -> Outcome:
+    """The outcome of an event whose document is written, but whose photo cannot be used for this reason."""
+    return Outcome(Verdict.WITHOUT_VECTOR, reason)
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,21 @@ class Account:
     unchanged: int = 0
     older: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
+    """Events by reason that changed no document."""
+    without_vector: Mapping[str, int] = field(default_factory=dict)
+    """Events by reason whose document was written without a vector."""
 
     @classmethod
     def of(cls, outcomes: Iterable[Outcome]) -> Self:
         """The account of these outcomes."""
         counts = Counter(outcomes)
-        reasons = {o.reason or "unknown": n for o, n in counts.items() if o.verdict is Verdict.REJECTED}
-        return cls(counts[INDEXED], counts[UNCHANGED], counts[OLDER], reasons)
+        return cls(
+            counts[INDEXED],
+            counts[UNCHANGED],
+            counts[OLDER],
+            _reasons(counts, Verdict.REJECTED),
+            _reasons(counts, Verdict.WITHOUT_VECTOR),
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | None) -> Self:
@@ -62,13 +76,20 @@ class Account:
     @property
     def given(self) -> int:
         """The number of events in the account."""
-        return self.indexed + self.unchanged + self.older + sum(self.rejected.values())
+        return self.indexed + self.unchanged + self.older + self.failed
+
+    @property
+    def failed(self) -> int:
+        """The number of events that were rejected or whose document has no vector: each has a dead letter."""
+        return sum(self.rejected.values()) + sum(self.without_vector.values())
 
     def to_json(self) -> dict[str, Any]:
-        """`{"given": n, "indexed": n, "unchanged": n, "older": n, "rejected": {reason: n}}`."""
+        """`{"given": n, "indexed": n, "without_vector": {reason: n}, "unchanged": n, "older": n,
+        "rejected": {reason: n}}`."""
         return {
             "given": self.given,
             "indexed": self.indexed,
+            "without_vector": dict(sorted(self.without_vector.items())),
             "unchanged": self.unchanged,
             "older": self.older,
             "rejected": dict(sorted(self.rejected.items())),
@@ -81,14 +102,31 @@ class Account:
             self.unchanged + other.unchanged,
             self.older + other.older,
             Counter(self.rejected) + Counter(other.rejected),
+            Counter(self.without_vector) + Counter(other.without_vector),
         )
 
     def __str__(self) -> str:
-        """`30 given = 20 indexed + 0 unchanged + 0 older + 10 rejected`, then a line for each reason."""
-        total = sum(self.rejected.values())
+        """`9 given = 5 indexed + 1 indexed without a vector + …`, then a line for each reason."""
         head = (
-            f"{self.given:,} given = {self.indexed:,} indexed + {self.unchanged:,} unchanged "
-            f"+ {self.older:,} older + {total:,} rejected"
+            f"{self.given:,} given = {self.indexed:,} indexed "
+            f"+ {sum(self.without_vector.values()):,} indexed without a vector "
+            f"+ {self.unchanged:,} unchanged + {self.older:,} older "
+            f"+ {sum(self.rejected.values()):,} rejected"
         )
-        reasons = sorted(self.rejected.items(), key=lambda item: (-item[1], item[0]))
-        return "\n".join([head, *(f"  rejected {n:,}: {reason}" for reason, n in reasons)])
+        return "\n".join(
+            [
+                head,
+                *_lines("indexed without a vector", self.without_vector),
+                *_lines("rejected", self.rejected),
+            ]
+        )
+
+
+def _reasons(counts: Mapping[Outcome, int], verdict: Verdict) -> dict[str, int]:
+    return {o.reason or "unknown": n for o, n in counts.items() if o.verdict is verdict}
+
+
+def _lines(title: str, reasons: Mapping[str, int]) -> list[str]:
+    """A line for each reason, the most frequent first."""
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return [f"  {title} {count:,}: {reason}" for reason, count in ordered]

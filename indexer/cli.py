@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -24,8 +26,9 @@ from indexer.app import producer
 from indexer.bootstrap import redis_client
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.errors import ElasticsearchUnavailable, IndexingFailure, UnreadableFile
+from indexer.intake.files import Selection, checked_rows_of, is_text_encoding, read_rows, select
+from indexer.intake.row import Row
 from indexer.parking import BROKEN, LOST, ParkingLot
-from indexer.readers import Row, estimate_rows, files_of, read_rows
 from indexer.settings import IndexerSettings
 from indexer.store import ListingStore
 from indexer.submission import QueueUnavailable, Submission, chunked
@@ -34,6 +37,14 @@ from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
 from mappings.photos import ImageRoots
+
+INTERRUPTED = 130
+"""The exit status that shells give a command that Ctrl-C ended."""
+
+REMEDY = (
+    "`nitamono indexer dead-letters list` shows why; "
+    "`nitamono indexer dead-letters replay --all` sends them again once that is mended."
+)
 
 LONGEST_AGE = timedelta(days=36_500)
 """A century. Far longer ones lead to dates before the first year."""
@@ -126,40 +137,119 @@ class Connections:
         return Submission(self.producer, self.redis, self.settings, wait=wait, progress=progress)
 
 
+def check_encoding(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """The name of the encoding, if Python knows it.
+
+    Raises:
+        click.BadParameter: it does not.
+    """
+    del ctx, parameter
+    if value is not None and not is_text_encoding(value):
+        raise click.BadParameter(
+            f"{value!r} is no encoding; expected a name such as cp932, euc_jp or latin-1"
+        )
+    return value
+
+
 @click.command(name="index", cls=FriendlyCommand)
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that relative photo paths start from. Workers may read photos below it from now on.",
-    show_default="the folder of the file",
+    show_default="the folder of each file",
 )
 @click.option("--wait", is_flag=True, help="Wait until every listing is indexed and searchable.")
-@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--chunk", type=click.IntRange(1, 1000), help="Listings in a message.", show_default="64")
-def index_command(path: Path, root: Path | None, wait: bool, as_json: bool, chunk: int | None) -> None:
-    """Index the listings of PATH: a .jsonl, .csv or .parquet file, or a folder of such.
+@click.option(
+    "--encoding",
+    callback=check_encoding,
+    help="Encoding of text files without a byte order mark, such as cp932.",
+    show_default="UTF-8",
+)
+def index_command(
+    path: Path, root: Path | None, wait: bool, as_json: bool, chunk: int | None, encoding: str | None
+) -> None:
+    """Index the listings of PATH: a .jsonl, .ndjson, .csv, .tsv or .parquet file, or a folder of such.
 
-    Ends with the account: given = indexed + unchanged + older + rejected. Rejected listings are kept with
-    their reasons; `nitamono indexer dead-letters list` shows them. The exit status is 1 where listings were
-    given and every one was rejected; without --wait, where none of them could even be sent.
+    Ends with a summary: given = indexed + indexed without a vector + unchanged + older + rejected. A listing
+    is indexed without a vector where its photo cannot be used: its price and status are current, and it is
+    in no answer by picture. A rejected row changes nothing. `nitamono indexer dead-letters list` shows both
+    with their reasons. Files of a folder that are not read are named.
+
+    The exit status is 1 where listings were given and every one was rejected or has no vector; without
+    --wait, where none of them could even be sent. After Ctrl-C it is 130, and the command can be run again.
     """
     connections = Connections.open()
-    files = files_of(path)
-    folder = (root or files[0].parent).resolve()
-    allow_root(connections.settings.roots, folder)
+    selection = select(path, encoding)
+    allowed = (root or (path if path.is_dir() else path.parent)).resolve()
+    reading = Reading(selection, root.resolve() if root else None, encoding, sum_of_rows(selection, encoding))
+    allow_root(connections.settings.roots, allowed)
     connections.redis.ping()
     ensure_live_index(connections.es, connections.settings.prefix, connections.identity)
     if wait:
         warn_without_worker(connections)
-    submission = submit_files(connections, files, folder, wait, chunk or connections.settings.chunk)
-    account = submission.finish()
+    with tqdm(total=reading.rows, unit=" listings", disable=None, smoothing=0.05) as bar:
+        submission = connections.submission(wait=wait, progress=bar.update)
+        try:
+            with interruptible():
+                submit(connections, reading, submission, chunk or connections.settings.chunk, bar.update)
+        except KeyboardInterrupt:
+            bar.close()
+            report_interruption(submission, wait=wait, as_json=as_json)
+            raise SystemExit(INTERRUPTED) from None
     if wait:
         connections.store.refresh()
-    report(account, submission.sent, wait=wait, as_json=as_json)
+    account = submission.account
+    report(account, submission.sent, selection, wait=wait, as_json=as_json)
     settled = wait or submission.sent == 0
-    if settled and account.given and account.given == sum(account.rejected.values()):
+    if settled and account.given and account.given == account.failed:
         raise SystemExit(1)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The files to read and how: where their relative photo paths start (None: from the file's folder), the
+    declared encoding, and about how many rows there are."""
+
+    selection: Selection
+    root: Path | None
+    encoding: str | None
+    rows: int
+
+    def read(self) -> Iterator[Row]:
+        """The rows of all files."""
+        for file in self.selection.files:
+            yield from read_rows(file, self.root or file.parent.resolve(), self.encoding)
+
+
+def sum_of_rows(selection: Selection, encoding: str | None) -> int:
+    """About how many rows the files have. None is sent before it is known that all can be read."""
+    return sum(checked_rows_of(file, encoding) for file in selection.files)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Makes SIGTERM, by which `timeout` and service managers end a command, the same as Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def report_interruption(submission: Submission, *, wait: bool, as_json: bool) -> None:
+    """Says what was sent and settled, and how to go on."""
+    if as_json:
+        summary = {"interrupted": True, "sent": submission.sent} | submission.account.to_json()
+        click.echo(json.dumps(summary))
+    settled = f", {submission.account.given:,} are settled" if wait else ""
+    click.echo(
+        f"Interrupted: {submission.sent:,} listings were sent{settled}. Workers go on with those that were "
+        "sent. Run the same command again for the rest: sending a listing twice is harmless.",
+        err=True,
+    )
 
 
 def allow_root(roots: ImageRoots, folder: Path) -> None:
@@ -182,26 +272,25 @@ def warn_without_worker(connections: Connections) -> None:
         click.echo("No worker answers yet; `make up` starts one. Waiting.", err=True)
 
 
-def submit_files(
-    connections: Connections, files: Sequence[Path], root: Path, wait: bool, chunk: int
-) -> Submission:
-    """Sends every row of the files; with `wait` all are settled when it returns.
+def submit(
+    connections: Connections,
+    reading: Reading,
+    submission: Submission,
+    chunk: int,
+    progress: Callable[[int], object],
+) -> None:
+    """Sends every row; those that `submission` waits for are settled when it returns.
 
     Rows that are no events are set aside here and counted in the submission's account.
     """
-    total = sum(estimate_rows(file) for file in files)
-    with tqdm(total=total, unit=" listings", disable=None, smoothing=0.05) as bar:
-        submission = connections.submission(wait=wait, progress=bar.update)
-        rows = (row for file in files for row in read_rows(file, root))
-        for part in chunked(rows, chunk):
-            broken = [row for row in part if row.event is None]
-            submission.account += set_aside(connections.dead_letters, broken)
-            bar.update(len(broken))
-            events = [row.event for row in part if row.event is not None]
-            if events:
-                submission.send(events)
-        submission.finish()
-    return submission
+    for part in chunked(reading.read(), chunk):
+        broken = [row for row in part if row.event is None]
+        submission.account += set_aside(connections.dead_letters, broken)
+        progress(len(broken))
+        events = [row.event for row in part if row.event is not None]
+        if events:
+            submission.send(events)
+    submission.finish()
 
 
 def set_aside(dead_letters: DeadLetters, rows: Sequence[Row]) -> Account:
@@ -210,16 +299,20 @@ def set_aside(dead_letters: DeadLetters, rows: Sequence[Row]) -> Account:
     return Account(rejected=Counter(row.reason for row in rows))
 
 
-def report(account: Account, sent: int, *, wait: bool, as_json: bool) -> None:
-    """Prints the closing account, or how many listings were sent."""
+def report(account: Account, sent: int, selection: Selection, *, wait: bool, as_json: bool) -> None:
+    """Prints the closing account, or how many listings were sent, and what was left out."""
     if as_json:
-        click.echo(json.dumps(account.to_json() if wait else {"sent": sent} | account.to_json()))
-    elif wait:
-        click.echo(str(account))
-    else:
+        summary = account.to_json() if wait else {"sent": sent} | account.to_json()
+        click.echo(json.dumps(summary | {"left_out": [entry.to_json() for entry in selection.left_out]}))
+        return
+    if not wait:
         click.echo(f"{sent:,} listings sent; workers index them from now on")
-        if account.given:
-            click.echo(str(account))
+    if wait or account.given:
+        click.echo(str(account))
+    if account.failed:
+        click.echo(REMEDY)
+    for entry in selection.left_out:
+        click.echo(f"left out {entry}")
 
 
 @click.group(name="indexer", cls=FriendlyGroup)

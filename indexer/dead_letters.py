@@ -52,7 +52,7 @@ class DeadLetter:
         return cls(
             id=item_letter(str(item_id)) if version else f"event:{_digest(text)}",
             reason=reason,
-            detail=detail[:DETAIL_LIMIT],
+            detail=_printable(detail[:DETAIL_LIMIT]),
             item_id=_printable(item_id[:128]) if isinstance(item_id, str) else None,
             event=dict(event) if isinstance(event, Mapping) and storable else None,
             raw=None if storable else _printable(text[:RAW_LIMIT]),
@@ -127,7 +127,8 @@ def _digest(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    return text.encode(errors="replace").decode()
+    """The text with each half of a surrogate pair escaped, which Elasticsearch would refuse."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True)

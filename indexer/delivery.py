@@ -71,6 +71,7 @@ def log_chunk(chunk: Chunk) -> None:
             "chunk",
             given=len(chunk.events),
             indexed=account.indexed,
+            without_vector=sum(account.without_vector.values()),
             unchanged=account.unchanged,
             older=account.older,
             rejected=sum(account.rejected.values()),
@@ -81,7 +82,8 @@ def log_chunk(chunk: Chunk) -> None:
             **took,
         )
     )
-    for letter in chunk.letters.values():
-        log.warning(line("rejected", item=letter.item_id, reason=letter.reason, detail=letter.detail[:300]))
+    for position, letter in chunk.letters.items():
+        verdict = chunk.settled[position].verdict
+        log.warning(line(verdict, item=letter.item_id, reason=letter.reason, detail=letter.detail[:300]))
     for failure in dict.fromkeys(map(str, chunk.waiting.values())):
         log.warning(line("waiting", detail=failure[:300]))

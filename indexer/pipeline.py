@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from indexer.account import INDEXED, OLDER, UNCHANGED, Outcome, rejected
+from indexer.account import INDEXED, OLDER, UNCHANGED, Outcome, rejected, without_vector
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.documents import NO_PHOTO, Photo, PhotoProblem, Picture, to_document
 from indexer.errors import IndexingFailure, TransientFailure
@@ -79,9 +79,20 @@ class Chunk:
 
     def reject(self, position: int, reason: str, detail: str, version: int | None = None) -> None:
         """Settles an event as rejected, with a dead letter."""
-        self.settled[position] = rejected(reason)
+        self._settle(position, rejected(reason), detail, version)
+
+    def lack_vector(self, position: int, problem: PhotoProblem, version: int) -> None:
+        """Settles an event as indexed without a vector, with a dead letter."""
+        self._settle(position, without_vector(problem.reason), problem.detail, version)
+
+    def _settle(self, position: int, outcome: Outcome, detail: str, version: int | None) -> None:
+        self.settled[position] = outcome
         self.letters[position] = DeadLetter.of(
-            self.events[position], reason, detail, version=version, attempts=self.attempt
+            self.events[position],
+            outcome.reason or "unknown",
+            detail,
+            version=version,
+            attempts=self.attempt,
         )
 
     def postpone(self, failure: TransientFailure) -> None:
@@ -272,6 +283,6 @@ def settle(chunk: Chunk, entry: Work, photo: Photo, failures: Sequence[IndexingF
     elif all(failures):
         chunk.settled[position] = OLDER
     elif isinstance(photo, PhotoProblem):
-        chunk.reject(position, photo.reason, photo.detail, version)
+        chunk.lack_vector(position, photo, version)
     else:
         chunk.settled[position] = INDEXED

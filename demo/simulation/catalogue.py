@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from demo.marketplace.listings import ListingEvent, listing_at, offer_at
 from demo.simulation.ground_truth import GroundTruth
-from indexer.readers import files_of, read_rows
+from indexer.intake.files import read_rows, select
 from mappings.errors import InvalidListing
 from mappings.listing import Status, parse_listing
 
@@ -73,7 +73,7 @@ def read_catalogue(path: Path, count: int | None, truth: GroundTruth, seed: int)
 
     Raises:
         NothingOnSale: none is.
-        UnreadableFile: see indexer.readers.
+        UnreadableFile: see indexer.intake.files.
     """
     events = read_events(path, count)
     return catalogue_of(events, truth, seed, np.arange(len(events)))
@@ -96,7 +96,7 @@ def read_events(path: Path, count: int | None) -> list[ListingEvent]:
 
 
 def _on_sale(path: Path) -> Iterator[ListingEvent]:
-    rows = chain.from_iterable(read_rows(file, file.parent) for file in files_of(path))
+    rows = chain.from_iterable(read_rows(file, file.parent) for file in select(path).files)
     for row in rows:
         try:
             listing = parse_listing(row.event)

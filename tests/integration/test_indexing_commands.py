@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +20,7 @@ from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
 
 from cli import main
+from indexer.account import Account
 from indexer.bootstrap import build_parking
 from indexer.settings import IndexerSettings
 from tests.conftest import WorkerFactory
@@ -79,12 +86,8 @@ def test_the_account_of_a_file_adds_up(
     assert done.exit_code == 0, done.output
     account = json.loads(done.stdout)
     assert account["given"] == 9
-    assert account["rejected"] == {
-        "not_json": 2,
-        "photo_not_found": 1,
-        "photo_outside_roots": 1,
-        "price_not_positive": 1,
-    }
+    assert account["rejected"] == {"not_json": 2, "price_not_positive": 1}
+    assert account["without_vector"] == {"photo_not_found": 1, "photo_outside_roots": 1}
     assert account["indexed"] == 2
     assert account["unchanged"] + account["older"] == 2
     hits = shop.es.search(index=shop.index_name, source_exclude_vectors=False)["hits"]["hits"]
@@ -94,6 +97,7 @@ def test_the_account_of_a_file_adds_up(
 
     again = json.loads(nitamono("index", str(file), "--wait", "--json").stdout)
     assert (again["given"], again["indexed"], again["rejected"]) == (9, 0, account["rejected"])
+    assert again["without_vector"] == account["without_vector"]
     check_dead_letters(tmp_path / "data" / "images" / "missing.png")
 
 
@@ -107,7 +111,8 @@ def check_dead_letters(missing: Path) -> None:
 
     draw_photo(missing)
     replayed = nitamono("indexer", "dead-letters", "replay", "--all")
-    assert replayed.stdout.startswith("3 given = 1 indexed + 0 unchanged + 0 older + 2 rejected")
+    account = Account(1, without_vector={"photo_outside_roots": 1}, rejected={"price_not_positive": 1})
+    assert replayed.stdout.startswith(f"{account}\n")
     assert "2 more hold no event" in replayed.stdout
     assert len(nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()) == 4
     dropped = nitamono("indexer", "dead-letters", "drop", "--reason", "not_json", "--yes")
@@ -132,7 +137,7 @@ def test_other_kinds_of_files_give_the_same_documents(
             pq.write_table(pa.Table.from_pylist(events), path)
 
         done = nitamono("index", str(path), "--wait")
-        assert done.stdout == "5 given = 5 indexed + 0 unchanged + 0 older + 0 rejected\n", kind
+        assert done.stdout.startswith(f"{Account(indexed=5)}\n"), kind
         assert shop.index(*events).unchanged == 5, kind
 
 
@@ -158,9 +163,11 @@ def test_without_wait_the_listings_are_sent(shop: Shop, environ: dict[str, str],
         "sent": 1,
         "given": 1,
         "indexed": 0,
+        "without_vector": {},
         "unchanged": 0,
         "older": 0,
         "rejected": {"not_json": 1},
+        "left_out": [],
     }
     queue = submission(environ)
     assert queue.client.llen(queue.settings.queue) == 1
@@ -175,6 +182,132 @@ def test_the_exit_status_tells_when_everything_was_rejected(shop: Shop, tmp_path
     assert "2 given = 0 indexed" in done.stdout
     assert "No worker answers yet" in done.stderr
     assert nitamono("index", str(file)).exit_code == 1
+
+
+def test_listings_without_a_vector_are_told_from_rejected_ones(
+    shop: Shop, environ: dict[str, str], worker: WorkerFactory, tmp_path: Path
+) -> None:
+    """They exist. The summary says what to do, and the exit status that none can be an answer."""
+    worker(**environ)
+    events = [shop.event("m1", images=["gone.png"]), shop.event("m2", images=[])]
+    file = write_jsonl(tmp_path / "listings.jsonl", events)
+
+    done = nitamono("index", str(file), "--wait")
+    assert done.exit_code == 1
+    first, *rest = done.stdout.splitlines()
+    assert first == "2 given = 0 indexed + 2 indexed without a vector + 0 unchanged + 0 older + 0 rejected"
+    reasons = ("no_photo", "photo_not_found")
+    assert rest[:2] == [f"  indexed without a vector 1: {reason}" for reason in reasons]
+    assert "nitamono indexer dead-letters replay" in rest[2]
+    assert set(shop.documents()) == {"m1", "m2"}
+
+
+def test_every_rejected_row_is_a_dead_letter_that_names_its_line(
+    shop: Shop, environ: dict[str, str], worker: WorkerFactory, tmp_path: Path
+) -> None:
+    """Whatever it is: no JSON, no UTF-8, too long, too deep, half of a surrogate pair, no number."""
+    worker(**environ)
+    good = json.dumps(shop.event("m1", title="赤い"), ensure_ascii=False).encode()
+    lines = [
+        good,
+        b"{half",
+        b'"text"',
+        b'{"title": "\xe8"}',
+        b'{"x":' * 60 + b"1" + b"}" * 60,
+        b"[" * 100_000,
+        b'{"x": "' + b"x" * 1_100_000 + b'"}',
+        json.dumps(shop.event("s") | {"item_id": "\ud800"}).encode(),
+        json.dumps(shop.event("m2", attributes={"\udfff": "x"})).encode(),
+        json.dumps(shop.event("m3", price=float("nan"))).encode(),
+        json.dumps(shop.event("m4") | {"item_id": 5}).encode(),
+    ]
+    file = tmp_path / "odd.jsonl"
+    file.write_bytes(b"\n".join(lines) + b"\n")
+
+    account = json.loads(nitamono("index", str(file), "--wait", "--json").stdout)
+    assert (account["given"], account["indexed"]) == (len(lines), 1)
+    assert sum(account["rejected"].values()) == len(lines) - 1
+    letters = list(shop.indexer.dead_letters.search())
+    assert Counter(letter.reason for letter in letters) == account["rejected"]
+    details = "\n".join(letter.detail for letter in letters)
+    for number in (2, 3, 4, 5, 6, 7, 8, 11):
+        assert f"odd.jsonl line {number}: " in details
+    raw = {letter.reason: str(letter.raw) for letter in letters}
+    assert "\\xe8" in raw["not_utf8"]
+    assert "\\ud800" in raw["item_id_malformed"]
+    shown = nitamono("indexer", "dead-letters", "list")
+    assert shown.exit_code == 0
+    assert len(shown.stdout.splitlines()) > len(letters)
+
+
+def test_what_a_folder_holds_beside_listings_is_named(shop: Shop, tmp_path: Path) -> None:
+    """In the summary and in its JSON."""
+    data = tmp_path / "data"
+    for n, name in enumerate(("listings.jsonl", "part-2.JSONL", "sub/z.ndjson")):
+        (data / name).parent.mkdir(exist_ok=True, parents=True)
+        write_jsonl(data / name, [shop.event(f"m{n}")])
+    for name in ("more.jsonl.gz", "a.jpg", "b.jpg"):
+        (data / name).write_text("")
+
+    lines = nitamono("index", str(data)).stdout.splitlines()
+    assert lines == [
+        "3 listings sent; workers index them from now on",
+        "left out *.jpg (2 files): photos",
+        "left out more.jsonl.gz: unpack it first",
+    ]
+    assert json.loads(nitamono("index", str(data), "--json").stdout)["left_out"] == [
+        {"file": "*.jpg", "files": 2, "reason": "photos"},
+        {"file": "more.jsonl.gz", "files": 1, "reason": "unpack it first"},
+    ]
+
+
+def test_a_file_in_another_encoding_is_refused_or_declared(
+    shop: Shop, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Nothing of the folder is sent before every file can be read."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_jsonl(folder / "a.jsonl", [shop.event("m1")])
+    write_csv(folder / "b.csv", [shop.event("m2", title="赤いスカート ソニー製")])
+    text = (folder / "b.csv").read_text(encoding="utf-8")
+    (folder / "b.csv").write_text(text, encoding="cp932")
+
+    refused = nitamono("index", str(folder))
+    assert refused.exit_code == 1
+    assert "b.csv: line 2 is not utf-8; it looks like cp932: pass --encoding cp932" in refused.stderr
+    queue = submission(environ)
+    assert queue.client.llen(queue.settings.queue) == 0
+    assert nitamono("index", str(folder), "--encoding", "cp932").exit_code == 0
+    wrong = nitamono("index", str(folder), "--encoding", "rot13")
+    assert (wrong.exit_code, "'rot13' is no encoding" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_says_how_to_go_on(
+    shop: Shop, environ: dict[str, str], tmp_path: Path, ending: signal.Signals
+) -> None:
+    """In a process of its own: what was sent, that it can be run again, status 130, no traceback."""
+    file = write_jsonl(tmp_path / "listings.jsonl", [shop.event(f"m{n}") for n in range(20)])
+    queue = submission(environ)
+    arguments = ["index", str(file), "--chunk", "5", "--wait", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-c", "import cli; cli.main()", *arguments],
+        env=os.environ | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while queue.client.llen(queue.settings.queue) < 4:
+            time.sleep(0.1)
+        process.send_signal(ending)
+        out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "Interrupted: 20 listings were sent, 0 are settled" in err
+    assert "Run the same command again" in err
+    assert "Traceback" not in err
+    summary = json.loads(out)
+    assert (summary["interrupted"], summary["sent"], summary["given"]) == (True, 20, 0)
 
 
 def test_a_folder_that_is_newly_allowed_is_named(shop: Shop, environ: dict[str, str], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from demo.marketplace.folder import LISTINGS, write_marketplace
 from demo.services.elasticsearch_node import erase_node
 from demo.services.ports import free_port, is_free
 from demo.services.state import StateFolder
+from indexer.account import Account
 from tests.conftest import bare_environ, skip_or_fail
 
 PORTS = ("NITAMONO_ES_PORT", "NITAMONO_REDIS_PORT", "NITAMONO_API_PORT")
@@ -92,7 +93,7 @@ def test_up_and_down_twice(commands, tmp_path):
 
     answer = commands.run("run", "--data", str(write_shop(tmp_path / "my shop")))
     assert answer.returncode == 0, answer.stderr
-    assert "60 given = 60 indexed + 0 unchanged + 0 older + 0 rejected" in answer.stdout
+    assert f"{Account(indexed=60)}\n" in answer.stdout
     assert answer.stdout.count(" JPY · ") == 3
     assert f"Look at them: {commands.standings()['api']['url']}" in answer.stdout
     assert answer.stdout.splitlines()[-3:] == first.stdout.splitlines()[1:]
@@ -108,7 +109,7 @@ def test_the_whole_demo(commands):
         skip_or_fail(first.stderr)
     done = commands.run("run", timeout_s=1100)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("1,200 given = 1,200 indexed + 0 unchanged + 0 older + 0 rejected") == 2
+    assert done.stdout.count(str(Account(indexed=1200))) == 2
     assert "rejected 0" in done.stdout
     assert commands.standings()["worker-mobilenet"]["state"] == "ready"
     url = f"http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}/reports/encoder"

@@ -1,0 +1,136 @@
+"""Parquet files: a listing a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from indexer.errors import UnreadableFile
+from indexer.intake.columns import event_of
+from indexer.intake.row import Row, column_problem, field_of, is_known
+from mappings.listing import isoformat
+
+
+def open_parquet(file: BinaryIO) -> pq.ParquetFile:
+    """The open file. INT96 times are read to the microsecond, as others are: nanoseconds end in 2262."""
+    return pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
+
+
+def fields_in(parquet: pq.ParquetFile) -> list[str]:
+    """What its columns stand for."""
+    return [field_of(name) for name in parquet.schema_arrow.names]
+
+
+def checked_rows(file: BinaryIO) -> int:
+    """The number of rows of a file of listings.
+
+    Raises:
+        UnreadableFile: it lacks a column that every listing needs, or has one twice.
+    """
+    parquet = open_parquet(file)
+    if problem := column_problem(fields_in(parquet)):
+        raise UnreadableFile(problem)
+    return int(parquet.metadata.num_rows)
+
+
+def read_parquet(file: BinaryIO) -> Iterator[Row]:
+    """An event a row. Lists and maps are read as such; text columns as in CSV. Other columns are not read:
+    they may hold anything."""
+    parquet = open_parquet(file)
+    columns = [name for name in parquet.schema_arrow.names if is_known(field_of(name))]
+    legacy_times = {
+        column.name
+        for column in map(parquet.schema.column, range(len(parquet.schema)))
+        if column.physical_type == "INT96"
+    }
+    number = 0
+    for batch in parquet.iter_batches(batch_size=500, columns=columns):
+        yield from rows_of(with_readable_times(batch, legacy_times), number)
+        number += batch.num_rows
+
+
+def with_readable_times(batch: pa.RecordBatch, legacy: set[str]) -> pa.RecordBatch:
+    """The batch with its times as Python can hold them: microseconds, which order events, and UTC.
+
+    `legacy` names columns of INT96, which has no mark of a time zone: Impala, Hive and Spark write UTC.
+    """
+    for position, column in enumerate(batch.schema):
+        if pa.types.is_timestamp(column.type):
+            unit = "us" if column.type.unit == "ns" else column.type.unit
+            kind = pa.timestamp(unit, tz="UTC" if column.type.tz or column.name in legacy else None)
+            batch = batch.set_column(position, column.name, batch.column(position).cast(kind, safe=False))
+    return batch
+
+
+def rows_of(batch: pa.RecordBatch, number: int) -> list[Row]:
+    """The rows of a batch, `number` rows after the first. One that cannot be read is rejected alone."""
+    try:
+        return [
+            Row(from_record(with_maps(record, batch.schema)), place=f"row {number + nth}")
+            for nth, record in enumerate(batch.to_pylist(), 1)
+        ]
+    except (ValueError, OverflowError) as error:  # text that is not UTF-8, a date after the year 9999
+        if batch.num_rows == 1:
+            detail = f"{type(error).__name__}: {error}"
+            return [Row(None, readable(batch), "row_unreadable", detail, f"row {number + 1}")]
+    half = batch.num_rows // 2
+    return rows_of(batch.slice(0, half), number) + rows_of(batch.slice(half), number + half)
+
+
+def with_maps(record: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
+    """The record with its maps as such, which Arrow gives as lists of pairs."""
+    maps = {column.name for column in schema if pa.types.is_map(column.type)}
+    return {
+        name: dict(value) if name in maps and value is not None else value for name, value in record.items()
+    }
+
+
+def readable(batch: pa.RecordBatch) -> str:
+    """The columns of a batch as text."""
+    columns = (f"{name}: {_shown(column)}" for name, column in zip(batch.schema.names, batch, strict=True))
+    return "; ".join(columns)
+
+
+def _shown(column: pa.Array) -> str:
+    try:
+        return str(column.to_pylist()[0])
+    except (ValueError, OverflowError):
+        return f"({column.type} that cannot be read)"
+
+
+def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The event in a row. A null is absent, in a list of photos too."""
+    fields = {field_of(name): plain(value) for name, value in record.items()}
+    if isinstance(fields.get("images"), list):
+        fields["images"] = [image for image in fields["images"] if image is not None]
+    return event_of(fields)
+
+
+def plain(value: Any) -> Any:  # noqa: PLR0911  one case a type
+    """The value as JSON can hold it. Bytes are text in UTF-8: Hive, Impala and old Spark do not mark it.
+
+    Raises:
+        UnicodeDecodeError: they are not.
+    """
+    match value:
+        case None | str() | bool() | int() | float():
+            return value
+        case datetime() if value.tzinfo:
+            return isoformat(value)
+        case date() | time():
+            return value.isoformat()
+        case Decimal():
+            return float(value)
+        case bytes():
+            return value.decode()
+        case dict():
+            return {str(name): plain(inner) for name, inner in value.items() if inner is not None}
+        case list():
+            return [plain(inner) for inner in value]
+        case _:
+            return str(value)

@@ -1,0 +1,284 @@
+"""CSV in every dialect to events, and quotes that were not closed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.errors import UnreadableFile
+from indexer.intake.csv_file import read_csv
+from indexer.intake.files import checked_rows_of, read_rows
+from indexer.intake.row import LONGEST_ROW, Row
+from mappings.listing import parse_listing
+
+HEADER = (
+    "item_id,title,category,price,currency,seller_id,status,created_at,updated_at,images,attributes.colour"
+)
+REST = "Apparel > Skirts,1290,JPY,s1,on_sale,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z,/a.jpg,Red"
+
+
+def read(text: str) -> list[Row]:
+    """The rows of a CSV file of that text."""
+    return list(read_csv(io.StringIO(text, newline="")))
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    """The events of a file in which every row is one."""
+    found = [row.event for row in read(text)]
+    assert None not in found
+    return [event for event in found if event is not None]
+
+
+def problems(text: str) -> list[tuple[str, str]]:
+    """Where a file has no rows, and why."""
+    return [(row.place, row.detail) for row in read(text) if row.event is None]
+
+
+def table(*titles: str) -> str:
+    """A file with a row for each title, as it is written there."""
+    return "\n".join([HEADER, *(f"m{n},{title},{REST}" for n, title in enumerate(titles, 1))]) + "\n"
+
+
+def test_columns_become_an_event() -> None:
+    """Paths, lists and attributes in columns; empty fields are absent."""
+    first, second = read(
+        f"\ufeff{HEADER},note\n"
+        'm1,"Skirt, ""red""",A > B > C,1290,JPY,s1,on_sale,2026-01-01T00:00:00Z,2026-01-01T00:00:00Z,'
+        "/a.jpg | /b.jpg,Red,\n"
+        "m2,,A,cheap,JPY,s1,on_sale,,,,,\n"
+    )
+
+    listing = parse_listing(first.event)
+    assert (listing.title, listing.category, listing.price) == ('Skirt, "red"', ("A", "B", "C"), 1290)
+    assert (listing.images, listing.attributes) == (("/a.jpg", "/b.jpg"), {"colour": "Red"})
+    assert second.event == {
+        "item_id": "m2",
+        "category": ["A"],
+        "price": "cheap",
+        "currency": "JPY",
+        "seller_id": "s1",
+        "status": "on_sale",
+        "images": [],
+        "attributes": {},
+    }
+
+
+def test_ids_and_words_are_verbatim() -> None:
+    """What other programs take for nothing or for a number stays text."""
+    words = ["NA", "null", "None", "nan", "00123", "1e5", "031162100", "TRUE", "1_000", "-", "#N/A"]
+    text = "\n".join([HEADER, *(f"{word},{word},{REST[:-3]}{word}" for word in words if word[0] not in "-#")])
+
+    for event, word in zip(events(text), words, strict=False):
+        assert (event["item_id"], event["title"], event["attributes"]) == (word, word, {"colour": word})
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("before", ["", "\n\n", "sep={}\n", "\n\ufeff"])
+def test_dialects_are_read(end: str, delimiter: str, before: str) -> None:
+    """Delimiters, line ends, blank rows, a line for Excel, another case, spaces around names."""
+    plain = table("Red skirt", "Blue").replace("item_id,title", "Item_ID,Title ")
+    text = (before.format(delimiter) + plain).replace(",", delimiter).replace("\nm2", "\n\n  \n\nm2")
+    text += delimiter * 10 + "\n"
+
+    first, second = events(text.replace("\n", end))
+    assert (first["item_id"], first["title"], first["category"]) == ("m1", "Red skirt", ["Apparel", "Skirts"])
+    assert (second["item_id"], second["price"], second["attributes"]) == ("m2", 1290.0, {"colour": "Red"})
+
+
+def test_any_delimiter_can_be_named_in_the_file() -> None:
+    """As Excel takes it."""
+    text = 'sep="^"\n'.replace('"', "") + table("a,b").replace(",", "^").replace("a^b", "a,b")
+
+    assert [event["title"] for event in events(text)] == ["a,b"]
+
+
+def test_a_space_after_each_delimiter_belongs_to_no_field() -> None:
+    """Nor does it keep a quoted field from being one."""
+    text = table('"Skirt, red"', "Blue").replace(",", ", ").replace("Skirt,  red", "Skirt, red")
+
+    assert [event["title"] for event in events(text)] == ["Skirt, red", "Blue"]
+    assert events(text)[0]["attributes"] == {"colour": "Red"}
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("name,cost", "found no column item_id, title, .*; the header is 'name,cost'"),
+        (HEADER.replace("price,", ""), "found no column price;"),
+        (HEADER + ",Title", "column title is there twice"),
+        (HEADER + ",attributes.colour", "column attributes.colour is there twice"),
+        (HEADER.replace(",", "|"), "found no column item_id"),
+        (f'"{HEADER}', "a quote is out of place or not closed"),
+    ],
+)
+def test_a_header_of_something_else_is_one_sentence(tmp_path: Path, header: str, words: str) -> None:
+    """Not a dead letter for each row."""
+    (tmp_path / "a.csv").write_text(f"{header}\nx,1\n")
+
+    with pytest.raises(UnreadableFile, match=f"a.csv: .*{words}"):
+        checked_rows_of(tmp_path / "a.csv")
+
+
+def test_columns_of_no_listing_may_be_there_twice() -> None:
+    """Nobody reads them; a column without a name neither."""
+    text = f",{HEADER},note,note,\n0,m1,t,{REST},a,b\n1,m2,t,{REST},a,b,\n2,m3,t,{REST},a,b,,\n"
+
+    assert [row.event and row.event["item_id"] for row in read(text)] == ["m1", "m2", None]
+    assert problems(text) == [("line 4", "found 16 fields, the header has 15")]
+
+
+def test_rows_without_their_empty_last_fields_are_read() -> None:
+    """Spreadsheets write such; a row that lacks more than that is none."""
+    short = REST.removesuffix(",/a.jpg,Red")
+    (first, second) = read(f"{HEADER}\nm1,t,{short}\nm2,t,A\n")
+
+    assert first.event is not None
+    assert (first.event["images"], first.event["attributes"]) == ([], {})
+    assert (second.reason, second.place, second.raw) == ("not_csv", "line 3", "m2,t,A")
+
+
+def test_a_record_without_end_is_passed_over() -> None:
+    """One long line, or a quote that nothing closes."""
+    for title in ("x" * (2 * LONGEST_ROW), '"' + "x" * (2 * LONGEST_ROW)):
+        rows = read(table("a", title, "b"))
+        assert [row.event is not None for row in rows] == [True, False, True]
+        assert f"over {LONGEST_ROW:,} characters" in rows[1].detail
+
+
+def test_text_with_line_breaks_is_read() -> None:
+    """In many rows, in any column, with quotes, delimiters and blank lines in it."""
+    text = '"first, line\n\nsecond ""line"", and\r\nthird"'
+    for place in range(11):
+        columns = HEADER.split(",")
+        columns.insert(place, "note")
+        row = ["m{}", "t", *REST.split(",")]
+        row.insert(place, text)
+        lines = [",".join(columns), *(",".join(row).format(n) for n in range(20))]
+
+        assert [event["item_id"] for event in events("\n".join(lines))] == [f"m{n}" for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("titles", "bad"),
+    [
+        (["a", '"24 inch', "b", "c", '"ok"', "d"], ["line 3"]),
+        (["a", '"24 inch', "b", "c", "d"], ["line 3"]),
+        (["a", "b", "c", '"24 inch'], ["line 5"]),
+        (["a", '"24 inch', '15"', "b"], ["line 3", "line 4"]),
+        (["a", '"24 inch', '", big"', "b"], ["line 3"]),
+        (["a", '"24 inch', "b", '15"', '16"'], ["line 3"]),
+        (["a", '"24 inch', '""', "b", '"", c'], ["line 3", "line 6"]),
+        (['"24 inch', '"25 inch', '"26 inch', "b"], ["line 2", "line 3", "line 4"]),
+        (['"24 inch', '"first\nsecond"', "b"], ["line 2"]),
+        (['"24 "inch"', "b"], ["line 2"]),
+        (['"first\nsec"ond\nthird"', "b"], ["lines 2 to 4"]),
+        (['"say \\"hi\\""', "b"], ["line 2"]),
+        (['"a\nb",surplus', "b"], ["lines 2 to 3"]),
+    ],
+)
+def test_an_unclosed_quote_costs_its_own_row_alone(titles: list[str], bad: list[str]) -> None:
+    """The lines are named; every other row is what it was."""
+    rows = read(table(*titles))
+
+    assert [row.place for row in rows if row.event is None] == bad
+    found = {row.event["item_id"]: row.event.get("title", "") for row in rows if row.event}
+    good = [n for n in range(1, len(titles) + 1) if f"m{n}" in found]
+    assert len(good) + len(bad) == len(titles)
+    for n in good:
+        written = titles[n - 1]
+        assert found[f"m{n}"] == (written[1:-1] if written.startswith('"') else written)
+
+
+def test_a_quote_inside_of_a_field_is_a_character() -> None:
+    """As long as no quote before it was left open."""
+    assert [event["title"] for event in events(table('24" screen', '15"', "b"))] == ['24" screen', '15"', "b"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A valid table as text, with the lines of each of its rows."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    begin: int
+    """Where the rows begin."""
+
+
+NAMES = (
+    "item_id",
+    "title",
+    "category",
+    "price",
+    "currency",
+    "seller_id",
+    "status",
+    "created_at",
+    "updated_at",
+)
+
+
+@st.composite
+def written_tables(draw: st.DrawFn) -> Written:
+    """Rows of any text, in any order of columns and style of quotes. Each field ends in its row's name."""
+    names = draw(st.permutations([*NAMES, "images", "attributes.a", "attributes.b"]))
+    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+    delimiter = draw(st.sampled_from(",;"))
+    values = st.text('ab",;\n\r ', max_size=6)
+    text, spans, line = io.StringIO(newline=""), [], 1
+    writer = csv.writer(text, quoting=quoting, delimiter=delimiter, lineterminator="\r\n")
+    writer.writerow(names)
+    begin = text.tell()
+    for row in range(draw(st.integers(1, 6))):
+        before = text.tell()
+        writer.writerow([f"m{row}" if name == "item_id" else draw(values) + f"m{row}" for name in names])
+        lines = len(re.findall(r"\r\n|\r|\n", text.getvalue()[before:]))
+        spans.append((line + 1, line + lines))
+        line += lines
+    return Written(text.getvalue(), tuple(spans), begin)
+
+
+def lines_of(row: Row) -> tuple[int, int]:
+    """The first and the last line of a rejected row."""
+    numbers = [int(number) for number in re.findall(r"\d+", row.place)]
+    return numbers[0], numbers[-1]
+
+
+@given(written_tables(), st.data())
+def test_one_stray_quote_anywhere_loses_and_mixes_nothing(written: Written, data: st.DataObject) -> None:
+    """Without it every row is read. With it every other row is what it was, or its lines are among the
+    rejected ones; and no event has a value of another row."""
+    whole = {event["item_id"]: event for event in events(written.text)}
+    assert list(whole) == [f"m{row}" for row in range(len(written.spans))]
+
+    position = data.draw(st.integers(written.begin, len(written.text)))
+    rows = read(written.text[:position] + '"' + written.text[position:])
+    hit = len(re.findall(r"\r\n|\r|\n", written.text[:position])) + 1
+    rejected = [lines_of(row) for row in rows if row.event is None]
+    found = [row.event for row in rows if row.event is not None]
+    for number, (first, last) in enumerate(written.spans):
+        if not first <= hit <= last:
+            named = any(start <= last and first <= end for start, end in rejected)
+            assert found.count(whole[f"m{number}"]) == 1 or named
+    for event in found:
+        tags = set(re.findall(r"m\d", str(event)))
+        assert len(tags) <= 1, "values of two rows"
+        others = [name for name, known in whole.items() if known == event]
+        owner = next((n for n, (first, last) in enumerate(written.spans) if first <= hit <= last), None)
+        assert others or tags <= {f"m{owner}"}
+
+
+def test_problems_name_the_file(tmp_path: Path) -> None:
+    """As well as the line, in the detail of the dead letter."""
+    (tmp_path / "a.csv").write_text(table("a", '"b'))
+
+    (_, row) = read_rows(tmp_path / "a.csv", tmp_path)
+    assert row.detail.startswith("a.csv line 3: a quote is out of place or not closed")

@@ -1,0 +1,112 @@
+"""What a path names: the files that are read, and those that are named as left out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from indexer.errors import UnreadableFile
+from indexer.intake.files import checked_rows_of, select
+from indexer.intake.row import REQUIRED
+
+
+def listed(folder: Path) -> list[str]:
+    """The files that are read, relative to the folder."""
+    return [str(file.relative_to(folder)) for file in select(folder).files]
+
+
+def test_every_file_of_listings_is_read(tmp_path: Path) -> None:
+    """In sub-folders, in any case of the suffix, also beside a `listings.jsonl`."""
+    names = ["a.CSV", "b/c.tsv", "listings-2.jsonl", "listings.jsonl", "part-0003.JSONL", "z.ndjson"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    pq.write_table(pa.table({name: ["x"] for name in REQUIRED}), tmp_path / "b" / "p.Parquet")
+
+    assert sorted(listed(tmp_path)) == sorted([*names, "b/p.Parquet"])
+    assert select(tmp_path).left_out == ()
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    """Photos and hidden files in groups, everything else by its name and why."""
+    for name in (
+        "images/a.jpg",
+        "images/b.JPG",
+        "images/c.heic",
+        ".git/x",
+        ".DS_Store",
+        "notes.txt",
+        "_SUCCESS",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    for name in ("more.jsonl.gz", "more.zip", "a.xlsx", "a.json"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "listings.jsonl").write_text("")
+    (tmp_path / "judgments.jsonl").write_text('{"query_id": "a", "item_id": "b", "gain": 1}\n')
+    (tmp_path / "categories.csv").write_text("id,name\n1,Apparel\n")
+    pq.write_table(pa.table({"item_id": ["a"], "clicks": [1]}), tmp_path / "clicks.parquet")
+    (tmp_path / "linked").symlink_to(tmp_path / "images")
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.csv")
+
+    expected = "expected a file that ends in .jsonl, .ndjson, .csv, .tsv, .parquet"
+    selection = select(tmp_path)
+    assert [file.name for file in selection.files] == ["listings.jsonl"]
+    assert {entry.file: (entry.files, entry.reason) for entry in selection.left_out} == {
+        "*.jpg": (2, "photos"),
+        "*.heic": (1, "photos"),
+        ".*": (2, "hidden"),
+        "_SUCCESS": (1, expected),
+        "a.json": (1, "write one listing a line, as .jsonl, first"),
+        "a.xlsx": (1, "save it as CSV first"),
+        "categories.csv": (1, "its rows are no listings"),
+        "clicks.parquet": (1, "its rows are no listings"),
+        "gone.csv": (1, "not a regular file"),
+        "judgments.jsonl": (1, "its rows are no listings"),
+        "linked": (1, "a link to a folder"),
+        "more.jsonl.gz": (1, "unpack it first"),
+        "more.zip": (1, "unpack it first"),
+        "notes.txt": (1, expected),
+        "pipe.csv": (1, "not a regular file"),
+    }
+    assert str(selection.left_out[0]) == "*.heic: photos"
+    assert str(selection.left_out[1]) == "*.jpg (2 files): photos"
+
+
+def test_a_file_that_may_be_of_listings_is_not_left_out(tmp_path: Path) -> None:
+    """One that is damaged, lacks a column or has a bad first line is an error that is told, not skipped."""
+    (tmp_path / "a.parquet").write_text("no")
+    (tmp_path / "b.csv").write_text(
+        "item_id,title,category,currency,seller_id,status,created_at,updated_at\n"
+    )
+    (tmp_path / "c.jsonl").write_text(
+        '{"half\n{"item_id": "a", "title": "t", "price": 1, "status": "on_sale", "currency": "JPY"}\n'
+    )
+
+    assert sorted(listed(tmp_path)) == ["a.parquet", "b.csv", "c.jsonl"]
+    for name in ("a.parquet", "b.csv"):
+        with pytest.raises(UnreadableFile, match=name):
+            checked_rows_of(tmp_path / name)
+
+
+def test_what_holds_no_listings_is_said(tmp_path: Path) -> None:
+    """A missing path, a file of another kind, an empty folder, a parquet file that is none."""
+    for name in ("notes.txt", "a.jsonl.gz", "a.parquet"):
+        (tmp_path / name).write_text("no")
+
+    with pytest.raises(UnreadableFile, match="not found"):
+        select(tmp_path / "none")
+    with pytest.raises(UnreadableFile, match="expected a file that ends"):
+        select(tmp_path / "notes.txt")
+    with pytest.raises(UnreadableFile, match="unpack it first"):
+        select(tmp_path / "a.jsonl.gz")
+    with pytest.raises(UnreadableFile, match=r"a\.parquet"):
+        checked_rows_of(tmp_path / "a.parquet")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UnreadableFile, match="found no file"):
+        select(tmp_path / "empty")

@@ -1,0 +1,75 @@
+"""JSON lines to events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from indexer.intake.files import checked_rows_of, read_rows
+from indexer.intake.row import LONGEST_ROW
+
+
+def rows(path: Path) -> list[tuple[object, str]]:
+    """The events of a file, or why a row is none."""
+    return [(row.event, row.reason) for row in read_rows(path, path.parent)]
+
+
+def test_lines_that_are_no_events_do_not_stop_the_others(tmp_path: Path) -> None:
+    """Blank lines are nothing; everything else counts."""
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(
+        b'{"item_id": "a"}\n\n  \n{"half\n[1]\nnull\n"text"\n\xff\xfe\n'
+        + b'{"x":' * 200
+        + b"1"
+        + b"}" * 200
+        + b"\n"
+        + b"[" * 100_000
+        + b'\n{"item_id": "b"}'
+    )
+    reasons = [reason for _, reason in rows(file)]
+
+    assert reasons == ["", *["not_json"] * 4, "not_utf8", *["not_json"] * 2, ""]
+    assert rows(file)[-1] == ({"item_id": "b"}, "")
+    assert checked_rows_of(file) == 11
+
+
+def test_a_line_without_end_is_passed_over(tmp_path: Path) -> None:
+    """In constant memory; what follows is read."""
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"x" * (3 * LONGEST_ROW) + b'\n{"item_id": "b"}\n')
+
+    assert [reason for _, reason in rows(file)] == ["line_too_long", ""]
+
+
+def test_photo_paths_are_taken_from_the_root(tmp_path: Path) -> None:
+    """Relative ones alone; one that climbs out is left for the worker to refuse."""
+    file = tmp_path / "a.jsonl"
+    images = ["a/b.jpg", "/abs.jpg", "../up.jpg", "http://example.com/a.jpg", "file:///etc/passwd", 7, ""]
+    file.write_text(json.dumps({"item_id": "a", "images": images}) + "\n")
+
+    (row,) = read_rows(file, Path("/root"))
+    assert row.event is not None
+    assert row.event["images"] == ["/root/a/b.jpg", "/abs.jpg", "/root/../up.jpg", *images[3:]]
+
+
+def test_problems_name_the_file_and_the_line(tmp_path: Path) -> None:
+    """Also of an event that is about no item, which nothing else would lead to."""
+    file = tmp_path / "a.jsonl"
+    lines = [
+        '{"item_id": "a"}',
+        "{half",
+        '{"item_id": "\\ud800"}',
+        '{"item_id": "00123"}',
+        '{"item_id": 5}',
+        "{}",
+    ]
+    file.write_text("\n\n".join(lines))
+
+    first, half, surrogate, zeros, number, nobody = read_rows(file, tmp_path)
+    assert (first.event, zeros.event) == ({"item_id": "a"}, {"item_id": "00123"})
+    assert half.detail == "a.jsonl line 3: Expecting property name enclosed in double quotes at character 2"
+    assert (surrogate.reason, surrogate.raw) == ("item_id_malformed", '{"item_id": "\\ud800"}')
+    assert surrogate.detail.startswith("a.jsonl line 5: listing ")
+    assert (number.reason, number.raw) == ("item_id_wrong_type", '{"item_id": 5}')
+    assert "a.jsonl line 9: listing (no id) is not valid: item_id: found 5, expected text" in number.detail
+    assert (nobody.reason, nobody.place) == ("item_id_missing", "line 11")

@@ -1,0 +1,140 @@
+"""Encodings of text files: declared, certain, or refused by the name that they look like."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from indexer.errors import UnreadableFile
+from indexer.intake.files import checked_rows_of, is_text_encoding, read_rows
+from tests.factories import make_event
+
+TITLES = {
+    "cp932": "赤いスカート ソニー製カメラ 表示 新品",
+    "euc_jp": "赤いスカート ソニー製カメラ 表示 新品",
+    "iso2022_jp": "赤いスカート",
+    "cp1252": "Jupe crème brûlée",
+    "utf-16": "赤いスカート",
+    "utf-32": "赤いスカート",
+    "utf-8-sig": "赤いスカート",
+}
+CSV = (
+    "item_id,title,category,price,currency,seller_id,status,created_at,updated_at\n"
+    "m1,{},Apparel > Skirts,1290,JPY,s1,on_sale,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z\n"
+)
+
+
+def write(folder: Path, suffix: str, encoding: str) -> Path:
+    """A file with one listing of that encoding's title."""
+    title = TITLES[encoding]
+    line = json.dumps(make_event(title=title), ensure_ascii=False) + "\n"
+    file = folder / f"a{suffix}"
+    file.write_bytes((CSV.format(title) if suffix == ".csv" else line).encode(encoding))
+    return file
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("encoding", TITLES)
+def test_a_declared_encoding_is_read(tmp_path: Path, suffix: str, encoding: str) -> None:
+    """Character by character; a byte order mark is never part of the text."""
+    file = write(tmp_path, suffix, encoding)
+
+    assert checked_rows_of(file, encoding) >= 1
+    (row,) = read_rows(file, tmp_path, encoding)
+    assert row.event is not None
+    assert row.event["title"] == TITLES[encoding]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_byte_order_mark_is_certain(tmp_path: Path, suffix: str, encoding: str) -> None:
+    """Without a declaration, and against one."""
+    file = write(tmp_path, suffix, encoding)
+
+    for declared in (None, "cp932"):
+        checked_rows_of(file, declared)
+        (row,) = read_rows(file, tmp_path, declared)
+        assert row.event is not None
+        assert row.event["title"] == TITLES[encoding]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "encoding", "name"),
+    [
+        (".csv", "cp932", "cp932"),
+        (".jsonl", "cp932", "cp932"),
+        (".csv", "euc_jp", "euc_jp"),
+        (".jsonl", "euc_jp", "euc_jp"),
+        (".csv", "iso2022_jp", "iso2022_jp"),
+        (".csv", "cp1252", "cp1252"),
+        (".jsonl", "cp1252", "cp1252"),
+    ],
+)
+def test_another_encoding_is_refused_by_its_name(
+    tmp_path: Path, suffix: str, encoding: str, name: str
+) -> None:
+    """In one sentence with the option to give, which then works."""
+    file = write(tmp_path, suffix, encoding)
+
+    with pytest.raises(UnreadableFile) as caught:
+        checked_rows_of(file)
+    line = 2 if suffix == ".csv" else 1
+    assert str(caught.value) == (
+        f"{file}: line {line} is not utf-8; it looks like {name}: pass --encoding {name} if it is, "
+        "or save it as UTF-8"
+    )
+    (row,) = read_rows(file, tmp_path, name)
+    assert row.event is not None
+    assert row.event["title"] == TITLES[encoding]
+
+
+def test_utf_16_without_its_mark_is_refused(tmp_path: Path) -> None:
+    """ASCII in it passes for UTF-8 with NULs."""
+    file = tmp_path / "a.csv"
+    file.write_bytes(CSV.format("Red skirt").encode("utf-16-le"))
+
+    with pytest.raises(UnreadableFile, match="it looks like utf_16_le: pass --encoding utf_16_le"):
+        checked_rows_of(file)
+    checked_rows_of(file, "utf-16-le")
+
+
+def test_a_wrong_declaration_is_refused(tmp_path: Path) -> None:
+    """Before anything is sent."""
+    file = write(tmp_path, ".csv", "cp1252")
+
+    with pytest.raises(UnreadableFile, match="line 2 is not euc_jp; it looks like cp1252"):
+        checked_rows_of(file, "euc_jp")
+    with pytest.raises(UnreadableFile, match=r"a\.csv: "):
+        list(read_rows(file, tmp_path, "euc_jp"))
+
+
+def test_a_damaged_line_of_json_is_rejected_alone(tmp_path: Path) -> None:
+    """Its neighbours are UTF-8, so the file is; its bytes are shown as they are."""
+    good = json.dumps(make_event(title="赤い"), ensure_ascii=False).encode()
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(good + b"\n" + good[:-40] + b"\xe8\n" + good + b"\n")
+
+    assert checked_rows_of(file) == 3
+    first, second, third = read_rows(file, tmp_path)
+    assert (first.event, third.event) == (third.event, first.event)
+    assert (second.reason, second.raw[-4:]) == ("not_utf8", "\\xe8")
+    assert second.detail.startswith("a.jsonl line 2: found bytes that are not UTF-8")
+
+
+def test_what_is_in_the_text_stays(tmp_path: Path) -> None:
+    """A NUL or a replacement character that a producer wrote is the producer's."""
+    file = tmp_path / "a.csv"
+    file.write_text(CSV.format("a\0b\ufffdc"), encoding="utf-8")
+
+    checked_rows_of(file)
+    (row,) = read_rows(file, tmp_path)
+    assert row.event is not None
+    assert row.event["title"] == "a\0b\ufffdc"
+
+
+def test_encodings_of_text_are_known() -> None:
+    """`hex` and `rot13` are codecs of Python that decode no text."""
+    assert all(map(is_text_encoding, ["cp932", "Shift_JIS", "latin-1", "utf-8"]))
+    assert not any(map(is_text_encoding, ["hex", "rot13", "nothing"]))
