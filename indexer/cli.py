@@ -354,7 +354,7 @@ def parse_age(text: str) -> timedelta:
 
 @group.group(name="dead-letters")
 def dead_letters_group() -> None:
-    """Look at rejected listings and send them again."""
+    """Look at listings that were rejected or have no vector, and send them again."""
 
 
 reason_option = click.option("--reason", help="Only those with this reason code.")
@@ -366,7 +366,7 @@ all_option = click.option("--all", "every", is_flag=True, help="Those of every r
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
 def list_command(connections: Connections, reason: str | None, as_json: bool) -> None:
-    """List the rejected listings, oldest first, and those parked while Elasticsearch was away."""
+    """List rejected listings and those indexed without a vector, oldest first, then parked ones."""
     counts: Counter[str] = Counter()
     for entry in entries(connections, reason):
         counts[entry["reason"]] += 1
@@ -404,7 +404,7 @@ def shown(entry: dict[str, Any]) -> str:
 @all_option
 @click.pass_obj
 def replay(connections: Connections, reason: str | None, every: bool) -> None:
-    """Send rejected listings to the indexer again and forget those that are settled now.
+    """Send the listings of dead letters to the indexer again and forget those that are settled now.
 
     One whose item has a newer event by now counts as older, and is settled.
     """

@@ -80,8 +80,9 @@ def check_account(
 
 
 def item_of(event: object) -> object:
-    """The item that an event says it is about."""
-    return event.get("item_id") if isinstance(event, dict) else None
+    """The item that an event says it is about, as its dead letter shows it."""
+    item_id = event.get("item_id") if isinstance(event, dict) else None
+    return item_id.encode(errors="backslashreplace").decode() if isinstance(item_id, str) else item_id
 
 
 def named(kind: str) -> str:
@@ -133,7 +134,7 @@ def test_events_that_are_no_listings_are_set_aside(shop: Shop) -> None:
         ("item_id_missing", {"title": "Nobody's"}),
         ("item_id_malformed", make_event(item_id="../../m1")),
         ("item_id_malformed", make_event(item_id="\ud800")),
-        ("title_malformed", make_event(item_id="\ud800", title="\udfff")),
+        ("item_id_malformed", make_event(item_id="\ud800", title="\udfff")),
         ("item_id_missing", {"\ud800": {"\udfff": ["\ud800"]}, "\x00": "\x00"}),
     ],
 )
