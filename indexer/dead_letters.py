@@ -21,13 +21,14 @@ from mappings.search import pages
 # A line that is no event can be anything, even a whole file without a line break.
 RAW_LIMIT = 10_000
 DETAIL_LIMIT = 2_000
+NO_INDEX = "index_not_found_exception"
 
 
 @dataclass(frozen=True)
 class DeadLetter:
     """A rejected event. Of one item only the newest rejected event is kept.
 
-    `version` is the event's, where it is a valid listing, or the one the letter was read with;
+    `version` is the event's, where its item, status and time are valid, or the one the letter was read with;
     `raw` is set where the event is no JSON object.
     """
 
@@ -73,6 +74,14 @@ class DeadLetter:
             "failed_at": isoformat(self.failed_at),
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+    @property
+    def content(self) -> object:
+        """The event as it came, as far as it could be kept."""
+        try:
+            return self.event if self.raw is None else json.loads(self.raw)
+        except ValueError:
+            return self.raw
 
     @classmethod
     def from_hit(cls, hit: Mapping[str, Any]) -> DeadLetter:
@@ -189,6 +198,25 @@ class DeadLetters:
         with elasticsearch_errors():
             ensure_dead_letters(self.es, self.prefix)
             self.es.bulk(operations=operations)
+
+    def read(self, item_ids: Sequence[str]) -> dict[str, DeadLetter]:
+        """The letters of the items, as of now, by item.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        if not item_ids:
+            return {}
+        with elasticsearch_errors():
+            answer = self.es.mget(index=self.index, ids=list(map(item_letter, item_ids)))
+        for doc in answer["docs"]:
+            if doc.get("error", {}).get("type", NO_INDEX) != NO_INDEX:
+                raise ElasticsearchUnavailable("elasticsearch_unavailable", str(doc["error"])[:500])
+        return {
+            item_id: DeadLetter.from_hit(doc)
+            for item_id, doc in zip(item_ids, answer["docs"], strict=True)
+            if doc.get("found")
+        }
 
     def search(self, reason: str | None = None) -> Iterator[DeadLetter]:
         """The letters, oldest first, page by page; of one reason only where it is given.

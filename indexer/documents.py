@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from indexer.standing import Standing
 from mappings.listing import Listing, ListingDocument, Status, category_paths, image_fingerprint
 
 NO_PHOTO = "no_photo"
+
+EMPTIED: Mapping[str, Any] = {
+    "title": None,
+    "images": (),
+    "image_fingerprint": None,
+    "image_hash": None,
+    "photo_problem": None,
+    "attributes": {},
+    "vector": None,
+}
+"""What a tombstone no longer tells."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +48,10 @@ def to_document(
     listing: Listing, photo: Photo, encoder_id: str, *, now: datetime | None = None
 ) -> ListingDocument:
     """The document of a listing; of a removed one a tombstone without title, photos or vector."""
-    removed = listing.status is Status.REMOVED
-    picture = photo if isinstance(photo, Picture) and not removed else None
-    problem = photo.reason if isinstance(photo, PhotoProblem) and not removed else None
-    return ListingDocument(
+    picture = photo if isinstance(photo, Picture) else None
+    document = ListingDocument(
         item_id=listing.item_id,
-        title=None if removed else listing.title,
+        title=listing.title,
         category=listing.category,
         category_paths=category_paths(listing.category),
         price=listing.price,
@@ -48,12 +60,23 @@ def to_document(
         status=listing.status,
         created_at=listing.created_at,
         updated_at=listing.updated_at,
-        images=() if removed else listing.images,
-        image_fingerprint=None if removed else image_fingerprint(listing.images),
+        images=listing.images,
+        image_fingerprint=image_fingerprint(listing.images),
         image_hash=picture.image_hash if picture else None,
-        photo_problem=problem,
-        attributes={} if removed else listing.attributes,
+        photo_problem=photo.reason if isinstance(photo, PhotoProblem) else None,
+        attributes=listing.attributes,
         encoder_id=encoder_id,
         indexed_at=now or datetime.now(UTC),
         vector=picture.vector if picture else None,
     )
+    return without_content(document)
+
+
+def with_standing(document: ListingDocument, standing: Standing) -> ListingDocument:
+    """The document with a newer status and price, all else kept; a tombstone of a removed listing."""
+    return without_content(document.model_copy(update=standing.changes | {"indexed_at": datetime.now(UTC)}))
+
+
+def without_content(document: ListingDocument) -> ListingDocument:
+    """The document itself or, of a removed listing, its tombstone."""
+    return document.model_copy(update=EMPTIED) if document.status is Status.REMOVED else document

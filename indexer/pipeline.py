@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.documents import NO_PHOTO, Photo, PhotoProblem, Picture, to_document
 from indexer.errors import IndexingFailure, TransientFailure
 from indexer.pictures import PictureLoader, Pixels
+from indexer.reconciliation import apply_refused
 from indexer.stages import Stages
+from indexer.standing import parse_standing, standing_of
 from indexer.store import ListingStore, StoredDocument, Superseded, VersionedDocument
 from mappings.errors import InvalidListing
 from mappings.listing import Listing, Status, event_version, image_fingerprint, parse_listing
@@ -45,8 +47,6 @@ class Work:
     candidate: Candidate
     indices: tuple[str, ...]
     known: Picture | None
-    had_problem: bool
-    """Whether a stored document of the item tells of a photo problem, so that there is a dead letter."""
 
     @property
     def reference(self) -> str | None:
@@ -95,6 +95,14 @@ class Chunk:
             attempts=self.attempt,
         )
 
+    def refuse(self, position: int, reason: str, detail: str) -> None:
+        """Settles an event as rejected whose status and price, where they are valid, are applied all the
+        same once the dead letter is written."""
+        standing = parse_standing(self.events[position])
+        if standing:
+            detail = f"{standing}; {detail}"
+        self.reject(position, reason, detail, standing.version if standing else None)
+
     def postpone(self, failure: TransientFailure) -> None:
         """Lets every event wait that has no outcome, or whose dead letter is not written yet."""
         for position in range(len(self.events)):
@@ -127,9 +135,29 @@ class Indexer:
             self._write(chunk, work, photos)
             with chunk.stages.measure("write"):
                 self.dead_letters.write(chunk.letters.values())
+                self._reconcile(chunk, candidates)
         except TransientFailure as failure:
             chunk.postpone(failure)
         return chunk
+
+    def _reconcile(self, chunk: Chunk, candidates: Sequence[Candidate]) -> None:
+        """Applies the status and price of refused events, and forgets the letters that are out of date."""
+        refused = [letter.item_id for letter in chunk.letters.values() if letter.version and letter.item_id]
+        items = {*refused, *(candidate.item_id for candidate in candidates)}
+        try:
+            letters = apply_refused(self.store, self.dead_letters, sorted(items))
+        except TransientFailure:
+            chunk.settled.clear()
+            raise
+        self.dead_letters.forget(
+            [
+                (candidate.item_id, candidate.version)
+                for candidate in candidates
+                if chunk.settled.get(candidate.position) in {INDEXED, UNCHANGED}
+                and candidate.item_id in letters
+                and letters[candidate.item_id] <= candidate.version
+            ]
+        )
 
     def _plan(self, chunk: Chunk, candidates: Sequence[Candidate]) -> list[Work]:
         with chunk.stages.measure("read"):
@@ -181,13 +209,9 @@ class Indexer:
         ]
         with chunk.stages.measure("write"):
             failures = iter(self.store.write(documents))
-        resolved = []
         for entry in ready:
             photo = photos[entry.candidate.position]
             settle(chunk, entry, photo, [next(failures) for _ in entry.indices])
-            if entry.had_problem and chunk.settled.get(entry.candidate.position) == INDEXED:
-                resolved.append((entry.candidate.item_id, entry.candidate.version))
-        self.dead_letters.forget(resolved)
 
 
 def parse(chunk: Chunk) -> list[Candidate]:
@@ -198,9 +222,9 @@ def parse(chunk: Chunk) -> list[Candidate]:
             listing = parse_listing(event)
             candidates.append(Candidate(position, listing, event_version(listing)))
         except InvalidListing as failure:
-            chunk.reject(position, failure.reason, str(failure))
+            chunk.refuse(position, failure.reason, str(failure))
         except UNREADABLE as error:
-            chunk.reject(position, "event_unreadable", f"{type(error).__name__}: {error}")
+            chunk.refuse(position, "event_unreadable", f"{type(error).__name__}: {error}")
     return candidates
 
 
@@ -220,18 +244,23 @@ def plan(
 ) -> Work | Outcome:
     """What to write for a candidate, given what each index has; an outcome where nothing is to be written."""
     found = {index: document for index, document in stored.items() if document is not None}
+    candidate = with_newest_status(candidate, found.values())
     behind = tuple(index for index in stored if not is_current(found.get(index), candidate, encoder_id))
     if not behind:
         newer = any(document.version > candidate.version for document in found.values())
         return OLDER if newer else UNCHANGED
     fingerprint = image_fingerprint(candidate.listing.images)
     known = (reusable(document, fingerprint, encoder_id) for document in found.values())
-    return Work(
-        candidate,
-        behind,
-        next(filter(None, known), None),
-        had_problem=any("photo_problem" in document.source for document in found.values()),
-    )
+    return Work(candidate, behind, next(filter(None, known), None))
+
+
+def with_newest_status(candidate: Candidate, documents: Iterable[StoredDocument]) -> Candidate:
+    """The candidate, with the status and price of a later event that was refused otherwise."""
+    standings = [standing_of(document.source) for document in documents]
+    newest = max(standings, key=lambda standing: standing.version, default=None)
+    if newest is None or not newest.overrides(candidate.listing.status, candidate.version):
+        return candidate
+    return replace(candidate, listing=candidate.listing.model_copy(update=newest.changes))
 
 
 def is_current(document: StoredDocument | None, candidate: Candidate, encoder_id: str) -> bool:
@@ -279,7 +308,7 @@ def settle(chunk: Chunk, entry: Work, photo: Photo, failures: Sequence[IndexingF
             return
     refusals = [f for f in failures if f is not None and not isinstance(f, Superseded)]
     if refusals:
-        chunk.reject(position, refusals[0].reason, refusals[0].detail, version)
+        chunk.refuse(position, refusals[0].reason, refusals[0].detail)
     elif all(failures):
         chunk.settled[position] = OLDER
     elif isinstance(photo, PhotoProblem):

@@ -113,6 +113,9 @@ AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pa
 # JSON knows larger whole numbers; neither Elasticsearch nor the canonical form of an event does.
 WholeNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 AttributeValue = Annotated[str, StringConstraints(max_length=256)] | bool | WholeNumber | float
+# Below a hundredth no currency has a coin, and logarithms of a price lose their meaning.
+Price = Annotated[float, Field(ge=0.01, le=1e12)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
 class Listing(BaseModel):
@@ -123,14 +126,13 @@ class Listing(BaseModel):
     item_id: Identifier
     title: Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True)]
     category: Annotated[tuple[CategoryName, ...], Field(min_length=1, max_length=5, strict=False)]
-    # Below a hundredth no currency has a coin, and logarithms of a price lose their meaning.
-    price: Annotated[float, Field(ge=0.01, le=1e12)]
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    price: Price
+    currency: Currency
     seller_id: Identifier
     status: Annotated[Status, Field(strict=False)]
     created_at: Instant
     updated_at: Instant
-    images: Annotated[tuple[PhotoReference, ...], Field(max_length=20, strict=False)]
+    images: Annotated[tuple[PhotoReference, ...], Field(max_length=20, strict=False)] = ()
     attributes: Annotated[dict[AttributeName, AttributeValue], Field(max_length=50)] = {}
 
     def to_event(self) -> dict[str, Any]:
@@ -168,7 +170,7 @@ class ListingDocument(BaseModel):
 
 
 def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
-    """The listing that `event`, decoded JSON, describes.
+    """The listing that `event`, decoded JSON, describes. Null means absent wherever it stands.
 
     Raises:
         InvalidListing: with every problem found, each under a stable reason code.
@@ -177,7 +179,7 @@ def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
         problem = Problem("event", "event_wrong_type", shown(event), "a JSON object")
         raise InvalidListing(None, (problem,))
     try:
-        listing = Listing.model_validate(dict(event))
+        listing = Listing.model_validate(without_nulls(event))
     except ValidationError as error:
         raise InvalidListing(_item_id(event), first_per_field(error)) from error
     late = _date_problems(listing, now or datetime.now(UTC))
@@ -186,20 +188,33 @@ def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
     return listing
 
 
+def without_nulls(event: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The event without fields that are null, and without the nulls in its lists and objects."""
+    return {name: _without_nulls(value) for name, value in event.items() if value is not None}
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: inner for name, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [inner for inner in value if inner is not None]
+    return value
+
+
 def _date_problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:
-    latest = now + CLOCK_SKEW
     dates = {"updated_at": listing.updated_at, "created_at": listing.created_at}
-    late = [
-        Problem(name, f"{name}_in_future", str(moment), f"no later than {latest}")
-        for name, moment in dates.items()
-        if moment > latest
-    ]
-    early = [
-        Problem(name, f"{name}_too_early", str(moment), f"no earlier than {EARLIEST}")
-        for name, moment in dates.items()
-        if moment < EARLIEST
-    ]
-    return (*late, *early)
+    problems = (date_problem(name, moment, now) for name, moment in dates.items())
+    return tuple(problem for problem in problems if problem)
+
+
+def date_problem(name: str, moment: datetime, now: datetime) -> Problem | None:
+    """What is wrong with a date that is too late or too early to be true; None where it can be."""
+    latest = now + CLOCK_SKEW
+    if moment > latest:
+        return Problem(name, f"{name}_in_future", str(moment), f"no later than {latest}")
+    if moment < EARLIEST:
+        return Problem(name, f"{name}_too_early", str(moment), f"no earlier than {EARLIEST}")
+    return None
 
 
 def _item_id(event: Mapping[Any, Any]) -> str | None:
@@ -213,11 +228,15 @@ def event_version(listing: Listing) -> int:
     Microseconds of `updated_at` since 1970 (52 bits last until 2112), then the status's rank, then nine
     bits of the content's hash. So every writer agrees which event is the newest, in whatever order they come.
     """
-    micros = (listing.updated_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     content = orjson.dumps(listing.to_event(), option=orjson.OPT_SORT_KEYS)
     digest = int.from_bytes(hashlib.sha256(content).digest()[:2]) >> (16 - _HASH_BITS)
-    tie = _STATUS_RANK[listing.status] << _HASH_BITS | digest
-    return (micros << _TIE_BITS) | tie
+    return status_version(listing.updated_at, listing.status) | digest
+
+
+def status_version(updated_at: datetime, status: Status) -> int:
+    """The least version of an event of this instant and status, whatever else it says."""
+    micros = (updated_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (micros << _TIE_BITS) | (_STATUS_RANK[status] << _HASH_BITS)
 
 
 def image_fingerprint(images: tuple[str, ...]) -> str | None:

@@ -435,12 +435,12 @@ def test_what_fails_again_after_a_drop_has_its_dead_letter_again(shop: Shop, kin
 def test_a_drop_spares_the_dead_letter_that_came_meanwhile(shop: Shop) -> None:
     """Nobody has read that one."""
     letters = shop.indexer.dead_letters
-    shop.index(shop.event(images=[], updated_at=at(1)), shop.event("m2", price=-1))
+    shop.index(shop.event(images=[], updated_at=at(1)), shop.event("m2", status="lost"))
     read = list(letters.search())
-    shop.index(shop.event(images=["/etc/passwd"], updated_at=at(2)), shop.event("m2", price=-1))
+    shop.index(shop.event(images=["/etc/passwd"], updated_at=at(2)), shop.event("m2", status="lost"))
 
     letters.drop(read)
-    assert set(shop.dead_letters()) == {"photo_outside_roots", "price_not_positive"}
+    assert set(shop.dead_letters()) == {"photo_outside_roots", "status_unknown"}
 
 
 def test_events_wait_while_an_index_is_blocked(shop: Shop) -> None:

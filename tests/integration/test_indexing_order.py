@@ -15,6 +15,7 @@ from elasticsearch import Elasticsearch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from indexer.standing import parse_standing
 from indexer.submission import chunked
 from mappings.listing import event_version, parse_listing
 from tests.conftest import WorkerFactory
@@ -36,7 +37,10 @@ def shops(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> tuple[Shop, S
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Event], list[list[Event]]]:
-    """Events of some items, with ties in their times, and the same in disorder for each of four workers."""
+    """Events of some items, with ties in their times, and the same in disorder for each of four workers.
+
+    Some lack a title, so that their status and price count alone.
+    """
     changes = st.fixed_dictionaries(
         {
             "item_id": st.integers(0, ITEMS - 1).map(lambda number: f"m{number}"),
@@ -44,9 +48,12 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], list[list[Event]]]:
             "price": st.sampled_from([100, 200]),
             "status": st.sampled_from(["on_sale", "reserved", "sold_out", "removed"]),
             "images": st.lists(st.sampled_from(["red", "green", "blue", "missing"]), max_size=2),
+            "title": st.sampled_from(["Skirt", "Skirt", None]),
         }
     )
-    events = draw(st.lists(changes, min_size=1, max_size=12))
+    removals = draw(st.booleans())
+    drawn = draw(st.lists(changes, min_size=1, max_size=12))
+    events = [event if event["title"] else refused(event, removals=removals) for event in drawn]
     again = draw(st.lists(st.sampled_from(events), max_size=6))
     disorder = draw(st.permutations(events + again))
     lanes = draw(st.lists(st.integers(0, WORKERS - 1), min_size=len(disorder), max_size=len(disorder)))
@@ -54,6 +61,14 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], list[list[Event]]]:
     for event, lane in zip(disorder, lanes, strict=True):
         split[lane].append(event)
     return events, split
+
+
+def refused(event: Event, *, removals: bool) -> Event:
+    """The event as one of those that have an order among themselves: one price for each time, and none that
+    puts back on sale what another such event removed with all its content."""
+    kept = "sold_out" if event["status"] == "removed" else event["status"]
+    price = 300 + int(event["updated_at"][14:16])
+    return event | {"images": [], "price": price, "status": "removed" if removals else kept}
 
 
 def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
@@ -87,7 +102,13 @@ def has_an_order(events: list[Event]) -> bool:
 
 def one_per_version(events: list[Event]) -> list[Event]:
     """The events, of those with the same version the last."""
-    return list({(e["item_id"], event_version(parse_listing(e))): e for e in events}.values())
+    return list({(e["item_id"], version_of(e), e["title"]): e for e in events}.values())
+
+
+def version_of(event: Event) -> int:
+    """The version of a listing or, without a title, of its status."""
+    standing = parse_standing(event)
+    return event_version(parse_listing(event)) if event["title"] or not standing else standing.version
 
 
 def real(event: Event, run: int, photos: dict[str, str]) -> Event:

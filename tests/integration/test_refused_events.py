@@ -1,0 +1,158 @@
+"""A sold item leaves the answers even where the rest of its event is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from mappings.lifecycle import create_index, swap_aliases
+from tests.indexing import RED, Shop, at, unit
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "title_missing": {"title": None},
+    "title_malformed": {"title": "half a pair: \ud83d"},
+    "title_too_long": {"title": "x" * 100_000},
+    "created_at_in_future": {"created_at": "2090-01-01T00:00:00Z"},
+    "images_too_many": {"images": ["x.png"] * 21},
+    "attributes_wrong_type": {"attributes": {"size": ["M"]}},
+    "category_has_separator": {"category": ["Apparel > Skirts"]},
+    "seller_id_malformed": {"seller_id": "../s1"},
+}
+
+
+@pytest.fixture
+def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
+    """An empty index."""
+    return Shop.open(es, index_prefix, tmp_path)
+
+
+def bad(shop: Shop, minute: float = 2, **changes: Any) -> dict[str, Any]:
+    """An event without a title."""
+    return shop.event(
+        **{"updated_at": at(minute), "status": "sold_out", "price": 50, "title": None} | changes
+    )
+
+
+def test_null_photos_and_attributes_are_absent_ones(shop: Shop) -> None:
+    """As in CSV: the listing is written, without a vector."""
+    shop.index(shop.event(updated_at=at(1)))
+    shop.index(shop.event(updated_at=at(2), status="sold_out", images=None, attributes=None))
+
+    document = shop.documents()["m1"]
+    assert (document["status"], document["images"], document["photo_problem"]) == ("sold_out", [], "no_photo")
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_status_and_price_of_a_refused_event_are_applied(shop: Shop, reason: str) -> None:
+    """All else stays as it was, the vector too; the dead letter tells both."""
+    shop.index(shop.event(updated_at=at(1)))
+    before = shop.documents()["m1"]
+
+    account = shop.index(shop.event(updated_at=at(2), status="sold_out", price=50) | REFUSED[reason])
+
+    assert account.rejected == {reason: 1}
+    told = {"status": "sold_out", "price": 50, "updated_at": "2026-01-01T00:02:00.000000Z"}
+    assert shop.documents()["m1"] == before | told
+    letter = shop.dead_letters()[reason]
+    assert letter.id == "item:m1"
+    assert letter.detail.startswith("only status and price are applied; listing m1 is not valid: ")
+
+
+def test_a_removal_that_is_refused_leaves_a_tombstone(shop: Shop) -> None:
+    """With nothing of the listing's content, and no late event brings it back."""
+    shop.index(shop.event(updated_at=at(1)))
+    shop.index(bad(shop, 3, status="removed", price=None))
+    shop.index(shop.event(updated_at=at(2)))
+
+    document = shop.documents()["m1"]
+    assert (document["status"], document["price"], document["images"]) == ("removed", 1290, [])
+    assert {"title", "vector", "image_hash", "image_fingerprint"}.isdisjoint(document)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_older_event_that_comes_late_brings_no_sold_item_back(shop: Shop, first: bool) -> None:
+    """Its content is newer and counts, whether the item was known before or not."""
+    if first:
+        shop.index(shop.event(updated_at=at(1), title="Old"))
+    shop.index(bad(shop, 3))
+    shop.index(shop.event(updated_at=at(2), title="New"))
+
+    document = shop.documents()["m1"]
+    assert (document["title"], document["status"], document["price"]) == ("New", "sold_out", 50)
+    assert document["vector"] == pytest.approx(unit(RED), abs=0.01)
+
+
+def test_a_dropped_dead_letter_changes_nothing_that_was_applied(shop: Shop) -> None:
+    """The document itself tells how old its status is."""
+    shop.index(shop.event(updated_at=at(1)))
+    shop.index(bad(shop, 3))
+    shop.indexer.dead_letters.drop(list(shop.dead_letters().values()))
+    shop.index(shop.event(updated_at=at(2), title="New"))
+
+    document = shop.documents()["m1"]
+    assert (document["title"], document["status"], document["price"]) == ("New", "sold_out", 50)
+
+
+def test_a_refused_event_that_is_older_changes_nothing(shop: Shop) -> None:
+    """Relisted since."""
+    shop.index(shop.event(updated_at=at(3)))
+    shop.index(bad(shop, 2))
+
+    assert shop.documents()["m1"]["status"] == "on_sale"
+
+
+def test_the_mended_event_replaces_what_was_applied_of_it(shop: Shop) -> None:
+    """At the same instant; then its dead letter goes."""
+    shop.index(shop.event(updated_at=at(1)))
+    shop.index(bad(shop, 2))
+    assert shop.index(shop.event(updated_at=at(2), status="sold_out", title="Mended")).indexed == 1
+
+    document = shop.documents()["m1"]
+    assert (document["title"], document["status"], document["price"]) == ("Mended", "sold_out", 1290)
+    assert shop.dead_letters() == {}
+    assert shop.index(bad(shop, 2)).rejected == {"title_missing": 1}
+    assert shop.documents()["m1"] == document
+
+
+def test_the_same_event_again_tries_its_photo_again_after_a_status_was_applied(shop: Shop) -> None:
+    """The document keeps its version: that of its content."""
+    missing = str(shop.photos / "later.png")
+    shop.index(shop.event(updated_at=at(1), images=[missing]))
+    shop.index(bad(shop, 2, status="reserved"))
+    Path(missing).write_bytes(Path(shop.photo()).read_bytes())
+    assert shop.index(shop.event(updated_at=at(1), images=[missing])).indexed == 1
+
+    document = shop.documents()["m1"]
+    assert (document["status"], "photo_problem" in document) == ("reserved", False)
+    assert shop.index(shop.event(updated_at=at(1), images=[missing])).unchanged == 1
+
+
+def test_one_chunk_may_hold_all_of_it(shop: Shop) -> None:
+    """The newest refused event counts, wherever it stands."""
+    account = shop.index(
+        bad(shop, 3, status="reserved"),
+        shop.event(updated_at=at(1), title="Old"),
+        bad(shop, 4),
+        shop.event(updated_at=at(2), title="New"),
+        bad(shop, 5, status="trading"),
+    )
+
+    assert (account.indexed, account.older) == (1, 1)
+    assert account.rejected == {"title_missing": 3}
+    document = shop.documents()["m1"]
+    assert (document["title"], document["status"], document["price"]) == ("New", "sold_out", 50)
+
+
+def test_every_index_behind_the_write_alias_is_told(shop: Shop) -> None:
+    """One that is being filled for a swap too."""
+    shop.index(shop.event(updated_at=at(1)))
+    second = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity)
+    swap_aliases(shop.es, shop.settings.prefix, second)
+    shop.index(bad(shop, 2))
+    shop.index(shop.event(updated_at=at(1)))
+
+    stored = [shop.indexer.store.read(index, ["m1"])["m1"].source for index in (shop.index_name, second)]
+    assert [source["status"] for source in stored] == ["sold_out", "sold_out"]
