@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
+
+from mappings.errors import ContractError
+from mappings.state import with_services
 
 # Imported when called, so that `nitamono --help` and each command start without the others' libraries.
 _COMMANDS = {
@@ -42,5 +46,12 @@ class PackageCommands(click.Group):
 
 @click.command(cls=PackageCommands)
 @click.version_option(package_name="nitamono")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Visually similar items for a marketplace, on Elasticsearch."""
+    if ctx.invoked_subcommand == "demo":  # which starts the services, so it tells its own from others
+        return
+    try:
+        os.environ.update(with_services(os.environ))
+    except ContractError as error:
+        raise click.ClickException(str(error)) from error

@@ -12,6 +12,7 @@ from datetime import datetime
 
 import click
 
+from demo.services.application import listings_for_sale
 from demo.services.errors import ServiceError
 from demo.services.progress import Progress
 from demo.services.system import Standing, System
@@ -61,8 +62,8 @@ def up() -> None:
     system = System.open(os.environ, Progress())
     started = system.up()
     click.echo(f"{'Ready' if started else 'Already up'}: {system.api_url}")
-    for line in system.advice:
-        click.echo(line)
+    if not listings_for_sale(system.api_url):
+        click.echo("No listing is for sale yet: `nitamono index FILE --wait` indexes some.")
 
 
 @group.command()

@@ -48,8 +48,6 @@ def run(*, data: Path | None) -> None:
     if data is None:
         run_trial(listings, system.state, system.environment, system.api_url)
     click.echo(f"\nLook at them: {system.api_url}   (`make down` stops everything)")
-    for line in system.advice:
-        click.echo(line)
 
 
 def drawn_marketplace(folder: Path) -> Path:

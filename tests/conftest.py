@@ -137,6 +137,14 @@ def skip_or_fail(reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty state folder, so that no command in this process finds what `make up` started in the clone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NITAMONO_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     """The state folder of the servers that all tests share."""

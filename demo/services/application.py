@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 import sys
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from demo.services.state import StateFolder
 
 COMMITTED_ENCODER = REPOSITORY / "ml" / "artifacts" / "siglip-small"
 PACKAGES = ("mappings", "ml", "indexer", "experiments", "query")
+ORDINARY_REQUEST = "/v1/listings?size=1"
 WORKER_GRACE = 120.0  # seconds for the batch at hand; a batch cut short is delivered again
 
 
@@ -40,6 +43,8 @@ def application_environment(
         "NITAMONO_STATE": str(state.path),
         "NITAMONO_IMAGE_ROOTS_FILE": str(state.image_roots),
         "NITAMONO_ENCODER": str(encoder_folder(environ)),
+        "NITAMONO_ES_PORT": str(settings.elasticsearch_port),
+        "NITAMONO_REDIS_PORT": str(settings.redis_port),
         "NITAMONO_API_HOST": settings.api_host,
         "NITAMONO_API_PORT": str(settings.api_port),
         "NITAMONO_USER_SALT": environ.get("NITAMONO_USER_SALT") or _kept_salt(state.user_salt),
@@ -135,8 +140,14 @@ def worker_answers(redis_url: str, node: str) -> bool:
 
 
 def api_answers(url: str) -> bool:
-    """Return whether the API at `url` serves requests."""
-    return answers_ok(f"{url}/healthz")
+    """Return whether the API at `url` finds its index and answers an ordinary request."""
+    return answers_ok(f"{url}/readyz") and answers_ok(f"{url}{ORDINARY_REQUEST}")
+
+
+def listings_for_sale(url: str) -> int:
+    """Return how many listings the API at `url` has on sale."""
+    with urllib.request.urlopen(f"{url}{ORDINARY_REQUEST}", timeout=10) as answer:  # noqa: S310 - http, on this machine
+        return int(json.load(answer)["total"])
 
 
 def _launch(command: list[str], environment: Mapping[str, str]) -> Launch:

@@ -70,7 +70,7 @@ def elasticsearch_service(
         url_setting="ELASTICSEARCH_URL",
         identity=f"{VERSION} {url} {settings.heap_mb} MB",
         prepare=prepare,
-        is_ready=lambda: is_healthy(url),
+        is_ready=lambda: answers_searches(url),
         patience=180.0,
         grace=60.0,
     )
@@ -123,9 +123,9 @@ def erase_node(state: StateFolder) -> None:
     shutil.rmtree(state.elasticsearch, ignore_errors=True)
 
 
-def is_healthy(url: str) -> bool:
-    """Return whether the node at `url` answers and has its cluster formed."""
-    return answers_ok(f"{url}/_cluster/health")
+def answers_searches(url: str) -> bool:
+    """Return whether the node at `url` answers searches: its health is 200 before its shards are there."""
+    return answers_ok(f"{url}/_search?size=0&allow_partial_search_results=false")
 
 
 def has_alias(url: str, alias: str) -> bool:

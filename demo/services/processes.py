@@ -81,13 +81,17 @@ class Supervisor:
     # Kept while they run, or Python would warn that it forgets them.
     _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def running(self, name: str) -> ProcessRecord | None:
-        """Return the record of the service `name`, or None if it does not run."""
+    def record(self, name: str) -> ProcessRecord | None:
+        """Return the record of the service `name`, whose process may have ended since, or None."""
         try:
-            record = ProcessRecord(**json.loads(self._record_file(name).read_text()))
+            return ProcessRecord(**json.loads(self._record_file(name).read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
-        return record if record.process else None
+
+    def running(self, name: str) -> ProcessRecord | None:
+        """Return the record of the service `name`, or None if it does not run."""
+        record = self.record(name)
+        return record if record and record.process else None
 
     def is_up(self, service: Service) -> bool:
         """Return whether `service` runs with its present settings and is ready."""

@@ -64,11 +64,12 @@ def find_redis(environ: Mapping[str, str]) -> Path:
 
 
 def answers(port: int) -> bool:
-    """Return whether the Redis on `port` answers and has its data loaded."""
+    """Return whether the Redis on `port` has its data loaded and takes writes: a full disk or memory, or a
+    replica, answers PING all the same."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
+            connection.sendall(b"SET nitamono-ready 1 EX 1\r\n")
+            return connection.recv(64).startswith(b"+OK")
     except OSError:
         return False
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.services.errors import FolderNotWritable, StateBusy
+from mappings.state import SERVICES
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class StateFolder:
     def records(self) -> Path:
         """One record a running service: its pid and what it was started with."""
         return self.path / "pids"
+
+    @property
+    def services(self) -> Path:
+        """The settings that the services were last started with; our other commands look here too."""
+        return self.path / SERVICES
 
     @property
     def redis(self) -> Path:

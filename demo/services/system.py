@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,17 +20,24 @@ from demo.services.application import (
 )
 from demo.services.arms import ArmEncoder, arm_encoders
 from demo.services.elasticsearch_node import elasticsearch_service, erase_node, has_alias
+from demo.services.ports import LOOPBACK, is_free
 from demo.services.processes import Service, Supervisor, memory_bytes
 from demo.services.progress import Progress
 from demo.services.redis_server import redis_service
 from demo.services.settings import ServiceSettings
-from demo.services.state import StateFolder
+from demo.services.state import StateFolder, replace_text
+from mappings.state import recorded_settings
 
-# Where our commands look for the services in an environment that says nothing.
-DEFAULT_URLS = {
-    "ELASTICSEARCH_URL": "http://127.0.0.1:9200",
-    "NITAMONO_REDIS_URL": "redis://127.0.0.1:6379/0",
-}
+SERVERS = {"ELASTICSEARCH_URL": "NITAMONO_ES_PORT", "NITAMONO_REDIS_URL": "NITAMONO_REDIS_PORT"}
+REMEMBERED = (
+    "NITAMONO_INDEX_PREFIX",
+    "NITAMONO_API_HOST",
+    "NITAMONO_API_PORT",
+    "NITAMONO_ES_HEAP",
+    "NITAMONO_WORKER_PROCESSES",
+)
+FOLDERS = ("NITAMONO_ENCODER", "NITAMONO_EXPERIMENTS", "NITAMONO_REPORTS")
+"""What a later `up` in another shell would else start with its default: another port, heap or encoder."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Standing:
     """How one service stands."""
 
     service: str
-    state: str  # "ready", "starting", "stopped", or "given" for a server that is not ours
+    state: str  # "ready", "starting", "not ready", "stopped", or "given" for a server that is not ours
     pid: int | None
     url: str
     since: datetime | None
@@ -49,7 +58,7 @@ class System:
 
     settings: ServiceSettings
     state: StateFolder
-    told: Mapping[str, str]  # the caller's own environment
+    asked: Mapping[str, str]  # the caller's own environment, over what the last `up` was asked for
     environment: Mapping[str, str]  # in which our own commands find the services
     servers: tuple[Service, ...]  # Elasticsearch and Redis, where they are ours
     applications: tuple[Service, ...]  # of our code; the API is the last
@@ -58,11 +67,19 @@ class System:
 
     @classmethod
     def open(cls, environ: Mapping[str, str], progress: Progress) -> System:
-        """Return the system that `environ` describes; nothing is started. Raises ServiceError."""
+        """Return the system that `environ` describes; nothing is started.
+
+        What it does not name is as at the last `up`, but for servers that were given.
+
+        Raises ServiceError or InvalidSetting.
+        """
+        recorded = recorded_settings(environ)
+        kept = {name: value for name, value in recorded.items() if name not in SERVERS}
+        environ = {**environ, **kept, **{name: value for name, value in environ.items() if value}}
         asked = ServiceSettings.from_environ(environ)
         state = StateFolder.open(asked.state)
         supervisor = Supervisor(state, progress)
-        settings = _with_our_own(asked, supervisor)
+        settings = _with_our_own(asked, recorded, supervisor)
         elasticsearch, queue = (
             elasticsearch_service(settings, state, environ),
             redis_service(settings, state, environ),
@@ -102,20 +119,30 @@ class System:
         """Where the page and the API are."""
         return self.applications[-1].url
 
-    @property
-    def advice(self) -> list[str]:
-        """What a shell must be told for our other commands to find these services; no lines where they do."""
-        exports = [
-            f"  export {name}={self.environment[name]}"
-            for name, default in DEFAULT_URLS.items()
-            if self.environment[name] != (self.told.get(name) or default)
-        ]
-        return ["So that `nitamono index` and the others find these ports:", *exports] if exports else []
-
     def up(self) -> list[str]:
         """Start what does not run, have the index live, and return the names of what was started."""
         with self.state.locked():
-            return [] if self._is_up() else self._bring_up()
+            if self._is_up():
+                self._record()
+                return []
+            return self._bring_up()
+
+    def _record(self) -> None:
+        """Write down what other commands need in order to find these services, and the next `up` to find its
+        own. URLs with a password are left out."""
+        servers = {name: self.environment[name] for name in SERVERS if "@" not in self.environment[name]}
+        ours = {
+            port: self.environment[port]
+            for port, given in zip(
+                SERVERS.values(), (self.settings.elasticsearch_url, self.settings.redis_url), strict=True
+            )
+            if not given
+        }
+        plain = {name: self.asked[name] for name in REMEMBERED if self.asked.get(name)}
+        folders = {name: str(Path(self.asked[name]).absolute()) for name in FOLDERS if self.asked.get(name)}
+        text = json.dumps(servers | ours | plain | folders, indent=2) + "\n"
+        if not self.state.services.exists() or self.state.services.read_text() != text:
+            replace_text(self.state.services, text)
 
     def _is_up(self) -> bool:
         """Return whether nothing is to be done, found without the client that takes a second to import."""
@@ -142,6 +169,7 @@ class System:
             require_redis(self.settings.redis_url)
         for service in self.services:  # before the first one takes its time to start
             self.supervisor.require_port(service)
+        self._record()
         started = [service.name for service in self.servers if self.supervisor.ensure(service)]
         for index in (own, *others):
             index.ensure()
@@ -168,9 +196,10 @@ class System:
         process = record.process if record else None
         if record is None or process is None:
             return Standing(service.name, "stopped", None, service.url, None, None)
+        late = time.time() - record.started > service.patience
         return Standing(
             service.name,
-            "ready" if service.is_ready() else "starting",
+            "ready" if service.is_ready() else "not ready" if late else "starting",
             record.pid,
             record.url,
             datetime.fromtimestamp(record.started, UTC),
@@ -178,16 +207,37 @@ class System:
         )
 
 
-def _with_our_own(settings: ServiceSettings, supervisor: Supervisor) -> ServiceSettings:
-    """Return `settings` without the URLs of servers of ours that run: they give such a server's port instead.
+def _with_our_own(
+    settings: ServiceSettings, recorded: Mapping[str, str], supervisor: Supervisor
+) -> ServiceSettings:
+    """Return `settings` without the URLs of servers of ours: they give such a server's port instead.
 
-    `up` has the user export these URLs, after which the servers are still ours to stop.
+    A shell may have such a URL from an earlier version of `up`, which had the user export it. The server is
+    ours while it runs and after it has ended, but not where another one has taken its place.
     """
-    elasticsearch, queue = supervisor.running("elasticsearch"), supervisor.running("redis")
-    if elasticsearch and elasticsearch.url == settings.elasticsearch_url:
-        port = urlsplit(elasticsearch.url).port or settings.elasticsearch_port
+
+    def own_port(service: str, variable: str, given: str | None) -> int | None:
+        record = supervisor.record(service)
+        own = record.url if record else recorded.get(variable) if SERVERS[variable] in recorded else None
+        if given is None or own is None or not same_address(given, own):
+            return None
+        port = urlsplit(own).port
+        runs = record is not None and record.process is not None
+        return port if port and (runs or is_free(port)) else None
+
+    if port := own_port("elasticsearch", "ELASTICSEARCH_URL", settings.elasticsearch_url):
         settings = replace(settings, elasticsearch_url=None, elasticsearch_port=port)
-    if queue and queue.url == settings.redis_url:
-        port = urlsplit(queue.url).port or settings.redis_port
+    if port := own_port("redis", "NITAMONO_REDIS_URL", settings.redis_url):
         settings = replace(settings, redis_url=None, redis_port=port)
     return settings
+
+
+def same_address(url: str, own: str) -> bool:
+    """Return whether `url` is another way to write the URL `own` of a server on the loopback address."""
+    return _canonical(url) == _canonical(own)
+
+
+def _canonical(url: str) -> str:
+    """Return `url` with the address for its name and without an empty path or Redis's first database."""
+    bare = url.strip().removesuffix("/").removesuffix("/0")
+    return bare.replace("//localhost", f"//{LOOPBACK}", 1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import redis
 
-from demo.services.elasticsearch_node import has_alias
+from demo.services.elasticsearch_node import answers_searches, has_alias
 from demo.services.live_index import LiveIndex, require_redis
+from demo.services.redis_server import answers
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import EncoderIdentity
 
@@ -36,6 +39,26 @@ def test_redis_refuses_rather_than_evicts(redis_url):
     """A full Redis answers with an error, so no queued task is thrown out unseen."""
     with redis.Redis.from_url(redis_url) as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+def test_a_redis_that_takes_no_writes_is_not_ready(own_redis):
+    """It answers PING all the same."""
+    port = urlsplit(own_redis.url).port
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.config_set("maxmemory", 1)
+        assert (client.ping(), answers(port)) == (True, False)
+        client.config_set("maxmemory", 0)
+    assert answers(port)
+
+
+def test_an_elasticsearch_whose_shards_are_not_there_is_not_ready(elasticsearch_url, index_prefix, es):
+    """As in the first seconds after a restart; its health is 200 by then."""
+    nowhere = {"index.routing.allocation.require._name": "nobody"}
+    es.indices.create(index=f"{index_prefix}-1", settings=nowhere, wait_for_active_shards=0)
+    assert es.cluster.health()["status"] == "red"
+    assert not answers_searches(elasticsearch_url)
+    es.indices.delete(index=f"{index_prefix}-1")
+    assert answers_searches(elasticsearch_url)
 
 
 def test_redis_databases_are_empty(redis_url):

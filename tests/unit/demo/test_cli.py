@@ -15,9 +15,7 @@ from click.testing import CliRunner
 from demo.cli import group
 from demo.services.ports import free_port
 from demo.services.processes import ProcessRecord
-from demo.services.progress import Progress
 from demo.services.state import StateFolder
-from demo.services.system import System
 
 
 @pytest.fixture
@@ -118,7 +116,7 @@ def recorded(tmp_path):
 
 
 def test_servers_of_ours_stay_ours_under_their_exported_urls(environ, recorded):
-    """After the exports that `up` advises, `status` shows our own servers and `down` stops them."""
+    """With the exports that `up` once advised, `status` shows our own servers and `down` stops them."""
     elasticsearch, queue = recorded
     exported = {**environ, "ELASTICSEARCH_URL": elasticsearch, "NITAMONO_REDIS_URL": queue}
     found = json.loads(invoke(exported, "status", "--json").output)
@@ -130,21 +128,70 @@ def test_servers_of_ours_stay_ours_under_their_exported_urls(environ, recorded):
     assert all(process.wait(timeout=5) is not None for process in recorded.values())
 
 
-def test_the_exports_are_advised_where_they_are_needed(environ, recorded):
-    """Other ports than the usual are told, the usual ones and those that the shell knows are not."""
-    elasticsearch, queue = recorded
-    advice = [
-        "So that `nitamono index` and the others find these ports:",
-        f"  export ELASTICSEARCH_URL=http://127.0.0.1:{environ['NITAMONO_ES_PORT']}",
-        f"  export NITAMONO_REDIS_URL=redis://127.0.0.1:{environ['NITAMONO_REDIS_PORT']}/0",
-    ]
-    exported = {**environ, "ELASTICSEARCH_URL": elasticsearch, "NITAMONO_REDIS_URL": queue}
-    usual = {**environ, "NITAMONO_ES_PORT": "9200", "NITAMONO_REDIS_PORT": "6379"}
-    assert System.open(environ, Progress()).advice == advice
-    assert System.open({**usual, "NITAMONO_REDIS_PORT": "6380"}, Progress()).advice[1:] == [
-        "  export NITAMONO_REDIS_URL=redis://127.0.0.1:6380/0"
-    ]
-    assert System.open(exported, Progress()).advice == System.open(usual, Progress()).advice == []
+@pytest.fixture
+def stopped(environ, tmp_path):
+    """The environment of servers that `up` started on other ports than the usual, and that ended since."""
+    names = ("ELASTICSEARCH_URL", "NITAMONO_ES_PORT", "NITAMONO_REDIS_URL", "NITAMONO_REDIS_PORT")
+    urls = {
+        "ELASTICSEARCH_URL": f"http://127.0.0.1:{environ['NITAMONO_ES_PORT']}",
+        "NITAMONO_REDIS_URL": f"redis://127.0.0.1:{environ['NITAMONO_REDIS_PORT']}/0",
+    }
+    recorded = {name: (environ | urls)[name] for name in names}
+    (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
+    return {**environ, **urls}
+
+
+def states(environ):
+    """The state and URL of Elasticsearch and Redis as `status` shows them."""
+    found = json.loads(invoke(environ, "status", "--json").output)
+    return [(standing["state"], standing["url"]) for standing in found[:2]]
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_servers_of_ours_stay_ours_after_they_ended(environ, stopped, exported):
+    """After a crash, a reboot or `down`: with the old exports, and in a shell that names nothing."""
+    urls = stopped["ELASTICSEARCH_URL"], stopped["NITAMONO_REDIS_URL"]
+    bare = {**environ, "NITAMONO_ES_PORT": "", "NITAMONO_REDIS_PORT": ""}
+    assert states(stopped if exported else bare) == [("stopped", url) for url in urls]
+
+
+@pytest.mark.parametrize("form", ["http://localhost:{}", "http://127.0.0.1:{}/"])
+def test_another_way_to_write_the_url_of_ours(environ, stopped, form):
+    """A name for the address, a slash at the end."""
+    url = form.format(environ["NITAMONO_ES_PORT"])
+    assert states({**stopped, "ELASTICSEARCH_URL": url})[0] == ("stopped", stopped["ELASTICSEARCH_URL"])
+
+
+def test_a_server_that_took_the_place_of_ours_is_given(environ, stopped):
+    """Whoever names the URL means the one that listens there now."""
+    with socket.create_server(("127.0.0.1", int(environ["NITAMONO_ES_PORT"]))):
+        assert states(stopped)[0] == ("given", stopped["ELASTICSEARCH_URL"])
+
+
+def test_the_record_of_a_process_that_ended_names_our_server(environ, tmp_path):
+    """As a power cut leaves it."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    url = f"http://127.0.0.1:{free_port()}"
+    record = ProcessRecord(pid=gone.pid, started=0.0, url=url, identity="")
+    records = StateFolder.open(tmp_path / "a state").records
+    (records / "elasticsearch.json").write_text(json.dumps(asdict(record)))
+    assert states({**environ, "ELASTICSEARCH_URL": url})[0] == ("stopped", url)
+
+
+def test_a_given_server_is_not_remembered_as_ours(environ, tmp_path):
+    """The next `up` without it starts one of ours; other commands go to the given one until then."""
+    recorded = {"ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
+    (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
+    assert states(environ)[0] == ("stopped", f"http://127.0.0.1:{environ['NITAMONO_ES_PORT']}")
+    assert states({**environ, **recorded}) == [("given", url) for url in recorded.values()]
+
+
+def test_a_damaged_record_is_told(environ, tmp_path):
+    """With the file and what to do."""
+    (StateFolder.open(tmp_path / "a state").services).write_text("{")
+    answer = invoke(environ, "status")
+    assert (answer.exit_code, "services.json" in answer.output) == (1, True)
 
 
 def test_another_server_is_never_stopped_for_ours(environ, recorded):

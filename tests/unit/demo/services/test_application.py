@@ -11,6 +11,7 @@ from demo.services.application import (
     api_service,
     application_environment,
     events_service,
+    listings_for_sale,
     worker_answers,
     worker_service,
 )
@@ -124,6 +125,19 @@ def test_workers_of_two_clones_have_different_names(tmp_path):
         command = worker_service(make_environment(state), state, processes=1).prepare(Progress()).command
         names.add(command[command.index("--hostname") + 1])
     assert len(names) == 2
+
+
+def test_the_api_is_ready_when_it_answers_an_ordinary_request(site):
+    """A process that runs, even one that finds its index, is not enough."""
+    folder, url = site
+    (folder / "healthz").touch()
+    assert not api_answers(url)
+    (folder / "readyz").touch()
+    assert not api_answers(url)
+    (folder / "v1").mkdir()
+    (folder / "v1" / "listings").write_text('{"total": 7}')
+    assert api_answers(url)
+    assert listings_for_sale(url) == 7
 
 
 def test_what_is_not_there_does_not_answer(site):

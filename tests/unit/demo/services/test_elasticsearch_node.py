@@ -15,9 +15,9 @@ from demo.services import elasticsearch_node
 from demo.services.account import Account, service_account
 from demo.services.distribution import VERSION, Distribution
 from demo.services.elasticsearch_node import (
+    answers_searches,
     elasticsearch_service,
     erase_node,
-    is_healthy,
     launch,
     node_folder,
 )
@@ -165,8 +165,8 @@ def test_preparing_takes_the_given_home(state, tmp_path, monkeypatch):
 
 def test_a_node_that_does_not_answer_is_not_healthy(site):
     """Neither nobody nor a server that knows no health is a node."""
-    assert not is_healthy(f"http://127.0.0.1:{free_port()}")
-    assert not is_healthy(site[1])
+    assert not answers_searches(f"http://127.0.0.1:{free_port()}")
+    assert not answers_searches(site[1])
 
 
 def test_a_changed_port_or_heap_is_another_identity(state):
