@@ -90,9 +90,28 @@ def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
             list(pool.map(lambda lane: index_lane(disordered, lane, run, photos), lanes))
 
         ids = [f"run{run}-m{number}" for number in range(ITEMS)]
-        assert settled(disordered, ids) == settled(ordered, ids)
+        found = settled(disordered, ids)
+        assert found == settled(ordered, ids)
+        expected = newest_statuses([real(event, run, photos) for event in events])
+        assert {item_id: document["status"] for item_id, document in found.items()} == expected
 
     holds()
+
+
+def newest_statuses(events: list[Event]) -> dict[str, str]:
+    """The status of the newest event of each item that has a complete one; a removed one stays removed
+    until the next complete event."""
+    statuses: dict[str, str] = {}
+    for event in sorted(events, key=version_of):
+        item_id, status = event["item_id"], event["status"]
+        if event["title"] or statuses.get(item_id) != "removed":
+            statuses[item_id] = status
+    return {item_id: status for item_id, status in statuses.items() if item_id in complete(events)}
+
+
+def complete(events: list[Event]) -> set[str]:
+    """The items that have a complete event."""
+    return {event["item_id"] for event in events if event["title"]}
 
 
 def has_an_order(events: list[Event]) -> bool:
