@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import cast, get_args
 
 from mappings.client import ElasticsearchSettings
-from mappings.environ import seconds
+from mappings.environ import seconds, whole
 from mappings.errors import InvalidSetting
+from mappings.numbers import whole_number
 from mappings.photos import ImageRoots
 from mappings.queue import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, redis_url, visibility_timeout
 from ml.artifact import DEFAULT_ARTIFACT
@@ -78,13 +79,13 @@ class IndexerSettings:
             redis_url=redis_url(environ),
             encoder=Path(environ.get("NITAMONO_ENCODER") or DEFAULT_ARTIFACT),
             encoder_backend=_backend(environ.get("NITAMONO_ENCODER_BACKEND") or cls.encoder_backend),
-            encoder_threads=_whole(environ, "NITAMONO_ENCODER_THREADS", cls.encoder_threads),
-            decode_threads=_whole(environ, "NITAMONO_DECODE_THREADS", cls.decode_threads),
+            encoder_threads=whole(environ, "NITAMONO_ENCODER_THREADS", cls.encoder_threads),
+            decode_threads=whole(environ, "NITAMONO_DECODE_THREADS", cls.decode_threads),
             roots=ImageRoots.from_environ(environ),
             fetch=_fetch_settings(environ),
-            chunk=_whole(environ, "NITAMONO_CHUNK", cls.chunk),
-            photo_retries=_whole(environ, "NITAMONO_PHOTO_RETRIES", cls.photo_retries, least=0),
-            max_retries=_whole(environ, "NITAMONO_MAX_RETRIES", cls.max_retries, least=0),
+            chunk=whole(environ, "NITAMONO_CHUNK", cls.chunk),
+            photo_retries=whole(environ, "NITAMONO_PHOTO_RETRIES", cls.photo_retries, least=0),
+            max_retries=whole(environ, "NITAMONO_MAX_RETRIES", cls.max_retries, least=0),
             visibility_timeout_s=visibility_timeout(environ),
         )
 
@@ -135,11 +136,11 @@ class IndexerSettings:
 def _fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
     hosts, networks = _allowed(environ.get("NITAMONO_FETCH_ALLOW", ""))
     return FetchSettings(
-        threads=_whole(environ, "NITAMONO_FETCH_THREADS", FetchSettings.threads),
-        per_host=_whole(environ, "NITAMONO_FETCH_PER_HOST", FetchSettings.per_host),
+        threads=whole(environ, "NITAMONO_FETCH_THREADS", FetchSettings.threads),
+        per_host=whole(environ, "NITAMONO_FETCH_PER_HOST", FetchSettings.per_host),
         deadline_s=seconds(environ, "NITAMONO_FETCH_DEADLINE", FetchSettings.deadline_s),
         idle_s=seconds(environ, "NITAMONO_FETCH_IDLE", FetchSettings.idle_s),
-        max_bytes=_whole(environ, "NITAMONO_FETCH_MAX_BYTES", FetchSettings.max_bytes),
+        max_bytes=whole(environ, "NITAMONO_FETCH_MAX_BYTES", FetchSettings.max_bytes),
         ports=_ports(environ.get("NITAMONO_FETCH_PORTS", "")),
         allowed_hosts=hosts,
         allowed_networks=networks,
@@ -183,16 +184,11 @@ def _ports(text: str) -> frozenset[int]:
     if not text.strip():
         return FetchSettings.ports
     try:
-        ports = frozenset(int(port) for port in text.split(","))
+        ports = frozenset(whole_number(port.strip()) for port in text.split(","))
     except ValueError as error:
-        raise InvalidSetting(f"NITAMONO_FETCH_PORTS is {text!r}, expected ports such as 80,443") from error
+        raise InvalidSetting(
+            f"NITAMONO_FETCH_PORTS is {text!r:.60}, expected ports such as 80,443"
+        ) from error
     if not all(0 < port < 65536 for port in ports):
-        raise InvalidSetting(f"NITAMONO_FETCH_PORTS is {text!r}, expected ports from 1 to 65535")
+        raise InvalidSetting(f"NITAMONO_FETCH_PORTS is {text!r:.60}, expected ports from 1 to 65535")
     return ports
-
-
-def _whole(environ: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
-    text = environ.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise InvalidSetting(f"{name} is {text!r}, expected a whole number from {least} up")
-    return int(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from mappings.environ import seconds, whole
 from mappings.errors import InvalidSetting
 
 DEFAULT_URL = "http://127.0.0.1:9200"
@@ -41,8 +42,8 @@ class ElasticsearchSettings:
             username=environ.get("ELASTICSEARCH_USERNAME") or None,
             password=environ.get("ELASTICSEARCH_PASSWORD") or None,
             ca_certs=environ.get("ELASTICSEARCH_CA_CERTS") or None,
-            timeout_s=_number(environ, "ELASTICSEARCH_TIMEOUT", cls.timeout_s, least=0.1),
-            max_retries=int(_number(environ, "ELASTICSEARCH_MAX_RETRIES", cls.max_retries)),
+            timeout_s=seconds(environ, "ELASTICSEARCH_TIMEOUT", cls.timeout_s),
+            max_retries=whole(environ, "ELASTICSEARCH_MAX_RETRIES", cls.max_retries, 0, 1000),
             prefix=environ.get("NITAMONO_INDEX_PREFIX") or cls.prefix,
         )
         if settings.api_key and settings.username:
@@ -74,14 +75,3 @@ def connect(settings: ElasticsearchSettings) -> Elasticsearch:
             f"ELASTICSEARCH_URL is {','.join(settings.urls)}, "
             f"ELASTICSEARCH_CA_CERTS is {settings.ca_certs}: {error}"
         ) from error
-
-
-def _number(environ: Mapping[str, str], name: str, default: float, *, least: float = 0) -> float:
-    text = environ.get(name) or str(default)
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise InvalidSetting(f"{name} is {text!r}, expected a number") from error
-    if not least <= value < 1e6:
-        raise InvalidSetting(f"{name} is {text!r}, expected a number from {least:g} up")
-    return value

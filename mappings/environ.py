@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mappings.errors import InvalidSetting
+from mappings.numbers import decimal_number, whole_number
 
 
 def seconds(environ: Mapping[str, str], name: str, default: float) -> float:
@@ -13,11 +14,32 @@ def seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     Raises:
         InvalidSetting: it is no number from 0.1 to 86,400.
     """
-    text = environ.get(name) or str(default)
+    if not (text := environ.get(name)):
+        return default
     try:
-        value = float(text)
+        value = decimal_number(text)
     except ValueError as error:
-        raise InvalidSetting(f"{name} is {text!r}, expected seconds") from error
+        raise InvalidSetting(f"{name} is {text!r:.60}, expected seconds") from error
     if not 0.1 <= value <= 86_400:
-        raise InvalidSetting(f"{name} is {text!r}, expected from 0.1 to 86,400 seconds")
+        raise InvalidSetting(f"{name} is {text!r:.60}, expected from 0.1 to 86,400 seconds")
+    return value
+
+
+def whole(
+    environ: Mapping[str, str], name: str, default: int, least: int = 1, most: int | None = None
+) -> int:
+    """The variable's whole number, or the default where it is not set.
+
+    Raises:
+        InvalidSetting: it is no whole number from `least` up, or to `most` where there is such a bound.
+    """
+    if not (text := environ.get(name)):
+        return default
+    expected = f"a whole number from {least} {'up' if most is None else f'to {most}'}"
+    try:
+        value = whole_number(text)
+    except ValueError as error:
+        raise InvalidSetting(f"{name} is {text!r:.60}, expected {expected}") from error
+    if value < least or (most is not None and value > most):
+        raise InvalidSetting(f"{name} is {text!r:.60}, expected {expected}")
     return value

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from elasticsearch import Elasticsearch
-from flask import Flask, Response, request, send_file
+from flask import Flask, Response, abort, request, send_file
 from pydantic import BaseModel
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
@@ -143,10 +143,12 @@ def _add_operations(app: Flask, reader: IndexReader, slates: SlateService) -> No
 
 
 def _add_photos(app: Flask, listings: ListingService, settings: QuerySettings) -> None:
-    @app.get("/photos/<item_id>/<int:number>")
-    def photo_route(item_id: str, number: int) -> Response:
+    @app.get("/photos/<item_id>/<number>")
+    def photo_route(item_id: str, number: str) -> Response:
+        if not number.isascii() or not number.isdigit() or len(number) > 4:
+            abort(HTTPStatus.NOT_FOUND)
         document = listings.find(known_id(item_id)).document
-        photo = open_photo(document, number, settings.image_roots)
+        photo = open_photo(document, int(number), settings.image_roots)
         return send_file(
             photo.stream,
             mimetype=photo.mimetype,

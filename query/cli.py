@@ -20,8 +20,16 @@ from query.similar import SimilarService
 
 @click.command(name="similar")
 @click.argument("item_id")
-@click.option("--size", default=DEFAULT_SIZE, show_default=True, help="How many items at most.")
-@click.option("--price-ratio", default=DEFAULT_RATIO, show_default=True, help="How far prices may differ.")
+@click.option(
+    "--size", default=str(DEFAULT_SIZE), metavar="INTEGER", show_default=True, help="How many items at most."
+)
+@click.option(
+    "--price-ratio",
+    default=f"{DEFAULT_RATIO:g}",
+    metavar="NUMBER",
+    show_default=True,
+    help="How far prices may differ.",
+)
 @click.option("--category", help="Only items below this category: 'Apparel > Skirts'.")
 @click.option("--attribute", multiple=True, metavar="NAME:VALUE", help="Only items with this attribute.")
 @click.option("--exclude-seller", multiple=True, metavar="SELLER", help="No items of this seller.")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, get_origin
+from typing import Annotated, Any, LiteralString, TypeVar, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mappings.errors import Problem
 from mappings.listing import CATEGORY_SEPARATOR, Identifier
+from mappings.numbers import decimal_number, whole_number
 from query.errors import InvalidParameters, UnknownItem
 from query.price_band import DEFAULT_RATIO
 
@@ -62,6 +71,27 @@ def _experiment_and_arm(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    return _readable(whole_number, value, "a whole number in digits, such as 24")
+
+
+def _decimal(value: object) -> object:
+    return _readable(decimal_number, value, "a number in digits, such as 2 or 1.5")
+
+
+def _readable(read: Callable[[str], float], value: object, expected: LiteralString) -> object:
+    try:
+        if isinstance(value, str):
+            read(value)
+    except ValueError as error:
+        raise PydanticCustomError("number", expected) from error
+    return value
+
+
+# They come after the limits in an annotation, or else the description of the API loses those.
+_IN_DIGITS = BeforeValidator(_whole)
+_IN_DECIMALS = BeforeValidator(_decimal)
+
 ArmChoice = Annotated[str, StringConstraints(max_length=97), AfterValidator(_experiment_and_arm)]
 UserId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Attribute = Annotated[str, StringConstraints(max_length=64 + 1 + 256), AfterValidator(_name_and_value)]
@@ -82,7 +112,9 @@ class ItemPath(Parameters):
 class SimilarParameters(Parameters):
     """What `/v1/listings/{item_id}/similar` can be asked."""
 
-    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="How many items at most.")] = DEFAULT_SIZE
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="How many items at most."), _IN_DIGITS] = (
+        DEFAULT_SIZE
+    )
     price_ratio: Annotated[
         float,
         Field(
@@ -90,6 +122,7 @@ class SimilarParameters(Parameters):
             le=100,
             description="Prices from the item's own divided by this to times this; widened if too few.",
         ),
+        _IN_DECIMALS,
     ] = DEFAULT_RATIO
     category: Annotated[
         CategoryPath | None,
@@ -152,8 +185,8 @@ class ListingParameters(Parameters):
         CategoryPath | None, Field(description="Only listings below this category: its path from the root.")
     ] = None
     status: Annotated[ShownStatus, Field(description="Only listings of this status.")] = ShownStatus.ON_SALE
-    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Listings a page.")] = DEFAULT_SIZE
-    page: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="The page, from 1.")] = 1
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Listings a page."), _IN_DIGITS] = DEFAULT_SIZE
+    page: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="The page, from 1."), _IN_DIGITS] = 1
 
 
 P = TypeVar("P", bound=Parameters)

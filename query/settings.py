@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mappings.client import ElasticsearchSettings
-from mappings.errors import InvalidSetting
+from mappings.environ import whole
 from mappings.photos import ImageRoots
 from mappings.queue import DEFAULT_REDIS_URL, redis_url
 from mappings.users import user_salt
@@ -48,10 +48,10 @@ class QuerySettings:
             elasticsearch=ElasticsearchSettings.from_environ(environ),
             image_roots=ImageRoots.from_environ(environ),
             host=environ.get("NITAMONO_API_HOST") or DEFAULT_HOST,
-            port=_whole_number(environ, "NITAMONO_API_PORT", cls.port, 1, 65_535),
-            workers=_whole_number(environ, "NITAMONO_API_WORKERS", cls.workers, 1, 64),
-            threads=_whole_number(environ, "NITAMONO_API_THREADS", cls.threads, 1, 64),
-            access_log=bool(_whole_number(environ, "NITAMONO_API_ACCESS_LOG", 0, 0, 1)),
+            port=whole(environ, "NITAMONO_API_PORT", cls.port, 1, 65_535),
+            workers=whole(environ, "NITAMONO_API_WORKERS", cls.workers, 1, 64),
+            threads=whole(environ, "NITAMONO_API_THREADS", cls.threads, 1, 64),
+            access_log=bool(whole(environ, "NITAMONO_API_ACCESS_LOG", 0, 0, 1)),
             experiments=_folder(environ, "NITAMONO_EXPERIMENTS"),
             user_salt=user_salt(environ),
             redis_url=redis_url(environ),
@@ -61,10 +61,3 @@ class QuerySettings:
 
 def _folder(environ: Mapping[str, str], name: str) -> Path | None:
     return Path(folder) if (folder := environ.get(name)) else None
-
-
-def _whole_number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise InvalidSetting(f"{name} is {text!r}, expected a whole number from {low} to {high}")
-    return int(text)

@@ -1,0 +1,30 @@
+"""Numbers as people write them, in ASCII digits: not all that Python reads, such as `1_0`, `٣` or `nan`."""
+
+from __future__ import annotations
+
+import re
+
+_WHOLE = re.compile(r"[0-9]{1,18}")
+_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+
+
+def whole_number(text: str) -> int:
+    """The number that the text is, from 0 up.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text!r:.60} is no whole number such as 24")
+    return int(text)
+
+
+def decimal_number(text: str) -> float:
+    """The number that the text is, from 0 up, with a point for decimals and without an exponent.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"{text!r:.60} is no number such as 2 or 1.5")
+    return float(text)
