@@ -15,7 +15,8 @@ from typing import Final
 
 from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
 
-from mappings.lifecycle import create_once, mapping_file
+from mappings.lifecycle import ensure_index, mapping_file
+from mappings.names import written_through
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class Switches:
 
 
 def _switch(es: Elasticsearch, prefix: str, name: str, now: datetime, *, stopped: bool) -> None:
-    create_once(es, switch_index(prefix), mapping_file("switches.v1.json"))
+    ensure_index(es, switch_index(prefix), mapping_file("switches.v1.json"))
     document = {"experiment": name, "stopped": stopped, "changed_at": now.isoformat()}
-    es.index(index=switch_index(prefix), id=name, document=document, refresh=True)
+    index = written_through(switch_index(prefix))
+    es.index(index=index, id=name, document=document, refresh=True, require_alias=True)

@@ -15,8 +15,8 @@ from indexer.errors import DocumentRejected, ElasticsearchUnavailable
 from indexer.store import elasticsearch_errors, item_failure
 from mappings.lifecycle import ensure_dead_letters
 from mappings.listing import isoformat
-from mappings.names import dead_letter_index
-from mappings.search import pages
+from mappings.names import dead_letter_index, written_through
+from mappings.search import in_order, pages
 
 # A line that is no event can be anything, even a whole file without a line break.
 RAW_LIMIT = 10_000
@@ -175,11 +175,11 @@ class DeadLetters:
         for letter in letters:
             order = {"version": letter.version, "version_type": "external_gte"} if letter.version else {}
             operations += [
-                {"index": {"_index": self.index, "_id": letter.id} | order},
+                {"index": {"_index": written_through(self.index), "_id": letter.id} | order},
                 letter.to_source(self.encoder_id),
             ]
         with elasticsearch_errors():
-            answer = self.es.bulk(operations=operations)
+            answer = self.es.bulk(operations=operations, require_alias=True)
         failures = [item_failure(item["index"]) for item in answer["items"]]
         for failure in failures:
             if isinstance(failure, ElasticsearchUnavailable):
@@ -228,8 +228,8 @@ class DeadLetters:
             if not self.es.indices.exists(index=self.index):
                 return
             query = {"term": {"reason": reason}} if reason else {"match_all": {}}
-            for hits in pages(self.es, self.index, query, sort=[{"failed_at": "asc"}]):
-                yield from map(DeadLetter.from_hit, hits)
+            found = pages(self.es, self.index, query, sort=[{"failed_at": "asc"}])
+            yield from map(DeadLetter.from_hit, in_order(found))
 
     def drop(self, letters: Sequence[DeadLetter]) -> None:
         """Removes the letters that were read, unless a newer one has taken their place since.
@@ -240,6 +240,7 @@ class DeadLetters:
         operations = [_deletion(self.index, letter.id, letter.version) for letter in letters]
         if operations:
             with elasticsearch_errors():
+                ensure_dead_letters(self.es, self.prefix)
                 self.es.bulk(operations=operations, refresh=True)
 
 
@@ -249,5 +250,5 @@ def _deletion(index: str, letter_id: str, version: int | None) -> dict[str, Any]
     A deletion without a version would count as version + 1: for a minute (`index.gc_deletes`) it would keep
     out the letter of the same event when that fails again.
     """
-    order = {"_index": index, "_id": letter_id, "version": version, "version_type": "external_gte"}
-    return {"delete": order}
+    order = {"version": version, "version_type": "external_gte"}
+    return {"delete": {"_index": written_through(index), "_id": letter_id} | order}

@@ -14,6 +14,7 @@ from indexer.errors import DocumentRejected, ElasticsearchUnavailable, IndexingF
 from mappings.errors import ContractError
 from mappings.lifecycle import EncoderIdentity, writable_indices
 from mappings.listing import ListingDocument
+from mappings.names import written_through
 
 JSON = "application/vnd.elasticsearch+json; compatible-with=9"
 
@@ -104,7 +105,7 @@ class ListingStore:
         if not documents:
             return []
         with elasticsearch_errors():
-            answer = self.es.bulk(operations=list(_operations(documents)))
+            answer = self.es.bulk(operations=list(_operations(documents)), require_alias=True)
         results = [item["index"] for item in answer["items"]]
         return [item_failure(result) for result in results]
 
@@ -118,7 +119,7 @@ def _operations(documents: Iterable[VersionedDocument]) -> Iterator[dict[str, An
     for entry in documents:
         yield {
             "index": {
-                "_index": entry.index,
+                "_index": written_through(entry.index),
                 "_id": entry.document.item_id,
                 "version": entry.version,
                 # An equal version succeeds, so that a chunk can be processed twice.
@@ -133,6 +134,11 @@ def item_failure(result: Mapping[str, Any]) -> IndexingFailure | None:
     status, error = result["status"], result.get("error", {})
     if status < 300:
         return None
+    if error.get("type") == "index_not_found_exception":
+        words = (
+            f"no alias {error.get('index')} to write through, so its index was dropped; a retry looks anew"
+        )
+        return ElasticsearchUnavailable("elasticsearch_unavailable", words)
     words = f"{error.get('type')}: {error.get('reason')}"
     if status == CONFLICT:
         return Superseded("older", words)

@@ -10,6 +10,7 @@ from elasticsearch import Elasticsearch
 
 from indexer.store import elasticsearch_errors
 from mappings.listing import Status, isoformat
+from mappings.names import written_through
 from mappings.search import pages
 
 
@@ -34,7 +35,7 @@ def delete(es: Elasticsearch, hits: list[dict[str, Any]]) -> int:
     operations = [
         {
             "delete": {
-                "_index": hit["_index"],
+                "_index": written_through(hit["_index"]),
                 "_id": hit["_id"],
                 "version": hit["_version"],
                 "version_type": "external_gte",

@@ -61,8 +61,10 @@ encoder_option = click.option(
 @click.option(
     "--vector-index", default="hnsw", show_default=True, type=click.Choice(lifecycle.VECTOR_INDEX_TYPES)
 )
+@click.option("--write", is_flag=True, help="Keep it up to date, before requests read it.")
 @click.option("--live", is_flag=True, help="Point the read and write aliases at it.")
 @click.option("--if-missing", is_flag=True, help="With --live: keep the index that is live already.")
+@click.option("--force", is_flag=True, help="With --live: even if the index that is live has listings.")
 @click.pass_obj
 def create(
     connection: tuple[Elasticsearch, str],
@@ -70,21 +72,31 @@ def create(
     shards: int,
     replicas: int,
     vector_index: str,
+    write: bool,
     live: bool,
     if_missing: bool,
+    force: bool,
 ) -> None:
     """Make an empty index for an encoder and print its name."""
     if if_missing and not live:
         raise click.UsageError("--if-missing goes with --live")
+    if write and live:
+        raise click.UsageError(
+            "--write and --live exclude each other: an index that is live is kept up to date"
+        )
     es, prefix = connection
     identity = EncoderIdentity.from_artifact(encoder)
     options = IndexOptions(shards, replicas, vector_index)
     if if_missing:
         click.echo(lifecycle.ensure_live_index(es, prefix, identity, options=options))
         return
+    if live and not force:
+        lifecycle.check_swap(es, prefix, None)
     name = lifecycle.create_index(es, prefix, identity, options=options)
     if live:
         lifecycle.swap_aliases(es, prefix, name)
+    elif write:
+        lifecycle.start_writing(es, prefix, name)
     click.echo(name)
 
 
@@ -93,10 +105,13 @@ def create(
 @encoder_option
 @click.pass_obj
 def check(connection: tuple[Elasticsearch, str], index: str | None, encoder: Path) -> None:
-    """Check that INDEX (default: the live one) was made for the encoder."""
+    """Check that INDEX was made for the encoder; without INDEX, that one index is live, and written too."""
     es, prefix = connection
     identity = EncoderIdentity.from_artifact(encoder)
-    lifecycle.check_index(es, index or read_alias(prefix), identity)
+    if index is None:
+        lifecycle.check_live(es, prefix, identity)
+    else:
+        lifecycle.check_index(es, index, identity)
     click.echo(f"{index or read_alias(prefix)} is for {identity.encoder_id}, {identity.dims} dims")
 
 
@@ -119,9 +134,12 @@ def list_command(connection: tuple[Elasticsearch, str], as_json: bool) -> None:
 @group.command()
 @click.argument("index")
 @click.option("--stop-writing", is_flag=True, help="Let the indices of before fall behind.")
+@click.option("--force", is_flag=True, help="Even if INDEX has far fewer listings than the live one.")
 @click.pass_obj
-def swap(connection: tuple[Elasticsearch, str], index: str, stop_writing: bool) -> None:
+def swap(connection: tuple[Elasticsearch, str], index: str, stop_writing: bool, force: bool) -> None:
     """Let requests read INDEX from now on."""
+    if not force:
+        lifecycle.check_swap(*connection, index)
     before = lifecycle.swap_aliases(*connection, index, keep_writing=not stop_writing)
     click.echo(f"{read_alias(connection[1])}: {', '.join(before) or 'nothing'} → {index}")
 

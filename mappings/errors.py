@@ -62,7 +62,7 @@ class UnsafePhotoPath(ContractError):
 
 
 class IndexMissing(ContractError):
-    """No index behind a name."""
+    """No index behind a name, or none that is open."""
 
 
 class MappingMismatch(ContractError):
@@ -71,6 +71,10 @@ class MappingMismatch(ContractError):
 
 class IndexInUse(ContractError):
     """An index cannot be dropped while an alias points at it."""
+
+
+class SwapLosesListings(ContractError):
+    """Far fewer listings could be found in the index that is to go live than in the one that is."""
 
 
 class IndexExists(ContractError):

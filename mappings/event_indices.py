@@ -9,7 +9,8 @@ from elasticsearch import Elasticsearch
 
 from mappings.errors import InvalidIndexName
 from mappings.event_names import day_of, event_index, event_indices, rejected_events_index
-from mappings.lifecycle import create_once, mapping_file
+from mappings.lifecycle import ensure_index, mapping_file
+from mappings.names import written_through
 
 
 def ensure_event_indices(es: Elasticsearch, prefix: str, days: Iterable[date]) -> None:
@@ -17,15 +18,16 @@ def ensure_event_indices(es: Elasticsearch, prefix: str, days: Iterable[date]) -
 
     Made here and not from a template, which only an account with rights over the whole cluster may keep.
     """
-    for day in sorted(set(days) - set(event_days(es, prefix))):
-        create_once(es, event_index(prefix, day), mapping_file("events.v1.json"))
+    found = es.indices.get_alias(index=event_indices(prefix), allow_no_indices=True)
+    writable = {name for name, entry in found.items() if written_through(name) in entry["aliases"]}
+    for name in sorted({event_index(prefix, day) for day in days} - writable):
+        ensure_index(es, name, mapping_file("events.v1.json"))
 
 
 def ensure_rejected_events(es: Elasticsearch, prefix: str) -> str:
     """The name of the index of rejected events, made if it is missing."""
     name = rejected_events_index(prefix)
-    if not es.indices.exists(index=name):
-        create_once(es, name, mapping_file("events_rejected.v1.json"))
+    ensure_index(es, name, mapping_file("events_rejected.v1.json"))
     return name
 
 

@@ -20,13 +20,20 @@ from mappings.errors import (
     InvalidIndexName,
     InvalidSetting,
     MappingMismatch,
+    SwapLosesListings,
 )
-from mappings.names import IndexName, dead_letter_index, read_alias, write_alias
+from mappings.listing import Status
+from mappings.names import IndexName, dead_letter_index, read_alias, write_alias, written_through
 
 SCHEMA_VERSION = 1
 
 # What each costs and gives is measured in docs/decisions/002-vector-index-type.md.
 VECTOR_INDEX_TYPES = ("hnsw", "int8_hnsw", "int4_hnsw", "bbq_hnsw", "flat", "int8_flat")
+
+
+LEAST_SHARE = 0.9
+"""Of the listings that can be found in the live index, an index must have this share to go live. One that is
+filled from the same shop has all of them, but for those whose photos were not fetched again."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,8 @@ def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> Non
         IndexMissing: there is no such index.
         MappingMismatch: naming what was found and what this process needs.
     """
-    for name, meta in _metas(es, index).items():
+    for name, entry in _found(es, index).items():
+        meta = _meta(entry)
         found = (meta.get("schema_version"), meta.get("encoder_id"), meta.get("dims"))
         expected = (SCHEMA_VERSION, identity.encoder_id, identity.dims)
         if found != expected:
@@ -154,21 +162,59 @@ def read_identity(es: Elasticsearch, index: str) -> EncoderIdentity:
     """The encoder of the one index behind a name or alias.
 
     Raises:
-        IndexMissing: there is none.
-        MappingMismatch: several, or an index that carries no readable `_meta` of this schema.
+        IndexMissing, MappingMismatch: as `resolve`.
     """
-    metas = _metas(es, index)
-    if len(metas) != 1:
-        raise MappingMismatch(f"{index} leads to {len(metas)} indices ({', '.join(metas)}), expected one")
-    ((name, meta),) = metas.items()
+    return resolve(es, index)[1]
+
+
+def resolve(es: Elasticsearch, alias: str) -> tuple[str, EncoderIdentity]:
+    """The one index behind an alias (or an index's own name), and its encoder.
+
+    Raises:
+        IndexMissing: there is none, or it is closed.
+        MappingMismatch: there are several, the alias has a filter, or the index carries no readable `_meta`
+            of this schema.
+    """
+    found = _found(es, alias)
+    if len(found) != 1:
+        raise MappingMismatch(
+            f"{alias} leads to {len(found)} indices ({', '.join(sorted(found))}), expected one; "
+            "`nitamono mappings swap INDEX` lets it lead to INDEX alone"
+        )
+    ((name, entry),) = found.items()
+    if entry["settings"].get("index.verified_before_close") == "true":
+        raise IndexMissing(f"index {name} is closed; open it, or swap to another one")
+    if "filter" in entry["aliases"].get(alias, {}):
+        raise MappingMismatch(
+            f"alias {alias} has a filter, which searches by picture would not apply; "
+            f"`nitamono mappings swap {name}` sets the alias without one"
+        )
+    meta = _meta(entry)
     if meta.get("schema_version") != SCHEMA_VERSION:
         raise MappingMismatch(
-            f"index {name} has schema_version {meta.get('schema_version')}, expected {SCHEMA_VERSION}"
+            f"index {name} has schema_version {meta.get('schema_version')}, expected {SCHEMA_VERSION}; "
+            "`nitamono mappings swap INDEX` lets requests read another one"
         )
     try:
-        return EncoderIdentity.from_meta(meta)
+        return name, EncoderIdentity.from_meta(meta)
     except (KeyError, TypeError, ValueError) as error:
         raise MappingMismatch(f"index {name}: _meta names no encoder: {error!r}") from error
+
+
+def check_live(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> str:
+    """The index that requests read, if it was made for this encoder and updates reach it.
+
+    Raises:
+        IndexMissing, MappingMismatch: as `resolve`, or the write alias does not cover the index.
+    """
+    name, _ = resolve(es, read_alias(prefix))
+    check_index(es, name, identity)
+    if name not in _behind(es, write_alias(prefix)):
+        raise MappingMismatch(
+            f"{write_alias(prefix)} does not lead to {name}, so that no update reaches what requests read; "
+            f"`nitamono mappings swap {name}` adds it"
+        )
+    return name
 
 
 def list_indices(es: Elasticsearch, prefix: str) -> list[IndexState]:
@@ -188,10 +234,10 @@ def list_indices(es: Elasticsearch, prefix: str) -> list[IndexState]:
                 created=parsed.created,
                 documents=primaries["docs"]["count"],
                 bytes=primaries["store"]["size_in_bytes"],
-                aliases=tuple(sorted(entry["aliases"])),
+                aliases=_aliases(name, entry),
             )
         )
-    return sorted(states, key=lambda state: state.created)
+    return sorted(states, key=lambda state: (state.created, state.name))
 
 
 def swap_aliases(es: Elasticsearch, prefix: str, index: str, *, keep_writing: bool = True) -> list[str]:
@@ -201,10 +247,9 @@ def swap_aliases(es: Elasticsearch, prefix: str, index: str, *, keep_writing: bo
     that a swap back is instant.
 
     Raises:
-        IndexMissing: there is no such index.
+        IndexMissing: there is no index of that very name (an alias or a pattern is refused too).
     """
-    if not es.indices.exists(index=index):
-        raise IndexMissing(f"no index {index}; `nitamono mappings list` shows those there are")
+    _require(es, index)
     before = _behind(es, read_alias(prefix))
     actions: list[dict[str, Any]] = [
         {"remove": {"index": old, "alias": read_alias(prefix)}} for old in before if old != index
@@ -219,6 +264,35 @@ def swap_aliases(es: Elasticsearch, prefix: str, index: str, *, keep_writing: bo
     return before
 
 
+def check_swap(es: Elasticsearch, prefix: str, index: str | None) -> None:
+    """Nothing, if requests would find about as many listings in `index` as they do now.
+
+    index: None is one that is yet to be made, and so empty.
+
+    Raises:
+        IndexMissing: there is no index of that very name.
+        MappingMismatch: it is none that can be read.
+        SwapLosesListings: it has less than LEAST_SHARE of what is live.
+    """
+    if index is not None:
+        _require(es, index)
+        resolve(es, index)
+    live = [name for name in _behind(es, read_alias(prefix)) if name != index]
+    now = max((_searchable(es, name) for name in live), default=0)
+    then = _searchable(es, index) if index else 0
+    if then < now * LEAST_SHARE:
+        raise SwapLosesListings(
+            f"{index or 'a new index'} has {then:,} listings for sale with a vector, and {', '.join(live)}, "
+            f"which is live, has {now:,}; index the listings into it first "
+            "(`nitamono mappings create --write` makes one for that), or pass --force"
+        )
+
+
+def start_writing(es: Elasticsearch, prefix: str, index: str) -> None:
+    """Lets the write alias cover the index too: it is kept up to date before requests read it."""
+    es.indices.put_alias(index=index, name=write_alias(prefix))
+
+
 def drop_index(es: Elasticsearch, index: str, *, force: bool = False) -> None:
     """Deletes the index.
 
@@ -226,12 +300,12 @@ def drop_index(es: Elasticsearch, index: str, *, force: bool = False) -> None:
         IndexMissing: there is none of that very name (an alias or a pattern is refused too).
         IndexInUse: an alias points at it and `force` is not given.
     """
-    entry = _get_alias(es, index).get(index)
-    if entry is None:
-        raise IndexMissing(f"no index {index}; `nitamono mappings list` shows those there are")
-    if entry["aliases"] and not force:
-        names = ", ".join(sorted(entry["aliases"]))
-        raise IndexInUse(f"index {index} is in use by {names}; swap to another one first, or pass --force")
+    aliases = _aliases(index, _require(es, index))
+    if aliases and not force:
+        raise IndexInUse(
+            f"index {index} is in use by {', '.join(aliases)}; "
+            "`nitamono mappings swap OTHER --stop-writing` takes all but OTHER out of use; or pass --force"
+        )
     es.indices.delete(index=index)
 
 
@@ -246,13 +320,11 @@ def ensure_live_index(
     """The index that is read and written for the encoder: the live one, or a new one put live if none is.
 
     Raises:
-        MappingMismatch: an index of another encoder is live.
+        IndexMissing, MappingMismatch: as `check_live`, such as that an index of another encoder is live.
     """
     ensure_dead_letters(es, prefix)
-    live = _behind(es, read_alias(prefix))
-    if live:
-        check_index(es, read_alias(prefix), identity)
-        return live[0]
+    if es.indices.exists(index=read_alias(prefix)):
+        return check_live(es, prefix, identity)
     name = create_index(es, prefix, identity, options=options)
     swap_aliases(es, prefix, name)
     return name
@@ -261,8 +333,7 @@ def ensure_live_index(
 def ensure_dead_letters(es: Elasticsearch, prefix: str) -> str:
     """The name of the dead-letter index, made if it is missing."""
     name = dead_letter_index(prefix)
-    if not es.indices.exists(index=name):
-        create_once(es, name, mapping_file("dead_letters.v1.json"))
+    ensure_index(es, name, mapping_file("dead_letters.v1.json"))
     return name
 
 
@@ -273,17 +344,29 @@ def writable_indices(es: Elasticsearch, prefix: str, identity: EncoderIdentity) 
         IndexMissing: no index is live at all.
         MappingMismatch: some are, none of them made for this encoder.
     """
-    metas = _metas(es, write_alias(prefix))
-    ours = [name for name, meta in metas.items() if meta.get("encoder_id") == identity.encoder_id]
-    for name in ours or metas:
+    found = _found(es, write_alias(prefix))
+    ours = [name for name, entry in found.items() if _meta(entry).get("encoder_id") == identity.encoder_id]
+    for name in ours or found:
         check_index(es, name, identity)
+    for name in ours:
+        if written_through(name) not in found[name]["aliases"]:  # an index of before there were such aliases
+            es.indices.put_alias(index=name, name=written_through(name))
     return ours
 
 
+def ensure_index(es: Elasticsearch, name: str, body: Mapping[str, Any]) -> None:
+    """Makes the index, unless it can be written already."""
+    if es.indices.exists_alias(name=written_through(name)):
+        return
+    if not create_once(es, name, body):  # an index of before there were such aliases
+        es.indices.put_alias(index=name, name=written_through(name))
+
+
 def create_once(es: Elasticsearch, name: str, body: Mapping[str, Any]) -> bool:
-    """Whether the index was made now, and not by another process before."""
+    """Whether the index was made now, with the alias that it is written through, and not by another process
+    before."""
     try:
-        es.indices.create(index=name, **body)
+        es.indices.create(index=name, aliases={written_through(name): {}}, **body)
     except BadRequestError as error:
         if error.error != "resource_already_exists_exception":
             raise
@@ -297,21 +380,38 @@ def mapping_file(name: str) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads(text))
 
 
-def _metas(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
+def _found(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
+    """Aliases, mappings and settings of each index behind a name."""
     try:
-        found = es.indices.get_mapping(index=index)
+        return dict(es.indices.get(index=index, flat_settings=True))
     except NotFoundError as error:
         raise IndexMissing(
             f"no index or alias {index}; `nitamono mappings create --live` makes one"
         ) from error
-    return {name: entry["mappings"].get("_meta", {}) for name, entry in found.items()}
 
 
-def _get_alias(es: Elasticsearch, index: str) -> dict[str, Any]:
+def _meta(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return cast("dict[str, Any]", entry["mappings"].get("_meta", {}))
+
+
+def _aliases(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """The aliases that put an index to use, which the one that it is written through does not."""
+    return tuple(sorted(set(entry["aliases"]) - {written_through(name)}))
+
+
+def _require(es: Elasticsearch, index: str) -> dict[str, Any]:
+    """The aliases of the index of that very name."""
     try:
-        return dict(es.indices.get_alias(index=index))
-    except NotFoundError:
-        return {}
+        return cast("dict[str, Any]", es.indices.get_alias(index=index)[index])
+    except (NotFoundError, KeyError) as error:
+        raise IndexMissing(f"no index {index}; `nitamono mappings list` shows those there are") from error
+
+
+def _searchable(es: Elasticsearch, index: str) -> int:
+    """How many listings can be found by their picture."""
+    es.indices.refresh(index=index)
+    found = [{"term": {"status": Status.ON_SALE.value}}, {"exists": {"field": "vector"}}]
+    return int(es.count(index=index, query={"bool": {"filter": found}})["count"])
 
 
 def _behind(es: Elasticsearch, alias: str) -> list[str]:

@@ -47,6 +47,16 @@ def write_alias(prefix: str) -> str:
     return f"{prefix}-write"
 
 
+def written_through(index: str) -> str:
+    """The alias of one index that every write to it names.
+
+    A write that names a missing index makes Elasticsearch create it, with whatever mapping the first document
+    suggests. A missing alias is refused: by `require_alias`, and for deletions, which have no such parameter,
+    because no index can have a name with a capital letter.
+    """
+    return f"{index}-W"
+
+
 def dead_letter_index(prefix: str) -> str:
     """The index of events that could not be processed."""
     return f"{prefix}-dead-letters"

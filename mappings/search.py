@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from typing import Any, Final
 
 from elasticsearch import Elasticsearch
@@ -13,6 +14,15 @@ KEEP_ALIVE: Final = "5m"
 """Between two pages, what is done with a page included."""
 
 Hit = dict[str, Any]
+
+
+def in_order(pages: Iterable[Sequence[Hit]]) -> Iterator[Hit]:
+    """The hits of pages that were sorted, those of equal sort values by id: the same order at each call.
+
+    Elasticsearch breaks ties by where a document is stored, which moves, and cannot sort by `_id`.
+    """
+    for _, equal in groupby(chain.from_iterable(pages), key=lambda hit: hit["sort"][:-1]):
+        yield from sorted(equal, key=lambda hit: str(hit["_id"]))
 
 
 def pages(

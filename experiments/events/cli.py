@@ -31,6 +31,7 @@ from mappings.cli import FriendlyGroup
 from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.event_names import STORE_EVENTS
+from mappings.search import in_order
 from mappings.users import user_hash, user_salt
 
 
@@ -182,7 +183,7 @@ all_option = click.option("--all", "every", is_flag=True, help="Those of every r
 def list_command(connections: Connections, reason: str | None, as_json: bool) -> None:
     """List the rejected events, oldest first."""
     counts: Counter[str] = Counter()
-    for source in (hit["_source"] for hits in connections.rejected.pages(reason) for hit in hits):
+    for source in (hit["_source"] for hit in in_order(connections.rejected.pages(reason))):
         counts[source["reason"]] += 1
         click.echo(json.dumps(source) if as_json else _line(source))
     if not as_json:

@@ -16,6 +16,7 @@ from mappings.event_indices import ensure_rejected_events
 from mappings.event_names import rejected_events_index
 from mappings.events import event_id_of
 from mappings.listing import isoformat
+from mappings.names import written_through
 from mappings.problems import printable
 from mappings.search import Hit, pages
 from mappings.users import USER_HASH
@@ -91,8 +92,8 @@ class RejectedEvents:
         if not operations:
             return
         with elasticsearch_errors():
-            index = ensure_rejected_events(self.es, self.prefix)
-            answer = self.es.bulk(index=index, operations=operations)
+            index = written_through(ensure_rejected_events(self.es, self.prefix))
+            answer = self.es.bulk(index=index, operations=operations, require_alias=True)
         failed = [item["index"] for item in answer["items"] if item["index"]["status"] >= 300]
         if failed:
             raise EventsUnavailable(f"{len(failed):,} rejected events wait: {failed[0].get('error')}")

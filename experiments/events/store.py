@@ -18,7 +18,7 @@ from mappings.errors import InvalidEvent
 from mappings.event_indices import ensure_event_indices
 from mappings.event_names import event_index
 from mappings.events import Event, parse_message
-from mappings.names import read_alias
+from mappings.names import read_alias, written_through
 
 REFUSED: Final = "document_refused"
 """The reason code of an event that Elasticsearch will not take, today or tomorrow."""
@@ -103,12 +103,12 @@ class EventStore:
         ensure_event_indices(self.es, self.prefix, {event.day for event in events})
         operations: list[dict[str, Any]] = []
         for event in events:
-            index = event_index(self.prefix, event.day)
+            index = written_through(event_index(self.prefix, event.day))
             operations += [
                 {"create": {"_index": index, "_id": event.event_id}},
                 to_document(event, listings),
             ]
-        answer = self.es.bulk(operations=operations)
+        answer = self.es.bulk(operations=operations, require_alias=True)
         return [item["create"] for item in answer["items"]]
 
     def _listings(self, wanted: Iterable[str]) -> Listings:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from elasticsearch import BadRequestError, Elasticsearch
 
 from cli import main
+from indexer.documents import Picture, to_document
 from mappings import lifecycle
-from mappings.errors import IndexExists, IndexInUse, IndexMissing, MappingMismatch
-from mappings.lifecycle import IndexOptions
+from mappings.errors import IndexExists, IndexInUse, IndexMissing, MappingMismatch, SwapLosesListings
+from mappings.lifecycle import EncoderIdentity, IndexOptions
 from mappings.names import read_alias, write_alias
-from tests.factories import make_identity
+from tests.factories import make_identity, make_listing
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 1, 2, tzinfo=UTC)
@@ -69,7 +72,7 @@ def test_index_in_use_is_not_dropped(es: Elasticsearch, index_prefix: str) -> No
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     spare = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
     assert lifecycle.unused_indices(es, index_prefix) == [spare]
-    with pytest.raises(IndexInUse, match="swap to another one first"):
+    with pytest.raises(IndexInUse, match="swap OTHER --stop-writing"):
         lifecycle.drop_index(es, live)
     for name in (read_alias(index_prefix), f"{index_prefix}-none"):
         with pytest.raises(IndexMissing):
@@ -77,6 +80,99 @@ def test_index_in_use_is_not_dropped(es: Elasticsearch, index_prefix: str) -> No
     lifecycle.drop_index(es, spare)
     lifecycle.drop_index(es, live, force=True)
     assert lifecycle.list_indices(es, index_prefix) == []
+
+
+def fill(es: Elasticsearch, index: str, count: int, dims: int = 4, **changes: Any) -> None:
+    """Store so many listings that can be found by their picture."""
+    for number in range(count):
+        listing = make_listing(item_id=f"m{number}", **changes)
+        document = to_document(listing, Picture((1.0, *[0.0] * (dims - 1)), "0" * 16), "colour-00000001")
+        es.index(index=index, id=listing.item_id, document=document.to_source())
+
+
+def test_an_index_that_would_empty_the_shop_does_not_go_live(es: Elasticsearch, index_prefix: str) -> None:
+    """Empty, or far from full, or full of what nobody can buy; both are named with their numbers."""
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    fill(es, live, 20)
+    new = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+    with pytest.raises(SwapLosesListings, match=rf"{new} has 0 listings .* {live}, which is live, has 20;"):
+        lifecycle.check_swap(es, index_prefix, new)
+    with pytest.raises(SwapLosesListings, match="a new index has 0"):
+        lifecycle.check_swap(es, index_prefix, None)
+    fill(es, new, 20, status="sold_out")
+    with pytest.raises(SwapLosesListings, match=f"{new} has 0"):
+        lifecycle.check_swap(es, index_prefix, new)
+    fill(es, new, 17)
+    with pytest.raises(SwapLosesListings, match=f"{new} has 17"):
+        lifecycle.check_swap(es, index_prefix, new)
+    fill(es, new, 18)
+    lifecycle.check_swap(es, index_prefix, new)
+    lifecycle.check_swap(es, index_prefix, live)
+
+
+@pytest.mark.parametrize("name", ["{}-read", "{}-*", "{}-read,{}-write", "_all", "{}-none"])
+def test_only_one_index_of_that_very_name_goes_live(es: Elasticsearch, index_prefix: str, name: str) -> None:
+    """A pattern or an alias would let requests read several, or what they read already."""
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    for refuse in (lifecycle.check_swap, lifecycle.swap_aliases):
+        with pytest.raises(IndexMissing):
+            refuse(es, index_prefix, name.format(index_prefix, index_prefix))
+    assert behind(es, read_alias(index_prefix)) == [live]
+
+
+def test_an_index_is_kept_up_to_date_before_it_goes_live(es: Elasticsearch, index_prefix: str) -> None:
+    """So that it is full when it does."""
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    new = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+    lifecycle.start_writing(es, index_prefix, new)
+    assert behind(es, read_alias(index_prefix)) == [live]
+    assert sorted(lifecycle.writable_indices(es, index_prefix, make_identity())) == sorted([live, new])
+
+
+def half_swapped(es: Elasticsearch, prefix: str, live: str) -> str:
+    other = lifecycle.create_index(es, prefix, make_identity(), now=EARLY)
+    es.indices.put_alias(index=other, name=read_alias(prefix))
+    return f"leads to 2 indices .*{live}.*swap INDEX"
+
+
+def foreign(es: Elasticsearch, prefix: str, live: str) -> str:
+    es.indices.create(index=f"{prefix}-foreign")
+    es.indices.delete_alias(index=live, name=read_alias(prefix))
+    es.indices.put_alias(index=f"{prefix}-foreign", name=read_alias(prefix))
+    return f"index {prefix}-foreign has schema_version None, expected 1"
+
+
+def closed(es: Elasticsearch, prefix: str, live: str) -> str:
+    es.indices.close(index=live)
+    return f"index {live} is closed"
+
+
+def filtered(es: Elasticsearch, prefix: str, live: str) -> str:
+    es.indices.put_alias(index=live, name=read_alias(prefix), filter={"term": {"status": "on_sale"}})
+    return "has a filter"
+
+
+def unwritten(es: Elasticsearch, prefix: str, live: str) -> str:
+    es.indices.delete_alias(index=live, name=write_alias(prefix))
+    return f"{prefix}-write does not lead to {live}, .*swap {live}"
+
+
+def index_for_alias(es: Elasticsearch, prefix: str, live: str) -> str:
+    lifecycle.drop_index(es, live, force=True)
+    es.indices.create(index=read_alias(prefix))
+    return f"index {prefix}-read has schema_version None"
+
+
+@pytest.mark.parametrize("spoil", [half_swapped, foreign, closed, filtered, unwritten, index_for_alias])
+def test_an_alias_that_cannot_be_read_is_found_by_the_check(
+    es: Elasticsearch, index_prefix: str, spoil: Callable[[Elasticsearch, str, str], str]
+) -> None:
+    """And setting up anew does not pass over it either."""
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    words = spoil(es, index_prefix, live)
+    for check in (lifecycle.check_live, lifecycle.ensure_live_index):
+        with pytest.raises((MappingMismatch, IndexMissing), match=words):
+            check(es, index_prefix, make_identity())
 
 
 def test_second_index_within_one_second_is_named(es: Elasticsearch, index_prefix: str) -> None:
@@ -113,7 +209,7 @@ def test_unknown_field_is_refused_by_the_mapping(es: Elasticsearch, index_prefix
 
 
 def test_command_line_makes_lists_swaps_checks_and_drops(
-    elasticsearch_url: str, index_prefix: str, tmp_path: Path
+    es: Elasticsearch, elasticsearch_url: str, index_prefix: str, tmp_path: Path
 ) -> None:
     """Each command of `nitamono mappings`, as an operator would use it."""
     manifest = {"encoder_id": "e-1", "dims": 8, "similarity": {"mean": 0.5, "spread": 0.2}}
@@ -143,8 +239,17 @@ def test_command_line_makes_lists_swaps_checks_and_drops(
     ]
     assert run("swap", name).endswith(f"→ {name}")
     assert run("drop", "--unused", "--yes") == "nothing to drop"
-    assert "in use by" in run("drop", name, "--yes", code=1)
-    assert run("drop", name, "--force", "--yes") == f"dropped {name}"
+    fill(es, name, 2, dims=8)
+    assert "a new index has 0 listings" in run("create", "--live", code=1)
+    spare = lifecycle.create_index(es, index_prefix, EncoderIdentity.from_artifact(tmp_path), now=EARLY)
+    assert f"{spare} has 0 listings" in run("swap", spare, code=1)
+    assert run("swap", spare, "--force").endswith(f"→ {spare}")
+    assert "`nitamono mappings swap OTHER --stop-writing`" in run("drop", name, "--yes", code=1)
+    assert run("swap", spare, "--stop-writing").endswith(f"→ {spare}")
+    assert run("drop", name, "--yes") == f"dropped {name}"
+    assert run("drop", spare, "--force", "--yes") == f"dropped {spare}"
+    assert "--write and --live" in run("create", "--write", "--live", code=2)
+    assert run("create", "--write") in run("list")
     assert "name an index or pass --unused" in run("drop", "--yes", code=2)
 
 

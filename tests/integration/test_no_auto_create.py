@@ -1,0 +1,124 @@
+"""Writes to an index that is gone, on a cluster that would make one out of any first document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+from elasticsearch import Elasticsearch, NotFoundError
+
+from experiments import switches
+from experiments.events import rejected
+from experiments.events import store as event_store
+from experiments.events.search import EventsUnavailable
+from experiments.events.store import EventStore
+from indexer import dead_letters
+from indexer.dead_letters import DeadLetter, DeadLetters
+from indexer.documents import to_document
+from indexer.errors import ElasticsearchUnavailable
+from indexer.store import ListingStore, VersionedDocument
+from indexer.sweeper import delete
+from mappings import lifecycle
+from mappings.event_names import rejected_events_index
+from mappings.names import written_through
+from tests.events import message
+from tests.factories import make_identity, make_listing
+
+DOCUMENT = to_document(make_listing(), None, "colour-00000001")
+
+
+@pytest.fixture(autouse=True)
+def eager_cluster(es: Elasticsearch) -> Iterator[None]:
+    """A cluster with Elasticsearch's own default, which our services switch off."""
+    setting = "action.auto_create_index"
+    es.cluster.put_settings(persistent={setting: "true"})
+    yield
+    es.cluster.put_settings(persistent={setting: None})
+
+
+def names(es: Elasticsearch, prefix: str) -> set[str]:
+    return set(es.indices.get_alias(index=f"{prefix}-*", allow_no_indices=True))
+
+
+def test_a_listing_is_not_written_to_an_index_that_was_dropped(es: Elasticsearch, index_prefix: str) -> None:
+    """Dropped after the write alias was asked: the event waits, and the next look finds what there is."""
+    store = ListingStore(es, index_prefix, make_identity())
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    (index,) = store.indices()
+    lifecycle.drop_index(es, index, force=True)
+    before = names(es, index_prefix)
+    (failure,) = store.write([VersionedDocument(index, 1, DOCUMENT)])
+    assert isinstance(failure, ElasticsearchUnavailable)
+    assert f"no alias {live}-W to write through, so its index was dropped" in failure.detail
+    assert delete(es, [{"_index": index, "_id": "m1", "_version": 1}]) == 0
+    assert names(es, index_prefix) == before
+
+
+LETTER = DeadLetter.of({"item_id": "m1"}, "photo_gone", "404", version=3)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda letters: letters.write([LETTER]),
+        lambda letters: letters.forget([("m1", 3)]),
+        lambda letters: letters.drop([LETTER]),
+    ],
+    ids=["write", "forget", "drop"],
+)
+def test_no_dead_letter_makes_an_index(
+    es: Elasticsearch,
+    index_prefix: str,
+    act: Callable[[DeadLetters], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither a letter nor the deletion of one, which has an external version and so would make an index."""
+    monkeypatch.setattr(dead_letters, "ensure_dead_letters", lambda *_: None)  # it was there a moment ago
+    with suppress(ElasticsearchUnavailable):
+        act(DeadLetters(es, index_prefix))
+    assert names(es, index_prefix) == set()
+
+
+def test_no_event_makes_an_index(
+    es: Elasticsearch, index_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that is stored nor one that is rejected; both wait."""
+    monkeypatch.setattr(event_store, "ensure_event_indices", lambda *_: None)
+    monkeypatch.setattr(rejected, "ensure_rejected_events", lambda _, prefix: rejected_events_index(prefix))
+    for messages in ([message()], ["no event"]):
+        with pytest.raises(EventsUnavailable, match="wait"):
+            EventStore(es, index_prefix).store(messages)
+    assert names(es, index_prefix) == set()
+
+
+def test_no_switch_makes_an_index(
+    es: Elasticsearch, index_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An experiment is stopped in an index with the mapping of switches or not at all."""
+    monkeypatch.setattr(switches, "ensure_index", lambda *_: None)
+    with pytest.raises(NotFoundError, match="is not an alias"):
+        switches.stop(es, index_prefix, "new-encoder", datetime.now(UTC))
+    assert names(es, index_prefix) == set()
+
+
+def test_indices_of_before_can_be_written(es: Elasticsearch, index_prefix: str) -> None:
+    """Those that were made without an alias of their own get it, their documents stay."""
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    store = ListingStore(es, index_prefix, make_identity())
+    letters, events = DeadLetters(es, index_prefix), EventStore(es, index_prefix)
+    letters.write([LETTER])
+    events.store([message(), "no event"])
+    for index in names(es, index_prefix):
+        es.indices.delete_alias(index=index, name=written_through(index))
+    assert store.write([VersionedDocument(index, 1, DOCUMENT) for index in store.indices()]) == [None]
+    letters.write([LETTER])
+    assert events.store([message(), "no event either"]).stored == 1
+    assert len(list(letters.search())) == 1
+    aliases = es.indices.get_alias(index=f"{index_prefix}-*")
+    assert all(written_through(name) in entry["aliases"] for name, entry in aliases.items())
+    assert [state.aliases for state in lifecycle.list_indices(es, index_prefix)] == [
+        (f"{index_prefix}-read", f"{index_prefix}-write")
+    ]
+    lifecycle.drop_index(es, live, force=True)
