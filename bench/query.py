@@ -105,8 +105,10 @@ class Oracle:
         """The ids of the best, from the first band that holds `size` candidates, or else the widest."""
         query = self.position[item_id]
         candidates = self.pool(query, size)
-        best = candidates[np.argsort(-self.scores(query, candidates), kind="stable")[:size]]
-        return [self.ids[position] for position in best]
+        # Scores that are equal to six decimals are ordered by id, as the service orders them.
+        scores = self.scores(query, candidates).round(6)
+        names = np.array([self.ids[position] for position in candidates])
+        return [str(name) for name in names[np.lexsort((names, -scores))[:size]]]
 
     def pool(self, query: int, size: int = SIZE) -> NDArray[np.intp]:
         """The positions of all in the first band that holds `size`, or else in the widest."""

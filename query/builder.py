@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mappings.listing import ListingDocument, Status, category_paths
 from query.params import ListingParameters, SimilarParameters
@@ -18,13 +18,16 @@ MAX_CANDIDATES = 10_000  # Elasticsearch refuses more
 
 # Elasticsearch scores (1 + cosine) / 2; doubled, the sum of all terms is on the scale of the cosine.
 _COSINE_BOOST = 2.0
-_COSINE_OFFSET = 1.0
 
 # Of a candidate that only functions of weight 0 match Elasticsearch takes 1 for their sum. This one adds
 # nothing to a score of 32 bits.
 _LEAST_WEIGHT = 1e-9
 
 _WITHOUT_VECTOR = {"excludes": ["vector"]}
+_WITH_VECTOR = {"exclude_vectors": False}
+
+# Elasticsearch breaks ties by where a document is stored, and each update stores it anew.
+_BEST_FIRST = [{"_score": "desc"}, {"item_id": "asc"}]
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,18 @@ def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
     """The one search for an item with a vector: nearest pictures under the filters, re-ranked.
 
     Each filter is inside `knn`: one beside it would act after the vector search and leave answers short.
+    The vectors come along, since `_score` is a sum, and from quantised vectors where the index has them.
     """
     functions = [*category_functions(query), price_function(query)]
-    return _body(query, nearest(query, vector, band), functions)
+    body = _body(query, nearest(query, vector, band), functions)
+    return body | {"sort": _BEST_FIRST, "_source": _WITH_VECTOR}
 
 
 def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
     """The search for the ids of the window by the picture alone: what the re-rank starts from."""
     return {
         "query": nearest(query, vector, band),
+        "sort": _BEST_FIRST,
         "size": query.window,
         "track_total_hits": False,
         "_source": False,
@@ -99,7 +105,7 @@ def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
     # document the scores are on the same scale as those of `similar_body`.
     functions = [*category_functions(query), {"weight": 1}]
     newest_first = [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}]
-    return _body(query, every, functions) | {"sort": newest_first}
+    return _body(query, every, functions) | {"sort": newest_first, "_source": _WITHOUT_VECTOR}
 
 
 def _body(query: SimilarQuery, matches: Clause, functions: list[Clause]) -> Clause:
@@ -114,7 +120,6 @@ def _body(query: SimilarQuery, matches: Clause, functions: list[Clause]) -> Clau
         },
         "size": query.parameters.size,
         "track_total_hits": False,
-        "_source": _WITHOUT_VECTOR,
     }
 
 
@@ -150,11 +155,6 @@ def price_function(query: SimilarQuery) -> Clause:
     return {"gauss": {"price": near}, "weight": max(query.calibration.price_weight, _LEAST_WEIGHT)}
 
 
-def total_score(score: float) -> float:
-    """The score on the scale of the cosine, from Elasticsearch's `_score`, which must not be negative."""
-    return score - _COSINE_OFFSET
-
-
 def listings_body(parameters: ListingParameters) -> Clause:
     """The search of the search box: every word in the title, newest first, with the categories there are."""
     return {
@@ -174,6 +174,10 @@ def listings_body(parameters: ListingParameters) -> Clause:
         "track_total_hits": True,
         "_source": _WITHOUT_VECTOR,
     }
+
+
+ANY_LISTING: Final[Clause] = {"query": {"match_all": {}}, "size": 1, "_source": False}
+"""The search for one listing, whichever it is."""
 
 
 def _title_filters(words: str) -> list[Clause]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mappings.listing import CATEGORY_SEPARATOR
-from query.builder import listings_body
+from query.builder import ANY_LISTING, listings_body
 from query.params import ListingParameters, check_window
 from query.reader import Answer, Found, IndexReader
 
@@ -30,6 +30,8 @@ class Page:
     parameters: ListingParameters
     answer: Answer
     took_s: float
+    index_empty: bool = False
+    """Whether there is no listing of any status at all."""
 
     def subcategories(self) -> tuple[Category, ...]:
         """The categories one level below the one asked for (or the root), the largest first."""
@@ -65,8 +67,10 @@ class ListingService:
         """
         check_window(parameters)
         allowance = self._reader.allowance()
-        answer = self._reader.search(self._reader.alias, listings_body(parameters), allowance)
-        return Page(parameters, answer, allowance.elapsed_s())
+        index, _ = self._reader.live(allowance)
+        answer = self._reader.search(index, listings_body(parameters), parameters.q, allowance)
+        empty = not answer.total and not self._reader.search_ids(index, ANY_LISTING, "", allowance)
+        return Page(parameters, answer, allowance.elapsed_s(), empty)
 
 
 def _is_child(path: str, prefix: str) -> bool:

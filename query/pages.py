@@ -49,6 +49,7 @@ def pages_blueprint(
             parameters=page.parameters,
             page=listing_page(page),
             categories=page.subcategories(),
+            index_empty=page.index_empty,
         )
 
     @pages.get("/items/<item_id>")

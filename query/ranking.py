@@ -69,6 +69,16 @@ class Calibration:
         return self.price_weight * math.pow(0.5, distance**2)
 
 
+def cosine(vector: Sequence[float], other: Sequence[float]) -> float:
+    """The cosine of two vectors, from -1 to 1: rounding takes it no further.
+
+    By the law of cosines: `math` has no dot product before Python 3.12, and its distance is computed in C.
+    """
+    a, b = math.hypot(*vector), math.hypot(*other)
+    value = (a * a + b * b - math.dist(vector, other) ** 2) / (2 * a * b)
+    return min(1.0, max(-1.0, value))
+
+
 def shared_depth(path: Sequence[str], other: Sequence[str]) -> int:
     """How many levels two categories have in common, counted from the root."""
     depth = 0

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
+from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError, TransportError
 
 from mappings.errors import IndexMissing, MappingMismatch
-from mappings.lifecycle import EncoderIdentity, read_identity
+from mappings.lifecycle import EncoderIdentity, read_identity, resolve
 from mappings.listing import ListingDocument
 from mappings.names import read_alias
 from query.errors import NoLiveIndex, SearchUnavailable, UnknownItem
@@ -21,10 +21,9 @@ _OVERLOADED = 429
 
 @dataclass(frozen=True)
 class Hit:
-    """One document of an answer, its score and the names of the clauses that it matched."""
+    """One document of an answer, and the names of the clauses that it matched."""
 
     document: ListingDocument
-    score: float
     matched: tuple[str, ...]
 
 
@@ -86,7 +85,7 @@ class IndexReader:
     """Reads the live index. Safe to share between threads."""
 
     def __init__(self, es: Elasticsearch, prefix: str, timeout_s: float) -> None:
-        self.alias = read_alias(prefix)
+        self._alias = read_alias(prefix)
         self.timeout_s = timeout_s
         # A call that timed out is not tried again: the request it belongs to has no time left either.
         # One that found its node gone still goes to the next node.
@@ -104,16 +103,24 @@ class IndexReader:
             UnknownItem: there is none.
             NoLiveIndex, SearchUnavailable
         """
+        answer = self._get(item_id, allowance)
+        self.identity(answer["_index"], allowance)  # what a foreign index has, or has not, says nothing
+        if not answer["found"]:
+            raise UnknownItem(item_id)
+        return Found(_document(answer["_source"]), answer["_index"])
+
+    def _get(self, item_id: str, allowance: Allowance) -> dict[str, Any]:
         with _translated(), allowance.waiting():
+            es = self._within(allowance)
             try:
-                answer = self._within(allowance).get(
-                    index=self.alias, id=item_id, source_exclude_vectors=False
-                )
+                return dict(es.get(index=self._alias, id=item_id, source_exclude_vectors=False))
             except NotFoundError as error:
                 if isinstance(error.body, dict) and error.body.get("found") is False:
-                    raise UnknownItem(item_id) from error
+                    return error.body
                 raise
-        return Found(_document(answer["_source"]), answer["_index"])
+            except BadRequestError:  # an alias of several indices, or a closed one
+                resolve(es, self._alias)
+                raise
 
     def identity(self, index: str, allowance: Allowance) -> EncoderIdentity:
         """The encoder of an index. It never changes in an index's life, so it is asked for once.
@@ -133,30 +140,32 @@ class IndexReader:
             NoLiveIndex, SearchUnavailable
         """
         with _translated(), allowance.waiting():
-            es = self._within(allowance)
-            encoder = read_identity(es, self.alias)
-            (index,) = es.indices.get_alias(name=self.alias)
-        return index, encoder
+            return resolve(self._within(allowance), self._alias)
 
-    def search(self, index: str, body: dict[str, Any], allowance: Allowance) -> Answer:
+    def search(self, index: str, body: dict[str, Any], copy: str, allowance: Allowance) -> Answer:
         """The answer to one search.
+
+        copy: searches of the same text are answered by the same copy of each shard. Each copy merges its
+            segments in its own time, and so finds nearest vectors a little otherwise than the others.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        return _answer(self._search(index, body, allowance))
+        return _answer(self._search(index, body, copy, allowance))
 
-    def search_ids(self, index: str, body: dict[str, Any], allowance: Allowance) -> tuple[str, ...]:
+    def search_ids(
+        self, index: str, body: dict[str, Any], copy: str, allowance: Allowance
+    ) -> tuple[str, ...]:
         """The ids alone of the answer to one search, in order.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        hits = self._search(index, body, allowance)["hits"]["hits"]
+        hits = self._search(index, body, copy, allowance)["hits"]["hits"]
         return tuple(hit["_id"] for hit in hits)
 
     def search_all(
-        self, index: str, bodies: Sequence[dict[str, Any]], allowance: Allowance
+        self, index: str, bodies: Sequence[dict[str, Any]], copy: str, allowance: Allowance
     ) -> tuple[Answer, ...]:
         """The answers to several searches in one round trip.
 
@@ -167,15 +176,20 @@ class IndexReader:
             timeout = _millis(allowance.left_s())
             lines: list[dict[str, Any]] = []
             for body in bodies:
-                lines += [{"allow_partial_search_results": False}, body | {"timeout": timeout}]
+                header = {"allow_partial_search_results": False, "preference": _preference(copy)}
+                lines += [header, body | {"timeout": timeout}]
             responses = self._within(allowance).msearch(index=index, searches=lines)["responses"]
         return tuple(_answer(_whole(response)) for response in responses)
 
-    def _search(self, index: str, body: dict[str, Any], allowance: Allowance) -> dict[str, Any]:
+    def _search(self, index: str, body: dict[str, Any], copy: str, allowance: Allowance) -> dict[str, Any]:
         with _translated(), allowance.waiting():
             timeout = _millis(allowance.left_s())
             answer = self._within(allowance).search(
-                index=index, **_arguments(body), timeout=timeout, allow_partial_search_results=False
+                index=index,
+                **_arguments(body),
+                timeout=timeout,
+                allow_partial_search_results=False,
+                preference=_preference(copy),
             )
         return dict(answer)
 
@@ -196,6 +210,8 @@ def _translated() -> Iterator[None]:
     except TransportError as error:
         raise SearchUnavailable(f"Elasticsearch does not answer: {error.message}") from error
     except ApiError as error:
+        if error.error == "index_closed_exception":
+            raise NoLiveIndex("the index is closed; open it, or swap to another one") from error
         if not _is_unavailable(error.status_code):
             raise
         raise SearchUnavailable(f"Elasticsearch answers {error.status_code}: {error.error}") from error
@@ -226,7 +242,7 @@ def _whole(response: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(response: dict[str, Any]) -> Answer:
     hits = tuple(
-        Hit(_document(hit["_source"]), hit["_score"] or 0.0, tuple(sorted(hit.get("matched_queries", ()))))
+        Hit(_document(hit["_source"]), tuple(sorted(hit.get("matched_queries", ()))))
         for hit in response["hits"]["hits"]
     )
     total = response["hits"].get("total")
@@ -239,6 +255,11 @@ def _document(source: dict[str, Any]) -> ListingDocument:
 
 def _millis(seconds: float) -> str:
     return f"{max(1, int(seconds * 1000))}ms"
+
+
+def _preference(copy: str) -> str:
+    """What Elasticsearch chooses a shard's copy by. What begins with `_` it would take for an order."""
+    return f"of {copy}"
 
 
 def _arguments(body: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,10 @@ from mappings.lifecycle import EncoderIdentity
 from mappings.listing import AttributeValue, ListingDocument, Status
 from mappings.photos import is_remote
 from query.arms import Exposure
-from query.builder import SimilarQuery, total_score
 from query.listings import Page
 from query.ranking import shared_depth
-from query.reader import Found, Hit
-from query.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
+from query.reader import Found
+from query.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, RankedHit, SimilarItems
 
 Milliseconds = Annotated[float, Field(ge=0)]
 
@@ -307,7 +306,7 @@ def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
         items.append(
             SimilarItem(
                 **_summary_fields(hit.document),
-                score=round(total_score(hit.score), 6),
+                score=hit.terms.score,
                 similarity=part.similarity,
                 explanation=part if explain else None,
             )
@@ -315,33 +314,21 @@ def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
     return tuple(items)
 
 
-def explanation(found: SimilarItems, hit: Hit, rank: int, rank_by_similarity: int | None) -> Explanation:
-    """The terms of a hit's score. What neither category nor price gave it, the picture did."""
+def explanation(
+    found: SimilarItems, hit: RankedHit, rank: int, rank_by_similarity: int | None
+) -> Explanation:
+    """The terms of a hit's score."""
     item, candidate = found.query.item, hit.document
-    category_term, price_term = terms(found.query, candidate)
-    if found.fallback_reason:
-        price_term, similarity = 0.0, None
-    else:
-        similarity = round(total_score(hit.score) - category_term - price_term, 6)
+    parts = hit.terms
     return Explanation(
-        similarity=similarity,
-        category_term=round(category_term, 6),
+        similarity=None if parts.similarity is None else round(parts.similarity, 6),
+        category_term=round(parts.category, 6),
         shared_depth=shared_depth(item.category, candidate.category),
-        price_term=round(price_term, 6),
+        price_term=round(parts.price, 6),
         price_ratio=round(candidate.price / item.price, 4),
         rank=rank,
         rank_by_similarity=rank_by_similarity,
         matched_queries=hit.matched,
-    )
-
-
-def terms(query: SimilarQuery, candidate: ListingDocument) -> tuple[float, float]:
-    """What a candidate's category and price add to its score."""
-    item = query.item
-    shared = shared_depth(item.category, candidate.category)
-    return (
-        query.calibration.category_term(shared, len(item.category)),
-        query.calibration.price_term(item.price, candidate.price),
     )
 
 

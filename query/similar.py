@@ -11,11 +11,35 @@ from mappings.listing import ListingDocument, Status
 from query.builder import Reach, SimilarQuery, fallback_body, nearest_body, similar_body
 from query.params import SimilarParameters
 from query.price_band import PriceBand, widening_bands
-from query.ranking import DEFAULT_WEIGHTS, Calibration, Weights
+from query.ranking import DEFAULT_WEIGHTS, Calibration, Weights, cosine, shared_depth
 from query.reader import Allowance, Answer, Found, Hit, IndexReader
 
 FALLBACK_NOT_ENCODED = "not_encoded"
 FALLBACK_REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a candidate's score is the sum of, on the scale of the cosine."""
+
+    similarity: float | None
+    """The cosine of the two stored vectors; None in a fallback, where no pictures are compared."""
+    category: float
+    price: float
+
+    @property
+    def score(self) -> float:
+        """The sum, to the six decimals that are shown: what looks equal is ordered by id."""
+        return round((self.similarity or 0.0) + self.category + self.price, 6)
+
+
+@dataclass(frozen=True)
+class RankedHit:
+    """One document of an answer, what its score is made of, and the names of the clauses that it matched."""
+
+    document: ListingDocument
+    terms: Terms
+    matched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,7 +52,7 @@ class SimilarItems:
     band: PriceBand
     steps_widened: int
     fallback_reason: str | None
-    hits: tuple[Hit, ...]
+    hits: tuple[RankedHit, ...]
     by_similarity: tuple[str, ...]
     """The ids of the window by the picture alone, where an explanation was asked for."""
     allowance: Allowance
@@ -69,7 +93,7 @@ class SimilarService:
         encoder = self.reader.identity(found.index, allowance)
         query = SimilarQuery(found.document, parameters, Calibration.of(encoder, weights), self._reach)
         bands = widening_bands(found.document.price, parameters.price_ratio)
-        step, answer = self._widen(found.index, _body_of(query), bands, allowance, parameters.size)
+        step, answer = self._widen(found.index, query, bands, allowance)
         return SimilarItems(
             found=found,
             query=query,
@@ -77,7 +101,7 @@ class SimilarService:
             band=bands[step],
             steps_widened=step,
             fallback_reason=fallback_reason(found.document),
-            hits=answer.hits,
+            hits=ranked(query, answer.hits),
             by_similarity=self._by_similarity(found.index, query, bands[step], allowance),
             allowance=allowance,
         )
@@ -93,23 +117,43 @@ class SimilarService:
         vector = picture_of(query.item)
         if vector is None or not query.parameters.explain:
             return ()
-        return self.reader.search_ids(index, nearest_body(query, vector, band), allowance)
+        body = nearest_body(query, vector, band)
+        return self.reader.search_ids(index, body, query.item.item_id, allowance)
 
     def _widen(
-        self,
-        index: str,
-        body: Callable[[PriceBand], dict[str, Any]],
-        bands: Sequence[PriceBand],
-        allowance: Allowance,
-        size: int,
+        self, index: str, query: SimilarQuery, bands: Sequence[PriceBand], allowance: Allowance
     ) -> tuple[int, Answer]:
         """The step taken and its answer. The first band alone is asked for, as it nearly always suffices."""
         first, *wider = bands
-        answers = [self.reader.search(index, body(first), allowance)]
+        body, item_id, size = _body_of(query), query.item.item_id, query.parameters.size
+        answers = [self.reader.search(index, body(first), item_id, allowance)]
         if wider and len(answers[0].hits) < size:
-            answers += self.reader.search_all(index, [body(band) for band in wider], allowance)
+            answers += self.reader.search_all(index, [body(band) for band in wider], item_id, allowance)
         step = narrowest_sufficient([len(answer.hits) for answer in answers], size)
         return step, answers[step]
+
+
+def terms(query: SimilarQuery, candidate: ListingDocument) -> Terms:
+    """What a candidate's score is made of."""
+    item, vector = query.item, picture_of(query.item)
+    shared = shared_depth(item.category, candidate.category)
+    category = query.calibration.category_term(shared, len(item.category))
+    if vector is None or candidate.vector is None:
+        return Terms(None, category, 0.0)
+    price = query.calibration.price_term(item.price, candidate.price)
+    return Terms(cosine(vector, candidate.vector), category, price)
+
+
+def ranked(query: SimilarQuery, hits: Sequence[Hit]) -> tuple[RankedHit, ...]:
+    """The hits by score, those of equal score by id.
+
+    Elasticsearch has sorted them by its own score, which is less exact: a sum of 32 bits, and from quantised
+    vectors where the index has them. A fallback's are sorted by date as well, and stay as they are.
+    """
+    found = [RankedHit(hit.document, terms(query, hit.document), hit.matched) for hit in hits]
+    if picture_of(query.item) is not None:
+        found.sort(key=lambda hit: (-hit.terms.score, hit.document.item_id))
+    return tuple(found)
 
 
 def narrowest_sufficient(counts: Sequence[int], size: int) -> int:

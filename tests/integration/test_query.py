@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import jsonschema
@@ -239,6 +240,32 @@ def test_listings_are_paged_newest_first(shop: Shop) -> None:
     assert page(size=2) == (5, ["m5", "m4"])
     assert page(size=2, page=3) == (5, ["m1"])
     assert page(status="sold_out") == (1, ["sold"])
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/?page=2", "Page 2 is past the end: there is 1 page. See the first page."),
+        ("/?size=1&page=9", "Page 9 is past the end: there are 2 pages. See the first page."),
+        ("/?q=vase", "Nothing found. Try fewer words."),
+        ("/?q=vase&page=7", "Nothing found. Try fewer words."),
+        ("/?status=sold_out", "No listing here is sold."),
+        ("/?category=Home", "No listing here is for sale. See all categories."),
+    ],
+)
+def test_a_page_without_listings_says_why(shop: Shop, address: str, words: str) -> None:
+    """Few words are no remedy where there is nothing, or no such page."""
+
+    def empty(address: str) -> str:
+        text = shop.api.get(address).text
+        (said,) = re.findall(r'<p class="empty">(.*?)</p>', text, re.DOTALL)
+        return re.sub(r"<[^>]+>", "", said)
+
+    for anything in ("/", "/?q=vase", "/?page=3", address):
+        assert empty(anything) == "The index has no listings yet. Index some with nitamono index."
+    shop.add("m1")
+    shop.add("m2")
+    assert empty(address) == words
 
 
 def test_one_listing_tells_what_is_known_of_it(shop: Shop) -> None:

@@ -49,3 +49,19 @@ def test_a_sparse_market_is_answered_as_fully_as_it_can_be(es: Elasticsearch, in
     with loaded(es, index_prefix, catalogue, IndexOptions()):
         answer = nitamono_way(es, index_prefix)
         assert [set(answer(item_id)) for item_id in items] == [set(best) for best in exact]
+
+
+def test_equal_scores_are_in_the_order_of_the_exact_answer(es: Elasticsearch, index_prefix: str) -> None:
+    """Forty pictures, each relisted by many at one price: ties everywhere, and no other order."""
+    catalogue = synthetic_catalogue(COUNT, dims=32)
+    vectors = catalogue.vectors[np.arange(COUNT) % 40]
+    listings = [
+        listing.model_copy(update={"price": 1000.0, "category": (f"a{number % 40}",)})
+        for number, listing in enumerate(catalogue.listings)
+    ]
+    catalogue = replace(catalogue, listings=listings, vectors=vectors)
+    oracle = Oracle(listings, vectors, catalogue.encoder.similarity_spread)
+    items = sampled(catalogue, 40)
+    with loaded(es, index_prefix, catalogue, IndexOptions()):
+        answer = nitamono_way(es, index_prefix)
+        assert [answer(item_id) for item_id in items] == [oracle.answer(item_id) for item_id in items]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import math
 
-from query.ranking import CATEGORY_SPREADS, PRICE_SPREADS, Calibration, shared_depth
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from query.ranking import CATEGORY_SPREADS, PRICE_SPREADS, Calibration, cosine, shared_depth
 from tests.factories import make_identity
 
 CALIBRATION = Calibration(category_weight=0.06, price_weight=0.02)
@@ -60,3 +64,19 @@ def test_price_term_falls_with_distance(candidate: float, term: float) -> None:
 def test_a_price_far_off_adds_nothing_and_overflows_nothing() -> None:
     """A yen against a trillion."""
     assert CALIBRATION.price_term(1, 1e12) == 0
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=8, max_size=8), st.floats(0.5, 2))
+def test_a_cosine_is_never_above_one(values: list[float], length: float) -> None:
+    """Nor below it for a vector and itself, of whatever length."""
+    assume(math.hypot(*values) > 0.01)
+    assert cosine(values, [length * value for value in values]) == pytest.approx(1, abs=1e-9)
+    assert cosine(values, [length * value for value in values]) <= 1
+    assert cosine(values, [-value for value in values]) == pytest.approx(-1, abs=1e-9)
+
+
+def test_a_cosine_is_worked_out() -> None:
+    """By hand."""
+    assert cosine((0.6, 0.8), (1.0, 0.0)) == pytest.approx(0.6)
+    assert cosine((0.6, 0.8), (-0.8, 0.6)) == pytest.approx(0)
+    assert cosine((3.0, 4.0), (30.0, 40.0)) == 1

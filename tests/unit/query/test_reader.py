@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,6 +16,7 @@ from elasticsearch import BadRequestError, Elasticsearch
 from mappings.client import ElasticsearchSettings, connect
 from query.errors import NoLiveIndex, SearchUnavailable, UnknownItem
 from query.reader import Allowance, IndexReader
+from tests.factories import make_identity
 
 Respond = Callable[[BaseHTTPRequestHandler], tuple[int, object]]
 
@@ -62,7 +64,7 @@ def test_a_cluster_that_refuses_is_unavailable(status: int) -> None:
     with cluster(lambda _: (status, {"error": {"type": "told_so", "reason": "told so"}})) as es:
         asked = reader(es)
         with pytest.raises(SearchUnavailable, match=str(status)):
-            asked.search("shop-read", {"size": 1}, asked.allowance())
+            asked.search("shop-read", {"size": 1}, "m1", asked.allowance())
 
 
 def test_a_refused_body_is_a_bug_and_stays_one() -> None:
@@ -70,7 +72,7 @@ def test_a_refused_body_is_a_bug_and_stays_one() -> None:
     with cluster(lambda _: (400, {"error": {"type": "parsing_exception"}})) as es:
         asked = reader(es)
         with pytest.raises(BadRequestError):
-            asked.search("shop-read", {"size": 1}, asked.allowance())
+            asked.search("shop-read", {"size": 1}, "m1", asked.allowance())
 
 
 def test_a_missing_index_says_what_makes_one() -> None:
@@ -84,7 +86,14 @@ def test_a_missing_index_says_what_makes_one() -> None:
 
 def test_a_missing_document_is_an_unknown_item() -> None:
     """A 404 for the document is not a 404 for the index."""
-    with cluster(lambda _: (404, {"_index": "shop-1", "_id": "m1", "found": False})) as es:
+    meta = {"schema_version": 1, **asdict(make_identity())}
+    index = {"shop-1": {"aliases": {}, "mappings": {"_meta": meta}, "settings": {}}}
+
+    def respond(request: BaseHTTPRequestHandler) -> tuple[int, object]:
+        is_document = "/_doc/" in request.path
+        return (404, {"_index": "shop-1", "_id": "m1", "found": False}) if is_document else (200, index)
+
+    with cluster(respond) as es:
         asked = reader(es)
         with pytest.raises(UnknownItem, match="m1"):
             asked.find("m1", asked.allowance())
@@ -96,7 +105,7 @@ def test_one_failed_search_of_several_fails_the_request() -> None:
     with cluster(lambda _: (200, {"took": 1, "responses": [{"hits": {"hits": []}}, failed]})) as es:
         asked = reader(es)
         with pytest.raises(SearchUnavailable, match="search_phase_execution_exception"):
-            asked.search_all("shop-read", [{"size": 1}, {"size": 1}], asked.allowance())
+            asked.search_all("shop-read", [{"size": 1}, {"size": 1}], "m1", asked.allowance())
 
 
 def test_a_cluster_that_never_answers_is_left_in_time() -> None:
@@ -128,7 +137,7 @@ def test_the_search_is_told_how_long_it_may_take() -> None:
 
     with cluster(note) as es:
         asked = reader(es)
-        asked.search("shop-read", {"size": 1}, asked.allowance())
+        asked.search("shop-read", {"size": 1}, "m1", asked.allowance())
     assert "allow_partial_search_results=false" in seen[0]
 
 

@@ -12,9 +12,9 @@ from query.builder import SimilarQuery
 from query.params import SimilarParameters
 from query.price_band import PriceBand
 from query.ranking import Calibration
-from query.reader import Allowance, Found, Hit
+from query.reader import Allowance, Found
 from query.response import fallback, photo_url, similar_answer
-from query.similar import SimilarItems
+from query.similar import RankedHit, SimilarItems, Terms
 from tests.factories import make_identity, make_listing
 
 
@@ -23,7 +23,7 @@ def make_document(**changes: Any) -> ListingDocument:
 
 
 def make_items(
-    *hits: Hit, fallback_reason: str | None = None, by_similarity: tuple[str, ...] = (), **asked: Any
+    *hits: RankedHit, fallback_reason: str | None = None, by_similarity: tuple[str, ...] = (), **asked: Any
 ) -> SimilarItems:
     """What was found for a skirt of 1,000 yen."""
     item = make_document(item_id="asked", price=1000)
@@ -40,13 +40,12 @@ def make_items(
     )
 
 
-# Elasticsearch's score is 1 + cosine + category term + price term.
-SAME_KIND = Hit(make_document(item_id="same", price=1000), 1 + 0.50 + 0.06 + 0.02, ("category:1",))
-OTHER_KIND = Hit(make_document(item_id="other", price=1500, category=["Home"]), 1 + 0.55 + 0.0 + 0.01, ())
+SAME_KIND = RankedHit(make_document(item_id="same", price=1000), Terms(0.50, 0.06, 0.02), ("category:1",))
+OTHER_KIND = RankedHit(make_document(item_id="other", price=1500, category=["Home"]), Terms(0.55, 0.0, 0.01))
 
 
 def test_an_explanation_adds_up() -> None:
-    """Similarity is what neither category nor price gave; the ranks tell what the re-rank did."""
+    """The terms give the score; the ranks tell what the re-rank did."""
     answer = similar_answer(make_items(SAME_KIND, OTHER_KIND, explain=True, by_similarity=("other", "same")))
     same, other = (item.explanation for item in answer.items)
     assert same is not None
@@ -79,7 +78,7 @@ def test_ranks_count_the_whole_window_and_the_answer_does_not() -> None:
 
 def test_a_fallback_claims_no_similarity() -> None:
     """What was not compared has no cosine, no price term and no rank by it."""
-    hit = Hit(SAME_KIND.document, 1 + 0.06, ("category:1",))
+    hit = RankedHit(SAME_KIND.document, Terms(None, 0.06, 0.0), ("category:1",))
     answer = similar_answer(make_items(hit, fallback_reason="photo_truncated", explain=True))
     (item,) = answer.items
     assert item.similarity is None
