@@ -201,3 +201,9 @@ def test_the_rendered_description_loads_nothing_from_elsewhere(api: FlaskClient)
     for asset in ("css/swagger-ui.css", "js/swagger-ui-bundle.js"):
         assert f"/docs/swagger/{asset}" in page
         assert api.get(f"/docs/swagger/{asset}").status_code == 200
+
+
+@pytest.mark.parametrize("number", ["５", "1_0", "+1", "-1", "1.0", "99999", "x"])
+def test_a_photo_has_a_number_in_digits(api: FlaskClient, number: str) -> None:
+    """Another address has no photo, and nothing is asked of Elasticsearch."""
+    assert api.get(f"/photos/m1/{number}").status_code == 404
