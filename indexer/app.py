@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery, signals
 from elasticsearch import ApiError, TransportError
 
-from indexer.bootstrap import build_indexer, build_parking
+from indexer.bootstrap import build_indexer, build_intake, build_parking
 from indexer.logs import line
 from indexer.parking import ParkingLot
 from indexer.pipeline import Indexer
@@ -46,10 +46,9 @@ def parking() -> ParkingLot:
 def configuration(chosen: IndexerSettings) -> dict[str, Any]:
     """Celery's settings, each for a reason."""
     transport = transport_options(chosen.unacked_key, chosen.visibility_timeout_s)
-    return delivery_settings() | {
+    return delivery_settings(build_intake(chosen), transport) | {
         "broker_url": chosen.redis_url,
         "result_backend": chosen.redis_url,
-        "broker_transport_options": transport,
         "result_backend_transport_options": transport,
         "imports": ("indexer.tasks",),
         "task_default_queue": chosen.queue,

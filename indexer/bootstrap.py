@@ -10,6 +10,7 @@ from elasticsearch import Elasticsearch
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from indexer.arguments import TASKS
 from indexer.dead_letters import DeadLetters
 from indexer.fetch import PhotoFetcher
 from indexer.parking import ParkingLot
@@ -18,7 +19,9 @@ from indexer.pipeline import Indexer
 from indexer.settings import IndexerSettings
 from indexer.store import ListingStore
 from mappings.client import connect
+from mappings.intake import Intake
 from mappings.lifecycle import EncoderIdentity
+from mappings.refused import RefusedMessages
 from ml.artifact import load_artifact
 from ml.encoder import ImageEncoder, load_encoder
 
@@ -53,6 +56,12 @@ def build_indexer(
 def build_parking(settings: IndexerSettings) -> ParkingLot:
     """The parking lot in the Redis of the queue. A Redis that restarts is waited for, some seconds."""
     return ParkingLot(redis_client(settings), settings.prefix)
+
+
+def build_intake(settings: IndexerSettings) -> Intake:
+    """What a worker takes from the queue, and where the messages go that it cannot take."""
+    refused = RefusedMessages(redis_client(settings), settings.queue)
+    return Intake(settings.queue, TASKS, refused, settings.visibility_timeout_s)
 
 
 def redis_client(settings: IndexerSettings) -> redis.Redis:

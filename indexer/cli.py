@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from indexer.account import Account
 from indexer.app import producer
-from indexer.bootstrap import redis_client
+from indexer.bootstrap import build_intake, redis_client
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.errors import ElasticsearchUnavailable, IndexingFailure, UnreadableFile
 from indexer.intake.files import Selection, checked_rows_of, is_text_encoding, read_rows, select
@@ -35,6 +35,7 @@ from indexer.submission import QueueUnavailable, Submission, chunked
 from indexer.sweeper import sweep
 from mappings.client import connect
 from mappings.errors import ContractError
+from mappings.intake import Intake
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
 from mappings.photos import ImageRoots
 
@@ -131,6 +132,11 @@ class Connections:
     def parking(self) -> ParkingLot:
         """The events that wait for Elasticsearch."""
         return ParkingLot(self.redis, self.settings.prefix)
+
+    @property
+    def intake(self) -> Intake:
+        """The queue's messages that no worker can take."""
+        return build_intake(self.settings)
 
     def submission(self, *, wait: bool, progress: Callable[[int], object] = lambda _: None) -> Submission:
         """A way to send events."""
@@ -366,7 +372,8 @@ all_option = click.option("--all", "every", is_flag=True, help="Those of every r
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
 def list_command(connections: Connections, reason: str | None, as_json: bool) -> None:
-    """List rejected listings and those indexed without a vector, oldest first, then parked ones."""
+    """List rejected listings and those indexed without a vector, oldest first, then those parked while
+    Elasticsearch was away and messages that no worker could take."""
     counts: Counter[str] = Counter()
     for entry in entries(connections, reason):
         counts[entry["reason"]] += 1
@@ -379,7 +386,7 @@ def list_command(connections: Connections, reason: str | None, as_json: bool) ->
 
 
 def entries(connections: Connections, reason: str | None) -> Iterator[dict[str, Any]]:
-    """Dead letters and parked events in one form."""
+    """Dead letters, parked events and refused messages in one form."""
     for letter in connections.dead_letters.search(reason):
         yield {"id": letter.id} | letter.to_source(None)
     for parked in connections.parking.search(reason):
@@ -391,6 +398,8 @@ def entries(connections: Connections, reason: str | None) -> Iterator[dict[str, 
             "event": parked.event,
             "failed_at": parked.parked_at,
         }
+    for message in connections.intake.refused.search(reason):
+        yield message.to_json()
 
 
 def shown(entry: dict[str, Any]) -> str:
@@ -406,7 +415,8 @@ def shown(entry: dict[str, Any]) -> str:
 def replay(connections: Connections, reason: str | None, every: bool) -> None:
     """Send the listings of dead letters to the indexer again and forget those that are settled now.
 
-    One whose item has a newer event by now counts as older, and is settled.
+    One whose item has a newer event by now counts as older, and is settled. A refused message goes back to
+    the queue if a worker can take it now, however late; otherwise it stays.
     """
     check_choice(reason, every)
     warn_without_worker(connections)
@@ -417,6 +427,8 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
         click.echo(
             f"{unreplayable:,} more hold no event that could be sent; `dead-letters drop` removes them"
         )
+    for summary in connections.intake.replay(reason).sentences("dead-letters"):
+        click.echo(summary)
 
 
 def replay_letters(connections: Connections, reason: str | None) -> tuple[Account, int]:
@@ -464,7 +476,9 @@ def drop(connections: Connections, reason: str | None, every: bool) -> None:
     connections.dead_letters.drop(dropped)
     parked = [entry.id for entry in connections.parking.search(reason)]
     connections.parking.release(parked)
-    click.echo(f"dropped {len(dropped) + len(parked):,}")
+    refused = connections.intake.refused
+    messages = refused.release([message.id for message in refused.search(reason)])
+    click.echo(f"dropped {len(dropped) + len(parked) + messages:,}")
 
 
 def check_choice(reason: str | None, every: bool) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from indexer.account import Account
 from indexer.logs import line
-from indexer.parking import AWAY, ParkingLot
+from indexer.parking import AWAY, MEMORY, ParkingLot
 from indexer.pipeline import Chunk, Indexer
 from indexer.settings import IndexerSettings
+from mappings.memory import by_halves
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +36,26 @@ def deliver(
 ) -> Delivery:
     """Indexes the events; `retries` tells how often that was tried before.
 
-    After the last try nothing remains: what Elasticsearch does not take is parked.
+    After the last try nothing remains: what Elasticsearch does not take is parked. A chunk that needs more
+    memory than there is goes in halves, and an event that does so by itself is parked.
     """
-    chunk = indexer.index(events, attempt=retries + 1, final=retries >= settings.photo_retries)
-    log_chunk(chunk)
-    account += Account.of(chunk.outcomes())
-    if not chunk.waiting or retries < settings.max_retries:
-        return Delivery(account, chunk.remaining())
-    detail = next(iter(chunk.waiting.values())).detail
-    return Delivery(account + park(parking, chunk.remaining(), AWAY, detail), [])
+
+    def index(part: Sequence[Any]) -> Delivery:
+        chunk = indexer.index(part, attempt=retries + 1, final=retries >= settings.photo_retries)
+        log_chunk(chunk)
+        settled = Account.of(chunk.outcomes())
+        if not chunk.waiting or retries < settings.max_retries:
+            return Delivery(settled, chunk.remaining())
+        detail = next(iter(chunk.waiting.values())).detail
+        return Delivery(settled + park(parking, chunk.remaining(), AWAY, detail), [])
+
+    def give_up(part: Sequence[Any], error: MemoryError) -> Delivery:
+        return Delivery(park(parking, part, MEMORY, repr(error)), [])
+
+    remaining: list[Any] = []
+    for delivery in by_halves(index, events, give_up):
+        account, remaining = account + delivery.account, [*remaining, *delivery.remaining]
+    return Delivery(account, remaining)
 
 
 def park(parking: ParkingLot, events: Sequence[Any], reason: str, detail: str) -> Account:
@@ -59,7 +71,7 @@ def wait_before(retry: int, settings: IndexerSettings) -> float:
     "Full jitter" spreads the retries of many chunks the most
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
-    return random.uniform(0, min(settings.longest_wait_s, 2.0**retry))  # noqa: S311 - no secret
+    return random.uniform(0, min(settings.longest_wait_s, 2.0 ** min(retry, 30)))  # noqa: S311 - no secret
 
 
 def log_chunk(chunk: Chunk) -> None:

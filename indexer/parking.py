@@ -16,10 +16,10 @@ from mappings.listing import isoformat
 AWAY = "elasticsearch_unavailable"
 BROKEN = "task_failed"
 LOST = "worker_lost"
+MEMORY = "out_of_memory"
 """The reason codes under which parked events are counted and listed: Elasticsearch stayed away for longer
-than all retries; the task broke, and the log has the traceback; each worker that took the chunk ended."""
-
-DAY_S = 86_400
+than all retries; the task broke, and the log has the traceback; each worker that took the chunk ended; the
+event needs more memory than there is, by itself."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,6 @@ class ParkingLot:
             parked = ParkedEvent(id=key.decode(), **json.loads(value))
             if reason in {None, parked.reason}:
                 yield parked
-
-    def deliveries(self, message: str) -> int:
-        """How often a message was taken by a worker, this time included."""
-        key = f"nitamono:{self.prefix}:deliveries:{message}"
-        with self.client.pipeline() as pipe:
-            pipe.incr(key)
-            pipe.expire(key, DAY_S)
-            return int(pipe.execute()[0])
 
     def release(self, ids: Sequence[str]) -> None:
         """Forgets the events of these ids."""

@@ -16,10 +16,10 @@ from celery.states import READY_STATES, SUCCESS
 from kombu.exceptions import OperationalError
 
 from indexer.account import Account
+from indexer.arguments import INDEX_TASK
 from indexer.parking import BROKEN
 from indexer.settings import IndexerSettings
 
-INDEX_TASK = "indexer.index_listings"
 RESULT_KEY = "celery-task-meta-"
 """What Celery's Redis backend puts before a task's id."""
 

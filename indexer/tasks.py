@@ -12,18 +12,20 @@ from kombu.exceptions import OperationalError
 
 from indexer.account import Account
 from indexer.app import app, indexer, parking, settings
-from indexer.delivery import deliver, park, wait_before
+from indexer.arguments import INDEX_TASK, REMOVE_TASK, IndexArguments, RemoveArguments
+from indexer.delivery import Delivery, deliver, park, wait_before
 from indexer.errors import TransientFailure
 from indexer.parking import BROKEN, LOST
 from indexer.removal import bare_removals, removal_events
+from mappings.deliveries import MOST_DELIVERIES, Deliveries
+from mappings.messages import MessageRefused, TaskMessage
+from mappings.refused import RefusedMessages
+from mappings.tasks import CheckedTask
 
 AccountJson = dict[str, Any]
 
-MOST_DELIVERIES = 5
-"""A message whose worker was killed comes back. One that kills its workers would do so for ever."""
 
-
-class ChunkTask(Task):  # type: ignore[misc]  # Celery has no types
+class ChunkTask(CheckedTask):
     """A task about a chunk: whatever breaks it, its events are kept."""
 
     def events_of(self, events: Sequence[Any], account: AccountJson | None = None) -> Sequence[Any]:
@@ -34,8 +36,12 @@ class ChunkTask(Task):  # type: ignore[misc]  # Celery has no types
     def on_failure(
         self, exc: Exception, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], *_: object
     ) -> None:
-        """Parks what Celery would drop after logging the traceback."""
-        park(parking(), self.events_of(*args, **kwargs), BROKEN, f"task {task_id} failed: {exc!r}")
+        """Keeps what Celery would drop after logging the traceback."""
+        if isinstance(exc, MessageRefused):
+            message = TaskMessage(self.name, args, kwargs, task_id).to_bytes(settings().queue)
+            RefusedMessages(parking().client, settings().queue).keep(message, exc)
+        else:
+            park(parking(), self.events_of(*args, **kwargs), BROKEN, f"task {task_id} failed: {exc!r}")
 
 
 class RemovalTask(ChunkTask):
@@ -46,13 +52,16 @@ class RemovalTask(ChunkTask):
         return bare_removals(item_ids, at)
 
 
-@app.task(bind=True, base=ChunkTask, name="indexer.index_listings")  # type: ignore[untyped-decorator]  # as above
+@app.task(bind=True, base=ChunkTask, name=INDEX_TASK, arguments=IndexArguments)  # type: ignore[untyped-decorator]  # Celery has no types
 def index_listings(self: Task, events: Sequence[Any], account: AccountJson | None = None) -> AccountJson:
-    """Indexes a chunk of events and returns the account of all of them, retries included."""
-    return index_chunk(self, events, Account.from_json(account))
+    """Indexes a chunk of events and returns the account of all of them, retries included.
+
+    Only a later attempt has an account to add to; whoever sends a first one with it is not believed.
+    """
+    return index_chunk(self, events, Account.from_json(account if self.request.retries else None))
 
 
-@app.task(bind=True, base=RemovalTask, name="indexer.remove_listings")  # type: ignore[untyped-decorator]  # as above
+@app.task(bind=True, base=RemovalTask, name=REMOVE_TASK, arguments=RemoveArguments)  # type: ignore[untyped-decorator]  # as above
 def remove_listings(self: Task, item_ids: Sequence[str], at: str) -> AccountJson:
     """Puts a tombstone in the place of each item, unless an event later than `at` (ISO 8601) is known."""
     try:
@@ -66,11 +75,10 @@ def remove_listings(self: Task, item_ids: Sequence[str], at: str) -> AccountJson
 
 def index_chunk(task: Task, events: Sequence[Any], account: Account) -> AccountJson:
     """The account of the chunk, when nothing remains of it; until then its remains are sent again."""
+    message = f"{task.request.id}:{task.request.retries}"
     try:
-        if parking().deliveries(f"{task.request.id}:{task.request.retries}") > MOST_DELIVERIES:
-            detail = f"{MOST_DELIVERIES} workers ended while they had the chunk"
-            return (account + park(parking(), events, LOST, detail)).to_json()
-        delivery = deliver(indexer(), parking(), settings(), events, account, task.request.retries)
+        with Deliveries(parking().client, settings().queue).counted(message) as count:
+            delivery = attempt(events, account, task.request.retries, count)
     except SoftTimeLimitExceeded:
         if is_final(task):
             raise
@@ -80,6 +88,14 @@ def index_chunk(task: Task, events: Sequence[Any], account: Account) -> AccountJ
     if delivery.remaining:
         send_again(task, index_listings, delivery.remaining, delivery.account.to_json())
     return delivery.account.to_json()
+
+
+def attempt(events: Sequence[Any], account: Account, retries: int, count: int) -> Delivery:
+    """One attempt at the chunk, whose message is given out for the `count`-th time."""
+    if count > MOST_DELIVERIES:
+        detail = f"{MOST_DELIVERIES} workers ended while they had the chunk"
+        return Delivery(account + park(parking(), events, LOST, detail), [])
+    return deliver(indexer(), parking(), settings(), events, account, retries)
 
 
 def is_final(task: Task) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from mappings.environ import seconds
 from mappings.errors import InvalidSetting
+from mappings.intake import Intake, Transport
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_VISIBILITY_TIMEOUT_S: Final = 120.0
@@ -60,9 +61,14 @@ def transport_options(unacked_key: str, visibility_timeout_s: float) -> dict[str
     }
 
 
-def delivery_settings() -> dict[str, Any]:
+def delivery_settings(intake: Intake, transport: Mapping[str, Any]) -> dict[str, Any]:
     """Celery settings of both workers, which keep a message until it is dealt with, each for a reason."""
     return {
+        # Whatever was pushed, the worker goes on, and what it cannot take is kept (decision 144).
+        "broker_transport": f"{Transport.__module__}:{Transport.__name__}",
+        "broker_transport_options": {**transport, "intake": intake},
+        # A Redis that answers with an error (full, read-only, loading) is asked again, like one that is away.
+        "broker_channel_error_retry": True,
         # Plain JSON: a message can never run code in the worker.
         "task_serializer": "json",
         "accept_content": ["json"],

@@ -10,11 +10,14 @@ from typing import Any
 import redis
 from celery import Celery, signals
 
-from experiments.events.deliveries import Deliveries
+from experiments.events.arguments import TASKS
 from experiments.events.settings import EventSettings
 from experiments.events.store import EventStore
 from mappings.client import connect
+from mappings.deliveries import Deliveries
+from mappings.intake import Intake
 from mappings.queue import delivery_settings, transport_options
+from mappings.refused import RefusedMessages
 
 
 @cache
@@ -32,15 +35,25 @@ def store() -> EventStore:
 @cache
 def deliveries() -> Deliveries:
     """This process's count of deliveries."""
-    client = redis.Redis.from_url(settings().redis_url, socket_timeout=10, socket_connect_timeout=5)
-    return Deliveries(client, settings().queue)
+    return Deliveries(redis_client(settings()), settings().queue)
+
+
+def build_intake(chosen: EventSettings) -> Intake:
+    """What a worker takes from the queue, and where the messages go that it cannot take."""
+    refused = RefusedMessages(redis_client(chosen), chosen.queue)
+    return Intake(chosen.queue, TASKS, refused, chosen.visibility_timeout_s)
+
+
+def redis_client(chosen: EventSettings) -> redis.Redis:
+    """A client for the Redis of the queue."""
+    return redis.Redis.from_url(chosen.redis_url, socket_timeout=10, socket_connect_timeout=5)
 
 
 def configuration(chosen: EventSettings) -> dict[str, Any]:
     """Celery's settings, each for a reason."""
-    return delivery_settings() | {
+    transport = transport_options(chosen.unacked_key, chosen.visibility_timeout_s)
+    return delivery_settings(build_intake(chosen), transport) | {
         "broker_url": chosen.redis_url,
-        "broker_transport_options": transport_options(chosen.unacked_key, chosen.visibility_timeout_s),
         "imports": ("experiments.events.tasks",),
         "task_default_queue": chosen.queue,
         # Nobody waits for a result: what was not stored is in the index of rejected events.

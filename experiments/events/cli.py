@@ -9,17 +9,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
-from celery import Celery
+import redis
 from elasticsearch import Elasticsearch
 from kombu.exceptions import OperationalError
 from tqdm import tqdm
 
 from experiments.errors import ExperimentError
-from experiments.events.app import producer
+from experiments.events.app import build_intake, producer
 from experiments.events.backlog import open_backlog
 from experiments.events.erasure import erase_logged, erase_stored
 from experiments.events.export import export_day
@@ -31,6 +32,7 @@ from mappings.cli import FriendlyGroup
 from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.event_names import STORE_EVENTS
+from mappings.intake import Intake
 from mappings.search import in_order
 from mappings.users import user_hash, user_salt
 
@@ -44,6 +46,10 @@ class EventsGroup(FriendlyGroup):
             return super().invoke(ctx)
         except ExperimentError as error:
             raise click.ClickException(str(error)) from error
+        except (OperationalError, redis.RedisError) as error:
+            raise click.ClickException(
+                f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,11 @@ class Connections:
     def rejected(self) -> RejectedEvents:
         """The rejected events."""
         return RejectedEvents(self.es, self.prefix)
+
+    @property
+    def intake(self) -> Intake:
+        """The queue's messages that no worker can take."""
+        return build_intake(self.settings)
 
 
 @click.group(name="events", cls=EventsGroup)
@@ -181,9 +192,11 @@ all_option = click.option("--all", "every", is_flag=True, help="Those of every r
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
 def list_command(connections: Connections, reason: str | None, as_json: bool) -> None:
-    """List the rejected events, oldest first."""
+    """List the rejected events, oldest first, and messages that no worker could take."""
     counts: Counter[str] = Counter()
-    for source in (hit["_source"] for hit in in_order(connections.rejected.pages(reason))):
+    rejected = (hit["_source"] for hit in in_order(connections.rejected.pages(reason)))
+    refused = (message.to_json() for message in connections.intake.refused.search(reason))
+    for source in chain(rejected, refused):
         counts[source["reason"]] += 1
         click.echo(json.dumps(source) if as_json else _line(source))
     if not as_json:
@@ -197,16 +210,20 @@ def list_command(connections: Connections, reason: str | None, as_json: bool) ->
 def replay(connections: Connections, reason: str | None, every: bool) -> None:
     """Send rejected events to the worker again, and forget them.
 
-    Those that it rejects once more are kept once more.
+    Those that it rejects once more are kept once more. A refused message goes back to the queue if a worker
+    can take it now, however late; otherwise it stays.
     """
     _check_choice(reason, every)
     sent = 0
     with closing(producer(connections.settings)) as queue:
         for hits in connections.rejected.pages(reason):
-            _send(queue, [json.loads(hit["_source"]["event"]) for hit in hits])
+            events = [json.loads(hit["_source"]["event"]) for hit in hits]
+            queue.send_task(STORE_EVENTS, args=[events], retry=False)
             # After the sending, so that none is lost; and as it was read, since the worker may be faster.
             sent += delete_as_read(connections.es, hits)
     click.echo(f"{sent:,} events sent again")
+    for sentence in connections.intake.replay(reason).sentences("rejected"):
+        click.echo(sentence)
 
 
 @rejected_group.command()
@@ -218,16 +235,9 @@ def drop(connections: Connections, reason: str | None, every: bool) -> None:
     """Forget rejected events."""
     _check_choice(reason, every)
     dropped = sum(delete_as_read(connections.es, hits) for hits in connections.rejected.pages(reason))
+    refused = connections.intake.refused
+    dropped += refused.release([message.id for message in refused.search(reason)])
     click.echo(f"dropped {dropped:,}")
-
-
-def _send(queue: Celery, events: list[Any]) -> None:
-    try:
-        queue.send_task(STORE_EVENTS, args=[events], retry=False)
-    except OperationalError as error:
-        raise click.ClickException(
-            f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
-        ) from error
 
 
 def _check_choice(reason: str | None, every: bool) -> None:

@@ -41,6 +41,14 @@ class Account:
     rejected: Mapping[str, int] = field(default_factory=dict)
     """By reason code."""
 
+    def __add__(self, other: Account) -> Account:
+        """The account of both."""
+        return Account(
+            self.stored + other.stored,
+            self.repeated + other.repeated,
+            Counter(self.rejected) + Counter(other.rejected),
+        )
+
     def __str__(self) -> str:
         reasons = "".join(f", {count:,} {reason}" for reason, count in sorted(self.rejected.items()))
         total = sum(self.rejected.values())

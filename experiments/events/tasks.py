@@ -11,43 +11,51 @@ from celery import Task
 from celery.exceptions import Reject
 
 from experiments.events.app import app, deliveries, settings, store
+from experiments.events.arguments import StoreArguments
 from experiments.events.search import EventsUnavailable
 from experiments.events.store import Account, store_patiently
+from mappings.deliveries import MOST_DELIVERIES
 from mappings.event_names import STORE_EVENTS
+from mappings.memory import by_halves
+from mappings.messages import MessageRefused, TaskMessage
+from mappings.refused import RefusedMessages
+from mappings.tasks import CheckedTask
 
 log = logging.getLogger(__name__)
 
 LOST: Final = "worker_lost"
 BROKEN: Final = "task_failed"
-"""The reason codes of messages that ended each worker that took them, or broke their task."""
+MEMORY: Final = "out_of_memory"
+"""The reason codes of events that ended each worker that took them, broke their task, or need more memory
+than there is."""
 
-MOST_DELIVERIES: Final = 5
 
-
-class EventsTask(Task):  # type: ignore[misc]  # Celery has no types
+class EventsTask(CheckedTask):
     """A task about events: whatever breaks it, they are kept."""
 
     def on_failure(
         self, exc: Exception, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], *_: object
     ) -> None:
-        """Keeps apart what Celery would drop after logging the traceback."""
-        messages = _messages(*args, **kwargs)
+        """Keeps what Celery would drop after logging the traceback."""
+        refusal = exc if isinstance(exc, MessageRefused) else None
+        detail = f"task {task_id} failed: {type(exc).__name__}"
         try:
-            store().reject(messages, BROKEN, f"task {task_id} failed: {type(exc).__name__}")
+            if refusal is None:
+                store().reject(_messages(*args, **kwargs), BROKEN, detail)
         except EventsUnavailable:
-            self.apply_async(args, kwargs)
+            # To the queue it must not go: there it would break the task again and again.
+            refusal = MessageRefused(BROKEN, detail)
+        if refusal is not None:
+            message = TaskMessage(self.name, args, kwargs, task_id).to_bytes(settings().queue)
+            RefusedMessages(deliveries().client, settings().queue).keep(message, refusal)
 
 
-@app.task(bind=True, base=EventsTask, name=STORE_EVENTS)  # type: ignore[untyped-decorator]  # as above
+@app.task(bind=True, base=EventsTask, name=STORE_EVENTS, arguments=StoreArguments)  # type: ignore[untyped-decorator]  # Celery has no types
 def store_events(self: Task, messages: Sequence[Any]) -> None:
     """Stores the events; while Elasticsearch is away, gives the message back to the queue."""
-    given = _messages(messages)
     try:
-        count = deliveries().begin(self.request.id)
-        try:
-            account = store_patiently(_ending(given, count), settings().patience_s)
-        finally:
-            deliveries().end(self.request.id)
+        with deliveries().counted(self.request.id) as count:
+            account = store_patiently(_ending(messages, count), settings().patience_s)
     except (EventsUnavailable, redis.RedisError) as error:
         raise Reject(str(error), requeue=True) from error
     log.info("%s", account)
@@ -58,8 +66,12 @@ def _ending(messages: Sequence[Any], count: int) -> Callable[[], Account]:
     if count > MOST_DELIVERIES:
         detail = f"{MOST_DELIVERIES} workers ended while they had the message"
         return lambda: store().reject(messages, LOST, detail)
-    return lambda: store().store(messages)
+
+    def give_up(part: Sequence[Any], error: MemoryError) -> Account:
+        return store().reject(part, MEMORY, repr(error))
+
+    return lambda: sum(by_halves(store().store, messages, give_up), Account())
 
 
-def _messages(messages: Any) -> Sequence[Any]:
-    return messages if isinstance(messages, list) else [messages]
+def _messages(messages: Sequence[Any]) -> Sequence[Any]:
+    return messages

@@ -24,10 +24,10 @@ import cli
 from demo.services.application import application_environment, events_service
 from experiments.events import tasks
 from experiments.events.app import configuration
-from experiments.events.deliveries import Deliveries
 from experiments.events.settings import EventSettings
 from experiments.events.store import Account, EventStore
 from mappings.client import ElasticsearchSettings, connect
+from mappings.deliveries import Deliveries
 from mappings.event_names import STORE_EVENTS, event_indices, event_queue, rejected_events_index
 from mappings.lifecycle import create_index, swap_aliases
 from mappings.users import user_hash

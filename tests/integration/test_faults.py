@@ -21,6 +21,7 @@ from cli import main
 from indexer.bootstrap import build_parking
 from indexer.submission import Submission, chunked
 from mappings.client import ElasticsearchSettings, connect
+from mappings.deliveries import Deliveries
 from tests import photo_server
 from tests.conftest import RunningService, WorkerFactory
 from tests.indexing import GREEN, Shop, picture_bytes, submission
@@ -252,8 +253,9 @@ def test_a_message_that_ends_each_of_its_workers_is_parked(
     environ = shop.environ(elasticsearch_url, redis_url)
     queue, events = submission(environ), [shop.event()]
     parking = build_parking(queue.settings)
+    deliveries = Deliveries(queue.client, queue.settings.queue)
     for _ in range(5):
-        parking.deliveries("poison:0")
+        deliveries.begin("poison:0")
     queue.producer.send_task("indexer.index_listings", [events], task_id="poison")
     queue.pending["poison"] = events
     worker(**environ)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import redis
 
 DAY_S: Final = 86_400
+
+MOST_DELIVERIES: Final = 5
+"""A message whose worker was killed comes back. One that kills its workers would do so for ever."""
 
 
 @dataclass(frozen=True)
@@ -17,16 +22,24 @@ class Deliveries:
     client: redis.Redis
     queue: str
 
+    @contextmanager
+    def counted(self, message: str) -> Iterator[int]:
+        """How often the message was given out since it last came to an end, this time included.
+
+        Leaving the block is such an end, an error too: only a process that was killed never leaves it.
+        """
+        count = self.begin(message)
+        try:
+            yield count
+        finally:
+            self.client.delete(self._key(message))
+
     def begin(self, message: str) -> int:
         """How often the message was given out since it last came to an end, this time included."""
         with self.client.pipeline() as pipe:
             pipe.incr(self._key(message))
             pipe.expire(self._key(message), DAY_S)
             return int(pipe.execute()[0])
-
-    def end(self, message: str) -> None:
-        """Forgets the count: the message was stored, or was given back in good order."""
-        self.client.delete(self._key(message))
 
     def _key(self, message: str) -> str:
         return f"{self.queue}:deliveries:{message}"

@@ -1,0 +1,258 @@
+"""What a message on a queue must be before a worker takes it.
+
+Redis holds whatever was pushed. Celery trusts it: a missing property, a body of another shape or an unknown
+task ends a worker's main process or makes it drop the message. So each message is parsed here first, and
+Celery gets only the canonical form of what was understood.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from mappings.errors import ContractError
+from mappings.listing import Instant, isoformat
+from mappings.problems import shown
+
+MALFORMED: Final = "message_malformed"
+TOO_LARGE: Final = "message_too_large"
+EXPIRED: Final = "message_expired"
+TOO_LATE: Final = "eta_too_late"
+UNKNOWN_TASK: Final = "task_unknown"
+INVALID_ARGUMENTS: Final = "arguments_invalid"
+"""The reason codes of refused messages."""
+
+MOST_BYTES: Final = 64 * 2**20
+"""A chunk of a thousand listings with twenty photo references each has at most some 40 MB."""
+
+MOST_DEPTH: Final = 200
+"""Levels of nesting. Celery pickles the arguments for its processes, and pickle recurses with each."""
+
+MOST_ENTRIES: Final = 10_000
+"""Events or ids in one message."""
+
+
+class MessageRefused(ContractError):
+    """A message that no worker can take. `reason` is a stable code for counts and lists."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+class Arguments(BaseModel):
+    """The arguments of a task, in the order of its parameters."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+Tasks = Mapping[str, type[Arguments]]
+"""The tasks of a queue, each with its arguments."""
+
+Entries = Annotated[list[Any], Field(max_length=MOST_ENTRIES)]
+"""Events or ids, each of which is validated by itself later, so that one takes no other along."""
+
+
+def bind(arguments: type[Arguments], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
+    """The arguments of a call.
+
+    Raises:
+        MessageRefused: with every problem found.
+    """
+    names = list(arguments.model_fields)
+    given: dict[str, Any] = dict(zip(names, args, strict=False))
+    repeated = given.keys() & kwargs.keys()
+    if len(args) > len(names) or repeated:
+        found = f"{len(args)} in order and {', '.join(sorted(kwargs)) or 'none'} by name"
+        raise MessageRefused(INVALID_ARGUMENTS, f"arguments: found {found}, expected {', '.join(names)}")
+    try:
+        return arguments.model_validate({**given, **kwargs})
+    except ValidationError as error:
+        raise MessageRefused(INVALID_ARGUMENTS, _problems(error)) from error
+
+
+@dataclass(frozen=True)
+class TaskMessage:
+    """A call of a task, as a message carries it."""
+
+    task: str
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    retries: int = 0
+    eta: datetime | None = None
+
+    def to_bytes(self, queue: str) -> bytes:
+        """The message in Celery's protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html).
+
+        The delivery tag is new: two messages with one tag would overwrite each other among the
+        unacknowledged ones. The route leads back to the queue, so a restored message cannot go elsewhere.
+        """
+        body = json.dumps([self.args, self.kwargs, {}]).encode()
+        headers = {
+            "lang": "py",
+            "task": self.task,
+            "id": self.id,
+            "root_id": self.id,
+            "parent_id": None,
+            "group": None,
+            "retries": self.retries,
+            "eta": self.eta and isoformat(self.eta),
+            "expires": None,
+            "timelimit": [None, None],
+            "argsrepr": "[…]",
+            "kwargsrepr": "{…}",
+        }
+        properties = {
+            "correlation_id": self.id,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+        }
+        envelope = {
+            "body": base64.b64encode(body).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": headers,
+            "properties": properties,
+        }
+        return json.dumps(envelope).encode()
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class _Properties(_Part):
+    body_encoding: Literal["base64"]
+
+
+class _Headers(_Part):
+    task: str
+    # It becomes part of Redis keys and log lines.
+    id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+    retries: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    eta: Instant | None = None
+    expires: Instant | None = None
+
+
+class _Envelope(_Part):
+    body: str
+    content_type: Annotated[Literal["application/json"], Field(alias="content-type")]
+    content_encoding: Annotated[Literal["utf-8", "us-ascii"], Field(alias="content-encoding")]
+    headers: _Headers
+    properties: _Properties
+
+
+def parse_message(
+    raw: bytes, tasks: Tasks, *, longest_wait: timedelta, now: datetime | None = None, replayed: bool = False
+) -> TaskMessage:
+    """The call that the bytes carry. A replayed message neither expires nor waits.
+
+    Raises:
+        MessageRefused: with the reason code and what is wrong.
+    """
+    if len(raw) > MOST_BYTES:
+        raise MessageRefused(TOO_LARGE, f"found {len(raw):,} bytes, expected at most {MOST_BYTES:,}")
+    envelope = _envelope(raw)
+    headers = envelope.headers
+    if not replayed:
+        _check_times(headers, now or datetime.now(UTC), longest_wait)
+    if headers.task not in tasks:
+        raise MessageRefused(
+            UNKNOWN_TASK, f"task: found {shown(headers.task)}, expected one of {', '.join(sorted(tasks))}"
+        )
+    args, kwargs = _call(envelope)
+    bind(tasks[headers.task], args, kwargs)
+    return TaskMessage(
+        headers.task, args, kwargs, headers.id, headers.retries, None if replayed else headers.eta
+    )
+
+
+def _envelope(raw: bytes) -> _Envelope:
+    found = _json(raw, "message")
+    expected = "expected a Celery message: protocol 2, JSON in UTF-8, the body in base64"
+    if not isinstance(found, dict):
+        raise MessageRefused(MALFORMED, f"message: found {shown(found)}, {expected}")
+    try:
+        return _Envelope.model_validate(found)
+    except ValidationError as error:
+        raise MessageRefused(MALFORMED, f"{_problems(error)}; {expected}") from error
+
+
+def _check_times(headers: _Headers, now: datetime, longest_wait: timedelta) -> None:
+    if headers.expires is not None and headers.expires <= now:
+        raise MessageRefused(EXPIRED, f"expired at {isoformat(headers.expires)}, found at {isoformat(now)}")
+    if headers.eta is not None and headers.eta > now + longest_wait:
+        # Its worker would hold it for longer than Redis lets it before another worker gets it as well.
+        raise MessageRefused(TOO_LATE, f"eta {isoformat(headers.eta)}, expected within {longest_wait}")
+
+
+def _call(envelope: _Envelope) -> tuple[list[Any], dict[str, Any]]:
+    try:
+        decoded = base64.b64decode(envelope.body, validate=True)
+    except ValueError as error:
+        start = shown(envelope.body[:60])
+        raise MessageRefused(MALFORMED, f"body: found {start}, expected base64") from error
+    match _json(decoded, "body"):
+        case [list(args), dict(kwargs), (dict() | None) as embed]:
+            pass
+        case other:
+            raise MessageRefused(
+                MALFORMED,
+                f"body: found {shown(other)}, expected [args, kwargs, embed], a list and two objects",
+            )
+    if embed and any(embed.values()):
+        raise MessageRefused(
+            MALFORMED, f"embed: found {shown(embed)}, expected no callbacks, errbacks, chain or chord"
+        )
+    return args, kwargs
+
+
+def _json(data: bytes, name: str) -> Any:
+    try:
+        found = json.loads(data.decode("utf-8"), object_hook=_plain)
+    except (ValueError, RecursionError) as error:
+        start = shown(data[:60])
+        raise MessageRefused(MALFORMED, f"{name}: found {start}, expected JSON in UTF-8: {error}") from error
+    if _is_deeper(found):
+        raise MessageRefused(MALFORMED, f"{name}: found more than {MOST_DEPTH} levels of nesting")
+    return found
+
+
+def _plain(found: dict[str, Any]) -> dict[str, Any]:
+    """The object itself; kombu's JSON would make a Python object of some, which nothing here expects."""
+    if found.keys() == {"__type__", "__value__"}:
+        raise ValueError("an object with __type__ and __value__")
+    return found
+
+
+def _is_deeper(value: Any) -> bool:
+    level: list[list[Any] | dict[str, Any]] = [[value]]
+    for _ in range(MOST_DEPTH + 1):
+        children = (child for node in level for child in (node.values() if isinstance(node, dict) else node))
+        level = [child for child in children if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _problems(error: ValidationError) -> str:
+    """`headers.id: Field required, found …`, for each problem."""
+    return "; ".join(
+        f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}, found {shown(detail['input'])}"
+        for detail in error.errors(include_url=False)
+    )

@@ -1,0 +1,83 @@
+"""Messages that no worker can take, kept in Redis beside their queue until somebody replays or drops them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from mappings.listing import isoformat
+from mappings.messages import MessageRefused
+from mappings.problems import printable
+
+DETAIL_LIMIT = 2_000
+
+
+@dataclass(frozen=True)
+class RefusedMessage:
+    """A message with what is wrong with it."""
+
+    id: str
+    raw: bytes
+    """As it was pushed."""
+    reason: str
+    detail: str
+    failed_at: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as commands list it: its bytes as text, or in base64 where they are none."""
+        try:
+            content = {"raw": self.raw.decode("utf-8")}
+        except UnicodeDecodeError:
+            content = {"raw_base64": base64.b64encode(self.raw).decode()}
+        return {
+            "id": self.id,
+            "reason": self.reason,
+            "detail": self.detail,
+            **content,
+            "failed_at": self.failed_at,
+        }
+
+
+@dataclass(frozen=True)
+class RefusedMessages:
+    """A Redis hash. Each value is a line of JSON and then the message's bytes."""
+
+    client: redis.Redis
+    queue: str
+
+    @property
+    def key(self) -> str:
+        """The Redis key of the hash."""
+        return f"{self.queue}:refused"
+
+    def keep(self, raw: bytes, refusal: MessageRefused) -> None:
+        """Keeps the message.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        facts = {
+            "reason": refusal.reason,
+            "detail": printable(refusal.detail)[:DETAIL_LIMIT],
+            "failed_at": isoformat(datetime.now(UTC)),
+        }
+        self.client.hset(self.key, f"message:{uuid.uuid4().hex}", json.dumps(facts).encode() + b"\n" + raw)
+
+    def search(self, reason: str | None = None) -> Iterator[RefusedMessage]:
+        """The messages, in no order; of one reason only where it is given."""
+        for key, value in self.client.hscan_iter(self.key, count=100):
+            facts, _, raw = value.partition(b"\n")
+            message = RefusedMessage(id=key.decode(), raw=raw, **json.loads(facts))
+            if reason in {None, message.reason}:
+                yield message
+
+    def release(self, ids: Sequence[str]) -> int:
+        """How many of these were forgotten."""
+        return int(self.client.hdel(self.key, *ids)) if ids else 0
