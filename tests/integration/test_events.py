@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -30,6 +30,7 @@ from mappings.client import ElasticsearchSettings, connect
 from mappings.deliveries import Deliveries
 from mappings.event_names import STORE_EVENTS, event_indices, event_queue, rejected_events_index
 from mappings.lifecycle import create_index, swap_aliases
+from mappings.refused import RefusedMessages
 from mappings.users import user_hash
 from query.app import create_app
 from query.settings import QuerySettings
@@ -306,6 +307,37 @@ def test_a_broken_task_keeps_its_events(in_process: EventStore) -> None:
     """Where Celery would drop them."""
     tasks.store_events.on_failure(ValueError("a fault of ours"), "t1", [[message(), message()]], {})
     assert rejected_reasons(in_process) == ["task_failed", "task_failed"]
+
+
+def test_events_that_need_too_much_memory_are_kept_and_their_neighbours_stored(
+    in_process: EventStore, es: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message goes in halves."""
+    messages = [message() for _ in range(5)]
+    store_all = EventStore.store
+
+    def store(self: EventStore, part: Sequence[Any]) -> Account:
+        if messages[3] in part:
+            raise MemoryError
+        return store_all(self, part)
+
+    monkeypatch.setattr(EventStore, "store", store)
+    tasks.store_events.apply(args=[messages]).get()
+    assert rejected_reasons(in_process) == ["out_of_memory"]
+    assert len(stored(es, in_process.prefix)) == 4
+
+
+def test_a_broken_task_keeps_its_message_while_elasticsearch_is_away(
+    in_process: EventStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Redis; back in the queue it would break the task again at once, and so on."""
+    away = ElasticsearchSettings(("http://127.0.0.1:9",), max_retries=0)
+    monkeypatch.setattr(tasks, "store", lambda: EventStore(connect(away), in_process.prefix))
+    tasks.store_events.on_failure(ValueError("a fault of ours"), "t1", [[message()]], {})
+    queue = tasks.settings().queue
+    (kept,) = RefusedMessages(redis.Redis.from_url(redis_url), queue).search()
+    assert kept.reason == "task_failed"
+    assert redis.Redis.from_url(redis_url).llen(queue) == 0
 
 
 def test_while_elasticsearch_is_away_the_message_goes_back(

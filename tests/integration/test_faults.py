@@ -19,9 +19,12 @@ from elasticsearch import Elasticsearch
 
 from cli import main
 from indexer.bootstrap import build_parking
-from indexer.submission import Submission, chunked
+from indexer.submission import Submission, chunked, read_results
 from mappings.client import ElasticsearchSettings, connect
 from mappings.deliveries import Deliveries
+from mappings.intake import MOST_HELD
+from mappings.messages import TaskMessage
+from mappings.refused import RefusedMessages
 from tests import photo_server
 from tests.conftest import RunningService, WorkerFactory
 from tests.indexing import GREEN, Shop, picture_bytes, submission
@@ -129,6 +132,93 @@ def test_a_killed_worker_s_batch_goes_to_another_one(
     check_nothing_lost(shop, queue, events)
 
 
+def test_a_terminated_worker_finishes_its_chunk_and_gives_the_others_back(
+    shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
+) -> None:
+    """At SIGTERM in the middle of a chunk, with others that wait for a retry: all go on at the next start."""
+    environ = shop.environ(elasticsearch_url, redis_url, **SHORT)
+    running = worker(**environ)
+    queue, events = submission(environ), slow_events(shop, server)
+    unavailable = server.url("/away.png", photo_server.serve(b"", 503))
+    waiting = [shop.event(f"w{n}", images=[unavailable], price=2) for n in range(4)]
+    send(queue, waiting)
+    send(queue, events)
+    wait_until(lambda: len(server.requests) > CHUNK, "a batch is under way")
+
+    running.stop()
+    assert queue.client.hlen(queue.settings.unacked_key) == 0
+    worker(**environ)
+
+    account = queue.finish()
+    assert account.given == len(events) + len(waiting)
+    assert account.rejected == {"photo_unavailable": len(waiting)}
+    assert len(shop.documents()) == len(events) // 2 + len(waiting)
+
+
+@pytest.mark.parametrize("end", ["stop", pytest.param("kill", marks=pytest.mark.soak)])
+def test_redis_restarts_under_an_idle_and_a_busy_worker(
+    shop: Shop,
+    server: PhotoServer,
+    worker: WorkerFactory,
+    own_redis: RunningService,
+    elasticsearch_url: str,
+    end: str,
+) -> None:
+    """Work goes on by itself in the same process, and nobody sends anything again."""
+    environ = shop.environ(elasticsearch_url, own_redis.url, **SHORT)
+    running = worker(**environ)
+    pid = running.pid
+    getattr(own_redis, end)()
+    time.sleep(1.0)
+    own_redis.start()
+
+    queue, events = submission(environ), slow_events(shop, server)
+    for chunk in chunked(events, CHUNK):
+        queue.producer.send_task("indexer.index_listings", args=[chunk])
+    wait_until(lambda: len(server.requests) > CHUNK, "a batch is under way")
+    getattr(own_redis, end)()
+    time.sleep(1.0)
+    own_redis.start()
+
+    wait_until(lambda: len(shop.documents()) == COUNT // 2, "every listing is indexed", 60)
+    wait_until(
+        lambda: (
+            not queue.client.hlen(queue.settings.unacked_key) and not queue.client.llen(queue.settings.queue)
+        ),
+        "no message is left",
+        60,
+    )
+    check_newest(shop, queue, events)
+    assert running.pid == pid
+
+
+def test_a_full_redis_stops_nothing_for_good(
+    shop: Shop, worker: WorkerFactory, own_redis: RunningService, elasticsearch_url: str
+) -> None:
+    """Redis refuses every write for some seconds; then all goes on in the same process."""
+    environ = shop.environ(elasticsearch_url, own_redis.url, **SHORT)
+    running = worker(**environ)
+    pid = running.pid
+    queue = submission(environ)
+    queue.client.config_set("maxmemory-policy", "noeviction")
+    with queue.client.pipeline() as together:  # so that no message is taken before Redis is full
+        together.multi()
+        for number in range(20):
+            task = TaskMessage("indexer.index_listings", [[shop.event(f"m{number}", images=[])]], {})
+            together.lpush(queue.settings.queue, task.to_bytes(queue.settings.queue))
+        together.lpush(queue.settings.queue, b"no message")
+        together.config_set("maxmemory", 1)
+        together.execute()
+    time.sleep(3.0)
+    assert shop.documents() == {}
+    queue.client.config_set("maxmemory", 0)
+
+    wait_until(lambda: len(shop.documents()) == 20, "every listing is indexed", 60)
+    refused = RefusedMessages(queue.client, queue.settings.queue)
+    wait_until(lambda: [message.raw for message in refused.search()] == [b"no message"], "it is kept")
+    assert running.pid == pid
+
+
 @pytest.mark.parametrize("end", [pytest.param("stop", marks=pytest.mark.soak), "kill"])
 def test_redis_restarts_under_a_running_command(
     shop: Shop,
@@ -212,6 +302,29 @@ def test_elasticsearch_is_away_for_thirty_seconds(
 ) -> None:
     """The same, longer."""
     check_outage(own_elasticsearch, tmp_path, server, worker, redis_url, 30)
+
+
+def test_waiting_chunks_are_bounded(
+    shop: Shop, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
+) -> None:
+    """A worker holds so many that wait for their time; the others stay in the queue until there is room."""
+    environ = shop.environ(elasticsearch_url, redis_url)
+    queue = submission(environ)
+    sent = [
+        queue.producer.send_task("indexer.index_listings", args=[[]], countdown=10).id
+        for _ in range(MOST_HELD + 60)
+    ]
+    worker(processes=2, **environ)
+    wait_until(lambda: held(queue) == MOST_HELD, "as many as may be are held")
+    time.sleep(1.0)
+    assert held(queue) == MOST_HELD
+
+    wait_until(lambda: len(read_results(queue.client, sent)) == len(sent), "every chunk is done", 60)
+
+
+def held(queue: Submission) -> int:
+    """Messages in the hands of workers."""
+    return int(queue.client.hlen(queue.settings.unacked_key))
 
 
 def test_what_outlasts_every_retry_is_parked_and_replayed(

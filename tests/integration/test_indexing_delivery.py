@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
+from numpy.typing import NDArray
 
 from indexer import tasks
 from indexer.account import Account
@@ -21,7 +23,8 @@ from indexer.store import Superseded, item_failure
 from indexer.submission import account_of, is_final
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import drop_index
-from tests.indexing import Shop, at
+from mappings.refused import RefusedMessages
+from tests.indexing import GREEN, Shop, at
 
 
 @pytest.fixture
@@ -75,6 +78,80 @@ def test_after_the_last_retry_what_waits_is_parked(shop: Shop, lonely: Indexer, 
     parking.park([events[0]], "elasticsearch_unavailable", "again")
     parking.release([entry.id for entry in parked])
     assert [entry.detail for entry in parking.search()] == ["again"]
+
+
+def test_a_chunk_that_needs_too_much_memory_goes_in_halves(
+    shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is indexed, two pictures at a time."""
+    encode = shop.encoder.encode
+
+    def encode_two(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(pixels) > 2:
+            raise MemoryError
+        return encode(pixels)
+
+    monkeypatch.setattr(shop.encoder, "encode", encode_two)
+    events = [shop.event(f"m{number}") for number in range(7)]
+    delivery = deliver(shop.indexer, parking, shop.settings, events, Account(older=1), 0)
+    assert (delivery.account, delivery.remaining) == (Account(indexed=7, older=1), [])
+    assert len(shop.documents()) == 7
+
+
+def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
+    shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its neighbours are indexed."""
+    decode = shop.indexer.pictures.decode
+
+    def decode_small(data: bytes) -> NDArray[np.uint8]:
+        if data == huge:
+            raise MemoryError("a huge photo")
+        return decode(data)
+
+    events = [shop.event(f"m{number}") for number in range(6)]
+    events[4]["images"] = [shop.photo(GREEN)]
+    huge = Path(events[4]["images"][0]).read_bytes()
+    indexer = replace(shop.indexer, pictures=replace(shop.indexer.pictures, decode=decode_small))
+    delivery = deliver(indexer, parking, shop.settings, events, Account(), 0)
+
+    assert delivery.account.given == 6
+    assert delivery.account.rejected == {"out_of_memory": 1}
+    assert [parked.event for parked in parking.search("out_of_memory")] == [events[4]]
+    assert set(shop.documents()) == {"m0", "m1", "m2", "m3", "m5"}
+
+
+def test_a_task_that_runs_out_of_memory_ends_no_worker(
+    in_process: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it does: Celery ends the main process at MemoryError and at nothing else."""
+
+    def fail(*_: object) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr(tasks, "deliver", fail)
+    result = tasks.index_listings.apply(args=[[in_process.event("a")]])
+    assert type(result.result).__name__ == "OutOfMemory"
+    assert [parked.event["item_id"] for parked in parking.search("task_failed")] == ["a"]
+
+
+def test_a_call_with_invalid_arguments_does_nothing(in_process: Shop, parking: ParkingLot) -> None:
+    """A call that came over no queue too; it is kept as a message."""
+    in_process.index(*(in_process.event(item_id) for item_id in ("f", "p", "2")))
+    result = tasks.remove_listings.apply(args=["fp2", at(2)])
+
+    assert result.result.reason == "arguments_invalid"
+    assert {document["status"] for document in in_process.documents().values()} == {"on_sale"}
+    (kept,) = RefusedMessages(parking.client, in_process.settings.queue).search()
+    assert kept.reason == "arguments_invalid"
+
+
+def test_a_first_attempt_has_no_account_to_add_to(in_process: Shop) -> None:
+    """Whoever sends one with it is not believed; that of a retry is."""
+    earlier = Account(indexed=5).to_json()
+    first = tasks.index_listings.apply(args=[[in_process.event()], earlier]).get()
+    second = tasks.index_listings.apply(args=[[in_process.event()], earlier], retries=1).get()
+    assert (first["given"], second["given"]) == (1, 6)
 
 
 def test_events_wait_for_an_index(shop: Shop, parking: ParkingLot) -> None:
