@@ -28,8 +28,8 @@ MISSING: Final = 128
 """libjpeg leaves blocks without data at zero coefficients, which are this grey in every component."""
 
 MIN_SHARE: Final = 0.85
-"""Of the rows of a JPEG that breaks off. 18 phone photos cut to 85 % of their bytes had a cosine of 0.99 to the
-whole on average and 0.96 at least; cut to half of them 0.71 and 0.26 (decision 103)."""
+"""Of the rows of a JPEG that breaks off. 18 phone photos cut to 85 % of their bytes had a cosine of 0.99 to
+the whole on average and 0.96 at least; cut to half of them 0.71 and 0.26 (decision 103)."""
 
 
 @dataclass(frozen=True)
