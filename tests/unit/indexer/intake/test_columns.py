@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.intake.columns import IMAGE_SEPARATOR, event_of, number, parts
@@ -68,6 +68,7 @@ def test_lists_are_read_as_pandas_and_json_write_them(text: str, found: object) 
     assert parts(text, IMAGE_SEPARATOR) == found
 
 
+@settings(deadline=None)
 @given(st.lists(st.text()))
 def test_what_pandas_writes_is_read_back(values: list[str]) -> None:
     """Whatever is in the list."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import UnreadableFile
@@ -252,14 +252,24 @@ def lines_of(row: Row) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
-@given(written_tables(), st.data())
-def test_one_stray_quote_anywhere_loses_and_mixes_nothing(written: Written, data: st.DataObject) -> None:
-    """Without it every row is read. With it every other row is what it was, or its lines are among the
+@pytest.mark.parametrize("examples", [100, pytest.param(2500, marks=pytest.mark.soak)])
+def test_one_stray_quote_anywhere_loses_and_mixes_nothing(examples: int) -> None:
+    """Wherever it is put in whatever table."""
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(written_tables(), st.data())
+    def check(written: Written, data: st.DataObject) -> None:
+        check_stray_quote(written, data.draw(st.integers(written.begin, len(written.text))))
+
+    check()
+
+
+def check_stray_quote(written: Written, position: int) -> None:
+    """Without the quote every row is read. With it every other row is what it was, or its lines are among the
     rejected ones; and no event has a value of another row."""
     whole = {event["item_id"]: event for event in events(written.text)}
     assert list(whole) == [f"m{row}" for row in range(len(written.spans))]
 
-    position = data.draw(st.integers(written.begin, len(written.text)))
     rows = read(written.text[:position] + '"' + written.text[position:])
     hit = len(re.findall(r"\r\n|\r|\n", written.text[:position])) + 1
     rejected = [lines_of(row) for row in rows if row.event is None]
