@@ -9,6 +9,25 @@ from experiments.definition import Experiment
 from mappings.lifecycle import EncoderIdentity
 from mappings.listing import Listing, parse_listing
 
+# Most of them Python reads as numbers.
+NO_NUMBERS = [
+    "1_0",
+    "+5",
+    " 5",
+    "5 ",
+    "5\n",
+    "５",
+    "٥",
+    "1e1",
+    "nan",
+    "inf",
+    "-5",
+    "",
+    "0x5",
+    "5,0",
+    "9" * 5000,
+]
+
 
 def make_event(**changes: Any) -> dict[str, Any]:
     """A valid listing event as JSON values, with `changes` over the defaults."""

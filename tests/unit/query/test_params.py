@@ -13,25 +13,8 @@ from query.params import (
     known_id,
     parse,
 )
+from tests.factories import NO_NUMBERS
 
-# Python reads each as a number, but for the last four.
-NO_NUMBERS = [
-    "1_0",
-    "+5",
-    " 5",
-    "5 ",
-    "5\n",
-    "５",
-    "٥",
-    "1e1",
-    "nan",
-    "inf",
-    "-5",
-    "",
-    "0x5",
-    "5,0",
-    "9" * 5000,
-]
 NO_WHOLE_NUMBERS = [*NO_NUMBERS, "5.0", "5."]
 
 
