@@ -257,7 +257,11 @@ class Gathered(Batches):  # type: ignore[misc]  # Celery has no types
 def gathering_configuration() -> dict[str, Any]:
     """The indexer's settings, but for what celery-batches needs: it gathers what is prefetched."""
     settings = IndexerSettings.from_environ(os.environ)
-    changes = {"worker_prefetch_multiplier": GATHER, "task_default_queue": gathered_queue(settings)}
+    changes = {
+        "worker_prefetch_multiplier": GATHER,
+        "task_default_queue": gathered_queue(settings),
+        "broker_transport": None,  # the indexer's knows one queue and its tasks alone
+    }
     return configuration(settings) | changes | {"imports": ()}
 
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 MOST_HELD: Final = 256
 """Messages that one worker holds at once, those that wait for a retry included. A chunk of 64 listings takes
-half a megabyte in its main process."""
+0.2 MB in its main process (decision 144)."""
 
 UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
 """What kombu raises of a control message that has another shape."""

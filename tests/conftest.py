@@ -20,7 +20,7 @@ import pytest
 import redis
 from elasticsearch import Elasticsearch
 
-from demo.services.application import application_environment, worker_service
+from demo.services.application import application_environment, events_service, worker_service
 from demo.services.elasticsearch_node import elasticsearch_service, erase_node
 from demo.services.errors import ServiceError
 from demo.services.ports import free_port
@@ -237,6 +237,32 @@ def worker(
         service = worker_service(
             {**environ, **environment}, workbench.state, processes=processes, name=f"worker-{next(_numbers)}"
         )
+        service = dataclasses.replace(service, grace=PATIENCE_AT_THE_END)
+        started.append(RunningService(service, workbench.supervisor))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for handle in started:
+        handle.stop()
+
+
+@pytest.fixture
+def events_worker(
+    workbench: Workbench, elasticsearch_url: str, redis_url: str, index_prefix: str, _numbers: Iterator[int]
+) -> Iterator[WorkerFactory]:
+    """A function that starts a worker of events; keywords are its environment."""
+    started: list[RunningService] = []
+
+    def start(**environment: str) -> RunningService:
+        environ = application_environment(
+            {**workbench.environ, "NITAMONO_INDEX_PREFIX": index_prefix},
+            workbench.settings,
+            workbench.state,
+            elasticsearch=environment.pop("ELASTICSEARCH_URL", elasticsearch_url),
+            redis=environment.pop("NITAMONO_REDIS_URL", redis_url),
+        )
+        service = events_service(environ | environment, workbench.state, name=f"events-{next(_numbers)}")
         service = dataclasses.replace(service, grace=PATIENCE_AT_THE_END)
         started.append(RunningService(service, workbench.supervisor))
         started[-1].start()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,6 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 import cli
-from demo.services.application import application_environment, events_service
 from experiments.events import tasks
 from experiments.events.app import configuration
 from experiments.events.settings import EventSettings
@@ -34,44 +31,16 @@ from mappings.refused import RefusedMessages
 from mappings.users import user_hash
 from query.app import create_app
 from query.settings import QuerySettings
-from tests.conftest import RunningService, Workbench
+from tests.conftest import RunningService, WorkerFactory
 from tests.events import SALT, make_shopping_event, message
 from tests.factories import make_identity, make_listing
 
-WorkerFactory = Callable[..., RunningService]
 Command = Callable[..., str]
-
-_names = count()
 
 
 def now_event(kind: str = "tap", **changes: Any) -> dict[str, Any]:
     """An event of this very second."""
     return make_shopping_event(kind, **({"time": datetime.now(UTC).isoformat()} | changes))
-
-
-@pytest.fixture
-def events_worker(
-    workbench: Workbench, elasticsearch_url: str, redis_url: str, index_prefix: str
-) -> Iterator[WorkerFactory]:
-    """A function that starts a worker of events and waits until it takes tasks."""
-    started: list[RunningService] = []
-
-    def start(**environment: str) -> RunningService:
-        environ = application_environment(
-            {**workbench.environ, "NITAMONO_INDEX_PREFIX": index_prefix},
-            workbench.settings,
-            workbench.state,
-            elasticsearch=environment.pop("ELASTICSEARCH_URL", elasticsearch_url),
-            redis=environment.pop("NITAMONO_REDIS_URL", redis_url),
-        )
-        service = events_service(environ | environment, workbench.state, name=f"events-{next(_names)}")
-        started.append(RunningService(dataclasses.replace(service, grace=5.0), workbench.supervisor))
-        started[-1].start()
-        return started[-1]
-
-    yield start
-    for handle in started:
-        handle.stop()
 
 
 @pytest.fixture

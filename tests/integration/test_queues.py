@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from click.testing import CliRunner
 from elasticsearch import Elasticsearch
 
 from cli import main
-from demo.services.application import application_environment, events_service
 from experiments.events.arguments import TASKS as EVENT_TASKS
 from experiments.events.rejected import RejectedEvents
 from experiments.events.settings import EventSettings
@@ -36,7 +35,7 @@ from mappings.events import parse_message as parse_event
 from mappings.messages import MessageRefused, TaskMessage, Tasks, parse_message
 from mappings.refused import RefusedMessages
 from mappings.search import pages
-from tests.conftest import RunningService, Workbench, WorkerFactory
+from tests.conftest import WorkerFactory
 from tests.events import message as make_message
 from tests.factories import make_event
 from tests.indexing import Shop, submission
@@ -98,31 +97,6 @@ def events(redis_url: str, index_prefix: str) -> Queue:
     return Queue(redis.Redis.from_url(redis_url), settings.queue)
 
 
-@pytest.fixture
-def events_worker(
-    workbench: Workbench, elasticsearch_url: str, redis_url: str, index_prefix: str
-) -> Iterator[Callable[..., RunningService]]:
-    """A function that starts the worker of events."""
-    started: list[RunningService] = []
-
-    def start(**environment: str) -> RunningService:
-        environ = application_environment(
-            {**workbench.environ, "NITAMONO_INDEX_PREFIX": index_prefix},
-            workbench.settings,
-            workbench.state,
-            elasticsearch=elasticsearch_url,
-            redis=redis_url,
-        )
-        service = events_service(environ | environment, workbench.state, name=f"events-of-{index_prefix}")
-        started.append(RunningService(dataclasses.replace(service, grace=5.0), workbench.supervisor))
-        started[-1].start()
-        return started[-1]
-
-    yield start
-    for handle in started:
-        handle.stop()
-
-
 def command(environ: dict[str, str], *words: str) -> str:
     """What a command prints."""
     result = CliRunner().invoke(main, words, env=environ)
@@ -175,7 +149,7 @@ def test_any_message_on_the_queue_of_listings(
 def test_any_message_on_the_queue_of_events(
     es: Elasticsearch,
     index_prefix: str,
-    events_worker: Callable[..., RunningService],
+    events_worker: WorkerFactory,
     events: Queue,
 ) -> None:
     """Each event of a taken one is stored or rejected, each other one is kept as it was pushed."""
@@ -254,7 +228,7 @@ def test_refused_messages_are_listed_replayed_and_dropped(
 def test_refused_messages_of_events_are_listed_replayed_and_dropped(
     es: Elasticsearch,
     index_prefix: str,
-    events_worker: Callable[..., RunningService],
+    events_worker: WorkerFactory,
     events: Queue,
     elasticsearch_url: str,
     redis_url: str,
