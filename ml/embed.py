@@ -1,11 +1,13 @@
 """Photos named on a command line, in folders or in listing files, to vectors with ids."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,18 @@ from tqdm import tqdm
 from ml.artifact import Preprocessing
 from ml.encoder import BATCH, ImageEncoder
 from ml.errors import MlError
-from ml.files import replaced, writing
-from ml.pairs import SHARDS_REPORT, photos_under, refuse_table
+from ml.files import flush, replaced, writing
+from ml.json_lines import SUFFIXES, json_lines
+from ml.pairs import SHARDS_REPORT, SURROGATE, files_under, refuse_table
 from ml.prefetch import ahead
 from ml.preprocess import MAX_BYTES, UnusablePhoto
+
+LEFT_OUT: Final = {
+    "not_a_photo": "neither its suffix nor its first bytes are those of a photo",
+    "link_to_folder": "links to folders are not followed; give the folder itself",
+    "folder_unreadable": "the folder cannot be listed; check its permissions",
+}
+"""Reason code of ml.pairs.files_under to what it means."""
 
 
 class TooFewPhotos(MlError):
@@ -34,10 +44,12 @@ class ListedPhoto(BaseModel):
 
 @dataclass(frozen=True)
 class Source:
-    """A photo to embed under an id; `photo` is None where the line named none."""
+    """A photo to embed under an id, or what was given in place of one."""
 
     item_id: str
     photo: Path | None
+    reason: str = ""
+    """Why there is no photo: a code and what was found."""
 
 
 @dataclass
@@ -48,20 +60,22 @@ class Embedded:
     """(n, dims), unit norm."""
     ids: list[str]
     """(n,), a row of vectors each."""
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Id to the reason code and what was found."""
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """Ids, each with the reason code and what was found."""
 
     @property
     def reasons(self) -> Counter[str]:
-        return Counter(reason.partition(":")[0] for reason in self.left_out.values())
+        return Counter(reason.partition(":")[0] for _, reason in self.left_out)
 
 
 def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
     """The photos of listing files (the first of each listing), of folders, and those named themselves.
 
-    The id is the listing's item_id, also in a folder of `nitamono ml pairs`, or else the photo's path.
+    The id is the listing's item_id, also in a folder of `nitamono ml pairs`, or else the photo's path. What
+    is no photo has a source too, with the reason.
 
     Raises:
+        NotUtf8: a listing file in UTF-16.
         NoListings: a CSV or parquet file.
         BadPairShard: a folder of `nitamono ml pairs` is damaged or incomplete.
     """
@@ -72,22 +86,28 @@ def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
 
             yield from (Source(pair.item_id, pair.photo) for pair in read_shards(path))
         elif path.is_dir():
-            yield from (Source(str(photo), photo) for photo in photos_under(path))
-        elif path.suffix == ".jsonl":
+            yield from folder_sources(path)
+        elif path.suffix.lower() in SUFFIXES:
             yield from listed_sources(path)
         else:
             yield Source(str(path), path)
 
 
+def folder_sources(folder: Path) -> Iterator[Source]:
+    files = files_under(folder)
+    yield from (Source(str(photo), photo) for photo in files.photos)
+    for path, code in files.left_out.items():
+        yield Source(str(path), None, f"{code}: {LEFT_OUT[code]}")
+
+
 def listed_sources(path: Path) -> Iterator[Source]:
-    with path.open("rb") as lines:  # a line that is not UTF-8 is then one bad line, not the end
-        for number, line in enumerate(lines, start=1):
-            try:
-                listed = ListedPhoto.model_validate_json(line)
-            except ValidationError:
-                yield Source(f"{path}:{number}", None)
-            else:
-                yield Source(listed.item_id, path.parent / listed.images[0])
+    for number, line in json_lines(path):
+        try:
+            listed = ListedPhoto.model_validate_json(line)
+        except ValidationError:
+            yield Source(f"{path}:{number}", None, "not_a_listing: no JSON object with item_id and images")
+        else:
+            yield Source(listed.item_id, path.parent / listed.images[0])
 
 
 def embed_photos(
@@ -106,7 +126,7 @@ def embed_photos(
             pixels = []
             for source, outcome in batch:
                 if isinstance(outcome, str):
-                    done.left_out[source.item_id] = outcome
+                    done.left_out.append((source.item_id, outcome))
                 else:
                     done.ids.append(source.item_id)
                     pixels.append(outcome)
@@ -120,12 +140,12 @@ def embed_photos(
 def read(source: Source, preprocessing: Preprocessing) -> NDArray[np.uint8] | str:
     """Pixels (image_size, image_size, 3), or the reason code with what was found."""
     if source.photo is None:
-        return "not_a_listing: no JSON object with item_id and images"
+        return source.reason
     try:
         with source.photo.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # a ValueError of a path with a null byte
-        return f"photo_unreadable: {source.photo}: {error}"
+        return f"photo_unreadable: {str(source.photo)!r}: {error}"
     try:
         return preprocessing.decode(data)
     except UnusablePhoto as error:
@@ -137,15 +157,46 @@ def ids_path(vectors: Path) -> Path:
     return vectors.with_suffix(".ids.txt")
 
 
+def id_line(item_id: str) -> str:
+    """The id itself; one that is no line of UTF-8, or begins with a quote, as a JSON string.
+
+    A file name may hold line breaks and, as surrogates, bytes that are not UTF-8 (PEP 383).
+    """
+    odd = item_id.startswith('"') or item_id.splitlines() != [item_id] or SURROGATE.search(item_id)
+    return json.dumps(item_id) if odd else item_id
+
+
+def read_ids(path: Path) -> list[str]:
+    """What save_embedded wrote.
+
+    Raises:
+        OSError, UnicodeDecodeError: the file cannot be read, or is not UTF-8.
+    """
+    return [id_of(line) for line in path.read_text(encoding="utf-8-sig").splitlines()]
+
+
+def id_of(line: str) -> str:
+    if not line.startswith('"'):
+        return line
+    try:
+        return str(json.loads(line))
+    except ValueError:  # an id that begins with a quote, in a file that somebody else wrote
+        return line
+
+
 def save_embedded(embedded: Embedded, out: Path) -> None:
     """Write the vectors to `out`, a .npy file, and their ids beside it.
 
+    Vectors never lie beside the ids of others: the ids move first, after vectors of an earlier run are gone.
+
     Raises:
-        NotWritten: there is no room for one of them, or their folder cannot be made.
+        NotWritten: there is no room for one of them, or their folder cannot be made. Neither is written then.
     """
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(out) as file:
-        np.save(file, embedded.vectors)
-    with replaced(ids_path(out)) as file:
-        file.write("".join(f"{item_id}\n" for item_id in embedded.ids).encode())
+    with replaced(out) as vectors, replaced(ids_path(out)) as ids:
+        np.save(vectors, embedded.vectors)
+        ids.write("".join(f"{id_line(item_id)}\n" for item_id in embedded.ids).encode())
+        for file in (vectors, ids):
+            flush(file)
+        out.unlink(missing_ok=True)

@@ -40,14 +40,19 @@ def replaced(
     try:
         with unfinished.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            flush(file)
         unfinished.replace(path)
     except OSError as error:
         raise NotWritten(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
     finally:
         with suppress(OSError):  # nothing there, or not even a folder
             unfinished.unlink()
+
+
+def flush(file: BinaryIO) -> None:
+    """Return once what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextmanager

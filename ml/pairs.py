@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import re
 import tempfile
 import unicodedata
@@ -23,6 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tqdm import tqdm
 
 from ml.errors import MlError
+from ml.json_lines import json_lines
 from ml.prefetch import ahead
 from ml.preprocess import UnusablePhoto, decode_photo, photo_hash
 
@@ -46,7 +48,20 @@ one group; see docs/decisions/101-split.md."""
 SHARDS_REPORT: Final = "report.json"
 """A folder that holds it was written by `nitamono ml pairs`: see ml/pair_shards.py."""
 
-PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
+PHOTO_SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".heic", ".heif", ".avif"}
+)
+"""In any case. Of a file with another suffix, or none, the first bytes decide."""
+
+PHOTO_START: Final = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|....ftyp(avi[fs]|hei[cmsx]|hev[cmsx]|mi[af]1|msf1)",
+    re.DOTALL,
+)
+"""First bytes of the formats of PHOTO_SUFFIXES; of HEIC and AVIF the major brand (ISO/IEC 23008-12)."""
+
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""A byte of a file name that is not UTF-8 (PEP 383)."""
+
 TABLE_SUFFIXES: Final = frozenset({".csv", ".parquet"})
 """Listings that `nitamono index` reads; training would need their columns told apart a second time."""
 
@@ -151,7 +166,9 @@ class Corpus:
         """16 hex digits that change with any pair, photo or split, but not with the size of the pixels."""
         digest = hashlib.sha256()
         for pair, split, photo in zip(self.pairs, self.splits, self.photos, strict=True):
-            digest.update(f"{pair.item_id}\0{pair.captions}\0{split}\0{photo:016x}\n".encode())
+            digest.update(
+                f"{pair.item_id}\0{pair.captions}\0{split}\0{photo:016x}\n".encode(errors="surrogatepass")
+            )
         return digest.hexdigest()[:16]
 
 
@@ -252,7 +269,7 @@ def newest_events(paths: Sequence[Path], reserved: re.Pattern[str]) -> list[NDAr
     items, updated, ends = array("Q"), array("d"), []
     for path in paths:
         for event in read_events(path, reserved):
-            items.append(digest_of(event.item.encode()))
+            items.append(digest_of(event.item.encode(errors="surrogatepass")))
             updated.append(event.updated)
         ends.append(len(items))
     keys = np.array(items, dtype=np.uint64)
@@ -275,7 +292,9 @@ def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
 
         yield from (Event(key_of(pair), math.inf, pair) for pair in read_shards(path))
     else:
-        yield from (Event(key_of(pair), -math.inf, pair) for pair in read_class_folders(path))
+        for number, told in enumerate(read_class_folders(path)):
+            key = f"{path}:{number}" if isinstance(told, str) else key_of(told)
+            yield Event(key, -math.inf, told)
 
 
 def key_of(pair: Pair) -> str:
@@ -302,17 +321,16 @@ def refuse_table(path: Path) -> None:
 
 def listing_events(path: Path, reserved: re.Pattern[str] = RESERVED_TITLE) -> Iterator[Event]:
     """The lines of a JSONL file whose images are paths relative to that file's folder."""
-    with path.open("rb") as lines:  # a line that is not UTF-8 is then one bad line, not the end
-        for number, line in enumerate(lines, start=1):
-            try:
-                listing = ListingLine.model_validate_json(line)
-            except ValidationError:
-                yield Event(f"{path}:{number}", -math.inf, "not_a_listing")
-            else:
-                updated = instant(listing.updated_at or "")
-                told = unsuitable(listing, reserved) or pair_of(listing, path)
-                item = item_key(listing.item_id, path)
-                yield Event(item, updated.timestamp() if updated else -math.inf, told)
+    for number, line in json_lines(path):
+        try:
+            listing = ListingLine.model_validate_json(line)
+        except ValidationError:
+            yield Event(f"{path}:{number}", -math.inf, "not_a_listing")
+        else:
+            updated = instant(listing.updated_at or "")
+            told = unsuitable(listing, reserved) or pair_of(listing, path)
+            item = item_key(listing.item_id, path)
+            yield Event(item, updated.timestamp() if updated else -math.inf, told)
 
 
 def unsuitable(listing: ListingLine, reserved: re.Pattern[str] = RESERVED_TITLE) -> str | None:
@@ -364,17 +382,61 @@ def words(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def read_class_folders(folder: Path) -> Iterator[Pair]:
-    """One pair per photo of folder/CLASS/*: people's own photos, captioned by their class."""
-    for photo in photos_under(folder):
+def read_class_folders(folder: Path) -> Iterator[Pair | str]:
+    """One pair per photo of folder/CLASS/*: people's own photos, captioned by their class.
+
+    For each other file the reason why there is none.
+    """
+    files = files_under(folder)
+    yield from files.left_out.values()
+    for photo in files.photos:
         name = photo.parent.name
+        if SURROGATE.search(name):  # no tokenizer takes it
+            yield "class_name_not_utf8"
+            continue
         caption = f"a photo of a {name}, people's own photo"
         item_id = photo.relative_to(folder).with_suffix("").as_posix()
         yield Pair(item_id, photo, "", (caption,), Labels(name), str(folder))
 
 
-def photos_under(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+@dataclass(frozen=True)
+class FolderFiles:
+    """What lies in a folder and its sub-folders."""
+
+    photos: list[Path]
+    """Sorted."""
+    left_out: dict[Path, str]
+    """Everything else, with the reason code."""
+
+
+def files_under(folder: Path) -> FolderFiles:
+    """Every file of a folder and its sub-folders; a photo is one by its suffix or by its first bytes."""
+    files = FolderFiles([], {})
+    unreadable: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
+        links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
+        files.left_out.update(dict.fromkeys(links, "link_to_folder"))
+        for path in (Path(parent, name) for name in names):
+            if is_photo(path):
+                files.photos.append(path)
+            else:
+                files.left_out[path] = "not_a_photo"
+    files.left_out.update({Path(error.filename): "folder_unreadable" for error in unreadable})
+    files.photos.sort()
+    return files
+
+
+def is_photo(path: Path) -> bool:
+    """Also of a file that cannot be read, which is left out with its own reason when its photo is read."""
+    if path.exists() and not path.is_file():  # a pipe would wait for somebody to write
+        return False
+    if path.suffix.lower() in PHOTO_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return PHOTO_START.match(file.read(16)) is not None
+    except OSError:
+        return True
 
 
 def decode_pairs(
@@ -542,7 +604,7 @@ def split_of(key: str) -> Split:
 
 def share_of(key: str) -> float:
     """A number from 0 to 1 that is spread evenly over keys."""
-    return digest_of(key.encode()) / 2**64
+    return digest_of(key.encode(errors="surrogatepass")) / 2**64
 
 
 def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

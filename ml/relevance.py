@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from ml.errors import MlError
+from ml.json_lines import json_lines
 from ml.pairs import Labels
 
 Rows = NDArray[np.int64]
@@ -145,8 +146,10 @@ def read_judgments(path: Path) -> list[Judgment]:
         UnusableJudgments: the file cannot be read, is empty, or a line is no judgment; the line is named.
     """
     try:
-        judgments = list(parquet_judgments(path) if path.suffix == ".parquet" else line_judgments(path))
-    except (OSError, UnicodeDecodeError) as error:
+        judgments = list(
+            parquet_judgments(path) if path.suffix.lower() == ".parquet" else line_judgments(path)
+        )
+    except OSError as error:
         raise UnusableJudgments(f"{path}: {error}; expected JSON lines or parquet") from error
     if not judgments:
         raise UnusableJudgments(f"{path}: no judgment in it; expected query_id, item_id and gain a line")
@@ -154,10 +157,9 @@ def read_judgments(path: Path) -> list[Judgment]:
 
 
 def line_judgments(path: Path) -> Iterator[Judgment]:
-    with path.open("rb") as lines:  # a line that is not UTF-8 is then told by its number
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield judgment_of(line, f"{path}:{number}")
+    for number, line in json_lines(path):
+        if line.strip():
+            yield judgment_of(line, f"{path}:{number}")
 
 
 def parquet_judgments(path: Path) -> Iterator[Judgment]:

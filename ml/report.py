@@ -18,7 +18,7 @@ def write_report(comparisons: Sequence[Comparison], path: Path) -> None:
         NotWritten: the folder is missing or full, or may not be written to.
     """
     with replaced(path, remedy="give --report another file") as file:
-        file.write(page(comparisons).encode())
+        file.write(page(comparisons).encode(errors="backslashreplace"))
 
 
 def page(comparisons: Sequence[Comparison]) -> str:

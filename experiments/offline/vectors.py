@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from experiments.errors import ExperimentError
 from experiments.offline.slates import Integers, Slates
-from ml.embed import ids_path
+from ml.embed import ids_path, read_ids
 from ml.embeddings import Vectors, map_shard, open_shard
 
 CHUNK: Final = 512
@@ -74,7 +74,7 @@ def read_vectors(name: str, path: Path) -> ItemVectors:
     """
     shard, beside = open_shard(path), ids_path(path)
     try:
-        ids = beside.read_text(encoding="utf-8").splitlines()
+        ids = read_ids(beside)
     except (OSError, UnicodeDecodeError) as error:
         raise UnusableVectors(
             f"{beside}: {error}; expected the ids of {path.name}, one a line: `nitamono ml embed` writes both"

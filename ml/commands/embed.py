@@ -1,41 +1,73 @@
 """`nitamono ml embed`."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ml.artifact import load_artifact
 from ml.commands.options import artifact_option, existing, threads_option
 
+if TYPE_CHECKING:
+    from ml.embed import Embedded
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=existing)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .npy file.")
 @artifact_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @threads_option
-def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, threads: int) -> None:
+def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: bool, threads: int) -> None:
     """Embed photos: files, folders, a JSONL of listings, or what `nitamono ml pairs` wrote.
 
-    The ids go beside OUT, as NAME.ids.txt.
+    The ids go beside OUT, as NAME.ids.txt, one a line; an id with a line break or bytes that are not UTF-8 is
+    a JSON string there. Every file that is left out is named.
     """
-    from ml.embed import embed_photos, ids_path, photo_sources, save_embedded  # noqa: PLC0415
+    from ml.embed import embed_photos, id_line, ids_path, photo_sources, save_embedded  # noqa: PLC0415
     from ml.encoder import load_encoder  # noqa: PLC0415
 
     artifact = load_artifact(artifact_folder)
     encoder = load_encoder(artifact, threads=threads)
     sources = list(photo_sources(paths))
     embedded = embed_photos(sources, encoder, artifact.preprocessing, threads=threads)
-    for item_id, reason in embedded.left_out.items():
-        click.echo(f"{item_id}: {reason}", err=True)
-    counts = ", ".join(f"{reason} {count}" for reason, count in sorted(embedded.reasons.items()))
-    click.echo(
-        f"{len(sources)} given, {len(embedded.ids)} embedded by {encoder.encoder_id}, "
-        f"{len(embedded.left_out)} left out{f' ({counts})' if counts else ''}"
-    )
+    if not as_json:
+        say_what_came(embedded, len(sources), encoder.encoder_id)
+    if embedded.ids:
+        save_embedded(embedded, out)
+    if as_json:
+        click.echo(json.dumps(summary(embedded, len(sources), encoder.encoder_id, out)))
     if not embedded.ids:
         raise click.ClickException(f"nothing could be embedded of {', '.join(map(str, paths))}")
-    save_embedded(embedded, out)
+    if not as_json:
+        count, dims = embedded.vectors.shape
+        click.echo(f"{id_line(str(out))}: {count} × {dims} float32; ids in {id_line(str(ids_path(out)))}")
+
+
+def say_what_came(embedded: "Embedded", given: int, encoder_id: str) -> None:
+    from ml.embed import id_line  # noqa: PLC0415
+
+    for item_id, reason in embedded.left_out:
+        click.echo(f"{id_line(item_id)}: {reason}", err=True)
+    counts = ", ".join(f"{reason} {count}" for reason, count in sorted(embedded.reasons.items()))
     click.echo(
-        f"{out}: {embedded.vectors.shape[0]} × {embedded.vectors.shape[1]} float32; ids in {ids_path(out)}"
+        f"{given} given, {len(embedded.ids)} embedded by {encoder_id}, "
+        f"{len(embedded.left_out)} left out{f' ({counts})' if counts else ''}"
     )
+
+
+def summary(embedded: "Embedded", given: int, encoder_id: str, out: Path) -> dict[str, object]:
+    """What came of the photos, for --json."""
+    from ml.embed import ids_path  # noqa: PLC0415
+
+    return {
+        "encoder_id": encoder_id,
+        "given": given,
+        "embedded": len(embedded.ids),
+        "dims": embedded.vectors.shape[1],
+        "vectors": str(out) if embedded.ids else None,
+        "ids": str(ids_path(out)) if embedded.ids else None,
+        "left_out": [{"id": item_id, "reason": reason} for item_id, reason in embedded.left_out],
+    }

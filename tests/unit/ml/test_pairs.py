@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ml.embed import photo_sources
+from ml.json_lines import NotUtf8
 from ml.pairs import (
     Corpus,
     Labels,
@@ -158,9 +160,38 @@ def test_class_folders_are_captioned_by_class(tmp_path: Path) -> None:
     """Folders named for classes give pairs without titles."""
     draw_photo(tmp_path / "hat" / "1.png", "Red", "Skirts", 1)
     (tmp_path / "hat" / "notes.txt").write_text("no photo")
-    (pair,) = read_class_folders(tmp_path)
+    reason, pair = read_class_folders(tmp_path)
+    assert reason == "not_a_photo"
+    assert isinstance(pair, Pair)
     assert (pair.item_id, pair.title, pair.labels) == ("hat/1", "", Labels("hat"))
     assert pair.captions == ("a photo of a hat, people's own photo",)
+
+
+def test_class_folders_may_have_names_in_any_bytes(tmp_path: Path) -> None:
+    """A photo is used under whatever name; a class whose name is no text cannot be a caption."""
+    draw_photo(tmp_path / "hat" / os.fsdecode(b"\x83X.png"), "Red", "Skirts", 1)
+    draw_photo(tmp_path / os.fsdecode(b"\x83J") / "1.png", "Blue", "Skirts", 2)
+    corpus = read_corpus([tmp_path], 32)
+    assert ([pair.labels.type for pair in corpus.pairs], len(corpus.fingerprint)) == (["hat"], 16)
+    assert corpus.dropped == {"class_name_not_utf8": 1}
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_listing(tmp_path: Path) -> None:
+    """As Excel and PowerShell write it."""
+    draw_photo(tmp_path / "images" / "m1.png", "Red", "Skirts", 1)
+    path = write_listings(tmp_path, [make_event("m1")])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    corpus = read_corpus([path], 32)
+    assert ([pair.item_id for pair in corpus.pairs], corpus.dropped) == (["m1"], {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_by_name(tmp_path: Path, encoding: str) -> None:
+    """Rather than as lines that are no listings."""
+    path = write_listings(tmp_path, [make_event("m1")])
+    path.write_bytes(("\ufeff" + path.read_text()).encode(encoding))
+    with pytest.raises(NotUtf8, match=r"listings.jsonl: is UTF-16, expected UTF-8; save it as UTF-8"):
+        read_corpus([path], 32)
 
 
 def test_same_titles_share_a_group_whatever_their_spelling() -> None:

@@ -75,9 +75,9 @@ def test_judgments_of_other_items_are_refused() -> None:
 
 
 def test_judgments_are_read_from_lines_and_parquet(tmp_path: Path) -> None:
-    """Both files hold the same; blank lines are no judgments."""
+    """Both files hold the same; blank lines and a byte order mark are no judgments."""
     lines, table = tmp_path / "taps.jsonl", tmp_path / "taps.parquet"
-    lines.write_text(LINE + "\n")
+    lines.write_text(LINE + "\n", encoding="utf-8-sig")
     pyarrow.parquet.write_table(pa.table({"query_id": ["a"], "item_id": ["b"], "gain": [2]}), table)
     assert read_judgments(lines) == read_judgments(table) == [Judgment(query_id="a", item_id="b", gain=2)]
 
