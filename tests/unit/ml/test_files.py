@@ -2,6 +2,10 @@
 
 import io
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +152,77 @@ def test_a_folder_is_recognised_however_it_is_spelled(tmp_path: Path) -> None:
     with pytest.raises(SameFolder, match="name another --out"):
         refuse_same(tmp_path, tmp_path / "link")
     refuse_same(tmp_path, tmp_path / "other")
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from ml.files import replaced_folder
+
+with replaced_folder(Path(sys.argv[1]), last="report", earlier=()) as unfinished:
+    (unfinished / "report").write_text("half")
+    print("writing", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_process_left_goes_at_the_next_run(folder: Path) -> None:
+    """What one that is alive writes stays."""
+    alive, killed = (
+        subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE)
+        for _ in range(2)
+    )
+    for process in (alive, killed):
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+    killed.kill()
+    killed.communicate()
+    assert len(list(folder.glob(".unfinished-*"))) == 2
+    with replaced_folder(folder, last="report", earlier=()) as unfinished:
+        (unfinished / "report").write_text("new")
+        assert len(list(folder.glob(".unfinished-*"))) == 2
+    assert (folder / "report").read_text() == "new"
+    (left,) = folder.glob(".unfinished-*/files/report")
+    assert left.read_text() == "half"
+    alive.send_signal(signal.SIGINT)
+    alive.communicate()
+    assert not list(folder.glob(".unfinished-*"))
+
+
+def make_old(path: Path) -> None:
+    os.utime(path, (time.time() - 7200, time.time() - 7200))
+
+
+def test_unfinished_folders_without_a_lock_go_after_an_hour(folder: Path) -> None:
+    """As releases without locks left them; a fresh one may belong to somebody."""
+    for name in (".unfinished-old", ".unfinished-fresh"):
+        (folder / name).mkdir()
+    make_old(folder / ".unfinished-old")
+    with replaced_folder(folder, last="report", earlier=()):
+        pass
+    assert [path.name for path in folder.glob(".unfinished-*")] == [".unfinished-fresh"]
+
+
+def test_shared_files_of_killed_processes_go_after_an_hour(path: Path) -> None:
+    """Those of other files stay, and those that are young."""
+    for name in ("sums.npz.1.partial", "sums.npz.2.partial", "other.npz.1.partial"):
+        path.with_name(name).touch()
+        if ".2." not in name:
+            make_old(path.with_name(name))
+    with replaced(path, shared=True) as file:
+        file.write(b"new")
+    names = {found.name for found in path.parent.iterdir()}
+    assert names == {"sums.npz", "sums.npz.2.partial", "other.npz.1.partial"}
+
+
+def test_a_shared_file_that_is_being_written_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes."""
+    with replaced(path, shared=True) as ours:
+        ours.write(b"ours")
+        ours.flush()
+        make_old(Path(ours.name))
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 1)
+            with replaced(path, shared=True):
+                assert Path(ours.name).exists()
+    assert path.read_bytes() == b"ours"
