@@ -12,6 +12,7 @@ from celery import Celery, signals
 from elasticsearch import ApiError, TransportError
 
 from indexer.bootstrap import build_indexer, build_intake, build_parking
+from indexer.encoder_check import check_encoder
 from indexer.logs import line
 from indexer.parking import ParkingLot
 from indexer.pipeline import Indexer
@@ -20,7 +21,8 @@ from mappings.client import connect
 from mappings.errors import ContractError, IndexMissing
 from mappings.lifecycle import EncoderIdentity, writable_indices
 from mappings.queue import delivery_settings, transport_options
-from ml.artifact import ArtifactError, load_artifact
+from ml.artifact import load_artifact
+from ml.errors import MlError
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +95,11 @@ def quieten(**_: object) -> None:
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # as above
 def check_contract(**_: object) -> None:
-    """Refuses to start on a damaged encoder, or on indices that were made for another one."""
+    """Refuses to start on an encoder that is damaged or wrong here, or on indices made for another one."""
     chosen = settings()
     try:
         load_artifact(chosen.encoder)
+        check_encoder(os.environ)
         identity = EncoderIdentity.from_artifact(chosen.encoder)
         with connect(chosen.elasticsearch) as es:
             indices = writable_indices(es, chosen.prefix, identity)
@@ -104,7 +107,7 @@ def check_contract(**_: object) -> None:
         log.warning(line("no_index_yet", detail=str(error)))
     except (TransportError, ApiError) as error:
         log.warning(line("elasticsearch_unavailable", detail=str(error)))
-    except (ContractError, ArtifactError) as error:
+    except (ContractError, MlError) as error:
         sys.exit(f"The indexer cannot start: {error}")
     else:
         log.info(line("ready", encoder=identity.encoder_id, indices=",".join(indices)))

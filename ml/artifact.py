@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -19,6 +21,7 @@ IMAGE_GRAPH: Final = "image.onnx"
 TEXT_GRAPH: Final = "text.onnx"
 TOKENIZER: Final = "tokenizer.json"
 CHECKPOINT: Final = "checkpoint.safetensors"
+GOLDEN: Final = "golden.npz"
 
 DEFAULT_ARTIFACT: Final = Path(__file__).parent / "artifacts" / "siglip-small"
 """The encoder that comes with the code."""
@@ -27,9 +30,10 @@ NETWORK_FILES: Final = ("config.json", "preprocessor_config.json")
 """What rebuilds a network of the hub, in its layout; only an artifact that was trained from one has them."""
 
 VECTOR_FILES: Final = (IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER)
-"""What decides which vector comes out, and so the encoder_id; the checkpoint only serves further training."""
+"""What decides which vector comes out, and so the encoder_id. The checkpoint only serves further training,
+the golden vectors follow from these files."""
 
-FILES: Final = (*VECTOR_FILES, CHECKPOINT, *NETWORK_FILES)
+FILES: Final = (*VECTOR_FILES, CHECKPOINT, GOLDEN, *NETWORK_FILES)
 """All that a manifest may name."""
 
 
@@ -85,6 +89,16 @@ class Manifest(BaseModel):
 
 
 @dataclass(frozen=True)
+class GoldenSample:
+    """Inputs of a graph with the vectors that it gives for them in float32."""
+
+    inputs: NDArray[np.uint8] | NDArray[np.int64]
+    """Pixels (n, s, s, 3) of photos, or token ids (n, tokens) of captions."""
+    vectors: NDArray[np.float32]
+    """(n, dims), unit norm."""
+
+
+@dataclass(frozen=True)
 class EncoderArtifact:
     """A folder whose files were checked against its manifest."""
 
@@ -132,6 +146,25 @@ class EncoderArtifact:
     @property
     def tokenizer(self) -> Path:
         return self.folder / TOKENIZER
+
+    def golden(self, graph: str) -> GoldenSample | None:
+        """Of IMAGE_GRAPH or TEXT_GRAPH; None where the artifact was made without.
+
+        Raises:
+            ArtifactError: the file holds something else.
+        """
+        if GOLDEN not in self.manifest.files:
+            return None
+        path = self.folder / GOLDEN
+        try:
+            # np.load would give the array of a .npy file, which has no names.
+            with path.open("rb") as file, NpzFile(file) as arrays:
+                return GoldenSample(arrays[f"{graph}.inputs"], arrays[f"{graph}.vectors"])
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise ArtifactError(
+                f"{path}: no golden vectors of {graph} ({error}); "
+                f"write them again with `nitamono ml artifact golden {self.folder}`"
+            ) from error
 
 
 def load_artifact(folder: Path) -> EncoderArtifact:
@@ -229,6 +262,10 @@ def write_manifest(
         metrics=metrics,
         files=files,
     )
+    return save_manifest(folder, manifest)
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> EncoderArtifact:
     with replaced(folder / MANIFEST) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
     return EncoderArtifact(folder, manifest)

@@ -13,7 +13,7 @@ TRAINING_LIBRARIES = frozenset(
 # Name to its text; the command is the function of that name in ml/commands/NAME.py ("-" is "_" there),
 # imported when called, so that each starts without the others' libraries.
 COMMANDS = {
-    "artifact": "Look at encoder artifacts.",
+    "artifact": "Look at encoder artifacts and complete them.",
     "bench": "Measure the backends on this machine.",
     "embed": "Embed photos into a .npy file.",
     "evaluate": "Compare encoders by exact search.",

@@ -5,6 +5,7 @@ import importlib.metadata
 import math
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ml.artifact import MANIFEST, ArtifactError, EncoderArtifact
 from ml.errors import MlError
+from ml.self_check import checked
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -54,6 +56,20 @@ class Graph(Protocol):
     """A compiled ONNX graph: a batch in, its vectors out. Safe to call from many threads."""
 
     def __call__(self, batch: Inputs) -> Vectors: ...
+
+
+@dataclass(frozen=True)
+class CompiledGraph:
+    """A graph, and what computes it."""
+
+    run: Graph
+    backend: str
+    precision: str
+    """Of most products: f32, tf32, bf16 or int8."""
+
+    def __call__(self, batch: Inputs) -> Vectors:
+        """(n, dims) of a batch (n, …)."""
+        return self.run(batch)
 
 
 class ImageEncoder:
@@ -110,18 +126,22 @@ def load_encoder(
     threads: int = 1,
     precision: Precision = "auto",
 ) -> ImageEncoder:
-    """The artifact's image encoder on `threads` threads.
+    """The artifact's image encoder on `threads` threads, which gives the artifact's golden vectors here.
+
+    precision: "auto" is the fastest that this machine computes correctly. Of an int8 artifact, f32 computes
+    what int8 stands for in float32.
 
     Raises:
         BackendMissing: the backend named is not installed, or none is.
         PrecisionMissing: the precision named is not to be had here.
+        WrongVectors: the precision named, or of "auto" float32 too, gives other vectors than the golden ones.
     """
     if precision == "int8" and not artifact.quantised:
         raise PrecisionMissing(
             f"{artifact.folder}: {artifact.encoder_id} has no int8 graph; "
             "make one with `nitamono ml quantise`, or take another precision"
         )
-    graph = open_artifact(artifact, artifact.image_graph, backend, threads, precision)
+    graph = open_checked(artifact, artifact.image_graph, backend, threads, precision)
     return ImageEncoder(artifact.encoder_id, graph, dims=artifact.dims, image_size=artifact.image_size)
 
 
@@ -142,17 +162,34 @@ def load_text_encoder(
             f"{artifact.folder}: {artifact.encoder_id} encodes photos, not captions; name an artifact with a "
             "text tower, or import a SigLIP again without --no-text"
         )
-    return TextEncoder(artifact, open_artifact(artifact, artifact.text_graph, backend, threads, precision))
+    return TextEncoder(artifact, open_checked(artifact, artifact.text_graph, backend, threads, precision))
+
+
+def open_checked(
+    artifact: EncoderArtifact, path: Path, backend: AnyBackend, threads: int, precision: Precision
+) -> CompiledGraph:
+    """One of the artifact's graphs; raises as load_encoder does."""
+
+    def open_in(chosen: Precision) -> CompiledGraph:
+        return open_artifact(artifact, path, backend, threads, chosen)
+
+    graph = open_in(precision)
+    int8_in_openvino = backend == "openvino" and graph.precision == "int8"
+    replaceable = precision == "auto" and graph.precision != "f32" and not int8_in_openvino
+    return checked(artifact, path, graph, (lambda: open_in("f32")) if replaceable else None)
 
 
 def open_artifact(
     artifact: EncoderArtifact, path: Path, backend: AnyBackend, threads: int, precision: Precision
-) -> Graph:
+) -> CompiledGraph:
     """One of the artifact's graphs, which refuses to give vectors of other dims than the manifest's.
 
     Raises:
         ArtifactError: when it is run, see above.
     """
+    quantised = artifact.quantised and path == artifact.image_graph
+    if quantised and precision == "f32" and backend in {"auto", "openvino"}:
+        backend = literal_backend(path, backend)
     if backend == "torch":
         graph = open_torch(artifact, path, threads, precision)
     else:
@@ -167,10 +204,21 @@ def open_artifact(
             )
         return vectors
 
-    return run
+    return CompiledGraph(run, graph.backend, "int8" if quantised and precision != "f32" else graph.precision)
 
 
-def open_torch(artifact: EncoderArtifact, path: Path, threads: int, precision: Precision) -> Graph:
+def literal_backend(path: Path, backend: AnyBackend) -> AnyBackend:
+    """What computes an int8 graph as it is written, each rounding a step of its own in float32.
+
+    Raises:
+        PrecisionMissing: OpenVINO is named, which leaves the rounding out or computes in int8.
+    """
+    if backend == "openvino":
+        raise PrecisionMissing(f"{path}: OpenVINO computes an int8 graph in int8; take onnxruntime for f32")
+    return "onnxruntime"
+
+
+def open_torch(artifact: EncoderArtifact, path: Path, threads: int, precision: Precision) -> CompiledGraph:
     if precision == "bf16":
         raise PrecisionMissing(f"{path}: torch computes in f32; take OpenVINO for bf16")
     try:
@@ -179,7 +227,7 @@ def open_torch(artifact: EncoderArtifact, path: Path, threads: int, precision: P
     except ImportError as error:
         raise BackendMissing(f"{path}: needs torch; pip install '.[train]' ({error})") from error
     graph: Graph = reference.open_reference(artifact, path, threads)
-    return in_parts(graph)
+    return CompiledGraph(in_parts(graph), "torch", "f32")
 
 
 def encode_batches(graph: Graph, inputs: Inputs, dims: int) -> Vectors:
@@ -192,9 +240,9 @@ def encode_batches(graph: Graph, inputs: Inputs, dims: int) -> Vectors:
 
 def open_graph(
     path: Path, *, backend: Backend = "auto", threads: int = 1, precision: Precision = "auto"
-) -> Graph:
+) -> CompiledGraph:
     """A compiled graph. "auto" takes what is fastest of what the machine has: CUDA, then OpenVINO."""
-    openers: dict[str, Callable[[Path, int, Precision], Graph]] = {
+    openers: dict[str, Callable[[Path, int, Precision], CompiledGraph]] = {
         "cuda": open_cuda,
         "openvino": open_openvino,
         "onnxruntime": open_onnxruntime,
@@ -211,18 +259,19 @@ def open_graph(
     ) from missing[0]
 
 
-def open_openvino(path: Path, threads: int, precision: Precision) -> Graph:
+def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGraph:
     import openvino  # noqa: PLC0415
 
     core = openvino.Core()
     half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not half:
         raise PrecisionMissing(f"{path}: this CPU has no bf16 arithmetic; take precision f32 or auto")
+    chosen = "bf16" if half and precision != "f32" else "f32"
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         # Of an int8 graph it concerns the layers that were left in floating point.
-        "INFERENCE_PRECISION_HINT": "bf16" if half and precision != "f32" else "f32",
+        "INFERENCE_PRECISION_HINT": chosen,
         # Every worker process would pin itself to the same first cores.
         "ENABLE_CPU_PINNING": False,
     }
@@ -233,7 +282,7 @@ def open_openvino(path: Path, threads: int, precision: Precision) -> Graph:
         with turn:
             return np.array(request.infer([batch], share_inputs=True)[0])
 
-    return in_parts(run)
+    return CompiledGraph(in_parts(run), "openvino", chosen)
 
 
 def in_parts(graph: Graph) -> Graph:
@@ -248,11 +297,12 @@ def in_parts(graph: Graph) -> Graph:
     return run
 
 
-def open_onnxruntime(path: Path, threads: int, precision: Precision) -> Graph:
-    return in_parts(open_session(path, threads, precision, "CPUExecutionProvider"))
+def open_onnxruntime(path: Path, threads: int, precision: Precision) -> CompiledGraph:
+    run = open_session(path, threads, precision, "CPUExecutionProvider", {})
+    return CompiledGraph(in_parts(run), "onnxruntime", "f32")
 
 
-def open_cuda(path: Path, threads: int, precision: Precision) -> Graph:
+def open_cuda(path: Path, threads: int, precision: Precision) -> CompiledGraph:
     """The graph on an NVIDIA GPU.
 
     Raises:
@@ -263,10 +313,16 @@ def open_cuda(path: Path, threads: int, precision: Precision) -> Graph:
         importlib.metadata.version("onnxruntime-gpu")
     except importlib.metadata.PackageNotFoundError as error:
         raise ImportError("onnxruntime-gpu is not installed") from error
-    return open_session(path, threads, precision, "CUDAExecutionProvider")
+    chosen = "f32" if precision == "f32" else "tf32"
+    settings = {"use_tf32": str(int(chosen == "tf32"))}
+    return CompiledGraph(
+        open_session(path, threads, precision, "CUDAExecutionProvider", settings), "cuda", chosen
+    )
 
 
-def open_session(path: Path, threads: int, precision: Precision, provider: str) -> Graph:
+def open_session(
+    path: Path, threads: int, precision: Precision, provider: str, settings: dict[str, str]
+) -> Graph:
     import onnxruntime  # noqa: PLC0415
 
     if precision == "bf16":
@@ -278,7 +334,10 @@ def open_session(path: Path, threads: int, precision: Precision, provider: str) 
     options.inter_op_num_threads = 1
     # Spinning threads take a core from the workers beside this one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(path, options, providers=[provider])
+    if precision == "f32":
+        # Of an int8 graph each rounding is then a step of its own, between products in float32.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(path, options, providers=[(provider, settings)])
     if provider not in session.get_providers():
         raise ImportError(f"{provider} finds no device")
     name = session.get_inputs()[0].name

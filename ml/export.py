@@ -41,6 +41,7 @@ from ml.errors import MlError
 from ml.evaluate import means, retrieval_scores
 from ml.files import NotWritten, replaced_folder
 from ml.finetune import embed, read_config, refuse_small
+from ml.golden import write_golden
 from ml.model import Convolution, ImageNetwork, TwoTowers
 from ml.noise import errors_alone
 from ml.pairs import Corpus, evenly
@@ -154,6 +155,7 @@ def write_artifact(
         text_graph = TextGraph(model.text, projection).eval()
         write_graph(text_graph, tokenize(load_tokenizer(out / TOKENIZER), captions), out / TEXT_GRAPH)
 
+    write_golden(out, config.tower.image_size)
     validation = graph_vectors(out / IMAGE_GRAPH, corpus, corpus.rows("validation"))
     neighbours = neighbour_similarity(validation, NEIGHBOURS)
     settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(config)))

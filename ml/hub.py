@@ -33,6 +33,7 @@ from ml.encoder import ImageEncoder, open_graph
 from ml.errors import MlError
 from ml.export import ImageGraph, TextGraph, write_graph
 from ml.files import refuse_same, replaced_folder
+from ml.golden import write_golden
 from ml.pairs import evenly
 from ml.pictures import draw_pictures
 from ml.projection import BadProjection, Projection, fit_projection, neighbour_similarity
@@ -200,6 +201,7 @@ def write_artifact(
         vectors = projection.apply(vectors)
     if towers.text is not None and towers.tokenizer is not None:
         write_text_graph(towers.text, towers.tokenizer, projection, out)
+    write_golden(out, preprocessing.image_size)
     return write_manifest(
         out,
         name=name,

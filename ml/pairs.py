@@ -49,7 +49,7 @@ SHARDS_REPORT: Final = "report.json"
 """A folder that holds it was written by `nitamono ml pairs`: see ml/pair_shards.py."""
 
 PHOTO_SUFFIXES: Final = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".heic", ".heif", ".avif"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".heic", ".heif", ".avif"}
 )
 """In any case. Of a file with another suffix, or none, the first bytes decide."""
 

@@ -18,6 +18,7 @@ from ml.encoder import ImageEncoder, open_graph
 from ml.errors import MlError
 from ml.export import without_traces
 from ml.files import refuse_same, replaced_folder
+from ml.golden import write_golden
 from ml.pairs import evenly
 
 LEAST_COSINE: Final = 0.995
@@ -80,6 +81,7 @@ def write_int8(
     for name in artifact.manifest.files:
         if name != IMAGE_GRAPH:
             shutil.copyfile(artifact.folder / name, out / name)
+    write_golden(out, artifact.image_size)
     manifest = artifact.manifest
     return write_manifest(
         out,

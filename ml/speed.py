@@ -1,6 +1,7 @@
 """How fast an artifact encodes on this machine, and how fast it could: pictures/s, GFLOP/s, start, memory."""
 
 import io
+import logging
 import math
 import multiprocessing
 import os
@@ -32,6 +33,7 @@ from ml.encoder import (
 from ml.pictures import draw_jpegs
 from ml.prefetch import ahead
 from ml.run_folder import processor
+from ml.self_check import WrongVectors
 
 if TYPE_CHECKING:
     import onnx
@@ -47,6 +49,8 @@ CARD_SIDE: Final = 224
 
 Pixels = NDArray[Any]  # uint8 or float32, as the same way's encode takes it
 Measured = TypeVar("Measured")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ def ways(artifact: EncoderArtifact, threads: int) -> list[Way]:
                 found.append(our_way(artifact, backend, precision, threads))
             except (BackendMissing, PrecisionMissing):
                 continue
+            except WrongVectors as error:
+                log.warning("not measured: %s", error)
     return found
 
 

@@ -30,6 +30,7 @@ from mappings.lifecycle import EncoderIdentity, ensure_live_index
 from mappings.photos import ImageRoots
 from ml.artifact import IMAGE_GRAPH, Preprocessing, Similarity, load_artifact, write_manifest
 from ml.encoder import ImageEncoder, load_encoder
+from ml.golden import write_golden
 from tests.factories import make_event
 
 SIZE = 32
@@ -52,6 +53,7 @@ def write_colour_encoder(folder: Path, name: str = "colour") -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     onnx.checker.check_model(model)
     onnx.save(model, folder / IMAGE_GRAPH)
+    write_golden(folder, SIZE)
     write_manifest(
         folder,
         name=name,

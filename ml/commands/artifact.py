@@ -12,7 +12,7 @@ from ml.commands.options import data_option, folder, read, threads_option
 
 @click.group()
 def artifact() -> None:
-    """Look at encoder artifacts."""
+    """Look at encoder artifacts and complete them."""
 
 
 @artifact.command()
@@ -20,6 +20,19 @@ def artifact() -> None:
 def show(*, artifact_folder: Path) -> None:
     """Verify an artifact's files and print its manifest."""
     click.echo(load_artifact(artifact_folder).manifest.model_dump_json(indent=2))
+
+
+@artifact.command()
+@click.argument("artifact_folder", metavar="FOLDER", type=folder)
+def golden(*, artifact_folder: Path) -> None:
+    """Add golden vectors to an artifact that was made without; its encoder_id stays.
+
+    Do it on a machine that you trust: every other one is compared with it.
+    """
+    from ml.golden import add_golden  # noqa: PLC0415
+
+    made = add_golden(load_artifact(artifact_folder))
+    click.echo(f"{artifact_folder}: {made.encoder_id} has golden vectors")
 
 
 @artifact.command()

@@ -11,6 +11,7 @@ import pytest
 from ml.artifact import (
     CHECKPOINT,
     DEFAULT_ARTIFACT,
+    GOLDEN,
     IMAGE_GRAPH,
     MANIFEST,
     TOKENIZER,
@@ -54,7 +55,7 @@ def append_a_byte(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
 
 
-@pytest.mark.parametrize("name", [IMAGE_GRAPH, TOKENIZER, CHECKPOINT])
+@pytest.mark.parametrize("name", [IMAGE_GRAPH, TOKENIZER, CHECKPOINT, GOLDEN])
 @pytest.mark.parametrize("damage", [append_a_byte, Path.unlink])
 def test_refuses_changed_or_missing_files(folder: Path, name: str, damage: Callable[[Path], None]) -> None:
     """The refusal names the file and what to do."""
@@ -95,11 +96,11 @@ def test_refuses_a_folder_without_manifest(tmp_path: Path) -> None:
 
 
 def test_the_id_follows_what_decides_vectors() -> None:
-    """Graph and preprocessing change the id; the checkpoint, from which no vector is served, does not."""
+    """Graph and preprocessing change the id; checkpoint and golden vectors, which decide none, do not."""
     files = {IMAGE_GRAPH: "a", CHECKPOINT: "b"}
     size = Preprocessing(image_size=128)
     plain = encoder_id("e", files, size)
-    assert encoder_id("e", files | {CHECKPOINT: "c"}, size) == plain
+    assert encoder_id("e", files | {CHECKPOINT: "c", GOLDEN: "d"}, size) == plain
     assert encoder_id("e", files | {IMAGE_GRAPH: "c"}, size) != plain
     assert encoder_id("e", files, Preprocessing(image_size=96)) != plain
     assert encoder_id("e", files, Preprocessing(image_size=128, crop=0.875)) != plain

@@ -20,7 +20,7 @@ from transformers import (
     SiglipModel,
 )
 
-from ml.artifact import MANIFEST, load_artifact
+from ml.artifact import GOLDEN, IMAGE_GRAPH, MANIFEST, load_artifact
 from ml.baseline import unit
 from ml.captions import load_tokenizer, tokenize, train_tokenizer
 from ml.card import CARD
@@ -170,7 +170,7 @@ def test_without_a_text_tower_captions_are_refused(siglip: Path, tmp_path: Path)
     with_text = import_artifact(str(siglip), tmp_path / "a")
     made = import_artifact(str(siglip), tmp_path / "a", text=False)
     assert with_text.encoder_id != made.encoder_id
-    assert sorted(path.name for path in made.folder.iterdir()) == ["image.onnx", MANIFEST]
+    assert sorted(path.name for path in made.folder.iterdir()) == [GOLDEN, IMAGE_GRAPH, MANIFEST]
     with pytest.raises(NoTextTower, match="again without --no-text"):
         load_text_encoder(made)
 
