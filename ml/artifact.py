@@ -10,6 +10,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ml.errors import MlError
@@ -37,6 +38,9 @@ FILES: Final = (*VECTOR_FILES, CHECKPOINT, GOLDEN, *NETWORK_FILES)
 """All that a manifest may name."""
 
 
+Resample = Literal["bicubic", "lanczos"]
+
+
 class ArtifactError(MlError):
     """An artifact folder that must not be served; the message names the file and the remedy."""
 
@@ -52,9 +56,13 @@ class Preprocessing(BaseModel):
     crop: float | None = Field(default=None, gt=0, le=1)
     """Before the resize: see decode_photo. Without it the whole photo counts."""
 
+    resample: Resample | None = None
+    """The filter of the resize; without it bilinear."""
+
     def decode(self, data: bytes, on_defect: OnDefect = ignore) -> NDArray[np.uint8]:
         """Pixels (image_size, image_size, 3); raises UnusablePhoto as decode_photo does."""
-        return decode_photo(data, self.image_size, self.crop, on_defect)
+        resample = Image.Resampling[(self.resample or "bilinear").upper()]
+        return decode_photo(data, self.image_size, self.crop, resample, on_defect)
 
 
 class Similarity(BaseModel):
@@ -227,7 +235,7 @@ def sha256(path: Path) -> str:
 
 def encoder_id(name: str, files: dict[str, str], preprocessing: Preprocessing) -> str:
     """name-xxxxxxxx: its hex digits change with the graphs, the tokenizer or the preprocessing."""
-    # Without what is None, so that ids from before there was a crop stay.
+    # Without what is None, so that ids from before there was a crop or a filter stay.
     settings = preprocessing.model_dump(exclude_none=True)
     content = {file: files.get(file) for file in VECTOR_FILES} | {"preprocessing": settings}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

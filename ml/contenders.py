@@ -182,6 +182,6 @@ def torch_vectors(
 
 def pixels_for(corpus: Corpus, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """(n, s, s, 3): the corpus's own pixels, or its photos decoded again where others are needed."""
-    if preprocessing.crop is None and corpus.size == preprocessing.image_size:
+    if preprocessing == Preprocessing(image_size=corpus.size):
         return corpus.pixels
     return np.stack([preprocessing.decode(pair.photo.read_bytes()) for pair in corpus.pairs])

@@ -1,15 +1,16 @@
 """A SigLIP or MobileNetV2 of the hub to an artifact. Imports torch and transformers."""
 
-import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, JsonValue, ValidationError, model_validator
+from pydantic import JsonValue
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, normalizers
 from torch import Tensor, nn
@@ -34,6 +35,7 @@ from ml.errors import MlError
 from ml.export import ImageGraph, TextGraph, write_graph
 from ml.files import refuse_same, replaced_folder
 from ml.golden import write_golden
+from ml.hub_processing import DEFAULTS, ImageProcessing, UnfitHubModel, read_json, read_processing
 from ml.pairs import evenly
 from ml.pictures import draw_pictures
 from ml.projection import BadProjection, Projection, fit_projection, neighbour_similarity
@@ -41,7 +43,7 @@ from ml.projection import BadProjection, Projection, fit_projection, neighbour_s
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-FAMILIES: Final = ("siglip", "mobilenet_v2")
+FAMILIES: Final = tuple(DEFAULTS)
 """model_type of config.json; SigLIP 2 of a fixed size is a "siglip" too, its NaFlex variant is not."""
 PARITY_SAMPLES: Final = 8
 """Photos, or captions, that torch and the graph are compared on: a ViT-B/16 takes a second for each."""
@@ -53,41 +55,11 @@ DRAWN: Final = 128
 CAPTIONS: Final = ("red skirt", "a pair of white running shoes", "赤いスカート", "腕時計 メンズ", "ring")
 
 
-class UnfitHubModel(MlError):
-    """A hub folder that no encoder can be made of."""
+log = logging.getLogger(__name__)
 
 
 class HubUnreachable(MlError):
     """A hub id whose files could not be fetched."""
-
-
-class ImageProcessing(BaseModel):
-    """preprocessor_config.json, as far as a graph can take it over."""
-
-    image_mean: tuple[float, float, float]
-    image_std: tuple[float, float, float]
-    size: dict[str, int]
-    crop_size: dict[str, int] | None = None
-    do_center_crop: bool = True
-
-    @model_validator(mode="after")
-    def crop_what_keeps_its_shape(self) -> Self:
-        """Refuse to squash first and cut then."""
-        if "height" in self.size and self.cropped:
-            raise ValueError("size has a height and there is a crop_size, expected one of them")
-        return self
-
-    @property
-    def cropped(self) -> dict[str, int] | None:
-        return self.crop_size if self.do_center_crop else None
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """The same, as an artifact says it: what is resized and then cut is cut and then resized."""
-        square = self.cropped or self.size
-        side = square.get("height") or square["shortest_edge"]
-        crop = None if "height" in self.size else side / self.size["shortest_edge"]
-        return Preprocessing(image_size=side, crop=crop)
 
 
 class PooledTower(nn.Module):
@@ -96,11 +68,10 @@ class PooledTower(nn.Module):
     def __init__(self, network: nn.Module, processing: ImageProcessing) -> None:
         super().__init__()
         self.network = network
-        mean, std = (
-            torch.tensor(values)[:, None, None] for values in (processing.image_mean, processing.image_std)
-        )
-        self.gain = nn.Buffer(0.5 / std)
-        self.shift = nn.Buffer((0.5 - mean) / std)
+        mean, std = (torch.tensor(values)[:, None, None] for values in (processing.mean, processing.std))
+        half = 127.5 * processing.scale
+        self.gain = nn.Buffer(half / std)
+        self.shift = nn.Buffer((half - mean) / std)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(n, width) float32, unit norm, of pixels (n, 3, s, s) in −1 to 1."""
@@ -308,17 +279,14 @@ def read_towers(folder: Path, *, text: bool) -> Towers:
     """
     from transformers import MobileNetV2Model, SiglipModel, SiglipVisionModel  # noqa: PLC0415  heavy
 
-    family = str(read_json(folder / "config.json").get("model_type"))
-    processing = read_processing(folder / "preprocessor_config.json")
+    family, vision_alone = family_of(folder)
+    processing = read_processing(folder, family)
+    text = text and not vision_alone
     if family == "mobilenet_v2":
         network = weights(MobileNetV2Model, folder)
+        check_channels(network.config, folder)
         width = network.conv_1x1.convolution.out_channels
         return Towers(family, PooledTower(network, processing), width, processing)
-    if family != "siglip":
-        raise UnfitHubModel(
-            f"{folder / 'config.json'}: model_type is {family}, expected one of {', '.join(FAMILIES)}; "
-            "NaFlex variants of SigLIP 2 take no fixed size: choose one of a fixed resolution"
-        )
     model = weights(SiglipModel if text else SiglipVisionModel, folder)
     check_side(model.config, processing, folder)
     # Up to transformers 4 the vision model wraps what in 5 it is.
@@ -330,11 +298,39 @@ def read_towers(folder: Path, *, text: bool) -> Towers:
     return Towers(family, image, width, processing, PooledText(model.text_model), tokenizer)
 
 
+def family_of(folder: Path) -> tuple[str, bool]:
+    """One of FAMILIES, and whether the folder has the image tower alone.
+
+    Raises:
+        UnfitHubModel: another architecture, or weights of a quantised model.
+    """
+    path = folder / "config.json"
+    config = read_json(path)
+    family = str(config.get("model_type"))
+    if "quantization_config" in config:
+        raise UnfitHubModel(
+            f"{path}: has a quantization_config; import the model it was made of, then `nitamono ml quantise`"
+        )
+    if family == "siglip_vision_model" or config.get("architectures") == ["SiglipVisionModel"]:
+        return "siglip", True
+    if family not in FAMILIES:
+        raise UnfitHubModel(
+            f"{path}: model_type is {family}, expected one of {', '.join(FAMILIES)}; "
+            "NaFlex variants of SigLIP 2 take no fixed size: choose one of a fixed resolution"
+        )
+    return family, False
+
+
 def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose types do not check
-    """The model with every weight read from the folder."""
+    """The model with every weight read from the folder, in float32 whatever they are stored as."""
     try:
         model, report = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except UnpicklingError as error:
+        raise UnfitHubModel(
+            f"{folder}: pytorch_model.bin is damaged, or holds more than weights, which could run code here; "
+            "fetch model.safetensors of the hub"
+        ) from error
+    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnfitHubModel(
             f"{folder}: no weights can be read ({reason}); fetch model.safetensors of the hub again"
@@ -343,18 +339,35 @@ def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose t
     if missing:
         raise UnfitHubModel(
             f"{folder}: the weights lack {len(missing)} of the network's, first {missing[0]}; "
-            "fetch model.safetensors of the hub again"
+            "fetch model.safetensors of the hub again, or try --no-text if it has an image tower alone"
         )
-    return model.eval()
+    config = read_json(folder / "config.json")
+    stored = config.get("dtype") or config.get("torch_dtype") or "float32"
+    if stored != "float32":
+        log.warning("%s: weights stored as %s are used in float32", folder, stored)
+    return model.float().eval()
 
 
 def check_side(config: "PretrainedConfig", processing: ImageProcessing, folder: Path) -> None:
-    expected = getattr(config, "vision_config", config).image_size
-    found = processing.preprocessing.image_size
-    if found != expected:
+    vision = getattr(config, "vision_config", config)
+    check_channels(vision, folder)
+    if not vision.vision_use_head:
         raise UnfitHubModel(
-            f"{folder / 'preprocessor_config.json'}: makes pictures of {found} pixels, config.json "
-            f"expects {expected}; take both files from the same model"
+            f"{folder / 'config.json'}: vision_use_head is false, so there is no vector of a whole photo; "
+            "choose a model with the head"
+        )
+    found = processing.preprocessing.image_size
+    if found != vision.image_size:
+        raise UnfitHubModel(
+            f"{folder}: its image processor makes pictures of {found} pixels, config.json expects "
+            f"{vision.image_size}; take both files from the same model"
+        )
+
+
+def check_channels(config: "PretrainedConfig", folder: Path) -> None:
+    if config.num_channels != 3:
+        raise UnfitHubModel(
+            f"{folder / 'config.json'}: num_channels is {config.num_channels}, expected 3 (red, green, blue)"
         )
 
 
@@ -392,24 +405,3 @@ def fitting_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
 def padding_token(path: Path) -> str:
     token = read_json(path).get("pad_token")
     return str(token["content"] if isinstance(token, dict) else token)
-
-
-def read_processing(path: Path) -> ImageProcessing:
-    try:
-        processing = ImageProcessing.model_validate(read_json(path))
-        processing.preprocessing  # noqa: B018  a size without sides fails here
-    except (ValidationError, KeyError) as error:
-        raise UnfitHubModel(f"{path}: {error}; take the file of the model's own folder") from error
-    return processing
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UnfitHubModel(
-            f"{path}: cannot be read ({error}); name a folder in the hub's layout, or a hub id"
-        ) from error
-    if not isinstance(content, dict):
-        raise UnfitHubModel(f"{path}: expected a JSON object; fetch it of the hub again")
-    return content

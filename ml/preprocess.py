@@ -131,7 +131,11 @@ def ignore(_code: str) -> None:
 
 
 def decode_photo(
-    data: bytes, size: int, crop: float | None = None, on_defect: OnDefect = ignore
+    data: bytes,
+    size: int,
+    crop: float | None = None,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+    on_defect: OnDefect = ignore,
 ) -> NDArray[np.uint8]:
     """Pixels (size, size, 3) uint8, sRGB, upright, squashed to a square; transparency shows white.
 
@@ -149,7 +153,7 @@ def decode_photo(
         photo = open_photo(data, kind, least)
         with photo.image, _one_large if photo.memory > LARGE else nullcontext():
             image = load_jpeg(photo.image, data, least, on_defect) if kind == "JPEG" else load(photo)
-            return to_square(image, photo, size, crop, on_defect)
+            return to_square(image, photo, size, crop, resample, on_defect)
     except UnusablePhoto:
         raise
     except Image.DecompressionBombError as error:  # WebP and GIF have Pillow's own limit, above ours
@@ -252,10 +256,15 @@ def load_jpeg(image: Image.Image, data: bytes, least: int, on_defect: OnDefect) 
 
 
 def to_square(
-    image: Image.Image, photo: OpenPhoto, size: int, crop: float | None, on_defect: OnDefect
+    image: Image.Image,
+    photo: OpenPhoto,
+    size: int,
+    crop: float | None,
+    resample: Image.Resampling,
+    on_defect: OnDefect,
 ) -> NDArray[np.uint8]:
     box = None if crop is None else centre_square(image, crop)
-    small = resizable(image).resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
+    small = resizable(image).resize((size, size), resample, box, reducing_gap=2.0)
     rgb = in_srgb(on_white(small), photo.profile, grey=image.mode in GREY, on_defect=on_defect)
     # Turning commutes with cutting and squashing to a square, and a small square is cheaper to turn.
     turn = UPRIGHT.get(photo.orientation)

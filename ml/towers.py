@@ -10,27 +10,24 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ml.artifact import CHECKPOINT, NETWORK_FILES, TOKENIZER
+from ml.artifact import CHECKPOINT, TOKENIZER
 from ml.captions import PADDING, load_tokenizer, train_tokenizer
 from ml.checkpoint import HUB, described, load_checkpoint
 from ml.config import HubTower
 from ml.distributed import Processes, wait_for_all
-from ml.hub import (
+from ml.hub import PooledText, PooledTower, check_side, fetch, fitting_tokenizer, weights
+from ml.hub_processing import (
+    PREPROCESSOR,
     ImageProcessing,
-    PooledText,
-    PooledTower,
     UnfitHubModel,
-    check_side,
-    fetch,
-    fitting_tokenizer,
+    processing_file,
     read_json,
     read_processing,
-    weights,
 )
 from ml.model import ImageNetwork, TwoTowers
 from ml.noise import errors_alone
 
-DESCRIPTIONS: Final = (*NETWORK_FILES, "tokenizer.json", "tokenizer_config.json")
+DESCRIPTIONS: Final = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 class TrainedTower(PooledTower, ImageNetwork):
@@ -103,7 +100,7 @@ def pretrained(
     refuse_other_sizes(folder, tower)
     with errors_alone("transformers"):
         model = weights(SiglipModel, folder)
-    processing = read_processing(folder / "preprocessor_config.json")
+    processing = read_processing(folder, "siglip")
     check_side(model.config, processing, folder)
     tokenizer = fitting_tokenizer(folder, model.config.text_config)
     keep_descriptions(folder, run / HUB)
@@ -121,7 +118,7 @@ def untrained(folder: Path, *, checkpointing: bool = False) -> HubSiglip:
         model: Any = SiglipModel(SiglipConfig.from_dict(read_json(folder / "config.json")))
     if checkpointing:
         model.gradient_checkpointing_enable()
-    return HubSiglip(model, read_processing(folder / "preprocessor_config.json"))
+    return HubSiglip(model, read_processing(folder, "siglip"))
 
 
 def refuse_other_sizes(folder: Path, tower: HubTower) -> None:
@@ -147,6 +144,8 @@ def keep_descriptions(folder: Path, kept: Path) -> None:
     for name in DESCRIPTIONS:
         if (folder / name).exists() and (folder / name).resolve() != (kept / name).resolve():
             shutil.copyfile(folder / name, kept / name)
+    _, processing = processing_file(folder)
+    (kept / PREPROCESSOR).write_text(json.dumps(processing, indent=2), encoding="utf-8")
 
 
 def write_tiny_siglip(folder: Path, captions: Sequence[str], *, image_size: int, width: int) -> None:
@@ -185,4 +184,4 @@ def write_tiny_siglip(folder: Path, captions: Sequence[str], *, image_size: int,
         "image_std": [0.5] * 3,
         "size": {"height": image_size, "width": image_size},
     }
-    (folder / "preprocessor_config.json").write_text(json.dumps(processing), encoding="utf-8")
+    (folder / PREPROCESSOR).write_text(json.dumps(processing), encoding="utf-8")

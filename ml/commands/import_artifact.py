@@ -75,7 +75,10 @@ def import_artifact(
         threads=threads,
     )
     size = sum((out / file).stat().st_size for file in made.manifest.files) / 1e6
-    click.echo(f"{out}: {made.encoder_id}, {made.dims} dims, {made.image_size} pixels, {size:.0f} MB")
+    towers = "photos and captions" if made.has_text else "photos alone"
+    click.echo(
+        f"{out}: {made.encoder_id}, {made.dims} dims, {made.image_size} pixels, {towers}, {size:.0f} MB"
+    )
     if photos:
         write_card(made, photos, threads)
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,20 +19,18 @@ from transformers import (
     SiglipConfig,
     SiglipImageProcessor,
     SiglipModel,
+    SiglipVisionModel,
 )
 
 from ml.artifact import GOLDEN, IMAGE_GRAPH, MANIFEST, load_artifact
 from ml.baseline import unit
 from ml.captions import load_tokenizer, tokenize, train_tokenizer
 from ml.card import CARD
-from ml.encoder import NoTextTower, load_encoder, load_text_encoder
+from ml.encoder import Backend, NoTextTower, load_encoder, load_text_encoder, open_graph
+from ml.export import ImageGraph, write_graph
 from ml.files import SameFolder
-from ml.hub import (
-    HubUnreachable,
-    UnfitHubModel,
-    artifact_name,
-    import_artifact,
-)
+from ml.hub import HubUnreachable, artifact_name, import_artifact, read_towers
+from ml.hub_processing import UnfitHubModel
 from ml.pictures import draw_picture, draw_pictures
 from ml.projection import BadProjection, Projection, TooFewVectors
 from tests.unit.ml.conftest import COLOURS
@@ -190,6 +189,132 @@ def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
     assert (found * expected).sum() == pytest.approx(1, abs=3e-3)
     assert (made.dims, made.image_size, made.has_text) == (1280, 224, False)
     assert made.preprocessing.crop == 0.875
+
+
+def pooled(folder: Path, *, text: bool = False) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """(2, width) of drawn pictures, by what is read of a folder."""
+    towers = read_towers(folder, text=text)
+    pixels = torch.tensor(draw_pictures(2, 32) / 127.5 - 1).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        return towers.image(pixels).numpy()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_are_used_in_float32(
+    siglip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: torch.dtype
+) -> None:
+    """With a note."""
+    shutil.copytree(siglip, tmp_path / "half")
+    SiglipModel.from_pretrained(siglip).to(dtype).save_pretrained(tmp_path / "half")
+    assert (pooled(tmp_path / "half") * pooled(siglip)).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert f"weights stored as {str(dtype)[6:]} are used in float32" in caplog.text
+
+
+def test_a_large_photo_has_the_same_vector_in_any_batch(tmp_path: Path) -> None:
+    """At 256 pixels six go through the graph at once; attention sees only its own photo."""
+    towers = read_towers(write_siglip(tmp_path / "hub", side=256), text=False)
+    write_graph(ImageGraph(towers.image, None).eval(), draw_pictures(2, 256), tmp_path / "image.onnx")
+    pixels = draw_pictures(14, 256)
+    backends: tuple[Backend, ...] = ("openvino", "onnxruntime")
+    for backend in backends:
+        graph = open_graph(tmp_path / "image.onnx", backend=backend, precision="f32")
+        alone = np.concatenate([graph(one[None]) for one in pixels])
+        for count in (1, 2, 5, 6, 7, 11, 12, 13, 14):
+            assert np.abs(graph(pixels[:count]) - alone[:count]).max() < 1e-5
+
+
+def shards(folder: Path) -> None:
+    SiglipModel.from_pretrained(folder).save_pretrained(folder, max_shard_size="20KB")
+    (folder / "model.safetensors").unlink()
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+
+
+def pickled_weights(folder: Path) -> None:
+    torch.save(SiglipModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def image_tower_alone(folder: Path) -> None:
+    vision = SiglipVisionModel.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    vision.save_pretrained(folder)
+    assert json.loads((folder / "config.json").read_text())["model_type"] == "siglip_vision_model"
+
+
+def processor_of_transformers_5(folder: Path) -> None:
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": settings}))
+
+
+@pytest.mark.parametrize("store", [shards, pickled_weights, image_tower_alone, processor_of_transformers_5])
+def test_a_model_is_read_however_it_is_stored(
+    siglip: Path, tmp_path: Path, store: Callable[[Path], None]
+) -> None:
+    """In shards with an index, as a state dict, without a text tower, or with its processor in one file."""
+    folder = Path(shutil.copytree(siglip, tmp_path / "other"))
+    store(folder)
+    assert np.allclose(pooled(folder, text=True), pooled(siglip), atol=1e-6)
+
+
+class Planted:
+    """What runs a command when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.mkdir, ("planted",)
+
+
+def planted_weights(folder: Path) -> None:
+    torch.save({"weight": Planted()}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def edit_config(folder: Path, part: str | None, **changes: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (config[part] if part else config).update(changes)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def without_head(folder: Path) -> None:
+    edit_config(folder, "vision_config", vision_use_head=False)
+
+
+def grey(folder: Path) -> None:
+    edit_config(folder, "vision_config", num_channels=1)
+
+
+def quantised_weights(folder: Path) -> None:
+    edit_config(folder, None, quantization_config={"quant_method": "bitsandbytes"})
+
+
+def text_tower_alone(folder: Path) -> None:
+    edit_config(folder, None, model_type="siglip_text_model")
+
+
+def naflex(folder: Path) -> None:
+    edit_config(folder, None, model_type="siglip2")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (planted_weights, r"pytorch_model\.bin is damaged, or holds more than weights, which could run code"),
+        (without_head, r"config\.json: vision_use_head is false, so there is no vector of a whole photo"),
+        (grey, r"config\.json: num_channels is 1, expected 3|no weights can be read|weights lack"),
+        (quantised_weights, r"has a quantization_config; import the model it was made of"),
+        (text_tower_alone, r"model_type is siglip_text_model, expected one of siglip, mobilenet_v2"),
+        (naflex, r"model_type is siglip2, .* choose one of a fixed resolution"),
+    ],
+)
+def test_refuses_models_that_make_no_vector_of_a_photo(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], message: str
+) -> None:
+    """Or whose file would run a command."""
+    monkeypatch.chdir(damaged)
+    damage(damaged)
+    with pytest.raises(UnfitHubModel, match=message):
+        read_towers(damaged, text=False)
+    assert not (damaged / "planted").exists()
 
 
 def squash_and_crop(folder: Path) -> None:

@@ -13,7 +13,7 @@ import ml.commands.finetune
 from ml.artifact import CHECKPOINT, TOKENIZER, load_artifact
 from ml.batches import Batch
 from ml.captions import load_tokenizer, train_tokenizer
-from ml.checkpoint import load_checkpoint
+from ml.checkpoint import HUB, load_checkpoint
 from ml.config import FinetuneConfig, HubTower, UnfitConfig
 from ml.configs.siglip_b16_256_multilingual import CONFIG as PAPER
 from ml.configs.siglip_b16_256_multilingual import SMOKE
@@ -24,7 +24,7 @@ from ml.distributed import Processes, UnevenBatch
 from ml.encoder import load_encoder
 from ml.export import export_artifact
 from ml.finetune import finetune, read_config
-from ml.hub import UnfitHubModel
+from ml.hub_processing import PREPROCESSOR, PROCESSOR, UnfitHubModel
 from ml.learner import Learner, parameter_groups
 from ml.pairs import Corpus
 from ml.run_folder import LOG
@@ -91,6 +91,16 @@ def test_a_hub_run_resumes(tuned: Path, corpus: Corpus, tmp_path: Path) -> None:
     shutil.copytree(tuned, out)
     finetune(LARGE_SMOKE, corpus, out, resume=True)
     assert (out / CHECKPOINT).read_bytes() == (tuned / CHECKPOINT).read_bytes()
+
+
+def test_a_run_keeps_a_processor_of_transformers_5(hub: Path, tmp_path: Path) -> None:
+    """In the file that its artifact carries."""
+    folder = Path(shutil.copytree(hub, tmp_path / "hub"))
+    settings = (folder / PREPROCESSOR).read_text()
+    (folder / PREPROCESSOR).unlink()
+    (folder / PROCESSOR).write_text(json.dumps({"image_processor": json.loads(settings)}))
+    make_model(folder, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / HUB / PREPROCESSOR).read_text()) == json.loads(settings)
 
 
 def test_a_smoke_run_needs_no_hub(corpus: Corpus, tmp_path: Path) -> None:

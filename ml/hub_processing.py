@@ -1,0 +1,197 @@
+"""How a model of the hub takes its photos: what its image processor in transformers would do."""
+
+import json
+from pathlib import Path
+from typing import Any, Final, Self
+
+from PIL import Image
+from pydantic import BaseModel, ValidationError, model_validator
+
+from ml.artifact import Preprocessing, Resample
+from ml.errors import MlError
+
+PREPROCESSOR: Final = "preprocessor_config.json"
+PROCESSOR: Final = "processor_config.json"
+"""Where transformers 5 keeps an image processor that was saved with its tokenizer, as "image_processor"."""
+
+COMMON: Final[dict[str, Any]] = {
+    "do_resize": True,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": 0.5,
+    "image_std": 0.5,
+}
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "siglip": COMMON
+    | {"do_center_crop": False, "resample": Image.Resampling.BICUBIC, "size": {"height": 224, "width": 224}},
+    "mobilenet_v2": COMMON
+    | {
+        "do_center_crop": True,
+        "resample": Image.Resampling.BILINEAR,
+        "size": {"shortest_edge": 256},
+        "crop_size": {"height": 224, "width": 224},
+    },
+}
+"""By model_type: what transformers fills in for a setting that is absent."""
+
+CLASSES: Final = {"siglip": "Siglip", "mobilenet_v2": "MobileNetV2"}
+"""How the names of the processors begin whose defaults these are (…ImageProcessor, …ImageProcessorFast)."""
+
+HARMLESS: Final = frozenset({"do_convert_rgb", "do_reduce_labels"})
+"""Photos always become RGB here; labels are those of segmentation."""
+
+RESAMPLE: Final[dict[int, Resample | None]] = {
+    Image.Resampling.LANCZOS: "lanczos",
+    Image.Resampling.BILINEAR: None,
+    Image.Resampling.BICUBIC: "bicubic",
+}
+
+
+class UnfitHubModel(MlError):
+    """A hub folder that no encoder can be made of."""
+
+
+class ImageProcessing(BaseModel):
+    """The settings of an image processor that decide what the network sees."""
+
+    do_resize: bool
+    do_rescale: bool
+    rescale_factor: float
+    do_normalize: bool
+    image_mean: tuple[float, float, float]
+    image_std: tuple[float, float, float]
+    resample: int
+    size: dict[str, int]
+    do_center_crop: bool
+    crop_size: dict[str, int] | None = None
+
+    @model_validator(mode="after")
+    def refuse_what_cannot_be_done(self) -> Self:
+        """Name the first setting that decode_photo and the graph cannot take over."""
+        if not self.do_resize:
+            raise ValueError("do_resize is false, but an encoder takes photos of one size")
+        if self.resample not in RESAMPLE:
+            raise ValueError(
+                f"resample is {self.resample}, expected 1 (Lanczos), 2 (bilinear) or 3 (bicubic)"
+            )
+        if 0 in self.image_std or self.rescale_factor <= 0:
+            raise ValueError("image_std has a zero, or rescale_factor is not above 0")
+        for size in filter(None, (self.size, self.cropped)):
+            if size.keys() not in ({"height", "width"}, {"shortest_edge"}) or len({*size.values()}) > 1:
+                raise ValueError(f"photos become {size}, expected a square")
+        if self.cropped and "height" in self.size:
+            raise ValueError("size has a height and there is a crop_size, expected one of them")
+        if self.cropped and side_of(self.cropped) > side_of(self.size):
+            raise ValueError("crop_size is larger than size, which would pad photos")
+        if not self.cropped and "height" not in self.size:
+            raise ValueError("photos stay rectangles (a shortest_edge without a crop), expected squares")
+        return self
+
+    @property
+    def cropped(self) -> dict[str, int] | None:
+        return self.crop_size if self.do_center_crop else None
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The same, as an artifact says it: what is resized and then cut is cut and then resized."""
+        side = side_of(self.cropped or self.size)
+        crop = side / side_of(self.size) if self.cropped else None
+        return Preprocessing(image_size=side, crop=crop, resample=RESAMPLE[self.resample])
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """What is taken from a rescaled pixel, by colour."""
+        return self.image_mean if self.do_normalize else (0.0,) * 3
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """What the rest is divided by, by colour."""
+        return self.image_std if self.do_normalize else (1.0,) * 3
+
+    @property
+    def scale(self) -> float:
+        """What a pixel of 0 to 255 is multiplied by."""
+        return self.rescale_factor if self.do_rescale else 1.0
+
+
+def side_of(square: dict[str, int]) -> int:
+    return next(iter(square.values()))
+
+
+def read_processing(folder: Path, family: str) -> ImageProcessing:
+    """The image processing of a folder in the hub's layout. family: a key of DEFAULTS.
+
+    Raises:
+        UnfitHubModel: a file cannot be read, or says something that cannot be done.
+    """
+    path, content = processing_file(folder)
+    kind = content.get("image_processor_type")
+    known = kind is None or str(kind).startswith(CLASSES[family])
+    settings = (DEFAULTS[family] if known else {}) | {
+        name: value for name, value in content.items() if value is not None
+    }
+    for name, default in DEFAULTS[family].items():
+        if default and content.get(name, default) is None:
+            raise UnfitHubModel(
+                f"{path}: {name} is null, which releases of transformers take differently; write a value"
+            )
+    refuse_unknown_steps(settings, path)
+    try:
+        return ImageProcessing.model_validate(in_full(settings, family))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = "".join(f"{part}: " for part in fault["loc"])
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise UnfitHubModel(f"{path}: {place}{reason}; choose another model") from error
+
+
+def processing_file(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The file that transformers would take, and its settings: an "image_processor" comes first."""
+    if (folder / PROCESSOR).exists():
+        nested = read_json(folder / PROCESSOR).get("image_processor")
+        if isinstance(nested, dict):
+            return folder / PROCESSOR, nested
+    return folder / PREPROCESSOR, read_json(folder / PREPROCESSOR)
+
+
+def refuse_unknown_steps(settings: dict[str, Any], path: Path) -> None:
+    known = {*ImageProcessing.model_fields, *HARMLESS}
+    for name, value in settings.items():
+        if name.startswith("do_") and value and name not in known:
+            raise UnfitHubModel(f"{path}: {name} is {value}, which is not supported; choose another model")
+
+
+def in_full(settings: dict[str, Any], family: str) -> dict[str, Any]:
+    """The settings with what older files abbreviate: one number for three colours, or for two sides."""
+    full = dict(settings)
+    for name in ("image_mean", "image_std"):
+        if isinstance(full.get(name), int | float):
+            full[name] = (full[name],) * 3
+    for name in ("size", "crop_size"):
+        value = full.get(name)
+        if isinstance(value, int):
+            shorter = name == "size" and family == "mobilenet_v2"
+            full[name] = {"shortest_edge": value} if shorter else {"height": value, "width": value}
+        elif isinstance(value, list) and len(value) == 2:
+            full[name] = {"height": value[0], "width": value[1]}
+        elif isinstance(value, dict):
+            full[name] = {side: pixels for side, pixels in value.items() if pixels is not None}
+    return full
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object of a JSON file.
+
+    Raises:
+        UnfitHubModel: it cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnfitHubModel(
+            f"{path}: cannot be read ({error}); name a folder in the hub's layout, or a hub id"
+        ) from error
+    if not isinstance(content, dict):
+        raise UnfitHubModel(f"{path}: expected a JSON object; fetch it of the hub again")
+    return content
