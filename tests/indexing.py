@@ -28,7 +28,16 @@ from indexer.submission import Submission
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
 from mappings.photos import ImageRoots
-from ml.artifact import IMAGE_GRAPH, Preprocessing, Similarity, load_artifact, write_manifest
+from ml.artifact import (
+    GOLDEN,
+    IMAGE_GRAPH,
+    Preprocessing,
+    Similarity,
+    load_artifact,
+    save_manifest,
+    sha256,
+    write_manifest,
+)
 from ml.encoder import ImageEncoder, load_encoder
 from ml.golden import write_golden
 from tests.factories import make_event
@@ -67,6 +76,17 @@ def write_colour_encoder(folder: Path, name: str = "colour") -> Path:
         metrics={},
     )
     return folder
+
+
+def store_other_golden_vectors(encoder: Path) -> None:
+    """As if the artifact had been made where vectors come out differently."""
+    artifact = load_artifact(encoder)
+    golden = artifact.golden(IMAGE_GRAPH)
+    assert golden is not None
+    arrays = {f"{IMAGE_GRAPH}.inputs": golden.inputs, f"{IMAGE_GRAPH}.vectors": golden.vectors[::-1]}
+    np.savez(encoder / GOLDEN, **arrays)  # type: ignore[arg-type]  typeshed takes the names for allow_pickle
+    files = artifact.manifest.files | {GOLDEN: sha256(encoder / GOLDEN)}
+    save_manifest(encoder, artifact.manifest.model_copy(update={"files": files}))
 
 
 def picture_bytes(colour: tuple[int, int, int] = RED, side: int = 40, format: str = "PNG") -> bytes:  # noqa: A002

@@ -27,7 +27,7 @@ from mappings.messages import TaskMessage
 from mappings.refused import RefusedMessages
 from tests import photo_server
 from tests.conftest import RunningService, WorkerFactory
-from tests.indexing import GREEN, Shop, picture_bytes, submission
+from tests.indexing import GREEN, Shop, picture_bytes, store_other_golden_vectors, submission
 from tests.photo_server import PhotoServer
 
 COUNT = 48
@@ -384,7 +384,27 @@ def test_a_worker_refuses_an_index_of_another_encoder(
     """It ends at once and names both."""
     other = Shop.open(shop.es, f"{shop.settings.prefix}-other", tmp_path / "other", name="other")
     environ = shop.environ(elasticsearch_url, redis_url, NITAMONO_ENCODER=str(other.settings.encoder))
-    done = subprocess.run(
+    done = refused_worker(environ)
+
+    assert done.returncode == 1
+    assert shop.encoder.encoder_id in done.stderr
+    assert other.encoder.encoder_id in done.stderr
+
+
+def test_a_worker_refuses_an_encoder_that_is_wrong_here(
+    shop: Shop, elasticsearch_url: str, redis_url: str
+) -> None:
+    """It ends before it takes a message, with one sentence that has the figures."""
+    store_other_golden_vectors(shop.settings.encoder)
+    done = refused_worker(shop.environ(elasticsearch_url, redis_url))
+
+    assert done.returncode == 1
+    assert "The indexer cannot start: " in done.stderr
+    assert "onnxruntime computes image.onnx wrongly in f32" in done.stderr
+
+
+def refused_worker(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "celery", "-A", "indexer.app", "worker", "--concurrency", "1"],
         env=os.environ | environ,
         capture_output=True,
@@ -392,7 +412,3 @@ def test_a_worker_refuses_an_index_of_another_encoder(
         timeout=60,
         check=False,
     )
-
-    assert done.returncode == 1
-    assert shop.encoder.encoder_id in done.stderr
-    assert other.encoder.encoder_id in done.stderr

@@ -3,12 +3,10 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from indexer.encoder_check import EncoderUnfit, check_encoder
-from ml.artifact import GOLDEN, IMAGE_GRAPH, load_artifact, save_manifest, sha256
-from tests.indexing import write_colour_encoder
+from tests.indexing import store_other_golden_vectors, write_colour_encoder
 
 
 @pytest.fixture
@@ -19,17 +17,6 @@ def encoder(tmp_path: Path) -> Path:
 
 def environ(encoder: Path) -> dict[str, str]:
     return os.environ | {"NITAMONO_ENCODER": str(encoder), "NITAMONO_ENCODER_BACKEND": "onnxruntime"}
-
-
-def store_other_golden_vectors(encoder: Path) -> None:
-    """As if the artifact had been made where vectors come out differently."""
-    artifact = load_artifact(encoder)
-    golden = artifact.golden(IMAGE_GRAPH)
-    assert golden is not None
-    arrays = {f"{IMAGE_GRAPH}.inputs": golden.inputs, f"{IMAGE_GRAPH}.vectors": golden.vectors[::-1]}
-    np.savez(encoder / GOLDEN, **arrays)  # type: ignore[arg-type]  typeshed takes the names for allow_pickle
-    files = artifact.manifest.files | {GOLDEN: sha256(encoder / GOLDEN)}
-    save_manifest(encoder, artifact.manifest.model_copy(update={"files": files}))
 
 
 def test_an_encoder_that_works_passes(encoder: Path) -> None:
