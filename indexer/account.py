@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import ConfigDict, Field
 
 
 class Verdict(StrEnum):
@@ -33,7 +35,7 @@ OLDER = Outcome(Verdict.OLDER)
 
 
 def rejected(reason: str) -> Outcome:
-    """The outcome of an event that is set aside under a reason code: it changed no document."""
+    """The outcome of an event that is not indexed, for this reason."""
     return Outcome(Verdict.REJECTED, reason)
 
 
@@ -42,16 +44,25 @@ def without_vector(reason: str) -> Outcome:
     return Outcome(Verdict.WITHOUT_VECTOR, reason)
 
 
+Count = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+Reasons = Annotated[
+    Mapping[Annotated[str, Field(strict=True, max_length=200)], Count], Field(max_length=1_000)
+]
+
+
 @dataclass(frozen=True)
 class Account:
     """How many events had which outcome. Adding two accounts gives the account of both."""
 
-    indexed: int = 0
-    unchanged: int = 0
-    older: int = 0
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    """Events by reason that changed no document."""
-    without_vector: Mapping[str, int] = field(default_factory=dict)
+    # What pydantic expects of an account in a message; building one here checks nothing.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    indexed: Count = 0
+    unchanged: Count = 0
+    older: Count = 0
+    rejected: Reasons = field(default_factory=dict)
+    """Events that were not indexed, by reason. Their status and price are applied where they are valid."""
+    without_vector: Reasons = field(default_factory=dict)
     """Events by reason whose document was written without a vector."""
 
     @classmethod

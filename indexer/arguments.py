@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from indexer.account import Account
 from mappings.listing import CLOCK_SKEW, EARLIEST, Instant
 from mappings.messages import Arguments, Entries
 
@@ -23,28 +24,22 @@ def _plausible(moment: datetime) -> datetime:
     return moment
 
 
-Count = Annotated[int, Field(ge=0, le=10**12)]
+def _checked(found: object, parse: ValidatorFunctionWrapHandler) -> Account:
+    """The account that `Account.to_json` gave, whose `given` is the sum of the other counts."""
+    fields = (
+        {name: value for name, value in found.items() if name != "given"}
+        if isinstance(found, dict)
+        else found
+    )
+    account: Account = parse(fields)
+    if not isinstance(found, dict) or found.get("given") != account.given:
+        raise PydanticCustomError("sum", "`account.given` should be the sum of the other counts")
+    return account
 
 
-class AccountArgument(BaseModel):
-    """The account of the earlier attempts at a chunk, as `Account.to_json` gives it."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    given: Count
-    indexed: Count
-    unchanged: Count
-    older: Count
-    rejected: Annotated[
-        dict[Annotated[str, StringConstraints(max_length=200)], Count], Field(max_length=1_000)
-    ]
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> Self:
-        total = self.indexed + self.unchanged + self.older + sum(self.rejected.values())
-        if self.given != total:
-            raise PydanticCustomError("sum", "Input should add up to `given`")
-        return self
+AccountArgument = Annotated[Account, WrapValidator(_checked)]
+"""The account of the earlier attempts at a chunk. Its fields are those of `Account` itself, so that a retry
+carries whatever a worker counts."""
 
 
 class IndexArguments(Arguments):
