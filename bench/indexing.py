@@ -34,7 +34,7 @@ from celery_batches import Batches, SimpleRequest
 from demo.marketplace.folder import write_marketplace
 from indexer.account import Account
 from indexer.app import configuration, indexer, producer
-from indexer.bootstrap import build_indexer, redis_client
+from indexer.bootstrap import build_indexer
 from indexer.delivery import log_chunk
 from indexer.intake.files import read_rows
 from indexer.pipeline import Indexer
@@ -44,6 +44,7 @@ from indexer.submission import Submission, chunked
 from mappings.lifecycle import drop_index, ensure_live_index
 from mappings.names import dead_letter_index
 from mappings.photos import ImageRoots
+from mappings.queue import redis_client
 
 STAGES = ("read", "photos", "encode", "write")
 GATHER = 64
@@ -168,10 +169,17 @@ def measure_messages(
     gathered_sender.conf.task_default_queue = gathered_queue(settings)
     with worker(settings, "indexer.app") as plain, worker(settings, "bench.indexing") as gather:
         ways = [
-            (f"messages of {size}", plain, size, Submission(chunked_sender, redis_client(settings), settings))
+            (
+                f"messages of {size}",
+                plain,
+                size,
+                Submission(chunked_sender, redis_client(settings.redis_url), settings),
+            )
             for size in options.chunks
         ]
-        gathered = Submission(gathered_sender, redis_client(settings), settings, window=4096, task=GATHERED)
+        gathered = Submission(
+            gathered_sender, redis_client(settings.redis_url), settings, window=4096, task=GATHERED
+        )
         ways.append(("messages of 1, celery-batches", gather, 1, gathered))
         runs = [measure_way(own, events, *way) for _ in range(options.repeats) for way in ways]
     best: dict[str, MessageRow] = {}

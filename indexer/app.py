@@ -21,6 +21,7 @@ from mappings.client import connect
 from mappings.errors import ContractError, IndexMissing
 from mappings.lifecycle import EncoderIdentity, writable_indices
 from mappings.queue import delivery_settings, transport_options
+from mappings.refused import RESULT_EXPIRES_S
 from ml.artifact import load_artifact
 from ml.errors import MlError
 
@@ -59,8 +60,7 @@ def configuration(chosen: IndexerSettings) -> dict[str, Any]:
         "task_time_limit": chosen.hard_limit_s,
         # Decoders' memory stays fragmented; a fresh process costs a second or two.
         "worker_max_tasks_per_child": 2000,
-        # Long enough for whoever waits with --wait, short enough not to fill Redis.
-        "result_expires": 3600,
+        "result_expires": RESULT_EXPIRES_S,
         "result_backend_always_retry": True,
         "result_backend_max_retries": 10,
         "redis_socket_timeout": 30,

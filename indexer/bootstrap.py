@@ -5,10 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import redis
 from elasticsearch import Elasticsearch
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
 from indexer.arguments import TASKS
 from indexer.dead_letters import DeadLetters
@@ -21,6 +18,7 @@ from indexer.store import ListingStore
 from mappings.client import connect
 from mappings.intake import Intake
 from mappings.lifecycle import EncoderIdentity
+from mappings.queue import redis_client
 from mappings.refused import RefusedMessages
 from ml.artifact import load_artifact
 from ml.encoder import ImageEncoder, load_encoder
@@ -55,20 +53,10 @@ def build_indexer(
 
 def build_parking(settings: IndexerSettings) -> ParkingLot:
     """The parking lot in the Redis of the queue. A Redis that restarts is waited for, some seconds."""
-    return ParkingLot(redis_client(settings), settings.prefix)
+    return ParkingLot(redis_client(settings.redis_url), settings.prefix)
 
 
 def build_intake(settings: IndexerSettings) -> Intake:
     """What a worker takes from the queue, and where the messages go that it cannot take."""
-    refused = RefusedMessages(redis_client(settings), settings.queue)
+    refused = RefusedMessages(redis_client(settings.redis_url), settings.queue)
     return Intake(settings.queue, TASKS, refused, settings.visibility_timeout_s)
-
-
-def redis_client(settings: IndexerSettings) -> redis.Redis:
-    """A client that tries for about five seconds before it gives up."""
-    return redis.Redis.from_url(
-        settings.redis_url,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), 8),
-        socket_connect_timeout=5,
-        socket_timeout=10,
-    )

@@ -23,21 +23,23 @@ from tqdm import tqdm
 
 from indexer.account import Account
 from indexer.app import producer
-from indexer.bootstrap import build_intake, redis_client
+from indexer.bootstrap import build_intake
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.errors import ElasticsearchUnavailable, IndexingFailure, UnreadableFile
 from indexer.intake.files import Selection, checked_rows_of, is_text_encoding, read_rows, select
 from indexer.intake.row import Row
-from indexer.parking import BROKEN, LOST, ParkingLot
+from indexer.parking import ParkingLot
 from indexer.settings import IndexerSettings
 from indexer.store import ListingStore
-from indexer.submission import QueueUnavailable, Submission, chunked
+from indexer.submission import QueueUnavailable, ResultMissing, Submission, chunked
 from indexer.sweeper import sweep
 from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.intake import Intake
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
 from mappings.photos import ImageRoots
+from mappings.queue import redis_client
+from mappings.tasks import BROKEN, LOST
 
 INTERRUPTED = 130
 """The exit status that shells give a command that Ctrl-C ended."""
@@ -62,6 +64,7 @@ class FriendlyCommand(click.Command):
             ContractError,
             IndexingFailure,
             QueueUnavailable,
+            ResultMissing,
             UnreadableFile,
             TransportError,
             ApiError,
@@ -116,7 +119,7 @@ class Connections:
     @cached_property
     def redis(self) -> redis.Redis:
         """A client for the Redis of the queue."""
-        return redis_client(self.settings)
+        return redis_client(self.settings.redis_url)
 
     @property
     def store(self) -> ListingStore:

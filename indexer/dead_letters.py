@@ -16,6 +16,7 @@ from indexer.store import elasticsearch_errors, item_failure
 from mappings.lifecycle import ensure_dead_letters
 from mappings.listing import isoformat
 from mappings.names import dead_letter_index, written_through
+from mappings.problems import printable
 from mappings.search import in_order, pages
 
 # A line that is no event can be anything, even a whole file without a line break.
@@ -53,10 +54,10 @@ class DeadLetter:
         return cls(
             id=item_letter(str(item_id)) if version else f"event:{_digest(text)}",
             reason=reason,
-            detail=_printable(detail[:DETAIL_LIMIT]),
-            item_id=_printable(item_id[:128]) if isinstance(item_id, str) else None,
+            detail=printable(detail[:DETAIL_LIMIT]),
+            item_id=printable(item_id[:128]) if isinstance(item_id, str) else None,
             event=dict(event) if isinstance(event, Mapping) and storable else None,
-            raw=None if storable else _printable(text[:RAW_LIMIT]),
+            raw=None if storable else printable(text[:RAW_LIMIT]),
             version=version,
             attempts=attempts,
         )
@@ -133,11 +134,6 @@ def _outline(value: object) -> object:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
-
-
-def _printable(text: str) -> str:
-    """The text with each half of a surrogate pair escaped, which Elasticsearch would refuse."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True)

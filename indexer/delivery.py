@@ -10,10 +10,11 @@ from typing import Any
 
 from indexer.account import Account
 from indexer.logs import line
-from indexer.parking import AWAY, MEMORY, ParkingLot
+from indexer.parking import AWAY, ParkingLot
 from indexer.pipeline import Chunk, Indexer
 from indexer.settings import IndexerSettings
 from mappings.memory import by_halves
+from mappings.tasks import MEMORY
 
 log = logging.getLogger(__name__)
 

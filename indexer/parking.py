@@ -14,12 +14,7 @@ import redis
 from mappings.listing import isoformat
 
 AWAY = "elasticsearch_unavailable"
-BROKEN = "task_failed"
-LOST = "worker_lost"
-MEMORY = "out_of_memory"
-"""The reason codes under which parked events are counted and listed: Elasticsearch stayed away for longer
-than all retries; the task broke, and the log has the traceback; each worker that took the chunk ended; the
-event needs more memory than there is, by itself."""
+"""The reason code of events that Elasticsearch did not take in any retry. `mappings.tasks` has the others."""
 
 
 @dataclass(frozen=True)

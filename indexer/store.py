@@ -11,17 +11,13 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 
 from indexer.errors import DocumentRejected, ElasticsearchUnavailable, IndexingFailure
+from mappings.client import CONFLICT, UNFIT
 from mappings.errors import ContractError
 from mappings.lifecycle import EncoderIdentity, writable_indices
 from mappings.listing import ListingDocument
 from mappings.names import written_through
 
 JSON = "application/vnd.elasticsearch+json; compatible-with=9"
-
-CONFLICT = 409
-UNFIT = frozenset({400, 413})
-"""What Elasticsearch says of a document that it will never take. Anything else is a condition that somebody
-ends: a full queue, a shard that moves, a write block, an index that was just dropped, a key that expired."""
 
 
 @dataclass(frozen=True)

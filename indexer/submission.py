@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,26 +15,35 @@ import redis
 from celery import Celery
 from celery.states import READY_STATES, SUCCESS
 from kombu.exceptions import OperationalError
+from kombu.utils.json import dumps
 
 from indexer.account import Account
 from indexer.arguments import INDEX_TASK
-from indexer.parking import BROKEN
 from indexer.settings import IndexerSettings
+from mappings.messages import MessageRefused
+from mappings.refused import RESULT_KEY
+from mappings.tasks import BROKEN
 
-RESULT_KEY = "celery-task-meta-"
-"""What Celery's Redis backend puts before a task's id."""
+MOST_BYTES = 16 * 2**20
+"""The JSON of a chunk. A worker refuses messages of four times as much, and base64 adds a third."""
 
 POLL_S = 0.1
 PATIENCE_S = 120.0
 """How long a Redis that is away is waited for."""
 LOST_AFTER_S = 5.0
 """How long nothing may be queued, nothing be in a worker's hands, and a result still be missing."""
+MOST_SENDINGS = 4
+"""How often a chunk is sent. Restarts of Redis that lose it time and again are less likely than a fault."""
 
 T = TypeVar("T")
 
 
 class QueueUnavailable(Exception):
     """Redis does not answer for longer than a restart takes."""
+
+
+class ResultMissing(Exception):
+    """A chunk was sent several times, left the queue each time, and has no result."""
 
 
 def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -43,12 +53,27 @@ def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
+def split(events: Iterable[Any], most_bytes: int = MOST_BYTES) -> Iterator[list[Any]]:
+    """The events in lists of at most so many bytes of JSON; a larger event is in a list by itself."""
+    part: list[Any] = []
+    size = 0
+    for event in events:
+        length = len(dumps(event))  # type: ignore[no-untyped-call]  # kombu has no types
+        if part and size + length > most_bytes:
+            yield part
+            part, size = [], 0
+        part.append(event)
+        size += length
+    if part:
+        yield part
+
+
 @dataclass
 class Submission:
     """Sends chunks of events and adds up their accounts.
 
-    With `wait`, at most `window` chunks are under way at once, and a chunk that got lost with a restart of
-    Redis is sent again, which is harmless. Without, at most `backlog` chunks are left in the queue.
+    With `wait`, at most `window` messages are under way at once, and one that got lost with a restart of
+    Redis is sent again, which is harmless. Without, at most `backlog` messages are left in the queue.
     """
 
     producer: Celery
@@ -65,13 +90,19 @@ class Submission:
     sent: int = 0
     """Events put into the queue."""
     _chunks: int = 0
+    _sendings: Counter[str] = field(default_factory=Counter)
 
     def send(self, events: Sequence[Any]) -> None:
-        """Puts a chunk into the queue, once there is room.
+        """Puts a chunk into the queue, once there is room; one of large events in several messages.
 
         Raises:
             QueueUnavailable: Redis stays away.
+            ResultMissing: an earlier chunk has no result and is nowhere.
         """
+        for part in split(events):
+            self._send(part)
+
+    def _send(self, events: Sequence[Any]) -> None:
         if self.wait:
             while len(self.pending) >= self.window:
                 self._collect()
@@ -89,6 +120,7 @@ class Submission:
 
         Raises:
             QueueUnavailable: Redis stays away.
+            ResultMissing: a chunk has no result and is nowhere.
         """
         while self.pending:
             self._collect()
@@ -98,21 +130,33 @@ class Submission:
         patiently(lambda: self.producer.send_task(self.task, args=[events], task_id=task_id))
         if self.wait:
             self.pending[task_id] = events
+            self._sendings[task_id] += 1
 
     def _collect(self) -> None:
         """Takes the results that are there; waits a moment where there are none."""
         results = patiently(lambda: read_results(self.client, list(self.pending)))
         for task_id, result in results.items():
             events = self.pending.pop(task_id)
+            del self._sendings[task_id]
             self.account += account_of(result, len(events))
             self.progress(len(events))
         if results:
             self._idle_since = None
         elif patiently(self._is_lost):
-            for task_id, events in self.pending.items():
-                self._publish(task_id, events)
+            self._send_again()
         else:
             time.sleep(POLL_S)
+
+    def _send_again(self) -> None:
+        for task_id, events in self.pending.items():
+            if self._sendings[task_id] >= MOST_SENDINGS:
+                waiting = sum(map(len, self.pending.values()))
+                raise ResultMissing(
+                    f"{waiting:,} listings have no result although they were sent {MOST_SENDINGS} times "
+                    f"(task {task_id}); the log of the worker shows why. Run the command again once that is "
+                    "mended: sending a listing twice is harmless"
+                )
+            self._publish(task_id, events)
 
     def _queued(self) -> int:
         return int(patiently(lambda: self.client.llen(self.settings.queue)))
@@ -153,10 +197,13 @@ def is_final(result: Mapping[str, Any]) -> bool:
 
 
 def account_of(result: Mapping[str, Any], events: int) -> Account:
-    """The account in a result; of a task that broke, that of its events."""
+    """The account in a result. Where the task broke, or no worker could take its message, that of its events,
+    all rejected for that reason."""
     if result["status"] == SUCCESS:
         return Account.from_json(result["result"])
-    return Account(rejected={BROKEN: events})
+    error = result["result"]
+    refused = error.get("exc_type") == MessageRefused.__name__
+    return Account(rejected={error["exc_message"][0] if refused else BROKEN: events})
 
 
 def patiently(call: Callable[[], T]) -> T:

@@ -15,12 +15,11 @@ from indexer.app import app, indexer, parking, settings
 from indexer.arguments import INDEX_TASK, REMOVE_TASK, IndexArguments, RemoveArguments
 from indexer.delivery import Delivery, deliver, park, wait_before
 from indexer.errors import TransientFailure
-from indexer.parking import BROKEN, LOST
 from indexer.removal import bare_removals, removal_events
 from mappings.deliveries import MOST_DELIVERIES, Deliveries
 from mappings.messages import MessageRefused, TaskMessage
 from mappings.refused import RefusedMessages
-from mappings.tasks import CheckedTask
+from mappings.tasks import BROKEN, LOST, CheckedTask
 
 AccountJson = dict[str, Any]
 
@@ -38,8 +37,8 @@ class ChunkTask(CheckedTask):
     ) -> None:
         """Keeps what Celery would drop after logging the traceback."""
         if isinstance(exc, MessageRefused):
-            message = TaskMessage(self.name, args, kwargs, task_id).to_bytes(settings().queue)
-            RefusedMessages(parking().client, settings().queue).keep(message, exc)
+            refused = RefusedMessages(parking().client, settings().queue)
+            refused.keep_call(TaskMessage(self.name, args, kwargs, task_id), exc)
         else:
             park(parking(), self.events_of(*args, **kwargs), BROKEN, f"task {task_id} failed: {exc!r}")
 

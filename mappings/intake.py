@@ -14,12 +14,15 @@ from functools import partial
 from typing import Any, Final
 
 import redis
+from kombu.serialization import register
 from kombu.transport import redis as kombu_redis
 
-from mappings.messages import MessageRefused, Tasks, parse_message
+from mappings.messages import PLAIN_JSON, MessageRefused, Tasks, parse_message
 from mappings.refused import RefusedMessages
 
 log = logging.getLogger(__name__)
+
+register("plain-json", json.dumps, json.loads, content_type=PLAIN_JSON)
 
 MOST_HELD: Final = 256
 """Messages that one worker holds at once, those that wait for a retry included. A chunk of 64 listings takes
@@ -73,11 +76,11 @@ class Intake:
             return None
 
     def delivered(self) -> None:
-        """The message is in safety: among the unacknowledged or the refused ones."""
+        """The message is stored: among the unacknowledged or the refused ones."""
         self._in_hand = None
 
     def give_back(self, client: redis.Redis) -> None:
-        """Puts the message back that was taken when the connection broke, before it was in safety."""
+        """Puts the message back that was taken when the connection broke, before it was stored."""
         if self._in_hand is not None:
             client.rpush(self.queue, self._in_hand)
             self.delivered()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from mappings.errors import ContractError
 from mappings.listing import Instant, isoformat
-from mappings.problems import shown
 
 MALFORMED: Final = "message_malformed"
 TOO_LARGE: Final = "message_too_large"
@@ -34,6 +34,10 @@ MOST_BYTES: Final = 64 * 2**20
 
 MOST_DEPTH: Final = 200
 """Levels of nesting. Celery pickles the arguments for its processes, and pickle recurses with each."""
+
+PLAIN_JSON: Final = "application/x-plain-json"
+"""The content type of the canonical form: JSON that kombu's own decoder does not read, which makes Python
+objects of `{"__type__": …, "__value__": …}` or refuses the whole message."""
 
 MOST_ENTRIES: Final = 10_000
 """Events or ids in one message."""
@@ -74,12 +78,13 @@ def bind(arguments: type[Arguments], args: Sequence[Any], kwargs: Mapping[str, A
     given: dict[str, Any] = dict(zip(names, args, strict=False))
     repeated = given.keys() & kwargs.keys()
     if len(args) > len(names) or repeated:
-        found = f"{len(args)} in order and {', '.join(sorted(kwargs)) or 'none'} by name"
+        found = f"{len(args)} in order and {', '.join(map(_name, sorted(kwargs))) or 'none'} by name"
         raise MessageRefused(INVALID_ARGUMENTS, f"arguments: found {found}, expected {', '.join(names)}")
     try:
         return arguments.model_validate({**given, **kwargs})
     except ValidationError as error:
-        raise MessageRefused(INVALID_ARGUMENTS, _problems(error)) from error
+        # Its own text repeats names from the message, and Celery logs the traceback.
+        raise MessageRefused(INVALID_ARGUMENTS, _problems(error)) from None
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class TaskMessage:
         envelope = {
             "body": base64.b64encode(body).decode(),
             "content-encoding": "utf-8",
-            "content-type": "application/json",
+            "content-type": PLAIN_JSON,
             "headers": headers,
             "properties": properties,
         }
@@ -140,10 +145,17 @@ class _Properties(_Part):
     body_encoding: Literal["base64"]
 
 
-class _Headers(_Part):
-    task: str
+class _Id(_Part):
     # It becomes part of Redis keys and log lines.
     id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+
+
+class _Identified(_Part):
+    headers: _Id
+
+
+class _Headers(_Id):
+    task: str
     retries: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     eta: Instant | None = None
     expires: Instant | None = None
@@ -151,7 +163,9 @@ class _Headers(_Part):
 
 class _Envelope(_Part):
     body: str
-    content_type: Annotated[Literal["application/json"], Field(alias="content-type")]
+    content_type: Annotated[
+        Literal["application/json", "application/x-plain-json"], Field(alias="content-type")
+    ]
     content_encoding: Annotated[Literal["utf-8", "us-ascii"], Field(alias="content-encoding")]
     headers: _Headers
     properties: _Properties
@@ -173,7 +187,7 @@ def parse_message(
         _check_times(headers, now or datetime.now(UTC), longest_wait)
     if headers.task not in tasks:
         raise MessageRefused(
-            UNKNOWN_TASK, f"task: found {shown(headers.task)}, expected one of {', '.join(sorted(tasks))}"
+            UNKNOWN_TASK, f"task: found {_name(headers.task)}, expected one of {', '.join(sorted(tasks))}"
         )
     args, kwargs = _call(envelope)
     bind(tasks[headers.task], args, kwargs)
@@ -186,11 +200,11 @@ def _envelope(raw: bytes) -> _Envelope:
     found = _json(raw, "message")
     expected = "expected a Celery message: protocol 2, JSON in UTF-8, the body in base64"
     if not isinstance(found, dict):
-        raise MessageRefused(MALFORMED, f"message: found {shown(found)}, {expected}")
+        raise MessageRefused(MALFORMED, f"message: found {kind(found)}, {expected}")
     try:
         return _Envelope.model_validate(found)
     except ValidationError as error:
-        raise MessageRefused(MALFORMED, f"{_problems(error)}; {expected}") from error
+        raise MessageRefused(MALFORMED, f"{_problems(error)}; {expected}") from None  # as in `bind`
 
 
 def _check_times(headers: _Headers, now: datetime, longest_wait: timedelta) -> None:
@@ -205,44 +219,47 @@ def _call(envelope: _Envelope) -> tuple[list[Any], dict[str, Any]]:
     try:
         decoded = base64.b64decode(envelope.body, validate=True)
     except ValueError as error:
-        start = shown(envelope.body[:60])
-        raise MessageRefused(MALFORMED, f"body: found {start}, expected base64") from error
+        found = f"{len(envelope.body):,} characters"
+        raise MessageRefused(MALFORMED, f"body: found {found}, expected base64") from error
     match _json(decoded, "body"):
         case [list(args), dict(kwargs), (dict() | None) as embed]:
             pass
         case other:
             raise MessageRefused(
                 MALFORMED,
-                f"body: found {shown(other)}, expected [args, kwargs, embed], a list and two objects",
+                f"body: found {kind(other)}, expected [args, kwargs, embed], a list and two objects",
             )
     if embed and any(embed.values()):
         raise MessageRefused(
-            MALFORMED, f"embed: found {shown(embed)}, expected no callbacks, errbacks, chain or chord"
+            MALFORMED,
+            f"embed: found {', '.join(map(_name, embed))}, expected no callbacks, errbacks, chain or chord",
         )
     return args, kwargs
 
 
+def task_id_in(raw: bytes) -> str | None:
+    """The task id of a message that may be refused for anything else; None where it cannot be read."""
+    try:
+        return None if len(raw) > MOST_BYTES else _Identified.model_validate(_json(raw, "message")).headers.id
+    except (MessageRefused, ValidationError):
+        return None
+
+
 def _json(data: bytes, name: str) -> Any:
     try:
-        found = json.loads(data.decode("utf-8"), object_hook=_plain)
+        found = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        start = shown(data[:60])
-        raise MessageRefused(MALFORMED, f"{name}: found {start}, expected JSON in UTF-8: {error}") from error
-    if _is_deeper(found):
+        problem = f"found {len(data):,} bytes, expected JSON in UTF-8: {error}"
+        raise MessageRefused(MALFORMED, f"{name}: {problem}") from error
+    if is_deeper(found, MOST_DEPTH):
         raise MessageRefused(MALFORMED, f"{name}: found more than {MOST_DEPTH} levels of nesting")
     return found
 
 
-def _plain(found: dict[str, Any]) -> dict[str, Any]:
-    """The object itself; kombu's JSON would make a Python object of some, which nothing here expects."""
-    if found.keys() == {"__type__", "__value__"}:
-        raise ValueError("an object with __type__ and __value__")
-    return found
-
-
-def _is_deeper(value: Any) -> bool:
+def is_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and objects nest deeper than `depth`."""
     level: list[list[Any] | dict[str, Any]] = [[value]]
-    for _ in range(MOST_DEPTH + 1):
+    for _ in range(depth + 1):
         children = (child for node in level for child in (node.values() if isinstance(node, dict) else node))
         level = [child for child in children if isinstance(child, dict | list)]
         if not level:
@@ -251,8 +268,29 @@ def _is_deeper(value: Any) -> bool:
 
 
 def _problems(error: ValidationError) -> str:
-    """`headers.id: Field required, found …`, for each problem."""
+    """`headers.id: Field required, found an object`, for each problem."""
     return "; ".join(
-        f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}, found {shown(detail['input'])}"
+        f"{'.'.join(map(_name, detail['loc']))}: {detail['msg']}, found {kind(detail['input'])}"
         for detail in error.errors(include_url=False)
     )
+
+
+def kind(value: object) -> str:
+    """What a decoded value is. Its content stays out of details and logs: it may be about a person."""
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
+
+
+def _name(part: object) -> str:
+    """A name from a message, where it looks like a name: keys hold personal data as well as values do."""
+    return str(part) if re.fullmatch(r"[\w.-]{1,64}", str(part), re.ASCII) else "(another name)"

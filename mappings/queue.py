@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
 from mappings.environ import seconds
 from mappings.errors import InvalidSetting
 from mappings.intake import Intake, Transport
+from mappings.messages import PLAIN_JSON
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_VISIBILITY_TIMEOUT_S: Final = 120.0
@@ -30,6 +35,16 @@ def redis_url(environ: Mapping[str, str]) -> str:
     if not usable or not re.fullmatch(r"/?[0-9]*", parts.path):
         raise InvalidSetting(f"NITAMONO_REDIS_URL is no URL such as {DEFAULT_REDIS_URL}")
     return text
+
+
+def redis_client(url: str) -> redis.Redis:
+    """A client that rides out a restart of Redis: it tries for about five seconds before it gives up."""
+    return redis.Redis.from_url(
+        url,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), 8),
+        socket_connect_timeout=5,
+        socket_timeout=10,
+    )
 
 
 def visibility_timeout(environ: Mapping[str, str]) -> float:
@@ -71,7 +86,7 @@ def delivery_settings(intake: Intake, transport: Mapping[str, Any]) -> dict[str,
         "broker_channel_error_retry": True,
         # Plain JSON: a message can never run code in the worker.
         "task_serializer": "json",
-        "accept_content": ["json"],
+        "accept_content": ["json", PLAIN_JSON],
         # Acknowledged when done, not when taken: what a killed worker held is processed again, which is
         # harmless, since every write is idempotent.
         "task_acks_late": True,

@@ -8,15 +8,32 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import redis
+from celery.states import FAILURE
 
 from mappings.listing import isoformat
-from mappings.messages import MessageRefused
+from mappings.messages import MessageRefused, TaskMessage, task_id_in
 from mappings.problems import printable
 
 DETAIL_LIMIT = 2_000
+
+RESULT_KEY: Final = "celery-task-meta-"
+"""What Celery's Redis backend puts before a task's id."""
+
+RESULT_EXPIRES_S: Final = 3600
+"""Long enough for whoever waits with --wait, short enough not to fill Redis."""
+
+
+def failure(task_id: str, reason: str, detail: str) -> dict[str, Any]:
+    """A result as Celery stores it of a task that raised `MessageRefused`."""
+    error = {
+        "exc_type": MessageRefused.__name__,
+        "exc_message": [reason, detail],
+        "exc_module": MessageRefused.__module__,
+    }
+    return {"task_id": task_id, "status": FAILURE, "result": error, "traceback": None, "children": []}
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,7 @@ class RefusedMessages:
         return f"{self.queue}:refused"
 
     def keep(self, raw: bytes, refusal: MessageRefused) -> None:
-        """Keeps the message.
+        """Keeps the message, and gives its task a result, so that whoever waits for one learns of it.
 
         Raises:
             RedisError: Redis does not answer.
@@ -68,7 +85,21 @@ class RefusedMessages:
             "detail": printable(refusal.detail)[:DETAIL_LIMIT],
             "failed_at": isoformat(datetime.now(UTC)),
         }
-        self.client.hset(self.key, f"message:{uuid.uuid4().hex}", json.dumps(facts).encode() + b"\n" + raw)
+        task_id = task_id_in(raw)
+        with self.client.pipeline() as pipe:
+            pipe.hset(self.key, f"message:{uuid.uuid4().hex}", json.dumps(facts).encode() + b"\n" + raw)
+            if task_id is not None:
+                result = json.dumps(failure(task_id, refusal.reason, facts["detail"]))
+                pipe.set(f"{RESULT_KEY}{task_id}", result, ex=RESULT_EXPIRES_S)
+            pipe.execute()
+
+    def keep_call(self, call: TaskMessage, refusal: MessageRefused) -> None:
+        """Keeps a call that came over no queue, or whose task cannot keep its events itself.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        self.keep(call.to_bytes(self.queue), refusal)
 
     def search(self, reason: str | None = None) -> Iterator[RefusedMessage]:
         """The messages, in no order; of one reason only where it is given."""

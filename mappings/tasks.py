@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from celery import Task
 
 from mappings.messages import Arguments, bind
+
+LOST: Final = "worker_lost"
+BROKEN: Final = "task_failed"
+MEMORY: Final = "out_of_memory"
+"""The reason codes of entries that ended each worker that took them, broke their task, or need more memory
+than there is, each by itself."""
 
 
 class OutOfMemory(Exception):

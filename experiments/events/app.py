@@ -7,7 +7,6 @@ import os
 from functools import cache
 from typing import Any
 
-import redis
 from celery import Celery, signals
 
 from experiments.events.arguments import TASKS
@@ -16,7 +15,7 @@ from experiments.events.store import EventStore
 from mappings.client import connect
 from mappings.deliveries import Deliveries
 from mappings.intake import Intake
-from mappings.queue import delivery_settings, transport_options
+from mappings.queue import delivery_settings, redis_client, transport_options
 from mappings.refused import RefusedMessages
 
 
@@ -35,18 +34,13 @@ def store() -> EventStore:
 @cache
 def deliveries() -> Deliveries:
     """This process's count of deliveries."""
-    return Deliveries(redis_client(settings()), settings().queue)
+    return Deliveries(redis_client(settings().redis_url), settings().queue)
 
 
 def build_intake(chosen: EventSettings) -> Intake:
     """What a worker takes from the queue, and where the messages go that it cannot take."""
-    refused = RefusedMessages(redis_client(chosen), chosen.queue)
+    refused = RefusedMessages(redis_client(chosen.redis_url), chosen.queue)
     return Intake(chosen.queue, TASKS, refused, chosen.visibility_timeout_s)
-
-
-def redis_client(chosen: EventSettings) -> redis.Redis:
-    """A client for the Redis of the queue."""
-    return redis.Redis.from_url(chosen.redis_url, socket_timeout=10, socket_connect_timeout=5)
 
 
 def configuration(chosen: EventSettings) -> dict[str, Any]:

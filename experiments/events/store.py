@@ -14,6 +14,7 @@ from elasticsearch import Elasticsearch
 from experiments.events.documents import LISTING_FIELDS, Listings, item_ids, to_document
 from experiments.events.rejected import RejectedEvent, RejectedEvents
 from experiments.events.search import EventsUnavailable, elasticsearch_errors
+from mappings.client import CONFLICT, UNFIT
 from mappings.errors import InvalidEvent
 from mappings.event_indices import ensure_event_indices
 from mappings.event_names import event_index
@@ -22,10 +23,6 @@ from mappings.names import read_alias, written_through
 
 REFUSED: Final = "document_refused"
 """The reason code of an event that Elasticsearch will not take, today or tomorrow."""
-
-CONFLICT: Final = 409
-UNFIT: Final = {400, 413}
-"""Of what Elasticsearch answers to a document, these alone are the document's fault (decision 141)."""
 
 READ_AT_ONCE: Final = 1000
 LONGEST_WAIT_S: Final = 10.0

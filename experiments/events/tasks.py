@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import redis
 from celery import Task
@@ -19,15 +19,9 @@ from mappings.event_names import STORE_EVENTS
 from mappings.memory import by_halves
 from mappings.messages import MessageRefused, TaskMessage
 from mappings.refused import RefusedMessages
-from mappings.tasks import CheckedTask
+from mappings.tasks import BROKEN, LOST, MEMORY, CheckedTask
 
 log = logging.getLogger(__name__)
-
-LOST: Final = "worker_lost"
-BROKEN: Final = "task_failed"
-MEMORY: Final = "out_of_memory"
-"""The reason codes of events that ended each worker that took them, broke their task, or need more memory
-than there is."""
 
 
 class EventsTask(CheckedTask):
@@ -46,8 +40,8 @@ class EventsTask(CheckedTask):
             # To the queue it must not go: there it would break the task again and again.
             refusal = MessageRefused(BROKEN, detail)
         if refusal is not None:
-            message = TaskMessage(self.name, args, kwargs, task_id).to_bytes(settings().queue)
-            RefusedMessages(deliveries().client, settings().queue).keep(message, refusal)
+            refused = RefusedMessages(deliveries().client, settings().queue)
+            refused.keep_call(TaskMessage(self.name, args, kwargs, task_id), refusal)
 
 
 @app.task(bind=True, base=EventsTask, name=STORE_EVENTS, arguments=StoreArguments)  # type: ignore[untyped-decorator]  # Celery has no types

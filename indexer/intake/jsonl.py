@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from indexer.intake.row import LONGEST_ROW, Row
+from mappings.messages import is_deeper
 
 # No listing nests deeper than three; far deeper JSON breaks the encoders on its way.
 MAX_DEPTH = 50
@@ -58,15 +59,6 @@ def is_damaged(line: str) -> bool:
 def readable(line: str) -> str:
     r"""The line, with each byte that was not decoded as `\xff`."""
     return line.rstrip("\n").encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
-def is_deeper(value: object, depth: int) -> bool:
-    """Whether lists and objects nest deeper than `depth`."""
-    if isinstance(value, dict):
-        return depth == 0 or any(is_deeper(inner, depth - 1) for inner in value.values())
-    if isinstance(value, list):
-        return depth == 0 or any(is_deeper(inner, depth - 1) for inner in value)
-    return False
 
 
 def names_in(text: TextIO, lines: int) -> set[str]:

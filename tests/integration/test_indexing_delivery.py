@@ -24,6 +24,8 @@ from indexer.submission import account_of, is_final
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import drop_index
 from mappings.refused import RefusedMessages
+from mappings.refused import failure as refusal
+from ml.preprocess import OnDefect
 from tests.indexing import GREEN, Shop, at
 
 
@@ -104,10 +106,10 @@ def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     """Its neighbours are indexed."""
     decode = shop.indexer.pictures.decode
 
-    def decode_small(data: bytes) -> NDArray[np.uint8]:
+    def decode_small(data: bytes, on_defect: OnDefect) -> NDArray[np.uint8]:
         if data == huge:
             raise MemoryError("a huge photo")
-        return decode(data)
+        return decode(data, on_defect)
 
     events = [shop.event(f"m{number}") for number in range(6)]
     events[4]["images"] = [shop.photo(GREEN)]
@@ -234,4 +236,5 @@ def test_a_result_after_a_time_limit_is_not_the_last() -> None:
     assert not is_final(failure("TimeLimitExceeded"))
     assert is_final(failure("ValueError"))
     assert account_of(failure("ValueError"), 7).rejected == {"task_failed": 7}
+    assert account_of(refusal("t1", "too_large", "detail"), 7).rejected == {"too_large": 7}
     assert account_of({"status": "SUCCESS", "result": {"indexed": 2}}, 2) == Account(indexed=2)

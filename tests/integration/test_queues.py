@@ -26,7 +26,7 @@ from experiments.events.settings import EventSettings
 from experiments.events.store import REFUSED as DOCUMENT_REFUSED
 from indexer.arguments import INDEX_TASK, REMOVE_TASK
 from indexer.arguments import TASKS as INDEX_TASKS
-from indexer.submission import read_results
+from indexer.submission import ResultMissing, read_results
 from mappings.client import ElasticsearchSettings
 from mappings.errors import InvalidEvent
 from mappings.event_indices import ensure_rejected_events
@@ -269,6 +269,56 @@ def test_a_string_for_the_list_of_removals_removes_nothing(
 
     assert listings.refused == dict.fromkeys(raws, "arguments_invalid")
     assert {document["status"] for document in shop.documents().values()} == {"on_sale"}
+
+
+def test_a_listing_that_looks_like_kombu_s_own_json_is_indexed(
+    shop: Shop, worker: WorkerFactory, listings: Queue, elasticsearch_url: str, redis_url: str
+) -> None:
+    """With its neighbours, and as it was sent; neither Celery's decoder nor a check takes it for a date."""
+    environ = shop.environ(elasticsearch_url, redis_url)
+    marked = [{"__type__": kind, "__value__": "2026-01-01"} for kind in ("x", "datetime")]
+    worker(**environ)
+    queue = submission(environ)
+    queue.send([shop.event("m0"), *(shop.event(f"m{n}", attributes=odd) for n, odd in enumerate(marked, 1))])
+
+    assert (queue.finish().indexed, listings.refused) == (3, {})
+    documents = shop.documents()
+    assert [documents[item_id]["attributes"] for item_id in ("m1", "m2")] == marked
+
+
+def test_whoever_waits_learns_that_a_message_was_refused(
+    shop: Shop, worker: WorkerFactory, listings: Queue, elasticsearch_url: str, redis_url: str
+) -> None:
+    """At once and under its reason; the message is kept once."""
+    environ = shop.environ(elasticsearch_url, redis_url)
+    worker(**environ)
+    queue = submission(environ)
+    queue.task = "indexer.of_tomorrow"
+    queue.send([shop.event("a"), shop.event("b")])
+    queue.task = REMOVE_TASK
+    queue.send([shop.event("c")])
+
+    assert queue.finish().rejected == {"task_unknown": 2, "arguments_invalid": 1}
+    assert sorted(listings.refused.values()) == ["arguments_invalid", "task_unknown"]
+
+
+def test_a_chunk_that_vanishes_each_time_is_reported(
+    shop: Shop,
+    listings: Queue,
+    elasticsearch_url: str,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After four sendings. The submission looks at another queue here than it sends to."""
+    monkeypatch.setattr("indexer.submission.LOST_AFTER_S", 0.05)
+    queue = submission(shop.environ(elasticsearch_url, redis_url))
+    elsewhere = dataclasses.replace(queue.settings.elasticsearch, prefix=f"{shop.settings.prefix}-elsewhere")
+    queue.settings = dataclasses.replace(queue.settings, elasticsearch=elsewhere)
+    queue.send([shop.event("a"), shop.event("b")])
+
+    with pytest.raises(ResultMissing, match="2 listings have no result although they were sent 4 times"):
+        queue.finish()
+    assert listings.count() == 4
 
 
 def test_what_lies_among_the_unacknowledged_ones_does_not_block_the_start(

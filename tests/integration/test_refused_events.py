@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ def test_one_chunk_may_hold_all_of_it(shop: Shop) -> None:
 def test_every_index_behind_the_write_alias_is_told(shop: Shop) -> None:
     """One that is being filled for a swap too."""
     shop.index(shop.event(updated_at=at(1)))
-    second = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity)
+    later = datetime.now(UTC) + timedelta(seconds=2)  # its name has the second
+    second = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity, now=later)
     swap_aliases(shop.es, shop.settings.prefix, second)
     shop.index(bad(shop, 2))
     shop.index(shop.event(updated_at=at(1)))

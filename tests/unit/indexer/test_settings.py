@@ -10,6 +10,7 @@ import pytest
 from indexer.app import configuration
 from indexer.settings import IndexerSettings
 from mappings.errors import InvalidSetting
+from mappings.messages import PLAIN_JSON
 from mappings.photos import ImageRoots
 
 
@@ -89,4 +90,4 @@ def test_a_message_outlives_whatever_holds_it() -> None:
     assert settings.photo_budget_s < config["task_soft_time_limit"] < config["task_time_limit"] < 60
     assert settings.longest_wait_s < 60
     assert config["task_acks_late"]
-    assert config["accept_content"] == ["json"]
+    assert config["accept_content"] == ["json", PLAIN_JSON]

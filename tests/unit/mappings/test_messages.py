@@ -6,23 +6,28 @@ import base64
 import json
 import pickle
 import random
+import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu.serialization import loads
 
+from indexer.account import Account
 from indexer.arguments import TASKS
-from mappings import messages
-from mappings.messages import MessageRefused, TaskMessage, parse_message
+from mappings import intake, messages
+from mappings.messages import PLAIN_JSON, MessageRefused, TaskMessage, parse_message, task_id_in
 from tests.factories import make_event
 from tests.messages import NO_MESSAGES, call, make_envelope, mutated
 
 INDEX, REMOVE = "indexer.index_listings", "indexer.remove_listings"
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 AT = "2026-01-01T00:00:00Z"
-ACCOUNT = {"given": 3, "indexed": 1, "unchanged": 1, "older": 0, "rejected": {"photo_not_found": 1}}
+KOMBU_MARKED = [{"__type__": kind, "__value__": "2026-01-01"} for kind in ("datetime", "bytes", "x", 5)]
+"""What kombu's own JSON makes a Python object of, or fails on."""
+ACCOUNT = Account(1, 1, 1, {"title_missing": 1}, {"photo_not_found": 2}).to_json()
 
 
 def parsed(envelope: dict[str, Any] | bytes, **options: Any) -> TaskMessage:
@@ -53,6 +58,8 @@ def with_header(**headers: Any) -> dict[str, Any]:
         call([make_event()], account=None),
         call(events=[make_event(), "no event", None]),
         [[[]], {}, None],
+        *(call([make_event(attributes=odd)]) for odd in KOMBU_MARKED),
+        call(KOMBU_MARKED),
     ],
 )
 def test_a_sound_message_keeps_its_call(body: Any) -> None:
@@ -125,11 +132,10 @@ def test_a_body_in_another_form(changes: dict[str, str]) -> None:
         [[], {}, {}, {}],
         [[], {}, {"callbacks": [{"task": "x"}]}],
         [[], {}, {"chord": {"task": "x"}}],
-        call([{"__type__": "datetime", "__value__": "2026-01-01"}]),
     ],
 )
 def test_a_body_of_another_shape(body: Any) -> None:
-    """A bare listing, too few or many parts, callbacks, and what kombu would make Python objects of."""
+    """A bare listing, too few or many parts, callbacks."""
     assert refusal(make_envelope(INDEX, body)).reason == "message_malformed"
 
 
@@ -205,10 +211,12 @@ def test_a_replayed_message_neither_expires_nor_waits() -> None:
         (INDEX, [[]], {"acount": None}, "acount"),
         (INDEX, [[], 5], {}, "account"),
         (INDEX, [[], {}], {}, "account.given"),
-        (INDEX, [[], ACCOUNT | {"given": 4}], {}, "account"),
+        (INDEX, [[], ACCOUNT | {"given": 7}], {}, "account.given"),
         (INDEX, [[], ACCOUNT | {"indexed": -1, "given": 1}], {}, "account.indexed"),
         (INDEX, [[], ACCOUNT | {"indexed": True}], {}, "account.indexed"),
         (INDEX, [[], ACCOUNT | {"rejected": {"x": "1"}}], {}, "account.rejected"),
+        (INDEX, [[], ACCOUNT | {"without_vector": {"x": -1}}], {}, "account.without_vector"),
+        (INDEX, [[], ACCOUNT | {"without_vector": {"x" * 201: 1}}], {}, "account.without_vector"),
         (INDEX, [[], ACCOUNT | {"more": 1}], {}, "account.more"),
     ],
 )
@@ -235,6 +243,62 @@ def test_bytes_are_a_message_or_refused(raw: bytes) -> None:
     except MessageRefused:
         return
     assert parsed(message.to_bytes("q")) == message
+
+
+@pytest.mark.parametrize("entry", KOMBU_MARKED)
+def test_celery_reads_of_the_canonical_form_what_was_sent(entry: dict[str, Any]) -> None:
+    """kombu leaves an object alone that its own JSON would interpret."""
+    canonical = json.loads(TaskMessage(INDEX, [[entry]], {}).to_bytes("q"))
+    assert intake.Transport  # the module that makes the content type known to kombu
+    body, kind = base64.b64decode(canonical["body"]), canonical["content-type"]
+
+    assert loads(body, kind, "utf-8", accept={PLAIN_JSON}) == [[[entry]], {}, {}]
+
+
+EMAIL = "alice@example.com"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        EMAIL.encode(),
+        json.dumps(EMAIL).encode(),
+        json.dumps([{"user_id": EMAIL}]).encode(),
+        *(
+            json.dumps(envelope).encode()
+            for envelope in (
+                with_header(id=EMAIL * 20),
+                with_header(task=EMAIL),
+                with_header(eta=EMAIL),
+                make_envelope(INDEX, call([])) | {"body": EMAIL},
+                make_envelope(INDEX, {"user_id": EMAIL}),
+                make_envelope(INDEX, [[], {}, {"callbacks": [EMAIL]}]),
+                make_envelope(INDEX, [[], {}, {EMAIL: 1}]),
+                make_envelope(INDEX, call({"user_id": EMAIL})),
+                make_envelope(INDEX, call(EMAIL)),
+                make_envelope(INDEX, call(**{EMAIL: 1})),
+                make_envelope(INDEX, call([], [], **{EMAIL: 1})),
+                make_envelope(INDEX, call([], {EMAIL: 1})),
+                make_envelope(INDEX, call([], ACCOUNT | {"rejected": {EMAIL: -1}})),
+                make_envelope(REMOVE, call([], EMAIL)),
+            )
+        ),
+    ],
+)
+def test_a_refusal_repeats_nothing_of_what_was_sent(raw: bytes) -> None:
+    """Neither in its detail, which is logged and stored, nor in the traceback that Celery logs."""
+    refused = refusal(raw)
+
+    assert "alice" not in "".join(traceback.format_exception(refused))
+
+
+def test_the_task_of_a_refused_message_is_known_where_its_id_can_be_read() -> None:
+    """Whatever else is wrong with it."""
+    envelope = with_header(task="unknown", retries="x", id="t1")
+    assert task_id_in(json.dumps(envelope).encode()) == "t1"
+    assert task_id_in(json.dumps(envelope | {"body": 5, "properties": None}).encode()) == "t1"
+    assert task_id_in(json.dumps(with_header(id="a b")).encode()) is None
+    assert [task_id_in(raw) for raw in NO_MESSAGES] == [None] * len(NO_MESSAGES)
 
 
 def mutated_once(seed: int) -> Any:
