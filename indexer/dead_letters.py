@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from elasticsearch import Elasticsearch
 
@@ -22,6 +22,7 @@ from mappings.search import in_order, pages
 # A line that is no event can be anything, even a whole file without a line break.
 RAW_LIMIT = 10_000
 DETAIL_LIMIT = 2_000
+LETTER_OF = "item:"
 NO_INDEX = "index_not_found_exception"
 
 
@@ -76,14 +77,6 @@ class DeadLetter:
         }
         return {name: value for name, value in fields.items() if value is not None}
 
-    @property
-    def content(self) -> object:
-        """The event as it came, as far as it could be kept."""
-        try:
-            return self.event if self.raw is None else json.loads(self.raw)
-        except ValueError:
-            return self.raw
-
     @classmethod
     def from_hit(cls, hit: Mapping[str, Any]) -> DeadLetter:
         """The letter behind a search hit."""
@@ -105,9 +98,29 @@ class DeadLetter:
         return replace(self, event=None, raw=json.dumps(self.event)[:RAW_LIMIT])
 
 
+class LetterContent(NamedTuple):
+    """What a letter says of its item's status and price, with the letter's version."""
+
+    version: int
+    content: object
+
+
+STATUS_FIELDS = ("item_id", "status", "updated_at", "price", "currency")
+CONTENT_FIELDS = ("raw", *(f"event.{name}" for name in STATUS_FIELDS))
+
+
+def content_of(source: Mapping[str, Any]) -> object:
+    """The event in a letter's source, as far as it could be kept."""
+    raw = source.get("raw")
+    try:
+        return source.get("event") if raw is None else json.loads(raw)
+    except ValueError:
+        return raw
+
+
 def item_letter(item_id: str) -> str:
     """The id of the dead letter of an item."""
-    return f"item:{item_id}"
+    return f"{LETTER_OF}{item_id}"
 
 
 def is_storable(event: Mapping[Any, Any]) -> bool:
@@ -187,32 +200,58 @@ class DeadLetters:
         ]
 
     def forget(self, items: Sequence[tuple[str, int]]) -> None:
-        """Removes the letters of items whose event of this version, or a newer one, is indexed now."""
-        if not items:
-            return
-        operations = [_deletion(self.index, item_letter(item_id), version) for item_id, version in items]
-        with elasticsearch_errors():
-            ensure_dead_letters(self.es, self.prefix)
-            self.es.bulk(operations=operations)
+        """Removes the letters of items whose event of this version, or a newer one, is indexed now.
 
-    def read(self, item_ids: Sequence[str]) -> dict[str, DeadLetter]:
-        """The letters of the items, as of now, by item.
+        Raises:
+            ElasticsearchUnavailable: it does not take all of it now.
+        """
+        self._delete([_deletion(self.index, item_letter(item_id), version) for item_id, version in items])
+
+    def note(self, notes: Mapping[str, str]) -> None:
+        """Puts a note before the detail of each item's letter.
 
         Raises:
             ElasticsearchUnavailable: it does not answer.
         """
+        for letter in map(DeadLetter.from_hit, self._get(list(notes))):
+            note = notes[letter.id.removeprefix(LETTER_OF)]
+            if not letter.detail.startswith(note):
+                self.write([replace(letter, detail=f"{note}; {letter.detail}"[:DETAIL_LIMIT])])
+
+    def read(self, item_ids: Sequence[str]) -> dict[str, LetterContent]:
+        """The content of the items' letters, as of now, by item; of events that are JSON objects only what
+        belongs to their status and price.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        return {
+            doc["_id"].removeprefix(LETTER_OF): LetterContent(doc["_version"], content_of(doc["_source"]))
+            for doc in self._get(item_ids, source_includes=CONTENT_FIELDS)
+        }
+
+    def _get(self, item_ids: Sequence[str], **options: Any) -> list[dict[str, Any]]:
+        """The items' letters that there are."""
         if not item_ids:
-            return {}
+            return []
         with elasticsearch_errors():
-            answer = self.es.mget(index=self.index, ids=list(map(item_letter, item_ids)))
+            answer = self.es.mget(index=self.index, ids=list(map(item_letter, item_ids)), **options)
         for doc in answer["docs"]:
             if doc.get("error", {}).get("type", NO_INDEX) != NO_INDEX:
                 raise ElasticsearchUnavailable("elasticsearch_unavailable", str(doc["error"])[:500])
-        return {
-            item_id: DeadLetter.from_hit(doc)
-            for item_id, doc in zip(item_ids, answer["docs"], strict=True)
-            if doc.get("found")
-        }
+        return [doc for doc in answer["docs"] if doc.get("found")]
+
+    def _delete(self, operations: Sequence[Mapping[str, Any]], **options: Any) -> None:
+        if not operations:
+            return
+        with elasticsearch_errors():
+            ensure_dead_letters(self.es, self.prefix)
+            answer = self.es.bulk(operations=operations, **options)
+        for result in (item["delete"] for item in answer["items"]):
+            # A letter that is not there, or a newer one in its place, is as it should be.
+            failure = item_failure(result) if "error" in result else None
+            if isinstance(failure, ElasticsearchUnavailable):
+                raise failure
 
     def search(self, reason: str | None = None) -> Iterator[DeadLetter]:
         """The letters, oldest first, page by page; of one reason only where it is given.
@@ -233,11 +272,7 @@ class DeadLetters:
         Raises:
             ElasticsearchUnavailable: it does not answer.
         """
-        operations = [_deletion(self.index, letter.id, letter.version) for letter in letters]
-        if operations:
-            with elasticsearch_errors():
-                ensure_dead_letters(self.es, self.prefix)
-                self.es.bulk(operations=operations, refresh=True)
+        self._delete([_deletion(self.index, letter.id, letter.version) for letter in letters], refresh=True)
 
 
 def _deletion(index: str, letter_id: str, version: int | None) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from indexer.account import Account
 from indexer.logs import line
-from indexer.parking import AWAY, ParkingLot
+from indexer.parking import AWAY, GivenUp, ParkingLot
 from indexer.pipeline import Chunk, Indexer
 from indexer.settings import IndexerSettings
 from mappings.memory import by_halves
@@ -21,10 +22,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Delivery:
-    """The account so far, and the events that are to be sent again."""
+    """The account so far, the events that are to be sent again, and those that are to be parked."""
 
     account: Account
-    remaining: list[Any]
+    remaining: Sequence[Any] = ()
+    given_up: Sequence[GivenUp] = ()
+
+    def __add__(self, other: Delivery) -> Delivery:
+        """Both."""
+        return Delivery(
+            self.account + other.account,
+            [*self.remaining, *other.remaining],
+            [*self.given_up, *other.given_up],
+        )
 
 
 def deliver(
@@ -48,22 +58,29 @@ def deliver(
         if not chunk.waiting or retries < settings.max_retries:
             return Delivery(settled, chunk.remaining())
         detail = next(iter(chunk.waiting.values())).detail
-        return Delivery(settled + park(parking, chunk.remaining(), AWAY, detail), [])
+        return Delivery(settled, given_up=given_up(chunk.remaining(), AWAY, detail))
 
-    def give_up(part: Sequence[Any], error: MemoryError) -> Delivery:
-        return Delivery(park(parking, part, MEMORY, repr(error)), [])
+    def too_large(part: Sequence[Any], error: MemoryError) -> Delivery:
+        return Delivery(Account(), given_up=given_up(part, MEMORY, repr(error)))
 
-    remaining: list[Any] = []
-    for delivery in by_halves(index, events, give_up):
-        account, remaining = account + delivery.account, [*remaining, *delivery.remaining]
-    return Delivery(account, remaining)
+    whole = sum(by_halves(index, events, too_large), Delivery(account))
+    # Last and at once: a delivery that breaks before comes again, and would park events a second time.
+    return Delivery(whole.account + park(parking, whole.given_up), whole.remaining)
 
 
-def park(parking: ParkingLot, events: Sequence[Any], reason: str, detail: str) -> Account:
+def given_up(events: Sequence[Any], reason: str, detail: str) -> list[GivenUp]:
+    """The events, to be parked for this reason."""
+    return [GivenUp(event, reason, detail) for event in events]
+
+
+def park(parking: ParkingLot, entries: Sequence[GivenUp]) -> Account:
     """Keeps the events in Redis and returns their account."""
-    parking.park(events, reason, detail)
-    log.error(line("parked", events=len(events), reason=reason, detail=detail))
-    return Account(rejected={reason: len(events)})
+    parking.park(entries)
+    reasons = Counter(entry.reason for entry in entries)
+    details = {entry.reason: entry.detail for entry in entries}
+    for reason, count in reasons.items():
+        log.error(line("parked", events=count, reason=reason, detail=details[reason]))
+    return Account(rejected=reasons)
 
 
 def wait_before(retry: int, settings: IndexerSettings) -> float:

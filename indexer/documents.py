@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from indexer.standing import Standing
+from indexer.status_update import StatusUpdate
 from mappings.listing import Listing, ListingDocument, Status, category_paths, image_fingerprint
 
 NO_PHOTO = "no_photo"
@@ -72,9 +72,9 @@ def to_document(
     return without_content(document)
 
 
-def with_standing(document: ListingDocument, standing: Standing) -> ListingDocument:
+def with_status(document: ListingDocument, update: StatusUpdate) -> ListingDocument:
     """The document with a newer status and price, all else kept; a tombstone of a removed listing."""
-    return without_content(document.model_copy(update=standing.changes | {"indexed_at": datetime.now(UTC)}))
+    return without_content(document.model_copy(update=update.changes | {"indexed_at": datetime.now(UTC)}))
 
 
 def without_content(document: ListingDocument) -> ListingDocument:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,15 @@ from mappings.listing import isoformat
 
 AWAY = "elasticsearch_unavailable"
 """The reason code of events that Elasticsearch did not take in any retry. `mappings.tasks` has the others."""
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """An event that is to be parked, and why."""
+
+    event: Any
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -44,14 +53,12 @@ class ParkingLot:
         """The Redis key of the hash."""
         return f"nitamono:{self.prefix}:parked"
 
-    def park(self, events: Sequence[Any], reason: str, detail: str) -> None:
-        """Keeps the events."""
+    def park(self, given_up: Sequence[GivenUp]) -> None:
+        """Keeps the events, all or none."""
         now = isoformat(datetime.now(UTC))
         entries: dict[Any, Any] = {
-            f"{_digest(event)}@{now}": json.dumps(
-                {"event": event, "reason": reason, "detail": detail, "parked_at": now}
-            )
-            for event in events
+            f"{_digest(entry.event)}@{now}": json.dumps(asdict(entry) | {"parked_at": now})
+            for entry in given_up
         }
         if entries:
             self.client.hset(self.key, mapping=entries)

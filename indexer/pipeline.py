@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from indexer.account import INDEXED, OLDER, UNCHANGED, Outcome, rejected, without_vector
+from indexer.account import INDEXED, OLDER, UNCHANGED, Outcome, Verdict, rejected, without_vector
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.documents import NO_PHOTO, Photo, PhotoProblem, Picture, to_document
 from indexer.errors import IndexingFailure, TransientFailure
 from indexer.pictures import PictureLoader, Pixels
 from indexer.reconciliation import apply_refused
 from indexer.stages import Stages
-from indexer.standing import parse_standing, standing_of
+from indexer.status_update import parse_status_update, status_update_of
 from indexer.store import ListingStore, StoredDocument, Superseded, VersionedDocument
 from mappings.errors import InvalidListing
 from mappings.listing import Listing, Status, event_version, image_fingerprint, parse_listing
@@ -67,6 +67,8 @@ class Chunk:
     settled: dict[int, Outcome] = field(default_factory=dict)
     waiting: dict[int, TransientFailure] = field(default_factory=dict)
     letters: dict[int, DeadLetter] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict)
+    """By item, a version that its documents have at least in every index; 0 where one may have none."""
     encoded: int = 0
 
     def outcomes(self) -> list[Outcome]:
@@ -97,11 +99,11 @@ class Chunk:
 
     def refuse(self, position: int, reason: str, detail: str) -> None:
         """Settles an event as rejected whose status and price, where they are valid, are applied all the
-        same once the dead letter is written."""
-        standing = parse_standing(self.events[position])
-        if standing:
-            detail = f"{standing}; {detail}"
-        self.reject(position, reason, detail, standing.version if standing else None)
+        same after the dead letter is written."""
+        update = parse_status_update(self.events[position])
+        if update:
+            detail = f"{update}; {detail}"
+        self.reject(position, reason, detail, update.version if update else None)
 
     def postpone(self, failure: TransientFailure) -> None:
         """Lets every event wait that has no outcome, or whose dead letter is not written yet."""
@@ -142,22 +144,26 @@ class Indexer:
 
     def _reconcile(self, chunk: Chunk, candidates: Sequence[Candidate]) -> None:
         """Applies the status and price of refused events, and forgets the letters that are out of date."""
-        refused = [letter.item_id for letter in chunk.letters.values() if letter.version and letter.item_id]
-        items = {*refused, *(candidate.item_id for candidate in candidates)}
+        known = {letter.item_id: 0 for letter in chunk.letters.values() if letter.version and letter.item_id}
+        for candidate in candidates:
+            outcome = chunk.settled.get(candidate.position)
+            stored = outcome is not None and outcome.verdict is not Verdict.REJECTED
+            least = chunk.known.get(candidate.item_id, 0)
+            known[candidate.item_id] = max(least, candidate.version) if stored else least
         try:
-            letters = apply_refused(self.store, self.dead_letters, sorted(items))
+            letters = apply_refused(self.store, self.dead_letters, known)
+            self.dead_letters.forget(
+                [
+                    (candidate.item_id, candidate.version)
+                    for candidate in candidates
+                    if chunk.settled.get(candidate.position) in {INDEXED, UNCHANGED}
+                    and letters.get(candidate.item_id, candidate.version + 1) <= candidate.version
+                ]
+            )
         except TransientFailure:
+            # Only another attempt applies what is left, or forgets the letters.
             chunk.settled.clear()
             raise
-        self.dead_letters.forget(
-            [
-                (candidate.item_id, candidate.version)
-                for candidate in candidates
-                if chunk.settled.get(candidate.position) in {INDEXED, UNCHANGED}
-                and candidate.item_id in letters
-                and letters[candidate.item_id] <= candidate.version
-            ]
-        )
 
     def _plan(self, chunk: Chunk, candidates: Sequence[Candidate]) -> list[Work]:
         with chunk.stages.measure("read"):
@@ -166,6 +172,7 @@ class Indexer:
         work = []
         for candidate in candidates:
             in_indices = {index: documents.get(candidate.item_id) for index, documents in stored.items()}
+            chunk.known[candidate.item_id] = least_version(in_indices.values())
             planned = plan(candidate, in_indices, self.store.identity.encoder_id)
             if isinstance(planned, Work):
                 work.append(planned)
@@ -254,10 +261,19 @@ def plan(
     return Work(candidate, behind, next(filter(None, known), None))
 
 
+def least_version(documents: Iterable[StoredDocument | None]) -> int:
+    """The version that all these documents have at least, of content or status; 0 where one is missing."""
+    versions = (
+        max(document.version, status_update_of(document.source).version) if document else 0
+        for document in documents
+    )
+    return min(versions, default=0)
+
+
 def with_newest_status(candidate: Candidate, documents: Iterable[StoredDocument]) -> Candidate:
     """The candidate, with the status and price of a later event that was refused otherwise."""
-    standings = [standing_of(document.source) for document in documents]
-    newest = max(standings, key=lambda standing: standing.version, default=None)
+    updates = [status_update_of(document.source) for document in documents]
+    newest = max(updates, key=lambda update: update.version, default=None)
     if newest is None or not newest.overrides(candidate.listing.status, candidate.version):
         return candidate
     return replace(candidate, listing=candidate.listing.model_copy(update=newest.changes))

@@ -1,53 +1,66 @@
-"""Refused events against stored documents: the newest status and price of an item, whichever came first."""
+"""Status and price of rejected events against stored documents: the newest of an item, in whatever order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from indexer.dead_letters import DeadLetters
-from indexer.documents import with_standing
-from indexer.errors import ElasticsearchUnavailable
-from indexer.standing import Standing, parse_standing, standing_of
+from indexer.documents import with_status
+from indexer.errors import DocumentRejected, ElasticsearchUnavailable
+from indexer.status_update import StatusUpdate, parse_status_update, status_update_of
 from indexer.store import ListingStore, VersionedDocument
 from mappings.listing import ListingDocument
 
 MOST_ROUNDS = 10
-"""Each round but the last saw another writer change the same item in the few milliseconds it took."""
+"""Each round but the last saw another writer update the same item within a few milliseconds."""
 
 
-def apply_refused(store: ListingStore, dead_letters: DeadLetters, item_ids: Sequence[str]) -> dict[str, int]:
-    """Applies the status and price in the items' dead letters to what is stored, and returns the letters'
-    versions by item.
+def apply_refused(store: ListingStore, dead_letters: DeadLetters, known: Mapping[str, int]) -> dict[str, int]:
+    """Applies the status and price in the items' dead letters to the stored documents, and returns the
+    letters' versions by item.
 
-    A worker calls it when it has written its own documents and letters. So of two that write one item at
-    once, the later one sees what both wrote.
+    `known` has the items, each with a version that its documents have at least in every index, or 0. A
+    letter of that version or an older one changes nothing, and its documents are not read.
+
+    A worker calls it after it has written its own documents and letters. So of two that write one item at
+    once, the later one sees what both wrote. For the same reason it looks again after each round: a document
+    keeps its version when a status is applied, so a concurrent writer may have overwritten a newer status.
 
     Raises:
-        ElasticsearchUnavailable: it does not answer, or other writers do not let the items rest.
+        ElasticsearchUnavailable: it does not answer, or concurrent updates went on for every round.
     """
+    rejected: dict[str, str] = {}
     for _ in range(MOST_ROUNDS):
-        letters = dead_letters.read(item_ids)
-        standings = (parse_standing(letter.content) for letter in letters.values())
-        newer = list(_newer(store, {standing.item_id: standing for standing in standings if standing}))
+        letters = dead_letters.read(sorted(known))
+        updates = {
+            item_id: parse_status_update(letter.content)
+            for item_id, letter in letters.items()
+            if letter.version > known[item_id] and item_id not in rejected
+        }
+        newer = list(_newer(store, {item_id: update for item_id, update in updates.items() if update}))
         if not newer:
-            return {item_id: letter.version or 0 for item_id, letter in letters.items()}
-        for failure in store.write(newer):
+            dead_letters.note(rejected)
+            return {item_id: letter.version for item_id, letter in letters.items()}
+        for entry, failure in zip(newer, store.write(newer), strict=True):
             if isinstance(failure, ElasticsearchUnavailable):
                 raise failure
-    raise ElasticsearchUnavailable("elasticsearch_unavailable", f"{len(newer)} items change all the time")
+            if isinstance(failure, DocumentRejected):
+                rejected[entry.document.item_id] = f"not applied: {failure.detail}"
+    raise ElasticsearchUnavailable("elasticsearch_unavailable", f"concurrent updates to {len(newer):,} items")
 
 
-def _newer(store: ListingStore, standings: Mapping[str, Standing]) -> Iterator[VersionedDocument]:
-    """The stored documents that a standing is newer than, with it.
+def _newer(store: ListingStore, updates: Mapping[str, StatusUpdate]) -> Iterator[VersionedDocument]:
+    """The stored documents that an update is newer than, with it.
 
-    They keep their version, which is that of the content: a complete event that is older than the standing
-    but newer than the content still replaces the latter.
+    They keep their version, which is that of the content: a complete event that is older than the update but
+    newer than the content still replaces the latter. The indices are listed anew: one that was added since
+    the chunk began may already have a document by another worker, which saw no letter yet.
     """
-    if not standings:
+    if not updates:
         return
     for index in store.indices():
-        for item_id, stored in store.read(index, list(standings)).items():
-            present, standing = standing_of(stored.source), standings[item_id]
-            if standing.overrides(present.status, max(stored.version, present.version)):
-                document = with_standing(ListingDocument.model_validate(stored.source), standing)
+        for item_id, stored in store.read(index, list(updates)).items():
+            present, update = status_update_of(stored.source), updates[item_id]
+            if update.overrides(present.status, max(stored.version, present.version)):
+                document = with_status(ListingDocument.model_validate(stored.source), update)
                 yield VersionedDocument(index, stored.version, document)

@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from indexer.account import Account
 from indexer.app import app, indexer, parking, settings
 from indexer.arguments import INDEX_TASK, REMOVE_TASK, IndexArguments, RemoveArguments
-from indexer.delivery import Delivery, deliver, park, wait_before
+from indexer.delivery import Delivery, deliver, given_up, park, wait_before
 from indexer.errors import TransientFailure
 from indexer.removal import bare_removals, removal_events
 from mappings.deliveries import MOST_DELIVERIES, Deliveries
@@ -40,7 +40,8 @@ class ChunkTask(CheckedTask):
             refused = RefusedMessages(parking().client, settings().queue)
             refused.keep_call(TaskMessage(self.name, args, kwargs, task_id), exc)
         else:
-            park(parking(), self.events_of(*args, **kwargs), BROKEN, f"task {task_id} failed: {exc!r}")
+            events = self.events_of(*args, **kwargs)
+            park(parking(), given_up(events, BROKEN, f"task {task_id} failed: {exc!r}"))
 
 
 class RemovalTask(ChunkTask):
@@ -93,7 +94,7 @@ def attempt(events: Sequence[Any], account: Account, retries: int, count: int) -
     """One attempt at the chunk, whose message is given out for the `count`-th time."""
     if count > MOST_DELIVERIES:
         detail = f"{MOST_DELIVERIES} workers ended while they had the chunk"
-        return Delivery(account + park(parking(), events, LOST, detail), [])
+        return Delivery(account + park(parking(), given_up(events, LOST, detail)))
     return deliver(indexer(), parking(), settings(), events, account, retries)
 
 

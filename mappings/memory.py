@@ -14,7 +14,7 @@ def by_halves(
     give_up: Callable[[Sequence[Any], MemoryError], T],
 ) -> list[T]:
     """What `work` returns for the batch, or, where it runs out of memory, for each half of it, and so on;
-    `give_up` deals with a single entry that needs too much by itself."""
+    for a single entry that needs too much by itself, what `give_up` returns. A later part may still fail."""
     try:
         return [work(batch)]
     except MemoryError as error:

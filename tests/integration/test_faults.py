@@ -151,7 +151,7 @@ def test_a_terminated_worker_finishes_its_chunk_and_gives_the_others_back(
 
     account = queue.finish()
     assert account.given == len(events) + len(waiting)
-    assert account.rejected == {"photo_unavailable": len(waiting)}
+    assert account.without_vector == {"photo_unavailable": len(waiting)}
     assert len(shop.documents()) == len(events) // 2 + len(waiting)
 
 

@@ -22,6 +22,7 @@ from elasticsearch import Elasticsearch
 from cli import main
 from indexer.account import Account
 from indexer.bootstrap import build_parking
+from indexer.delivery import given_up
 from indexer.settings import IndexerSettings
 from tests.conftest import WorkerFactory
 from tests.indexing import BLUE, Shop, at, draw_photo, submission, unit
@@ -326,9 +327,9 @@ def test_events_that_ended_their_worker_are_replayed_one_by_one(
 ) -> None:
     """So that the one that did it does not take its neighbours along again."""
     parking = build_parking(IndexerSettings.from_environ(environ))
-    parking.park([shop.event("m1"), shop.event("m2")], "worker_lost", "five times")
-    parking.park([shop.event("m3")], "task_failed", "a bug")
-    parking.park([shop.event("m4"), shop.event("m5")], "elasticsearch_unavailable", "away")
+    parking.park(given_up([shop.event("m1"), shop.event("m2")], "worker_lost", "five times"))
+    parking.park(given_up([shop.event("m3")], "task_failed", "a bug"))
+    parking.park(given_up([shop.event("m4"), shop.event("m5")], "elasticsearch_unavailable", "away"))
     running = worker(**environ)
 
     assert nitamono("indexer", "dead-letters", "replay", "--all").stdout.startswith("5 given = 5 indexed")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+import redis
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
 from indexer import tasks
 from indexer.account import Account
 from indexer.bootstrap import build_indexer, build_parking
-from indexer.delivery import deliver, wait_before
+from indexer.delivery import deliver, given_up, wait_before
 from indexer.errors import DocumentRejected, ElasticsearchUnavailable
 from indexer.parking import ParkingLot
 from indexer.pipeline import Indexer
@@ -77,7 +79,7 @@ def test_after_the_last_retry_what_waits_is_parked(shop: Shop, lonely: Indexer, 
     assert sorted(entry.event["item_id"] for entry in parked) == ["a", "b"]
     assert list(parking.search("worker_lost")) == []
 
-    parking.park([events[0]], "elasticsearch_unavailable", "again")
+    parking.park(given_up([events[0]], "elasticsearch_unavailable", "again"))
     parking.release([entry.id for entry in parked])
     assert [entry.detail for entry in parking.search()] == ["again"]
 
@@ -121,6 +123,31 @@ def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     assert delivery.account.rejected == {"out_of_memory": 1}
     assert [parked.event for parked in parking.search("out_of_memory")] == [events[4]]
     assert set(shop.documents()) == {"m0", "m1", "m2", "m3", "m5"}
+
+
+def test_a_delivery_that_breaks_has_parked_nothing(shop: Shop, parking: ParkingLot) -> None:
+    """It comes again, and would park the same event a second time."""
+    events = [shop.event(f"m{number}", seller_id=f"s{number}") for number in range(2)]
+
+    tries: list[str] = []
+    index = shop.indexer.index
+
+    def first_needs_too_much(part: list[Any], **options: Any) -> Any:
+        if len(part) == 2 or part[0]["item_id"] == "m0":
+            raise MemoryError
+        tries.append(part[0]["item_id"])
+        if len(tries) == 1:
+            raise redis.ConnectionError
+        return index(part, **options)
+
+    stub = SimpleNamespace(index=first_needs_too_much)
+    with pytest.raises(redis.ConnectionError):
+        deliver(stub, parking, shop.settings, events, Account(), 0)  # type: ignore[arg-type]  # its one method
+    assert list(parking.search()) == []
+
+    account = deliver(stub, parking, shop.settings, events, Account(), 0).account  # type: ignore[arg-type]
+    assert (account.indexed, account.rejected) == (1, {"out_of_memory": 1})
+    assert [parked.event for parked in parking.search()] == [events[0]]
 
 
 def test_a_task_that_runs_out_of_memory_ends_no_worker(

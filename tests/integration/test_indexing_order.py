@@ -15,7 +15,7 @@ from elasticsearch import Elasticsearch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from indexer.standing import parse_standing
+from indexer.status_update import parse_status_update
 from indexer.submission import chunked
 from mappings.listing import event_version, parse_listing
 from tests.conftest import WorkerFactory
@@ -126,8 +126,8 @@ def one_per_version(events: list[Event]) -> list[Event]:
 
 def version_of(event: Event) -> int:
     """The version of a listing or, without a title, of its status."""
-    standing = parse_standing(event)
-    return event_version(parse_listing(event)) if event["title"] or not standing else standing.version
+    update = parse_status_update(event)
+    return event_version(parse_listing(event)) if event["title"] or not update else update.version
 
 
 def real(event: Event, run: int, photos: dict[str, str]) -> Event:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from elasticsearch import Elasticsearch
+from elasticsearch import Elasticsearch, TransportError
 
 from mappings.lifecycle import create_index, swap_aliases
-from tests.indexing import RED, Shop, at, unit
+from tests.indexing import RED, Shop, at, stored_documents, unit
+
+APPLIED = "its status and price are applied to the stored listing if they are newer"
 
 REFUSED: dict[str, dict[str, Any]] = {
     "title_missing": {"title": None},
@@ -37,6 +39,14 @@ def bad(shop: Shop, minute: float = 2, **changes: Any) -> dict[str, Any]:
     )
 
 
+def second_index(shop: Shop) -> str:
+    """An empty index that is live now; the one before is written too."""
+    later = datetime.now(UTC) + timedelta(seconds=2)  # its name has the second
+    name = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity, now=later)
+    swap_aliases(shop.es, shop.settings.prefix, name)
+    return name
+
+
 def test_null_photos_and_attributes_are_absent_ones(shop: Shop) -> None:
     """As in CSV: the listing is written, without a vector."""
     shop.index(shop.event(updated_at=at(1)))
@@ -59,7 +69,7 @@ def test_status_and_price_of_a_refused_event_are_applied(shop: Shop, reason: str
     assert shop.documents()["m1"] == before | told
     letter = shop.dead_letters()[reason]
     assert letter.id == "item:m1"
-    assert letter.detail.startswith("only status and price are applied; listing m1 is not valid: ")
+    assert letter.detail.startswith(f"{APPLIED}; listing m1 is not valid: ")
 
 
 def test_a_removal_that_is_refused_leaves_a_tombstone(shop: Shop) -> None:
@@ -150,11 +160,100 @@ def test_one_chunk_may_hold_all_of_it(shop: Shop) -> None:
 def test_every_index_behind_the_write_alias_is_told(shop: Shop) -> None:
     """One that is being filled for a swap too."""
     shop.index(shop.event(updated_at=at(1)))
-    later = datetime.now(UTC) + timedelta(seconds=2)  # its name has the second
-    second = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity, now=later)
-    swap_aliases(shop.es, shop.settings.prefix, second)
+    second = second_index(shop)
     shop.index(bad(shop, 2))
     shop.index(shop.event(updated_at=at(1)))
 
     stored = [shop.indexer.store.read(index, ["m1"])["m1"].source for index in (shop.index_name, second)]
     assert [source["status"] for source in stored] == ["sold_out", "sold_out"]
+
+
+def requests_of(shop: Shop, monkeypatch: pytest.MonkeyPatch, *events: object) -> list[str]:
+    """The paths that indexing the events asks Elasticsearch for, in order."""
+    paths: list[str] = []
+    perform = shop.es.transport.perform_request
+
+    def counted(method: str, target: str, **options: Any) -> Any:
+        paths.append(target.split("?", maxsplit=1)[0])
+        return perform(method, target, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.es.transport, "perform_request", counted)
+        shop.index(*events)
+    return paths
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_listing_without_a_vector_costs_one_read_of_its_letter(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Its letter cannot be newer than its document, so the document is not read a second time."""
+    event = shop.event("m2", images=[str(shop.photos / "missing.png")], updated_at=at(2))
+    shop.index(shop.event("m1"), shop.event("m2", updated_at=at(1)))
+    if again:
+        shop.index(event)
+    paths = requests_of(shop, monkeypatch, shop.event("m1"), event)
+
+    reads = [path for path in paths if path.endswith("/_mget")]
+    assert reads == [f"/{shop.index_name}/_mget", f"/{shop.settings.prefix}-dead-letters/_mget"]
+
+
+def test_a_status_that_is_stored_already_is_not_read_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest one is known from the plan of the chunk."""
+    shop.index(shop.event(updated_at=at(1)))
+    shop.index(bad(shop, 3))
+    paths = requests_of(shop, monkeypatch, shop.event(updated_at=at(2), title="New"))
+
+    assert len([path for path in paths if path.endswith("/_mget")]) == 2
+    assert shop.documents()["m1"]["status"] == "sold_out"
+
+
+def test_a_status_that_elasticsearch_rejects_holds_up_no_other_item(shop: Shop) -> None:
+    """It is noted in the letter once; the chunk is settled. One of two indices rejects all it is sent."""
+    shop.index(shop.event("m1", updated_at=at(1)), shop.event("m2", updated_at=at(1)))
+    second = second_index(shop)
+    shop.index(shop.event("m2", updated_at=at(2)))
+    shop.es.delete(index=shop.index_name, id="m2", refresh=True)
+    shop.es.indices.put_settings(index=shop.index_name, settings={"index.default_pipeline": "of-nobody"})
+    events = [bad(shop, 3, item_id=item_id) for item_id in ("m1", "m2")]
+    chunks = [shop.chunk(events) for _ in range(2)]
+
+    assert [chunk.waiting for chunk in chunks] == [{}, {}]
+    assert shop.documents()["m1"]["status"] == "on_sale"
+    assert stored_documents(shop.es, second)["m2"]["status"] == "sold_out"
+    letters = {letter.item_id: letter.detail for letter in shop.indexer.dead_letters.search()}
+    assert letters["m1"].startswith("not applied: illegal_argument_exception")
+    assert letters["m1"].count(APPLIED) == 1
+    assert letters["m2"].startswith(APPLIED)
+
+
+@pytest.mark.parametrize("answer", ["none", "block"])
+def test_a_letter_that_could_not_be_forgotten_is_forgotten_by_the_next_attempt(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """The whole chunk waits until then, whether the request failed or its one deletion did."""
+    missing = shop.photos / "later.png"
+    event = shop.event(images=[str(missing)])
+    shop.index(event)
+    missing.write_bytes(Path(shop.photo()).read_bytes())
+    letters = f"{shop.settings.prefix}-dead-letters"
+    bulk = shop.es.bulk
+
+    def failing(**options: Any) -> Any:
+        if "delete" in options["operations"][0]:
+            if answer == "none":
+                raise TransportError("away")
+            shop.es.indices.put_settings(index=letters, settings={"index.blocks.write": True})
+        return bulk(**options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.es, "bulk", failing)
+        chunk = shop.chunk([event])
+    shop.es.indices.put_settings(index=letters, settings={"index.blocks.write": None})
+    assert (chunk.remaining(), chunk.settled) == ([event], {})
+
+    assert shop.index(event).given == 1
+    shop.es.indices.refresh(index=letters)
+    assert shop.dead_letters() == {}

@@ -1,4 +1,4 @@
-"""Whether an item is for sale and at what price, where the rest of its event is refused."""
+"""The status and price of an item, as an event gives them whose other fields may be invalid."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from mappings.listing import (
 )
 
 
-class Asked(BaseModel):
-    """A price with its currency: neither means anything alone."""
+class PriceTag(BaseModel):
+    """A price with its currency; neither is used without the other."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
@@ -28,7 +28,7 @@ class Asked(BaseModel):
     currency: Currency
 
 
-class Standing(BaseModel):
+class StatusUpdate(BaseModel):
     """The status of an item at an instant, and its price where that is valid too."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
@@ -36,7 +36,7 @@ class Standing(BaseModel):
     item_id: Identifier
     status: Status = Field(strict=False)
     updated_at: Instant
-    asked: Asked | None = None
+    price_tag: PriceTag | None = None
 
     @property
     def version(self) -> int:
@@ -45,14 +45,17 @@ class Standing(BaseModel):
         return status_version(self.updated_at, self.status)
 
     def __str__(self) -> str:
-        """What becomes of it, for a dead letter: `only status and price are applied`."""
-        return f"only {'status and price are' if self.asked else 'status is'} applied"
+        """The rule by which it is applied, for a dead letter. Whether it will be is not known when that is
+        written: the letter comes first, so that no concurrent writer misses it."""
+        if self.price_tag:
+            return "its status and price are applied to the stored listing if they are newer"
+        return "its status is applied to the stored listing if it is newer"
 
     @property
     def changes(self) -> dict[str, Any]:
         """The fields of a listing or of its document that it sets."""
         changes: dict[str, Any] = {"status": self.status, "updated_at": self.updated_at}
-        return changes | (self.asked.model_dump() if self.asked else {})
+        return changes | (self.price_tag.model_dump() if self.price_tag else {})
 
     def overrides(self, status: Status, version: int) -> bool:
         """Whether it is newer than a listing of this status and version, and can be applied to it. A removed
@@ -61,30 +64,30 @@ class Standing(BaseModel):
         return self.version > version and not comes_back
 
 
-def parse_standing(event: object, *, now: datetime | None = None) -> Standing | None:
-    """The standing in `event`, decoded JSON; None without a valid item_id, status and updated_at."""
+def parse_status_update(event: object, *, now: datetime | None = None) -> StatusUpdate | None:
+    """The status update in `event`, decoded JSON; None without a valid item_id, status and updated_at."""
     try:
-        standing = standing_of(event) if isinstance(event, Mapping) else None
+        update = status_update_of(event) if isinstance(event, Mapping) else None
     except ValidationError:
         return None
-    if standing is None:
+    if update is None:
         return None
-    late = date_problem("updated_at", standing.updated_at, now or datetime.now(UTC))
-    return None if late else standing
+    late = date_problem("updated_at", update.updated_at, now or datetime.now(UTC))
+    return None if late else update
 
 
-def standing_of(source: Mapping[Any, Any]) -> Standing:
-    """The standing in the source of a stored document, or in an event.
+def status_update_of(source: Mapping[Any, Any]) -> StatusUpdate:
+    """The status update in the source of a stored document, or in an event.
 
     Raises:
         ValidationError: of the item_id, the status or updated_at.
     """
     named = {name: source.get(name) for name in ("item_id", "status", "updated_at")}
-    return Standing.model_validate(named | {"asked": _asked(source)})
+    return StatusUpdate.model_validate(named | {"price_tag": _price_tag(source)})
 
 
-def _asked(source: Mapping[Any, Any]) -> Asked | None:
+def _price_tag(source: Mapping[Any, Any]) -> PriceTag | None:
     try:
-        return Asked.model_validate({name: source.get(name) for name in ("price", "currency")})
+        return PriceTag.model_validate({name: source.get(name) for name in ("price", "currency")})
     except ValidationError:
         return None

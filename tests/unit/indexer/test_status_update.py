@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.standing import Asked, parse_standing
+from indexer.status_update import PriceTag, parse_status_update
 from mappings.listing import Status, event_version
 from tests.factories import make_event, make_listing
 
@@ -33,22 +33,22 @@ HARMLESS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", HARMLESS)
 def test_a_bad_part_leaves_status_and_price_valid(changes: dict[str, Any]) -> None:
     """Whatever else is wrong with the event."""
-    standing = parse_standing(make_event(status="sold_out", price=990) | changes, now=NOW)
+    update = parse_status_update(make_event(status="sold_out", price=990) | changes, now=NOW)
 
-    assert standing is not None
-    assert (standing.status, standing.asked) == (Status.SOLD_OUT, Asked(price=990, currency="JPY"))
-    assert str(standing) == "only status and price are applied"
+    assert update is not None
+    assert (update.status, update.price_tag) == (Status.SOLD_OUT, PriceTag(price=990, currency="JPY"))
+    assert str(update) == "its status and price are applied to the stored listing if they are newer"
 
 
 @pytest.mark.parametrize("changes", [{"price": None}, {"price": "990"}, {"price": 0}, {"currency": "yen"}])
 def test_a_price_counts_with_its_currency_alone(changes: dict[str, Any]) -> None:
     """A status is still one without them."""
-    standing = parse_standing(make_event(status="removed", title=None) | changes, now=NOW)
+    update = parse_status_update(make_event(status="removed", title=None) | changes, now=NOW)
 
-    assert standing is not None
-    assert (standing.status, standing.asked) == (Status.REMOVED, None)
-    assert str(standing) == "only status is applied"
-    assert {"price", "currency"}.isdisjoint(standing.changes)
+    assert update is not None
+    assert (update.status, update.price_tag) == (Status.REMOVED, None)
+    assert str(update) == "its status is applied to the stored listing if it is newer"
+    assert {"price", "currency"}.isdisjoint(update.changes)
 
 
 @pytest.mark.parametrize(
@@ -66,29 +66,29 @@ def test_a_price_counts_with_its_currency_alone(changes: dict[str, Any]) -> None
 )
 def test_nothing_counts_without_item_status_and_time(changes: dict[str, Any]) -> None:
     """A time in the future would block every true update until it comes."""
-    assert parse_standing(make_event(**changes), now=NOW) is None
+    assert parse_status_update(make_event(**changes), now=NOW) is None
 
 
 @pytest.mark.parametrize("event", [None, [], "text", 3])
-def test_what_is_no_object_has_no_standing(event: object) -> None:
+def test_what_is_no_object_has_no_status(event: object) -> None:
     """Nothing in it can be named."""
-    assert parse_standing(event) is None
+    assert parse_status_update(event) is None
 
 
 @given(st.sampled_from(Status), st.text(min_size=1).filter(str.strip))
 def test_the_complete_event_of_the_same_instant_wins(status: Status, title: str) -> None:
     """So a dead letter that is mended and sent again replaces what was applied of it."""
     whole = make_listing(status=status.value, title=title[:1000].strip() or "x")
-    standing = parse_standing(make_event(status=status.value, title=None))
+    update = parse_status_update(make_event(status=status.value, title=None))
 
-    assert standing is not None
-    assert not standing.overrides(whole.status, event_version(whole))
+    assert update is not None
+    assert not update.overrides(whole.status, event_version(whole))
 
 
 def test_a_removed_listing_does_not_come_back_without_content() -> None:
     """Its tombstone has no title and no photo."""
-    standing = parse_standing(make_event(status="on_sale", title=None))
+    update = parse_status_update(make_event(status="on_sale", title=None))
 
-    assert standing is not None
-    assert standing.overrides(Status.SOLD_OUT, 1)
-    assert not standing.overrides(Status.REMOVED, 1)
+    assert update is not None
+    assert update.overrides(Status.SOLD_OUT, 1)
+    assert not update.overrides(Status.REMOVED, 1)
