@@ -184,8 +184,9 @@ def index_command(
 
     Ends with a summary: given = indexed + indexed without a vector + unchanged + older + rejected. A listing
     is indexed without a vector where its photo cannot be used: its price and status are current, and it is
-    in no answer by picture. A rejected row changes nothing. `nitamono indexer dead-letters list` shows both
-    with their reasons. Files of a folder that are not read are named.
+    in no answer by picture. A rejected row is not indexed; its status and price are applied where they are
+    valid. `nitamono indexer dead-letters list` shows both with their reasons. Files of a folder that are not
+    read are named.
 
     The exit status is 1 where listings were given and every one was rejected or has no vector; without
     --wait, where none of them could even be sent. After Ctrl-C it is 130, and the command can be run again.
