@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,16 @@ class RefusedMessage:
     reason: str
     detail: str
     failed_at: str
+
+    @property
+    def text(self) -> str:
+        """The message as text, and its body, which Celery puts into base64, as far as they are text."""
+        body = re.search(rb'"body"\s*:\s*"([A-Za-z0-9+/=]*)"', self.raw)
+        try:
+            decoded = base64.b64decode(body[1]) if body else b""
+        except ValueError:
+            decoded = b""
+        return "\n".join(part.decode(errors="replace") for part in (self.raw, decoded))
 
     def to_json(self) -> dict[str, Any]:
         """The message as commands list it: its bytes as text, or in base64 where they are none."""
@@ -109,6 +120,11 @@ class RefusedMessages:
             if reason in {None, message.reason}:
                 yield message
 
+    def expire(self, before: datetime) -> int:
+        """How many messages were refused before a moment, and are deleted now."""
+        limit = isoformat(before)
+        return self.release([message.id for message in self.search() if message.failed_at < limit])
+
     def release(self, ids: Sequence[str]) -> int:
-        """How many of these were forgotten."""
+        """How many of these were deleted."""
         return int(self.client.hdel(self.key, *ids)) if ids else 0

@@ -1,4 +1,4 @@
-"""`nitamono events`: count, export, let go and erase events, and look after rejected ones."""
+"""`nitamono events`: count, export, delete and erase events, and look after rejected ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tqdm import tqdm
 from experiments.errors import ExperimentError
 from experiments.events.app import build_intake, producer
 from experiments.events.backlog import open_backlog
-from experiments.events.erasure import erase_logged, erase_stored
+from experiments.events.erasure import erase_logged, erase_refused, erase_stored
 from experiments.events.export import export_day
 from experiments.events.rejected import RejectedEvents
 from experiments.events.retention import count_events, drop_logged, drop_stored, first_kept
@@ -78,7 +78,7 @@ class Connections:
 @click.group(name="events", cls=EventsGroup)
 @click.pass_context
 def group(ctx: click.Context) -> None:
-    """Count, export, let go and erase events."""
+    """Count, export, delete and erase events."""
     try:
         settings = EventSettings.from_environ(os.environ)
         ctx.obj = Connections(settings, connect(settings.elasticsearch))
@@ -150,9 +150,12 @@ def export_command(
 @click.option("--log", type=log_folder, help="Folder of a parquet log to shorten as well.")
 @click.pass_obj
 def retain_command(connections: Connections, days: int, log: Path | None) -> None:
-    """Delete the events of days that are older, for good."""
+    """Delete the events of days that are older, for good, and messages refused before them."""
     before = first_kept(datetime.now(UTC).date(), days)
     click.echo(f"deleted from the indices: {_days(drop_stored(connections.es, connections.prefix, before))}")
+    messages = connections.intake.refused.expire(datetime.combine(before, time(), UTC))
+    if messages:
+        click.echo(f"deleted refused messages: {messages:,}")
     if log:
         click.echo(f"deleted from the log: {_days(drop_logged(log, before))}")
 
@@ -176,6 +179,9 @@ def erase_command(connections: Connections, user_id: str, log: Path | None, wait
     stored = erase_stored(connections.es, connections.prefix, user)
     logged = erase_logged(log, user) if log else 0
     click.echo(f"erased {stored:,} stored events" + (f" and {logged:,} of the log" if log else ""))
+    messages = erase_refused(connections.intake.refused, user, user_id)
+    if messages:
+        click.echo(f"erased {messages:,} refused messages that named the user")
 
 
 @group.group(name="rejected")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,7 @@ from experiments.errors import UnreadableLog
 from experiments.events.search import delete_as_read
 from experiments.tables import TABLES, leftovers, replacing
 from mappings.event_names import event_indices, rejected_events_index
+from mappings.refused import RefusedMessages
 from mappings.search import pages
 
 ROWS_AT_ONCE: Final = 20_000
@@ -27,6 +30,13 @@ def erase_stored(es: Elasticsearch, prefix: str, user: str) -> int:
     return sum(
         delete_as_read(es, hits) for hits in pages(es, indices, {"term": {"user": user}}, missing_ok=True)
     )
+
+
+def erase_refused(refused: RefusedMessages, user: str, user_id: str) -> int:
+    """How many messages that no worker could take named a user, by hash or raw id, and are deleted now."""
+    raw_ids = {re.escape(json.dumps(user_id, ensure_ascii=ascii_only)) for ascii_only in (True, False)}
+    named = re.compile(rf'{re.escape(user)}|"user_id"\s*:\s*({"|".join(sorted(raw_ids))})')
+    return refused.release([message.id for message in refused.search() if named.search(message.text)])
 
 
 def erase_logged(log: Path, user: str) -> int:

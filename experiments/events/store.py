@@ -65,7 +65,7 @@ class EventStore:
         return RejectedEvents(self.es, self.prefix)
 
     def store(self, messages: Sequence[Any]) -> Account:
-        """Stores each event that is not stored yet, and keeps apart what never can be.
+        """Stores each event that is not stored yet, and records as rejected what never can be.
 
         Raises:
             EventsUnavailable: Elasticsearch does not take all of them now. Any part may be stored; to give
@@ -92,7 +92,7 @@ class EventStore:
         )
 
     def reject(self, messages: Sequence[Any], reason: str, detail: str) -> Account:
-        """Keeps all messages apart.
+        """Records all messages as rejected.
 
         Raises:
             EventsUnavailable: not now.
@@ -165,8 +165,13 @@ def _parsed(messages: Sequence[Any]) -> tuple[list[Event], list[RejectedEvent]]:
         try:
             events.append(parse_message(message))
         except InvalidEvent as error:
-            rejected.append(RejectedEvent.of(message, error.reason, str(error)))
+            rejected.append(RejectedEvent.of(message, error.reason, _problems(error)))
     return events, rejected
+
+
+def _problems(error: InvalidEvent) -> str:
+    """Each problem without what was found: it may be a raw user id, which is not stored anywhere."""
+    return "; ".join(f"{problem.field}: expected {problem.expected}" for problem in error.problems)
 
 
 def _is_settled(result: Mapping[str, Any]) -> bool:

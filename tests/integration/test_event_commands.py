@@ -1,4 +1,4 @@
-"""`nitamono events` on stored events: counted, exported, let go, erased, replayed."""
+"""`nitamono events` on stored events: counted, exported, deleted, erased, replayed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ import cli
 from experiments.events.store import EventStore
 from experiments.tables import TABLES
 from mappings.event_indices import event_days
-from mappings.event_names import event_queue
+from mappings.event_names import STORE_EVENTS, event_queue
 from mappings.events import parse_event
+from mappings.listing import isoformat
+from mappings.messages import MessageRefused, TaskMessage
+from mappings.refused import RefusedMessages
 from mappings.users import user_hash
 from tests.events import SALT, make_shopping_event
 
@@ -168,6 +171,50 @@ def test_a_user_is_gone_everywhere(es: Elasticsearch, store: EventStore, run: Ru
     assert {row["user"] for table in ("taps", "item_views") for row in rows(tmp_path, table)} == {bob}
     assert all(alice.encode() not in content for content in files_of(tmp_path).values())
     assert "erased 0 stored events" in run("erase", "alice").output
+
+
+@pytest.fixture
+def refused(redis_url: str, index_prefix: str) -> RefusedMessages:
+    """The messages of the events' queue that no worker could take."""
+    return RefusedMessages(redis.Redis.from_url(redis_url), event_queue(index_prefix))
+
+
+def test_refused_messages_that_name_a_user_are_erased(run: Run, refused: RefusedMessages) -> None:
+    """By hash or by a raw id, in any form of message; those of others stay."""
+    alice = [event_of(0, user_id="alice"), {"user_id": "alice"}]
+    others = [event_of(0, user_id="bob"), {"user_id": "alice2"}, {"item_id": "alice"}]
+    reason = MessageRefused("message_expired", "as an example")
+    for entry in [*alice, *others]:
+        refused.keep_call(TaskMessage(STORE_EVENTS, [[entry]], {}), reason)
+        refused.keep(json.dumps(entry).encode(), reason)
+    refused.keep(b'\xff {"body": "====="}', reason)
+
+    assert "erased 4 refused messages" in run("erase", "alice").output
+    assert len(list(refused.search())) == 2 * len(others) + 1
+    assert "refused messages" not in run("erase", "alice").output
+
+
+def test_refused_messages_that_are_old_go_with_old_days(run: Run, refused: RefusedMessages) -> None:
+    """Their age counts from when they were refused."""
+    old = datetime.now(UTC) - timedelta(days=40)
+    facts = {"reason": "message_malformed", "detail": "d", "failed_at": isoformat(old)}
+    refused.client.hset(refused.key, "message:old", json.dumps(facts).encode() + b"\nold")
+    refused.keep(b"young", MessageRefused("message_malformed", "d"))
+
+    assert "deleted refused messages: 1" in run("retain", "--days", "30").output
+    assert [message.raw for message in refused.search()] == [b"young"]
+
+
+def test_what_was_found_is_in_no_detail_of_a_rejected_event(run: Run, store: EventStore) -> None:
+    """A message sent past the API may hold a raw user id where none belongs."""
+    mail = "alice@example.com"
+    store.store(
+        [event_of(0) | changes for changes in ({"user": mail}, {"user_id": mail}, {"item_id": mail * 9})]
+    )
+
+    details = [json.loads(line)["detail"] for line in run("rejected", "list", "--json").output.splitlines()]
+    assert len(details) == 3
+    assert not [detail for detail in details if mail in detail]
 
 
 def test_without_the_salt_nobody_can_be_found(run: Run, tmp_path: Path) -> None:
