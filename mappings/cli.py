@@ -13,7 +13,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from mappings import lifecycle
 from mappings.client import ElasticsearchSettings, connect
 from mappings.errors import ContractError
-from mappings.lifecycle import EncoderIdentity, IndexOptions
+from mappings.lifecycle import EncoderIdentity, IndexOptions, IndexState
 from mappings.names import read_alias
 
 
@@ -126,9 +126,15 @@ def list_command(connection: tuple[Elasticsearch, str], as_json: bool) -> None:
         return
     for state in states:
         aliases = ", ".join(state.aliases) or "no alias"
-        click.echo(f"{state.name}  {state.documents:,} documents  {state.bytes / 2**20:,.1f} MiB  {aliases}")
+        click.echo(f"{state.name}  {_contents(state)}  {aliases}")
     if not states:
         click.echo("no index yet; `nitamono mappings create --live` makes one")
+
+
+def _contents(state: IndexState) -> str:
+    if state.documents is None or state.bytes is None:
+        return "closed" if state.closed else "no shard available"
+    return f"{state.documents:,} documents  {state.bytes / 2**20:,.1f} MiB"
 
 
 @group.command()

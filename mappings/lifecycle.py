@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
+from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError
 
 from mappings.errors import (
     IndexExists,
@@ -34,6 +35,13 @@ VECTOR_INDEX_TYPES = ("hnsw", "int8_hnsw", "int4_hnsw", "bbq_hnsw", "flat", "int
 LEAST_SHARE = 0.9
 """Of the listings that can be found in the live index, an index must have this share to go live. One that is
 filled from the same shop has all of them, but for those whose photos were not fetched again."""
+
+
+# Of an index, what is asked for: its whole mapping and settings are several kilobytes.
+_ASKED = ("*.aliases", "*.mappings._meta", "*.settings.index.verified_before_close")
+
+# What Elasticsearch calls a search of an index that is closed, has a read block, or has no shards at hand.
+_UNREADABLE = ("index_closed_exception", "cluster_block_exception", "search_phase_execution_exception")
 
 
 @dataclass(frozen=True)
@@ -93,9 +101,11 @@ class IndexState:
     name: str
     encoder_id: str
     created: datetime
-    documents: int
-    bytes: int
+    documents: int | None
+    """None, as are the bytes, where the index is closed or has lost its shards."""
+    bytes: int | None
     aliases: tuple[str, ...]
+    closed: bool
 
 
 @dataclass(frozen=True)
@@ -162,43 +172,28 @@ def read_identity(es: Elasticsearch, index: str) -> EncoderIdentity:
     """The encoder of the one index behind a name or alias.
 
     Raises:
-        IndexMissing, MappingMismatch: as `resolve`.
+        IndexMissing: there is none, or it is closed.
+        MappingMismatch: there are several, or the index carries no readable `_meta` of this schema.
     """
-    return resolve(es, index)[1]
+    return _identity(*_only(es, index))
 
 
 def resolve(es: Elasticsearch, alias: str) -> tuple[str, EncoderIdentity]:
-    """The one index behind an alias (or an index's own name), and its encoder.
+    """The one index behind an alias, and its encoder.
 
     Raises:
         IndexMissing: there is none, or it is closed.
-        MappingMismatch: there are several, the alias has a filter, or the index carries no readable `_meta`
-            of this schema.
+        MappingMismatch: as `read_identity`, or the alias has a filter, or it is an index itself.
     """
-    found = _found(es, alias)
-    if len(found) != 1:
-        raise MappingMismatch(
-            f"{alias} leads to {len(found)} indices ({', '.join(sorted(found))}), expected one; "
-            "`nitamono mappings swap INDEX` lets it lead to INDEX alone"
-        )
-    ((name, entry),) = found.items()
-    if entry["settings"].get("index.verified_before_close") == "true":
-        raise IndexMissing(f"index {name} is closed; open it, or swap to another one")
-    if "filter" in entry["aliases"].get(alias, {}):
+    name, entry = _only(es, alias)
+    if name == alias:
+        raise _named_like_alias(alias)
+    if "filter" in entry["aliases"][alias]:
         raise MappingMismatch(
             f"alias {alias} has a filter, which searches by picture would not apply; "
             f"`nitamono mappings swap {name}` sets the alias without one"
         )
-    meta = _meta(entry)
-    if meta.get("schema_version") != SCHEMA_VERSION:
-        raise MappingMismatch(
-            f"index {name} has schema_version {meta.get('schema_version')}, expected {SCHEMA_VERSION}; "
-            "`nitamono mappings swap INDEX` lets requests read another one"
-        )
-    try:
-        return name, EncoderIdentity.from_meta(meta)
-    except (KeyError, TypeError, ValueError) as error:
-        raise MappingMismatch(f"index {name}: _meta names no encoder: {error!r}") from error
+    return name, _identity(name, entry)
 
 
 def check_live(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> str:
@@ -220,21 +215,23 @@ def check_live(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> str
 def list_indices(es: Elasticsearch, prefix: str) -> list[IndexState]:
     """Every index of this prefix, oldest first."""
     states = []
-    aliases = es.indices.get_alias(index=f"{prefix}-*", allow_no_indices=True)
-    for name, entry in aliases.items():
+    entries = es.indices.get(index=f"{prefix}-*", expand_wildcards=["open", "closed"], filter_path=_ASKED)
+    for name, entry in entries.items():
         try:
             parsed = IndexName.parse(name, prefix)
         except InvalidIndexName:
             continue
-        primaries = es.indices.stats(index=name, metric=["docs", "store"])["_all"]["primaries"]
+        closed = _is_closed(entry)
+        primaries = {} if closed else _primaries(es, name)
         states.append(
             IndexState(
                 name=name,
                 encoder_id=parsed.encoder_id,
                 created=parsed.created,
-                documents=primaries["docs"]["count"],
-                bytes=primaries["store"]["size_in_bytes"],
+                documents=primaries.get("docs", {}).get("count"),
+                bytes=primaries.get("store", {}).get("size_in_bytes"),
                 aliases=_aliases(name, entry),
+                closed=closed,
             )
         )
     return sorted(states, key=lambda state: (state.created, state.name))
@@ -244,24 +241,28 @@ def swap_aliases(es: Elasticsearch, prefix: str, index: str, *, keep_writing: bo
     """The indices that the read alias led to before; from now on it leads to `index` alone, in one step.
 
     The write alias gains `index`. With `keep_writing` the indices of before stay up to date as well, so
-    that a swap back is instant.
+    that a swap back is instant; only closed ones, which take no writes, leave the write alias.
 
     Raises:
         IndexMissing: there is no index of that very name (an alias or a pattern is refused too).
+        MappingMismatch: an index has the very name of one of the aliases.
     """
     _require(es, index)
+    _require_alias_names(es, prefix)
     before = _behind(es, read_alias(prefix))
     actions: list[dict[str, Any]] = [
         {"remove": {"index": old, "alias": read_alias(prefix)}} for old in before if old != index
     ]
-    if not keep_writing:
-        others = [old for old in _behind(es, write_alias(prefix)) if old != index]
-        actions += [{"remove": {"index": old, "alias": write_alias(prefix)}} for old in others]
+    written = _behind(es, write_alias(prefix))
+    fallen_behind = [old for old, entry in written.items() if not keep_writing or _is_closed(entry)]
+    actions += [
+        {"remove": {"index": old, "alias": write_alias(prefix)}} for old in fallen_behind if old != index
+    ]
     actions += [
         {"add": {"index": index, "alias": alias}} for alias in (read_alias(prefix), write_alias(prefix))
     ]
     es.indices.update_aliases(actions=actions)
-    return before
+    return sorted(before)
 
 
 def check_swap(es: Elasticsearch, prefix: str, index: str | None) -> None:
@@ -270,13 +271,14 @@ def check_swap(es: Elasticsearch, prefix: str, index: str | None) -> None:
     index: None is one that is yet to be made, and so empty.
 
     Raises:
-        IndexMissing: there is no index of that very name.
-        MappingMismatch: it is none that can be read.
+        IndexMissing: there is no index of that very name, or it is closed.
+        MappingMismatch: it is none that can be read, or an index has the very name of one of the aliases.
         SwapLosesListings: it has less than LEAST_SHARE of what is live.
     """
+    _require_alias_names(es, prefix)
     if index is not None:
         _require(es, index)
-        resolve(es, index)
+        read_identity(es, index)
     live = [name for name in _behind(es, read_alias(prefix)) if name != index]
     now = max((_searchable(es, name) for name in live), default=0)
     then = _searchable(es, index) if index else 0
@@ -381,17 +383,69 @@ def mapping_file(name: str) -> dict[str, Any]:
 
 
 def _found(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
-    """Aliases, mappings and settings of each index behind a name."""
+    """Aliases, `_meta` and whether it is closed, of each index behind a name."""
     try:
-        return dict(es.indices.get(index=index, flat_settings=True))
+        return dict(es.indices.get(index=index, filter_path=_ASKED))
     except NotFoundError as error:
         raise IndexMissing(
             f"no index or alias {index}; `nitamono mappings create --live` makes one"
         ) from error
 
 
+def _only(es: Elasticsearch, index: str) -> tuple[str, dict[str, Any]]:
+    """The name and entry of the one index behind a name or alias."""
+    found = _found(es, index)
+    if len(found) != 1:
+        raise MappingMismatch(
+            f"{index} leads to {len(found)} indices ({', '.join(sorted(found))}), expected one; "
+            "`nitamono mappings swap INDEX` lets it lead to INDEX alone"
+        )
+    return next(iter(found.items()))
+
+
+def _identity(name: str, entry: Mapping[str, Any]) -> EncoderIdentity:
+    """The encoder of the index of this name and entry, which must be open."""
+    if _is_closed(entry):
+        raise IndexMissing(
+            f"index {name} is closed; open it with `POST /{name}/_open`, "
+            "or let requests read another one with `nitamono mappings swap OTHER`"
+        )
+    meta = _meta(entry)
+    if meta.get("schema_version") != SCHEMA_VERSION:
+        raise MappingMismatch(
+            f"index {name} has schema_version {meta.get('schema_version')}, expected {SCHEMA_VERSION}; "
+            "`nitamono mappings swap OTHER` lets requests read another one"
+        )
+    try:
+        return EncoderIdentity.from_meta(meta)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MappingMismatch(
+            f"index {name}: _meta names no encoder: {error!r}; "
+            "`nitamono mappings swap OTHER` lets requests read another one"
+        ) from error
+
+
+def _require_alias_names(es: Elasticsearch, prefix: str) -> None:
+    """Nothing, if no index has the very name of the read or the write alias, which could then not be set."""
+    for alias in (read_alias(prefix), write_alias(prefix)):
+        if alias in es.options(ignore_status=404).indices.get_alias(index=alias):
+            raise _named_like_alias(alias)
+
+
+def _named_like_alias(alias: str) -> MappingMismatch:
+    return MappingMismatch(
+        f"{alias} is an index, expected an alias; `nitamono mappings drop {alias}` deletes the index, "
+        "then `nitamono mappings swap INDEX` sets the alias"
+    )
+
+
+def _is_closed(entry: Mapping[str, Any]) -> bool:
+    settings: Mapping[str, str] = entry.get("settings", {}).get("index", {})
+    return settings.get("verified_before_close") == "true"
+
+
 def _meta(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return cast("dict[str, Any]", entry["mappings"].get("_meta", {}))
+    return cast("dict[str, Any]", entry.get("mappings", {}).get("_meta", {}))
 
 
 def _aliases(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -407,15 +461,29 @@ def _require(es: Elasticsearch, index: str) -> dict[str, Any]:
         raise IndexMissing(f"no index {index}; `nitamono mappings list` shows those there are") from error
 
 
+def _primaries(es: Elasticsearch, index: str) -> dict[str, Any]:
+    """Counts of documents and bytes; empty where no shard answers."""
+    stats = es.indices.stats(index=index, metric=["docs", "store"])
+    return cast("dict[str, Any]", stats["_all"]["primaries"])
+
+
 def _searchable(es: Elasticsearch, index: str) -> int:
-    """How many listings can be found by their picture."""
-    es.indices.refresh(index=index)
+    """How many listings requests can find in the index by their picture; 0 where it cannot be read at all."""
     found = [{"term": {"status": Status.ON_SALE.value}}, {"exists": {"field": "vector"}}]
-    return int(es.count(index=index, query={"bool": {"filter": found}})["count"])
-
-
-def _behind(es: Elasticsearch, alias: str) -> list[str]:
     try:
-        return sorted(es.indices.get_alias(name=alias))
-    except NotFoundError:
-        return []
+        # A refresh would wait a minute for a shard that is not there.
+        es.search(index=index, size=0, allow_partial_search_results=False)
+        es.indices.refresh(index=index)
+        return int(es.count(index=index, query={"bool": {"filter": found}})["count"])
+    except ApiError as error:
+        if error.status_code == HTTPStatus.TOO_MANY_REQUESTS or error.error not in _UNREADABLE:
+            raise
+        return 0
+
+
+def _behind(es: Elasticsearch, alias: str) -> dict[str, dict[str, Any]]:
+    """Each index behind an alias; none where there is no such alias."""
+    try:
+        return _found(es, alias)
+    except IndexMissing:
+        return {}

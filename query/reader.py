@@ -130,7 +130,10 @@ class IndexReader:
         """
         if index not in self._identities:
             with _translated(), allowance.waiting():
-                self._identities[index] = read_identity(self._within(allowance), index)
+                es = self._within(allowance)
+                if index == self._alias:  # an index of the alias's name, which only `resolve` refuses
+                    resolve(es, index)
+                self._identities[index] = read_identity(es, index)
         return self._identities[index]
 
     def live(self, allowance: Allowance) -> tuple[str, EncoderIdentity]:
@@ -211,7 +214,8 @@ def _translated() -> Iterator[None]:
         raise SearchUnavailable(f"Elasticsearch does not answer: {error.message}") from error
     except ApiError as error:
         if error.error == "index_closed_exception":
-            raise NoLiveIndex("the index is closed; open it, or swap to another one") from error
+            message = "the index is closed; open it, or `nitamono mappings swap OTHER`"
+            raise NoLiveIndex(message) from error
         if not _is_unavailable(error.status_code):
             raise
         raise SearchUnavailable(f"Elasticsearch answers {error.status_code}: {error.error}") from error

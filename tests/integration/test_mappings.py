@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,17 +140,22 @@ def foreign(es: Elasticsearch, prefix: str, live: str) -> str:
     es.indices.create(index=f"{prefix}-foreign")
     es.indices.delete_alias(index=live, name=read_alias(prefix))
     es.indices.put_alias(index=f"{prefix}-foreign", name=read_alias(prefix))
-    return f"index {prefix}-foreign has schema_version None, expected 1"
+    return f"index {prefix}-foreign has schema_version None, expected 1; .*swap OTHER"
+
+
+def without_encoder(es: Elasticsearch, prefix: str, live: str) -> str:
+    es.indices.put_mapping(index=live, meta={"schema_version": 1})
+    return f"index {live}: _meta names no encoder: .*; .*swap OTHER"
 
 
 def closed(es: Elasticsearch, prefix: str, live: str) -> str:
     es.indices.close(index=live)
-    return f"index {live} is closed"
+    return f"index {live} is closed; .*swap OTHER"
 
 
 def filtered(es: Elasticsearch, prefix: str, live: str) -> str:
     es.indices.put_alias(index=live, name=read_alias(prefix), filter={"term": {"status": "on_sale"}})
-    return "has a filter"
+    return f"has a filter.*swap {live}"
 
 
 def unwritten(es: Elasticsearch, prefix: str, live: str) -> str:
@@ -157,13 +163,16 @@ def unwritten(es: Elasticsearch, prefix: str, live: str) -> str:
     return f"{prefix}-write does not lead to {live}, .*swap {live}"
 
 
-def index_for_alias(es: Elasticsearch, prefix: str, live: str) -> str:
-    lifecycle.drop_index(es, live, force=True)
+def index_for_read_alias(es: Elasticsearch, prefix: str, live: str) -> str:
+    es.indices.delete_alias(index=live, name=read_alias(prefix))
     es.indices.create(index=read_alias(prefix))
-    return f"index {prefix}-read has schema_version None"
+    return f"{prefix}-read is an index, expected an alias; .*drop {prefix}-read.*swap INDEX"
 
 
-@pytest.mark.parametrize("spoil", [half_swapped, foreign, closed, filtered, unwritten, index_for_alias])
+SPOILS = [half_swapped, foreign, without_encoder, closed, filtered, unwritten, index_for_read_alias]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_an_alias_that_cannot_be_read_is_found_by_the_check(
     es: Elasticsearch, index_prefix: str, spoil: Callable[[Elasticsearch, str, str], str]
 ) -> None:
@@ -173,6 +182,96 @@ def test_an_alias_that_cannot_be_read_is_found_by_the_check(
     for check in (lifecycle.check_live, lifecycle.ensure_live_index):
         with pytest.raises((MappingMismatch, IndexMissing), match=words):
             check(es, index_prefix, make_identity())
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_the_advised_command_repairs_what_the_check_found(
+    es: Elasticsearch, elasticsearch_url: str, index_prefix: str,
+    spoil: Callable[[Elasticsearch, str, str], str],
+) -> None:  # fmt: skip
+    """Run as the message has it, INDEX and OTHER being one that can be read, however few its listings."""
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    fill(es, live, 20)
+    spare = lifecycle.create_index(es, index_prefix, make_identity(), now=LATE)
+    spoil(es, index_prefix, live)
+    with pytest.raises((MappingMismatch, IndexMissing)) as caught:
+        lifecycle.check_live(es, index_prefix, make_identity())
+    live_is_lost = spoil in (closed, without_encoder)
+    if spoil is without_encoder:  # its listings can still be found, and so would be lost
+        fill(es, spare, 20)
+    for advice in re.findall("`nitamono (mappings .*?)`", str(caught.value)):
+        named = re.sub("INDEX|OTHER", spare if live_is_lost else live, advice)
+        yes = ["--yes"] if " drop " in named else []
+        environ = {"ELASTICSEARCH_URL": elasticsearch_url, "NITAMONO_INDEX_PREFIX": index_prefix}
+        assert CliRunner().invoke(main, ["mappings", "list"], env=environ).exit_code == 0
+        result = CliRunner().invoke(main, [*named.split(), *yes], env=environ)
+        assert result.exit_code == 0, result.output
+    lifecycle.check_live(es, index_prefix, make_identity())
+
+
+def test_a_closed_live_index_is_replaced_by_a_new_one_and_not_written_any_more(
+    es: Elasticsearch, index_prefix: str
+) -> None:
+    """Requests find nothing in it, so that nothing is lost; a write to it would fail."""
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    fill(es, live, 20)
+    es.indices.close(index=live)
+    lifecycle.check_swap(es, index_prefix, None)
+    new = lifecycle.create_index(es, index_prefix, make_identity(), now=LATE)
+    lifecycle.swap_aliases(es, index_prefix, new)
+    assert lifecycle.writable_indices(es, index_prefix, make_identity()) == [new]
+    with pytest.raises(IndexMissing, match=f"{live} is closed"):
+        lifecycle.check_swap(es, index_prefix, live)
+
+
+def read_blocked(es: Elasticsearch, index: str) -> None:
+    es.indices.put_settings(index=index, settings={"index.blocks.read": True})
+
+
+def without_shards(es: Elasticsearch, index: str) -> None:
+    """The index made anew where no node may hold it."""
+    aliases = es.indices.get_alias(index=index)[index]["aliases"]
+    es.indices.delete(index=index)
+    body = lifecycle.index_body(make_identity(), IndexOptions())
+    body["settings"]["index.routing.allocation.require._name"] = "no-such-node"
+    es.indices.create(index=index, aliases=aliases, wait_for_active_shards=0, **body)
+
+
+@pytest.mark.parametrize("spoil", [read_blocked, without_shards])
+def test_an_unreadable_live_index_has_nothing_to_lose(
+    es: Elasticsearch, index_prefix: str, spoil: Callable[[Elasticsearch, str], None]
+) -> None:
+    """No listing of it can be found, and the list of indices is printed all the same."""
+    live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
+    fill(es, live, 20)
+    spoil(es, live)
+    lifecycle.check_swap(es, index_prefix, None)
+    assert [state.name for state in lifecycle.list_indices(es, index_prefix)] == [live]
+
+
+@pytest.mark.parametrize("alias", [read_alias, write_alias])
+def test_an_index_named_like_an_alias_is_refused_before_another_is_made(
+    es: Elasticsearch, elasticsearch_url: str, index_prefix: str, alias: Callable[[str], str]
+) -> None:
+    """Elasticsearch would refuse the alias after the new index was there."""
+    es.indices.create(index=alias(index_prefix))
+    environ = {"ELASTICSEARCH_URL": elasticsearch_url, "NITAMONO_INDEX_PREFIX": index_prefix}
+    result = CliRunner().invoke(main, ["mappings", "create", "--live"], env=environ)
+    assert f"{alias(index_prefix)} is an index, expected an alias" in result.output
+    assert lifecycle.list_indices(es, index_prefix) == []
+
+
+def test_the_list_tells_a_closed_index_from_an_empty_one(
+    es: Elasticsearch, elasticsearch_url: str, index_prefix: str
+) -> None:
+    """Its count of documents would be 0."""
+    name = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+    es.indices.close(index=name)
+    environ = {"ELASTICSEARCH_URL": elasticsearch_url, "NITAMONO_INDEX_PREFIX": index_prefix}
+    result = CliRunner().invoke(main, ["mappings", "list"], env=environ)
+    assert result.output == f"{name}  closed  no alias\n"
+    listed = CliRunner().invoke(main, ["mappings", "list", "--json"], env=environ)
+    assert (json.loads(listed.output)[0]["documents"], json.loads(listed.output)[0]["closed"]) == (None, True)
 
 
 def test_second_index_within_one_second_is_named(es: Elasticsearch, index_prefix: str) -> None:

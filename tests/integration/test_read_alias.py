@@ -112,7 +112,7 @@ def missing(es: Elasticsearch, prefix: str, live: str) -> None:
         (later_schema, "-other has schema_version 2, expected 1"),
         (without_encoder, "-other: _meta names no encoder"),
         (closed, "is closed"),
-        (named_like_the_alias, "-read has schema_version None"),
+        (named_like_the_alias, "-read is an index, expected an alias"),
         (missing, "`nitamono mappings create --live` makes one"),
     ],
 )
