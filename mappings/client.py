@@ -10,6 +10,7 @@ from elasticsearch import Elasticsearch
 
 from mappings.environ import seconds, whole
 from mappings.errors import InvalidSetting
+from mappings.names import DEFAULT_PREFIX
 
 DEFAULT_URL = "http://127.0.0.1:9200"
 
@@ -31,7 +32,7 @@ class ElasticsearchSettings:
     ca_certs: str | None = None
     timeout_s: float = 10.0
     max_retries: int = 2
-    prefix: str = "listings"
+    prefix: str = DEFAULT_PREFIX
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ElasticsearchSettings:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from mappings.errors import InvalidIndexName
 
+DEFAULT_PREFIX = "listings"
+
 _TIMESTAMP = "%Y%m%d%H%M%S"
 _NAME = re.compile(r"(?P<head>[a-z0-9][a-z0-9_-]*)-(?P<created>\d{14})")
 

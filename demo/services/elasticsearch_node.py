@@ -19,6 +19,7 @@ from demo.services.processes import Launch, Service
 from demo.services.progress import Progress
 from demo.services.settings import ServiceSettings
 from demo.services.state import StateFolder
+from mappings.names import DEFAULT_PREFIX, read_alias
 
 # Only settings that Maven's build knows too: an unknown one stops the start.
 CONFIGURATION = """\
@@ -54,6 +55,7 @@ def elasticsearch_service(
     """Return the node that `settings` describe; preparing it obtains the distribution."""
     port = settings.elasticsearch_port
     url = f"http://{LOOPBACK}:{port}"
+    alias = read_alias(environ.get("NITAMONO_INDEX_PREFIX") or DEFAULT_PREFIX)
 
     def prepare(progress: Progress) -> Launch:
         require_memory(settings.heap_mb)
@@ -70,7 +72,7 @@ def elasticsearch_service(
         url_setting="ELASTICSEARCH_URL",
         identity=f"{VERSION} {url} {settings.heap_mb} MB",
         prepare=prepare,
-        is_ready=lambda: answers_searches(url),
+        is_ready=lambda: answers_searches(url, alias),
         patience=180.0,
         grace=60.0,
     )
@@ -123,9 +125,13 @@ def erase_node(state: StateFolder) -> None:
     shutil.rmtree(state.elasticsearch, ignore_errors=True)
 
 
-def answers_searches(url: str) -> bool:
-    """Return whether the node at `url` answers searches: its health is 200 before its shards are there."""
-    return answers_ok(f"{url}/_search?size=0&allow_partial_search_results=false")
+def answers_searches(url: str, alias: str) -> bool:
+    """Return whether the node at `url` answers searches of what `alias` leads to, if it leads anywhere.
+
+    Its health is 200 before its shards are there. Other indices may have lost theirs for good.
+    """
+    options = "size=0&ignore_unavailable=true&allow_partial_search_results=false"
+    return answers_ok(f"{url}/{alias}/_search?{options}")
 
 
 def has_alias(url: str, alias: str) -> bool:

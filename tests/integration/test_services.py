@@ -51,14 +51,18 @@ def test_a_redis_that_takes_no_writes_is_not_ready(own_redis):
     assert answers(port)
 
 
-def test_an_elasticsearch_whose_shards_are_not_there_is_not_ready(elasticsearch_url, index_prefix, es):
-    """As in the first seconds after a restart; its health is 200 by then."""
+def test_an_elasticsearch_is_ready_when_the_live_index_is(elasticsearch_url, index_prefix, es):
+    """Not before its shards are there, as in the first seconds after a restart, when health is 200 already;
+    but whatever becomes of another index, and where no index is live yet."""
+    alias = f"{index_prefix}-read"
     nowhere = {"index.routing.allocation.require._name": "nobody"}
     es.indices.create(index=f"{index_prefix}-1", settings=nowhere, wait_for_active_shards=0)
     assert es.cluster.health()["status"] == "red"
-    assert not answers_searches(elasticsearch_url)
+    assert answers_searches(elasticsearch_url, alias)
+    es.indices.put_alias(index=f"{index_prefix}-1", name=alias)
+    assert not answers_searches(elasticsearch_url, alias)
     es.indices.delete(index=f"{index_prefix}-1")
-    assert answers_searches(elasticsearch_url)
+    assert answers_searches(elasticsearch_url, alias)
 
 
 def test_redis_databases_are_empty(redis_url):

@@ -165,8 +165,8 @@ def test_preparing_takes_the_given_home(state, tmp_path, monkeypatch):
 
 def test_a_node_that_does_not_answer_is_not_healthy(site):
     """Neither nobody nor a server that knows no health is a node."""
-    assert not answers_searches(f"http://127.0.0.1:{free_port()}")
-    assert not answers_searches(site[1])
+    assert not answers_searches(f"http://127.0.0.1:{free_port()}", "listings-read")
+    assert not answers_searches(site[1], "listings-read")
 
 
 def test_a_changed_port_or_heap_is_another_identity(state):
