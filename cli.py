@@ -22,9 +22,16 @@ _COMMANDS = {
     "similar": ("query.cli", "similar_command", "Print the items similar to one."),
 }
 
+_HELP = "nitamono.help"
+
 
 class PackageCommands(click.Group):
     """A group whose subcommands live in the packages and are imported on first use."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Notes whether help is asked for, which the subcommand answers."""
+        ctx.meta[_HELP] = "--help" in args
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all subcommands."""
@@ -54,4 +61,9 @@ def main(ctx: click.Context) -> None:
     try:
         os.environ.update(with_services(os.environ))
     except ContractError as error:
-        raise click.ClickException(str(error)) from error
+        if _needs_services(ctx):
+            raise click.ClickException(str(error)) from error
+
+
+def _needs_services(ctx: click.Context) -> bool:
+    return ctx.invoked_subcommand != "ml" and not ctx.meta[_HELP]

@@ -15,7 +15,7 @@ import click
 from demo.services.application import listings_for_sale
 from demo.services.errors import ServiceError
 from demo.services.progress import Progress
-from demo.services.system import Standing, System
+from demo.services.system import ServiceStatus, System
 from experiments.errors import ExperimentError
 from mappings.errors import ContractError
 
@@ -84,9 +84,9 @@ def down(*, erase_data: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def status(*, as_json: bool) -> None:
     """Show how each service stands. The exit status is 1 if one of them is not ready."""
-    standings = System.open(os.environ, Progress()).standings()
-    click.echo(json.dumps([asdict(s) for s in standings], default=str) if as_json else _table(standings))
-    if any(standing.state not in ("ready", "given") for standing in standings):
+    services = System.open(os.environ, Progress()).statuses()
+    click.echo(json.dumps([asdict(s) for s in services], default=str) if as_json else _table(services))
+    if any(service.state not in ("ready", "given") for service in services):
         raise SystemExit(1)
 
 
@@ -107,10 +107,10 @@ def logs(service: str | None, lines: int, *, follow: bool) -> None:
     subprocess.run(["tail", "-n", str(lines), *(["-f"] if follow else []), *map(str, files)], check=False)
 
 
-def _table(standings: Iterable[Standing]) -> str:
+def _table(services: Iterable[ServiceStatus]) -> str:
     rows = [
         ("SERVICE", "STATE", "PID", "SINCE", "MEMORY", "URL"),
-        *(_row(standing) for standing in standings),
+        *(_row(service) for service in services),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
@@ -118,14 +118,14 @@ def _table(standings: Iterable[Standing]) -> str:
     )
 
 
-def _row(standing: Standing) -> tuple[str, ...]:
+def _row(service: ServiceStatus) -> tuple[str, ...]:
     return (
-        standing.service,
-        standing.state,
-        str(standing.pid or "-"),
-        _local_time(standing.since),
-        f"{standing.memory_mb} MB" if standing.memory_mb else "-",
-        standing.url or "-",
+        service.service,
+        service.state,
+        str(service.pid or "-"),
+        _local_time(service.since),
+        f"{service.memory_mb} MB" if service.memory_mb else "-",
+        service.url or "-",
     )
 
 

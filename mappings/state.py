@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 SERVICES: Final = "services.json"
 """The file in the state folder with the settings that `make up` started the services with."""
+
+SERVERS: Final = {"ELASTICSEARCH_URL": "NITAMONO_ES_PORT", "NITAMONO_REDIS_URL": "NITAMONO_REDIS_PORT"}
+"""The setting of each server's URL, and the one of the port where it is ours."""
+
+CHOSEN_FOR_THE_SERVERS: Final = frozenset({"NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER"})
+"""What the recorded servers hold, which says nothing about another server."""
 
 _URL_OF_PORT: Final = {
     "NITAMONO_ES_PORT": ("ELASTICSEARCH_URL", "http://127.0.0.1:{}"),
@@ -46,11 +53,40 @@ def with_services(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment in which a command finds the services that `make up` started.
 
     What the environment names counts, a port as the server of ours that listens on it; the rest is what
-    `make up` recorded.
+    `make up` recorded. Where the environment names another server than the recorded one, the record's
+    servers, index prefix and encoder are ignored: they would be used on a cluster they were not chosen for.
 
     Raises:
         InvalidSetting: the record cannot be read.
     """
     given = {name: value for name, value in environ.items() if value}
     ports = {url: form.format(given[port]) for port, (url, form) in _URL_OF_PORT.items() if port in given}
-    return {**environ, **recorded_settings(environ), **ports, **given}
+    recorded = recorded_settings(environ)
+    if names_other_server({**ports, **given}, recorded):
+        ignored = CHOSEN_FOR_THE_SERVERS | set(SERVERS) | set(SERVERS.values())
+        recorded = {name: value for name, value in recorded.items() if name not in ignored}
+    return {**environ, **recorded, **ports, **given}
+
+
+def names_other_server(environ: Mapping[str, str], recorded: Mapping[str, str]) -> bool:
+    """Whether `environ` has the URL of a server that is not the recorded one."""
+    return any(not same_address(environ[url], recorded.get(url, "")) for url in SERVERS if environ.get(url))
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two URLs, or comma-separated lists of URLs, lead to the same servers.
+
+    The loopback address may be written as its name; user and password, an empty path and Redis's first
+    database make no difference.
+    """
+    return _canonical(one) == _canonical(other)
+
+
+def without_passwords(urls: str) -> str:
+    """The comma-separated URLs without the user and password that they may have."""
+    return ",".join(re.sub("//.*@", "//", url) for url in urls.split(","))
+
+
+def _canonical(urls: str) -> list[str]:
+    bare = (url.strip().removesuffix("/").removesuffix("/0") for url in without_passwords(urls).split(","))
+    return sorted(url.replace("//localhost", "//127.0.0.1", 1) for url in bare)

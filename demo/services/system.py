@@ -1,4 +1,4 @@
-"""The whole system on one machine: up, down, and how it stands."""
+"""The whole system on one machine: up, down, and its status."""
 
 from __future__ import annotations
 
@@ -20,15 +20,22 @@ from demo.services.application import (
 )
 from demo.services.arms import ArmEncoder, arm_encoders
 from demo.services.elasticsearch_node import elasticsearch_service, erase_node, has_alias
-from demo.services.ports import LOOPBACK, is_free
+from demo.services.ports import is_free
 from demo.services.processes import Service, Supervisor, memory_bytes
 from demo.services.progress import Progress
 from demo.services.redis_server import redis_service
 from demo.services.settings import ServiceSettings
 from demo.services.state import StateFolder, replace_text
-from mappings.state import recorded_settings
+from mappings.names import DEFAULT_PREFIX, read_alias
+from mappings.state import (
+    CHOSEN_FOR_THE_SERVERS,
+    SERVERS,
+    names_other_server,
+    recorded_settings,
+    same_address,
+    without_passwords,
+)
 
-SERVERS = {"ELASTICSEARCH_URL": "NITAMONO_ES_PORT", "NITAMONO_REDIS_URL": "NITAMONO_REDIS_PORT"}
 REMEMBERED = (
     "NITAMONO_INDEX_PREFIX",
     "NITAMONO_API_HOST",
@@ -36,13 +43,15 @@ REMEMBERED = (
     "NITAMONO_ES_HEAP",
     "NITAMONO_WORKER_PROCESSES",
 )
+"""Settings that the next `up`, in another shell, takes over from the last one."""
+
 FOLDERS = ("NITAMONO_ENCODER", "NITAMONO_EXPERIMENTS", "NITAMONO_REPORTS")
-"""What a later `up` in another shell would else start with its default: another port, heap or encoder."""
+"""Folders that it takes over as well, recorded as absolute paths."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How one service stands."""
+class ServiceStatus:
+    """Whether one service runs and is ready."""
 
     service: str
     state: str  # "ready", "starting", "not ready", "stopped", or "given" for a server that is not ours
@@ -69,12 +78,14 @@ class System:
     def open(cls, environ: Mapping[str, str], progress: Progress) -> System:
         """Return the system that `environ` describes; nothing is started.
 
-        What it does not name is as at the last `up`, but for servers that were given.
+        What it does not name is as at the last `up`. Servers that were given then are not taken over, nor
+        are the index prefix and the encoder where `environ` gives another server.
 
         Raises ServiceError or InvalidSetting.
         """
         recorded = recorded_settings(environ)
-        kept = {name: value for name, value in recorded.items() if name not in SERVERS}
+        ignored = CHOSEN_FOR_THE_SERVERS if names_other_server(environ, recorded) else frozenset()
+        kept = {name: value for name, value in recorded.items() if name not in ignored | set(SERVERS)}
         environ = {**environ, **kept, **{name: value for name, value in environ.items() if value}}
         asked = ServiceSettings.from_environ(environ)
         state = StateFolder.open(asked.state)
@@ -129,8 +140,8 @@ class System:
 
     def _record(self) -> None:
         """Write down what other commands need in order to find these services, and the next `up` to find its
-        own. URLs with a password are left out."""
-        servers = {name: self.environment[name] for name in SERVERS if "@" not in self.environment[name]}
+        own. Passwords are left out."""
+        servers = {name: without_passwords(self.environment[name]) for name in SERVERS}
         ours = {
             port: self.environment[port]
             for port, given in zip(
@@ -148,11 +159,11 @@ class System:
         """Return whether nothing is to be done, found without the client that takes a second to import."""
         if self.settings.elasticsearch_url or self.settings.redis_url:
             return False
-        prefixes = [self.environment.get("NITAMONO_INDEX_PREFIX") or "listings"]
+        prefixes = [self.environment.get("NITAMONO_INDEX_PREFIX") or DEFAULT_PREFIX]
         prefixes += [arm.prefix for arm in self.arms]
         url = self.environment["ELASTICSEARCH_URL"]
         return all(self.supervisor.is_up(service) for service in self.services) and all(
-            has_alias(url, f"{prefix}-read") for prefix in prefixes
+            has_alias(url, read_alias(prefix)) for prefix in prefixes
         )
 
     def _bring_up(self) -> list[str]:
@@ -185,19 +196,19 @@ class System:
         erase_node(self.state)
         shutil.rmtree(self.state.path)
 
-    def standings(self) -> list[Standing]:
-        """Return how each service stands, in the order they start."""
+    def statuses(self) -> list[ServiceStatus]:
+        """Return the status of each service, in the order they start."""
         given = (("elasticsearch", self.settings.elasticsearch_url), ("redis", self.settings.redis_url))
-        others = [Standing(name, "given", None, url, None, None) for name, url in given if url]
-        return others + [self._standing(service) for service in self.services]
+        others = [ServiceStatus(name, "given", None, url, None, None) for name, url in given if url]
+        return others + [self._status(service) for service in self.services]
 
-    def _standing(self, service: Service) -> Standing:
+    def _status(self, service: Service) -> ServiceStatus:
         record = self.supervisor.running(service.name)
         process = record.process if record else None
         if record is None or process is None:
-            return Standing(service.name, "stopped", None, service.url, None, None)
+            return ServiceStatus(service.name, "stopped", None, service.url, None, None)
         late = time.time() - record.started > service.patience
-        return Standing(
+        return ServiceStatus(
             service.name,
             "ready" if service.is_ready() else "not ready" if late else "starting",
             record.pid,
@@ -218,7 +229,9 @@ def _with_our_own(
 
     def own_port(service: str, variable: str, given: str | None) -> int | None:
         record = supervisor.record(service)
-        own = record.url if record else recorded.get(variable) if SERVERS[variable] in recorded else None
+        own = recorded.get(variable) if SERVERS[variable] in recorded else None
+        if record:
+            own = record.url
         if given is None or own is None or not same_address(given, own):
             return None
         port = urlsplit(own).port
@@ -230,14 +243,3 @@ def _with_our_own(
     if port := own_port("redis", "NITAMONO_REDIS_URL", settings.redis_url):
         settings = replace(settings, redis_url=None, redis_port=port)
     return settings
-
-
-def same_address(url: str, own: str) -> bool:
-    """Return whether `url` is another way to write the URL `own` of a server on the loopback address."""
-    return _canonical(url) == _canonical(own)
-
-
-def _canonical(url: str) -> str:
-    """Return `url` with the address for its name and without an empty path or Redis's first database."""
-    bare = url.strip().removesuffix("/").removesuffix("/0")
-    return bare.replace("//localhost", f"//{LOOPBACK}", 1)

@@ -37,12 +37,12 @@ class Commands:
             command, env=environ, capture_output=True, text=True, timeout=timeout_s, check=False
         )
 
-    def standings(self, **exported: str) -> dict[str, dict]:
+    def statuses(self, **exported: str) -> dict[str, dict]:
         found = json.loads(self.run("status", "--json", **exported).stdout)
-        return {standing["service"]: standing for standing in found}
+        return {service["service"]: service for service in found}
 
     def pids(self, **exported: str) -> dict[str, int]:
-        return {name: standing["pid"] for name, standing in self.standings(**exported).items()}
+        return {name: service["pid"] for name, service in self.statuses(**exported).items()}
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def test_up_and_down_twice(commands, tmp_path):
         f"Ready: http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}",
         "No listing is for sale yet: `nitamono index FILE --wait` indexes some.",
     ]
-    standings = commands.standings()
-    assert {name: standing["state"] for name, standing in standings.items()} == dict.fromkeys(
+    statuses = commands.statuses()
+    assert {name: service["state"] for name, service in statuses.items()} == dict.fromkeys(
         ["elasticsearch", "redis", "worker", "events", "api"], "ready"
     )
-    assert psutil.Process(standings["elasticsearch"]["pid"]).uids().real != 0
+    assert psutil.Process(statuses["elasticsearch"]["pid"]).uids().real != 0
     pids, index = commands.pids(), live_index(commands)
 
     again = commands.run("up")
@@ -99,13 +99,13 @@ def test_up_and_down_twice(commands, tmp_path):
     psutil.Process(commands.pids()["api"]).kill()
     wait_until(lambda: commands.pids()["api"] is None)
     assert commands.run("up").returncode == 0
-    assert commands.standings()["api"]["state"] == "ready"
+    assert commands.statuses()["api"]["state"] == "ready"
 
     answer = commands.run("run", "--data", str(write_shop(tmp_path / "my shop")))
     assert answer.returncode == 0, answer.stderr
     assert f"{Account(indexed=60)}\n" in answer.stdout
     assert answer.stdout.count(" JPY · ") == 3
-    assert f"Look at them: {commands.standings()['api']['url']}" in answer.stdout
+    assert f"Look at them: {commands.statuses()['api']['url']}" in answer.stdout
     assert commands.run("down").stdout == ""
 
 
@@ -120,7 +120,7 @@ def test_the_whole_demo(commands):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(str(Account(indexed=1200))) == 2
     assert "rejected 0" in done.stdout
-    assert commands.standings()["worker-mobilenet"]["state"] == "ready"
+    assert commands.statuses()["worker-mobilenet"]["state"] == "ready"
     url = f"http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}/reports/encoder"
     assert f"The report: {url}" in done.stdout
     with urllib.request.urlopen(url, timeout=10) as answer:

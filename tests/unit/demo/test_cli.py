@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import socket
 import subprocess
@@ -15,7 +16,9 @@ from click.testing import CliRunner
 from demo.cli import group
 from demo.services.ports import free_port
 from demo.services.processes import ProcessRecord
+from demo.services.progress import Progress
 from demo.services.state import StateFolder
+from demo.services.system import System
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def test_status_of_nothing(environ):
 def test_status_as_json(environ):
     """--json gives one object a service with its address."""
     found = json.loads(invoke(environ, "status", "--json").output)
-    assert [standing["service"] for standing in found] == [
+    assert [service["service"] for service in found] == [
         "elasticsearch",
         "redis",
         "worker",
@@ -144,7 +147,7 @@ def stopped(environ, tmp_path):
 def states(environ):
     """The state and URL of Elasticsearch and Redis as `status` shows them."""
     found = json.loads(invoke(environ, "status", "--json").output)
-    return [(standing["state"], standing["url"]) for standing in found[:2]]
+    return [(service["state"], service["url"]) for service in found[:2]]
 
 
 @pytest.mark.parametrize("exported", [True, False])
@@ -261,3 +264,20 @@ def test_a_wrong_setting_is_one_sentence(environ):
         1,
         "Error: NITAMONO_ES_PORT is 'many'; expected a whole number of at least 1.\n",
     )
+
+
+@pytest.mark.parametrize(("url", "kept"), [("http://search:9200", True), ("https://prod:9200", False)])
+def test_a_prefix_goes_with_the_server_it_was_chosen_for(environ, tmp_path, url, kept):
+    """On another one, `up` would make the demonstration's indices."""
+    recorded = {
+        "ELASTICSEARCH_URL": "http://search:9200",
+        "NITAMONO_REDIS_URL": "redis://queue",
+        "NITAMONO_INDEX_PREFIX": "demo",
+        "NITAMONO_ENCODER": "/encoders/mobilenet",
+        "NITAMONO_WORKER_PROCESSES": "3",
+    }
+    (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
+    found = System.open({**environ, "ELASTICSEARCH_URL": url}, Progress(io.StringIO())).environment
+    assert found.get("NITAMONO_INDEX_PREFIX") == ("demo" if kept else None)
+    assert (found["NITAMONO_ENCODER"] == "/encoders/mobilenet") is kept
+    assert found["NITAMONO_WORKER_PROCESSES"] == "3"
