@@ -37,7 +37,7 @@ LEAST_SHARE = 0.9
 filled from the same shop has all of them, but for those whose photos were not fetched again."""
 
 
-# Of an index, what is asked for: its whole mapping and settings are several kilobytes.
+# Of an index, what is read here and no more: every page of listings asks for it.
 _ASKED = ("*.aliases", "*.mappings._meta", "*.settings.index.verified_before_close")
 
 # What Elasticsearch calls a search of an index that is closed, has a read block, or has no shards at hand.

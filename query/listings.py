@@ -68,8 +68,8 @@ class ListingService:
         check_window(parameters)
         allowance = self._reader.allowance()
         index, _ = self._reader.live(allowance)
-        answer = self._reader.search(index, listings_body(parameters), parameters.q, allowance)
-        empty = not answer.total and not self._reader.search_ids(index, ANY_LISTING, "", allowance)
+        answer = self._reader.search(index, listings_body(parameters), allowance)
+        empty = not answer.total and not self._reader.search_ids(index, ANY_LISTING, allowance)
         return Page(parameters, answer, allowance.elapsed_s(), empty)
 
 

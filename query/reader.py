@@ -145,30 +145,33 @@ class IndexReader:
         with _translated(), allowance.waiting():
             return resolve(self._within(allowance), self._alias)
 
-    def search(self, index: str, body: dict[str, Any], copy: str, allowance: Allowance) -> Answer:
+    def search(
+        self, index: str, body: dict[str, Any], allowance: Allowance, *, copy: str | None = None
+    ) -> Answer:
         """The answer to one search.
 
-        copy: searches of the same text are answered by the same copy of each shard. Each copy merges its
-            segments in its own time, and so finds nearest vectors a little otherwise than the others.
+        copy: searches of the same text are answered by the same copy of each shard, others by any. Each copy
+            merges its segments in its own time, and so finds nearest vectors a little otherwise than the
+            others; what is sorted by a field is the same in all.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        return _answer(self._search(index, body, copy, allowance))
+        return _answer(self._search(index, body, allowance, copy))
 
     def search_ids(
-        self, index: str, body: dict[str, Any], copy: str, allowance: Allowance
+        self, index: str, body: dict[str, Any], allowance: Allowance, *, copy: str | None = None
     ) -> tuple[str, ...]:
         """The ids alone of the answer to one search, in order.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        hits = self._search(index, body, copy, allowance)["hits"]["hits"]
+        hits = self._search(index, body, allowance, copy)["hits"]["hits"]
         return tuple(hit["_id"] for hit in hits)
 
     def search_all(
-        self, index: str, bodies: Sequence[dict[str, Any]], copy: str, allowance: Allowance
+        self, index: str, bodies: Sequence[dict[str, Any]], allowance: Allowance, *, copy: str
     ) -> tuple[Answer, ...]:
         """The answers to several searches in one round trip.
 
@@ -184,7 +187,9 @@ class IndexReader:
             responses = self._within(allowance).msearch(index=index, searches=lines)["responses"]
         return tuple(_answer(_whole(response)) for response in responses)
 
-    def _search(self, index: str, body: dict[str, Any], copy: str, allowance: Allowance) -> dict[str, Any]:
+    def _search(
+        self, index: str, body: dict[str, Any], allowance: Allowance, copy: str | None
+    ) -> dict[str, Any]:
         with _translated(), allowance.waiting():
             timeout = _millis(allowance.left_s())
             answer = self._within(allowance).search(
@@ -192,7 +197,7 @@ class IndexReader:
                 **_arguments(body),
                 timeout=timeout,
                 allow_partial_search_results=False,
-                preference=_preference(copy),
+                preference=None if copy is None else _preference(copy),
             )
         return dict(answer)
 
@@ -262,7 +267,7 @@ def _millis(seconds: float) -> str:
 
 
 def _preference(copy: str) -> str:
-    """What Elasticsearch chooses a shard's copy by. What begins with `_` it would take for an order."""
+    """What Elasticsearch chooses a shard's copy by. It reserves values that start with `_`."""
     return f"of {copy}"
 
 

@@ -118,7 +118,7 @@ class SimilarService:
         if vector is None or not query.parameters.explain:
             return ()
         body = nearest_body(query, vector, band)
-        return self.reader.search_ids(index, body, query.item.item_id, allowance)
+        return self.reader.search_ids(index, body, allowance, copy=query.item.item_id)
 
     def _widen(
         self, index: str, query: SimilarQuery, bands: Sequence[PriceBand], allowance: Allowance
@@ -126,9 +126,9 @@ class SimilarService:
         """The step taken and its answer. The first band alone is asked for, as it nearly always suffices."""
         first, *wider = bands
         body, item_id, size = _body_of(query), query.item.item_id, query.parameters.size
-        answers = [self.reader.search(index, body(first), item_id, allowance)]
+        answers = [self.reader.search(index, body(first), allowance, copy=item_id)]
         if wider and len(answers[0].hits) < size:
-            answers += self.reader.search_all(index, [body(band) for band in wider], item_id, allowance)
+            answers += self.reader.search_all(index, [body(band) for band in wider], allowance, copy=item_id)
         step = narrowest_sufficient([len(answer.hits) for answer in answers], size)
         return step, answers[step]
 

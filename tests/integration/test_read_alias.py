@@ -143,10 +143,10 @@ def test_an_index_that_goes_in_the_middle_of_a_request_is_said_to_be_gone(
     found = reader.find("m1", reader.allowance())
     es.indices.close(index=live)
     with pytest.raises(NoLiveIndex, match="closed"):
-        reader.search(found.index, {"size": 1}, "m1", reader.allowance())
+        reader.search(found.index, {"size": 1}, reader.allowance(), copy="m1")
     es.indices.delete(index=live)
     with pytest.raises(NoLiveIndex, match="no such index"):
-        reader.search(found.index, {"size": 1}, "m1", reader.allowance())
+        reader.search(found.index, {"size": 1}, reader.allowance(), copy="m1")
 
 
 def test_an_index_without_its_shards_is_unavailable(

@@ -15,6 +15,8 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from mappings.client import ElasticsearchSettings, connect
 from query.errors import NoLiveIndex, SearchUnavailable, UnknownItem
+from query.listings import ListingService
+from query.params import ListingParameters
 from query.reader import Allowance, IndexReader
 from tests.factories import make_identity
 
@@ -64,7 +66,7 @@ def test_a_cluster_that_refuses_is_unavailable(status: int) -> None:
     with cluster(lambda _: (status, {"error": {"type": "told_so", "reason": "told so"}})) as es:
         asked = reader(es)
         with pytest.raises(SearchUnavailable, match=str(status)):
-            asked.search("shop-read", {"size": 1}, "m1", asked.allowance())
+            asked.search("shop-read", {"size": 1}, asked.allowance(), copy="m1")
 
 
 def test_a_refused_body_is_a_bug_and_stays_one() -> None:
@@ -72,7 +74,7 @@ def test_a_refused_body_is_a_bug_and_stays_one() -> None:
     with cluster(lambda _: (400, {"error": {"type": "parsing_exception"}})) as es:
         asked = reader(es)
         with pytest.raises(BadRequestError):
-            asked.search("shop-read", {"size": 1}, "m1", asked.allowance())
+            asked.search("shop-read", {"size": 1}, asked.allowance(), copy="m1")
 
 
 def test_a_missing_index_says_what_makes_one() -> None:
@@ -105,7 +107,7 @@ def test_one_failed_search_of_several_fails_the_request() -> None:
     with cluster(lambda _: (200, {"took": 1, "responses": [{"hits": {"hits": []}}, failed]})) as es:
         asked = reader(es)
         with pytest.raises(SearchUnavailable, match="search_phase_execution_exception"):
-            asked.search_all("shop-read", [{"size": 1}, {"size": 1}], "m1", asked.allowance())
+            asked.search_all("shop-read", [{"size": 1}, {"size": 1}], asked.allowance(), copy="m1")
 
 
 def test_a_cluster_that_never_answers_is_left_in_time() -> None:
@@ -137,8 +139,29 @@ def test_the_search_is_told_how_long_it_may_take() -> None:
 
     with cluster(note) as es:
         asked = reader(es)
-        asked.search("shop-read", {"size": 1}, "m1", asked.allowance())
+        asked.search("shop-read", {"size": 1}, asked.allowance(), copy="m1")
     assert "allow_partial_search_results=false" in seen[0]
+
+
+def test_pages_of_listings_are_spread_over_the_copies_of_the_index() -> None:
+    """Any copy has the same page; the index itself is asked for what is checked of it alone."""
+    seen: list[str] = []
+    meta = {"schema_version": 1, **asdict(make_identity())}
+
+    def note(request: BaseHTTPRequestHandler) -> tuple[int, object]:
+        seen.append(request.path)
+        if "_search" in request.path:
+            return 200, {"hits": {"hits": [], "total": {"value": 0}}}
+        return 200, {"shop-1": {"aliases": {"shop-read": {}}, "mappings": {"_meta": meta}}}
+
+    with cluster(note) as es:
+        ListingService(reader(es)).page(ListingParameters())
+        asked = reader(es)
+        asked.search("shop-1", {"size": 1}, asked.allowance(), copy="m1")
+    resolved, page, whether_empty, similar = seen
+    assert "filter_path=" in resolved
+    assert "preference" not in page + whether_empty
+    assert "preference=of+m1" in similar.replace("%20", "+")
 
 
 def test_an_allowance_is_for_all_calls_together() -> None:
