@@ -18,9 +18,8 @@ from elasticsearch import Elasticsearch
 from experiments.assignment import Assignment, assignments, place
 from experiments.definition import Arm, Experiment, read_experiments
 from experiments.switches import Switches
-from mappings.errors import Problem
 from mappings.users import user_hash
-from query.errors import InvalidParameters, NoLiveIndex, SearchUnavailable, UnknownItem
+from query.errors import InvalidParameters, NoLiveIndex, SearchUnavailable, UnknownItem, UnusableParameter
 from query.params import SlateParameters
 from query.ranking import DEFAULT_WEIGHTS, Weights
 from query.reader import Allowance, Found, IndexReader
@@ -206,11 +205,15 @@ class SlateService:
         unknown = [label for label in labels if label not in known]
         if unknown:
             expected = f"one of {', '.join(known)}" if known else self.off or "no experiment is enabled"
-            raise InvalidParameters((Problem("arm", "arm_unknown", repr(unknown[0]), expected),))
+            raise InvalidParameters((UnusableParameter("arm", "arm_unknown", repr(unknown[0]), expected),))
         chosen = tuple(known[label] for label in labels)
         if len({each.experiment.layer for each in chosen}) < len(chosen):
             raise InvalidParameters(
-                (Problem("arm", "arm_conflicting", ", ".join(labels), "one arm of each layer at most"),)
+                (
+                    UnusableParameter(
+                        "arm", "arm_conflicting", ", ".join(labels), "one arm of each layer at most"
+                    ),
+                )
             )
         return chosen
 

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from mappings.errors import Problem
+
+
+@dataclass(frozen=True)
+class UnusableParameter(Problem):
+    """A parameter with a value that cannot be used."""
+
+    def __str__(self) -> str:
+        return f"Parameter `{self.field}`: found {self.found}, expected {self.expected}."
+
+
+@dataclass(frozen=True)
+class UnknownParameter(Problem):
+    """A parameter that the request does not have; `expected` lists those it has."""
+
+    def __str__(self) -> str:
+        return f"Unknown parameter `{self.field}`. Allowed: {self.expected}."
 
 
 class QueryError(Exception):
@@ -21,13 +40,17 @@ class UnknownItem(QueryError):
 class InvalidParameters(QueryError):
     """Request parameters that cannot be used. Every one is named, not the first alone."""
 
+    separator: ClassVar[str] = " "
+
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
-        super().__init__("; ".join(str(problem) for problem in problems))
+        super().__init__(self.separator.join(str(problem) for problem in problems))
 
 
 class NoValidEvent(InvalidParameters):
     """A batch of events of which none can be taken."""
+
+    separator = "; "
 
 
 class TooManyEvents(QueryError):

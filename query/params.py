@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, LiteralString, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -17,10 +17,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from mappings.errors import Problem
 from mappings.listing import CATEGORY_SEPARATOR, Identifier
 from mappings.numbers import decimal_number, whole_number
-from query.errors import InvalidParameters, UnknownItem
+from query.errors import InvalidParameters, UnknownItem, UnknownParameter, UnusableParameter
 from query.price_band import DEFAULT_RATIO
 
 MAX_SIZE = 100
@@ -72,19 +71,19 @@ def _experiment_and_arm(text: str) -> str:
 
 
 def _whole(value: object) -> object:
-    return _readable(whole_number, value, "a whole number in digits, such as 24")
+    return _readable(whole_number, value)
 
 
 def _decimal(value: object) -> object:
-    return _readable(decimal_number, value, "a number in digits, such as 2 or 1.5")
+    return _readable(decimal_number, value)
 
 
-def _readable(read: Callable[[str], float], value: object, expected: LiteralString) -> object:
+def _readable(read: Callable[[str], float], value: object) -> object:
     try:
         if isinstance(value, str):
             read(value)
     except ValueError as error:
-        raise PydanticCustomError("number", expected) from error
+        raise PydanticCustomError("number", "a number in digits") from error
     return value
 
 
@@ -205,7 +204,7 @@ def parse(model: type[P], values: Mapping[str, Sequence[str]]) -> P:
         )
     except ValidationError as error:
         details = error.errors(include_url=False)
-        raise InvalidParameters((*twice, *map(_to_problem, details))) from error
+        raise InvalidParameters((*twice, *(_to_problem(model, detail) for detail in details))) from error
     if twice:
         raise InvalidParameters(twice)
     return parameters
@@ -233,7 +232,7 @@ def check_window(parameters: ListingParameters) -> None:
         last = MAX_RESULTS // parameters.size
         found = f"{parameters.page} with {parameters.size} a page"
         expected = f"at most {last}: only the first {MAX_RESULTS:,} are paged through, so narrow the search"
-        raise InvalidParameters((Problem("page", "page_too_far", found, expected),))
+        raise InvalidParameters((UnusableParameter("page", "page_too_far", found, expected),))
 
 
 def _is_repeatable(model: type[Parameters], name: str) -> bool:
@@ -245,15 +244,14 @@ def _value(model: type[Parameters], name: str, given: Sequence[str]) -> object:
     return tuple(given) if _is_repeatable(model, name) else given[0]
 
 
-def _given_twice(model: type[Parameters], values: Mapping[str, Sequence[str]]) -> Iterable[Problem]:
+def _given_twice(model: type[Parameters], values: Mapping[str, Sequence[str]]) -> Iterable[UnusableParameter]:
     for name, given in values.items():
         if len(given) > 1 and name in model.model_fields and not _is_repeatable(model, name):
-            yield Problem(name, f"{name}_repeated", f"{len(given)} values", "one value")
+            yield UnusableParameter(name, f"{name}_repeated", f"{len(given)} values", "one value")
 
 
 # pydantic's error types, as the second half of a reason code.
 _SUFFIXES = {
-    "extra_forbidden": "unknown",
     "missing": "missing",
     "greater_than": "out_of_range",
     "greater_than_equal": "out_of_range",
@@ -264,19 +262,43 @@ _SUFFIXES = {
 }
 
 
-def _to_problem(detail: ErrorDetails) -> Problem:
-    name = str(detail["loc"][0])[:_SHOWN_CHARACTERS]
-    suffix = _SUFFIXES.get(detail["type"], "malformed")
-    return Problem(name, f"{name}_{suffix}", _shown(detail["input"]), _expected(detail))
+# What pydantic says less well, by its error type.
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "too_long": "at most {max_length} values",
+}
 
 
-def _expected(detail: ErrorDetails) -> str:
+def _to_problem(model: type[Parameters], detail: ErrorDetails) -> UnusableParameter | UnknownParameter:
+    name, found = str(detail["loc"][0])[:_SHOWN_CHARACTERS], _shown(detail["input"])
     if detail["type"] == "extra_forbidden":
-        return "no such parameter"
+        return UnknownParameter(name, f"{name}_unknown", found, ", ".join(model.model_fields))
+    suffix = _SUFFIXES.get(detail["type"], "malformed")
+    return UnusableParameter(name, f"{name}_{suffix}", found, _expected(model, detail))
+
+
+def _expected(model: type[Parameters], detail: ErrorDetails) -> str:
+    schema = model.model_json_schema()["properties"].get(detail["loc"][0], {})
+    if schema.get("type") in ("integer", "number"):
+        return _number(schema)
+    if detail["type"] in _EXPECTED:
+        return _EXPECTED[detail["type"]].format(**detail.get("ctx", {}))
     message: str = detail["msg"]
-    for prefix in ("Input should be ", "String should have ", "Tuple should have ", "String should "):
+    for prefix in ("Input should be ", "String should have "):
         message = message.removeprefix(prefix)
     return message
+
+
+def _number(schema: Mapping[str, Any]) -> str:
+    """The numbers that a parameter of this JSON schema takes: `a whole number from 1 to 100, in digits`."""
+    kind = "a whole number" if schema["type"] == "integer" else "a number"
+    low = (
+        f"from {schema['minimum']:,} to"
+        if "minimum" in schema
+        else f"above {schema['exclusiveMinimum']:,}, at most"
+    )
+    return f"{kind} {low} {schema['maximum']:,}, in digits"
 
 
 def _shown(value: Any) -> str:

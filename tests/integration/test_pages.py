@@ -244,7 +244,9 @@ def test_failures_have_friendly_pages(page: Page, shop: Shop) -> None:
     assert answer.status == 404
     expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
     page.goto(f"{shop.url}/?page=first")
-    expect(page.locator("main")).to_contain_text("page: found 'first', expected a whole number in digits")
+    expect(page.locator("main")).to_contain_text(
+        "Parameter `page`: found 'first', expected a whole number from 1 to 10,000"
+    )
     page.goto(f"{shop.url}/?q=vase")
     expect(page.locator("main")).to_contain_text("Nothing found")
     page.get_by_role("link", name="All titles").or_(page.get_by_role("link", name="all titles")).first.click()

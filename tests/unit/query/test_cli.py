@@ -14,7 +14,7 @@ from query.cli import similar_command
         (["m1"], {}, 1, "Elasticsearch does not answer"),
         (["m1"], {}, 1, "start it with `make up` or set ELASTICSEARCH_URL"),
         (["no such id"], {}, 1, "no listing 'no such id' in the index"),
-        (["m1", "--size", "0"], {}, 2, "size: found '0', expected greater than or equal to 1"),
+        (["m1", "--size", "0"], {}, 2, "Parameter `size`: found '0', expected a whole number from 1 to 100"),
         (["m1", "--attribute", "Red"], {}, 2, "a name and a value, such as 'colour:Blue'"),
         (["m1"], {"NITAMONO_API_PORT": "x"}, 1, "NITAMONO_API_PORT is 'x'"),
     ],

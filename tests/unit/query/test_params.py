@@ -92,6 +92,41 @@ def test_all_problems_come_at_once() -> None:
     assert sorted(found) == ["explain_repeated", "price_ratio_malformed", "sise_unknown", "size_out_of_range"]
 
 
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"sort": ["price"]},
+            "Unknown parameter `sort`. Allowed: size, price_ratio, category, attribute, "
+            "exclude_seller, explain.",
+        ),
+        ({"size": ["0"]}, "Parameter `size`: found '0', expected a whole number from 1 to 100, in digits."),
+        (
+            {"size": ["1_0"]},
+            "Parameter `size`: found '1_0', expected a whole number from 1 to 100, in digits.",
+        ),
+        (
+            {"price_ratio": ["1"]},
+            "Parameter `price_ratio`: found '1', expected a number above 1, at most 100, in digits.",
+        ),
+        ({"size": ["1", "2"]}, "Parameter `size`: found 2 values, expected one value."),
+        ({"explain": ["perhaps"]}, "Parameter `explain`: found 'perhaps', expected true or false."),
+        ({"exclude_seller": ["s1"] * 21}, "expected at most 20 values."),
+        ({"exclude_seller": ["a b"]}, "Parameter `exclude_seller`: found 'a b', expected text that matches "),
+        ({"category": [""]}, "Parameter `category`: found '', expected at least 1 character."),
+        ({"category": ["a > > b"]}, "expected one to five names, such as 'Apparel > Skirts'."),
+        ({"size": ["0"], "sise": ["5"]}, "in digits. Unknown parameter `sise`. Allowed: size, price_ratio,"),
+    ],
+)
+def test_a_problem_is_a_sentence_that_says_what_is_allowed(
+    values: dict[str, list[str]], sentence: str
+) -> None:
+    """As the API's `detail`, a page and the command line show it."""
+    with pytest.raises(InvalidParameters) as caught:
+        parse(SimilarParameters, values)
+    assert sentence in str(caught.value)
+
+
 def test_a_long_unknown_name_is_not_echoed_whole() -> None:
     """An answer does not grow with what was sent."""
     with pytest.raises(InvalidParameters) as caught:
