@@ -58,7 +58,7 @@ def group() -> None:
 
 @group.command()
 def up() -> None:
-    """Start what does not run yet, and wait until it is ready."""
+    """Start the services that do not run yet, and wait until all are ready."""
     system = System.open(os.environ, Progress())
     started = system.up()
     click.echo(f"{'Ready' if started else 'Already up'}: {system.api_url}")
@@ -71,7 +71,7 @@ def up() -> None:
     "--erase-data", is_flag=True, help="Also delete the index, the queue, the marketplace and the logs."
 )
 def down(*, erase_data: bool) -> None:
-    """Stop everything: the worker finishes the batch at hand first."""
+    """Stop all services. The worker finishes its current batch first."""
     system = System.open(os.environ, Progress())
     if not system.down():
         click.echo("Nothing was running.")
@@ -81,12 +81,15 @@ def down(*, erase_data: bool) -> None:
 
 
 @group.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> None:
-    """Show how each service stands. The exit status is 1 if one of them is not ready."""
+    """Show whether each service is ready. The exit status is 1 if one is not.
+
+    A service that ELASTICSEARCH_URL or NITAMONO_REDIS_URL names is external: it is shown, but not checked.
+    """
     services = System.open(os.environ, Progress()).statuses()
     click.echo(json.dumps([asdict(s) for s in services], default=str) if as_json else _table(services))
-    if any(service.state not in ("ready", "given") for service in services):
+    if any(service.state not in ("ready", "external") for service in services):
         raise SystemExit(1)
 
 
@@ -95,11 +98,16 @@ def status(*, as_json: bool) -> None:
     "service", required=False, type=click.Choice(["elasticsearch", "redis", "worker", "events", "api"])
 )
 @click.option(
-    "-n", "--lines", default=50, show_default=True, type=click.IntRange(1), help="How many lines of each."
+    "-n",
+    "--lines",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of lines of each log.",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what is written; Ctrl-C ends it.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 def logs(service: str | None, lines: int, *, follow: bool) -> None:
-    """Show the end of the log of SERVICE, or of all."""
+    """Show the last lines of the log of SERVICE, or of every service."""
     folder = System.open(os.environ, Progress()).state.logs
     files = sorted(folder.glob(f"{service or '*'}.log"))
     if not files:

@@ -163,8 +163,9 @@ def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> Non
             raise MappingMismatch(
                 f"index {name} has (schema_version, encoder_id, dims) = {found}, "
                 f"this process needs {expected}; "
-                f"make an index for {identity.encoder_id} with `nitamono mappings create` and swap to it, "
-                "or set NITAMONO_ENCODER to the encoder of the index"
+                "set NITAMONO_ENCODER to the encoder of the index, or put a new index for "
+                f"{identity.encoder_id} live with `nitamono mappings create --live --force`: requests find "
+                "nothing until `nitamono index` has filled it"
             )
 
 
@@ -285,8 +286,9 @@ def check_swap(es: Elasticsearch, prefix: str, index: str | None) -> None:
     if then < now * LEAST_SHARE:
         raise SwapLosesListings(
             f"{index or 'a new index'} has {then:,} listings for sale with a vector, and {', '.join(live)}, "
-            f"which is live, has {now:,}; index the listings into it first "
-            "(`nitamono mappings create --write` makes one for that), or pass --force"
+            f"which is live, has {now:,}; index the listings into it first, or pass --force. "
+            "For the encoder of the live index, `nitamono mappings create --write` makes an index that "
+            "`nitamono index` fills as well; one for another encoder is filled once it is live"
         )
 
 

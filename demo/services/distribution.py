@@ -163,7 +163,7 @@ def _cache_lock(cache: Path, progress: Progress) -> Iterator[None]:
 
 
 def _wait_for(lock: int, progress: Progress) -> None:
-    with progress.step("Waiting for another process that fetches Elasticsearch") as step:
+    with progress.step("Waiting for another process that is downloading Elasticsearch") as step:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

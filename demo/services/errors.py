@@ -42,7 +42,7 @@ class PortInUse(ServiceError):
     def __init__(
         self, title: str, port: int, occupant: str | None, *, setting: str, alternative: str
     ) -> None:
-        use_it = f", or set {alternative} if that is the one to use" if alternative else ""
+        use_it = f", or set {alternative} to use what listens there" if alternative else ""
         super().__init__(
             f"{title} cannot listen on 127.0.0.1:{port}, which {occupant or 'another process'} uses: "
             f"stop that process, or set {setting} to a free port{use_it}."
@@ -65,7 +65,7 @@ class TooLittleMemory(ServiceError):
     def __init__(self, needed: int, available: int, heap_mb: int) -> None:
         super().__init__(
             f"Elasticsearch with a heap of {heap_mb} MB needs {_megabytes(needed)} of memory and "
-            f"{_megabytes(available)} are available: close other programs, or set NITAMONO_ES_HEAP "
+            f"{_megabytes(available)} is available: close other programs, or set NITAMONO_ES_HEAP "
             "to less (512m is the least that works well)."
         )
 
@@ -97,7 +97,7 @@ class ChecksumMismatch(ServiceError):
     def __init__(self, url: str, found: str, expected: str) -> None:
         super().__init__(
             f"{url} has the SHA-512 {found[:16]}…, its publisher says {expected[:16]}…: "
-            "the file was deleted. Try again; if it stays so, something on the way changes it."
+            "the file was deleted. Try again; if it happens again, a proxy or mirror alters the file."
         )
 
 
@@ -108,7 +108,7 @@ class NoElasticsearch(ServiceError):
         tried = "\n".join(f"  {way}: {outcome}" for way, outcome in ways)
         super().__init__(
             f"Elasticsearch {version} could not be obtained:\n{tried}\n"
-            "Put one of these right, or set ELASTICSEARCH_URL to a server of 9.x that runs, or ES_HOME to an "
+            "Fix one of these, or set ELASTICSEARCH_URL to a running Elasticsearch 9.x, or ES_HOME to an "
             "unpacked archive."
         )
 
@@ -127,8 +127,8 @@ class UnfitServer(ServiceError):
 
     def __init__(self, variable: str, url: str, found: str, expected: str) -> None:
         super().__init__(
-            f"{variable} is {url}, but {found}; expected {expected}. Start it or correct the variable; "
-            "unset, a server of our own is started."
+            f"{variable} is {url}, but {found}; expected {expected}. Start it or correct the variable, "
+            "or unset it: `make up` then starts a server itself."
         )
 
 

@@ -51,7 +51,9 @@ class LiveIndex:
 
     def _unfit(self, found: str) -> UnfitServer:
         urls = ",".join(self.settings.urls)
-        return UnfitServer("ELASTICSEARCH_URL", urls, found, "an Elasticsearch 9.x that lets us in")
+        return UnfitServer(
+            "ELASTICSEARCH_URL", urls, found, "an Elasticsearch 9.x that accepts the credentials"
+        )
 
 
 def require_redis(url: str) -> None:

@@ -107,7 +107,7 @@ class Supervisor:
             return False
         record = self.running(service.name)
         if record and record.identity != service.identity:
-            self.progress.say(f"{service.title}: its settings have changed, so it is started anew")
+            self.progress.say(f"{service.title}: its settings or code have changed; restarting it")
             self.stop(service)
             record = None
         if record is None:

@@ -54,7 +54,7 @@ class ServiceStatus:
     """Whether one service runs and is ready."""
 
     service: str
-    state: str  # "ready", "starting", "not ready", "stopped", or "given" for a server that is not ours
+    state: str  # "ready", "starting", "not ready", "stopped", or "external" for a server that is not ours
     pid: int | None
     url: str
     since: datetime | None
@@ -199,7 +199,7 @@ class System:
     def statuses(self) -> list[ServiceStatus]:
         """Return the status of each service, in the order they start."""
         given = (("elasticsearch", self.settings.elasticsearch_url), ("redis", self.settings.redis_url))
-        others = [ServiceStatus(name, "given", None, url, None, None) for name, url in given if url]
+        others = [ServiceStatus(name, "external", None, url, None, None) for name, url in given if url]
         return others + [self._status(service) for service in self.services]
 
     def _status(self, service: Service) -> ServiceStatus:

@@ -224,6 +224,28 @@ def test_a_closed_live_index_is_replaced_by_a_new_one_and_not_written_any_more(
         lifecycle.check_swap(es, index_prefix, live)
 
 
+def test_the_message_about_another_encoder_says_what_puts_it_live(
+    es: Elasticsearch, elasticsearch_url: str, index_prefix: str, tmp_path: Path
+) -> None:
+    """`nitamono index` refuses before that, so that no index of that encoder can be filled beforehand."""
+    fill(es, lifecycle.ensure_live_index(es, index_prefix, make_identity()), 20)
+    manifest = {"encoder_id": "e-1", "dims": 8, "similarity": {"mean": 0.5, "spread": 0.2}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    other = EncoderIdentity.from_artifact(tmp_path)
+    with pytest.raises(MappingMismatch) as caught:
+        lifecycle.ensure_live_index(es, index_prefix, other)
+    advised = re.findall("`nitamono (mappings .*?)`", str(caught.value))
+    assert advised == ["mappings create --live --force"]
+    environ = {
+        "ELASTICSEARCH_URL": elasticsearch_url,
+        "NITAMONO_INDEX_PREFIX": index_prefix,
+        "NITAMONO_ENCODER": str(tmp_path),
+    }
+    result = CliRunner().invoke(main, advised[0].split(), env=environ)
+    assert result.output.strip() == lifecycle.ensure_live_index(es, index_prefix, other)
+    assert lifecycle.writable_indices(es, index_prefix, other) == [result.output.strip()]
+
+
 def read_blocked(es: Elasticsearch, index: str) -> None:
     es.indices.put_settings(index=index, settings={"index.blocks.read": True})
 

@@ -96,8 +96,8 @@ def test_a_given_server_is_shown_as_given(environ):
     given = {**environ, "ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
     found = json.loads(invoke(given, "status", "--json").output)
     assert [(s["service"], s["state"], s["url"]) for s in found[:2]] == [
-        ("elasticsearch", "given", "http://search:9200"),
-        ("redis", "given", "redis://queue/3"),
+        ("elasticsearch", "external", "http://search:9200"),
+        ("redis", "external", "redis://queue/3"),
     ]
 
 
@@ -168,7 +168,7 @@ def test_another_way_to_write_the_url_of_ours(environ, stopped, form):
 def test_a_server_that_took_the_place_of_ours_is_given(environ, stopped):
     """Whoever names the URL means the one that listens there now."""
     with socket.create_server(("127.0.0.1", int(environ["NITAMONO_ES_PORT"]))):
-        assert states(stopped)[0] == ("given", stopped["ELASTICSEARCH_URL"])
+        assert states(stopped)[0] == ("external", stopped["ELASTICSEARCH_URL"])
 
 
 def test_the_record_of_a_process_that_ended_names_our_server(environ, tmp_path):
@@ -187,7 +187,7 @@ def test_a_given_server_is_not_remembered_as_ours(environ, tmp_path):
     recorded = {"ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
     (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
     assert states(environ)[0] == ("stopped", f"http://127.0.0.1:{environ['NITAMONO_ES_PORT']}")
-    assert states({**environ, **recorded}) == [("given", url) for url in recorded.values()]
+    assert states({**environ, **recorded}) == [("external", url) for url in recorded.values()]
 
 
 def test_a_damaged_record_is_told(environ, tmp_path):

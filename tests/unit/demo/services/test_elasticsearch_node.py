@@ -141,7 +141,7 @@ def test_too_little_memory_is_told_before_the_start(state, tmp_path, monkeypatch
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=700_000_000))
     service = elasticsearch_service(make_settings(state), state, {})
     with pytest.raises(
-        TooLittleMemory, match=r"heap of 1024 MB needs 1.6 GB .* 700 MB are available.*NITAMONO_ES_HEAP"
+        TooLittleMemory, match=r"heap of 1024 MB needs 1.6 GB .* 700 MB is available.*NITAMONO_ES_HEAP"
     ):
         service.prepare(Progress(io.StringIO()))
 
