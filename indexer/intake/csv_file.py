@@ -13,10 +13,21 @@ from typing import TextIO
 
 from indexer.errors import UnreadableFile
 from indexer.intake.columns import event_of
-from indexer.intake.row import LONGEST_ROW, REQUIRED, Row, column_problem, field_of, is_known
+from indexer.intake.row import (
+    LONGEST_ROW,
+    REQUIRED,
+    Row,
+    column_problem,
+    field_of,
+    is_item_id,
+    is_known,
+)
+from mappings.listing import Status
 
 DELIMITERS = (",", ";", "\t")
-_SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_SEP_LINE = re.compile(r'"?sep=([^"\r\n ])"?\s*', re.IGNORECASE)
+_SEP = re.compile(r'"?sep=', re.IGNORECASE)
+_STATUSES = frozenset(map(str, Status))
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 # The rest of a quoted field after its opening quote.
 _QUOTED_REST = re.compile(r'(?:[^"]|"")*+"')
@@ -148,20 +159,16 @@ class Header:
         Raises:
             BadRecord: it is not.
         """
-        if length == 1 and len(fields) == len(self.names):
-            return
-        record = lines.record(length)
-        if length > 1 and self._swallows(record, lines):
+        if length > 1 and self._swallows(lines.record(length), lines):
             raise BadRecord("a quote is not closed: the rows that follow would be part of this one")
-        short = len(fields) < len(self.names) and (length > 1 or '"' in record)
-        if short or not self.fits(len(fields)):
+        if not self.fits(len(fields)):
             found = f"found {len(fields)} fields, the header has {len(self.names)}"
             raise BadRecord(found, length)
 
     def _swallows(self, record: str, lines: Lines) -> bool:
         for index, start, end in self.dialect.quoted_fields(record):
             head, *rest = _LINE_BREAK.split(record[start:end])
-            if rest and index + self.count(head) >= self.enough:
+            if rest and index + max(self.count(head), 1) >= self.enough:
                 line = len(_LINE_BREAK.findall(record, 0, start))
                 if any(self._begins_row(lines, line + nth) for nth in range(1, len(rest) + 1)):
                     return True
@@ -179,8 +186,19 @@ class Header:
         return len(next(csv.reader([line], delimiter=self.dialect.delimiter), []))
 
     def is_fragment(self, line: str) -> bool:
-        """Whether the line is too short for a row, even if every delimiter in it separates fields."""
-        return line.count(self.dialect.delimiter) + 1 < len(self.names)
+        """Whether the line is too short for a row, even if every delimiter in it separates fields. One that
+        may lack its last empty fields is a row if it has an item id and a status."""
+        fields = [field.strip('" \r\n') for field in line.split(self.dialect.delimiter)]
+        return len(fields) < len(self.names) and not (self.fits(len(fields)) and self.is_row(fields))
+
+    def is_certain(self, fields: Sequence[str], length: int) -> bool:
+        """Whether a record is a row, although quotes are out of place: a line by itself mixes no two rows."""
+        return length == 1 and self.is_row(fields)
+
+    def is_row(self, fields: Sequence[str]) -> bool:
+        """Whether the fields have a valid item id and status where a row has them."""
+        named = self.named(fields)
+        return is_item_id(named.get("item_id", "").strip()) and named.get("status", "").strip() in _STATUSES
 
     def named(self, fields: Sequence[str]) -> dict[str, str]:
         """The fields by their names, without empty ones. A column without a name, such as a row number, or
@@ -190,20 +208,16 @@ class Header:
 
 @dataclass
 class Rejected:
-    """Lines that are no record, and why."""
+    """Lines that are no record, from `start` to `end` except blank ones, and why."""
 
     start: int
+    end: int
     lines: list[str]
     detail: str
 
-    @property
-    def end(self) -> int:
-        """The number of the last line."""
-        return self.start + len(self.lines) - 1
-
     def row(self) -> Row:
         """As a row without an event."""
-        place = f"line {self.start}" if len(self.lines) == 1 else f"lines {self.start} to {self.end}"
+        place = f"line {self.start}" if self.start == self.end else f"lines {self.start} to {self.end}"
         return Row(None, "".join(self.lines).rstrip("\r\n"), "not_csv", self.detail, place)
 
 
@@ -212,7 +226,7 @@ def read_header(lines: Lines) -> Header | None:
     file. The delimiter is the one that gives the most known names.
 
     Raises:
-        UnreadableFile: the header cannot be read.
+        UnreadableFile: the header cannot be read, or the `sep=` line names no delimiter.
     """
     delimiters: Sequence[str] = DELIMITERS
     while (line := lines.first()) is not None and (not line.strip() or _SEP_LINE.fullmatch(line)):
@@ -221,6 +235,9 @@ def read_header(lines: Lines) -> Header | None:
         lines.take(1)
     if line is None:
         return None
+    if _SEP.match(line):
+        place, expected = f"line {lines.number + 1}", "sep= and one character that is not a quote or a space"
+        raise UnreadableFile(f"{place}: found {line.strip()[:40]!r}, expected {expected}")
     headers = [found for delimiter in delimiters if (found := header_in(lines, delimiter))]
     if not headers:
         raise UnreadableFile(f"line {lines.number + 1}: a quote is out of place or not closed in the header")
@@ -261,17 +278,19 @@ def next_record(header: Header, lines: Lines, *, doubtful: bool) -> tuple[list[s
     fields, length = header.dialect.record(lines.ahead())
     if any(map(str.strip, fields)):
         header.check(fields, lines, length)
-        if doubtful and header.dialect.has_bare_quote(lines.record(length)):
-            raise BadRecord("a quote is out of place, after a record that is not closed", length)
+        uncertain = doubtful and not header.is_certain(fields, length)
+        if uncertain and header.dialect.has_bare_quote(lines.record(length)):
+            raise BadRecord("a quote is out of place, after a record that is not closed")
     return fields, length
 
 
 def read_csv(text: TextIO) -> Iterator[Row]:
     """An event a record: category as "A > B > C", images between "|", columns named attributes.colour.
 
-    After a record that is none, reading goes on with the line after its first. Until a record without bare
-    quotes comes, one with them is rejected too: it may be the rest of a field. Lines that are too short for
-    a row are then taken as the rest of the record before them. Blank rows do not count.
+    After a bad record, reading continues with the line after its first. A record with bare quotes is then
+    rejected too, since it may be the rest of a field, until one comes without them, or on a line that has a
+    valid item id and status. Until then, lines that are too short for a row are taken as the rest of the
+    record before them. Blank rows do not count.
 
     Raises:
         UnreadableFile: the header cannot be read.
@@ -285,13 +304,15 @@ def read_csv(text: TextIO) -> Iterator[Row]:
         try:
             fields, length = next_record(header, lines, doubtful=rejected is not None)
         except BadRecord as error:
-            taken = lines.take(error.length)
+            # In doubt, its other lines may be rows.
+            taken = lines.take(1 if rejected else error.length)
             if rejected and header.is_fragment(taken[0]):
                 rejected.lines += taken
+                rejected.end = lines.number
             else:
                 if rejected:
                     yield rejected.row()
-                rejected = Rejected(start, taken, str(error))
+                rejected = Rejected(start, lines.number, taken, str(error))
             continue
         lines.take(length)
         if any(map(str.strip, fields)):

@@ -47,16 +47,22 @@ class Row:
 
 def checked_id(row: Row, event: dict[str, Any]) -> Row:
     """The row, without its event where that has no valid item id."""
-    try:
-        _ITEM_ID.validate_python(event.get("item_id"))
+    if is_item_id(event.get("item_id")):
         return row
-    except ValidationError:
-        pass
     try:
         parse_listing(event)
     except InvalidListing as failure:
         return replace(row, event=None, raw=json.dumps(event), reason=failure.reason, detail=str(failure))
     return row
+
+
+def is_item_id(value: object) -> bool:
+    """Whether the value is a valid item id."""
+    try:
+        _ITEM_ID.validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def field_of(column: str) -> str:

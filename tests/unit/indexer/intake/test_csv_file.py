@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from indexer.errors import UnreadableFile
 from indexer.intake.csv_file import read_csv
 from indexer.intake.files import checked_rows_of, read_rows
-from indexer.intake.row import LONGEST_ROW, Row
+from indexer.intake.row import LONGEST_ROW, REQUIRED, Row
 from mappings.listing import parse_listing
 
 HEADER = (
@@ -173,7 +172,9 @@ def test_text_with_line_breaks_is_read() -> None:
         (["a", '"24 inch', "b", "c", '"ok"', "d"], ["line 3"]),
         (["a", '"24 inch', "b", "c", "d"], ["line 3"]),
         (["a", "b", "c", '"24 inch'], ["line 5"]),
-        (["a", '"24 inch', '15"', "b"], ["line 3", "line 4"]),
+        (["a", '"24 inch', '15"', "b"], ["line 3"]),
+        (["a", '"24 inch', '15"', '16"', "b"], ["line 3"]),
+        (['"24 inch', '"25 inch', '15"', '"16""'], ["line 2", "line 3", "line 5"]),
         (["a", '"24 inch', '", big"', "b"], ["line 3"]),
         (["a", '"24 inch', "b", '15"', '16"'], ["line 3"]),
         (["a", '"24 inch', '""', "b", '"", c'], ["line 3", "line 6"]),
@@ -183,6 +184,7 @@ def test_text_with_line_breaks_is_read() -> None:
         (['"first\nsec"ond\nthird"', "b"], ["lines 2 to 4"]),
         (['"say \\"hi\\""', "b"], ["line 2"]),
         (['"a\nb",surplus', "b"], ["lines 2 to 3"]),
+        (['"24 "inch\n\n15"', "b"], ["lines 2 to 4"]),
     ],
 )
 def test_an_unclosed_quote_costs_its_own_row_alone(titles: list[str], bad: list[str]) -> None:
@@ -211,39 +213,51 @@ class Written:
     spans: tuple[tuple[int, int], ...]
     begin: int
     """Where the rows begin."""
+    is_plain: bool
+    """Whether each row is one line with a valid status."""
 
 
-NAMES = (
-    "item_id",
-    "title",
-    "category",
-    "price",
-    "currency",
-    "seller_id",
-    "status",
-    "created_at",
-    "updated_at",
-)
+OPTIONAL = ("images", "attributes.a", "attributes.b")
 
 
 @st.composite
 def written_tables(draw: st.DrawFn) -> Written:
-    """Rows of any text, in any order of columns and style of quotes. Each field ends in its row's name."""
-    names = draw(st.permutations([*NAMES, "images", "attributes.a", "attributes.b"]))
-    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
-    delimiter = draw(st.sampled_from(",;"))
-    values = st.text('ab",;\n\r ', max_size=6)
-    text, spans, line = io.StringIO(newline=""), [], 1
-    writer = csv.writer(text, quoting=quoting, delimiter=delimiter, lineterminator="\r\n")
-    writer.writerow(names)
-    begin = text.tell()
+    """Rows of any text, in any order of columns: with quotes around fields or inch marks in them, with or
+    without the last empty fields. Each field ends in its row's name, but for statuses and empty ones."""
+    names = draw(st.permutations(REQUIRED))
+    names = draw(st.one_of(st.permutations([*names, *OPTIONAL]), st.just([*names, *OPTIONAL])))
+    delimiter, quoting = draw(st.sampled_from(",;")), draw(st.sampled_from(["all", "needed", "inch marks"]))
+    is_short, is_plain = draw(st.booleans()), draw(st.booleans())
+    values = st.text('ab",; ' if is_plain else 'ab",;\n\r ', max_size=6)
+    text, spans, line = f"{delimiter.join(names)}\r\n", [], 1
+    begin = len(text)
     for row in range(draw(st.integers(1, 6))):
-        before = text.tell()
-        writer.writerow([f"m{row}" if name == "item_id" else draw(values) + f"m{row}" for name in names])
-        lines = len(re.findall(r"\r\n|\r|\n", text.getvalue()[before:]))
+        fields = []
+        for name in names:
+            value = f"{draw(values)}m{row}"
+            if name == "item_id":
+                value = f"m{row}"
+            elif name == "status" and is_plain:
+                value = "on_sale"
+            elif name in OPTIONAL and draw(st.booleans()):
+                value = ""
+            fields.append(written(value, quoting))
+        while is_short and fields[-1] in ("", '""'):
+            fields.pop()
+        added = delimiter.join(fields) + "\r\n"
+        lines = len(re.findall(r"\r\n|\r|\n", added))
         spans.append((line + 1, line + lines))
         line += lines
-    return Written(text.getvalue(), tuple(spans), begin)
+        text += added
+    return Written(text, tuple(spans), begin, is_plain)
+
+
+def written(value: str, quoting: str) -> str:
+    """A field in a style of quotes."""
+    needed = '[,;\n\r]|^"' if quoting == "inch marks" else '[,;\n\r"]'
+    if quoting == "all" or re.search(needed, value):
+        return '"' + value.replace('"', '""') + '"'
+    return value
 
 
 def lines_of(row: Row) -> tuple[int, int]:
@@ -252,7 +266,7 @@ def lines_of(row: Row) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
-@pytest.mark.parametrize("examples", [100, pytest.param(2500, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [100, pytest.param(5000, marks=pytest.mark.soak)])
 def test_one_stray_quote_anywhere_loses_and_mixes_nothing(examples: int) -> None:
     """Wherever it is put in whatever table."""
 
@@ -266,14 +280,17 @@ def test_one_stray_quote_anywhere_loses_and_mixes_nothing(examples: int) -> None
 
 def check_stray_quote(written: Written, position: int) -> None:
     """Without the quote every row is read. With it every other row is what it was, or its lines are among the
-    rejected ones; and no event has a value of another row."""
+    rejected ones; no event has a value of another row; and where rows are lines, each line is counted."""
     whole = {event["item_id"]: event for event in events(written.text)}
     assert list(whole) == [f"m{row}" for row in range(len(written.spans))]
 
-    rows = read(written.text[:position] + '"' + written.text[position:])
+    text = written.text[:position] + '"' + written.text[position:]
+    rows = read(text)
     hit = len(re.findall(r"\r\n|\r|\n", written.text[:position])) + 1
     rejected = [lines_of(row) for row in rows if row.event is None]
     found = [row.event for row in rows if row.event is not None]
+    if written.is_plain and text[position - 1 : position + 2] != '\r"\n':
+        assert len(rows) == len(text.splitlines()) - 1, "the summary does not add up"
     for number, (first, last) in enumerate(written.spans):
         if not first <= hit <= last:
             named = any(start <= last and first <= end for start, end in rejected)
@@ -284,6 +301,35 @@ def check_stray_quote(written: Written, position: int) -> None:
         others = [name for name, known in whole.items() if known == event]
         owner = next((n for n, (first, last) in enumerate(written.spans) if first <= hit <= last), None)
         assert others or tags <= {f"m{owner}"}
+
+
+@pytest.mark.parametrize("missing", ["", ",Red", ",/a.jpg,Red"])
+@pytest.mark.parametrize("title", ['27" TV', '"TV, 27"""', '"27"" TV,\nbig"', "TV"])
+def test_a_stray_quote_costs_one_row_of_a_thousand(title: str, missing: str) -> None:
+    """However many others have an inch mark, with or without their empty last fields."""
+    text = table('"24 inch', *[title] * 999).replace(f"{missing}\n", "\n")
+
+    assert len(read(text)) == 1000
+    assert [place for place, _ in problems(text)] == ["line 2"]
+
+
+@pytest.mark.parametrize("missing", [",Red", ",/a.jpg,Red"])
+@pytest.mark.parametrize("category", ["Apparel", '"TVs, ""large"""'])
+def test_quotes_and_missing_last_fields_go_together(category: str, missing: str) -> None:
+    """Whether they are inch marks or quotes around a field."""
+    text = table('27" TV').replace("Apparel > Skirts", category).replace(missing, "")
+
+    assert [event["title"] for event in events(text)] == ['27" TV']
+
+
+@pytest.mark.parametrize("line", ['sep="', "sep=", "sep= ", "sep=\\t", "sep=;;", '"sep="', "SEP=,;;;"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_sep_line_without_a_delimiter_is_one_sentence(tmp_path: Path, line: str, end: str) -> None:
+    """On that line, not on the header."""
+    (tmp_path / "a.csv").write_text((f"\n{line}\n" + table("a")).replace("\n", end), newline="")
+
+    with pytest.raises(UnreadableFile, match=r"a.csv: line 2: found '.*', expected sep= and one character"):
+        checked_rows_of(tmp_path / "a.csv")
 
 
 def test_problems_name_the_file(tmp_path: Path) -> None:
