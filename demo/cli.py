@@ -18,6 +18,7 @@ from demo.services.progress import Progress
 from demo.services.system import ServiceStatus, System
 from experiments.errors import ExperimentError
 from mappings.errors import ContractError
+from mappings.parameters import WholeNumber
 
 # Imported when called: the libraries that draw and read listings take a second that `up` can do without.
 FURTHER_COMMANDS = {
@@ -102,7 +103,7 @@ def status(*, as_json: bool) -> None:
     "--lines",
     default=50,
     show_default=True,
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     help="Number of lines of each log.",
 )
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")

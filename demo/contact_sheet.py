@@ -17,6 +17,7 @@ from mappings.client import ElasticsearchSettings, connect
 from mappings.errors import UnsafePhotoPath
 from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
+from mappings.parameters import WholeNumber
 from mappings.photos import ImageRoots
 from ml.preprocess import UnusablePhoto, decode_photo
 from query.errors import QueryError
@@ -55,8 +56,8 @@ def _require_format(_context: click.Context, _option: click.Parameter, out: Path
     callback=_require_format,
     help="Picture to write, a JPEG or a PNG.",
 )
-@click.option("--rows", type=click.IntRange(1, 100), default=12, show_default=True, help="Query items.")
-@click.option("--columns", type=click.IntRange(1, 24), default=6, show_default=True, help="Similar ones.")
+@click.option("--rows", type=WholeNumber(1, 100), default=12, show_default=True, help="Query items.")
+@click.option("--columns", type=WholeNumber(1, 24), default=6, show_default=True, help="Similar ones.")
 def contact_sheet(*, out: Path, rows: int, columns: int) -> None:
     """Draw queries of the live index beside their most similar items, as one picture."""
     environment = System.open(os.environ, Progress()).environment

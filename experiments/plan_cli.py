@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,21 +12,13 @@ from experiments.definition import Metric, experiments_folder, find_experiment, 
 from experiments.plan import MOST_DAYS, MOST_WEEKS, POWER, Plan
 from experiments.verdict.effects import MEASURES
 from experiments.verdict.wording import MOST
+from mappings.parameters import Number
 
 SHOWN_WEEKS = (1, 2, 3, 4, 6, 8, 12)
 
 
-class Amount(click.FloatRange):
-    """A number above 0 whose square a float can hold; not NaN, which is in every range."""
-
-    def __init__(self) -> None:
-        super().__init__(min=1e-12, max=1e12)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value} is not a number.", param, ctx)
-        return number
+# Their squares must be numbers that a float can hold.
+AMOUNT = Number(1e-12, 1e12)
 
 
 @click.command(name="plan")
@@ -39,21 +29,21 @@ class Amount(click.FloatRange):
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A log of before the experiment, as `nitamono events export` writes it.",
 )
-@click.option("--rate", type=Amount(), help="Without a log: the primary metric's value.")
+@click.option("--rate", type=AMOUNT, help="Without a log: the primary metric's value.")
 @click.option(
     "--slates-per-user",
     "per_user",
-    type=Amount(),
+    type=AMOUNT,
     help="Without a log: slates of a user; for cvr_clicks taps, for cvr_views item-page views.",
 )
 @click.option(
     "--variance",
-    type=Amount(),
+    type=AMOUNT,
     help="Without a log: of the metric among users; by default as if all users were alike.",
 )
 @click.option(
     "--users-per-day",
-    type=Amount(),
+    type=AMOUNT,
     help="Users seen for the first time, a day; by default the log's.",
 )
 def plan_command(

@@ -37,6 +37,7 @@ from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.intake import Intake
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
+from mappings.parameters import WholeNumber
 from mappings.photos import ImageRoots
 from mappings.queue import redis_client
 from mappings.tasks import BROKEN, LOST
@@ -46,7 +47,7 @@ INTERRUPTED = 130
 
 REMEDY = (
     "`nitamono indexer dead-letters list` shows why; "
-    "`nitamono indexer dead-letters replay --all` sends them again once that is mended."
+    "`nitamono indexer dead-letters replay --all` sends them again after the cause is fixed."
 )
 
 LONGEST_AGE = timedelta(days=36_500)
@@ -155,7 +156,7 @@ def check_encoding(ctx: click.Context, parameter: click.Parameter, value: str | 
     del ctx, parameter
     if value is not None and not is_text_encoding(value):
         raise click.BadParameter(
-            f"{value!r} is no encoding; expected a name such as cp932, euc_jp or latin-1"
+            f"{value!r} is not an encoding of text; expected a name such as cp932, euc_jp or latin-1"
         )
     return value
 
@@ -170,7 +171,7 @@ def check_encoding(ctx: click.Context, parameter: click.Parameter, value: str | 
 )
 @click.option("--wait", is_flag=True, help="Wait until every listing is indexed and searchable.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--chunk", type=click.IntRange(1, 1000), help="Listings in a message.", show_default="64")
+@click.option("--chunk", type=WholeNumber(1, 1000), help="Listings in a message.", show_default="64")
 @click.option(
     "--encoding",
     callback=check_encoding,
@@ -352,7 +353,7 @@ def parse_age(text: str) -> timedelta:
     Raises:
         click.BadParameter: another form, or longer than anything was ever removed.
     """
-    match = re.fullmatch(r"(\d{1,6})([dhms])", text)
+    match = re.fullmatch(r"([0-9]{1,6})([dhms])", text)
     if match is None:
         raise click.BadParameter(f"{text!r}; expected a number and d, h, m or s, such as 7d")
     unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}[match[2]]

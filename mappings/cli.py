@@ -15,6 +15,7 @@ from mappings.client import ElasticsearchSettings, connect
 from mappings.errors import ContractError
 from mappings.lifecycle import EncoderIdentity, IndexOptions, IndexState
 from mappings.names import read_alias
+from mappings.parameters import WholeNumber
 
 
 class FriendlyGroup(click.Group):
@@ -56,8 +57,8 @@ encoder_option = click.option(
 
 @group.command()
 @encoder_option
-@click.option("--shards", default=1, show_default=True, type=click.IntRange(1, 1024))
-@click.option("--replicas", default=0, show_default=True, type=click.IntRange(0, 10))
+@click.option("--shards", default=1, show_default=True, type=WholeNumber(1, 1024))
+@click.option("--replicas", default=0, show_default=True, type=WholeNumber(0, 10))
 @click.option(
     "--vector-index", default="hnsw", show_default=True, type=click.Choice(lifecycle.VECTOR_INDEX_TYPES)
 )

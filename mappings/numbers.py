@@ -12,10 +12,10 @@ def whole_number(text: str) -> int:
     """The number that the text is, from 0 up.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r:.60} is no whole number such as 24")
+        raise ValueError(f"{text!r:.60} is not a whole number in digits, such as 24")
     return int(text)
 
 
@@ -23,8 +23,8 @@ def decimal_number(text: str) -> float:
     """The number that the text is, from 0 up, with a point for decimals and without an exponent.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     if not _DECIMAL.fullmatch(text):
-        raise ValueError(f"{text!r:.60} is no number such as 2 or 1.5")
+        raise ValueError(f"{text!r:.60} is not a number in digits, such as 2 or 1.5")
     return float(text)

@@ -33,7 +33,7 @@ def redis_url(environ: Mapping[str, str]) -> str:
     except ValueError:  # a port that is none, half an IPv6 address
         usable = False
     if not usable or not re.fullmatch(r"/?[0-9]*", parts.path):
-        raise InvalidSetting(f"NITAMONO_REDIS_URL is no URL such as {DEFAULT_REDIS_URL}")
+        raise InvalidSetting(f"NITAMONO_REDIS_URL is not a URL such as {DEFAULT_REDIS_URL}")
     return text
 
 

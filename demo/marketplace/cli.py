@@ -7,18 +7,23 @@ import click
 
 from demo.marketplace.chance import UnusableSeed
 from demo.marketplace.folder import write_marketplace
+from mappings.parameters import WholeNumber
 
 
 @click.command()
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to."
 )
-@click.option("--count", type=click.IntRange(1, 9_999_999), default=2000, show_default=True, help="Listings.")
+@click.option("--count", type=WholeNumber(1, 9_999_999), default=2000, show_default=True, help="Listings.")
 @click.option(
-    "--seed", type=int, default=7, show_default=True, help="The same seed gives the same marketplace."
+    "--seed",
+    type=WholeNumber(0),
+    default=7,
+    show_default=True,
+    help="The same seed gives the same marketplace.",
 )
 @click.option(
-    "--photo-size", type=click.IntRange(32, 2048), default=320, show_default=True, help="Pixels a side."
+    "--photo-size", type=WholeNumber(32, 2048), default=320, show_default=True, help="Pixels a side."
 )
 @click.option("--no-photos", is_flag=True, help="Write listings.jsonl alone.")
 @click.option(

@@ -31,9 +31,10 @@ from indexer.errors import UnreadableFile
 from indexer.settings import IndexerSettings
 from indexer.submission import QueueUnavailable
 from mappings.errors import ContractError, InvalidSetting
+from mappings.parameters import Number, WholeNumber
 from ml.errors import MlError
 
-SHARE = click.FloatRange(0, 1)
+SHARE = Number(0, 1)
 SENTENCES: Final = (
     ApiUnusable,
     ContractError,
@@ -70,17 +71,19 @@ def pairs(_context: click.Context, _option: click.Parameter, values: Sequence[st
     help="Instead of writing a log: ask this API for slates, and send it the events. OUT, if given, is where "
     "they will be exported, and gets the SIMULATED.json that reports look for.",
 )
-@click.option("--users", type=click.IntRange(1, 5_000_000), default=2000, show_default=True)
+@click.option("--users", type=WholeNumber(1, 5_000_000), default=2000, show_default=True)
 @click.option(
-    "--days", type=click.IntRange(1, 366), default=14, show_default=True, help="From the experiment's start."
+    "--days", type=WholeNumber(1, 366), default=14, show_default=True, help="From the experiment's start."
 )
 @click.option(
     "--pre-days",
-    type=click.IntRange(0, 90),
+    type=WholeNumber(0, 90),
     help="Before it.",
     show_default="the experiment's pre_period_days",
 )
-@click.option("--seed", type=int, default=7, show_default=True, help="The same seed gives the same log.")
+@click.option(
+    "--seed", type=WholeNumber(0), default=7, show_default=True, help="The same seed gives the same log."
+)
 @click.option(
     "--experiment",
     "definition",
@@ -103,7 +106,7 @@ def pairs(_context: click.Context, _option: click.Parameter, values: Sequence[st
     help="Listings of your own; with --api, those that it has indexed.",
     show_default="drawn ones; with --api, those of make demo",
 )
-@click.option("--count", type=click.IntRange(2, 1_000_000), default=6000, show_default=True, help="Listings.")
+@click.option("--count", type=WholeNumber(2, 1_000_000), default=6000, show_default=True, help="Listings.")
 @click.option(
     "--truth",
     "changes",

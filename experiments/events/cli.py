@@ -33,6 +33,7 @@ from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.event_names import STORE_EVENTS
 from mappings.intake import Intake
+from mappings.parameters import Number, WholeNumber
 from mappings.search import in_order
 from mappings.users import user_hash, user_salt
 
@@ -91,7 +92,7 @@ day_type = click.DateTime(["%Y-%m-%d"])
 wait_option = click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="First wait, at most so many seconds, until all events that were taken are stored.",
 )
 
@@ -146,7 +147,7 @@ def export_command(
 
 
 @group.command(name="retain")
-@click.option("--days", required=True, type=click.IntRange(1), help="Days before today to keep.")
+@click.option("--days", required=True, type=WholeNumber(1), help="Days before today to keep.")
 @click.option("--log", type=log_folder, help="Folder of a parquet log to shorten as well.")
 @click.pass_obj
 def retain_command(connections: Connections, days: int, log: Path | None) -> None:

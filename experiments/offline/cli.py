@@ -18,6 +18,7 @@ from experiments.offline.slates import TappedLog
 from experiments.offline.vectors import ItemVectors, read_vectors
 from experiments.offline.wording import text
 from experiments.tables import SIMULATED
+from mappings.parameters import Number
 from ml.errors import MlError
 
 
@@ -68,7 +69,7 @@ def named_files(
 )
 @click.option(
     "--clip",
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     default=CLIP,
     show_default=True,
     help="Taps that one tap may stand for when it is weighted.",

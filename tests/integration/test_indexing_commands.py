@@ -280,7 +280,7 @@ def test_a_file_in_another_encoding_is_refused_or_declared(
     assert queue.client.llen(queue.settings.queue) == 0
     assert nitamono("index", str(folder), "--encoding", "cp932").exit_code == 0
     wrong = nitamono("index", str(folder), "--encoding", "rot13")
-    assert (wrong.exit_code, "'rot13' is no encoding" in wrong.stderr) == (2, True)
+    assert (wrong.exit_code, "'rot13' is not an encoding" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -348,7 +348,7 @@ def test_replay_says_when_nobody_works(shop: Shop) -> None:
         ("ELASTICSEARCH_URL", "http://127.0.0.1:9", "Elasticsearch does not answer"),
         ("NITAMONO_REDIS_URL", "redis://127.0.0.1:9/0", "Redis does not answer"),
         ("NITAMONO_ENCODER", "/nowhere", "no encoder artifact in /nowhere"),
-        ("NITAMONO_REDIS_URL", "foo", "NITAMONO_REDIS_URL is no URL"),
+        ("NITAMONO_REDIS_URL", "foo", "NITAMONO_REDIS_URL is not a URL"),
         ("NITAMONO_CHUNK", "many", "NITAMONO_CHUNK is 'many'"),
     ],
 )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
+import click
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -76,3 +80,50 @@ def test_the_shell_reads_numbers_as_the_api_does(option: str, text: str) -> None
     result = CliRunner().invoke(main, ["similar", "m1", option, text])
     assert result.exit_code == 2, result.output
     assert "in digits" in result.output
+
+
+def commands(group: click.Group) -> Iterator[click.Command]:
+    """The commands below a group, but for those of `ml`: its layer may not import the strict reader."""
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if isinstance(command, click.Group):
+            yield from commands(command) if name != "ml" else ()
+        elif command is not None:
+            yield command
+
+
+NUMERIC = [
+    pytest.param(command, parameter, id=f"{command.name} {parameter.opts[0]}")
+    for command in commands(main)
+    for parameter in command.params
+    if isinstance(parameter.type, click.types.IntParamType | click.types.FloatParamType)
+]
+
+
+@pytest.mark.parametrize(("command", "parameter"), NUMERIC)
+def test_every_command_reads_numbers_strictly(command: click.Command, parameter: click.Parameter) -> None:
+    """What Python takes for a number besides is refused with a sentence; the help shows the range."""
+    with click.Context(command) as ctx:
+        for text in NO_NUMBERS:
+            with pytest.raises(click.BadParameter, match=r"is not a (whole )?number in digits"):
+                parameter.type_cast_value(ctx, text)
+        help_text = command.get_help(ctx)
+    assert " RANGE" in help_text
+    assert re.search(r"x?[<>]=?x?", help_text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["index", ".", "--chunk", "1_0"], "'1_0' is not a whole number in digits, such as 24"),
+        (["index", ".", "--chunk", "1001"], "1001 is not in the range 1<=x<=1000"),
+        (["experiment", "plan", "x", "--rate", "nan"], "'nan' is not a number in digits, such as 2 or 1.5"),
+        (["events", "export", "log", "--wait", "0"], "0.0 is not in the range x>0"),
+    ],
+)
+def test_an_option_that_is_no_number_is_named(arguments: list[str], words: str) -> None:
+    """With what was given, before anything is done."""
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{arguments[-2]}': {words}" in result.output

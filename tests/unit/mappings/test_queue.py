@@ -24,7 +24,7 @@ def test_without_a_url_it_is_this_machine() -> None:
 )
 def test_other_urls_are_refused_without_being_shown(url: str) -> None:
     """They may hold a password."""
-    with pytest.raises(InvalidSetting, match="NITAMONO_REDIS_URL is no URL such as") as caught:
+    with pytest.raises(InvalidSetting, match="NITAMONO_REDIS_URL is not a URL such as") as caught:
         redis_url({"NITAMONO_REDIS_URL": url})
     assert "hidden" not in str(caught.value)
 
