@@ -26,7 +26,7 @@ from indexer.app import producer
 from indexer.bootstrap import build_intake
 from indexer.dead_letters import DeadLetter, DeadLetters
 from indexer.errors import ElasticsearchUnavailable, IndexingFailure, UnreadableFile
-from indexer.intake.files import Selection, checked_rows_of, is_text_encoding, read_rows, select
+from indexer.intake.files import LeftOut, Selection, checked_rows_of, is_text_encoding, read_rows, select
 from indexer.intake.row import Row
 from indexer.parking import ParkingLot
 from indexer.settings import IndexerSettings
@@ -192,31 +192,60 @@ def index_command(
     The exit status is 1 where listings were given and every one was rejected or has no vector; without
     --wait, where none of them could even be sent. After Ctrl-C it is 130, and the command can be run again.
     """
-    connections = Connections.open()
-    selection = select(path, encoding)
-    allowed = (root or (path if path.is_dir() else path.parent)).resolve()
-    reading = Reading(selection, root.resolve() if root else None, encoding, sum_of_rows(selection, encoding))
-    allow_root(connections.settings.roots, allowed)
-    connections.redis.ping()
-    ensure_live_index(connections.es, connections.settings.prefix, connections.identity)
-    if wait:
-        warn_without_worker(connections)
-    with tqdm(total=reading.rows, unit=" listings", disable=None, smoothing=0.05) as bar:
-        submission = connections.submission(wait=wait, progress=bar.update)
-        try:
-            with interruptible():
-                submit(connections, reading, submission, chunk or connections.settings.chunk, bar.update)
-        except KeyboardInterrupt:
-            bar.close()
-            report_interruption(submission, wait=wait, as_json=as_json)
-            raise SystemExit(INTERRUPTED) from None
-    if wait:
-        connections.store.refresh()
-    account = submission.account
-    report(account, submission.sent, selection, wait=wait, as_json=as_json)
-    settled = wait or submission.sent == 0
-    if settled and account.given and account.given == account.failed:
+    run = Run(wait)
+    try:
+        with interruptible():
+            run.index(path, root, chunk, encoding)
+    except KeyboardInterrupt:
+        report_interruption(run, as_json=as_json)
+        raise SystemExit(INTERRUPTED) from None
+    report(run, as_json=as_json)
+    settled = wait or run.sent == 0
+    if settled and run.account.given and run.account.given == run.account.failed:
         raise SystemExit(1)
+
+
+@dataclass
+class Run:
+    """One run of `nitamono index`, and what it has done so far."""
+
+    wait: bool
+    left_out: tuple[LeftOut, ...] = ()
+    submission: Submission | None = None
+
+    @property
+    def sent(self) -> int:
+        """Listings put into the queue."""
+        return self.submission.sent if self.submission else 0
+
+    @property
+    def account(self) -> Account:
+        """The summary of the listings that have an outcome."""
+        return self.submission.account if self.submission else Account()
+
+    def index(self, path: Path, root: Path | None, chunk: int | None, encoding: str | None) -> None:
+        """Checks and sends the files; waits for the listings to be searchable if asked to."""
+        connections = Connections.open()
+        selection = select(path, encoding)
+        self.left_out = selection.left_out
+        allowed = (root or (path if path.is_dir() else path.parent)).resolve()
+        rows = sum_of_rows(selection, encoding)
+        reading = Reading(selection, root.resolve() if root else None, encoding, rows)
+        allow_root(connections.settings.roots, allowed)
+        connections.redis.ping()
+        ensure_live_index(connections.es, connections.settings.prefix, connections.identity)
+        if self.wait:
+            warn_without_worker(connections)
+        with tqdm(total=reading.rows, unit=" listings", disable=None, smoothing=0.05) as bar:
+            self.submission = connections.submission(wait=self.wait, progress=bar.update)
+            submit(connections, reading, self.submission, chunk or connections.settings.chunk, bar.update)
+        if self.wait:
+            connections.store.refresh()
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"sent": n, "given": n, …, "left_out": […]}`."""
+        left_out = [entry.to_json() for entry in self.left_out]
+        return {"sent": self.sent} | self.account.to_json() | {"left_out": left_out}
 
 
 @dataclass(frozen=True)
@@ -250,14 +279,16 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def report_interruption(submission: Submission, *, wait: bool, as_json: bool) -> None:
-    """Says what was sent and settled, and how to go on."""
+def report_interruption(run: Run, *, as_json: bool) -> None:
+    """Says what was sent and settled, and how to continue."""
     if as_json:
-        summary = {"interrupted": True, "sent": submission.sent} | submission.account.to_json()
-        click.echo(json.dumps(summary))
-    settled = f", {submission.account.given:,} are settled" if wait else ""
+        click.echo(json.dumps({"interrupted": True} | run.to_json()))
+    if not run.sent:
+        click.echo("Interrupted: no listing was sent. Run the same command again.", err=True)
+        return
+    settled = f", {run.account.given:,} are settled" if run.wait else ""
     click.echo(
-        f"Interrupted: {submission.sent:,} listings were sent{settled}. Workers go on with those that were "
+        f"Interrupted: {run.sent:,} listings were sent{settled}. Workers continue with those that were "
         "sent. Run the same command again for the rest: sending a listing twice is harmless.",
         err=True,
     )
@@ -292,7 +323,7 @@ def submit(
 ) -> None:
     """Sends every row; those that `submission` waits for are settled when it returns.
 
-    Rows that are no events are set aside here and counted in the submission's account.
+    Rows that are no events are set aside here and counted in the submission's summary.
     """
     for part in chunked(reading.read(), chunk):
         broken = [row for row in part if row.event is None]
@@ -305,24 +336,23 @@ def submit(
 
 
 def set_aside(dead_letters: DeadLetters, rows: Sequence[Row]) -> Account:
-    """Writes a dead letter for each row that is no event, and returns their account."""
+    """Writes a dead letter for each row that is no event, and returns their summary."""
     dead_letters.write(DeadLetter.of(row.raw, row.reason, row.detail) for row in rows)
     return Account(rejected=Counter(row.reason for row in rows))
 
 
-def report(account: Account, sent: int, selection: Selection, *, wait: bool, as_json: bool) -> None:
-    """Prints the closing account, or how many listings were sent, and what was left out."""
+def report(run: Run, *, as_json: bool) -> None:
+    """Prints the summary, or how many listings were sent, and what was left out."""
     if as_json:
-        summary = account.to_json() if wait else {"sent": sent} | account.to_json()
-        click.echo(json.dumps(summary | {"left_out": [entry.to_json() for entry in selection.left_out]}))
+        click.echo(json.dumps(run.to_json()))
         return
-    if not wait:
-        click.echo(f"{sent:,} listings sent; workers index them from now on")
-    if wait or account.given:
-        click.echo(str(account))
-    if account.failed:
+    if not run.wait:
+        click.echo(f"{run.sent:,} listings sent; workers index them from now on")
+    if run.wait or run.account.given:
+        click.echo(str(run.account))
+    if run.account.failed:
         click.echo(REMEDY)
-    for entry in selection.left_out:
+    for entry in run.left_out:
         click.echo(f"left out {entry}")
 
 
@@ -437,7 +467,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
 
 
 def replay_letters(connections: Connections, reason: str | None) -> tuple[Account, int]:
-    """The account of the letters sent again, and how many have no event. Settled ones are removed."""
+    """The summary of the letters sent again, and how many have no event. Settled ones are removed."""
     letters = list(connections.dead_letters.search(reason))
     sendable = [letter for letter in letters if letter.event is not None]
     account = settle(connections, [letter.event for letter in sendable])
@@ -449,7 +479,7 @@ def replay_letters(connections: Connections, reason: str | None) -> tuple[Accoun
 
 
 def replay_parked(connections: Connections, reason: str | None) -> Account:
-    """The account of the parked events sent again.
+    """The summary of the parked events sent again.
 
     Those that ended their task or worker go one by one, so that a harmful one harms no neighbour again.
     """
@@ -462,7 +492,7 @@ def replay_parked(connections: Connections, reason: str | None) -> Account:
 
 
 def settle(connections: Connections, events: Iterable[Any], chunk: int | None = None) -> Account:
-    """The account of the events, once every one has an outcome."""
+    """The summary of the events, once every one has an outcome."""
     submission = connections.submission(wait=True)
     for part in chunked(events, chunk or connections.settings.chunk):
         submission.send(part)

@@ -284,13 +284,24 @@ def test_a_file_in_another_encoding_is_refused_or_declared(
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("options", "sent", "words"),
+    [(["--wait"], 64, "64 listings were sent, 0 are settled"), ([], 1020, "1,020")],
+)
 def test_an_interrupted_command_says_how_to_go_on(
-    shop: Shop, environ: dict[str, str], tmp_path: Path, ending: signal.Signals
+    shop: Shop,
+    environ: dict[str, str],
+    tmp_path: Path,
+    ending: signal.Signals,
+    options: list[str],
+    sent: int,
+    words: str,
 ) -> None:
     """In a process of its own: what was sent, that it can be run again, status 130, no traceback."""
-    file = write_jsonl(tmp_path / "listings.jsonl", [shop.event(f"m{n}") for n in range(20)])
+    write_jsonl(tmp_path / "data.jsonl", [shop.event(f"m{n}") for n in range(1100)])
+    (tmp_path / "notes.txt").touch()
     queue = submission(environ)
-    arguments = ["index", str(file), "--chunk", "5", "--wait", "--json"]
+    arguments = ["index", str(tmp_path), "--chunk", "1", "--json", *options]
     with subprocess.Popen(
         [sys.executable, "-c", "import cli; cli.main()", *arguments],
         env=os.environ | environ,
@@ -298,17 +309,19 @@ def test_an_interrupted_command_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while queue.client.llen(queue.settings.queue) < 4:
+        while queue.client.llen(queue.settings.queue) < sent:
             time.sleep(0.1)
+        time.sleep(0.2)
         process.send_signal(ending)
         out, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert "Interrupted: 20 listings were sent, 0 are settled" in err
+    assert f"Interrupted: {words}" in err
     assert "Run the same command again" in err
     assert "Traceback" not in err
     summary = json.loads(out)
-    assert (summary["interrupted"], summary["sent"], summary["given"]) == (True, 20, 0)
+    assert (summary["interrupted"], summary["sent"], summary["given"]) == (True, sent, 0)
+    assert "notes.txt" in [entry["file"] for entry in summary["left_out"]]
 
 
 def test_a_folder_that_is_newly_allowed_is_named(shop: Shop, environ: dict[str, str], tmp_path: Path) -> None:
