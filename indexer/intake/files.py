@@ -21,14 +21,15 @@ from indexer.intake.jsonl import names_in, read_jsonl
 from indexer.intake.parquet import checked_rows, fields_in, open_parquet, read_parquet
 from indexer.intake.row import REQUIRED, Row
 from indexer.intake.text import UTF8, checked_json_lines, checked_lines, encoding_of
+from ml import preprocess
 
 LINES = frozenset({".jsonl", ".ndjson"})
 TABLES = frozenset({".csv", ".tsv"})
 PARQUET = frozenset({".parquet"})
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
-PHOTO_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jfif", ".jpe", ".jxl", ".webp"})
-"""Suffixes of photos that not every Python's `mimetypes` knows."""
+PHOTO_SUFFIXES = frozenset({*preprocess.SUFFIXES, ".jxl"})
+"""Suffixes of photos, more than every Python's `mimetypes` knows; JPEG XL is one, but is not decoded."""
 HINTS = dict.fromkeys(
     (".gz", ".zst", ".zip", ".bz2", ".xz", ".lz4", ".7z", ".tgz", ".tar"), "unpack it first"
 )

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from indexer.errors import UnreadableFile
-from indexer.intake.files import checked_rows_of, select
+from indexer.intake.files import checked_rows_of, is_photo, select
 from indexer.intake.row import REQUIRED
+from ml import preprocess
 
 
 def listed(folder: Path) -> list[str]:
@@ -110,3 +111,9 @@ def test_what_holds_no_listings_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UnreadableFile, match="found no file"):
         select(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("suffix", [*preprocess.SUFFIXES, ".jxl", ".HEIC"])
+def test_every_photo_that_is_decoded_is_counted_as_one(suffix: str) -> None:
+    """Whatever Python's table of file types knows."""
+    assert is_photo(Path(f"a{suffix}"))
