@@ -22,7 +22,7 @@ from ml.decoding.boxes import primary_item
 from ml.decoding.colour import UnusableProfile, coded_profile, to_srgb
 from ml.decoding.errors import DECODER_ERRORS, FORMATS, UnusablePhoto, truncated, unsupported
 from ml.decoding.formats import Format, photo_format
-from ml.decoding.jpeg import open_incomplete, open_jpeg, read_frame
+from ml.decoding.jpeg import check_scans, open_incomplete, open_jpeg, read_frame
 from ml.decoding.png import read_png
 
 __all__ = [
@@ -198,6 +198,7 @@ def open_photo(data: bytes, kind: Format, least: int) -> OpenPhoto:
 def open_jpeg_photo(data: bytes, least: int) -> OpenPhoto:
     frame = read_frame(data)
     check_sides(frame.width, frame.height)
+    check_scans(frame, data)
     image = open_jpeg(data, least)
     memory = frame.coefficient_bytes + JPEG_PIXEL_BYTES * image.width * image.height
     check_memory(memory, frame.width, frame.height)

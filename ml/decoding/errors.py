@@ -40,3 +40,8 @@ def truncated(data: bytes, cause: object) -> UnusablePhoto:
 def unsupported(name: str) -> UnusablePhoto:
     """The refusal of a format that is not decoded; a seller can convert it."""
     return UnusablePhoto("photo_unsupported", name, f"a picture in one of {', '.join(FORMATS)}")
+
+
+def too_complex(found: str, expected: str) -> UnusablePhoto:
+    """The refusal of a file that no camera or editor writes, and whose many parts would take long to read."""
+    return UnusablePhoto("photo_too_complex", found, expected)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.decoding.jpeg import read_frame
+from ml.decoding.jpeg import read_frame, segments
 from ml.preprocess import UnusablePhoto, decode_photo
 from tests.pictures import PROFILES, encode, smooth, striped_jpeg
 
@@ -62,6 +63,106 @@ def test_a_jpeg_of_which_too_little_is_there_is_refused(kind: str, share: float)
     data = photo(kind)
     with pytest.raises(UnusablePhoto, match="photo_truncated"):
         decode_photo(data[: int(len(data) * share)], SIZE)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+@pytest.mark.parametrize("kind", ["CMYK", "YCCK"])
+def test_rows_that_are_missing_are_known_in_print_colours(kind: str, share: float) -> None:
+    """Inverted, as Adobe writes them, so that the missing blocks have other levels."""
+    data = four_colours(kind)
+    whole, codes = decoded(data[:-2])
+    assert codes == []
+    cut = data[: int(len(data) * share)]
+    if share < 0.85:
+        with pytest.raises(UnusablePhoto, match=r"photo_truncated: .*% of its rows are there"):
+            decode_photo(cut, SIZE)
+    else:
+        found, codes = decoded(cut)
+        assert np.abs(found - whole)[: int(SIZE * 0.75)].mean() < 1
+        assert codes == ["photo_incomplete"]
+
+
+def four_colours(kind: str) -> bytes:
+    """A JPEG of four components with Adobe's marker, which says CMYK (0) or YCCK (2)."""
+    data = photo("baseline", "CMYK")
+    transform = data.index(b"Adobe") + 11
+    return data[:transform] + bytes([2 if kind == "YCCK" else 0]) + data[transform + 1 :]
+
+
+def half_grey(kind: str) -> bytes:
+    """A photo whose lower half is the grey of missing blocks."""
+    picture = smooth(320, 480)
+    picture.paste((128, 128, 128), (0, 240, 320, 480))
+    return encode(picture, "JPEG", quality=90, **KINDS[kind])
+
+
+@pytest.mark.parametrize("ending", [b"", b"\xff", bytes(5_000)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_grey_rows_that_are_there_are_not_missing(kind: str, ending: bytes) -> None:
+    """Without an end marker they look the same; only of missing ones further bytes would change something."""
+    data = half_grey(kind)
+    whole, _ = decoded(data)
+    found, codes = decoded(data[:-2] + ending)
+    assert (np.abs(found - whole).max(), codes) == (0, [])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "progressive"])
+def test_grey_rows_that_are_missing_are_not_there(kind: str) -> None:
+    """Cut within the grey half, with less than 85 % of the rows, at any byte of a restart interval."""
+    data = half_grey(kind)
+    for cut in range(450, 850, 13):
+        with pytest.raises(UnusablePhoto, match="photo_truncated"):
+            decode_photo(data[:-cut], SIZE)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("follower", [b"\0", b"\xd0", b"\xd8", b""])
+def test_fill_bytes_are_read_once(follower: bytes) -> None:
+    """Two megabytes of them; reading each run from each of its bytes would take hours."""
+    with suppress(UnusablePhoto):
+        list(segments(b"\xff\xd8" + b"\xff" * 2_000_000 + follower))
+    data = photo("baseline")
+    assert decode_photo(data[:2] + b"\xff" * 50_000 + data[2:], SIZE).shape == (SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize(
+    ("inserted", "found"),
+    [
+        (b"\xff\xfe\0\2" * 20_000, "more than 10,000 JPEG segments"),
+        (b"\xff\xd0" * 100_000, "200,000 bytes between JPEG segments"),
+        (b"\xff" * 200_000, "bytes between JPEG segments"),
+    ],
+    ids=["comments", "restarts", "fill"],
+)
+def test_a_header_in_too_many_parts_is_refused(inserted: bytes, found: str) -> None:
+    """Pillow reads each part in Python."""
+    data = photo("baseline")
+    with pytest.raises(UnusablePhoto, match=f"photo_too_complex: .*{found}"):
+        decode_photo(data[:2] + inserted + data[2:], SIZE)
+
+
+def repeated_scans(data: bytes, times: int) -> bytes:
+    """The JPEG with its last scan repeated."""
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * times + data[-2:]
+
+
+@pytest.mark.parametrize("kind", ["progressive", "non-interleaved"])
+def test_too_many_scans_are_refused(kind: str) -> None:
+    """Each is a pass over the whole picture; encoders write 10 to 20."""
+    data = non_interleaved() if kind == "non-interleaved" else photo(kind)
+    assert decode_photo(repeated_scans(data, 80), SIZE).shape == (SIZE, SIZE, 3)
+    with pytest.raises(UnusablePhoto, match=r"photo_too_complex: .* in [0-9,]+ scans, expected at most 100"):
+        decode_photo(repeated_scans(data, 200), SIZE)
+
+
+def test_the_more_pixels_the_fewer_scans() -> None:
+    """200 megapixels in 20 passes take as long as 40 in 100."""
+    data = repeated_scans(photo("progressive"), 30)
+    frame = data.index(b"\xff\xc2")
+    large = data[: frame + 5] + struct.pack(">HH", 12_240, 16_320) + data[frame + 9 :]
+    with pytest.raises(UnusablePhoto, match=r"photo_too_complex: .* expected at most 20 scans"):
+        decode_photo(large, SIZE)
 
 
 def test_a_progressive_jpeg_counts_by_the_area_that_it_covers() -> None:
