@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from ml.decoding.boxes import primary_item
+from ml.decoding.boxes import PrimaryItem, primary_item
 from ml.decoding.colour import UnusableProfile, coded_profile, to_srgb
 from ml.decoding.errors import DECODER_ERRORS, FORMATS, UnusablePhoto, truncated, unsupported
 from ml.decoding.formats import Format, photo_format
@@ -91,8 +91,10 @@ OPENERS: Final[dict[Format, Callable[[io.BytesIO], Image.Image]]] = {
 """Without Image.open: no decoder that is not named here is reachable, and Pillow's limit of pixels, which
 belongs to the whole process, does not apply."""
 
-CODED_ITEMS: Final = frozenset({b"hvc1", b"hev1", b"av01", b"grid"})
-"""What phones write. Overlays can name one picture hundreds of times, which multiplies the work."""
+TILES: Final = frozenset({b"hvc1", b"hev1", b"av01"})
+CODED_ITEMS: Final = TILES | {b"grid"}
+"""What phones write. Overlays can name one picture hundreds of times, and grids can hold grids, which
+multiplies the work."""
 
 UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -214,13 +216,21 @@ def open_png(data: bytes) -> OpenPhoto:
 def open_heif(data: bytes, kind: Format) -> OpenPhoto:
     """A HEIC or an AVIF."""
     item = primary_item(data)
-    if item.kind and item.kind not in CODED_ITEMS:
-        raise unsupported(f"{kind} that is put together from others ({item.kind.decode('latin-1')})")
+    if item:  # a sequence has none
+        check_item(data, kind, item)
     image, memory = open_within_limits(kind, data)
-    coded = coded_profile(*item.colours) if item.colours else None
+    coded = coded_profile(*item.colours) if item and item.colours else None
     # Turns are boxes of the file, not EXIF: libheif applies them, Pillow gives those of AVIF as EXIF.
     turn = 1 if kind == "HEIC" else orientation(image)
     return OpenPhoto(image, image.info.get("icc_profile") or coded, turn, memory)
+
+
+def check_item(data: bytes, kind: Format, item: PrimaryItem) -> None:
+    if not item.kind:
+        raise truncated(data, "its primary item cannot be read")
+    if composed := ({item.kind} - CODED_ITEMS) | (item.parts - TILES):
+        names = ", ".join(sorted(name.decode("latin-1") or "unknown" for name in composed))
+        raise unsupported(f"{kind} that is a composite of other images ({names})")
 
 
 def open_other(data: bytes, kind: Format) -> OpenPhoto:

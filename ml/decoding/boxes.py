@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ml.decoding.errors import too_complex
+
 MAX_BOXES: Final = 10_000
-"""A photo of 200 megapixels in tiles of 512 has about 800 items; more boxes are an attack."""
+"""In one box. A photo of 200 megapixels in tiles of 512 has about 800 items; more boxes are an attack."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,22 @@ class PrimaryItem:
     """What a HEIC or AVIF file says about the picture that it shows first."""
 
     kind: bytes
-    """`hvc1`, `av01`, `grid`, …; empty where it cannot be read."""
-    colours: tuple[int, int] | None
+    """`hvc1`, `av01`, `grid`, …; empty where the file has a meta box in which it cannot be read."""
+    colours: tuple[int, int] | None = None
     """Colour primaries and transfer characteristics of its nclx box (ITU-T H.273)."""
+    parts: frozenset[bytes] = frozenset()
+    """Types of the items that it is made of: the tiles of a grid."""
+
+
+UNREADABLE: Final = PrimaryItem(b"")
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """The boxes between two places, as far as they can be read."""
+    """The boxes between two places, as far as they can be read.
+
+    Raises:
+        UnusablePhoto: more than MAX_BOXES.
+    """
     for _ in range(MAX_BOXES):
         if start + 8 > end:
             return
@@ -41,6 +52,8 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
             return
         yield Box(kind, start + head, stop)
         start = stop
+    if start + 8 <= end:
+        raise too_complex(f"more than {MAX_BOXES:,} boxes in one place", f"at most {MAX_BOXES:,}")
 
 
 def brands(data: bytes) -> list[bytes]:
@@ -52,42 +65,65 @@ def brands(data: bytes) -> list[bytes]:
     return [listed[:4], *(listed[place : place + 4] for place in range(8, len(listed) - 3, 4))]
 
 
-def primary_item(data: bytes) -> PrimaryItem:
-    """The primary item's type and colours, read before anything is decoded."""
+def primary_item(data: bytes) -> PrimaryItem | None:
+    """The primary item's type and colours, read before anything is decoded; None without a meta box.
+
+    Raises:
+        UnusablePhoto: more than MAX_BOXES in one place.
+    """
+    metas = [box for box in boxes(data, 0, len(data)) if box.kind == b"meta"]
+    if not metas:
+        return None
     try:
-        return _primary_item(data)
+        # Of several, which the standard does not allow, decoders may take another one.
+        return _primary_item(data, metas[0]) if len(metas) == 1 else UNREADABLE
     except (struct.error, IndexError):
-        return PrimaryItem(b"", None)
+        return UNREADABLE
 
 
-def _primary_item(data: bytes) -> PrimaryItem:
-    meta = _child(data, Box(b"", 0, len(data)), b"meta")
-    if meta is None:
-        return PrimaryItem(b"", None)
+def _primary_item(data: bytes, meta: Box) -> PrimaryItem:
     inside = Box(b"meta", meta.start + 4, meta.end)
     pitm = _child(data, inside, b"pitm")
     if pitm is None:
-        return PrimaryItem(b"", None)
+        return UNREADABLE
     item = struct.unpack_from(">I" if data[pitm.start] else ">H", data, pitm.start + 4)[0]
-    return PrimaryItem(_item_type(data, inside, item), _colours(data, inside, item))
+    types = _item_types(data, inside)
+    parts = frozenset(types.get(part, b"") for part in _parts(data, inside, item))
+    return PrimaryItem(types.get(item, b""), _colours(data, inside, item), parts)
 
 
 def _child(data: bytes, parent: Box, kind: bytes) -> Box | None:
     return next((box for box in boxes(data, parent.start, parent.end) if box.kind == kind), None)
 
 
-def _item_type(data: bytes, meta: Box, item: int) -> bytes:
+def _item_types(data: bytes, meta: Box) -> dict[int, bytes]:
+    """Of each item; of those listed twice the first counts, as in libheif."""
     iinf = _child(data, meta, b"iinf")
     if iinf is None:
-        return b""
-    first = iinf.start + (8 if data[iinf.start] else 6)
-    for entry in boxes(data, first, iinf.end):
+        return {}
+    types: dict[int, bytes] = {}
+    for entry in boxes(data, iinf.start + (8 if data[iinf.start] else 6), iinf.end):
+        if entry.kind != b"infe":
+            continue
         wide = data[entry.start] >= 3
-        found = struct.unpack_from(">I" if wide else ">H", data, entry.start + 4)[0]
-        if found == item:
-            place = entry.start + (10 if wide else 8)
-            return data[place : place + 4]
-    return b""
+        item = struct.unpack_from(">I" if wide else ">H", data, entry.start + 4)[0]
+        place = entry.start + (10 if wide else 8)
+        types.setdefault(item, data[place : place + 4])
+    return types
+
+
+def _parts(data: bytes, meta: Box, item: int) -> Iterator[int]:
+    """The items that an item is made of."""
+    iref = _child(data, meta, b"iref")
+    if iref is None:
+        return
+    number = "I" if data[iref.start] else "H"
+    for reference in boxes(data, iref.start + 4, iref.end):
+        made, count = struct.unpack_from(f">{number}H", data, reference.start)
+        if reference.kind == b"dimg" and made == item:
+            yield from struct.unpack_from(
+                f">{count}{number}", data, reference.start + struct.calcsize(f">{number}H")
+            )
 
 
 def _colours(data: bytes, meta: Box, item: int) -> tuple[int, int] | None:

@@ -113,7 +113,8 @@ def media_format(data: bytes) -> Format:
             return "HEIC"
     if HEIF_BRANDS.isdisjoint(found):
         raise unsupported(FILM_BRANDS.get(found[0].strip(b" \x00"), "MP4 film"))
-    coding = primary_item(data).kind
+    item = primary_item(data)
+    coding = item.kind if item else b""
     if coding not in HEIC_ITEMS:
         raise unsupported(f"HEIF that holds {coding.decode('ascii', 'backslashreplace') or 'no picture'}")
     return "HEIC"

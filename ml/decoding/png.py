@@ -9,12 +9,18 @@ from typing import Final
 import numpy as np
 
 from ml.decoding.colour import MAX_PROFILE_BYTES, UNREADABLE, coded_profile, gamma_profile
+from ml.decoding.errors import too_complex
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 STILL: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"})
 ANIMATION: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
+COLOURS: Final = frozenset({b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"})
+READ: Final = STILL | ANIMATION | COLOURS
 END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 ANCILLARY_BIT: Final = 0x20
+
+MAX_CHUNKS: Final = 100_000
+"""libpng writes chunks of 8 kB: 64 MB of pixels in 8,000."""
 
 
 @dataclass(frozen=True)
@@ -37,36 +43,49 @@ class Chunk:
     whole: memoryview
 
     @property
-    def intact(self) -> bool:
-        """Whether the checksum is right."""
-        return zlib.crc32(self.whole[4:-4]).to_bytes(4) == self.whole[-4:]
+    def sound(self) -> bool:
+        """Whether the decoder may see it: of optional chunks only those whose checksum is right."""
+        return not self.kind[0] & ANCILLARY_BIT or zlib.crc32(self.whole[4:-4]).to_bytes(4) == self.whole[-4:]
 
 
 def read_png(data: bytes) -> Png:
-    """The PNG without text, checksum errors in optional chunks, and frames after the first."""
-    found = [chunk for chunk in chunks(data) if not chunk.kind[0] & ANCILLARY_BIT or chunk.intact]
+    """The PNG without text, checksum errors in optional chunks, and frames after the first.
+
+    Raises:
+        UnusablePhoto: more than MAX_CHUNKS.
+    """
+    found, end = chunks(data)
     kinds = [chunk.kind for chunk in found]
     first_frame = kinds.index(b"fcTL") if b"fcTL" in kinds else len(kinds)
     hidden = b"acTL" in kinds and b"IDAT" in kinds[:first_frame] and first_frame < len(kinds)
     kept = [chunk.whole for chunk in first_frames(found, STILL | ANIMATION if hidden else STILL)]
     # What breaks off keeps its last bytes, so that the decoder sees that it does.
-    rest = data[8 + sum(len(chunk.whole) for chunk in chunks(data)) :] if b"IEND" not in kinds else b""
-    before = {chunk.kind: chunk.content for chunk in reversed(found) if chunk.kind[0] & ANCILLARY_BIT}
-    return Png(b"".join([data[:8], *kept, rest or END]), colour_profile(before), hidden)
+    rest = data[end:] if b"IEND" not in kinds else b""
+    colours = {chunk.kind: chunk.content for chunk in reversed(found) if chunk.kind in COLOURS}
+    return Png(b"".join([data[:8], *kept, rest or END]), colour_profile(colours), hidden)
 
 
-def chunks(data: bytes) -> Iterator[Chunk]:
-    """The whole chunks up to IEND."""
+def chunks(data: bytes) -> tuple[list[Chunk], int]:
+    """The sound chunks of READ kinds up to IEND, and where the last whole chunk of any kind ends.
+
+    Raises:
+        UnusablePhoto: more than MAX_CHUNKS, of all kinds together.
+    """
+    found: list[Chunk] = []
     view, place = memoryview(data), len(SIGNATURE)
-    while place + 12 <= len(data):
+    for _ in range(MAX_CHUNKS):
+        if place + 12 > len(data):
+            return found, place
         length, kind = struct.unpack_from(">I4s", data, place)
         end = place + 12 + length
         if end > len(data):
-            return
-        yield Chunk(kind, view[place + 8 : end - 4], view[place:end])
-        if kind == b"IEND":
-            return
+            return found, place
+        if kind in READ and (chunk := Chunk(kind, view[place + 8 : end - 4], view[place:end])).sound:
+            found.append(chunk)
         place = end
+        if kind == b"IEND":
+            return found, place
+    raise too_complex(f"more than {MAX_CHUNKS:,} PNG chunks", f"at most {MAX_CHUNKS:,}")
 
 
 def first_frames(found: list[Chunk], kinds: frozenset[bytes]) -> Iterator[Chunk]:

@@ -137,19 +137,82 @@ def test_a_bomb_is_refused_by_its_header(kind: str, side: int) -> None:
     assert caught.value.reason in {"photo_too_many_pixels", "photo_truncated"}
 
 
-def test_a_picture_put_together_from_others_is_refused() -> None:
+def heic_with(data: bytes, old: bytes, new: bytes) -> bytes:
+    """The file with other bytes of the same length in its meta box."""
+    assert old in data
+    assert len(old) == len(new)
+    return data.replace(old, new, 1)
+
+
+def crowded(data: bytes, parent: bytes, count: int) -> bytes:
+    """The HEIC with so many items before the first of its iinf box, or free boxes before its meta box."""
+    meta = data.index(b"meta") - 4
+    if parent == b"file":
+        return data[:meta] + box(b"free") * count + data[meta:]
+    iinf = data.index(b"iinf") - 4
+    # Entries of version 2 of item 9: flags, number, protection, type and an empty name.
+    added = box(b"infe", b"\2\0\0\0", b"\0\x63\0\0", b"hvc1", b"\0") * count
+    grown = bytearray(data[: iinf + 14] + added + data[iinf + 14 :])
+    for place in (meta, iinf):
+        struct.pack_into(">I", grown, place, struct.unpack_from(">I", data, place)[0] + len(added))
+    return bytes(grown)
+
+
+OVERLAY = encode(smooth(), "HEIC").replace(b"hvc1", b"iovl", 1)
+
+
+def test_a_composite_is_refused() -> None:
     """An overlay may name one picture hundreds of times."""
-    data = encode(smooth(), "HEIC").replace(b"hvc1", b"iovl", 1)
-    with pytest.raises(UnusablePhoto, match="photo_unsupported: found HEIC that is put together from others"):
-        decode_photo(data, SIZE)
+    with pytest.raises(
+        UnusablePhoto, match=r"photo_unsupported: found HEIC that is a composite of other images \(iovl\)"
+    ):
+        decode_photo(OVERLAY, SIZE)
+
+
+@pytest.mark.parametrize("kind", [b"iovl", b"grid", b"iden"])
+def test_a_grid_of_composites_is_refused(kind: bytes) -> None:
+    """Its tiles have to be coded pictures."""
+    data = encode(smooth(640, 480), "HEIC", tile_size=128)
+    assert primary_item(data) == PrimaryItem(b"grid", primary_item(data).colours, frozenset({b"hvc1"}))
+    tile = data.index(b"hvc1")
+    with pytest.raises(UnusablePhoto, match=rf"composite of other images \({kind.decode()}\)"):
+        decode_photo(data[:tile] + kind + data[tile + 4 :], SIZE)
+
+
+@pytest.mark.parametrize("parent", [b"file", b"iinf"])
+def test_an_overlay_does_not_hide_behind_many_boxes(parent: bytes) -> None:
+    """More than are read refuse the file."""
+    with pytest.raises(UnusablePhoto, match="composite"):
+        decode_photo(crowded(OVERLAY, parent, 100), SIZE)
+    with pytest.raises(UnusablePhoto, match=r"photo_too_complex: .*more than 10,000 boxes"):
+        decode_photo(crowded(OVERLAY, parent, 10_001), SIZE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"pitm", b"free"), (b"iinf", b"free"), (b"infe", b"free")], ids=["pitm", "iinf", "infe"]
+)
+def test_a_file_whose_primary_item_cannot_be_read_is_refused(old: bytes, new: bytes) -> None:
+    """A decoder might find it elsewhere."""
+    data = encode(smooth(), "HEIC")
+    for odd in (heic_with(data, old, new), heic_with(data, old, new).replace(b"heic", b"avif")):
+        with pytest.raises(UnusablePhoto, match=r"photo_truncated: .*its primary item cannot be read"):
+            decode_photo(odd, SIZE)
+
+
+def test_a_second_meta_box_is_refused() -> None:
+    """Decoders take the last one, so that the first could speak of another picture."""
+    plain = encode(smooth(), "HEIC")
+    meta = plain[plain.index(b"meta") - 4 : plain.index(b"mdat") - 4]
+    start = OVERLAY.index(b"meta") - 4
+    with pytest.raises(UnusablePhoto, match="photo_truncated"):
+        decode_photo(OVERLAY[:start] + meta + OVERLAY[start:], SIZE)
 
 
 def test_boxes_that_lead_astray_are_no_primary_item() -> None:
     """Sizes beyond the file, zero and one, endless lists."""
-    nothing = PrimaryItem(b"", None)
-    heads = [b"", b"\0\0\0\1meta", b"\0\0\0\0meta", b"\0\0\0\7meta", struct.pack(">I4sQ", 1, b"meta", 2**63)]
+    heads = [b"", b"\0\0\0\1meta", b"\0\0\0\7meta", struct.pack(">I4sQ", 1, b"meta", 2**63)]
     for head in heads:
-        assert primary_item(ftyp(b"mif1") + head) == nothing
+        assert primary_item(ftyp(b"mif1") + head) is None
+    assert primary_item(ftyp(b"mif1") + b"\0\0\0\0meta") == PrimaryItem(b"")
     deep = box(b"meta", bytes(4), box(b"pitm", bytes(5)), box(b"iinf", bytes(6) + b"\0\0\0\x08infe" * 9))
-    assert primary_item(ftyp(b"mif1") + deep) == nothing
-    assert primary_item(ftyp(b"mif1") + box(b"free") * 100_000) == nothing
+    assert primary_item(ftyp(b"mif1") + deep) == PrimaryItem(b"")

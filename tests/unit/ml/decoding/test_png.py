@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml.decoding.png import chunks
 from ml.preprocess import UnusablePhoto, decode_photo
 from tests.pictures import encode, png_chunk, png_with, smooth
 
@@ -43,6 +44,24 @@ def test_damage_in_chunks_that_do_not_matter_is_ignored(chunk: bytes) -> None:
     """The pixels are those of the PNG without the chunk."""
     plain = decode_photo(encode(smooth()), SIZE)
     assert np.array_equal(decode_photo(png_with(encode(smooth()), chunk), SIZE), plain)
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"quUx", b"IDAT", b"fdAT"])
+def test_a_png_in_too_many_chunks_is_refused(kind: bytes) -> None:
+    """Reading them would take more time and memory than a photo does."""
+    plain, empty = encode(smooth()), png_chunk(kind, b"")
+    pixels = plain.index(b"IDAT") - 4
+    few = plain[:pixels] + empty * 1_000 + plain[pixels:]
+    assert np.array_equal(decode_photo(few, SIZE), decode_photo(plain, SIZE))
+    with pytest.raises(UnusablePhoto, match="photo_too_complex: found more than 100,000 PNG chunks"):
+        decode_photo(plain[:pixels] + empty * 100_000 + plain[pixels:], SIZE)
+
+
+def test_chunks_that_do_not_matter_are_not_kept() -> None:
+    """Of 90,000 none is held while the rest is read."""
+    data = png_with(encode(smooth()), png_chunk(b"tEXt", b"") * 90_000)
+    found, _ = chunks(data)
+    assert {chunk.kind for chunk in found} == {b"IHDR", b"IDAT", b"IEND"}
 
 
 def test_text_after_the_pixels_and_after_the_end_is_ignored() -> None:
