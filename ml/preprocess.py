@@ -24,6 +24,7 @@ from ml.decoding.errors import DECODER_ERRORS, FORMATS, UnusablePhoto, truncated
 from ml.decoding.formats import Format, photo_format
 from ml.decoding.jpeg import check_scans, open_incomplete, open_jpeg, read_frame
 from ml.decoding.png import read_png
+from ml.decoding.reads import CountedReads
 
 __all__ = [
     "FORMATS",
@@ -240,7 +241,7 @@ def open_other(data: bytes, kind: Format) -> OpenPhoto:
 
 def open_within_limits(kind: Format, data: bytes) -> tuple[Image.Image, int]:
     """The picture, not decoded yet, and the bytes that decoding takes at most."""
-    image = OPENERS[kind](io.BytesIO(data))
+    image = OPENERS[kind](CountedReads(data))
     rich = image.mode not in {"L", "RGB"} or image.info.get("bit_depth", 8) > 8
     memory = PIXEL_BYTES[kind][rich] * image.width * image.height
     check_sides(*image.size)

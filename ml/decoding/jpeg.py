@@ -1,6 +1,5 @@
 """JPEG: what its header says before it is decoded, and what can be used of one that breaks off."""
 
-import io
 import re
 import struct
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from ml.decoding.errors import too_complex, truncated, unsupported
+from ml.decoding.reads import CountedReads
 
 PROGRESSIVE: Final = 0xC2
 FRAMES: Final = frozenset({0xC0, 0xC1, PROGRESSIVE})
@@ -27,10 +27,7 @@ MARKER: Final = re.compile(rb"\xff([^\x00\xff\x01\xd0-\xd8])", re.DOTALL)
 (0xFF) before it only the last counts: a quantifier would try every run of them from each of its bytes."""
 
 MAX_SEGMENTS: Final = 10_000
-"""64 MB in segments of full length are 1,000. Pillow reads each in Python."""
-
-MAX_FILL: Final = 100_000
-"""Bytes between the segments before the first scan, which Pillow reads one by one."""
+"""64 MB in segments of full length are 1,000."""
 
 MAX_SCANS: Final = 100
 """libjpeg writes 10 scans by default, mozjpeg up to about 20. Each is a pass over the whole picture, however
@@ -98,16 +95,13 @@ def segments(data: bytes) -> Iterator[Segment]:
     """The segments up to the end of the image, those between scans included.
 
     Raises:
-        UnusablePhoto: more than MAX_SEGMENTS, or more than MAX_FILL bytes between those of the header.
+        UnusablePhoto: more than MAX_SEGMENTS.
     """
-    place, number, fill, in_header = 2, 0, 0, True
+    place, number = 2, 0
     while found := MARKER.search(data, place):
         number += 1
         if number > MAX_SEGMENTS:
             raise too_complex(f"more than {MAX_SEGMENTS:,} JPEG segments", f"at most {MAX_SEGMENTS:,}")
-        fill += found.start() - place if in_header else 0
-        if fill > MAX_FILL:
-            raise too_complex(f"{fill:,} bytes between JPEG segments", f"at most {MAX_FILL:,}")
         marker = found[1][0]
         length = int.from_bytes(data[found.end() : found.end() + 2])
         place = found.end() if marker == END else found.end() + length
@@ -115,7 +109,6 @@ def segments(data: bytes) -> Iterator[Segment]:
         yield Segment(marker, found.start(), data[found.end() + 2 : place], whole)
         if marker == END or not whole:
             return
-        in_header &= marker != SCAN
 
 
 def read_frame(data: bytes) -> Frame:
@@ -169,7 +162,7 @@ def open_jpeg(data: bytes, least: int) -> JpegImageFile:
 
     Which averages as a resize would. Of several pictures in the file the first counts.
     """
-    image = JpegImageFile(io.BytesIO(data))
+    image = JpegImageFile(CountedReads(data))
     image.draft("RGB", (least, least))
     return image
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
@@ -67,6 +68,40 @@ def damaged(data: bytes, random: np.random.Generator) -> bytes:
             [changed[:start], changed[source : source + (end - start) // 4], changed[end:]]
         )
     return changed.tobytes()
+
+
+def gif_with(inserted: bytes) -> bytes:
+    """A GIF with bytes before its first frame."""
+    data = encode(smooth(), "GIF")
+    colours = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+    return data[:colours] + inserted + data[colours:]
+
+
+def run_length_bmp(inserted: bytes) -> bytes:
+    """A BMP of 64 × 64 pixels whose compressed ones have bytes before them."""
+    data = bytearray(encode(Image.new("P", (64, 64), 7), "BMP"))
+    data[30] = 1  # BI_RLE8
+    start = int.from_bytes(data[10:14], "little")
+    return bytes(data[:start]) + inserted + b"\x40\7\0\0" * 64 + b"\0\1"
+
+
+@pytest.mark.parametrize(
+    ("make", "part", "few", "many"),
+    [
+        (gif_with, b"!\xfe\1a\0", 10_000, 400_000),
+        (gif_with, b"!\xfe\0", 10_000, 400_000),
+        (gif_with, b"\0", 100_000, 1_100_000),
+        (run_length_bmp, b"\0\2\0\0", 10_000, 400_000),
+    ],
+    ids=["GIF comments", "GIF empty comments", "GIF zeros", "BMP moves"],
+)
+def test_a_file_in_too_many_parts_is_refused(
+    make: Callable[[bytes], bytes], part: bytes, few: int, many: int
+) -> None:
+    """Pillow reads each in Python; some thousand do no harm."""
+    assert decode_photo(make(part * few), SIZE).shape == (SIZE, SIZE, 3)
+    with pytest.raises(UnusablePhoto, match="photo_too_complex"):
+        decode_photo(make(part * many), SIZE)
 
 
 def check(name: str, rounds: int, seed: int) -> None:
