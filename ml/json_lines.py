@@ -19,7 +19,7 @@ class NotUtf8(MlError):
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number, from 1, and bytes of each line, without a byte order mark.
+    """Number, from 1, and bytes of each line that is not blank, without a byte order mark.
 
     Bytes, so that a line that is not UTF-8 is one bad line and not the end.
 
@@ -31,4 +31,5 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         first = file.readline()
         if first.startswith((b"\xff\xfe", b"\xfe\xff")) and b"\0" in first[2:4]:
             raise NotUtf8(f"{path}: is UTF-16, expected UTF-8; save it as UTF-8, then rerun")
-        yield from enumerate(chain([first.removeprefix(BOM)] if first else [], file), start=1)
+        lines = enumerate(chain([first.removeprefix(BOM)] if first else [], file), start=1)
+        yield from ((number, line) for number, line in lines if line.strip())

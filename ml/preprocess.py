@@ -49,7 +49,7 @@ MAX_PIXELS: Final = 256_000_000
 """The largest phone sensor has 200 million; 256 million take a core half a second."""
 
 PIXEL_BYTES: Final[dict[Format, tuple[int, int]]] = {
-    "PNG": (9, 9),
+    "PNG": (9, 12),
     "GIF": (9, 9),
     "BMP": (9, 9),
     "WebP": (17, 17),
@@ -57,7 +57,7 @@ PIXEL_BYTES: Final[dict[Format, tuple[int, int]]] = {
     "AVIF": (14, 24),
 }
 """Memory that decoding a pixel takes at most, planes, canvases and copies: opaque with 8 bits, and otherwise
-(measured, decision 103)."""
+(measured, decision 103). Grey with alpha and a transparent colour become RGBA beside the original."""
 
 JPEG_PIXEL_BYTES: Final = 8
 """The same, for a pixel of the reduced scale that a JPEG is decoded at."""
@@ -242,7 +242,9 @@ def open_other(data: bytes, kind: Format) -> OpenPhoto:
 def open_within_limits(kind: Format, data: bytes) -> tuple[Image.Image, int]:
     """The picture, not decoded yet, and the bytes that decoding takes at most."""
     image = OPENERS[kind](CountedReads(data))
-    rich = image.mode not in {"L", "RGB"} or image.info.get("bit_depth", 8) > 8
+    rich = (
+        image.mode not in {"L", "RGB"} or "transparency" in image.info or image.info.get("bit_depth", 8) > 8
+    )
     memory = PIXEL_BYTES[kind][rich] * image.width * image.height
     check_sides(*image.size)
     check_memory(memory, *image.size)

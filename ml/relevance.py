@@ -158,8 +158,7 @@ def read_judgments(path: Path) -> list[Judgment]:
 
 def line_judgments(path: Path) -> Iterator[Judgment]:
     for number, line in json_lines(path):
-        if line.strip():
-            yield judgment_of(line, f"{path}:{number}")
+        yield judgment_of(line, f"{path}:{number}")
 
 
 def parquet_judgments(path: Path) -> Iterator[Judgment]:

@@ -30,7 +30,7 @@ gc.collect()
 process, done = psutil.Process(), threading.Event()
 before = process.memory_info().rss
 peak = [before]
-watcher = threading.Thread(target=watch, args=(process, peak, done))
+watcher = threading.Thread(target=watch, args=(process, peak, done), daemon=True)
 watcher.start()
 decode_photo(data, 96)
 done.set()
@@ -63,7 +63,12 @@ LARGE: dict[str, Callable[[], bytes]] = {
     "jpeg progressive": lambda: encode(opaque(), "JPEG", progressive=True),
     "png": lambda: encode(opaque(), compress_level=1),
     "png transparent": lambda: encode(transparent(), compress_level=1),
+    "png grey and alpha": lambda: encode(transparent().convert("LA"), compress_level=1),
+    "png grey, one transparent": lambda: encode(opaque().convert("L"), compress_level=1, transparency=0),
+    "png one transparent colour": lambda: encode(opaque(), compress_level=1, transparency=(0, 0, 0)),
+    "png palette": lambda: encode(opaque().quantize(32), compress_level=1, transparency=0),
     "png 16 bits": lambda: encode(grey(), compress_level=1),
+    "bmp": lambda: encode(opaque(), "BMP"),
     "gif": lambda: encode(opaque().quantize(32), "GIF", transparency=0),
     "webp": lambda: encode(transparent(), "WEBP", method=0, quality=30),
     "avif": lambda: encode(opaque(), "AVIF", speed=10, quality=30),
