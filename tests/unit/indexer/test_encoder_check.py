@@ -45,3 +45,9 @@ def test_an_inference_library_that_crashes_is_reported(encoder: Path, tmp_path: 
     paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     with pytest.raises(EncoderUnfit, match="loading the encoder ended with exit code -4"):
         check_encoder(environ(encoder) | {"PYTHONPATH": paths})
+
+
+def test_an_encoder_that_never_loads_is_refused(encoder: Path) -> None:
+    """A library that deadlocks would keep the worker from ever starting, without a word."""
+    with pytest.raises(EncoderUnfit, match=r"took more than 0\.01 s; check the CPU and memory"):
+        check_encoder(environ(encoder), timeout_s=0.01)
