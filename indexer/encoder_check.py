@@ -20,7 +20,7 @@ class EncoderUnfit(MlError):
 
 
 TIMEOUT_S: Final = 120.0
-"""A ViT-B/16 takes about 10 s of a core. A library that deadlocks would keep the worker from ever starting."""
+"""A ViT-B/16 takes about 10 s of a core. A library that deadlocks would keep the worker from starting."""
 
 
 def check_encoder(environ: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> None:

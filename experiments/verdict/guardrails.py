@@ -110,7 +110,12 @@ def _measured(
         logarithm = math.log(after.value) - math.log(before.value)
         half = critical * math.hypot(relative_error(before, control), relative_error(after, treatment))
         change, low, high = map(lift_of, (logarithm, logarithm - half, logarithm + half))
-        return judged(reading, before.value, after.value, change, low, high)
+        found = judged(reading, before.value, after.value, change, low, high)
+        # Times always vary, so two constants are no measurement and their difference shows nothing.
+        differ = (
+            not reading.varies and not math.isclose(before.value, after.value) and found.state is State.OK
+        )
+        return replace(found, state=State.UNKNOWN) if differ else found
     difference = after.value - before.value
     less, more = [critical * math.sqrt(sum(variances))] * 2
     if not reading.varies:

@@ -59,7 +59,17 @@ class ArmReading:
 
     def named(self, state: State) -> list[str]:
         """The guardrails in a state."""
-        return [each.guardrail.value.replace("_", " ") for each in self.guardrails if each.state is state]
+        return [_name(each) for each in self.guardrails if each.state is state]
+
+    @property
+    def placeholders(self) -> str:
+        """The times that do not vary, which no measured ones do, as the end of a sentence."""
+        names = [_name(each) for each in self.guardrails if each.relative and not each.varies]
+        return f"; {listed(names)} does not vary, check how it is logged" if names else ""
+
+
+def _name(guardrail: GuardrailReading) -> str:
+    return guardrail.guardrail.value.replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -189,18 +199,19 @@ def _winning(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
             f"{raises}, but a whole week has not passed (day {plan.days} of {WEEK})",
         )
     if not unknown:
-        return _verdict(Decision.SHIP, arm, f"{raises}, and every guardrail holds")
+        return _verdict(Decision.SHIP, arm, f"{raises}, and every guardrail holds{arm.placeholders}")
     if not plan.over:
         return _verdict(
             Decision.NOT_ENOUGH_YET,
             arm,
             f"{raises}, but there is not enough data yet on {listed(unknown)}; "
-            f"day {plan.days} of {plan.planned_days}",
+            f"day {plan.days} of {plan.planned_days}{arm.placeholders}",
         )
     return _verdict(
         Decision.SHIP,
         arm,
-        f"{raises}, and no guardrail is shown to be worse; on {listed(unknown)} there is not enough data",
+        f"{raises}, and no guardrail is shown to be worse; on {listed(unknown)} there is not enough data"
+        f"{arm.placeholders}",
     )
 
 

@@ -144,3 +144,20 @@ def test_few_exposures_or_sellers_say_nothing() -> None:
     clear = GiniDifference(0.05, 0.03, 0.07)
     assert guarded_sellers(side(clear, total=999), "old", "new", 1.96).state is State.UNKNOWN
     assert guarded_sellers(side(clear, sellers=99), "old", "new", 1.96).state is State.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("took", "state"),
+    [(8.0, State.OK), (8.1, State.UNKNOWN), (7.0, State.UNKNOWN), (8.7, State.UNKNOWN), (9.0, State.WORSE)],
+)
+def test_constant_times_that_differ_show_nothing_within_the_margin(took: float, state: State) -> None:
+    """They are no measurement; equal ones stay as they are, and a break of the margin is not ignored."""
+    slates = np.full(USERS, 10.0)
+    arms = [
+        Moments.of({"slates": slates, "timed_slates": slates, "took_ms": slates * each})
+        for each in (8.0, took)
+    ]
+    reading = guarded(Guardrail.LATENCY, arms[0], arms[1], CRITICAL)
+    assert (reading.state, reading.varies) == (state, False)
+    assert (reading.control, reading.treatment) == pytest.approx((8.0, took))
+    assert reading.change == pytest.approx(took / 8 - 1)

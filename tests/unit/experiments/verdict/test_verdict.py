@@ -99,6 +99,17 @@ def test_a_broken_sample_is_not_read(ratio: SampleRatio, lost: LostArms, why: st
     assert why in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("state", "plan"), [(State.OK, WEEK), (State.UNKNOWN, WEEK), (State.UNKNOWN, OVER)], ids=str
+)
+def test_times_that_do_not_vary_are_in_the_sentence(state: State, plan: Plan) -> None:
+    """A placeholder in the log would otherwise pass for a measured latency; a rate of 0 is one."""
+    latency = GuardrailReading(Guardrail.LATENCY, "", state, 0.1, relative=True, varies=False)
+    empty = GuardrailReading(Guardrail.EMPTY_ANSWERS, "", State.OK, 0.005, relative=False, varies=False)
+    found = verdict(EVEN, WHOLE, [ArmReading("new", UP, [latency, empty])], plan)
+    assert found.sentence.endswith("; latency does not vary, check how it is logged.")
+
+
 def test_of_several_arms_the_best_that_may_be_shipped() -> None:
     """A larger lift that breaks a guardrail loses to a smaller one that holds them."""
     best = Primary("taps per slate", 0.2, 0.1, 0.3)
