@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +33,7 @@ from query.settings import QuerySettings
 from tests.conftest import RunningService, WorkerFactory
 from tests.events import SALT, make_shopping_event, message
 from tests.factories import make_identity, make_listing
+from tests.waiting import wait_until
 
 Command = Callable[..., str]
 
@@ -94,14 +94,6 @@ def stored(es: Elasticsearch, prefix: str) -> dict[str, dict[str, Any]]:
     hits = es.search(index=event_indices(prefix), size=10_000)["hits"]["hits"]
     assert len({hit["_id"] for hit in hits}) == len(hits)
     return {hit["_id"]: hit["_source"] for hit in hits}
-
-
-def wait_until(is_true: Callable[[], object], seconds: float = 60.0) -> None:
-    """Return once `is_true()`; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.2)
 
 
 def test_what_is_posted_is_stored_with_what_the_index_knew(

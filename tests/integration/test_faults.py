@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests import photo_server
 from tests.conftest import RunningService, WorkerFactory
 from tests.indexing import GREEN, Shop, picture_bytes, store_other_golden_vectors, submission
 from tests.photo_server import PhotoServer
+from tests.waiting import wait_until
 
 COUNT = 48
 CHUNK = 8
@@ -70,14 +71,6 @@ def send(queue: Submission, events: list[dict[str, Any]]) -> None:
     """Puts the events into the queue in small chunks."""
     for chunk in chunked(events, CHUNK):
         queue.send(chunk)
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Returns once the condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what} within {seconds} s"
-        time.sleep(0.05)
 
 
 def check_nothing_lost(shop: Shop, queue: Submission, events: list[dict[str, Any]]) -> None:

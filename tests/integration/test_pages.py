@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from query.visitor import COOKIE
 from tests.conftest import skip_or_fail
 from tests.events import SALT
 from tests.factories import make_identity, make_listing
+from tests.waiting import wait_until
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_ARGUMENTS = [
@@ -354,14 +355,6 @@ def scripted(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]
     context = browser.new_context(viewport={"width": request.param, "height": 500})
     yield context.new_page()
     context.close()
-
-
-def wait_until(is_true: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Return once `is_true()`; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def test_a_slate_is_told_once_it_is_on_the_screen(scripted: Page, watched: Watched) -> None:

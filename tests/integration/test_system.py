@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from demo.services.ports import free_port, is_free
 from demo.services.state import StateFolder
 from indexer.account import Account
 from tests.conftest import bare_environ, skip_or_fail
+from tests.waiting import wait_until
 
 PORTS = ("NITAMONO_ES_PORT", "NITAMONO_REDIS_PORT", "NITAMONO_API_PORT")
 
@@ -147,14 +147,6 @@ def live_index(commands: Commands) -> str:
 def has_ended(process: psutil.Process) -> bool:
     """Whether the process is gone, or waits to be forgotten by the system's first process."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
-def wait_until(is_true, seconds: float = 20.0) -> None:
-    """Return once `is_true()`; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.2)
 
 
 def test_a_used_port_is_told_by_name(commands):
