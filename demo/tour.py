@@ -27,7 +27,7 @@ EXAMPLES = 3
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
-    help="Listings of your own: a .jsonl, .csv or .parquet file, or a folder.",
+    help="Listings of your own: a file or a folder that `nitamono index` reads.",
     show_default="a marketplace that is drawn once",
 )
 def run(*, data: Path | None) -> None:
@@ -47,6 +47,8 @@ def run(*, data: Path | None) -> None:
     show_examples(listings, system.api_url)
     if data is None:
         run_trial(listings, system.state, system.environment, system.api_url)
+    else:
+        click.echo("\nNo experiment is run: the simulated buyers know only the drawn marketplace.")
     click.echo(f"\nLook at them: {system.api_url}   (`make down` stops everything)")
 
 

@@ -46,8 +46,8 @@ INTERRUPTED = 130
 """The exit status that shells give a command that Ctrl-C ended."""
 
 REMEDY = (
-    "`nitamono indexer dead-letters list` shows why; "
-    "`nitamono indexer dead-letters replay --all` sends them again after the cause is fixed."
+    "`nitamono indexer dead-letters list` shows why. Correct the file and index it again; where a photo or a "
+    "service failed, `nitamono indexer dead-letters replay --all` sends the listings again."
 )
 
 LONGEST_AGE = timedelta(days=36_500)

@@ -155,16 +155,25 @@ def swap(connection: tuple[Elasticsearch, str], index: str, stop_writing: bool, 
 @click.argument("index", required=False)
 @click.option("--unused", is_flag=True, help="Drop every index that no alias points at.")
 @click.option("--force", is_flag=True, help="Drop INDEX even while an alias points at it.")
-@click.confirmation_option("--yes", prompt="Documents are deleted for good. Go on?")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def drop(connection: tuple[Elasticsearch, str], index: str | None, unused: bool, force: bool) -> None:
+def drop(
+    connection: tuple[Elasticsearch, str], index: str | None, unused: bool, force: bool, yes: bool
+) -> None:
     """Delete INDEX, or all unused ones."""
     es, prefix = connection
-    if unused == bool(index):
+    if unused and index:
+        raise click.UsageError("name an index or pass --unused, not both")
+    if not unused and not index:
         raise click.UsageError("name an index or pass --unused")
     names = lifecycle.unused_indices(es, prefix) if index is None else [index]
     for name in names:
-        lifecycle.drop_index(es, name, force=force)
-        click.echo(f"dropped {name}")
+        lifecycle.check_drop(es, name, force=force)
     if not names:
         click.echo("nothing to drop")
+        return
+    if not yes:
+        click.confirm(f"{', '.join(names)}: delete all documents for good?", abort=True)
+    for name in names:
+        lifecycle.drop_index(es, name, force=force)
+        click.echo(f"dropped {name}")

@@ -297,8 +297,8 @@ def start_writing(es: Elasticsearch, prefix: str, index: str) -> None:
     es.indices.put_alias(index=index, name=write_alias(prefix))
 
 
-def drop_index(es: Elasticsearch, index: str, *, force: bool = False) -> None:
-    """Deletes the index.
+def check_drop(es: Elasticsearch, index: str, *, force: bool = False) -> None:
+    """Nothing, if the index may be dropped.
 
     Raises:
         IndexMissing: there is none of that very name (an alias or a pattern is refused too).
@@ -310,6 +310,11 @@ def drop_index(es: Elasticsearch, index: str, *, force: bool = False) -> None:
             f"index {index} is in use by {', '.join(aliases)}; "
             "`nitamono mappings swap OTHER --stop-writing` takes all but OTHER out of use; or pass --force"
         )
+
+
+def drop_index(es: Elasticsearch, index: str, *, force: bool = False) -> None:
+    """Deletes the index. Raises as check_drop does."""
+    check_drop(es, index, force=force)
     es.indices.delete(index=index)
 
 
@@ -390,7 +395,8 @@ def _found(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
         return dict(es.indices.get(index=index, filter_path=_ASKED))
     except NotFoundError as error:
         raise IndexMissing(
-            f"no index or alias {index}; `nitamono mappings create --live` makes one"
+            f"no index or alias {index}; `nitamono mappings create --live` makes one, "
+            "or `nitamono mappings swap INDEX` where `nitamono mappings list` shows one with listings"
         ) from error
 
 

@@ -113,12 +113,17 @@ class RefusedMessages:
         self.keep(call.to_bytes(self.queue), refusal)
 
     def search(self, reason: str | None = None) -> Iterator[RefusedMessage]:
-        """The messages, in no order; of one reason only where it is given."""
+        """The messages, oldest first; of one reason only where it is given."""
+        times: list[tuple[str, bytes]] = []
         for key, value in self.client.hscan_iter(self.key, count=100):
-            facts, _, raw = value.partition(b"\n")
-            message = RefusedMessage(id=key.decode(), raw=raw, **json.loads(facts))
-            if reason in {None, message.reason}:
-                yield message
+            facts = json.loads(value.partition(b"\n")[0])
+            if reason in {None, facts["reason"]}:
+                times.append((facts["failed_at"], key))
+        for _, key in sorted(times):
+            kept: Any = self.client.hget(self.key, key)  # its stubs say str
+            if kept is not None:  # else replayed or dropped meanwhile
+                head, _, raw = kept.partition(b"\n")
+                yield RefusedMessage(id=key.decode(), raw=raw, **json.loads(head))
 
     def expire(self, before: datetime) -> int:
         """How many messages were refused before a moment, and are deleted now."""

@@ -213,7 +213,10 @@ def _translated() -> Iterator[None]:
     except (IndexMissing, MappingMismatch) as error:
         raise NoLiveIndex(str(error)) from error
     except NotFoundError as error:
-        message = f"{_reason(error)}; `nitamono mappings create --live` makes one"
+        message = (
+            f"{_reason(error)}; `nitamono mappings create --live` makes one, "
+            "or `nitamono mappings swap INDEX` where `nitamono mappings list` shows one with listings"
+        )
         raise NoLiveIndex(message) from error
     except TransportError as error:
         raise SearchUnavailable(f"Elasticsearch does not answer: {error.message}") from error

@@ -192,13 +192,14 @@ def test_the_documentation_suffices_to_tell_the_same_arms() -> None:
     """Its five steps, written down once more without our code; and its table is what they give."""
 
     def documented(user_id: str) -> tuple[str, list[float], str]:
-        user = hmac.digest(b"a salt", user_id.encode(), "sha256").hex()[:32]
+        user = hmac.digest(b"a salt of 16 characters", user_id.encode(), "sha256").hex()[:32]
         keys = ("layer/similar-items", "ramp/new-encoder", "arms/new-encoder")
         digests = (hashlib.sha256(f"{key}/{user}".encode()).digest() for key in keys)
         found = [(int.from_bytes(digest[:8], "big") >> 11) / 2**53 for digest in digests]
         return user, found, "control" if found[2] < 0.5 else "siglip"
 
-    for number, user in enumerate(USERS[:1000]):
+    for number in range(1000):
+        user = user_hash("a salt of 16 characters", f"u{number}")
         hashed, found, arm = documented(f"u{number}")
         chosen = assign(make_experiment(), user, DAY)
         assert chosen is not None
