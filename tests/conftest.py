@@ -116,6 +116,7 @@ class Workbench:
         return handle
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process of pytest-xdist run all tests that share the session's services, and one each file."""
     for item in items:
