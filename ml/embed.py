@@ -54,7 +54,7 @@ class Source:
 
 @dataclass
 class Embedded:
-    """What came of the photos given."""
+    """The vectors of the photos given, and why others have none."""
 
     vectors: NDArray[np.float32]
     """(n, dims), unit norm."""

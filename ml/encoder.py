@@ -133,7 +133,7 @@ def load_encoder(
 
     Raises:
         BackendMissing: the backend named is not installed, or none is.
-        PrecisionMissing: the precision named is not to be had here.
+        PrecisionMissing: the precision named is not available on this machine.
         WrongVectors: the precision named, or of "auto" float32 too, gives other vectors than the golden ones.
     """
     if precision == "int8" and not artifact.quantised:

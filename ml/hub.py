@@ -328,18 +328,18 @@ def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose t
     except UnpicklingError as error:
         raise UnfitHubModel(
             f"{folder}: pytorch_model.bin is damaged, or holds more than weights, which could run code here; "
-            "fetch model.safetensors of the hub"
+            "download model.safetensors from the hub"
         ) from error
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnfitHubModel(
-            f"{folder}: no weights can be read ({reason}); fetch model.safetensors of the hub again"
+            f"{folder}: no weights can be read ({reason}); download model.safetensors from the hub again"
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise UnfitHubModel(
             f"{folder}: the weights lack {len(missing)} of the network's, first {missing[0]}; "
-            "fetch model.safetensors of the hub again, or try --no-text if it has an image tower alone"
+            "download model.safetensors from the hub again, or try --no-text if it has an image tower alone"
         )
     config = read_json(folder / "config.json")
     stored = config.get("dtype") or config.get("torch_dtype") or "float32"
@@ -378,8 +378,8 @@ def fitting_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:
         raise UnfitHubModel(
-            f"{path}: no tokenizer can be read ({error}); fetch it of the hub, or leave the text tower out "
-            "with --no-text"
+            f"{path}: no tokenizer can be read ({error}); download it from the hub, or leave the text "
+            "tower out with --no-text"
         ) from error
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:

@@ -193,5 +193,5 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read ({error}); name a folder in the hub's layout, or a hub id"
         ) from error
     if not isinstance(content, dict):
-        raise UnfitHubModel(f"{path}: expected a JSON object; fetch it of the hub again")
+        raise UnfitHubModel(f"{path}: expected a JSON object; download it from the hub again")
     return content

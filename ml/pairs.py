@@ -23,10 +23,11 @@ from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 from tqdm import tqdm
 
+from ml.decoding.formats import HEAD_BYTES, head_format
 from ml.errors import MlError
 from ml.json_lines import json_lines
 from ml.prefetch import ahead
-from ml.preprocess import UnusablePhoto, decode_photo, photo_hash
+from ml.preprocess import SUFFIXES, UnusablePhoto, decode_photo, photo_hash
 
 Split = Literal["train", "validation", "test"]
 
@@ -47,17 +48,6 @@ one group; see docs/decisions/101-split.md."""
 
 SHARDS_REPORT: Final = "report.json"
 """A folder that holds it was written by `nitamono ml pairs`: see ml/pair_shards.py."""
-
-PHOTO_SUFFIXES: Final = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".heic", ".heif", ".avif"}
-)
-"""In any case. Of a file with another suffix, or none, the first bytes decide."""
-
-PHOTO_START: Final = re.compile(
-    rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|....ftyp(avi[fs]|hei[cmsx]|hev[cmsx]|mi[af]1|msf1)",
-    re.DOTALL,
-)
-"""First bytes of the formats of PHOTO_SUFFIXES; of HEIC and AVIF the major brand (ISO/IEC 23008-12)."""
 
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """A byte of a file name that is not UTF-8 (PEP 383)."""
@@ -119,10 +109,10 @@ class Event:
     """What a line of listings, a photo or a row of a shard says of an item."""
 
     item: str
-    """What it is told from others by."""
+    """What identifies it."""
     updated: float
     """Unix seconds; the greatest of an item's events counts, and the last of those that are equal."""
-    told: Pair | str
+    outcome: Pair | str
     """The pair, or the reason why there is none."""
 
 
@@ -184,7 +174,7 @@ class DecodedPhoto:
 
 @dataclass(frozen=True)
 class PhotoPrints:
-    """What tells near-identical photos: row i of both belongs to photo i."""
+    """What identifies near-identical photos: row i of both belongs to photo i."""
 
     hashes: NDArray[np.uint64]
     """(n,), see ml.preprocess.photo_hash."""
@@ -257,7 +247,7 @@ def read_pairs(
     for path, newest in zip(paths, newest_events(paths, reserved), strict=True):
         # What is added to a file between the two readings is left to the next run.
         for event, counts in zip(read_events(path, reserved), newest, strict=False):
-            told = event.told if counts else "earlier_event_of_item"
+            told = event.outcome if counts else "earlier_event_of_item"
             if isinstance(told, Pair):
                 yield told
             else:
@@ -430,11 +420,11 @@ def is_photo(path: Path) -> bool:
     """Also of a file that cannot be read, which is left out with its own reason when its photo is read."""
     if path.exists() and not path.is_file():  # a pipe would wait for somebody to write
         return False
-    if path.suffix.lower() in PHOTO_SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         return True
     try:
         with path.open("rb") as file:
-            return PHOTO_START.match(file.read(16)) is not None
+            return head_format(file.read(HEAD_BYTES)) is not None
     except OSError:
         return True
 

@@ -10,26 +10,19 @@ from typing import BinaryIO
 from mappings.errors import UnsafePhotoPath
 from mappings.listing import ListingDocument
 from mappings.photos import ImageRoots, is_remote
+from ml.decoding.formats import HEAD_BYTES, Format, head_format
 from query.errors import PhotoMissing
 
-# First bytes of the formats that browsers show and the encoder reads; HEIC is shown by Safari alone. SVG is
-# not one: it can carry scripts.
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"BM", "image/bmp"),
-)
-_BRANDS = {
-    b"avif": "image/avif",
-    b"avis": "image/avif",
-    b"heic": "image/heic",
-    b"heix": "image/heic",
-    b"hevc": "image/heic",
-    b"mif1": "image/heif",
+# The formats that the encoder reads. Safari alone shows HEIC. SVG is not one: it can carry scripts.
+_MEDIA_TYPES: dict[Format, str] = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WebP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "HEIC": "image/heic",
+    "AVIF": "image/avif",
 }
-_HEAD_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ def open_photo(document: ListingDocument, number: int, roots: ImageRoots) -> Pho
         raise PhotoMissing(document.item_id, number, error.reason) from error
     except OSError as error:
         raise PhotoMissing(document.item_id, number, "photo_not_readable") from error
-    mimetype = sniff(stream.read(_HEAD_BYTES))
+    mimetype = sniff(stream.read(HEAD_BYTES))
     if mimetype is None:
         stream.close()
         raise PhotoMissing(document.item_id, number, "photo_not_an_image")
@@ -74,12 +67,8 @@ def open_photo(document: ListingDocument, number: int, roots: ImageRoots) -> Pho
 
 def sniff(head: bytes) -> str | None:
     """The media type that a file's first bytes tell, or None for what is no picture."""
-    for signature, mimetype in _SIGNATURES:
-        if head.startswith(signature):
-            return mimetype
-    if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12])
-    return "image/webp" if head.startswith(b"RIFF") and head[8:12] == b"WEBP" else None
+    kind = head_format(head)
+    return _MEDIA_TYPES[kind] if kind else None
 
 
 def _reference(document: ListingDocument, number: int) -> str:

@@ -34,7 +34,7 @@ KINDS: Final = ("slate", "tap", "view", "purchase", "complaint")
 
 
 def amount(column: str) -> str:
-    """SQL for a price or a number of milliseconds; NULL, as if it was not logged, where it cannot be one.
+    """SQL for a price or a number of milliseconds; NULL where the value is out of range.
 
     One that is infinite, negative or absurdly large would be all of every sum that it is in.
     """

@@ -34,7 +34,7 @@ def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: b
     sources = list(photo_sources(paths))
     embedded = embed_photos(sources, encoder, artifact.preprocessing, threads=threads)
     if not as_json:
-        say_what_came(embedded, len(sources), encoder.encoder_id)
+        print_summary(embedded, len(sources), encoder.encoder_id)
     if embedded.ids:
         save_embedded(embedded, out)
     if as_json:
@@ -46,7 +46,7 @@ def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: b
         click.echo(f"{id_line(str(out))}: {count} × {dims} float32; ids in {id_line(str(ids_path(out)))}")
 
 
-def say_what_came(embedded: "Embedded", given: int, encoder_id: str) -> None:
+def print_summary(embedded: "Embedded", given: int, encoder_id: str) -> None:
     from ml.embed import id_line  # noqa: PLC0415
 
     for item_id, reason in embedded.left_out:
@@ -59,7 +59,7 @@ def say_what_came(embedded: "Embedded", given: int, encoder_id: str) -> None:
 
 
 def summary(embedded: "Embedded", given: int, encoder_id: str, out: Path) -> dict[str, object]:
-    """What came of the photos, for --json."""
+    """Summary for --json."""
     from ml.embed import ids_path  # noqa: PLC0415
 
     return {

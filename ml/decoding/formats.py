@@ -78,6 +78,10 @@ BEFORE_ROOT: Final = re.compile(
 ROOT: Final = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)")
 
 
+HEAD_BYTES: Final = 256
+"""They hold every signature, and of a HEIF file all brands."""
+
+
 def photo_format(data: bytes) -> Format:
     """The format that the first bytes are in.
 
@@ -97,9 +101,23 @@ def photo_format(data: bytes) -> Format:
     raise no_picture(data)
 
 
+def head_format(head: bytes) -> Format | None:
+    """The format that the first HEAD_BYTES of a file are in; None for what is no photo.
+
+    Of a HEIF file whose brands do not tell its coding it is HEIC, for that is written further on.
+    """
+    try:
+        return photo_format(head)
+    except UnusablePhoto:
+        general = head[4:8] == b"ftyp" and not HEIF_BRANDS.isdisjoint(brands(head))
+        return "HEIC" if general else None
+
+
 def riff_format(data: bytes) -> Format:
     if name := RIFF_KINDS.get(data[8:12]):
         raise unsupported(name)
+    if data[8:12] != b"WEBP":
+        raise no_picture(data)
     return "WebP"
 
 

@@ -20,7 +20,7 @@ def environ(encoder: Path) -> dict[str, str]:
 
 
 def test_an_encoder_that_works_passes(encoder: Path) -> None:
-    """Silently."""
+    """Nothing is raised."""
     check_encoder(environ(encoder))
 
 

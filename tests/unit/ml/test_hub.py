@@ -369,8 +369,8 @@ def no_config(folder: Path) -> None:
     [
         (another_architecture, r"config.json: model_type is clip, expected one of siglip, mobilenet_v2"),
         (no_config, r"config.json: cannot be read"),
-        (no_weights, r"no weights can be read .* fetch model.safetensors"),
-        (weights_cut_off, r"no weights can be read .* fetch model.safetensors"),
+        (no_weights, r"no weights can be read .* download model.safetensors"),
+        (weights_cut_off, r"no weights can be read .* download model.safetensors"),
         (weights_of_another, r"the weights lack \d+ of the network's, first vision_model"),
         (larger_vocabulary, r"tokenizer.json: has ids up to \d+, the text tower embeds 10; .*--no-text"),
         (no_tokenizer, r"tokenizer.json: no tokenizer can be read .*--no-text"),

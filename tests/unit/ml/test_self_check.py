@@ -170,7 +170,7 @@ def test_a_precision_that_was_named_is_not_replaced(
 def test_sound_bf16_is_used(
     committed: EncoderArtifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Float32 is not even tried, nor is a word said."""
+    """Float32 is not tried and nothing is logged."""
     bf16_cpu(monkeypatch, of_another_photo, "f32")
     load_encoder(committed)
     assert not caplog.records

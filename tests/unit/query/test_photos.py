@@ -47,6 +47,15 @@ def test_a_picture_is_known_by_its_bytes(tmp_path: Path, kind: str, mimetype: st
 
 
 @pytest.mark.parametrize(
+    "major", ["heic", "heix", "heim", "heis", "hevc", "hevx", "msf1", "mif1", "mif2", "miaf"]
+)
+def test_every_brand_that_is_indexed_is_served(major: str) -> None:
+    """A HEIC whose brand is a general one may also be an AVIF, which its other brands say."""
+    assert sniff(ftyp(major.encode())) == "image/heic"
+    assert sniff(ftyp(major.encode(), [b"avif"])) == ("image/heic" if major[:2] == "he" else "image/avif")
+
+
+@pytest.mark.parametrize(
     "content",
     [b"", b"<html><script>", b"<svg onload='alert(1)'>", b"RIFF....WAVE", b"\xff\xd8", ftyp(b"isom")],
 )
