@@ -91,6 +91,6 @@ def described(path: Path, graph: "CompiledGraph", cosine: float) -> str:
 
 def wrong_vectors(found: str) -> WrongVectors:
     return WrongVectors(
-        f"{found}; choose another backend with NITAMONO_ENCODER_BACKEND, or use another machine: "
+        f"{found}; set NITAMONO_ENCODER_BACKEND to auto or onnxruntime, or use another machine: "
         "these vectors would not match those in the index"
     )

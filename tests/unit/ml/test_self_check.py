@@ -151,7 +151,7 @@ def test_wrong_float32_is_refused(
 ) -> None:
     """In one sentence, with what was found and what to do."""
     bf16_cpu(monkeypatch, damage, "bf16", "f32")
-    message = r"computes image\.onnx wrongly in f32 on .*expected 0\.9999 or more\); choose another backend"
+    message = r"computes image\.onnx wrongly in f32 on .*expected 0\.9999 or more\); set NITAMONO_ENCODER_BACKEND to auto"
     with pytest.raises(WrongVectors, match=message):
         load_encoder(committed, precision=precision)
     with pytest.raises(WrongVectors, match=r"text\.onnx wrongly in f32"):
@@ -242,3 +242,12 @@ def test_a_caption_has_the_same_vector_in_any_batch(committed: EncoderArtifact) 
         alone = np.concatenate([encoder.encode([one]) for one in captions[:4]] * 9)
         for count in (1, 2, 3, 7, 31, 32, 33, 36):
             assert np.abs(encoder.encode(captions[:count]) - alone[:count]).max() < 1e-5
+
+
+def test_golden_vectors_of_a_killed_run_are_written_again(copy: EncoderArtifact) -> None:
+    """The file was replaced and the manifest was not: the command that wrote it repairs it."""
+    (copy.folder / GOLDEN).write_bytes(EMPTY_ZIP)
+    with pytest.raises(ArtifactError, match="SHA-256"):
+        load_artifact(copy.folder)
+    assert call("artifact", "golden", str(copy.folder)).exit_code == 0
+    assert load_artifact(copy.folder).golden(IMAGE_GRAPH) is not None
