@@ -151,7 +151,7 @@ def test_wrong_float32_is_refused(
 ) -> None:
     """In one sentence, with what was found and what to do."""
     bf16_cpu(monkeypatch, damage, "bf16", "f32")
-    message = r"computes image\.onnx wrongly in f32 on .*expected 0\.9999 or more\); set NITAMONO_ENCODER_BACKEND"
+    message = r"computes image\.onnx wrongly in f32 on .*expected 0\.9999 or more\); set NITAMONO"
     with pytest.raises(WrongVectors, match=message):
         load_encoder(committed, precision=precision)
     with pytest.raises(WrongVectors, match=r"text\.onnx wrongly in f32"):
