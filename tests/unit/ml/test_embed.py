@@ -13,6 +13,7 @@ from ml.artifact import EncoderArtifact, Preprocessing
 from ml.embed import Embedded, embed_photos, id_line, ids_path, photo_sources, read, read_ids, save_embedded
 from ml.encoder import load_encoder
 from ml.files import NotWritten
+from ml.json_lines import json_lines
 from ml.pair_shards import PairSettings, write_pairs
 from ml.pairs import Corpus, NoPairs, read_corpus
 from ml.prefetch import PREFETCH
@@ -135,6 +136,14 @@ def test_listings_are_read_with_a_byte_order_mark_and_any_suffix_of_json_lines(
     (tmp_path / name).write_text(json.dumps(make_event("m1")) + "\n", encoding="utf-8-sig")
     (source,) = photo_sources([tmp_path / name])
     assert source.item_id == "m1"
+
+
+def test_blank_lines_are_no_listings(tmp_path: Path) -> None:
+    """A file may end in an empty line, and problems keep the numbers of their lines."""
+    path = tmp_path / "listings.jsonl"
+    path.write_text("\n" + json.dumps(make_event("m1")) + "\n  \n\n", encoding="utf-8")
+    assert [number for number, _ in json_lines(path)] == [2]
+    assert [source.item_id for source in photo_sources([path])] == ["m1"]
 
 
 def test_lines_that_share_an_id_are_counted_each(artifact: EncoderArtifact, tmp_path: Path) -> None:
