@@ -29,7 +29,7 @@ status: $(SERVE) ## Show which of them run, where, and since when
 train: .venv/train.stamp ## Install what training and comparing encoders need (torch: 6 GB on Linux, with CUDA)
 
 test: $(DEV) ## Run all tests, on services of their own (ARGS="-k price" is handed to pytest)
-	@.venv/bin/python -m pytest --numprocesses 3 --dist loadgroup $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 3 $(ARGS)
 
 lint: $(DEV) ## Check style, types and the layers of imports
 	.venv/bin/ruff check

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import redis
 from elasticsearch import Elasticsearch
+from xdist.scheduler import LoadScopeScheduling
 
 from demo.services.application import application_environment, events_service, worker_service
 from demo.services.elasticsearch_node import elasticsearch_service, erase_node
@@ -116,12 +117,26 @@ class Workbench:
         return handle
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process of pytest-xdist run all tests that share the session's services, and one each file."""
-    for item in items:
-        shares_services = {"elasticsearch_url", "redis_server"} & set(item.fixturenames)
-        item.add_marker(pytest.mark.xdist_group("services" if shares_services else str(item.path)))
+class ByServices(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """Lets one process of pytest-xdist run the tests that share services, the others file by file.
+
+    Not `--dist loadgroup`: pytest-xdist 3.8 does not find the groups with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        shares = path.parent.name == "integration" and path.stem not in OWN_SERVICES
+        return "services" if shares else str(path)
+
+
+OWN_SERVICES = {"test_system"}
+"""Files of tests/integration whose tests start services of their own alone."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServices:
+    """Return the scheduler of `--numprocesses`."""
+    return ByServices(config, log)
 
 
 def bare_environ() -> dict[str, str]:
