@@ -118,19 +118,26 @@ class Workbench:
 
 
 class ByServices(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
-    """Lets one process of pytest-xdist run the tests that share services, the others file by file.
+    """Lets two processes of pytest-xdist run the tests that share services, the others file by file.
 
-    Not `--dist loadgroup`: pytest-xdist 3.8 does not find the groups with pytest 9.2.
+    Each process has an Elasticsearch of its own, and these tests wait more than they compute. Not `--dist
+    loadgroup`: pytest-xdist 3.8 does not find the groups with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.partition("::")[0])
-        shares = path.parent.name == "integration" and path.stem not in OWN_SERVICES
-        return "services" if shares else str(path)
+        if path.parent.name != "integration" or path.stem in OWN_SERVICES:
+            return str(path)
+        return "faults" if path.stem in FAULTS else "services"
 
 
-OWN_SERVICES = {"test_system"}
+OWN_SERVICES = frozenset({"test_system"})
 """Files of tests/integration whose tests start services of their own alone."""
+
+FAULTS = frozenset(
+    {"test_bad_input", "test_events", "test_faults", "test_indexing_order", "test_main_job", "test_queues"}
+)
+"""Half of the others, by time: those that test workers."""
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -229,11 +229,14 @@ def test_plans_of_impossible_numbers_are_refused(option: str, value: str, tmp_pa
     assert f"Invalid value for '{option}'" in done.output
 
 
-@pytest.mark.parametrize(("rate", "users"), [("1e-12", "1e-12"), ("0.999999", "1e12"), ("1e-12", "1e12")])
+TINY, HUGE = "0.000000000001", "1000000000000"
+
+
+@pytest.mark.parametrize(("rate", "users"), [(TINY, TINY), ("0.999999", HUGE), (TINY, HUGE)])
 def test_plans_of_extreme_numbers_hold_only_finite_ones(rate: str, users: str, tmp_path: Path) -> None:
     """Where nothing can be found, the table says so."""
     arguments = ["--rate", rate, "--slates-per-user", "1", "--users-per-day", users]
     done = call(tmp_path, "plan", "exp", *arguments)
     check(done)
     assert done.exit_code == 0
-    assert ("nothing" in done.output) is (users == "1e-12")
+    assert ("nothing" in done.output) is (users == TINY)

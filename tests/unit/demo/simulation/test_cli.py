@@ -64,7 +64,7 @@ def test_listings_and_experiment_may_be_ones_own(tmp_path):
         (("--encoder", "blue=1"), "no arm 'blue'"),
         (("--encoder", "control=nan"), "control=nan: expected a noise of at least 0"),
         (("--encoder", "control=nowhere"), "manifest.json: not found"),
-        (("--seed", "-1"), "seed -1 found"),
+        (("--seed", "-1"), "'-1' is not a whole number"),
     ],
 )
 def test_what_cannot_be_simulated_is_told_in_a_sentence(tmp_path, arguments, said):
