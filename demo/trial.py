@@ -76,3 +76,7 @@ def run_trial(listings: Path, state: StateFolder, environment: Mapping[str, str]
                 f"`nitamono {' '.join(arguments[:2])}` failed, so there is no report. The services are up."
             )
     click.echo(f"The report: {api_url}/reports/{NAME}")
+    click.echo(
+        f"The experiment goes on, so your browser is in one of its arms: add ?arm={NAME}:siglip or "
+        f"?arm={NAME}:mobilenet to the address of an item to see either."
+    )
