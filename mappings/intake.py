@@ -28,8 +28,8 @@ MOST_HELD: Final = 256
 """Messages that one worker holds at once, those that wait for a retry included. A chunk of 64 listings takes
 0.2 MB in its main process (decision 144)."""
 
-UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What kombu raises of a control message that has another shape."""
+UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What kombu raises of a control message that has another shape, or is nested too deeply."""
 
 
 @dataclass(frozen=True)
@@ -171,13 +171,19 @@ class CheckedChannel(kombu_redis.Channel):
         self.intake.delivered()
         return found
 
+    def _receive_one(self, c: Any) -> Any:
+        """Delivers a control message (ping, inspect); kombu's reader does not expect deep nesting."""
+        try:
+            return super()._receive_one(c)
+        except RecursionError as error:
+            return ignored(error)
+
     def _deliver_fanout_message(self, message: Any, exchange: str) -> Any:
-        """Delivers a control message (ping, inspect); one of another shape would end the worker."""
+        """Delivers a control message; one of another shape would end the worker."""
         try:
             self.message_to_python(message)
         except UNREADABLE as error:
-            log.warning("control_message_ignored detail=%r", f"{type(error).__name__}: {error}"[:300])
-            return True
+            return ignored(error)
         return super()._deliver_fanout_message(message, exchange)
 
 
@@ -185,6 +191,12 @@ class Transport(kombu_redis.Transport):
     """Redis, with checked channels."""
 
     Channel = CheckedChannel
+
+
+def ignored(error: Exception) -> bool:
+    """That a control message was dealt with, for kombu, after a line in the log."""
+    log.warning("control_message_ignored detail=%r", f"{type(error).__name__}: {error}"[:300])
+    return True
 
 
 def _message_in(stored: bytes) -> bytes:

@@ -36,9 +36,10 @@ KINDS: Final = ("slate", "tap", "view", "purchase", "complaint")
 def amount(column: str) -> str:
     """SQL for a price or a number of milliseconds; NULL where the value is out of range.
 
-    One that is infinite, negative or absurdly large would be all of every sum that it is in.
+    One that is infinite, negative or absurdly large would be all of every sum that it is in. NaN is asked for
+    by itself: parquet statistics leave it out, so DuckDB takes a range that holds all other values as true.
     """
-    return f"(CASE WHEN {column} BETWEEN 0 AND {LARGEST_AMOUNT:g} THEN {column} END)"
+    return f"(CASE WHEN isfinite({column}) AND {column} BETWEEN 0 AND {LARGEST_AMOUNT:g} THEN {column} END)"
 
 
 @dataclass(frozen=True)

@@ -352,6 +352,8 @@ def test_control_messages_of_any_shape_are_ignored(
     database = listings.client.connection_pool.connection_kwargs["db"]
     rng = random.Random(3)
     raws = [
+        # First: after an error in what a message asks for, Celery subscribes anew, and misses some.
+        *(b"[" * depth for depth in (900, 1_000, 10_000)),
         *mutated(rng, "ping", lambda _: {"method": "ping", "arguments": {}}, 100),
         *(
             dumped(make_envelope("x", body))

@@ -36,6 +36,8 @@ SHAPES = {
     "nothing but zeros": Shape(taps=NONE, took_ms=(0.0,), price=(0.0,)),
     "no purchase": Shape(purchases=False),
     "impossible prices": Shape(price=(NAN, INF, -INF, -5.0, 1e308, None, 900.0)),
+    "prices of 0 or NaN": Shape(users=(0, 1), days=1, before=1, taps=NONE, price=(0.0, NAN)),
+    "latencies of 8 or NaN": Shape(took_ms=(8.0, NAN)),
     "prices of 0": Shape(price=(0.0,), taps=ALL),
     "tiny and huge prices": Shape(price=(1e-300, 1e11), taps=ALL),
     "one seller": Shape(sellers=1),
