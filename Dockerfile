@@ -5,8 +5,12 @@ COPY requirements/serve.txt requirements/serve.txt
 RUN python -m venv /opt/nitamono \
     && /opt/nitamono/bin/pip install --no-cache-dir --require-hashes -r requirements/serve.txt
 COPY pyproject.toml README.md LICENSE cli.py ./
+COPY settings settings
+COPY console console
 COPY mappings mappings
 COPY ml ml
+COPY queues queues
+COPY events events
 COPY indexer indexer
 COPY experiments experiments
 COPY query query

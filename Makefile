@@ -37,6 +37,6 @@ lint: $(DEV) ## Check style, types and the layers of imports
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-.venv/%.stamp: requirements/%.txt requirements/uv.txt pyproject.toml demo/services/bootstrap.sh
-	@sh demo/services/bootstrap.sh $*
+.venv/%.stamp: requirements/%.txt requirements/uv.txt pyproject.toml demo/local_services/bootstrap.sh
+	@sh demo/local_services/bootstrap.sh $*
 	@touch $@

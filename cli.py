@@ -8,12 +8,12 @@ import os
 import click
 
 from mappings.errors import ContractError
-from mappings.state import with_services
+from settings.services_file import with_services
 
 # Imported when called, so that `nitamono --help` and each command start without the others' libraries.
 _COMMANDS = {
     "demo": ("demo.cli", "group", "Run the whole system on this machine."),
-    "events": ("experiments.events.cli", "group", "Count, export, let go and erase events."),
+    "events": ("events.cli", "group", "Count, export, let go and erase events."),
     "experiment": ("experiments.cli", "group", "Plan, check, stop and judge experiments."),
     "index": ("indexer.cli", "index_command", "Index the listings of a file or folder."),
     "indexer": ("indexer.cli", "group", "Look after the indexer: dead letters, tombstones."),

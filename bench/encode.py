@@ -2,7 +2,7 @@
 
 Two ways encode the same photos with the same weights in one run, on the same number of threads:
 
-- nitamono: ml.preprocess.decode_photo, then OpenVINO (and ONNX Runtime) on batches;
+- nitamono: ml.inference.preprocess.decode_photo, then OpenVINO (and ONNX Runtime) on batches;
 - stock: Pillow and a Hugging Face SiglipImageProcessor, then the checkpoint in torch, batch by batch.
 
 The photos are drawn here: soft noise with a little grain, so that their JPEGs are about as large as camera
@@ -24,11 +24,11 @@ import torch
 from transformers import SiglipImageProcessor
 
 from ml.artifact import CHECKPOINT, DEFAULT_ARTIFACT, EncoderArtifact, load_artifact
-from ml.checkpoint import load_checkpoint
-from ml.contenders import tower_config
-from ml.encoder import BATCH, Backend
-from ml.pictures import draw_jpegs
-from ml.speed import Way, in_turns, our_way, torch_way
+from ml.data.synthetic_photos import draw_jpegs
+from ml.evaluation.evaluated_encoders import tower_config
+from ml.evaluation.speed import Way, in_turns, our_way, torch_way
+from ml.inference.encoder import BATCH, Backend
+from ml.models.checkpoint import load_checkpoint
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ from os import environ
 from pathlib import Path
 from typing import Any
 
-from experiments.events.export import export_day
-from experiments.events.settings import EventSettings
-from experiments.events.store import EventStore
+from events.indices import drop_event_days, event_days
+from events.schema import parse_event
+from events.worker.export import export_day
+from events.worker.settings import EventSettings
+from events.worker.store import EventStore
 from mappings.client import connect
-from mappings.event_indices import drop_event_days, event_days
-from mappings.events import parse_event
 
 MESSAGE = 500
 SALT = "a salt of the benchmark's own"

@@ -32,19 +32,19 @@ from celery import Celery
 from celery_batches import Batches, SimpleRequest
 
 from demo.marketplace.folder import write_marketplace
-from indexer.account import Account
-from indexer.app import configuration, indexer, producer
-from indexer.bootstrap import build_indexer
-from indexer.delivery import log_chunk
 from indexer.intake.files import read_rows
-from indexer.pipeline import Indexer
+from indexer.intake.submission import Submission, chunked
 from indexer.settings import IndexerSettings
-from indexer.stages import Stages
-from indexer.submission import Submission, chunked
+from indexer.summary import Account
+from indexer.worker.app import configuration, indexer, producer
+from indexer.worker.bootstrap import build_indexer
+from indexer.worker.delivery import log_chunk
+from indexer.worker.pipeline import Indexer
+from indexer.worker.stage_times import Stages
+from mappings.image_roots import ImageRoots
 from mappings.lifecycle import drop_index, ensure_live_index
 from mappings.names import dead_letter_index
-from mappings.photos import ImageRoots
-from mappings.queue import redis_client
+from queues.broker import redis_client
 
 STAGES = ("read", "photos", "encode", "write")
 GATHER = 64
@@ -167,7 +167,7 @@ def measure_messages(
     """The rate of each way of sending, the best of all repeats; the ways take turns."""
     chunked_sender, gathered_sender = producer(settings), producer(settings)
     gathered_sender.conf.task_default_queue = gathered_queue(settings)
-    with worker(settings, "indexer.app") as plain, worker(settings, "bench.indexing") as gather:
+    with worker(settings, "indexer.worker.app") as plain, worker(settings, "bench.indexing") as gather:
         ways = [
             (
                 f"messages of {size}",

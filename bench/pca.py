@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.embeddings import open_shard
-from ml.pca import save_shard_sums
-from ml.projection import CovarianceSums, load_sums
+from ml.data.vector_shards import open_shard
+from ml.pca.fit import save_shard_sums
+from ml.pca.projection import CovarianceSums, load_sums
 
 CLUSTERS = 1000
 SHARD_ROWS = 50_000

@@ -45,11 +45,11 @@ from mappings.lifecycle import (
 from mappings.listing import Listing, ListingDocument, Status, category_paths, parse_listing
 from mappings.names import IndexName, read_alias
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact
-from ml.encoder import load_encoder
-from query.builder import Reach
-from query.params import SimilarParameters
-from query.reader import IndexReader
-from query.similar import SimilarService
+from ml.inference.encoder import load_encoder
+from query.api.parameters import SimilarParameters
+from query.search.builder import Reach
+from query.search.reader import IndexReader
+from query.search.similar import SimilarService
 
 SIZE = 24
 
@@ -467,7 +467,14 @@ def served(environ: dict[str, str]) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     environ = {**os.environ, **environ, "NITAMONO_API_PORT": str(port)}
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:query.gunicorn_conf", "query.wsgi:application"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        "python:query.api.gunicorn_conf",
+        "query.api.wsgi:application",
+    ]
     process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
     try:
         _wait_until_served(process, port)

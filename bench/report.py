@@ -29,12 +29,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from experiments.assignment import arm_array
-from experiments.definition import Experiment
-from experiments.log.read import open_log
-from experiments.log.sums import SLICES
-from experiments.sellers import seller_side
-from experiments.tables import INSTANT, SHOWN_ITEM, TABLES, write_part
+from events.log_tables import INSTANT, SHOWN_ITEM, TABLES, write_part
+from experiments.analysis.log.read import open_log
+from experiments.analysis.log.sums import SLICES
+from experiments.analysis.sellers import seller_side
+from experiments.assignment.assign import arm_array
+from experiments.assignment.definition import Experiment
 
 START = datetime(2026, 10, 12, tzinfo=UTC)
 PRE_DAYS, DAYS = 14, 42

@@ -26,13 +26,13 @@ from demo.simulation.folder import VECTORS, write_simulation
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import noisy_vectors, ranker_of
 from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, market_of
-from experiments.log.read import open_log
-from experiments.offline.evaluation import METRIC, Task, evaluate
-from experiments.offline.slates import TappedLog
-from experiments.offline.vectors import read_vectors
-from experiments.verdict.evidence import gather
-from experiments.verdict.readings import Readings, read
-from experiments.verdict.report import text
+from experiments.analysis.log.read import open_log
+from experiments.analysis.offline.evaluation import METRIC, Task, evaluate
+from experiments.analysis.offline.slates import TappedLog
+from experiments.analysis.offline.vectors import read_vectors
+from experiments.analysis.verdict.evidence import gather
+from experiments.analysis.verdict.report import text
+from experiments.analysis.verdict.results import Readings, read
 
 PRODUCTION_NOISE: Final = "0.8"
 NOISES: Final = {"noise-1.6": 1.6, "noise-1": 1.0, "noise-0.4": 0.4}

@@ -12,13 +12,13 @@ from datetime import datetime
 
 import click
 
-from demo.services.application import listings_for_sale
-from demo.services.errors import ServiceError
-from demo.services.progress import Progress
-from demo.services.system import ServiceStatus, System
+from console.number_types import WholeNumber
+from demo.local_services.application import listings_for_sale
+from demo.local_services.errors import ServiceError
+from demo.local_services.progress import Progress
+from demo.local_services.system import ServiceStatus, System
 from experiments.errors import ExperimentError
 from mappings.errors import ContractError
-from mappings.parameters import WholeNumber
 
 # Imported when called: the libraries that draw and read listings take a second that `up` can do without.
 FURTHER_COMMANDS = {

@@ -11,19 +11,19 @@ import click
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from PIL import Image, ImageDraw, ImageFont
 
-from demo.services.progress import Progress
-from demo.services.system import System
+from console.number_types import WholeNumber
+from demo.local_services.progress import Progress
+from demo.local_services.system import System
 from mappings.client import ElasticsearchSettings, connect
 from mappings.errors import UnsafePhotoPath
+from mappings.image_roots import ImageRoots
 from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
-from mappings.parameters import WholeNumber
-from mappings.photos import ImageRoots
-from ml.preprocess import UnusablePhoto, decode_photo
-from query.errors import QueryError
-from query.params import SimilarParameters
-from query.reader import IndexReader
-from query.similar import SimilarService
+from ml.inference.preprocess import UnusablePhoto, decode_photo
+from query.api.errors import QueryError
+from query.api.parameters import SimilarParameters
+from query.search.reader import IndexReader
+from query.search.similar import SimilarService
 
 THUMBNAIL = 128  # pixels a side
 CAPTION = 34  # pixels below a thumbnail: two lines

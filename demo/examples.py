@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.intake.files import read_rows, select
-from query.price_band import DEFAULT_RATIO
+from query.search.price_band import DEFAULT_RATIO
 
 SIMILAR = 5  # shown of each example
 LOOKED_THROUGH = 5000  # rows, for listings of different kinds

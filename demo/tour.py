@@ -11,12 +11,12 @@ import click
 
 from demo.command import succeeds
 from demo.examples import as_table, example_answers, example_items
+from demo.local_services.application import encoder_folder
+from demo.local_services.progress import Progress
+from demo.local_services.settings import ServiceSettings
+from demo.local_services.state import StateFolder
+from demo.local_services.system import System
 from demo.marketplace.folder import LISTINGS, write_marketplace
-from demo.services.application import encoder_folder
-from demo.services.progress import Progress
-from demo.services.settings import ServiceSettings
-from demo.services.state import StateFolder
-from demo.services.system import System
 from demo.trial import run_trial, today, write_definition
 
 MARKETPLACE_LISTINGS, MARKETPLACE_SEED = 1200, 7

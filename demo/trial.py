@@ -10,8 +10,8 @@ from typing import Final
 import click
 
 from demo.command import succeeds
-from demo.services.arms import ARTIFACTS, encoder_ids
-from demo.services.state import StateFolder
+from demo.local_services.arms import ARTIFACTS, encoder_ids
+from demo.local_services.state import StateFolder
 
 NAME: Final = "encoder"
 BUYERS: Final = 1000

@@ -10,21 +10,26 @@ from datetime import UTC, date, datetime
 import click
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from experiments.assignment import Places, arm_at, places
-from experiments.definition import Experiment, experiments_folder, find_experiment, read_experiments
+from events.user_ids import user_hash, user_salt
+from experiments.assignment.assign import Places, arm_at, places
+from experiments.assignment.definition import (
+    Experiment,
+    experiments_folder,
+    find_experiment,
+    read_experiments,
+)
+from experiments.assignment.kill_switch import read_stopped, resume, stop
 from experiments.errors import ExperimentError
-from experiments.switches import read_stopped, resume, stop
 from mappings.client import ElasticsearchSettings, connect
 from mappings.errors import ContractError, IndexMissing, InvalidSetting, MappingMismatch
 from mappings.lifecycle import read_identity
 from mappings.names import read_alias
-from mappings.users import user_hash, user_salt
 
 # Imported when called: what reads logs and computes statistics takes a second that `stop` can do without.
 FURTHER_COMMANDS = {
-    "offline": ("experiments.offline.cli", "offline_command"),
-    "plan": ("experiments.plan_cli", "plan_command"),
-    "report": ("experiments.verdict.cli", "report_command"),
+    "offline": ("experiments.analysis.offline.cli", "offline_command"),
+    "plan": ("experiments.analysis.plan.cli", "plan_command"),
+    "report": ("experiments.analysis.verdict.cli", "report_command"),
 }
 
 

@@ -21,26 +21,26 @@ from celery import Celery
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from tqdm import tqdm
 
-from indexer.account import Account
-from indexer.app import producer
-from indexer.bootstrap import build_intake
-from indexer.dead_letters import DeadLetter, DeadLetters
+from console.number_types import WholeNumber
 from indexer.errors import ElasticsearchUnavailable, IndexingFailure, UnreadableFile
 from indexer.intake.files import LeftOut, Selection, checked_rows_of, is_text_encoding, read_rows, select
 from indexer.intake.row import Row
-from indexer.parking import ParkingLot
+from indexer.intake.submission import QueueUnavailable, ResultMissing, Submission, chunked
+from indexer.jobs.sweep import sweep
 from indexer.settings import IndexerSettings
-from indexer.store import ListingStore
-from indexer.submission import QueueUnavailable, ResultMissing, Submission, chunked
-from indexer.sweeper import sweep
+from indexer.summary import Account
+from indexer.worker.app import producer
+from indexer.worker.bootstrap import build_intake
+from indexer.worker.dead_letters import DeadLetter, DeadLetters
+from indexer.worker.parking import ParkingLot
+from indexer.worker.store import ListingStore
 from mappings.client import connect
 from mappings.errors import ContractError
-from mappings.intake import Intake
+from mappings.image_roots import ImageRoots
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
-from mappings.parameters import WholeNumber
-from mappings.photos import ImageRoots
-from mappings.queue import redis_client
-from mappings.tasks import BROKEN, LOST
+from queues.broker import redis_client
+from queues.checked_task import BROKEN, LOST
+from queues.transport import Intake
 
 INTERRUPTED = 130
 """The exit status that shells give a command that Ctrl-C ended."""

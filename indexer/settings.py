@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import cast, get_args
 
 from mappings.client import ElasticsearchSettings
-from mappings.environ import seconds, whole
 from mappings.errors import InvalidSetting
-from mappings.numbers import whole_number
-from mappings.photos import ImageRoots
-from mappings.queue import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, redis_url, visibility_timeout
+from mappings.image_roots import ImageRoots
 from ml.artifact import DEFAULT_ARTIFACT
-from ml.encoder import Backend
-from ml.preprocess import MAX_BYTES
+from ml.inference.encoder import Backend
+from ml.inference.preprocess import MAX_BYTES
+from queues.broker import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, redis_url, visibility_timeout
+from settings.environment import seconds, whole
+from settings.numbers import whole_number
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
+from console.number_types import WholeNumber
 from mappings import lifecycle
 from mappings.client import ElasticsearchSettings, connect
 from mappings.errors import ContractError
 from mappings.lifecycle import EncoderIdentity, IndexOptions, IndexState
 from mappings.names import read_alias
-from mappings.parameters import WholeNumber
 
 
 class FriendlyGroup(click.Group):

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
-from mappings.environ import seconds, whole
 from mappings.errors import InvalidSetting
 from mappings.names import DEFAULT_PREFIX
+from settings.environment import seconds, whole
 
 DEFAULT_URL = "http://127.0.0.1:9200"
 

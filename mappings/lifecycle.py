@@ -119,7 +119,7 @@ class IndexOptions:
 
 def index_body(identity: EncoderIdentity, options: IndexOptions) -> dict[str, Any]:
     """Settings and mappings for a new index: `listings.v1.json` with the encoder and the options in it."""
-    body = copy.deepcopy(mapping_file("listings.v1.json"))
+    body = copy.deepcopy(mapping_file("mappings", "listings.v1.json"))
     body["settings"] |= {"number_of_shards": options.shards, "number_of_replicas": options.replicas}
     body["mappings"]["_meta"] |= asdict(identity)
     vector = body["mappings"]["properties"]["vector"]
@@ -342,7 +342,7 @@ def ensure_live_index(
 def ensure_dead_letters(es: Elasticsearch, prefix: str) -> str:
     """The name of the dead-letter index, made if it is missing."""
     name = dead_letter_index(prefix)
-    ensure_index(es, name, mapping_file("dead_letters.v1.json"))
+    ensure_index(es, name, mapping_file("mappings", "dead_letters.v1.json"))
     return name
 
 
@@ -383,9 +383,9 @@ def create_once(es: Elasticsearch, name: str, body: Mapping[str, Any]) -> bool:
     return True
 
 
-def mapping_file(name: str) -> dict[str, Any]:
-    """Settings and mappings of one of this package's JSON files."""
-    text = resources.files("mappings").joinpath(name).read_text(encoding="utf-8")
+def mapping_file(package: str, name: str) -> dict[str, Any]:
+    """Settings and mappings of one of a package's JSON files."""
+    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
     return cast("dict[str, Any]", json.loads(text))
 
 

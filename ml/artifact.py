@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from ml.atomic_files import replaced
 from ml.errors import MlError
-from ml.files import replaced
-from ml.preprocess import OnDefect, decode_photo, ignore
+from ml.inference.preprocess import OnDefect, decode_photo, ignore
 
 MANIFEST: Final = "manifest.json"
 IMAGE_GRAPH: Final = "image.onnx"
@@ -46,7 +46,7 @@ class ArtifactError(MlError):
 
 
 class Preprocessing(BaseModel):
-    """How a photo becomes the graph's input: by ml.preprocess.decode_photo."""
+    """How a photo becomes the graph's input: by ml.inference.preprocess.decode_photo."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -8,14 +8,14 @@ import click
 
 from mappings.client import connect
 from mappings.errors import InvalidSetting
-from query.errors import InvalidParameters, QueryError, SearchUnavailable
-from query.pages import price_label
-from query.params import DEFAULT_SIZE, SimilarParameters, known_id, parse
-from query.price_band import DEFAULT_RATIO
-from query.reader import IndexReader
-from query.response import Band, SimilarAnswer, SimilarItem, similar_answer
-from query.settings import QuerySettings
-from query.similar import SimilarService
+from query.api.errors import InvalidParameters, QueryError, SearchUnavailable
+from query.api.parameters import DEFAULT_SIZE, SimilarParameters, known_id, parse
+from query.api.responses import Band, SimilarAnswer, SimilarItem, similar_answer
+from query.api.settings import QuerySettings
+from query.search.price_band import DEFAULT_RATIO
+from query.search.reader import IndexReader
+from query.search.similar import SimilarService
+from query.web.pages import price_label
 
 
 @click.command(name="similar")

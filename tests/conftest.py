@@ -21,15 +21,15 @@ import redis
 from elasticsearch import Elasticsearch
 from xdist.scheduler import LoadScopeScheduling
 
-from demo.services.application import application_environment, events_service, worker_service
-from demo.services.elasticsearch_node import elasticsearch_service, erase_node
-from demo.services.errors import ServiceError
-from demo.services.ports import free_port
-from demo.services.processes import Service, Supervisor
-from demo.services.progress import Progress
-from demo.services.redis_server import redis_service
-from demo.services.settings import ServiceSettings
-from demo.services.state import StateFolder
+from demo.local_services.application import application_environment, events_service, worker_service
+from demo.local_services.elasticsearch_node import elasticsearch_service, erase_node
+from demo.local_services.errors import ServiceError
+from demo.local_services.ports import free_port
+from demo.local_services.processes import Service, Supervisor
+from demo.local_services.progress import Progress
+from demo.local_services.redis_server import redis_service
+from demo.local_services.settings import ServiceSettings
+from demo.local_services.state import StateFolder
 from mappings.client import ElasticsearchSettings, connect
 
 REDIS_DATABASES = 16

@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mappings.events import Event, parse_event
+from events.schema import Event, parse_event
 
 SALT = "a salt that only tests have"
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)

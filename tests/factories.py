@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from experiments.definition import Experiment
+from experiments.assignment.definition import Experiment
 from mappings.lifecycle import EncoderIdentity
 from mappings.listing import Listing, parse_listing
 

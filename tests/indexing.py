@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from indexer.account import Account
-from indexer.app import producer
-from indexer.bootstrap import build_indexer
-from indexer.dead_letters import DeadLetter
-from indexer.pipeline import Chunk, Indexer
+from indexer.intake.submission import Submission
 from indexer.settings import FetchSettings, IndexerSettings
-from indexer.submission import Submission
+from indexer.summary import Account
+from indexer.worker.app import producer
+from indexer.worker.bootstrap import build_indexer
+from indexer.worker.dead_letters import DeadLetter
+from indexer.worker.pipeline import Chunk, Indexer
 from mappings.client import ElasticsearchSettings
+from mappings.image_roots import ImageRoots
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
-from mappings.photos import ImageRoots
 from ml.artifact import (
     GOLDEN,
     IMAGE_GRAPH,
@@ -38,8 +38,8 @@ from ml.artifact import (
     sha256,
     write_manifest,
 )
-from ml.encoder import ImageEncoder, load_encoder
-from ml.golden import write_golden
+from ml.export.golden import write_golden
+from ml.inference.encoder import ImageEncoder, load_encoder
 from tests.factories import make_event
 
 SIZE = 32

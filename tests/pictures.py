@@ -11,7 +11,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
-from ml.decoding.colour import PRIMARIES, matrix_profile, power_curve, srgb_curve
+from ml.inference.decoding.colour import PRIMARIES, matrix_profile, power_curve, srgb_curve
 
 PROFILES = {
     "Display P3": matrix_profile(np.array(PRIMARIES[12]), srgb_curve),

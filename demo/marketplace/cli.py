@@ -5,9 +5,9 @@ from time import perf_counter
 
 import click
 
-from demo.marketplace.chance import UnusableSeed
+from console.number_types import WholeNumber
 from demo.marketplace.folder import write_marketplace
-from mappings.parameters import WholeNumber
+from demo.marketplace.random_source import UnusableSeed
 
 
 @click.command()

@@ -5,8 +5,8 @@ from functools import lru_cache
 from random import Random
 
 from demo.marketplace.catalogue import BRANDS_OF, COLOURS, TYPES, Brand, Colour, ItemType
-from demo.marketplace.chance import Purpose, stream
 from demo.marketplace.patterns import PatternName, Rgb
+from demo.marketplace.random_source import Purpose, stream
 
 TYPES_BY_POPULARITY = tuple(item_type for item_type in TYPES for _ in range(item_type.popularity))
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import orjson
 from tqdm import tqdm
 
-from demo.marketplace.life import events
 from demo.marketplace.listings import ListingEvent, generate, item_id, photos_at
 from demo.marketplace.photos import encode_photo
+from demo.marketplace.sales_history import events
 
 LISTINGS = "listings.jsonl"
 EVENTS = "events.jsonl"

@@ -9,9 +9,9 @@ from random import Random
 from typing import Literal, TypedDict
 
 from demo.marketplace.catalogue import CONDITIONS, Condition
-from demo.marketplace.chance import Purpose, check_seed, stream
 from demo.marketplace.designs import Design, design_at
 from demo.marketplace.photos import PhotoSpec
+from demo.marketplace.random_source import Purpose, check_seed, stream
 from demo.marketplace.scene import Habit, draw_habit, draw_scene
 from demo.marketplace.titles import reserved_title, title
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from demo.marketplace.grounds import BACKGROUNDS, TEXTURE_SIDE, VARIANTS, Background, background_texture
+from demo.marketplace.backgrounds import BACKGROUNDS, TEXTURE_SIDE, VARIANTS, Background, background_texture
 
 NOISE_STARTS = 2**18  # places in one run of noise that a photo's own may start from
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import httpcore
 
-from query.params import USER_HEADER
+from query.api.parameters import USER_HEADER
 
 BATCH: Final = 150
 """Events in a request: of slates of 24 items they come to 200 kB."""

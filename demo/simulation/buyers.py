@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from demo.simulation.catalogue import Catalogue, Floats, Rows, Seconds, unit
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.stock import DAY, Shelf, Stock
-from mappings.users import user_hash
+from events.user_ids import user_hash
 
 Flags = NDArray[np.bool_]
 

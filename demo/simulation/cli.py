@@ -11,27 +11,27 @@ from typing import Any, Final, cast
 import click
 from tqdm import tqdm
 
-from demo.marketplace.chance import UnusableSeed
+from console.number_types import Number, WholeNumber
+from demo.local_services.arms import arm_encoders
+from demo.local_services.errors import ServiceError
+from demo.local_services.settings import ServiceSettings
 from demo.marketplace.folder import LISTINGS
-from demo.services.arms import arm_encoders
-from demo.services.errors import ServiceError
-from demo.services.settings import ServiceSettings
+from demo.marketplace.random_source import UnusableSeed
 from demo.simulation.api import Api, ApiUnusable
 from demo.simulation.catalogue import NothingOnSale
+from demo.simulation.fault_injection import Mischief
 from demo.simulation.folder import Account, LogExists, write_json, write_simulation
 from demo.simulation.ground_truth import GroundTruth, ImpossibleTruth
 from demo.simulation.live import LiveAccount, LivePlan, live_statement, simulate_live
-from demo.simulation.mischief import Mischief
 from demo.simulation.setup import DEFAULT_EXPERIMENT, PhotosUnknown, Plan, UnknownArm, market_of
-from experiments.definition import experiments_folder, read_experiment
+from events.log_tables import SIMULATED
+from experiments.assignment.definition import experiments_folder, read_experiment
 from experiments.errors import ExperimentError
-from experiments.tables import SIMULATED
 from indexer.cli import Connections
 from indexer.errors import UnreadableFile
+from indexer.intake.submission import QueueUnavailable
 from indexer.settings import IndexerSettings
-from indexer.submission import QueueUnavailable
 from mappings.errors import ContractError, InvalidSetting
-from mappings.parameters import Number, WholeNumber
 from ml.errors import MlError
 
 SHARE = Number(0, 1)

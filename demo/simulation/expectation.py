@@ -19,7 +19,7 @@ from demo.simulation.market import Market, Slates
 from demo.simulation.rankers import Ranker
 from demo.simulation.ranking import rank
 from demo.simulation.stock import Stock
-from experiments.assignment import NOBODYS
+from experiments.assignment.assign import NOBODYS
 
 SAMPLE: Final = 60
 """Slates a tick."""

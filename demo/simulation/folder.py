@@ -12,13 +12,13 @@ from typing import Any, Final
 import orjson
 
 from demo.simulation.expectation import Expectation
+from demo.simulation.fault_injection import Done, Mischief, do_mischief, tear
 from demo.simulation.log import DayTables, write_day
 from demo.simulation.market import Market, simulate
-from demo.simulation.mischief import Done, Mischief, do_mischief, tear
 from demo.simulation.rankers import Ranker
 from demo.simulation.stock import Stock
-from experiments.tables import SIMULATED, replacing
-from ml.embed import Embedded, save_embedded
+from events.log_tables import SIMULATED, replacing
+from ml.inference.embed import Embedded, save_embedded
 
 TRUTH: Final = "truth.json"
 VECTORS: Final = "vectors"

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from demo.marketplace.chance import check_seed
 from demo.marketplace.listings import ListingEvent
+from demo.marketplace.random_source import check_seed
 from demo.simulation.api import Api
 from demo.simulation.behaviour import Chances
 from demo.simulation.buyers import Visits, choose_pages, draw_buyers, draw_visits, user_id
@@ -25,8 +25,8 @@ from demo.simulation.market import Acts, Market, Slates, Tick, settle
 from demo.simulation.ranking import NOTHING
 from demo.simulation.setup import DEFAULT_EXPERIMENT
 from demo.simulation.stock import DAY, Stock
-from experiments.assignment import NOBODYS
-from mappings.events import OLDEST
+from events.schema import OLDEST
+from experiments.assignment.assign import NOBODYS
 from mappings.listing import isoformat
 
 TOGETHER: Final = 64

@@ -15,7 +15,7 @@ from demo.simulation.catalogue import Rows, Seconds
 from demo.simulation.market import Acts, Market, Slates, Tick
 from demo.simulation.ranking import NOTHING
 from demo.simulation.stock import Stock
-from experiments.tables import INSTANT, SHOWN_ITEM, TABLES, write_part
+from events.log_tables import INSTANT, SHOWN_ITEM, TABLES, write_part
 
 REASON: Final = "not as pictured"
 

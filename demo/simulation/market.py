@@ -31,8 +31,8 @@ from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import Ranker
 from demo.simulation.ranking import NOTHING, rank
 from demo.simulation.stock import DAY, Stock
-from experiments.assignment import NOBODYS, arm_array
-from experiments.definition import Experiment
+from experiments.assignment.assign import NOBODYS, arm_array
+from experiments.assignment.definition import Experiment
 
 TICKS: Final = 12
 """A day. A new listing is shown from the tick after the one it comes in."""

@@ -11,11 +11,11 @@ from tqdm import tqdm
 from demo.marketplace.listings import photos_at
 from demo.marketplace.photos import encode_photo
 from demo.simulation.catalogue import Catalogue, Floats, unit
-from experiments.definition import Arm
+from experiments.assignment.definition import Arm
 from mappings.lifecycle import EncoderIdentity
 from ml.artifact import load_artifact
-from ml.encoder import load_encoder
-from query.ranking import DEFAULT_WEIGHTS, Calibration, Weights
+from ml.inference.encoder import load_encoder
+from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights
 
 NEIGHBOURS = 100
 PHOTO_SIDE = 256

@@ -13,8 +13,8 @@ import numpy as np
 from demo.simulation.catalogue import Floats, Rows, Seconds
 from demo.simulation.rankers import Ranker
 from demo.simulation.stock import Shelf, Stock
-from query.price_band import DEFAULT_RATIO, widening_bands
-from query.ranking import PRICE_HALF_DISTANCE, Calibration, shared_depth
+from query.search.price_band import DEFAULT_RATIO, widening_bands
+from query.search.ranking import PRICE_HALF_DISTANCE, Calibration, shared_depth
 
 CHUNK = 64
 """Query items at once, of neighbouring prices, so that their bands cover much the same part of the shelf."""

@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
-from demo.marketplace.chance import check_seed
+from demo.marketplace.random_source import check_seed
 from demo.simulation.buyers import draw_buyers
 from demo.simulation.catalogue import Catalogue, Floats, drawn_catalogue, read_catalogue
 from demo.simulation.ground_truth import GroundTruth, ImpossibleTruth
 from demo.simulation.market import Market
 from demo.simulation.rankers import Ranker, artifact_vectors, noise_id, noisy_vectors, ranker_for
-from experiments.definition import Arm, Experiment
+from experiments.assignment.definition import Arm, Experiment
 
 DEFAULT_EXPERIMENT: Final = Experiment(
     name="simulated",

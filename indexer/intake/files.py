@@ -21,7 +21,7 @@ from indexer.intake.jsonl import names_in, read_jsonl
 from indexer.intake.parquet import checked_rows, fields_in, open_parquet, read_parquet
 from indexer.intake.row import REQUIRED, Row
 from indexer.intake.text import UTF8, checked_json_lines, checked_lines, encoding_of
-from ml import preprocess
+from ml.inference import preprocess
 
 LINES = frozenset({".jsonl", ".ndjson"})
 TABLES = frozenset({".csv", ".tsv"})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from indexer.intake.row import LONGEST_ROW, Row
-from mappings.messages import is_deeper
+from queues.messages import is_deeper
 
 # No listing nests deeper than three; far deeper JSON breaks the encoders on its way.
 MAX_DEPTH = 50

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mappings.errors import InvalidListing
+from mappings.image_roots import is_remote
 from mappings.listing import Identifier, Listing, parse_listing
-from mappings.photos import is_remote
 
 LONGEST_ROW = 1_000_000
 """Characters of a line or record. A listing of the largest allowed size has some 60 kB; a longer row is some

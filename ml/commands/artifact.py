@@ -29,7 +29,7 @@ def golden(*, artifact_folder: Path) -> None:
 
     Do it on a machine that you trust: every other one is compared with it.
     """
-    from ml.golden import add_golden  # noqa: PLC0415
+    from ml.export.golden import add_golden  # noqa: PLC0415
 
     # A run that was killed between its two files left golden vectors that the manifest does not know.
     made = add_golden(load_artifact(artifact_folder, unchecked=(GOLDEN,)))
@@ -43,9 +43,9 @@ def golden(*, artifact_folder: Path) -> None:
 @threads_option
 def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None, threads: int) -> None:
     """Measure an artifact on the test split of DATA and write its MODEL_CARD.md."""
-    from ml.card import measure_card  # noqa: PLC0415
-    from ml.comparison import import_libraries  # noqa: PLC0415
-    from ml.contenders import find_contenders  # noqa: PLC0415
+    from ml.evaluation.comparison import import_libraries  # noqa: PLC0415
+    from ml.evaluation.evaluated_encoders import find_contenders  # noqa: PLC0415
+    from ml.evaluation.model_card import measure_card  # noqa: PLC0415
 
     measured = load_artifact(artifact_folder)
     contenders = replace(find_contenders([], mobilenet, threads), artifacts=(measured,))

@@ -11,7 +11,7 @@ from ml.artifact import load_artifact
 from ml.commands.options import artifact_option, existing, folder, threads_option
 
 if TYPE_CHECKING:
-    from ml.speed import Rate
+    from ml.evaluation.speed import Rate
 
 
 @click.command()
@@ -37,9 +37,9 @@ def bench(
     threads: int,
 ) -> None:
     """Measure each backend and precision on this machine, beside the machine's own limit."""
-    from ml import speed  # noqa: PLC0415
-    from ml.encoder import BATCH  # noqa: PLC0415
-    from ml.pictures import draw_jpegs  # noqa: PLC0415
+    from ml.data.synthetic_photos import draw_jpegs  # noqa: PLC0415
+    from ml.evaluation import speed  # noqa: PLC0415
+    from ml.inference.encoder import BATCH  # noqa: PLC0415
 
     artifact = load_artifact(artifact_folder)
     start = speed.measure_start(artifact_folder, threads)
@@ -71,8 +71,8 @@ def bench(
 
 def read_photos(paths: Sequence[Path], count: int) -> list[bytes]:
     """The bytes of the first `count` photos that can be read and decoded."""
-    from ml.embed import photo_sources  # noqa: PLC0415
-    from ml.preprocess import UnusablePhoto, decode_photo  # noqa: PLC0415
+    from ml.inference.embed import photo_sources  # noqa: PLC0415
+    from ml.inference.preprocess import UnusablePhoto, decode_photo  # noqa: PLC0415
 
     found: list[bytes] = []
     for source in photo_sources(paths):

@@ -11,7 +11,7 @@ from ml.artifact import load_artifact
 from ml.commands.options import artifact_option, existing, threads_option
 
 if TYPE_CHECKING:
-    from ml.embed import Embedded
+    from ml.inference.embed import Embedded
 
 
 @click.command()
@@ -26,8 +26,8 @@ def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: b
     The ids go beside OUT, as NAME.ids.txt, one a line; an id with a line break or bytes that are not UTF-8 is
     a JSON string there. Every file that is left out is named.
     """
-    from ml.embed import embed_photos, id_line, ids_path, photo_sources, save_embedded  # noqa: PLC0415
-    from ml.encoder import load_encoder  # noqa: PLC0415
+    from ml.inference.embed import embed_photos, id_line, ids_path, photo_sources, save_embedded  # noqa: PLC0415
+    from ml.inference.encoder import load_encoder  # noqa: PLC0415
 
     artifact = load_artifact(artifact_folder)
     encoder = load_encoder(artifact, threads=threads)
@@ -47,7 +47,7 @@ def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: b
 
 
 def print_summary(embedded: "Embedded", given: int, encoder_id: str) -> None:
-    from ml.embed import id_line  # noqa: PLC0415
+    from ml.inference.embed import id_line  # noqa: PLC0415
 
     for item_id, reason in embedded.left_out:
         click.echo(f"{id_line(item_id)}: {reason}", err=True)
@@ -60,7 +60,7 @@ def print_summary(embedded: "Embedded", given: int, encoder_id: str) -> None:
 
 def summary(embedded: "Embedded", given: int, encoder_id: str, out: Path) -> dict[str, object]:
     """Summary for --json."""
-    from ml.embed import ids_path  # noqa: PLC0415
+    from ml.inference.embed import ids_path  # noqa: PLC0415
 
     return {
         "encoder_id": encoder_id,

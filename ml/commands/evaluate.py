@@ -12,7 +12,7 @@ from ml.commands.options import artifact_option, data_option_named, existing, fo
 from ml.errors import MlError
 
 if TYPE_CHECKING:
-    from ml.comparison import Comparison
+    from ml.evaluation.comparison import Comparison
 
 
 @click.command()
@@ -74,11 +74,11 @@ def evaluate(
     threads: int,
 ) -> None:
     """Compare encoders by exact search among photos with known labels, a table for each source of DATA."""
-    from ml.comparison import Task, comparisons, import_libraries  # noqa: PLC0415
-    from ml.contenders import find_contenders  # noqa: PLC0415
-    from ml.relevance import read_judgments  # noqa: PLC0415
-    from ml.report import write_report  # noqa: PLC0415
-    from ml.tables import slice_table, table  # noqa: PLC0415
+    from ml.evaluation.comparison import Task, comparisons, import_libraries  # noqa: PLC0415
+    from ml.evaluation.evaluated_encoders import find_contenders  # noqa: PLC0415
+    from ml.evaluation.report import write_report  # noqa: PLC0415
+    from ml.evaluation.tables import slice_table, table  # noqa: PLC0415
+    from ml.metrics.relevance import read_judgments  # noqa: PLC0415
 
     contenders = find_contenders((*encoders, *more_encoders) or (artifact_folder,), mobilenet, threads)
     import_libraries(contenders)

@@ -10,7 +10,7 @@ import click
 from ml.commands.options import data_option, folder, read, threads_option
 
 if TYPE_CHECKING:
-    from ml.pairs import Corpus
+    from ml.data.pairs import Corpus
 
 
 @click.command()
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 @threads_option
 def export(*, run: Path, data: Sequence[Path], out: Path, threads: int) -> None:
     """Export a run, also one that was cut off; DATA as for its training."""
-    from ml.finetune import read_config  # noqa: PLC0415
+    from ml.training.finetune import read_config  # noqa: PLC0415
 
     export_run(run, read(data, read_config(run).tower.image_size, threads), out, threads)
 
 
 def export_run(run: Path, corpus: "Corpus", out: Path, threads: int) -> None:
-    from ml.card import measure_card  # noqa: PLC0415
-    from ml.contenders import Contenders  # noqa: PLC0415
-    from ml.export import export_artifact  # noqa: PLC0415
+    from ml.evaluation.evaluated_encoders import Contenders  # noqa: PLC0415
+    from ml.evaluation.model_card import measure_card  # noqa: PLC0415
+    from ml.export.export_run import export_artifact  # noqa: PLC0415
 
     exported = export_artifact(run, corpus, out, threads=threads)
     click.echo(f"{out}: {exported.encoder_id}")

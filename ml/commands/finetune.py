@@ -10,13 +10,13 @@ import click
 
 from ml.commands.export import export_run
 from ml.commands.options import data_option, folder, photos, read, threads_option
-from ml.config import FinetuneConfig, HubTower, UnfitConfig
 from ml.errors import MlError
+from ml.training.config import FinetuneConfig, HubTower, UnfitConfig
 
 if TYPE_CHECKING:
-    from ml.distributed import Processes
-    from ml.lesson import Lesson
-    from ml.pairs import Corpus
+    from ml.data.pairs import Corpus
+    from ml.training.distillation_targets import Lesson
+    from ml.training.distributed import Processes
 
 
 @click.command()
@@ -68,9 +68,9 @@ def finetune(
     if lesson and teacher:
         raise click.UsageError("--lesson and --teacher exclude each other; give one")
     out = out or Path("runs") / chosen.name
-    from ml.distributed import started_processes  # noqa: PLC0415
-    from ml.finetune import finetune as train  # noqa: PLC0415
-    from ml.run_folder import LESSON  # noqa: PLC0415
+    from ml.training.distributed import started_processes  # noqa: PLC0415
+    from ml.training.finetune import finetune as train  # noqa: PLC0415
+    from ml.training.run_folder import LESSON  # noqa: PLC0415
 
     size = chosen.tower.image_size
     corpus = read(data, chosen.photo_size or size, threads)
@@ -106,8 +106,8 @@ def kept_lesson(
     processes: "Processes",
 ) -> "Lesson":
     """The lesson that the first process made, now or before the run was interrupted."""
-    from ml.distributed import wait_for_all  # noqa: PLC0415  torch only where it is needed
-    from ml.lesson import has_lesson, load_lesson, save_lesson  # noqa: PLC0415
+    from ml.training.distillation_targets import has_lesson, load_lesson, save_lesson  # noqa: PLC0415
+    from ml.training.distributed import wait_for_all  # noqa: PLC0415  torch only where it is needed
 
     of = f"{teacher or 'labels'}{' vectors' if config.taught_features else ''}"
     given_for = f"{corpus.fingerprint} {config.tower.width} {of}"
@@ -120,12 +120,12 @@ def kept_lesson(
 def make_lesson(corpus: "Corpus", config: FinetuneConfig, teacher: Path | None, threads: int) -> "Lesson":
     """Of a MobileNetV2 in `teacher`, or else of networks with a head fitted on the labels."""
     if teacher is None:
-        from ml.teacher import lesson  # noqa: PLC0415
+        from ml.training.teacher import lesson  # noqa: PLC0415
 
         return lesson(corpus, config.tower.width, threads=threads)
-    from ml.baseline import mobilenet_features  # noqa: PLC0415
-    from ml.lesson import Lesson, around_mean  # noqa: PLC0415
-    from ml.projection import fit_projection  # noqa: PLC0415
+    from ml.models.reference_encoders import mobilenet_features  # noqa: PLC0415
+    from ml.pca.projection import fit_projection  # noqa: PLC0415
+    from ml.training.distillation_targets import Lesson, around_mean  # noqa: PLC0415
 
     train = corpus.rows("train")
     features = around_mean(mobilenet_features(teacher, photos(corpus), threads=threads), train)
@@ -157,5 +157,5 @@ def load_config(name: str, *, smoke: bool) -> FinetuneConfig:
         raise UnknownConfig(f"{path}: cannot be loaded ({error}); mend the file") from error
     config = getattr(module, wanted, None)
     if not isinstance(config, FinetuneConfig):
-        raise UnknownConfig(f"{path}: {wanted} is {config!r}, expected an ml.config.FinetuneConfig")
+        raise UnknownConfig(f"{path}: {wanted} is {config!r}, expected an ml.training.config.FinetuneConfig")
     return config

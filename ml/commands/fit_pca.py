@@ -58,10 +58,10 @@ def fit_pca(
     of its ten nearest neighbours each of --dims keeps. A stopped run goes on where it was: OUT/sums has the
     sums of the shards that are done.
     """
-    from ml.embeddings import open_shards  # noqa: PLC0415
-    from ml.files import replaced, writing  # noqa: PLC0415
-    from ml.pca import NEIGHBOURS, draw_choices, fit_shards, measure_choices, require_rows  # noqa: PLC0415
-    from ml.projection import save_projection  # noqa: PLC0415
+    from ml.atomic_files import replaced, writing  # noqa: PLC0415
+    from ml.data.vector_shards import open_shards  # noqa: PLC0415
+    from ml.pca.fit import NEIGHBOURS, draw_choices, fit_shards, measure_choices, require_rows  # noqa: PLC0415
+    from ml.pca.projection import save_projection  # noqa: PLC0415
 
     opened = open_shards(shards)
     dims = tuple(sorted({*dims, keep}))

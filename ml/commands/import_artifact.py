@@ -56,10 +56,10 @@ def import_artifact(
     """
     from transformers.utils import logging  # noqa: PLC0415
 
-    from ml import hub  # noqa: PLC0415
-    from ml.projection import load_projection  # noqa: PLC0415
+    from ml.export import hf_import as hub  # noqa: PLC0415
+    from ml.pca.projection import load_projection  # noqa: PLC0415
 
-    # Of its reports, on weights that are left out on purpose, what matters is raised by ml.hub.
+    # Of its reports, on weights that are left out on purpose, what matters is raised by ml.export.hf_import.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if not photos:
@@ -85,11 +85,11 @@ def import_artifact(
 
 def write_card(made: "EncoderArtifact", photos: Sequence[Path], threads: int) -> None:
     """Writes the artifact's card, unless the photos have nothing to measure it by."""
-    from ml.card import measure_card  # noqa: PLC0415
-    from ml.contenders import Contenders  # noqa: PLC0415
-    from ml.evaluate import NothingToSearch  # noqa: PLC0415
-    from ml.pairs import NoPairs  # noqa: PLC0415
-    from ml.relevance import NothingToTell  # noqa: PLC0415
+    from ml.data.pairs import NoPairs  # noqa: PLC0415
+    from ml.evaluation.evaluated_encoders import Contenders  # noqa: PLC0415
+    from ml.evaluation.model_card import measure_card  # noqa: PLC0415
+    from ml.metrics.relevance import NothingToTell  # noqa: PLC0415
+    from ml.metrics.retrieval import NothingToSearch  # noqa: PLC0415
 
     try:
         path = measure_card(Contenders((made,), {}, threads), read(photos, made.image_size, threads))

@@ -9,7 +9,7 @@ import click
 from ml.artifact import DEFAULT_ARTIFACT
 
 if TYPE_CHECKING:
-    from ml.pairs import Corpus
+    from ml.data.pairs import Corpus
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,7 +50,7 @@ threads_option = click.option(
 
 
 def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
-    from ml.pairs import describe, read_corpus  # noqa: PLC0415
+    from ml.data.pairs import describe, read_corpus  # noqa: PLC0415
 
     corpus = read_corpus(data, size, threads=threads)
     click.echo(describe(corpus), err=True)

@@ -23,7 +23,7 @@ from ml.commands.options import data_option, folder, threads_option
 @threads_option
 def quantise(*, artifact: Path, data: Sequence[Path], out: Path, least_cosine: float, threads: int) -> None:
     """Make an artifact that computes in int8 of ARTIFACT, calibrated on the photos of DATA."""
-    from ml.quantise import quantise as quantise_artifact  # noqa: PLC0415
+    from ml.export.quantise import quantise as quantise_artifact  # noqa: PLC0415
 
     made = quantise_artifact(load_artifact(artifact), data, out, least_cosine=least_cosine, threads=threads)
     click.echo(f"{out}: {made.encoder_id}, {made.manifest.training['int8']}")

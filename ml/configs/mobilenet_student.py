@@ -5,8 +5,8 @@ It learns from a MobileNetV2's features alone (`--teacher`), from no caption and
 
 from dataclasses import replace
 
-from ml.config import TowerConfig
 from ml.configs import siglip_small
+from ml.training.config import TowerConfig
 
 CONFIG = replace(
     siglip_small.CONFIG,

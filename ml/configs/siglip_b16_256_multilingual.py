@@ -5,7 +5,7 @@ Needs a GPU, or weeks. Without a way to the hub, name a local copy with --base.
 
 from dataclasses import replace
 
-from ml.config import FinetuneConfig, HubTower
+from ml.training.config import FinetuneConfig, HubTower
 
 SOURCE = "google/siglip-base-patch16-256-multilingual"
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ml.config import FinetuneConfig, TowerConfig
+from ml.training.config import FinetuneConfig, TowerConfig
 
 CONFIG = FinetuneConfig(
     name="siglip-small",

@@ -21,15 +21,15 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 from cli import main
-from experiments.assignment import assign, place
-from experiments.definition import Experiment, read_experiments
-from experiments.switches import resume, stop
-from indexer.documents import Picture, to_document
+from events.user_ids import user_hash
+from experiments.assignment.assign import assign, place
+from experiments.assignment.definition import Experiment, read_experiments
+from experiments.assignment.kill_switch import resume, stop
+from indexer.worker.documents import Picture, to_document
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import create_index, drop_index, swap_aliases
-from mappings.users import user_hash
-from query.app import create_app
-from query.settings import QuerySettings
+from query.api.app import create_app
+from query.api.settings import QuerySettings
 from tests.factories import make_identity, make_listing
 
 SALT = "a salt of the tests"
@@ -214,7 +214,7 @@ def test_an_arm_without_an_index_is_told_once_and_never_served(
     user = user_in(market.define(), "siglip")
     drop_index(market.es, market.arm_index, force=True)
     api = market.api()
-    with caplog.at_level(logging.ERROR, "query.arms"):
+    with caplog.at_level(logging.ERROR, "query.search.experiment"):
         bodies = [answer(api, user=user) for _ in range(3)]
     assert [(ids(body), told(body)) for body in bodies] == [
         (["red", "round"], ([], "arm_index_missing", False, False))
@@ -236,7 +236,7 @@ def test_an_arm_whose_index_has_another_encoder_is_refused(
     """Lest an experiment measures what its file does not say."""
     user = user_in(market.define(siglip=f'prefix = "{market.arm_prefix}"\nencoder = "shape-3"'), "siglip")
     api = market.api()
-    with caplog.at_level(logging.ERROR, "query.arms"):
+    with caplog.at_level(logging.ERROR, "query.search.experiment"):
         bodies = [answer(api, user=user) for _ in range(2)]
     assert told(bodies[0]) == told(bodies[1]) == ([], "arm_encoder_mismatch", False, False)
     assert ids(bodies[0]) == ["red", "round"]

@@ -17,9 +17,9 @@ import pytest
 from elasticsearch import Elasticsearch
 from PIL import Image
 
-from indexer.account import Account
 from indexer.settings import FetchSettings
-from ml.preprocess import MAX_BYTES
+from indexer.summary import Account
+from ml.inference.preprocess import MAX_BYTES
 from tests import photo_server
 from tests.factories import make_event
 from tests.indexing import BLUE, RED, Shop, at, picture_bytes, unit

@@ -17,15 +17,15 @@ from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
 
 import cli
-from experiments.events.store import EventStore
-from experiments.tables import TABLES
-from mappings.event_indices import event_days
-from mappings.event_names import STORE_EVENTS, event_queue
-from mappings.events import parse_event
+from events.indices import event_days
+from events.log_tables import TABLES
+from events.names import STORE_EVENTS, event_queue
+from events.schema import parse_event
+from events.user_ids import user_hash
+from events.worker.store import EventStore
 from mappings.listing import isoformat
-from mappings.messages import MessageRefused, TaskMessage
-from mappings.refused import RefusedMessages
-from mappings.users import user_hash
+from queues.messages import MessageRefused, TaskMessage
+from queues.refused_messages import RefusedMessages
 from tests.events import SALT, make_shopping_event
 
 Run = Callable[..., Result]
@@ -80,7 +80,7 @@ def test_the_log_has_what_was_stored(
     store: EventStore, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each event once in the file of its day and kind, with all that was sent; over many pages."""
-    monkeypatch.setattr("mappings.search.PAGE", 7)
+    monkeypatch.setattr("mappings.scan.PAGE", 7)
     taps = [
         event_of(number % 3, position=number + 1) | {"event_id": f"tap-{number:03}"} for number in range(60)
     ]

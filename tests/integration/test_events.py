@@ -18,18 +18,18 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 import cli
-from experiments.events import tasks
-from experiments.events.app import configuration
-from experiments.events.settings import EventSettings
-from experiments.events.store import Account, EventStore
+from events.names import STORE_EVENTS, event_indices, event_queue, rejected_events_index
+from events.user_ids import user_hash
+from events.worker import tasks
+from events.worker.app import configuration
+from events.worker.settings import EventSettings
+from events.worker.store import Account, EventStore
 from mappings.client import ElasticsearchSettings, connect
-from mappings.deliveries import Deliveries
-from mappings.event_names import STORE_EVENTS, event_indices, event_queue, rejected_events_index
 from mappings.lifecycle import create_index, swap_aliases
-from mappings.refused import RefusedMessages
-from mappings.users import user_hash
-from query.app import create_app
-from query.settings import QuerySettings
+from query.api.app import create_app
+from query.api.settings import QuerySettings
+from queues.deliveries import Deliveries
+from queues.refused_messages import RefusedMessages
 from tests.conftest import RunningService, WorkerFactory
 from tests.events import SALT, make_shopping_event, message
 from tests.factories import make_identity, make_listing

@@ -18,13 +18,13 @@ from click.testing import CliRunner
 from elasticsearch import Elasticsearch
 
 from cli import main
-from indexer.bootstrap import build_parking
-from indexer.submission import Submission, chunked, read_results
+from indexer.intake.submission import Submission, chunked, read_results
+from indexer.worker.bootstrap import build_parking
 from mappings.client import ElasticsearchSettings, connect
-from mappings.deliveries import Deliveries
-from mappings.intake import MOST_HELD
-from mappings.messages import TaskMessage
-from mappings.refused import RefusedMessages
+from queues.deliveries import Deliveries
+from queues.messages import TaskMessage
+from queues.refused_messages import RefusedMessages
+from queues.transport import MOST_HELD
 from tests import photo_server
 from tests.conftest import RunningService, WorkerFactory
 from tests.indexing import GREEN, Shop, picture_bytes, store_other_golden_vectors, submission
@@ -398,7 +398,7 @@ def test_a_worker_refuses_an_encoder_that_is_wrong_here(
 
 def refused_worker(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "indexer.app", "worker", "--concurrency", "1"],
+        [sys.executable, "-m", "celery", "-A", "indexer.worker.app", "worker", "--concurrency", "1"],
         env=os.environ | environ,
         capture_output=True,
         text=True,

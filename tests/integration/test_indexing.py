@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
-from indexer.account import Account
-from indexer.sweeper import sweep
+from indexer.jobs.sweep import sweep
+from indexer.summary import Account
 from mappings.lifecycle import create_index, swap_aliases
 from tests.indexing import BLUE, GREEN, RED, Shop, at, unit
 

@@ -20,10 +20,10 @@ from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
 
 from cli import main
-from indexer.account import Account
-from indexer.bootstrap import build_parking
-from indexer.delivery import given_up
 from indexer.settings import IndexerSettings
+from indexer.summary import Account
+from indexer.worker.bootstrap import build_parking
+from indexer.worker.delivery import given_up
 from tests.conftest import WorkerFactory
 from tests.indexing import BLUE, Shop, at, draw_photo, submission, unit
 

@@ -13,21 +13,21 @@ import redis
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
-from indexer import tasks
-from indexer.account import Account
-from indexer.bootstrap import build_indexer, build_parking
-from indexer.delivery import deliver, given_up, wait_before
 from indexer.errors import DocumentRejected, ElasticsearchUnavailable
-from indexer.parking import ParkingLot
-from indexer.pipeline import Indexer
+from indexer.intake.submission import account_of, is_final
 from indexer.settings import IndexerSettings
-from indexer.store import Superseded, item_failure
-from indexer.submission import account_of, is_final
+from indexer.summary import Account
+from indexer.worker import tasks
+from indexer.worker.bootstrap import build_indexer, build_parking
+from indexer.worker.delivery import deliver, given_up, wait_before
+from indexer.worker.parking import ParkingLot
+from indexer.worker.pipeline import Indexer
+from indexer.worker.store import Superseded, item_failure
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import drop_index
-from mappings.refused import RefusedMessages
-from mappings.refused import failure as refusal
-from ml.preprocess import OnDefect
+from ml.inference.preprocess import OnDefect
+from queues.refused_messages import RefusedMessages
+from queues.refused_messages import failure as refusal
 from tests.indexing import GREEN, Shop, at
 
 

@@ -15,8 +15,8 @@ from elasticsearch import Elasticsearch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from indexer.status_update import parse_status_update
-from indexer.submission import chunked
+from indexer.intake.submission import chunked
+from indexer.worker.status_update import parse_status_update
 from mappings.listing import event_version, parse_listing
 from tests.conftest import WorkerFactory
 from tests.factories import make_event

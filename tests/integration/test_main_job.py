@@ -17,11 +17,11 @@ from flask.testing import FlaskClient
 from demo.contact_sheet import draw_contact_sheet, find_rows
 from demo.marketplace.folder import write_marketplace
 from mappings.client import ElasticsearchSettings
+from mappings.image_roots import ImageRoots
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
-from mappings.photos import ImageRoots
 from ml.artifact import DEFAULT_ARTIFACT
-from query.app import create_app
-from query.settings import QuerySettings
+from query.api.app import create_app
+from query.api.settings import QuerySettings
 from tests.conftest import WorkerFactory
 
 COUNT = 240

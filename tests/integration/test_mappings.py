@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from elasticsearch import BadRequestError, Elasticsearch
 
 from cli import main
-from indexer.documents import Picture, to_document
+from indexer.worker.documents import Picture, to_document
 from mappings import lifecycle
 from mappings.errors import IndexExists, IndexInUse, IndexMissing, MappingMismatch, SwapLosesListings
 from mappings.lifecycle import EncoderIdentity, IndexOptions

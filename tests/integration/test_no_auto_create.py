@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 import pytest
 from elasticsearch import Elasticsearch, NotFoundError
 
-from experiments import switches
-from experiments.events import rejected
-from experiments.events import store as event_store
-from experiments.events.search import EventsUnavailable
-from experiments.events.store import EventStore
-from indexer import dead_letters
-from indexer.dead_letters import DeadLetter, DeadLetters
-from indexer.documents import to_document
+from events.names import rejected_events_index
+from events.worker import rejected
+from events.worker import store as event_store
+from events.worker.search_errors import EventsUnavailable
+from events.worker.store import EventStore
+from experiments.assignment import kill_switch as switches
 from indexer.errors import ElasticsearchUnavailable
-from indexer.store import ListingStore, VersionedDocument
-from indexer.sweeper import delete
+from indexer.jobs.sweep import delete
+from indexer.worker import dead_letters
+from indexer.worker.dead_letters import DeadLetter, DeadLetters
+from indexer.worker.documents import to_document
+from indexer.worker.store import ListingStore, VersionedDocument
 from mappings import lifecycle
-from mappings.event_names import rejected_events_index
 from mappings.names import written_through
 from tests.events import message
 from tests.factories import make_identity, make_listing

@@ -18,17 +18,17 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
-from demo.services.ports import free_port
-from indexer.documents import Picture, to_document
+from demo.local_services.ports import free_port
+from events.schema import Event, Impression, ItemView, Tap
+from events.user_ids import user_hash
+from indexer.worker.documents import Picture, to_document
 from mappings.client import ElasticsearchSettings, connect
-from mappings.events import Event, Impression, ItemView, Tap
+from mappings.image_roots import ImageRoots
 from mappings.lifecycle import create_index, swap_aliases
-from mappings.photos import ImageRoots
-from mappings.users import user_hash
-from query.app import create_app
-from query.events import EventQueue
-from query.settings import QuerySettings
-from query.visitor import COOKIE
+from query.api.app import create_app
+from query.api.events import EventQueue
+from query.api.settings import QuerySettings
+from query.web.visitor import COOKIE
 from tests.conftest import skip_or_fail
 from tests.events import SALT
 from tests.factories import make_identity, make_listing

@@ -14,11 +14,11 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 from cli import main
-from indexer.documents import Photo, PhotoProblem, Picture, to_document
+from indexer.worker.documents import Photo, PhotoProblem, Picture, to_document
 from mappings.client import ElasticsearchSettings, connect
 from mappings.lifecycle import create_index, drop_index, swap_aliases
-from query.app import create_app
-from query.settings import QuerySettings
+from query.api.app import create_app
+from query.api.settings import QuerySettings
 from tests.factories import make_identity, make_listing
 
 SKIRTS = ["Apparel", "Bottomwear", "Skirts"]

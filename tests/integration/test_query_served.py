@@ -22,8 +22,8 @@ import pytest
 from elasticsearch import Elasticsearch
 from PIL import Image
 
-from demo.services.ports import free_port
-from indexer.documents import Picture, to_document
+from demo.local_services.ports import free_port
+from indexer.worker.documents import Picture, to_document
 from mappings.lifecycle import create_index, swap_aliases
 from tests.factories import make_identity, make_listing
 
@@ -72,7 +72,14 @@ def gunicorn(url: str, prefix: str, roots: Path, timeout_s: float = 10) -> Itera
         "NITAMONO_API_PORT": str(port),
         "NITAMONO_API_WORKERS": "1",
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:query.gunicorn_conf", "query.wsgi:application"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        "python:query.api.gunicorn_conf",
+        "query.api.wsgi:application",
+    ]
     process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
     server = Server(process, port)
     try:
@@ -211,7 +218,14 @@ def expect_unavailable(server: Server) -> None:
 @pytest.mark.parametrize("variable", ["NITAMONO_API_PORT", "ELASTICSEARCH_TIMEOUT"])
 def test_a_wrong_setting_ends_the_start_with_its_name(variable: str, tmp_path: Path) -> None:
     """Not with a server that fails later."""
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:query.gunicorn_conf", "query.wsgi:application"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        "python:query.api.gunicorn_conf",
+        "query.api.wsgi:application",
+    ]
     result = subprocess.run(
         command, env=os.environ | {variable: "many"}, capture_output=True, text=True, timeout=60, check=False
     )

@@ -20,21 +20,21 @@ from click.testing import CliRunner
 from elasticsearch import Elasticsearch
 
 from cli import main
-from experiments.events.arguments import TASKS as EVENT_TASKS
-from experiments.events.rejected import RejectedEvents
-from experiments.events.settings import EventSettings
-from experiments.events.store import REFUSED as DOCUMENT_REFUSED
-from indexer.arguments import INDEX_TASK, REMOVE_TASK
-from indexer.arguments import TASKS as INDEX_TASKS
-from indexer.submission import ResultMissing, read_results
+from events.indices import ensure_rejected_events
+from events.names import STORE_EVENTS, event_indices
+from events.schema import parse_message as parse_event
+from events.worker.arguments import TASKS as EVENT_TASKS
+from events.worker.rejected import RejectedEvents
+from events.worker.settings import EventSettings
+from events.worker.store import REFUSED as DOCUMENT_REFUSED
+from indexer.intake.submission import ResultMissing, read_results
+from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK
+from indexer.worker.arguments import TASKS as INDEX_TASKS
 from mappings.client import ElasticsearchSettings
 from mappings.errors import InvalidEvent
-from mappings.event_indices import ensure_rejected_events
-from mappings.event_names import STORE_EVENTS, event_indices
-from mappings.events import parse_message as parse_event
-from mappings.messages import MessageRefused, TaskMessage, Tasks, parse_message
-from mappings.refused import RefusedMessages
-from mappings.search import pages
+from mappings.scan import pages
+from queues.messages import MessageRefused, TaskMessage, Tasks, parse_message
+from queues.refused_messages import RefusedMessages
 from tests.conftest import WorkerFactory
 from tests.events import message as make_message
 from tests.factories import make_event
@@ -310,7 +310,7 @@ def test_a_chunk_that_vanishes_each_time_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After four sendings. The submission looks at another queue here than it sends to."""
-    monkeypatch.setattr("indexer.submission.LOST_AFTER_S", 0.05)
+    monkeypatch.setattr("indexer.intake.submission.LOST_AFTER_S", 0.05)
     queue = submission(shop.environ(elasticsearch_url, redis_url))
     elsewhere = dataclasses.replace(queue.settings.elasticsearch, prefix=f"{shop.settings.prefix}-elsewhere")
     queue.settings = dataclasses.replace(queue.settings, elasticsearch=elsewhere)

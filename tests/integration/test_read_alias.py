@@ -12,13 +12,13 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 from cli import main
-from indexer.documents import Picture, to_document
+from indexer.worker.documents import Picture, to_document
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import IndexOptions, create_index, index_body, swap_aliases
-from query.app import create_app
-from query.errors import NoLiveIndex
-from query.reader import IndexReader
-from query.settings import QuerySettings
+from query.api.app import create_app
+from query.api.errors import NoLiveIndex
+from query.api.settings import QuerySettings
+from query.search.reader import IndexReader
 from tests.factories import make_identity, make_listing
 
 PATHS = (

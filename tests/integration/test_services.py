@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import redis
 
-from demo.services.elasticsearch_node import answers_searches, has_alias
-from demo.services.live_index import LiveIndex, require_redis
-from demo.services.redis_server import answers
+from demo.local_services.elasticsearch_node import answers_searches, has_alias
+from demo.local_services.live_index import LiveIndex, require_redis
+from demo.local_services.redis_server import answers
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import EncoderIdentity
 

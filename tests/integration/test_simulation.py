@@ -19,16 +19,16 @@ from demo.simulation.api import Api
 from demo.simulation.catalogue import drawn_catalogue
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.live import LiveAccount, LivePlan, simulate_live
-from experiments.assignment import assign
-from experiments.definition import read_experiment
-from indexer.documents import Picture, to_document
+from events.names import event_queue
+from events.user_ids import user_hash
+from experiments.assignment.assign import assign
+from experiments.assignment.definition import read_experiment
+from indexer.worker.documents import Picture, to_document
 from mappings.client import ElasticsearchSettings
-from mappings.event_names import event_queue
 from mappings.lifecycle import create_index, swap_aliases
 from mappings.listing import parse_listing
-from mappings.users import user_hash
-from query.app import create_app
-from query.settings import QuerySettings
+from query.api.app import create_app
+from query.api.settings import QuerySettings
 from tests.factories import make_identity
 
 SALT = "a salt of the tests"

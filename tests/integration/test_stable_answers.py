@@ -10,16 +10,16 @@ from elasticsearch import Elasticsearch, helpers
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
-from indexer.documents import Picture, to_document
+from indexer.worker.documents import Picture, to_document
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import VECTOR_INDEX_TYPES, IndexOptions, create_index, swap_aliases
-from query.app import create_app
-from query.builder import SimilarQuery, similar_body
-from query.params import SimilarParameters
-from query.price_band import price_band
-from query.ranking import Calibration
-from query.reader import IndexReader
-from query.settings import QuerySettings
+from query.api.app import create_app
+from query.api.parameters import SimilarParameters
+from query.api.settings import QuerySettings
+from query.search.builder import SimilarQuery, similar_body
+from query.search.price_band import price_band
+from query.search.ranking import Calibration
+from query.search.reader import IndexReader
 from tests.factories import make_identity, make_listing
 
 DIMS = 64

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from demo.local_services.elasticsearch_node import erase_node
+from demo.local_services.ports import free_port, is_free
+from demo.local_services.state import StateFolder
 from demo.marketplace.folder import LISTINGS, write_marketplace
-from demo.services.elasticsearch_node import erase_node
-from demo.services.ports import free_port, is_free
-from demo.services.state import StateFolder
-from indexer.account import Account
+from indexer.summary import Account
 from tests.conftest import bare_environ, skip_or_fail
 from tests.waiting import wait_until
 

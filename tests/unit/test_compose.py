@@ -20,17 +20,17 @@ import yaml
 from click.testing import CliRunner
 
 import cli
-from demo.services.application import (
+from demo.local_services.application import (
     api_service,
     application_environment,
     events_service,
     worker_service,
 )
-from demo.services.distribution import VERSION
-from demo.services.ports import free_port
-from demo.services.progress import Progress
-from demo.services.settings import ServiceSettings
-from demo.services.state import StateFolder
+from demo.local_services.distribution import VERSION
+from demo.local_services.ports import free_port
+from demo.local_services.progress import Progress
+from demo.local_services.settings import ServiceSettings
+from demo.local_services.state import StateFolder
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -14,8 +14,8 @@ import pytest
 
 import cli
 from mappings.client import connect
-from query.app import create_app
-from query.settings import QuerySettings
+from query.api.app import create_app
+from query.api.settings import QuerySettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from demo.cli import group
-from demo.services.ports import free_port
-from demo.services.processes import ProcessRecord
-from demo.services.progress import Progress
-from demo.services.state import StateFolder
-from demo.services.system import System
+from demo.local_services.ports import free_port
+from demo.local_services.processes import ProcessRecord
+from demo.local_services.progress import Progress
+from demo.local_services.state import StateFolder
+from demo.local_services.system import System
 
 
 @pytest.fixture

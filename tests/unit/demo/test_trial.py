@@ -9,10 +9,10 @@ import click
 import pytest
 
 from demo import trial
-from demo.services.arms import arm_encoders
-from demo.services.state import StateFolder
-from experiments.assignment import arm_array
-from experiments.definition import Metric, read_experiments
+from demo.local_services.arms import arm_encoders
+from demo.local_services.state import StateFolder
+from experiments.assignment.assign import arm_array
+from experiments.assignment.definition import Metric, read_experiments
 
 TODAY = date(2026, 11, 21)
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from experiments.assignment import assign
-from tests.unit.experiments.log.logs import (
+from experiments.assignment.assign import assign
+from tests.unit.experiments.analysis.log.logs import (
     START,
     Event,
     make_event,

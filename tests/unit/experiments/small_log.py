@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from experiments.tables import TABLES, write_part
+from events.log_tables import TABLES, write_part
 
 
 def day(number: int) -> datetime:

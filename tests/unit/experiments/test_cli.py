@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from experiments.assignment import assign, places
+from events.user_ids import user_hash
+from experiments.assignment.assign import assign, places
 from experiments.cli import group
-from mappings.users import user_hash
 from tests.factories import make_experiment
 
 FILE = """\

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer.app import configuration
 from indexer.settings import IndexerSettings
+from indexer.worker.app import configuration
 from mappings.errors import InvalidSetting
-from mappings.messages import PLAIN_JSON
-from mappings.photos import ImageRoots
+from mappings.image_roots import ImageRoots
+from queues.messages import PLAIN_JSON
 
 
 def test_defaults_need_no_environment() -> None:

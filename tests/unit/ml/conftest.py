@@ -9,10 +9,10 @@ from PIL import Image
 
 from ml.artifact import EncoderArtifact
 from ml.configs.siglip_small import SMOKE
-from ml.export import export_artifact
-from ml.finetune import finetune
-from ml.lesson import Lesson, around_mean
-from ml.pairs import Corpus, read_corpus
+from ml.data.pairs import Corpus, read_corpus
+from ml.export.export_run import export_artifact
+from ml.training.distillation_targets import Lesson, around_mean
+from ml.training.finetune import finetune
 
 COLOURS = {"Red": (200, 30, 30), "Blue": (30, 30, 200), "Green": (30, 160, 30), "Black": (20, 20, 20)}
 TYPES = {"Skirts": (8, 24, 40, 40), "Ties": (20, 4, 28, 44), "Belts": (2, 20, 46, 28)}

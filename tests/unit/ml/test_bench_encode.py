@@ -8,7 +8,7 @@ import pytest
 
 from bench.encode import main, measure, ours, stock
 from ml.artifact import EncoderArtifact
-from ml.pictures import draw_jpegs
+from ml.data.synthetic_photos import draw_jpegs
 
 
 def test_both_ways_give_the_same_kind_of_answer(artifact: EncoderArtifact) -> None:

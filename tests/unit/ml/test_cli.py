@@ -75,7 +75,7 @@ def test_evaluate_prints_a_table_for_people(
     artifact: EncoderArtifact, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every row of the comparison, with intervals and the gain over MobileNetV2."""
-    monkeypatch.setattr("ml.baseline.mobilenet_features", fake_mobilenet)
+    monkeypatch.setattr("ml.models.reference_encoders.mobilenet_features", fake_mobilenet)
     result = call(
         "evaluate",
         "--listings",
@@ -117,7 +117,7 @@ def test_evaluate_prints_json_for_programs(artifact: EncoderArtifact, shop: Path
             "siglip_large",
             "no such configuration; expected a Python file or one of: mobilenet_student, siglip",
         ),
-        ("own.py", "CONFIG is None, expected an ml.config.FinetuneConfig"),
+        ("own.py", "CONFIG is None, expected an ml.training.config.FinetuneConfig"),
         ("broken.py", "broken.py: cannot be loaded (invalid syntax"),
         ("empty.py", "empty.py: cannot be loaded (none: batch is 0, expected 1 or more)"),
     ],
@@ -129,7 +129,7 @@ def test_unknown_configurations_are_named(
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text("NOTHING = 1\n")
     Path("broken.py").write_text("CONFIG =\n")
-    Path("empty.py").write_text("from ml.config import *\nCONFIG = FinetuneConfig('none', batch=0)\n")
+    Path("empty.py").write_text("from ml.training.config import *\nCONFIG=FinetuneConfig('none', batch=0)\n")
     result = call("finetune", config, "--data", shop, "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert message in result.output

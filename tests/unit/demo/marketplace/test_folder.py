@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from demo.marketplace.chance import UnusableSeed
 from demo.marketplace.folder import FolderNotEmpty, Written, write_marketplace
-from demo.marketplace.life import events
 from demo.marketplace.listings import generate, photos_at
 from demo.marketplace.photos import encode_photo
+from demo.marketplace.random_source import UnusableSeed
+from demo.marketplace.sales_history import events
 
 
 def lines(file: Path) -> list[object]:

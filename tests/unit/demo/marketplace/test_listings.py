@@ -8,7 +8,6 @@ from statistics import median
 import pytest
 
 from demo.marketplace.catalogue import BRANDS, CONDITIONS, TYPES
-from demo.marketplace.chance import UnusableSeed
 from demo.marketplace.listings import (
     LISTED_FROM,
     LISTED_UNTIL,
@@ -20,6 +19,7 @@ from demo.marketplace.listings import (
     photos_at,
     timestamp,
 )
+from demo.marketplace.random_source import UnusableSeed
 from mappings.listing import parse_listing
 
 MANY = 6000

@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from demo.marketplace.backgrounds import BACKGROUNDS
 from demo.marketplace.catalogue import TYPES
-from demo.marketplace.chance import Purpose, stream
 from demo.marketplace.designs import Design, design_at
-from demo.marketplace.grounds import BACKGROUNDS
 from demo.marketplace.listings import photos_at
 from demo.marketplace.patterns import PATTERNS
 from demo.marketplace.photos import PhotoSpec, draw_photo, encode_photo
+from demo.marketplace.random_source import Purpose, stream
 from demo.marketplace.scene import Habit, Scene, draw_scene
 
 STUDIO = Habit("studio", 0, 0.0, 1.0)

@@ -7,9 +7,9 @@ from itertools import count
 import pytest
 
 from demo.marketplace.catalogue import CONDITIONS
-from demo.marketplace.chance import Purpose, stream
 from demo.marketplace.designs import Design, design_at
 from demo.marketplace.patterns import JAPANESE, PATTERNS, PatternName
+from demo.marketplace.random_source import Purpose, stream
 from demo.marketplace.titles import reserved_title, title
 
 

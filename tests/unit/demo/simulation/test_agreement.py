@@ -9,7 +9,7 @@ import pytest
 
 from bench.simulation import Agreement, agreement, judged, production_plan
 from demo.simulation.setup import Plan
-from experiments.verdict.verdict import Decision
+from experiments.analysis.verdict.verdict import Decision
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from demo.simulation.fault_injection import Mischief
 from demo.simulation.folder import SENTENCE, LogExists, write_simulation
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.mischief import Mischief
 from demo.simulation.rankers import noisy_vectors, ranker_of
-from experiments.log.exclusions import Reason
-from experiments.log.read import open_log
-from experiments.tables import TABLES
+from events.log_tables import TABLES
+from experiments.analysis.log.exclusions import Reason
+from experiments.analysis.log.read import open_log
 from tests.unit.demo.simulation.test_market import EXPERIMENT, TRUTH, make_market
 
 
@@ -36,7 +36,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_file_has_the_columns_of_the_log(log):
-    """As experiments.tables states them, types included."""
+    """As events.log_tables states them, types included."""
     for name, schema in TABLES.items():
         for path in (log / name).rglob("*.parquet"):
             assert pq.read_schema(path).equals(schema), path

@@ -16,7 +16,7 @@ import pytest
 from demo.simulation.api import BATCH, Api, ApiUnusable
 from demo.simulation.ground_truth import GroundTruth, ImpossibleTruth
 from demo.simulation.live import LivePlan, simulate_live
-from mappings.events import Impression, Purchase, Tap, parse_event
+from events.schema import Impression, Purchase, Tap, parse_event
 from mappings.listing import parse_listing
 from tests.factories import make_event
 

@@ -17,9 +17,9 @@ from demo.simulation.market import Market, Tick, simulate
 from demo.simulation.ranking import NOTHING
 from demo.simulation.setup import Plan, market_of
 from demo.simulation.stock import Stock
-from experiments.assignment import NOBODYS
-from experiments.definition import Arm, Experiment
-from experiments.tables import TABLES
+from events.log_tables import TABLES
+from experiments.assignment.assign import NOBODYS
+from experiments.assignment.definition import Arm, Experiment
 
 EXPERIMENT = Experiment(
     name="test",

@@ -10,10 +10,10 @@ from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import artifact_vectors, noisy_vectors, ranker_for, ranker_of
 from demo.simulation.ranking import NOTHING, bands, highest, rank
 from demo.simulation.stock import Stock
-from experiments.definition import Arm
+from experiments.assignment.definition import Arm
 from ml.artifact import DEFAULT_ARTIFACT
-from query.price_band import price_band
-from query.ranking import shared_depth
+from query.search.price_band import price_band
+from query.search.ranking import shared_depth
 
 TRUTH = GroundTruth()
 
@@ -25,7 +25,7 @@ def stock() -> Stock:
 
 
 def test_scores_are_those_of_production(stock):
-    """Each answer is what the scalar formula of query/ranking.py, item by item, puts first."""
+    """Each answer is what the scalar formula of query/search/ranking.py, item by item, puts first."""
     ranker = ranker_of("noisy", noisy_vectors(stock.catalogue, 0.5, 7))
     queries = np.array([3, 50, 120])
     answers = rank(ranker, stock, stock.shelf(1.7e9), queries, size=5, depth=8)

@@ -12,7 +12,7 @@ import pytest
 from indexer.errors import UnreadableFile
 from indexer.intake.files import checked_rows_of, is_photo, select
 from indexer.intake.row import REQUIRED
-from ml import preprocess
+from ml.inference import preprocess
 
 
 def listed(folder: Path) -> list[str]:

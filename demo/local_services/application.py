@@ -1,0 +1,184 @@
+"""The processes of ours: workers that write listings and events, and the API that reads and takes them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from demo.local_services.ports import LOOPBACK, answers_ok
+from demo.local_services.processes import Launch, Service
+from demo.local_services.settings import REPOSITORY, ServiceSettings
+from demo.local_services.state import StateFolder
+from demo.local_services.unprivileged_user import Account
+
+COMMITTED_ENCODER = REPOSITORY / "ml" / "artifacts" / "siglip-small"
+PACKAGES = ("mappings", "ml", "indexer", "experiments", "query")
+ORDINARY_REQUEST = "/v1/listings?size=1"
+WORKER_GRACE = 120.0  # seconds for the batch at hand; a batch cut short is delivered again
+
+
+def application_environment(
+    environ: Mapping[str, str],
+    settings: ServiceSettings,
+    state: StateFolder,
+    *,
+    elasticsearch: str,
+    redis: str,
+) -> dict[str, str]:
+    """Return the environment in which our commands and processes find the services of `state`."""
+    return {
+        **environ,
+        "ELASTICSEARCH_URL": elasticsearch,
+        "NITAMONO_REDIS_URL": redis,
+        "NITAMONO_STATE": str(state.path),
+        "NITAMONO_IMAGE_ROOTS_FILE": str(state.image_roots),
+        "NITAMONO_ENCODER": str(encoder_folder(environ)),
+        "NITAMONO_ES_PORT": str(settings.elasticsearch_port),
+        "NITAMONO_REDIS_PORT": str(settings.redis_port),
+        "NITAMONO_API_HOST": settings.api_host,
+        "NITAMONO_API_PORT": str(settings.api_port),
+        "NITAMONO_USER_SALT": environ.get("NITAMONO_USER_SALT") or _kept_salt(state.user_salt),
+        "NITAMONO_EXPERIMENTS": environ.get("NITAMONO_EXPERIMENTS") or str(state.experiments),
+        "NITAMONO_REPORTS": environ.get("NITAMONO_REPORTS") or str(state.reports),
+    }
+
+
+def _kept_salt(path: Path) -> str:
+    """Return the salt in `path`, made at the first call and whole from then on."""
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_hex(32), encoding="ascii")
+        with contextlib.suppress(FileExistsError):  # another command was faster
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text(encoding="ascii")
+
+
+def encoder_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder of the encoder artifact that the index is made for."""
+    return Path(environ.get("NITAMONO_ENCODER") or COMMITTED_ENCODER).absolute()
+
+
+def worker_service(
+    environment: Mapping[str, str], state: StateFolder, *, processes: int, name: str = "worker"
+) -> Service:
+    """Return a Celery worker of `processes` processes, each with an encoder."""
+    title = f"Worker of {encoder_folder(environment).name}"
+    return _celery_service(environment, state, "indexer.worker.app", title, name, processes)
+
+
+def events_service(
+    environment: Mapping[str, str], state: StateFolder, *, processes: int = 1, name: str = "events"
+) -> Service:
+    """Return the Celery worker that stores events. It has no encoder."""
+    return _celery_service(environment, state, "events.worker.app", "Worker of events", name, processes)
+
+
+def _celery_service(
+    environment: Mapping[str, str], state: StateFolder, app: str, title: str, name: str, processes: int
+) -> Service:
+    node = f"{name}@{hashlib.sha256(bytes(state.path)).hexdigest()[:8]}"
+    redis_url = environment["NITAMONO_REDIS_URL"]
+    command = ["celery", "-A", app, "worker", "--hostname", node, "--concurrency", str(processes)]
+    command += [
+        "--loglevel",
+        "INFO",
+        "--without-gossip",
+        "--without-mingle",
+    ]  # nothing here listens to either
+    environment = {"OMP_NUM_THREADS": "1", **environment}  # processes scale, threads beside them do not
+    return Service(
+        name=name,
+        title=title,
+        url="",
+        identity=_identity(command, environment),
+        prepare=lambda _: _launch(command, environment),
+        is_ready=lambda: worker_answers(redis_url, node),
+        patience=120.0,
+        grace=WORKER_GRACE,
+    )
+
+
+def api_service(environment: Mapping[str, str], settings: ServiceSettings) -> Service:
+    """Return the API behind gunicorn."""
+    host = LOOPBACK if settings.api_host == "0.0.0.0" else settings.api_host  # noqa: S104 - compared, not bound
+    url = f"http://{host}:{settings.api_port}"
+    command = ["gunicorn", "--config", "python:query.api.gunicorn_conf", "query.api.wsgi:application"]
+    environment = {"OMP_NUM_THREADS": "1", **environment}
+    return Service(
+        name="api",
+        title="API",
+        url=url,
+        identity=_identity(command, environment, *_experiments(environment)),
+        prepare=lambda _: _launch(command, environment),
+        is_ready=lambda: api_answers(url),
+        port=settings.api_port,
+        port_setting="NITAMONO_API_PORT",
+        grace=15.0,
+    )
+
+
+def worker_answers(redis_url: str, node: str) -> bool:
+    """Return whether the worker `node` takes tasks from the Redis at `redis_url`."""
+    with Celery(broker=redis_url, set_as_current=False) as app:
+        app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 5}
+        try:
+            return bool(app.control.ping(destination=[node], timeout=1.0))
+        except (OperationalError, OSError):
+            return False
+
+
+def api_answers(url: str) -> bool:
+    """Return whether the API at `url` finds its index and answers an ordinary request."""
+    return answers_ok(f"{url}/readyz") and answers_ok(f"{url}{ORDINARY_REQUEST}")
+
+
+def listings_for_sale(url: str) -> int:
+    """Return how many listings the API at `url` has on sale."""
+    with urllib.request.urlopen(f"{url}{ORDINARY_REQUEST}", timeout=10) as answer:  # noqa: S310 - http, on this machine
+        return int(json.load(answer)["total"])
+
+
+def _launch(command: list[str], environment: Mapping[str, str]) -> Launch:
+    return Launch(
+        command=[sys.executable, "-m", *command],
+        environment=environment,
+        folder=REPOSITORY,
+        account=Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True),
+    )
+
+
+def _identity(command: list[str], environment: Mapping[str, str], *read: bytes) -> str:
+    """Return what tells this start from one with other settings, another encoder or older code.
+
+    read: files that the process reads once, at its start.
+    """
+    told = sorted(
+        item for item in environment.items() if item[0].startswith(("NITAMONO_", "ELASTICSEARCH_", "OMP_"))
+    )
+    manifest = Path(environment["NITAMONO_ENCODER"]) / "manifest.json"
+    encoder = manifest.read_bytes() if manifest.exists() else b""
+    return hashlib.sha256(repr((command, told, encoder, read, _code())).encode()).hexdigest()[:16]
+
+
+def _experiments(environment: Mapping[str, str]) -> list[bytes]:
+    """Return the experiments' files."""
+    folder = Path(environment["NITAMONO_EXPERIMENTS"])
+    return [file.read_bytes() for file in sorted(folder.glob("*.toml"))]
+
+
+def _code() -> list[tuple[str, int, int]]:
+    """Return what changes with every edit or pull of the code that the worker and the API run."""
+    files = [file for package in PACKAGES for file in (REPOSITORY / package).rglob("*.py")]
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]

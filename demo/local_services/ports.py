@@ -1,0 +1,81 @@
+"""Loopback ports: which are free, who holds the others, and whether they answer."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import urllib.request
+
+import psutil
+
+from demo.local_services.errors import PortInUse
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server can listen on `port` of the loopback address."""
+    if _answers(port):
+        return False  # on macOS a bind beside a listener on 0.0.0.0 succeeds, so ask first
+    with socket.socket() as probe:
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # a port in TIME_WAIT is free for a server
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def require_free(port: int, *, title: str, setting: str, alternative: str = "") -> None:
+    """Raise PortInUse if `port` is taken.
+
+    It names the setting that moves `title` elsewhere, and the `alternative` that uses what is there.
+    """
+    if not is_free(port):
+        raise PortInUse(title, port, occupant(port), setting=setting, alternative=alternative)
+
+
+def occupant(port: int) -> str | None:
+    """Return who listens on `port` as 'name (pid 12)', or None where the system does not say."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:  # macOS tells root alone
+        return None
+    pids = {
+        found.pid
+        for found in connections
+        if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid
+    }
+    return next((f"{_process_name(pid)} (pid {pid})" for pid in sorted(pids)), None)
+
+
+def answers_ok(url: str) -> bool:
+    """Return whether a server of ours answers `url` with 200 within two seconds."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - http, on this machine
+            return bool(answer.status == http.HTTPStatus.OK)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def _process_name(pid: int) -> str:
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return "a process"

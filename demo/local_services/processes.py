@@ -1,0 +1,250 @@
+"""Starts processes that outlive this command, and finds them again, never taking another for them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from demo.local_services.errors import ServiceDied, ServiceNotReady
+from demo.local_services.ports import require_free
+from demo.local_services.progress import Progress
+from demo.local_services.state import StateFolder, replace_text
+from demo.local_services.unprivileged_user import Account
+
+CLOCK_SLACK = 2.0  # seconds that a start time may seem to move when the system's clock is set
+LOG_LINES = 12  # of a dead service's log that an error shows
+LONGEST_LOG = 50_000_000  # bytes after which a start sets the old log aside
+LOOK_EVERY = 0.1  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How to start one service."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    account: Account
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One service of the system and what there is to know of it before it is started."""
+
+    name: str
+    title: str
+    url: str
+    identity: str  # what a running one must have been started with to be left alone
+    prepare: Callable[[Progress], Launch]
+    is_ready: Callable[[], bool]
+    port: int | None = None
+    port_setting: str = ""  # the variable that moves it to another port
+    url_setting: str = ""  # the variable that names a server to use instead
+    patience: float = 60.0  # seconds from start to ready
+    grace: float = 30.0  # seconds from the signal to the kill
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessRecord:
+    """A process of ours: the pid and the start time name it, even after the pid is used again."""
+
+    pid: int
+    started: float  # seconds since 1970
+    url: str
+    identity: str
+
+    @property
+    def process(self) -> psutil.Process | None:
+        """The process itself, or None if it has ended."""
+        try:
+            process = psutil.Process(self.pid)
+            is_ours = abs(process.create_time() - self.started) < CLOCK_SLACK
+            return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+@dataclass
+class Supervisor:
+    """Starts and stops the services of one state folder."""
+
+    state: StateFolder
+    progress: Progress
+    # Kept while they run, or Python would warn that it forgets them.
+    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def record(self, name: str) -> ProcessRecord | None:
+        """Return the record of the service `name`, whose process may have ended since, or None."""
+        try:
+            return ProcessRecord(**json.loads(self._record_file(name).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def running(self, name: str) -> ProcessRecord | None:
+        """Return the record of the service `name`, or None if it does not run."""
+        record = self.record(name)
+        return record if record and record.process else None
+
+    def is_up(self, service: Service) -> bool:
+        """Return whether `service` runs with its present settings and is ready."""
+        record = self.running(service.name)
+        return record is not None and record.identity == service.identity and service.is_ready()
+
+    def ensure(self, service: Service) -> bool:
+        """Have `service` running with its present settings, and ready; return whether it had to be started.
+
+        Raises PortInUse, ServiceDied, ServiceNotReady, or what its `prepare` raises.
+        """
+        if self.is_up(service):
+            return False
+        record = self.running(service.name)
+        if record and record.identity != service.identity:
+            self.progress.say(f"{service.title}: its settings or code have changed; restarting it")
+            self.stop(service)
+            record = None
+        if record is None:
+            self.start(service)
+        self.wait_until_ready(service)
+        return True
+
+    def require_port(self, service: Service) -> None:
+        """Raise PortInUse if `service` does not run and its port is taken."""
+        if service.port is not None and self.running(service.name) is None:
+            require_free(
+                service.port,
+                title=service.title,
+                setting=service.port_setting,
+                alternative=f"{service.url_setting}={service.url}" if service.url_setting else "",
+            )
+
+    def start(self, service: Service) -> ProcessRecord:
+        """Start `service` and record it; it need not be ready yet."""
+        self.require_port(service)
+        launch = service.prepare(self.progress)
+        child = _spawn(launch, self.state.log(service.name))
+        self._children.append(child)
+        record = ProcessRecord(
+            pid=child.pid,
+            started=psutil.Process(child.pid).create_time(),
+            url=service.url,
+            identity=service.identity,
+        )
+        replace_text(self._record_file(service.name), json.dumps(asdict(record)))
+        return record
+
+    def wait_until_ready(self, service: Service) -> None:
+        """Return once `service` answers. Raises ServiceDied or ServiceNotReady, with the end of its log."""
+        log = self.state.log(service.name)
+        deadline = time.monotonic() + service.patience
+        with self.progress.step(f"Starting {service.title}") as step:
+            while not service.is_ready():
+                if self.running(service.name) is None:
+                    raise ServiceDied(service.title, last_lines(log), log)
+                if time.monotonic() > deadline:
+                    self.stop(service)
+                    raise ServiceNotReady(service.title, service.patience, last_lines(log), log)
+                time.sleep(LOOK_EVERY)
+                step.tick()
+            step.result(f"{service.title} is ready{f' at {service.url}' if service.url else ''}")
+
+    def stop(self, service: Service) -> bool:
+        """End `service`: ask, wait its grace, then kill what is left; return whether it ran."""
+        record = self.running(service.name)
+        if record and record.process:
+            with self.progress.step(f"Stopping {service.title}") as step:
+                ended = _end(record.process, service.grace, step.tick)
+                step.result(
+                    f"{service.title} {'stopped' if ended else 'was killed: it did not stop in time'}"
+                )
+        self._forget(service.name)
+        return record is not None
+
+    def kill(self, service: Service) -> None:
+        """End `service` by SIGKILL, as a machine that loses power would."""
+        record = self.running(service.name)
+        if record and record.process:
+            _kill_family(record.process)
+        self._forget(service.name)
+
+    def _forget(self, name: str) -> None:
+        self._record_file(name).unlink(missing_ok=True)
+        self._children = [child for child in self._children if child.poll() is None]
+
+    def _record_file(self, name: str) -> Path:
+        return self.state.records / f"{name}.json"
+
+
+def memory_bytes(process: psutil.Process) -> int:
+    """Return the resident memory of `process` and all it started."""
+    total = 0
+    for member in _family(process):
+        with contextlib.suppress(psutil.Error):
+            total += member.memory_info().rss
+    return total
+
+
+def last_lines(log: Path, count: int = LOG_LINES) -> str:
+    """Return the last lines of `log` that say something: stack frames are left out."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    telling = [line for line in lines if line.strip() and not line.lstrip().startswith(("at ", "... "))]
+    return "\n".join(f"  {line[:300]}" for line in telling[-count:]) or "  (nothing was written)"
+
+
+def _spawn(launch: Launch, log: Path) -> subprocess.Popen[bytes]:
+    if log.exists() and log.stat().st_size > LONGEST_LOG:
+        log.replace(log.with_suffix(".old.log"))
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            launch.command,
+            cwd=launch.folder,
+            env=dict(launch.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a Ctrl-C in the terminal is not meant for it
+            **launch.account.demotion,
+        )
+
+
+def _end(process: psutil.Process, grace: float, tick: Callable[[], None]) -> bool:
+    """Ask `process` to end, then make it; return whether asking was enough."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while _is_alive(process):
+        if time.monotonic() > deadline:
+            _kill_family(process)
+            return False
+        time.sleep(LOOK_EVERY)
+        tick()
+    return True
+
+
+def _kill_family(process: psutil.Process) -> None:
+    family = _family(process)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(family, timeout=10)
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

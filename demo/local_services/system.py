@@ -1,0 +1,245 @@
+"""The whole system on one machine: up, down, and its status."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from demo.local_services.application import (
+    api_service,
+    application_environment,
+    encoder_folder,
+    events_service,
+    worker_service,
+)
+from demo.local_services.arms import ArmEncoder, arm_encoders
+from demo.local_services.elasticsearch_node import elasticsearch_service, erase_node, has_alias
+from demo.local_services.ports import is_free
+from demo.local_services.processes import Service, Supervisor, memory_bytes
+from demo.local_services.progress import Progress
+from demo.local_services.redis_server import redis_service
+from demo.local_services.settings import ServiceSettings
+from demo.local_services.state import StateFolder, replace_text
+from mappings.names import DEFAULT_PREFIX, read_alias
+from settings.services_file import (
+    CHOSEN_FOR_THE_SERVERS,
+    SERVERS,
+    names_other_server,
+    recorded_settings,
+    same_address,
+    without_passwords,
+)
+
+REMEMBERED = (
+    "NITAMONO_INDEX_PREFIX",
+    "NITAMONO_API_HOST",
+    "NITAMONO_API_PORT",
+    "NITAMONO_ES_HEAP",
+    "NITAMONO_WORKER_PROCESSES",
+)
+"""Settings that the next `up`, in another shell, takes over from the last one."""
+
+FOLDERS = ("NITAMONO_ENCODER", "NITAMONO_EXPERIMENTS", "NITAMONO_REPORTS")
+"""Folders that it takes over as well, recorded as absolute paths."""
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """Whether one service runs and is ready."""
+
+    service: str
+    state: str  # "ready", "starting", "not ready", "stopped", or "external" for a server that is not ours
+    pid: int | None
+    url: str
+    since: datetime | None
+    memory_mb: int | None
+
+
+@dataclass(frozen=True)
+class System:
+    """The services that one set of settings asks for, in the order they start."""
+
+    settings: ServiceSettings
+    state: StateFolder
+    asked: Mapping[str, str]  # the caller's own environment, over what the last `up` was asked for
+    environment: Mapping[str, str]  # in which our own commands find the services
+    servers: tuple[Service, ...]  # Elasticsearch and Redis, where they are ours
+    applications: tuple[Service, ...]  # of our code; the API is the last
+    arms: tuple[ArmEncoder, ...]
+    supervisor: Supervisor
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str], progress: Progress) -> System:
+        """Return the system that `environ` describes; nothing is started.
+
+        What it does not name is as at the last `up`. Servers that were given then are not taken over, nor
+        are the index prefix and the encoder where `environ` gives another server.
+
+        Raises ServiceError or InvalidSetting.
+        """
+        recorded = recorded_settings(environ)
+        ignored = CHOSEN_FOR_THE_SERVERS if names_other_server(environ, recorded) else frozenset()
+        kept = {name: value for name, value in recorded.items() if name not in ignored | set(SERVERS)}
+        environ = {**environ, **kept, **{name: value for name, value in environ.items() if value}}
+        asked = ServiceSettings.from_environ(environ)
+        state = StateFolder.open(asked.state)
+        supervisor = Supervisor(state, progress)
+        settings = _with_our_own(asked, recorded, supervisor)
+        elasticsearch, queue = (
+            elasticsearch_service(settings, state, environ),
+            redis_service(settings, state, environ),
+        )
+        environment = application_environment(
+            environ,
+            settings,
+            state,
+            elasticsearch=settings.elasticsearch_url or elasticsearch.url,
+            redis=settings.redis_url or queue.url,
+        )
+        arms = arm_encoders(Path(environment["NITAMONO_EXPERIMENTS"]))
+        servers = [
+            *([] if settings.elasticsearch_url else [elasticsearch]),
+            *([] if settings.redis_url else [queue]),
+        ]
+        applications = [
+            worker_service(environment, state, processes=settings.worker_processes),
+            *(
+                worker_service(arm.environment(environment), state, processes=1, name=arm.worker)
+                for arm in arms
+            ),
+            events_service(environment, state),
+            api_service(environment, settings),
+        ]
+        return cls(
+            settings, state, environ, environment, tuple(servers), tuple(applications), arms, supervisor
+        )
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All that is ours, in the order it starts."""
+        return self.servers + self.applications
+
+    @property
+    def api_url(self) -> str:
+        """Where the page and the API are."""
+        return self.applications[-1].url
+
+    def up(self) -> list[str]:
+        """Start what does not run, have the index live, and return the names of what was started."""
+        with self.state.locked():
+            if self._is_up():
+                self._record()
+                return []
+            return self._bring_up()
+
+    def _record(self) -> None:
+        """Write down what other commands need in order to find these services, and the next `up` to find its
+        own. Passwords are left out."""
+        servers = {name: without_passwords(self.environment[name]) for name in SERVERS}
+        ours = {
+            port: self.environment[port]
+            for port, given in zip(
+                SERVERS.values(), (self.settings.elasticsearch_url, self.settings.redis_url), strict=True
+            )
+            if not given
+        }
+        plain = {name: self.asked[name] for name in REMEMBERED if self.asked.get(name)}
+        folders = {name: str(Path(self.asked[name]).absolute()) for name in FOLDERS if self.asked.get(name)}
+        text = json.dumps(servers | ours | plain | folders, indent=2) + "\n"
+        if not self.state.services.exists() or self.state.services.read_text() != text:
+            replace_text(self.state.services, text)
+
+    def _is_up(self) -> bool:
+        """Return whether nothing is to be done, found without the client that takes a second to import."""
+        if self.settings.elasticsearch_url or self.settings.redis_url:
+            return False
+        prefixes = [self.environment.get("NITAMONO_INDEX_PREFIX") or DEFAULT_PREFIX]
+        prefixes += [arm.prefix for arm in self.arms]
+        url = self.environment["ELASTICSEARCH_URL"]
+        return all(self.supervisor.is_up(service) for service in self.services) and all(
+            has_alias(url, read_alias(prefix)) for prefix in prefixes
+        )
+
+    def _bring_up(self) -> list[str]:
+        # Elasticsearch's client takes a second to import, which a second `up` can do without.
+        from demo.local_services.live_index import LiveIndex, require_redis  # noqa: PLC0415
+
+        own, *others = (
+            LiveIndex.from_environ(environment, encoder_folder(environment))
+            for environment in (self.environment, *(arm.environment(self.environment) for arm in self.arms))
+        )
+        if self.settings.elasticsearch_url:
+            own.require_elasticsearch()
+        if self.settings.redis_url:
+            require_redis(self.settings.redis_url)
+        for service in self.services:  # before the first one takes its time to start
+            self.supervisor.require_port(service)
+        self._record()
+        started = [service.name for service in self.servers if self.supervisor.ensure(service)]
+        for index in (own, *others):
+            index.ensure()
+        return started + [service.name for service in self.applications if self.supervisor.ensure(service)]
+
+    def down(self) -> list[str]:
+        """Stop all of ours that runs, last started first, and return the names of what was stopped."""
+        with self.state.locked():
+            return [service.name for service in reversed(self.services) if self.supervisor.stop(service)]
+
+    def erase(self) -> None:
+        """Delete the index, the queue, the marketplace and the logs. Everything must be down."""
+        erase_node(self.state)
+        shutil.rmtree(self.state.path)
+
+    def statuses(self) -> list[ServiceStatus]:
+        """Return the status of each service, in the order they start."""
+        given = (("elasticsearch", self.settings.elasticsearch_url), ("redis", self.settings.redis_url))
+        others = [ServiceStatus(name, "external", None, url, None, None) for name, url in given if url]
+        return others + [self._status(service) for service in self.services]
+
+    def _status(self, service: Service) -> ServiceStatus:
+        record = self.supervisor.running(service.name)
+        process = record.process if record else None
+        if record is None or process is None:
+            return ServiceStatus(service.name, "stopped", None, service.url, None, None)
+        late = time.time() - record.started > service.patience
+        return ServiceStatus(
+            service.name,
+            "ready" if service.is_ready() else "not ready" if late else "starting",
+            record.pid,
+            record.url,
+            datetime.fromtimestamp(record.started, UTC),
+            round(memory_bytes(process) / 1e6),
+        )
+
+
+def _with_our_own(
+    settings: ServiceSettings, recorded: Mapping[str, str], supervisor: Supervisor
+) -> ServiceSettings:
+    """Return `settings` without the URLs of servers of ours: they give such a server's port instead.
+
+    A shell may have such a URL from an earlier version of `up`, which had the user export it. The server is
+    ours while it runs and after it has ended, but not where another one has taken its place.
+    """
+
+    def own_port(service: str, variable: str, given: str | None) -> int | None:
+        record = supervisor.record(service)
+        own = recorded.get(variable) if SERVERS[variable] in recorded else None
+        if record:
+            own = record.url
+        if given is None or own is None or not same_address(given, own):
+            return None
+        port = urlsplit(own).port
+        runs = record is not None and record.process is not None
+        return port if port and (runs or is_free(port)) else None
+
+    if port := own_port("elasticsearch", "ELASTICSEARCH_URL", settings.elasticsearch_url):
+        settings = replace(settings, elasticsearch_url=None, elasticsearch_port=port)
+    if port := own_port("redis", "NITAMONO_REDIS_URL", settings.redis_url):
+        settings = replace(settings, redis_url=None, redis_port=port)
+    return settings

@@ -1,0 +1,1 @@
+"""Interactions (impression, tap, view, purchase, complaint): their schema, indices and hashed user ids."""

@@ -1,0 +1,243 @@
+"""What shoppers see and do, as events: the types, their limits, and the way from JSON to them.
+
+A raw user id exists here for the length of one call: `parse_event` hashes it while it validates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from events.user_ids import USER_HASH, user_hash
+from mappings.errors import InvalidEvent, Problem
+from mappings.listing import CLOCK_SKEW, Identifier, Instant
+from mappings.problems import first_per_field, printable, shown
+
+OLDEST: Final = timedelta(days=7)
+"""A telephone may hold events back while it has no network; for longer, a day's figures never settle."""
+
+MAX_ITEMS: Final = 100
+LONGEST_USER_ID: Final = 128
+
+_SALT: Final = "salt"
+
+
+def _to_user(value: object, info: ValidationInfo) -> str:
+    """The hash of a raw id where the context has a salt; otherwise the hash itself, checked."""
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "a valid string")
+    if info.context is None:
+        if not USER_HASH.fullmatch(value):
+            raise PydanticCustomError("string_pattern_mismatch", "", {"pattern": USER_HASH.pattern})
+        return value
+    if not value:
+        raise PydanticCustomError("string_too_short", "", {"min_length": 1})
+    if len(value) > LONGEST_USER_ID:
+        raise PydanticCustomError("string_too_long", "", {"max_length": LONGEST_USER_ID})
+    try:
+        return user_hash(info.context[_SALT], value)
+    except UnicodeEncodeError as error:  # half of a surrogate pair
+        raise PydanticCustomError("string_unicode", "") from error
+
+
+User = Annotated[
+    str,
+    BeforeValidator(_to_user),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_USER_ID}),
+]
+ArmName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}:[a-z0-9][a-z0-9-]{0,47}$")]
+Position = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Model(BaseModel):
+    """Part of an event. A misspelt field is refused: a purchase whose slate is not read counts wrongly."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class ShownItem(Model):
+    """An item of a slate."""
+
+    item_id: Identifier
+    position: Annotated[Position, Field(description="From 1.")]
+
+
+class Event(Model):
+    """What all events have."""
+
+    event_id: Annotated[Identifier, Field(description="Of the sender's choice: sent twice, it counts once.")]
+    time: Annotated[Instant, Field(description="When it happened, in ISO 8601 with a time zone.")]
+    user: Annotated[
+        User, Field(alias="user_id", description="Any stable id of the user. It is hashed on arrival.")
+    ]
+
+    @property
+    def day(self) -> date:
+        """When it happened, in UTC: the index it belongs into."""
+        return self.time.astimezone(UTC).date()
+
+    def to_message(self) -> dict[str, Any]:
+        """The event as JSON values, as it is queued: with `user`, the hash, and no raw user id."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class Impression(Event):
+    """A slate of similar items was on the user's screen."""
+
+    type: Literal["impression"]
+    slate_id: Annotated[Identifier, Field(description="From the answer that held the items.")]
+    query_item_id: Annotated[Identifier, Field(description="The item that the others are similar to.")]
+    items: Annotated[
+        tuple[ShownItem, ...],
+        Field(max_length=MAX_ITEMS, strict=False, description="None: the answer was empty."),
+    ]
+    arms: Annotated[
+        tuple[ArmName, ...],
+        Field(max_length=16, strict=False, description="From the answer: `experiment:arm` each."),
+    ] = ()
+    encoder_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    took_ms: Annotated[
+        float | None, Field(ge=0, le=600_000, description="Milliseconds that the answer took.")
+    ] = None
+    randomised: Annotated[bool, Field(description="From the answer: the order was shuffled.")] = False
+    override: Annotated[bool, Field(description="From the answer: a tester chose the arm.")] = False
+    simulated: Annotated[bool, Field(description="The user is made up, and so is what follows.")] = False
+
+    @field_validator("items")
+    @classmethod
+    def _in_order(cls, items: tuple[ShownItem, ...]) -> tuple[ShownItem, ...]:
+        if len({item.position for item in items}) < len(items):
+            raise PydanticCustomError("repeated", "items with a position of its own each")
+        return tuple(sorted(items, key=lambda item: item.position))
+
+
+class Tap(Event):
+    """The user opened an item of a slate."""
+
+    type: Literal["tap"]
+    slate_id: Identifier
+    query_item_id: Identifier
+    item_id: Identifier
+    position: Annotated[Position, Field(description="From 1.")]
+
+
+SlateBefore = Annotated[
+    Identifier | None, Field(description="Of the slate whose tap led here, where there was one.")
+]
+
+
+class ItemView(Event):
+    """The user saw an item's page."""
+
+    type: Literal["item_view"]
+    item_id: Identifier
+    slate_id: SlateBefore = None
+
+
+class Purchase(Event):
+    """The user bought an item."""
+
+    type: Literal["purchase"]
+    item_id: Identifier
+    price: Annotated[float, Field(ge=0, le=1e12)]
+    slate_id: SlateBefore = None
+
+
+class Complaint(Event):
+    """The user complained of an item."""
+
+    type: Literal["complaint"]
+    item_id: Identifier
+    slate_id: SlateBefore = None
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+
+
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
+    "impression": Impression,
+    "tap": Tap,
+    "item_view": ItemView,
+    "purchase": Purchase,
+    "complaint": Complaint,
+}
+
+
+def parse_event(data: object, *, salt: str, now: datetime | None = None) -> Event:
+    """The event that `data`, decoded JSON as senders write it, describes. Its user is hashed already.
+
+    Raises:
+        InvalidEvent: with every problem found, each under a stable reason code. None repeats the user id.
+    """
+    event = _validated(data, {_SALT: salt})
+    untimely = _time_problems(event.time, now or datetime.now(UTC))
+    if untimely:
+        raise InvalidEvent(event.event_id, untimely)
+    return event
+
+
+def parse_message(data: object) -> Event:
+    """The event of a message, as `Event.to_message` made it. It may have waited for any length of time.
+
+    Raises:
+        InvalidEvent: with every problem found.
+    """
+    if isinstance(data, Mapping) and "user_id" in data:
+        problem = Problem("user_id", "user_id_raw", "a raw user id", "`user`, its hash")
+        raise InvalidEvent(event_id_of(data), (problem,))
+    renamed = (
+        {("user_id" if name == "user" else name): value for name, value in data.items()}
+        if isinstance(data, Mapping)
+        else data
+    )
+    return _validated(renamed, None)
+
+
+def event_id_of(data: object) -> str | None:
+    """The id that something which may be no event claims to have, shortened."""
+    event_id = data.get("event_id") if isinstance(data, Mapping) else None
+    return printable(event_id[:128]) if isinstance(event_id, str) else None
+
+
+def _validated(data: object, context: Mapping[str, str] | None) -> Event:
+    if not isinstance(data, Mapping):
+        raise InvalidEvent(None, (Problem("event", "event_wrong_type", shown(data), "a JSON object"),))
+    kind = data.get("type")
+    model = EVENT_TYPES.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        found = shown(kind) if "type" in data else "nothing"
+        problem = Problem("type", "type_unknown", found, f"one of {', '.join(EVENT_TYPES)}")
+        raise InvalidEvent(event_id_of(data), (problem,))
+    try:
+        return model.model_validate(dict(data), context=context)
+    except ValidationError as error:
+        problems = tuple(_without_user_id(problem) for problem in first_per_field(error))
+        raise InvalidEvent(event_id_of(data), problems) from None  # the cause repeats the user id
+
+
+def _without_user_id(problem: Problem) -> Problem:
+    if problem.field != "user_id" or problem.reason == "user_id_missing":
+        return problem
+    return replace(problem, found="something else")
+
+
+def _time_problems(moment: datetime, now: datetime) -> tuple[Problem, ...]:
+    earliest, latest = now - OLDEST, now + CLOCK_SKEW
+    if moment > latest:
+        return (Problem("time", "time_in_future", str(moment), f"no later than {latest}"),)
+    if moment < earliest:
+        return (Problem("time", "time_too_old", str(moment), f"no earlier than {earliest}"),)
+    return ()

@@ -1,0 +1,17 @@
+"""The arguments of the task of events, checked before anything is done."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from events.names import STORE_EVENTS
+from queues.messages import Arguments, Entries
+
+
+class StoreArguments(Arguments):
+    """Those of `store_events`."""
+
+    messages: Entries
+
+
+TASKS: Final[dict[str, type[Arguments]]] = {STORE_EVENTS: StoreArguments}

@@ -1,0 +1,63 @@
+"""Messages of events that were taken from the API and are not stored yet."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import redis
+
+from events.worker.settings import EventSettings
+from experiments.errors import ExperimentError
+
+PAUSE_S: Final = 0.5
+
+
+class EventsNotStored(ExperimentError):
+    """Events wait for a worker that does not come to an end with them."""
+
+
+class Backlog:
+    """The queue of events, and what is in its workers' hands."""
+
+    def __init__(self, client: redis.Redis, settings: EventSettings) -> None:
+        self._client = client
+        self._settings = settings
+
+    def count(self) -> int:
+        """Messages in the queue or in a worker's hands.
+
+        Raises:
+            EventsNotStored: Redis does not answer.
+        """
+        try:
+            queued = self._client.llen(self._settings.queue)
+            return int(queued) + int(self._client.hlen(self._settings.unacked_key))
+        except redis.RedisError as error:
+            raise EventsNotStored(
+                f"Redis does not tell how many events wait ({error}); start it with `make up`, or set "
+                "NITAMONO_REDIS_URL"
+            ) from error
+
+    def wait(self, longest_s: float, *, pause_s: float = PAUSE_S) -> None:
+        """Return once nothing waits: seen twice, since a message on its way to a worker is in neither place.
+
+        Raises:
+            EventsNotStored: after so many seconds something still does, or Redis does not answer.
+        """
+        end, empty = time.monotonic() + longest_s, 0
+        while empty < 2:
+            left = self.count()
+            empty = 0 if left else empty + 1
+            if left and time.monotonic() > end:
+                raise EventsNotStored(
+                    f"{left:,} messages of events are not stored after {longest_s:g} s; "
+                    "`nitamono demo status` tells whether the worker of events runs, its log what it does"
+                )
+            time.sleep(pause_s)
+
+
+def open_backlog(settings: EventSettings) -> Backlog:
+    """That of the Redis of the settings."""
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
+    return Backlog(client, settings)

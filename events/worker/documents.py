@@ -1,0 +1,44 @@
+"""An event and what the index knows of its items, as one document: later changes of a listing stay out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from events.schema import Event, Impression, Purchase
+
+Listings = Mapping[str, Mapping[str, Any]]
+"""Sources of listings by item_id, as far as they are indexed."""
+
+LISTING_FIELDS = ("seller_id", "price", "created_at", "category")
+
+
+def item_ids(event: Event) -> set[str]:
+    """The items that `to_document` wants to know of."""
+    if isinstance(event, Impression):
+        return {event.query_item_id, *(item.item_id for item in event.items)}
+    return {event.item_id} if isinstance(event, Purchase) else set()
+
+
+def to_document(event: Event, listings: Listings) -> dict[str, Any]:
+    """The event as Elasticsearch stores it. What is not known of an item is left out."""
+    document = event.to_message()
+    if isinstance(event, Impression):
+        query = listings.get(event.query_item_id, {})
+        document |= _known(query_category=query.get("category"), query_price=query.get("price"))
+        document["items"] = [
+            item | _shown_listing(listings.get(item["item_id"], {})) for item in document["items"]
+        ]
+    elif isinstance(event, Purchase):
+        document |= _known(seller_id=listings.get(event.item_id, {}).get("seller_id"))
+    return document
+
+
+def _shown_listing(listing: Mapping[str, Any]) -> dict[str, Any]:
+    return _known(
+        seller_id=listing.get("seller_id"), price=listing.get("price"), listed_at=listing.get("created_at")
+    )
+
+
+def _known(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,1 @@
+"""What reads event logs: cleaning, offline evaluation, planning and reports."""

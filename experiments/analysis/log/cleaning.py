@@ -1,0 +1,338 @@
+"""From the raw tables of a log to the facts of one experiment, in SQL.
+
+Ids become 64-bit hashes, a quarter of their size: of ten million ids, two share one with a chance of 3e-6.
+Times become TIMESTAMP through `epoch_us`, which means UTC whatever DuckDB's time zone is.
+"""
+
+# ruff: noqa: S608  # what is put into SQL are our own words, and names that a definition has checked
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from experiments.analysis.log.exclusions import Exclusion, Reason, Rules
+from experiments.assignment.assign import NOBODYS, arm_array
+from experiments.assignment.definition import Experiment
+
+BY_USER: Final = (Reason.OVERRIDE, Reason.TWO_ARMS, Reason.BOT)
+"""Reasons that take users with all of their events."""
+OTHER_TABLES: Final = {
+    "taps": "taps",
+    "item_views": "views",
+    "purchases": "purchases",
+    "complaints": "complaints",
+}
+"""Raw tables beside the impressions to those made here."""
+LARGEST_AMOUNT: Final = 1e12
+"""Yen or milliseconds: more than any item costs, and than thirty years."""
+KINDS: Final = ("slate", "tap", "view", "purchase", "complaint")
+
+
+def amount(column: str) -> str:
+    """SQL for a price or a number of milliseconds; NULL where the value is out of range.
+
+    One that is infinite, negative or absurdly large would be all of every sum that it is in. NaN is asked for
+    by itself: parquet statistics leave it out, so DuckDB takes a range that holds all other values as true.
+    """
+    return f"(CASE WHEN isfinite({column}) AND {column} BETWEEN 0 AND {LARGEST_AMOUNT:g} THEN {column} END)"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The instants (UTC, without a zone, as DuckDB wants them) between which events count."""
+
+    pre_start: datetime
+    start: datetime
+    end: datetime
+    """Exclusive."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, until: date | None, now: datetime) -> Window:
+        """From the pre-period to the end of the day `until`, and never beyond now."""
+        start, end = datetime.combine(experiment.start, time()), now.astimezone(UTC).replace(tzinfo=None)
+        if until is not None:
+            end = min(end, datetime.combine(until + timedelta(days=1), time()))
+        return cls(start - timedelta(days=experiment.pre_period_days), start, end)
+
+
+def clean_tables(
+    db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Window, rules: Rules
+) -> tuple[Exclusion, ...]:
+    """Makes the tables `users`, `facts` and `lost` from the views of the raw log; counts what is apart.
+
+    users: user, arm (from 1), first (exposure), bot. facts: one row an event of such a user, with `pre`
+    (before the start) or since the first exposure. lost: one row a slate that should tell an arm; that arm.
+    """
+    db.execute(f"CREATE TYPE reason AS ENUM ({_literals(*Reason)})")
+    db.execute(f"CREATE TYPE kind AS ENUM ({_literals(*KINDS)})")
+    db.execute(
+        "CREATE TYPE root AS ENUM (SELECT coalesce(query_category[1], 'unknown') FROM raw.impressions "
+        "UNION SELECT 'unknown')"
+    )
+    _make_slates(db, experiment, window)
+    for raw, name in OTHER_TABLES.items():
+        _make_events(db, raw, name, window, rules)
+    _part_repeated_taps(db)
+    _make_users(db, rules)
+    _make_facts(db, window)
+    _part_lost(db, experiment, window)
+    return _count_exclusions(db)
+
+
+def _make_slates(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Window) -> None:
+    """A row an impression; `taken`: those places that taps name and that it showed.
+
+    The items are most of a log, so they are read once here, for whether there are any and which were tapped.
+    """
+    arms = _literals(*(f"{experiment.name}:{arm.name}" for arm in experiment.arms))
+    db.execute(f"""
+        CREATE TABLE slates AS
+        WITH tapped AS (
+            SELECT hash(slate_id) AS slate, list(DISTINCT hash(item_id, position)) AS places
+            FROM raw.taps WHERE slate_id IS NOT NULL GROUP BY slate
+        ), own AS (
+            SELECT i.*, tapped.places, make_timestamp(epoch_us(time)) AS instant,
+                   list_filter(arms, lambda arm: starts_with(arm, '{experiment.name}:')) AS own,
+                   list_transform(own, lambda arm: list_position([{arms}], arm)) AS numbers
+            FROM raw.impressions i LEFT JOIN tapped ON hash(i.slate_id) = tapped.slate
+        )
+        SELECT row, hash(event_id) AS event, hash(slate_id) AS slate, hash("user") AS "user", instant AS time,
+               nullif(list_min(numbers), 0)::UTINYINT AS arm,
+               nullif(list_max(numbers), 0)::UTINYINT AS other_arm,
+               coalesce(query_category[1], 'unknown')::root AS category,
+               {amount("query_price")}::FLOAT AS price, {amount("took_ms")} AS took_ms,
+               coalesce(len(items), 0) = 0 AS empty,
+               CASE WHEN places IS NOT NULL
+                    THEN list_intersect(places, list_transform(items, lambda i: hash(i.item_id, i.position)))
+               END AS taken,
+               CASE WHEN event_id IS NULL OR slate_id IS NULL OR "user" IS NULL OR time IS NULL
+                        THEN 'incomplete'
+                    WHEN instant >= {_instant(window.end)} THEN 'future'
+                    WHEN instant < {_instant(window.pre_start)} THEN 'too_old'
+                    WHEN NOT list_has_all([{arms}], own) THEN 'unknown_arm'
+                    WHEN len(own) > 0 AND instant < {_instant(window.start)} THEN 'arm_before_start'
+                    WHEN len(own) > 0 AND override THEN 'override'
+               END::reason AS reason
+        FROM own
+        """)
+    _part_repeated(db, "slates", "event", Reason.REPEATED_EVENT)
+    _part_repeated(db, "slates", "slate", Reason.REPEATED_SLATE)
+
+
+def _make_events(db: duckdb.DuckDBPyConnection, raw: str, name: str, window: Window, rules: Rules) -> None:
+    """A table of one kind of event, with what is needed of the slate it came from.
+
+    unlinked: it names a slate that was never logged. A tap is nothing without its slate; a view, purchase or
+    complaint has happened all the same.
+    """
+    tap, purchase = name == "taps", name == "purchases"
+    seller = "CASE WHEN seller_id IS NOT NULL THEN hash(seller_id) END" if purchase else "NULL::UBIGINT"
+    db.execute(f"""
+        CREATE TABLE {name} AS
+        WITH events AS (
+            SELECT hash(event_id) AS event, hash("user") AS "user", make_timestamp(epoch_us(time)) AS time,
+                   CASE WHEN slate_id IS NOT NULL THEN hash(slate_id) END AS slate, hash(item_id) AS item,
+                   {"hash(item_id, position)" if tap else "NULL::UBIGINT"} AS place,
+                   {amount("price") if purchase else "NULL::DOUBLE"} AS amount,
+                   {seller} AS seller,
+                   event_id IS NULL OR item_id IS NULL OR "user" IS NULL OR time IS NULL
+                       {"OR slate_id IS NULL OR position IS NULL" if tap else ""} AS incomplete
+            FROM raw.{raw}
+        ), known AS (
+            SELECT * FROM slates
+            WHERE reason IS NULL OR reason NOT IN ('incomplete', 'repeated_event', 'repeated_slate')
+        )
+        SELECT e.*, s.arm, s.category, s.price, s.time AS slate_time,
+               e.slate IS NOT NULL AND s.slate IS NULL AS unlinked,
+               CASE WHEN incomplete THEN 'incomplete'
+                    WHEN e.time >= {_instant(window.end)} THEN 'future'
+                    WHEN e.time < {_instant(window.pre_start)} THEN 'too_old'
+                    WHEN unlinked AND {tap} THEN 'unknown_slate'
+                    WHEN s.reason = 'override' THEN 'override'
+                    WHEN s.reason IS NOT NULL THEN 'slate_apart'
+                    WHEN s."user" <> e."user" THEN 'other_user'
+                    WHEN e.time < s.time - INTERVAL '{rules.clock_skew.total_seconds()} seconds'
+                        THEN 'before_impression'
+                    WHEN NOT coalesce(list_contains(taken, place), place IS NULL) THEN 'not_shown'
+               END::reason AS reason
+        FROM events e LEFT JOIN known s ON e.slate = s.slate
+        """)
+    _part_repeated(db, name, "event", Reason.REPEATED_EVENT)
+
+
+def _part_repeated(db: duckdb.DuckDBPyConnection, table: str, key: str, reason: Reason) -> None:
+    """All but the first, by time, of the rows that share a key."""
+    among = "reason IS NULL OR reason NOT IN ('incomplete', 'repeated_event')"
+    db.execute(f"""
+        CREATE OR REPLACE TABLE repeated AS
+        SELECT {key} AS key FROM {table} WHERE {among} GROUP BY {key} HAVING count(*) > 1
+        """)
+    db.execute(f"""
+        UPDATE {table} SET reason = '{reason}' WHERE rowid IN (
+            SELECT unnest(list(rowid ORDER BY time, rowid)[2:]) FROM {table}
+            WHERE ({among}) AND {key} IN (SELECT key FROM repeated) GROUP BY {key})
+        """)
+
+
+def _part_repeated_taps(db: duckdb.DuckDBPyConnection) -> None:
+    """All but the first, by time, of one slate's taps on one item."""
+    db.execute("""
+        UPDATE taps SET reason = 'repeated_tap' WHERE rowid IN (
+            SELECT unnest(list(rowid ORDER BY time, rowid)[2:]) FROM taps
+            WHERE reason IS NULL GROUP BY slate, item HAVING count(*) > 1)
+        """)
+
+
+def _make_users(db: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """The users to whom an arm was shown; `apart` says why one is in no sum."""
+    db.execute(f"""
+        CREATE TABLE bots AS
+        SELECT "user" FROM slates WHERE reason IS NULL GROUP BY "user", time::DATE
+        HAVING count(*) > {rules.bot_slates_a_day}
+        UNION
+        SELECT "user" FROM taps WHERE reason IS NULL OR reason = 'repeated_tap'
+        GROUP BY "user", date_trunc('minute', time) HAVING count(*) > {rules.bot_taps_a_minute}
+        """)
+    db.execute("""
+        CREATE TABLE users AS
+        WITH seen AS (
+            SELECT "user", min(arm) AS arm, max(other_arm) AS other_arm, min(time) AS first,
+                   bool_or(coalesce(reason = 'override', false)) AS tester,
+                   bool_or(arm <> other_arm) AS split
+            FROM slates WHERE arm IS NOT NULL AND (reason IS NULL OR reason = 'override') GROUP BY "user"
+        )
+        SELECT "user", arm, first, "user" IN (SELECT "user" FROM bots) AS bot,
+               CASE WHEN tester THEN 'override'
+                    WHEN arm <> other_arm OR split THEN 'two_arms' END::reason AS apart
+        FROM seen
+        """)
+
+
+def _make_facts(db: duckdb.DuckDBPyConnection, window: Window) -> None:
+    """The clean events of users in one arm, before the start or since the first exposure.
+
+    A slate counts with its arm; a tap with its slate. Views, purchases and complaints of any origin count
+    since the first exposure, and those from a slate of the arm even if a clock says they came before it.
+    amount: milliseconds of a slate, price of a purchase. flag: an empty slate; a purchase that
+    originates from a tap. day: of the event, never before that of the exposure.
+    """
+    start = _instant(window.start)
+    since = "(e.arm IS NOT NULL OR e.time >= u.first)"
+    from_tap = (
+        "e.arm IS NOT NULL AND (e.slate, e.item) IN (SELECT (slate, item) FROM taps WHERE reason IS NULL)"
+    )
+    others = " UNION ALL ".join(
+        f"""
+        SELECT u."user", u.arm, u.bot, '{kind}'::kind, NOT {since},
+               CASE WHEN {since} THEN greatest(e.time, u.first) ELSE e.time END::DATE, u.first::DATE,
+               e.category, e.price, e.amount, {flag}
+        FROM {name} e JOIN kept u USING ("user")
+        WHERE e.reason IS NULL AND ({condition})
+        """
+        for name, kind, condition, flag in (
+            ("taps", "tap", f"e.arm IS NOT NULL OR greatest(e.time, e.slate_time) < {start}", "false"),
+            ("views", "view", f"{since} OR e.time < {start}", "false"),
+            ("purchases", "purchase", f"{since} OR e.time < {start}", from_tap),
+            ("complaints", "complaint", f"{since} OR e.time < {start}", "false"),
+        )
+    )
+    db.execute(f"""
+        CREATE TABLE facts AS
+        WITH kept AS (SELECT * FROM users WHERE apart IS NULL)
+        SELECT u."user", u.arm, u.bot, 'slate'::kind AS kind, s.arm IS NULL AS pre, s.time::DATE AS day,
+               u.first::DATE AS first_day, s.category, s.price, s.took_ms AS amount, s.empty AS flag
+        FROM slates s JOIN kept u USING ("user")
+        WHERE s.reason IS NULL AND (s.arm IS NOT NULL OR s.time < {start})
+        UNION ALL {others}
+        """)
+
+
+def _part_lost(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Window) -> None:
+    """Makes `lost`: of slates that tell no arm to users who have one, from the start to the last that tells.
+
+    An arm whose index lacks items answers without it more often than the other, and what is left of the arm
+    are its better slates. Users who are apart or look like bots are left out.
+    """
+    db.execute(f"""
+        CREATE TABLE armless AS
+        SELECT row, "user", time::DATE AS day FROM slates
+        WHERE reason IS NULL AND arm IS NULL AND time >= {_instant(window.start)}
+          AND time <= (SELECT max(time) FROM slates WHERE arm IS NOT NULL AND reason IS NULL)
+          AND "user" NOT IN (SELECT "user" FROM bots)
+          AND "user" NOT IN (SELECT "user" FROM users WHERE apart IS NOT NULL)
+        """)
+    days = [day for (day,) in db.execute("SELECT DISTINCT day FROM armless").fetchall()]
+    names = db.execute("""
+        SELECT DISTINCT "user" AS name FROM raw.impressions
+        WHERE hash("user") IN (SELECT "user" FROM armless)
+        """).fetchnumpy()["name"]
+    running = experiment.model_copy(update={"enabled": True})  # as it was when its arms were shown
+    shares = {day: running.share_on(day) for day in days}
+    db.execute("CREATE TABLE lost (row UBIGINT, arm UTINYINT)")
+    for share in set(shares.values()):
+        arms = arm_array(running, names, share)
+        takes_part = arms != NOBODYS
+        db.register("members", pa.table({"name": names[takes_part], "arm": arms[takes_part] + 1}))
+        of_share = ", ".join(f"DATE '{day}'" for day in days if shares[day] == share)
+        db.execute(f"""
+            INSERT INTO lost SELECT row, m.arm FROM armless a JOIN members m ON a."user" = hash(m.name)
+            WHERE day IN ({of_share})
+            """)
+        db.unregister("members")
+    db.execute("UPDATE slates SET reason = 'arm_lost' WHERE row IN (SELECT row FROM lost)")
+
+
+def _count_exclusions(db: duckdb.DuckDBPyConnection) -> tuple[Exclusion, ...]:
+    """One for each reason that held, in their order."""
+    tables = {"slates": "false"} | dict.fromkeys(OTHER_TABLES.values(), "e.unlinked")
+    events = " UNION ALL ".join(
+        f"""
+        SELECT CASE WHEN e.reason IS NULL OR e.reason = 'override' THEN
+                        coalesce(u.apart, CASE WHEN u.bot THEN 'bot'::reason END, e.reason,
+                                 CASE WHEN {unlinked} THEN 'unknown_slate'::reason END)
+                    ELSE e.reason END AS reason, e."user", e.event
+        FROM {table} e LEFT JOIN users u USING ("user")
+        WHERE e.reason IS NOT NULL OR u.apart IS NOT NULL OR u.bot OR {unlinked}
+        """
+        for table, unlinked in tables.items()
+    )
+    counted = db.execute(f"""
+        SELECT reason, count(*), count(DISTINCT "user"), min(event), min("user") FROM ({events})
+        GROUP BY reason ORDER BY reason
+        """).fetchall()
+    names = _names(
+        db, "event_id", [event for reason, _, _, event, _ in counted if Reason(reason) not in BY_USER]
+    )
+    names |= _names(db, "user", [user for reason, *_, user in counted if Reason(reason) in BY_USER])
+    return tuple(
+        Exclusion(Reason(reason), count, users, names.get(user if Reason(reason) in BY_USER else event, ""))
+        for reason, count, users, event, user in counted
+    )
+
+
+def _names(db: duckdb.DuckDBPyConnection, column: str, hashes: list[int]) -> dict[int, str]:
+    """Hash to what was hashed, looked up in all raw tables."""
+    if not hashes:
+        return {}
+    tables = " UNION ALL ".join(
+        f'SELECT "{column}" AS name FROM raw.{table}' for table in ("impressions", *OTHER_TABLES)
+    )
+    found = db.execute(
+        f"SELECT hash(name), min(name) FROM ({tables}) WHERE hash(name) IN ({', '.join(map(str, hashes))}) "
+        "AND name IS NOT NULL GROUP BY 1"
+    ).fetchall()
+    return dict(found)
+
+
+def _instant(value: datetime) -> str:
+    return f"TIMESTAMP '{value.isoformat(sep=' ')}'"
+
+
+def _literals(*names: str) -> str:
+    """Names of the pattern that a definition checks, or our own, quoted for SQL."""
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,136 @@
+"""Which parquet files of a log can be read; the others are named, and kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from events.log_tables import TABLES, leftovers
+from experiments.errors import UnreadableLog
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FaultyFile:
+    """A file whose events are in no sum."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """What lies in the folder of a log."""
+
+    folder: Path
+    sound: dict[str, tuple[Path, ...]]
+    """Name of a table to its files; () where there are none."""
+    faulty: tuple[FaultyFile, ...]
+
+
+def sort_files(folder: Path) -> LogFiles:
+    """The files of all tables, each with its footer read and its columns compared with `TABLES`.
+
+    Raises:
+        UnreadableLog: not one file of impressions can be read.
+    """
+    sound: dict[str, tuple[Path, ...]] = {}
+    faulty = [
+        FaultyFile(path, "was never finished; remove it if nothing writes it") for path in leftovers(folder)
+    ]
+    for name in TABLES:
+        faults = {path: fault(path, name) for path in sorted((folder / name).rglob("*.parquet"))}
+        sound[name] = tuple(path for path, reason in faults.items() if reason is None)
+        faulty += [FaultyFile(path, reason) for path, reason in faults.items() if reason is not None]
+    return _with_impressions(LogFiles(folder, sound, tuple(faulty)))
+
+
+def without_damaged(files: LogFiles) -> LogFiles:
+    """Without those whose data cannot be read though the footer can. All are read, which takes its time.
+
+    Raises:
+        UnreadableLog: no file of impressions is left.
+    """
+    damaged = {path: damage(path) for paths in files.sound.values() for path in paths}
+    sound = {
+        name: tuple(path for path in paths if damaged[path] is None) for name, paths in files.sound.items()
+    }
+    faulty = tuple(FaultyFile(path, reason) for path, reason in damaged.items() if reason is not None)
+    return _with_impressions(LogFiles(files.folder, sound, files.faulty + faulty))
+
+
+def read_undamaged(files: LogFiles, read: Callable[[LogFiles], T]) -> T:
+    """What `read` makes of the files or, should that fail, of those without damaged data.
+
+    Raises:
+        UnreadableLog: no file of impressions is left.
+    """
+    try:
+        return read(files)
+    except duckdb.Error:
+        sound = without_damaged(files)
+        if sound == files:
+            raise
+    return read(sound)
+
+
+def fault(path: Path, table: str) -> str | None:
+    """What is wrong with a file, as its footer tells; None for nothing."""
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        return f"cannot be read as parquet ({error})"
+    expected = {column.name: _shape(column.type) for column in TABLES[table]}
+    found = {column.name: _shape(column.type) for column in schema}
+    if found == expected:
+        return None
+    missing = sorted(expected.keys() - found.keys())
+    unknown = sorted(found.keys() - expected.keys())
+    other = [
+        f"{name} is {found[name]}, not {expected[name]}"
+        for name in sorted(expected.keys() & found.keys())
+        if found[name] != expected[name]
+    ]
+    parts = [f"lacks {', '.join(missing)}"] if missing else []
+    parts += [f"has the unknown {', '.join(unknown)}"] if unknown else []
+    return f"has other columns than {table}: {'; '.join(parts + other)}"
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a file's data, all of which is read; None for nothing."""
+    try:
+        for _ in pq.ParquetFile(path).iter_batches():
+            pass
+    except (pa.ArrowException, OSError) as error:
+        return f"cannot be read as parquet ({error})"
+    return None
+
+
+def _with_impressions(files: LogFiles) -> LogFiles:
+    """The same, if there is something to sum."""
+    if files.sound["impressions"]:
+        return files
+    named = "".join(f"; {each.path}: {each.reason}" for each in files.faulty[:3])
+    raise UnreadableLog(
+        f"{files.folder}: no impressions can be read{named}; expected parquet files below "
+        f"{files.folder / 'impressions'}, as `nitamono events export` writes them"
+    )
+
+
+def _shape(kind: pa.DataType) -> str:
+    """A type without what does not change how it is read: names of list members, width of offsets."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list of {_shape(kind.value_type)}"
+    if pa.types.is_struct(kind):
+        fields = sorted(f"{each.name}: {_shape(each.type)}" for each in kind)
+        return f"struct of {', '.join(fields)}"
+    if pa.types.is_dictionary(kind):
+        return _shape(kind.value_type)
+    return "string" if pa.types.is_large_string(kind) else str(kind)

@@ -1,0 +1,175 @@
+"""Rows of scores whose intervals and tests take users, not slates, as what was drawn by chance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.metrics.ranking import DRAWN_AT_ONCE, Scores, central
+from ml.metrics.retrieval import MIN_SLICE, NO_GAIN, Groups, Row, Slice
+from ml.metrics.significance import holm, randomisation_p
+
+Users = NDArray[np.int64]
+Fraction = tuple[Scores, Scores]
+"""Numerators and denominators (s,) of slates; the figure is the sum of the ones over that of the others."""
+Estimate = tuple[float, tuple[float, float]]
+"""A figure and its 95 % interval."""
+ScoresByMetric = Mapping[str, Scores]
+Key = TypeVar("Key", bound=Hashable)
+
+RESAMPLES: Final = 2000
+MOST_SLICES: Final = 40
+"""Of one kind, those with the most slates."""
+
+
+def compare(
+    scores: Mapping[str, ScoresByMetric],
+    users: Users,
+    baseline: str,
+    *,
+    weights: Scores,
+    groups: Groups | None = None,
+) -> list[Row]:
+    """A row per encoder, in the order given: weighted means over the slates that have a score.
+
+    Intervals draw users with all of their slates; tests swap the signs of whole users' differences. Gains and
+    tests are about the first metric, on the slates of which both the encoder and the baseline have a score;
+    without such slates there is neither.
+
+    scores: name to metric to (s,), NaN for none. users, weights: (s,). groups: what tells slates apart,
+    to (s,).
+    """
+    first = next(iter(scores[baseline]))
+    firsts = {name: of[first] for name, of in scores.items()}
+    base = firsts[baseline]
+    means = estimates(
+        (
+            ((name, metric), mean_of(values, weights))
+            for name, of in scores.items()
+            for metric, values in of.items()
+        ),
+        users,
+    )
+    others = {name: own for name, own in firsts.items() if name != baseline}
+    gains = estimates(((name, ratio_of(own, base, weights)) for name, own in others.items()), users)
+    differences = {name: own - base for name, own in others.items()}
+    p_values = {
+        name: p_of(each, weights, users) for name, each in differences.items() if np.isfinite(each).any()
+    }
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    slices = slices_of(firsts, weights, users, groups or {})
+    return [
+        Row(
+            encoder=name,
+            means={metric: means[name, metric][0] for metric in of},
+            intervals={metric: means[name, metric][1] for metric in of},
+            gain=gain_of(gains.get(name))[0],
+            gain_interval=gain_of(gains.get(name))[1],
+            p=p_values.get(name),
+            p_holm=corrected.get(name),
+            slices=slices[name],
+        )
+        for name, of in scores.items()
+    ]
+
+
+def mean_of(scores: Scores, weights: Scores) -> Fraction:
+    """The weighted mean, over the slates that have a score."""
+    known = ~np.isnan(scores)
+    return np.where(known, weights * scores, 0), np.where(known, weights, 0)
+
+
+def ratio_of(scores: Scores, others: Scores, weights: Scores) -> Fraction:
+    """One weighted mean over another, over the slates that have both scores."""
+    both = ~np.isnan(scores + others)
+    return np.where(both, weights * scores, 0), np.where(both, weights * others, 0)
+
+
+def estimates(fractions: Iterable[tuple[Key, Fraction]], users: Users) -> dict[Key, Estimate]:
+    """Each fraction of sums, with the 95 % percentile interval of a bootstrap over users (s,).
+
+    There are no bounds, but NaN, where a draw of users has a denominator of 0.
+    """
+    keys, values, drawn = _drawn(fractions, users)
+    return {key: (float(values[place]), central(drawn[:, place], 0.95)) for place, key in enumerate(keys)}
+
+
+def difference(one: Fraction, other: Fraction, users: Users) -> Estimate:
+    """One less the other, for which the same users are drawn."""
+    _, values, drawn = _drawn(enumerate((one, other)), users)
+    return float(values[0] - values[1]), central(drawn[:, 0] - drawn[:, 1], 0.95)
+
+
+def _drawn(
+    fractions: Iterable[tuple[Key, Fraction]], users: Users, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[list[Key], Scores, Scores]:
+    """The keys, the figures (c,), and those of draws of users (resamples, c), the same for all fractions."""
+    _, codes = np.unique(users, return_inverse=True)
+    keys, sums = [], []
+    for key, parts in fractions:  # one at a time: of all, the slates take a hundred times the memory of one
+        keys.append(key)
+        sums += [np.bincount(codes, part) for part in parts]
+    by_user = np.stack(sums, axis=1, dtype=np.float64)
+    drawn = np.concatenate(list(_resampled_sums(by_user, resamples, seed)))
+    return keys, _divided(by_user.sum(axis=0)), _divided(drawn)
+
+
+def _resampled_sums(sums: Scores, resamples: int, seed: int) -> Iterator[Scores]:
+    """(≤ resamples, c) sums over u users drawn with replacement of sums (u, c), some draws at a time."""
+    random, users = np.random.default_rng(seed), len(sums)
+    at_once = max(1, DRAWN_AT_ONCE // users)
+    for start in range(0, resamples, at_once):
+        size = min(at_once, resamples - start)
+        drawn = random.integers(0, users, (size, users)) + np.arange(size)[:, None] * users
+        times = np.bincount(drawn.ravel(), minlength=size * users).reshape(size, users)
+        yield times.astype(np.float64) @ sums
+
+
+def _divided(sums: Scores) -> Scores:
+    """Numerators, in the even columns, over the denominators after them; NaN over 0."""
+    above, below = sums[..., ::2], sums[..., 1::2]
+    return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0))
+
+
+def p_of(differences: Scores, weights: Scores, users: Users) -> float:
+    """Two-sided p-value of Fisher's paired randomisation, a user's slates taking one sign together.
+
+    differences: (s,), NaN where one of the two has no score.
+    """
+    _, codes = np.unique(users, return_inverse=True)
+    by_user = np.bincount(codes, np.nan_to_num(weights * differences))
+    return randomisation_p(np.asarray(by_user, dtype=np.float64))
+
+
+def gain_of(ratio: Estimate | None) -> tuple[float, tuple[float, float]] | tuple[None, None]:
+    """The ratio as what it is above 1; None of the baseline, and of a ratio without bounds."""
+    if ratio is None or np.isnan(ratio[1][0]):
+        return NO_GAIN
+    value, (low, high) = ratio
+    return value - 1, (low - 1, high - 1)
+
+
+def slices_of(
+    scores: Mapping[str, Scores], weights: Scores, users: Users, groups: Groups
+) -> dict[str, list[Slice]]:
+    """Each encoder's weighted means on the same slices, those of MIN_SLICE slates or more, most slates first.
+
+    NaN where an encoder has no score on a slice. scores: name to (s,).
+    """
+    slices: dict[str, list[Slice]] = {name: [] for name in scores}
+    for by, values in groups.items():
+        counts = Counter(values.tolist())
+        for value, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_SLICES]:
+            if not value or count < MIN_SLICE:
+                continue
+            part = values == value
+            found = estimates(
+                ((name, mean_of(of[part], weights[part])) for name, of in scores.items()), users[part]
+            )
+            for name, (mean, interval) in found.items():
+                slices[name].append(Slice(by, value, count, mean, interval))
+    return slices

@@ -1,0 +1,1 @@
+"""How many users and days an experiment takes."""

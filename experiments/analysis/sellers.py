@@ -1,0 +1,294 @@
+"""The seller side of an experiment: who is shown, who sells, and how long a new listing waits, by arm.
+
+What buyers like better may show fewer sellers, dearer things or older listings. Exposure counts places: a
+slate of ten items exposes ten. Counted are clean slates that carry the arm, and purchases since the buyer's
+exposure to it; bots are left out.
+"""
+
+# ruff: noqa: S608  # what is put into SQL are our own words and numbers
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.analysis.log.cleaning import amount
+from experiments.analysis.log.sums import CleanLog, band_names, band_number
+
+Counts = NDArray[np.int64]
+AGES: Final = ("under 1 day", "1 to 7 days", "7 to 30 days", "over 30 days", "unknown")
+"""Of a listing when it was shown or sold."""
+QUARTILES: Final = (0.25, 0.5, 0.75)
+RESAMPLES: Final = 1000
+
+
+@dataclass(frozen=True)
+class Concentration:
+    """How a total is spread over sellers; the shares are NaN where it is 0."""
+
+    total: int
+    gini: float
+    """0: all have the same; towards 1: one has all."""
+    top_share: float
+    """What the hundredth of the sellers who have most (one at least) have of it."""
+    lorenz: tuple[tuple[float, float], ...]
+    """(share of the sellers, from those who have least; their share of the total), from (0, 0) to (1, 1)."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """From listing to the first impression in an arm, of listings made since the start.
+
+    An arm of fewer users shows less, so its listings wait longer: compare arms of equal weight.
+    """
+
+    shown: int
+    """Listings; the quartiles are of these."""
+    quartiles_hours: tuple[float, float, float]
+    """The middle one is the median; NaN where none was shown."""
+    never_shown_share: float
+    """Of the listings that any arm showed, those that this one did not; NaN where there are none."""
+
+
+@dataclass(frozen=True)
+class SellerArm:
+    """One arm."""
+
+    exposure: Concentration
+    sales: Concentration
+    """Of units."""
+    exposure_by_price: dict[str, float]
+    """Band, between quartiles of the prices of all items shown, to share."""
+    sales_by_price: dict[str, float]
+    exposure_by_age: dict[str, float]
+    """One of `AGES` to share."""
+    sales_by_age: dict[str, float]
+    waiting: Waiting
+
+
+@dataclass(frozen=True)
+class GiniDifference:
+    """An arm's Gini coefficient of exposure less the control's, among as many users of each.
+
+    What is shown to few users is spread less evenly over sellers than what is shown to many, by chance alone.
+    So of the larger arms, users are drawn until they are as many as those of the smallest.
+    """
+
+    difference: float
+    low: float
+    """Of the 95 % interval, by bootstrap over sellers."""
+    high: float
+
+
+@dataclass(frozen=True)
+class SellerSide:
+    """What an experiment does to sellers."""
+
+    sellers: int
+    """Who were shown or sold in any arm. The concentration of each arm is over all of them."""
+    arms: dict[str, SellerArm]
+    against_control: dict[str, GiniDifference]
+    """Of every arm but the first."""
+
+
+def seller_side(clean: CleanLog, *, resamples: int = RESAMPLES, seed: int = 0) -> SellerSide:
+    """Exposure and sales by seller, price and age, and the wait of new listings, of every arm.
+
+    Items whose seller was not known when the event came count by price and by age alone.
+    """
+    _make_tables(clean)
+    names = [arm.name for arm in clean.experiment.arms]
+    shown, sold, matched = _by_seller(clean, len(names))
+    bands = _price_bands(clean)
+    shares = {
+        (table, column): _shares(clean, table, column, values, len(names))
+        for table in ("shown", "sold")
+        for column, values in ((bands.sql, bands.names), ("age", AGES))
+    }
+    waits = _waits(clean, len(names))
+    arms = {
+        name: SellerArm(
+            exposure=concentration(shown[:, arm]),
+            sales=concentration(sold[:, arm]),
+            exposure_by_price=shares["shown", bands.sql][arm],
+            sales_by_price=shares["sold", bands.sql][arm],
+            exposure_by_age=shares["shown", "age"][arm],
+            sales_by_age=shares["sold", "age"][arm],
+            waiting=waits[arm],
+        )
+        for arm, name in enumerate(names)
+    }
+    random = np.random.default_rng(seed)
+    against = {
+        name: gini_difference(matched[:, arm], matched[:, 0], random, resamples)
+        for arm, name in enumerate(names)
+        if arm
+    }
+    return SellerSide(len(shown), arms, against)
+
+
+def concentration(counts: Counts) -> Concentration:
+    """Of counts (sellers,)."""
+    total = int(counts.sum())
+    if not total:
+        return Concentration(0, np.nan, np.nan, ())
+    ordered = np.sort(counts)
+    sums = np.concatenate([[0], np.cumsum(ordered)]) / total
+    steps = np.linspace(0, 1, 21)
+    curve = np.interp(steps, np.linspace(0, 1, len(sums)), sums)
+    top = max(round(len(counts) / 100), 1)
+    lorenz = tuple((float(x), float(y)) for x, y in zip(steps, curve, strict=True))
+    return Concentration(total, gini(ordered, np.ones(len(ordered))), float(1 - sums[-1 - top]), lorenz)
+
+
+def gini(ordered: NDArray[Any], weights: NDArray[Any]) -> float:
+    """Of totals (sellers,), ascending, each of which counts with its weight; NaN where they add up to 0.
+
+    One less twice the area under the Lorenz curve, by trapezia.
+    """
+    sums = np.cumsum(weights * ordered)
+    if not sums[-1]:
+        return float("nan")
+    below = np.concatenate([[0], sums[:-1]])
+    return float(1 - weights @ (sums + below) / (sums[-1] * weights.sum()))
+
+
+def gini_difference(
+    arm: Counts, control: Counts, random: np.random.Generator, resamples: int = RESAMPLES
+) -> GiniDifference:
+    """Of exposures (sellers,) to as many users, in the same order; NaN where one of the two has none."""
+    pair = (arm, control)
+    if not all(counts.any() for counts in pair):
+        return GiniDifference(np.nan, np.nan, np.nan)
+    orders = [np.argsort(counts) for counts in pair]
+
+    def difference(weights: NDArray[Any]) -> float:
+        ours, theirs = (gini(x[order], weights[order]) for x, order in zip(pair, orders, strict=True))
+        return ours - theirs
+
+    sellers = len(arm)
+    drawn = [
+        difference(np.bincount(random.integers(0, sellers, sellers), minlength=sellers))
+        for _ in range(resamples)
+    ]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return GiniDifference(difference(np.ones(sellers)), float(low), float(high))
+
+
+def _make_tables(clean: CleanLog) -> None:
+    """`shown`: exposures by arm, item and age; `sold`: a row a purchase.
+
+    matched: of `shown`, the exposures to a part of each arm's users that is as large as the smallest arm.
+    """
+    users = list(clean.users_per_arm().values())
+    smallest = min((count for count in users if count), default=0)
+    parts = [smallest / max(count, 1) for count in users]
+    clean.columns(f"""
+        CREATE OR REPLACE TABLE shown AS
+        WITH counted AS (
+            SELECT s.row, s.arm, s.time,
+                   hash(u."user") % 1000000 < 1e6 * list_extract({parts}, s.arm) AS matched
+            FROM slates s JOIN users u USING ("user")
+            WHERE s.reason IS NULL AND s.arm IS NOT NULL AND u.apart IS NULL AND NOT u.bot
+        ), places AS (
+            SELECT c.arm, c.time, c.matched, unnest(i.items) AS shown
+            FROM raw.impressions i JOIN counted c ON i.row = c.row
+        ), described AS (
+            SELECT arm, time, matched, hash(shown.item_id) AS item, {amount("shown.price")} AS price,
+                   CASE WHEN shown.seller_id IS NOT NULL THEN hash(shown.seller_id) END AS seller,
+                   make_timestamp(epoch_us(shown.listed_at)) AS listed
+            FROM places
+        )
+        SELECT arm, item, {_age("time", "listed")} AS age, count(*) AS count,
+               count(*) FILTER (matched) AS matched, min(time) AS first,
+               min(seller) AS seller, min(price) AS price, min(listed) AS listed
+        FROM described GROUP BY ALL
+        """)
+    clean.columns(f"""
+        CREATE OR REPLACE TABLE sold AS
+        WITH listings AS (SELECT item, min(listed) AS listed FROM shown GROUP BY item)
+        SELECT u.arm, e.seller, e.amount AS price, 1 AS count, {_age("e.time", "l.listed")} AS age
+        FROM purchases e JOIN users u USING ("user") LEFT JOIN listings l USING (item)
+        WHERE e.reason IS NULL AND u.apart IS NULL AND NOT u.bot AND (e.arm IS NOT NULL OR e.time >= u.first)
+        """)
+
+
+def _age(time: str, listed: str) -> str:
+    """SQL for the number of one of `AGES`."""
+    under = " ".join(
+        f"WHEN epoch_us({time}) - epoch_us({listed}) < {days * 86_400_000_000} THEN {number}"
+        for number, days in enumerate((1, 7, 30))
+    )
+    return f"(CASE WHEN {listed} IS NULL THEN 4 {under} ELSE 3 END)::UTINYINT"
+
+
+def _by_seller(clean: CleanLog, arms: int) -> tuple[Counts, Counts, Counts]:
+    """Exposures, sales, and exposures to as many users of each arm: (sellers, arms) of the same sellers."""
+    found = clean.columns("""
+        SELECT seller, arm, sum(exposed)::BIGINT AS exposed, sum(units)::BIGINT AS units,
+               sum(matched)::BIGINT AS matched
+        FROM (
+            SELECT seller, arm, count AS exposed, 0 AS units, matched FROM shown
+            UNION ALL SELECT seller, arm, 0, count, 0 FROM sold
+        ) WHERE seller IS NOT NULL GROUP BY seller, arm ORDER BY seller, arm
+        """)
+    sellers, rows = np.unique(found["seller"], return_inverse=True)
+    tables = np.zeros((3, len(sellers), arms), dtype=np.int64)
+    tables[:, rows, found["arm"].astype(int) - 1] = found["exposed"], found["units"], found["matched"]
+    return tables[0], tables[1], tables[2]
+
+
+@dataclass(frozen=True)
+class _Bands:
+    names: tuple[str, ...]
+    sql: str
+    """For the number of one of the names, of a column `price`."""
+
+
+def _price_bands(clean: CleanLog) -> _Bands:
+    """Between the quartiles of the prices of the items shown, each counted once."""
+    prices = clean.columns("SELECT min(price) AS price FROM shown WHERE price IS NOT NULL GROUP BY item")[
+        "price"
+    ]
+    if not prices.size:
+        return _Bands(("unknown",), "0")
+    bounds = [float(each) for each in np.quantile(prices, QUARTILES, method="higher")]
+    return _Bands(band_names(bounds), band_number(bounds))
+
+
+def _shares(
+    clean: CleanLog, table: str, number: str, names: Sequence[str], arms: int
+) -> list[dict[str, float]]:
+    """Of each arm, the share of each of the names, of which SQL tells the number; without those of no arm."""
+    found = clean.columns(f"""
+        SELECT {number} AS number, arm, sum(count)::BIGINT AS count FROM {table} GROUP BY number, arm
+        """)
+    counts = np.zeros((len(names), arms))
+    counts[found["number"].astype(int), found["arm"].astype(int) - 1] = found["count"]
+    present = counts.sum(axis=1) > 0
+    totals = np.maximum(counts.sum(axis=0), 1)
+    return [
+        {name: float(counts[row, arm] / totals[arm]) for row, name in enumerate(names) if present[row]}
+        for arm in range(arms)
+    ]
+
+
+def _waits(clean: CleanLog, arms: int) -> list[Waiting]:
+    """Of each arm."""
+    found = clean.columns(f"""
+        SELECT arm, item, greatest(epoch(min(first)) - epoch(min(listed)), 0) / 3600 AS hours FROM shown
+        WHERE listed >= TIMESTAMP '{clean.window.start}' GROUP BY arm, item
+        """)
+    listings = len(np.unique(found["item"]))
+    return [_waiting(found["hours"][np.equal(found["arm"], arm + 1)], listings) for arm in range(arms)]
+
+
+def _waiting(hours: NDArray[np.float64], listings: int) -> Waiting:
+    """Of the listings that the arm showed (shown,) among those that any did."""
+    low, middle, high = np.quantile(hours, QUARTILES) if hours.size else (np.nan,) * 3
+    never = 1 - len(hours) / listings if listings else np.nan
+    return Waiting(len(hours), (float(low), float(middle), float(high)), never)

@@ -1,0 +1,336 @@
+"""Evidence to figures: everything that a report shows, in any form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from scipy.special import ndtri
+
+from experiments.analysis.log.cleaning import BY_USER
+from experiments.analysis.log.exclusions import Exclusion, Reason
+from experiments.analysis.moments import Moments
+from experiments.analysis.verdict import guardrails, sequential
+from experiments.analysis.verdict.effects import (
+    ALPHA,
+    MEASURES,
+    Constant,
+    Effect,
+    Measure,
+    constant_of,
+    effect_of,
+    lift_of,
+    narrowed_by_cuped,
+)
+from experiments.analysis.verdict.evidence import Arms, Evidence, planned_end
+from experiments.analysis.verdict.guardrails import GuardrailReading, guarded, guarded_sellers, unguarded
+from experiments.analysis.verdict.missing_assignment import LostArms, lost_arms, slates_alike
+from experiments.analysis.verdict.multiple_comparisons import holm
+from experiments.analysis.verdict.novelty import Trend, trend
+from experiments.analysis.verdict.sample_ratio import SampleRatio, sample_ratio
+from experiments.analysis.verdict.verdict import ArmReading, Plan, Primary, Unvaried, Verdict, verdict
+from experiments.assignment.definition import Guardrail
+
+
+@dataclass(frozen=True)
+class MetricReading:
+    """One metric of one arm. effect: None of too few users or events, and of users who do not vary."""
+
+    metric: str
+    title: str
+    arm: str
+    primary: bool
+    effect: Effect | None
+    narrowed: float | None
+    """The share of the interval's width that CUPED took away."""
+    detectable: float | None
+    """The lift that this many users show with a power of 80 %; the primary metric on the last planned day."""
+    p_adjusted: float | None = None
+    """By Holm over all secondary metrics and arms; the primary metric has an error rate of its own."""
+    constant: Constant | None = None
+    """Instead of an effect, where users do not vary."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The primary metric of one arm up to a day, with the interval that holds at every look."""
+
+    day: date
+    number: int
+    lift: float
+    low: float
+    high: float
+    fixed_low: float
+    fixed_high: float
+
+
+@dataclass(frozen=True)
+class PartReading:
+    """The primary metric of one arm in a part of the log: a day, a day since exposure, or a slice."""
+
+    part: str
+    arm: str
+    users: int
+    """Of both arms."""
+    effect: Effect | None
+    slice: str | None = None
+    p_adjusted: float | None = None
+    """By Holm over all slices and arms."""
+    constant: Constant | None = None
+    """Instead of an effect, where users do not vary."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Of one experiment. Where the sample is not trusted, there is nothing after `lost`."""
+
+    evidence: Evidence
+    plan: Plan
+    verdict: Verdict
+    ratio: SampleRatio
+    lost: LostArms
+    metrics: tuple[MetricReading, ...] = ()
+    guardrails: Mapping[str, tuple[GuardrailReading, ...]] | None = None
+    """By arm."""
+    looks: Mapping[str, tuple[Look, ...]] | None = None
+    """By arm."""
+    by_day: tuple[PartReading, ...] = ()
+    by_exposure: tuple[PartReading, ...] = ()
+    trends: Mapping[str, tuple[Trend | None, Trend | None]] | None = None
+    """By arm: through calendar days, and through days since exposure."""
+    slices: tuple[PartReading, ...] = ()
+    with_bots: Mapping[str, Effect | None] | None = None
+    """By arm, the primary metric with suspected bots in; None where none is suspected."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the sample is the one that was planned."""
+        return self.ratio.trusted and self.lost.trusted
+
+
+def read(evidence: Evidence) -> Readings:
+    """All readings of the evidence; only those of the sample where that is broken."""
+    experiment = evidence.experiment
+    weights = {arm.name: arm.weight for arm in experiment.arms}
+    ratio = sample_ratio(evidence.users, weights, evidence.misassigned)
+    alike = slates_alike(evidence.totals.values())
+    lost = lost_arms(evidence.lost_slates, evidence.told_slates, alike)
+    days = len(evidence.up_to)
+    plan = Plan(days, 7 * experiment.planned_weeks, experiment.minimum_detectable_effect)
+    if not (ratio.trusted and lost.trusted):
+        return Readings(evidence, plan, verdict(ratio, lost, (), plan, len(evidence.faulty)), ratio, lost)
+    looks = {arm: looks_of(evidence, arm, plan) for arm in treatments(evidence)}
+    guarded_by = {arm: guardrails_of(evidence, arm, plan) for arm in treatments(evidence)}
+    decided = [ArmReading(arm, primary_of(evidence, looks[arm], arm), guarded_by[arm]) for arm in looks]
+    by_day = parts(evidence, {day.isoformat(): arms for day, arms in evidence.on.items()})
+    by_exposure = parts(evidence, evidence.since_exposure)
+    return Readings(
+        evidence,
+        plan,
+        verdict(ratio, lost, decided, plan, len(evidence.faulty)),
+        ratio,
+        lost,
+        metrics_of(evidence),
+        guarded_by,
+        looks,
+        by_day,
+        by_exposure,
+        {arm: (trend(effects(by_day, arm)), trend(effects(by_exposure, arm))) for arm in looks},
+        slices_of(evidence),
+        with_bots_of(evidence),
+    )
+
+
+def treatments(evidence: Evidence) -> list[str]:
+    """The arms but control."""
+    return [arm.name for arm in evidence.experiment.arms[1:]]
+
+
+def primary_measure(evidence: Evidence) -> Measure:
+    """What decides."""
+    return MEASURES[evidence.experiment.primary.value]
+
+
+def against_control(evidence: Evidence, arms: Arms, arm: str, measure: Measure) -> Effect | None:
+    """The effect of an arm on a measure, in some part of the evidence."""
+    return effect_of(measure, *_pair(evidence, arms, arm))
+
+
+def _pair(evidence: Evidence, arms: Arms, arm: str) -> tuple[Moments, Moments]:
+    """Control and an arm."""
+    return arms[evidence.experiment.control.name], arms[arm]
+
+
+def looks_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[Look, ...]:
+    """One for each day with an effect so far. The error is shared by all arms and all days."""
+    measure = primary_measure(evidence)
+    found = [
+        (number, day, effect)
+        for number, (day, arms) in enumerate(evidence.up_to.items(), start=1)
+        if (effect := against_control(evidence, arms, arm, measure)) is not None
+    ]
+    critical = sequential.critical_values(
+        [number for number, _, _ in found],
+        [effect.log_error**-2 for _, _, effect in found],
+        plan.planned_days,
+        sequential.ALPHA / len(treatments(evidence)),
+    )
+    return tuple(
+        Look(day, number, effect.lift, *effect.interval(float(bound)), effect.low, effect.high)
+        for (number, day, effect), bound in zip(found, critical, strict=True)
+    )
+
+
+def primary_of(evidence: Evidence, looks: Sequence[Look], arm: str) -> Primary | Unvaried | None:
+    """The last look at an arm, in the words of a verdict; None if there was none."""
+    measure = primary_measure(evidence)
+    constant = constant_of(measure, *_pair(evidence, evidence.totals, arm))
+    if constant is not None:
+        return Unvaried(measure.phrase, constant)
+    return Primary(measure.phrase, looks[-1].lift, looks[-1].low, looks[-1].high) if looks else None
+
+
+def guardrails_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[GuardrailReading, ...]:
+    """Those that the experiment names. Each has an error of its own, shared by all days."""
+    critical = sequential.planned_critical_value(plan.days, plan.planned_days, guardrails.ALPHA)
+    return tuple(_guardrail(evidence, arm, each, critical) for each in evidence.experiment.guardrails)
+
+
+def _guardrail(evidence: Evidence, arm: str, guardrail: Guardrail, critical: float) -> GuardrailReading:
+    control = evidence.experiment.control.name
+    if guardrail is Guardrail.COMPLAINTS and not evidence.complaints_logged:
+        return unguarded(guardrail)
+    if guardrail is not Guardrail.SELLER_EXPOSURE:
+        return guarded(guardrail, evidence.totals[control], evidence.totals[arm], critical)
+    return guarded_sellers(evidence.sellers, control, arm, critical)
+
+
+def metrics_of(evidence: Evidence) -> tuple[MetricReading, ...]:
+    """Every measure of every arm, the primary one first."""
+    primary = primary_measure(evidence)
+    decisive = sequential.last_critical_value(
+        7 * evidence.experiment.planned_weeks, len(treatments(evidence))
+    )
+    measures = [primary, *(each for each in MEASURES.values() if each is not primary)]
+    found = [
+        metric_of(evidence, measure, arm, decisive if measure is primary else float(ndtri(1 - ALPHA / 2)))
+        for measure in measures
+        for arm in treatments(evidence)
+    ]
+    adjusted = holm(
+        {
+            (each.metric, each.arm): each.effect.p_value
+            for each in found
+            if each.effect is not None and not each.primary
+        }
+    )
+    return tuple(replace(each, p_adjusted=adjusted.get((each.metric, each.arm))) for each in found)
+
+
+def metric_of(evidence: Evidence, measure: Measure, arm: str, critical: float) -> MetricReading:
+    """One measure of one arm, not yet adjusted. critical: standard errors from 0 that count."""
+    control, treatment = _pair(evidence, evidence.totals, arm)
+    effect = effect_of(measure, control, treatment)
+    return MetricReading(
+        measure.name,
+        measure.title,
+        arm,
+        measure is primary_measure(evidence),
+        effect,
+        narrowed_by_cuped(measure, control, treatment),
+        detectable(effect, critical) if effect else None,
+        constant=constant_of(measure, control, treatment),
+    )
+
+
+def detectable(effect: Effect, critical: float) -> float:
+    """The lift that at this precision is `critical` standard errors from 0 with a power of 80 %."""
+    return lift_of((critical + float(ndtri(sequential.POWER))) * effect.log_error)
+
+
+def parts(evidence: Evidence, by_part: Mapping[str, Arms]) -> tuple[PartReading, ...]:
+    """The primary metric of every arm in every part."""
+    measure = primary_measure(evidence)
+    return tuple(
+        PartReading(
+            part,
+            arm,
+            control.count + treatment.count,
+            effect_of(measure, control, treatment),
+            constant=constant_of(measure, control, treatment),
+        )
+        for part, arms in by_part.items()
+        for arm in treatments(evidence)
+        for control, treatment in (_pair(evidence, arms, arm),)
+    )
+
+
+def effects(found: Iterable[PartReading], arm: str) -> list[Effect | None]:
+    """Of one arm, part by part."""
+    return [each.effect for each in found if each.arm == arm]
+
+
+def slices_of(evidence: Evidence) -> tuple[PartReading, ...]:
+    """The primary metric in every value of every slice, p-values adjusted over all of them."""
+    found = [
+        replace(each, slice=name)
+        for name, by_value in evidence.slices.items()
+        for each in parts(evidence, by_value)
+    ]
+    adjusted = holm(
+        {(each.slice, each.part, each.arm): each.effect.p_value for each in found if each.effect is not None}
+    )
+    return tuple(replace(each, p_adjusted=adjusted.get((each.slice, each.part, each.arm))) for each in found)
+
+
+def with_bots_of(evidence: Evidence) -> dict[str, Effect | None] | None:
+    """What the primary metric would be, were suspected bots people; it decides nothing."""
+    if all(each.reason is not Reason.BOT for each in evidence.exclusions):
+        return None
+    measure = primary_measure(evidence)
+    return {arm: against_control(evidence, evidence.with_bots, arm, measure) for arm in treatments(evidence)}
+
+
+def example_of(exclusion: Exclusion) -> str | None:
+    """An event id to look for; None where there is none, or where it would name a user."""
+    return None if exclusion.reason in BY_USER else exclusion.example or None
+
+
+def as_json(readings: Readings) -> dict[str, Any]:
+    """The report as JSON values; docs/reading-a-report.md lists the keys."""
+    evidence = readings.evidence
+    return {
+        "schema_version": 1,
+        "experiment": evidence.experiment.model_dump(mode="json"),
+        "simulated": evidence.simulated,
+        "period": {
+            "from": evidence.experiment.start,
+            "until": evidence.until,
+            "days": readings.plan.days,
+            "planned_days": readings.plan.planned_days,
+            "planned_end": planned_end(evidence.experiment),
+        },
+        "verdict": readings.verdict,
+        "sample_ratio": vars(readings.ratio) | {"trusted": readings.ratio.trusted},
+        "lost_arms": vars(readings.lost) | {"shares": readings.lost.shares, "trusted": readings.lost.trusted},
+        "metrics": readings.metrics,
+        "guardrails": readings.guardrails,
+        "looks": readings.looks,
+        "by_day": readings.by_day,
+        "by_days_since_exposure": readings.by_exposure,
+        "trends": {
+            arm: {"by_day": days, "by_days_since_exposure": since}
+            for arm, (days, since) in (readings.trends or {}).items()
+        },
+        "slices": readings.slices,
+        "latency_ms": evidence.latencies if readings.trusted else None,
+        "sellers": evidence.sellers if readings.trusted else None,
+        "with_bots": readings.with_bots,
+        "exclusions": [
+            vars(each) | {"example": example_of(each), "meaning": each.reason.meaning}
+            for each in evidence.exclusions
+        ],
+        "faulty_files": [{"path": str(each.path), "reason": each.reason} for each in evidence.faulty],
+    }

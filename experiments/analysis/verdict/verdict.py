@@ -1,0 +1,253 @@
+"""One plain sentence from all readings. Pure: the whole policy is here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from experiments.analysis.verdict.effects import Constant
+from experiments.analysis.verdict.guardrails import GuardrailReading, State
+from experiments.analysis.verdict.missing_assignment import LostArms
+from experiments.analysis.verdict.sample_ratio import SampleRatio
+from experiments.analysis.verdict.wording import figure, interval, listed, percent, probability
+
+WEEK: Final = 7
+"""Days. A weekday is not a weekend: no arm wins before it has seen both."""
+
+
+class Decision(StrEnum):
+    """What to do."""
+
+    SHIP = "ship"
+    DO_NOT_SHIP = "do not ship"
+    NOT_ENOUGH_YET = "not enough yet"
+    DO_NOT_READ = "do not read"
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The primary metric of one arm, in the reading that holds at every look."""
+
+    title: str
+    lift: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Unvaried:
+    """The primary metric of one arm, of which users do not vary."""
+
+    title: str
+    constant: Constant
+
+    @property
+    def lift(self) -> float:
+        """As for choosing between arms: none that is shown."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class ArmReading:
+    """What decides about one arm. primary: None where too few users or events were logged."""
+
+    arm: str
+    primary: Primary | Unvaried | None
+    guardrails: Sequence[GuardrailReading] = ()
+
+    def named(self, state: State) -> list[str]:
+        """The guardrails in a state."""
+        return [_name(each) for each in self.guardrails if each.state is state]
+
+    @property
+    def placeholders(self) -> str:
+        """The times that do not vary, which no measured ones do, as the end of a sentence."""
+        names = [_name(each) for each in self.guardrails if each.relative and not each.varies]
+        return f"; {listed(names)} does not vary, check how it is logged" if names else ""
+
+
+def _name(guardrail: GuardrailReading) -> str:
+    return guardrail.guardrail.value.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was said beforehand, and how far it got."""
+
+    days: int
+    """Read, of whole ones."""
+    planned_days: int
+    minimum_detectable_effect: float
+
+    @property
+    def over(self) -> bool:
+        return self.days >= self.planned_days
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision, the arm it is about if it is about one, and why in one sentence."""
+
+    decision: Decision
+    arm: str | None
+    sentence: str
+
+
+def verdict(
+    ratio: SampleRatio, lost: LostArms, arms: Sequence[ArmReading], plan: Plan, unreadable: int = 0
+) -> Verdict:
+    """What to do: the best arm that may be shipped, else wait for one that may yet win, else none.
+
+    unreadable: files of the log that are in no sum.
+    """
+    found = _of_arms(ratio, lost, arms, plan)
+    if not unreadable:
+        return found
+    files = "1 file" if unreadable == 1 else f"{unreadable:,} files"
+    return replace(
+        found, sentence=f"{found.sentence} This is without {files} of the log that cannot be read."
+    )
+
+
+def _of_arms(ratio: SampleRatio, lost: LostArms, arms: Sequence[ArmReading], plan: Plan) -> Verdict:
+    broken = distrust(ratio, lost)
+    if broken:
+        return Verdict(Decision.DO_NOT_READ, None, f"Do not read this experiment: {broken}.")
+    verdicts = [verdict_on(arm, plan) for arm in arms]
+    lifts = {arm.arm: arm.primary.lift if arm.primary else 0.0 for arm in arms}
+    for decision in (Decision.SHIP, Decision.NOT_ENOUGH_YET):
+        fitting = [each for each in verdicts if each.decision is decision]
+        if fitting:
+            return max(fitting, key=lambda each: lifts[str(each.arm)])
+    return _joined(verdicts)
+
+
+def _joined(verdicts: Sequence[Verdict]) -> Verdict:
+    if len(verdicts) == 1:
+        return verdicts[0]
+    return Verdict(Decision.DO_NOT_SHIP, None, " ".join(each.sentence for each in verdicts))
+
+
+def distrust(ratio: SampleRatio, lost: LostArms) -> str | None:
+    """Why the sample is not the one that was planned; None if it is."""
+    if ratio.trusted and lost.trusted:
+        return None
+    if ratio.trusted:
+        shares = ", ".join(f"{percent(share, signed=False)} of {arm}" for arm, share in lost.shares.items())
+        return (
+            "the arms compare different items, for they do not lose equally many slates, which then tell no "
+            f"arm ({shares}; p {probability(lost.p_value)})"
+        )
+    if ratio.even:
+        return (
+            f"{ratio.misassigned:,} users are in another arm than the one that assignment computes for them, "
+            "or saw two"
+        )
+    users = ", ".join(
+        f"{arm} has {count:,} where {ratio.expected[arm]:,.0f} were expected"
+        for arm, count in ratio.users.items()
+    )
+    return (
+        f"the arms do not have the users that their weights promise ({users}; p {probability(ratio.p_value)})"
+    )
+
+
+def verdict_on(arm: ArmReading, plan: Plan) -> Verdict:
+    """What to do about one arm."""
+    worse, primary = arm.named(State.WORSE), arm.primary
+    if worse:
+        return _verdict(Decision.DO_NOT_SHIP, arm, f"{listed(worse)} got worse by more than the margin")
+    if primary is None:
+        return _verdict(Decision.NOT_ENOUGH_YET, arm, "too few users or events were logged for an interval")
+    if isinstance(primary, Unvaried):
+        return _unvaried(arm, primary, plan)
+    if primary.high < 0:
+        return _verdict(Decision.DO_NOT_SHIP, arm, f"it lowers {_found(primary)}")
+    if primary.low > 0:
+        return _winning(arm, primary, plan)
+    return _open(arm, primary, plan) if plan.over else _waiting(arm, primary, plan)
+
+
+def _unvaried(arm: ArmReading, primary: Unvaried, plan: Plan) -> Verdict:
+    """Without an interval no arm wins, but one that is the same as control to the end has not won either."""
+    found = primary.constant
+    if not found.equal:
+        return _verdict(
+            Decision.NOT_ENOUGH_YET,
+            arm,
+            f"{primary.title} does not vary between the users of an arm ({figure(found.control)} in control, "
+            f"{figure(found.treatment)} in {arm.arm}), so there is no interval to decide by; "
+            "check how it is logged",
+        )
+    same = f"{primary.title} does not vary: it is {figure(found.control)} for all users of both arms"
+    if plan.over:
+        return _verdict(Decision.DO_NOT_SHIP, arm, f"it makes no difference; {same}")
+    return _verdict(
+        Decision.NOT_ENOUGH_YET, arm, f"no difference on day {plan.days} of {plan.planned_days}; {same}"
+    )
+
+
+def _winning(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
+    unknown = arm.named(State.UNKNOWN)
+    raises = f"it raises {_found(primary)}"
+    if plan.days < WEEK:
+        return _verdict(
+            Decision.NOT_ENOUGH_YET,
+            arm,
+            f"{raises}, but a whole week has not passed (day {plan.days} of {WEEK})",
+        )
+    if not unknown:
+        return _verdict(Decision.SHIP, arm, f"{raises}, and every guardrail holds{arm.placeholders}")
+    if not plan.over:
+        return _verdict(
+            Decision.NOT_ENOUGH_YET,
+            arm,
+            f"{raises}, but there is not enough data yet on {listed(unknown)}; "
+            f"day {plan.days} of {plan.planned_days}{arm.placeholders}",
+        )
+    return _verdict(
+        Decision.SHIP,
+        arm,
+        f"{raises}, and no guardrail is shown to be worse; on {listed(unknown)} there is not enough data"
+        f"{arm.placeholders}",
+    )
+
+
+def _waiting(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
+    return _verdict(
+        Decision.NOT_ENOUGH_YET,
+        arm,
+        f"on day {plan.days} of {plan.planned_days} nothing is decided about {_found(primary)}",
+    )
+
+
+def _open(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
+    """The planned weeks are over, and 0 is inside the interval."""
+    sought = percent(plan.minimum_detectable_effect, signed=False)
+    if primary.high < plan.minimum_detectable_effect:
+        return _verdict(
+            Decision.DO_NOT_SHIP,
+            arm,
+            f"{_found(primary)} is not shown to rise, and a rise of the {sought} sought is ruled out",
+        )
+    return _verdict(
+        Decision.NOT_ENOUGH_YET,
+        arm,
+        f"the planned weeks are over and {_found(primary)} still holds both nothing and the {sought} sought: "
+        "more users were needed than came; plan a longer experiment",
+    )
+
+
+def _verdict(decision: Decision, arm: ArmReading, why: str) -> Verdict:
+    opening = {
+        Decision.SHIP: f"Ship {arm.arm}",
+        Decision.DO_NOT_SHIP: f"Do not ship {arm.arm}",
+        Decision.NOT_ENOUGH_YET: f"Not enough yet for {arm.arm}",
+    }[decision]
+    return Verdict(decision, arm.arm, f"{opening}: {why}.")
+
+
+def _found(primary: Primary) -> str:
+    return f"{primary.title} ({percent(primary.lift)}, interval {interval(primary.low, primary.high)})"

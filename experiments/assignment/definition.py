@@ -1,0 +1,252 @@
+"""Experiments as files: hypothesis, arms, metrics, dates. Reviewed like code, read at start."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import date
+from enum import StrEnum
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from experiments.errors import InvalidDefinition, UnknownExperiment
+from mappings.errors import InvalidSetting
+from settings.services_file import state_folder
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Metric(StrEnum):
+    """What an experiment can be decided by."""
+
+    CTR = "ctr"
+    """Taps per slate shown."""
+    CVR_CLICKS = "cvr_clicks"
+    """Purchases that originate from taps, per tap."""
+    CVR_VIEWS = "cvr_views"
+    """Purchases from the item page, per item-page view."""
+    PURCHASES = "purchases"
+    """Purchases of all kinds, per user."""
+
+
+class Guardrail(StrEnum):
+    """What must not get worse while the primary metric gets better."""
+
+    LATENCY = "latency"
+    EMPTY_ANSWERS = "empty_answers"
+    COMPLAINTS = "complaints"
+    SELLER_EXPOSURE = "seller_exposure"
+
+
+class Model(BaseModel):
+    """Part of a definition; a misspelt field is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Arm(Model):
+    """One way of answering. The first arm of an experiment is its control."""
+
+    name: Name
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    prefix: Name | None = None
+    """Of the index to read (with its own encoder and worker); by default that of the deployment."""
+    encoder: str | None = None
+    """The encoder_id that the index must have, if it is to be checked."""
+    category_weight: Annotated[float, Field(ge=0, le=10)] | None = None
+    """In similarity spreads; by default that of the ranking."""
+    price_weight: Annotated[float, Field(ge=0, le=10)] | None = None
+    shuffle: Share = 0.0
+    """Share of slates whose order is random, from which position bias is measured; alike in all arms."""
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """What the arm answers differently from the deployment itself."""
+        return frozenset(self.model_dump(exclude_defaults=True)) - {"name", "weight", "encoder"}
+
+    def objection(self, index: str, encoder_id: str) -> str | None:
+        """Why the arm cannot be served from an index of that encoder, or None if it can."""
+        if self.encoder in {None, encoder_id}:
+            return None
+        return f"arm {self.name} needs the encoder {self.encoder}, {index} has {encoder_id}"
+
+
+class RampStep(Model):
+    """From a day on, this share of the experiment's users takes part."""
+
+    from_day: date
+    share: Share
+
+
+class Experiment(Model):
+    """One experiment."""
+
+    name: Name
+    hypothesis: Annotated[str, StringConstraints(min_length=10, max_length=1000, strip_whitespace=True)]
+    layer: Name = "similar-items"
+    buckets: tuple[Share, Share] = (0.0, 1.0)
+    """The part of the layer's users, [from, to), that may take part. Disjoint parts exclude each other."""
+    arms: Annotated[tuple[Arm, ...], Field(min_length=2, max_length=8)]
+    primary: Metric = Metric.CTR
+    guardrails: tuple[Guardrail, ...] = tuple(Guardrail)
+    start: date
+    planned_weeks: Annotated[int, Field(ge=1, le=26)]
+    minimum_detectable_effect: Annotated[float, Field(gt=0, le=10)]
+    """Relative: 0.05 is five per cent."""
+    pre_period_days: Annotated[int, Field(ge=0, le=90)] = 14
+    """Before the start, for CUPED."""
+    ramp: tuple[RampStep, ...] = ()
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        low, high = self.buckets
+        names = [arm.name for arm in self.arms]
+        days = [step.from_day for step in self.ramp]
+        shares = [step.share for step in self.ramp]
+        if low >= high:
+            raise ValueError(f"buckets [{low:g}, {high:g}) are empty; expected from below to")
+        if len(set(names)) < len(names):
+            raise ValueError(f"arms {names} share a name; expected a name of its own each")
+        if days != sorted(set(days)) or shares != sorted(shares):
+            raise ValueError(
+                "ramp goes back; expected later days with larger shares, so that nobody drops out"
+            )
+        if len(shuffles := sorted({arm.shuffle for arm in self.arms})) > 1:
+            raise ValueError(
+                f"arms shuffle {', '.join(f'{each:g}' for each in shuffles)} of their slates; "
+                "expected the same share in every arm, as slates in random order are tapped less"
+            )
+        return self
+
+    @property
+    def control(self) -> Arm:
+        """What the other arms are compared with."""
+        return self.arms[0]
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """What any arm sets."""
+        return frozenset().union(*(arm.settings for arm in self.arms))
+
+    def state(self, stopped: frozenset[str] | None, today: date) -> str:
+        """`disabled`, `stopped`, `switches_unknown` (what is stopped is None), `not_started` or `running`."""
+        if not self.enabled:
+            return "disabled"
+        if stopped is None:
+            return "switches_unknown"
+        if self.name in stopped:
+            return "stopped"
+        return "running" if today >= self.start else "not_started"
+
+    def share_on(self, day: date) -> float:
+        """The share of the experiment's users that takes part on a day; 0 before the start or when off."""
+        if not self.enabled or day < self.start:
+            return 0.0
+        return (
+            next((step.share for step in reversed(self.ramp) if step.from_day <= day), 0.0)
+            if self.ramp
+            else 1.0
+        )
+
+
+def experiments_folder(environ: Mapping[str, str]) -> Path:
+    """The folder that NITAMONO_EXPERIMENTS names or, where that is not set, the one of `make demo`.
+
+    Raises:
+        InvalidSetting: there is neither.
+    """
+    named, of_demo = environ.get("NITAMONO_EXPERIMENTS"), state_folder(environ) / "experiments"
+    if named:
+        return Path(named)
+    if not any(of_demo.glob("*.toml")):
+        raise InvalidSetting("NITAMONO_EXPERIMENTS is not set; expected the folder of the experiments' files")
+    return of_demo
+
+
+def read_experiments(folder: Path) -> tuple[Experiment, ...]:
+    """The experiments of a folder's .toml files, by name.
+
+    Raises:
+        InvalidDefinition: no such folder, or naming every file that cannot be used and every two enabled
+            experiments that are in each other's way.
+    """
+    if not folder.is_dir():
+        raise InvalidDefinition(f"{folder} is no folder; expected one with a .toml file for each experiment")
+    found: list[Experiment] = []
+    faults: list[str] = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            found.append(read_experiment(path))
+        except InvalidDefinition as error:
+            faults.append(str(error))
+    faults += conflicts(found)
+    if faults:
+        raise InvalidDefinition("\n".join(faults))
+    return tuple(found)
+
+
+def conflicts(experiments: Iterable[Experiment]) -> list[str]:
+    """A sentence for every two enabled experiments that share what only one may have.
+
+    Within a layer that is users. Between layers, whose users are the same, it is what an arm may set: a
+    setting belongs to one layer (Tang et al., Overlapping experiment infrastructure, KDD 2010).
+    """
+    pairs = combinations((each for each in experiments if each.enabled), 2)
+    return [fault for one, other in pairs if (fault := _conflict(one, other))]
+
+
+def _conflict(one: Experiment, other: Experiment) -> str | None:
+    if one.layer == other.layer:
+        if max(one.buckets[0], other.buckets[0]) >= min(one.buckets[1], other.buckets[1]):
+            return None
+        return (
+            f"{one.name} and {other.name} share users of the layer {one.layer}: "
+            f"buckets {list(one.buckets)} and {list(other.buckets)}; "
+            "make them disjoint, or set enabled = false"
+        )
+    if not (both := sorted(one.settings & other.settings)):
+        return None
+    return (
+        f"{one.name} and {other.name} both set {', '.join(both)}, and share users as their layers are "
+        f"{one.layer} and {other.layer}; put them into one layer with disjoint buckets"
+    )
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment of one file.
+
+    Raises:
+        InvalidDefinition: see read_experiments.
+    """
+    try:
+        experiment = Experiment.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidDefinition(f"{path}: {error}; expected TOML") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise InvalidDefinition(f"{path}: {problems}") from error
+    if experiment.name != path.stem:
+        raise InvalidDefinition(
+            f"{path}: the name is {experiment.name!r}, expected that of the file, {path.stem!r}"
+        )
+    return experiment
+
+
+def find_experiment(experiments: tuple[Experiment, ...], name: str) -> Experiment:
+    """The experiment of a name.
+
+    Raises:
+        UnknownExperiment: there is none.
+    """
+    for experiment in experiments:
+        if experiment.name == name:
+            return experiment
+    known = ", ".join(experiment.name for experiment in experiments) or "none"
+    raise UnknownExperiment(f"no experiment {name!r}; known: {known}")

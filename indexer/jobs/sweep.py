@@ -1,0 +1,47 @@
+"""Deletes tombstones that have stood long enough for every late event to have come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from indexer.worker.store import elasticsearch_errors
+from mappings.listing import Status, isoformat
+from mappings.names import written_through
+from mappings.scan import pages
+
+
+def sweep(es: Elasticsearch, indices: Iterable[str], older_than: timedelta) -> int:
+    """How many tombstones were deleted. One that was replaced by a newer document meanwhile stays.
+
+    Raises:
+        ElasticsearchUnavailable: it does not answer.
+    """
+    before = isoformat(datetime.now(UTC) - older_than)
+    query = {
+        "bool": {
+            "filter": [{"term": {"status": Status.REMOVED.value}}, {"range": {"indexed_at": {"lt": before}}}]
+        }
+    }
+    with elasticsearch_errors():
+        return sum(delete(es, hits) for index in indices for hits in pages(es, index, query))
+
+
+def delete(es: Elasticsearch, hits: list[dict[str, Any]]) -> int:
+    """How many of the documents were deleted: those that still have the version they were found with."""
+    operations = [
+        {
+            "delete": {
+                "_index": written_through(hit["_index"]),
+                "_id": hit["_id"],
+                "version": hit["_version"],
+                "version_type": "external_gte",
+            }
+        }
+        for hit in hits
+    ]
+    answer = es.bulk(operations=operations, refresh=True)
+    return sum(item["delete"]["status"] == 200 for item in answer["items"])

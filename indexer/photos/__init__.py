@@ -1,0 +1,1 @@
+"""Photo references to pixels: fetched safely, decoded, within limits of time and size."""

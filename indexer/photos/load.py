@@ -1,0 +1,58 @@
+"""Photo references to pixels: fetched and decoded in threads, all within a budget of time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import IndexingFailure, PhotoUnavailable, PhotoUnusable
+from indexer.photos.fetch import PhotoFetcher
+from indexer.worker.stage_times import Stages
+from ml.inference.preprocess import OnDefect, UnusablePhoto
+
+Pixels = NDArray[np.uint8]
+"""(size, size, 3) uint8, RGB."""
+
+
+@dataclass(frozen=True)
+class PictureLoader:
+    """Loads the pictures of a chunk."""
+
+    fetcher: PhotoFetcher
+    pool: ThreadPoolExecutor
+    decoding: threading.Semaphore
+    decode: Callable[[bytes, OnDefect], Pixels]
+    """Raises UnusablePhoto; gives OnDefect what was wrong with a photo that is used all the same."""
+    budget_s: float
+
+    def load(self, references: Iterable[str], stages: Stages) -> dict[str, Pixels | IndexingFailure]:
+        """The pixels of each photo, or why there are none."""
+        futures = {
+            reference: self.pool.submit(self._load_one, reference, stages)
+            for reference in dict.fromkeys(references)
+        }
+        wait(futures.values(), timeout=self.budget_s)
+        return {reference: _result(future) for reference, future in futures.items()}
+
+    def _load_one(self, reference: str, stages: Stages) -> Pixels | IndexingFailure:
+        try:
+            with stages.measure("fetch"):
+                data = self.fetcher.fetch(reference)
+            with self.decoding, stages.measure("decode"):
+                return self.decode(data, stages.count)
+        except UnusablePhoto as error:
+            return PhotoUnusable(error.reason, str(error))
+        except IndexingFailure as error:
+            return error
+
+
+def _result(future: Future[Pixels | IndexingFailure]) -> Pixels | IndexingFailure:
+    if future.done():
+        return future.result()
+    future.cancel()
+    return PhotoUnavailable("photo_unavailable", "its turn did not come in the time there is for a chunk")

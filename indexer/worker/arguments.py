@@ -1,0 +1,59 @@
+"""The arguments of the indexer's tasks, checked before anything is done."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
+
+from indexer.summary import Account
+from mappings.listing import CLOCK_SKEW, EARLIEST, Instant
+from queues.messages import Arguments, Entries
+
+INDEX_TASK: Final = "indexer.index_listings"
+REMOVE_TASK: Final = "indexer.remove_listings"
+
+
+def _plausible(moment: datetime) -> datetime:
+    latest = datetime.now(UTC) + CLOCK_SKEW
+    if not EARLIEST <= moment <= latest:
+        expected = f"from {EARLIEST} to {latest}"
+        raise PydanticCustomError("moment", "Input should be a moment {expected}", {"expected": expected})
+    return moment
+
+
+def _checked(found: object, parse: ValidatorFunctionWrapHandler) -> Account:
+    """The account that `Account.to_json` gave, whose `given` is the sum of the other counts."""
+    fields = (
+        {name: value for name, value in found.items() if name != "given"}
+        if isinstance(found, dict)
+        else found
+    )
+    account: Account = parse(fields)
+    if not isinstance(found, dict) or found.get("given") != account.given:
+        raise PydanticCustomError("sum", "`account.given` should be the sum of the other counts")
+    return account
+
+
+AccountArgument = Annotated[Account, WrapValidator(_checked)]
+"""The account of the earlier attempts at a chunk. Its fields are those of `Account` itself, so that a retry
+carries whatever a worker counts."""
+
+
+class IndexArguments(Arguments):
+    """Those of `index_listings`."""
+
+    events: Entries
+    account: AccountArgument | None = None
+
+
+class RemoveArguments(Arguments):
+    """Those of `remove_listings`."""
+
+    item_ids: Entries
+    at: Annotated[Instant, AfterValidator(_plausible)]
+
+
+TASKS: Final[dict[str, type[Arguments]]] = {INDEX_TASK: IndexArguments, REMOVE_TASK: RemoveArguments}

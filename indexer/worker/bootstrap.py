@@ -1,0 +1,62 @@
+"""The one place where the indexer's adapters are chosen."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from elasticsearch import Elasticsearch
+
+from indexer.photos.fetch import PhotoFetcher
+from indexer.photos.load import PictureLoader
+from indexer.settings import IndexerSettings
+from indexer.worker.arguments import TASKS
+from indexer.worker.dead_letters import DeadLetters
+from indexer.worker.parking import ParkingLot
+from indexer.worker.pipeline import Indexer
+from indexer.worker.store import ListingStore
+from mappings.client import connect
+from mappings.lifecycle import EncoderIdentity
+from ml.artifact import load_artifact
+from ml.inference.encoder import ImageEncoder, load_encoder
+from queues.broker import redis_client
+from queues.refused_messages import RefusedMessages
+from queues.transport import Intake
+
+
+def build_indexer(
+    settings: IndexerSettings, *, es: Elasticsearch | None = None, encoder: ImageEncoder | None = None
+) -> Indexer:
+    """An indexer on the services that the settings name. The encoder is loaded here, so once a process.
+
+    Raises:
+        ArtifactError: the encoder's folder is damaged or holds none.
+        InvalidSetting: its manifest cannot be read.
+    """
+    identity = EncoderIdentity.from_artifact(settings.encoder)
+    artifact = load_artifact(settings.encoder)
+    client = es or connect(settings.bounded_elasticsearch)
+    return Indexer(
+        store=ListingStore(client, settings.prefix, identity),
+        pictures=PictureLoader(
+            fetcher=PhotoFetcher(settings.fetch, settings.roots),
+            pool=ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="photo"),
+            decoding=threading.Semaphore(settings.decode_threads),
+            decode=artifact.preprocessing.decode,
+            budget_s=settings.photo_budget_s,
+        ),
+        encoder=encoder
+        or load_encoder(artifact, backend=settings.encoder_backend, threads=settings.encoder_threads),
+        dead_letters=DeadLetters(client, settings.prefix, identity.encoder_id),
+    )
+
+
+def build_parking(settings: IndexerSettings) -> ParkingLot:
+    """The parking lot in the Redis of the queue. A Redis that restarts is waited for, some seconds."""
+    return ParkingLot(redis_client(settings.redis_url), settings.prefix)
+
+
+def build_intake(settings: IndexerSettings) -> Intake:
+    """What a worker takes from the queue, and where the messages go that it cannot take."""
+    refused = RefusedMessages(redis_client(settings.redis_url), settings.queue)
+    return Intake(settings.queue, TASKS, refused, settings.visibility_timeout_s)

@@ -1,0 +1,285 @@
+"""Events that were rejected, kept in an index of their own with the reason, the event and the time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from elasticsearch import Elasticsearch
+
+from indexer.errors import DocumentRejected, ElasticsearchUnavailable
+from indexer.worker.store import elasticsearch_errors, item_failure
+from mappings.lifecycle import ensure_dead_letters
+from mappings.listing import isoformat
+from mappings.names import dead_letter_index, written_through
+from mappings.problems import printable
+from mappings.scan import in_order, pages
+
+# A line that is no event can be anything, even a whole file without a line break.
+RAW_LIMIT = 10_000
+DETAIL_LIMIT = 2_000
+LETTER_OF = "item:"
+NO_INDEX = "index_not_found_exception"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A rejected event. Of one item only the newest rejected event is kept.
+
+    `version` is the event's, where its item, status and time are valid, or the one the letter was read with;
+    `raw` is set where the event is no JSON object.
+    """
+
+    id: str
+    reason: str
+    detail: str
+    item_id: str | None
+    event: Mapping[str, Any] | None
+    raw: str | None
+    version: int | None = None
+    attempts: int = 1
+    failed_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @classmethod
+    def of(
+        cls, event: object, reason: str, detail: str, *, version: int | None = None, attempts: int = 1
+    ) -> DeadLetter:
+        """The letter of an event; the same event always gets the same id."""
+        item_id = event.get("item_id") if isinstance(event, Mapping) else None
+        text = event if isinstance(event, str) else _to_json(event)
+        storable = isinstance(event, Mapping) and is_storable(event)
+        return cls(
+            id=item_letter(str(item_id)) if version else f"event:{_digest(text)}",
+            reason=reason,
+            detail=printable(detail[:DETAIL_LIMIT]),
+            item_id=printable(item_id[:128]) if isinstance(item_id, str) else None,
+            event=dict(event) if isinstance(event, Mapping) and storable else None,
+            raw=None if storable else printable(text[:RAW_LIMIT]),
+            version=version,
+            attempts=attempts,
+        )
+
+    def to_source(self, encoder_id: str | None) -> dict[str, Any]:
+        """The letter as Elasticsearch stores it."""
+        fields = {
+            "item_id": self.item_id,
+            "reason": self.reason,
+            "detail": self.detail,
+            "event": self.event,
+            "raw": self.raw,
+            "encoder_id": encoder_id,
+            "attempts": self.attempts,
+            "failed_at": isoformat(self.failed_at),
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @classmethod
+    def from_hit(cls, hit: Mapping[str, Any]) -> DeadLetter:
+        """The letter behind a search hit."""
+        source = hit["_source"]
+        return cls(
+            id=hit["_id"],
+            reason=source["reason"],
+            detail=source["detail"],
+            item_id=source.get("item_id"),
+            event=source.get("event"),
+            raw=source.get("raw"),
+            version=hit["_version"],
+            attempts=source["attempts"],
+            failed_at=datetime.fromisoformat(source["failed_at"]),
+        )
+
+    def as_raw(self) -> DeadLetter:
+        """The same letter with its event as text, where Elasticsearch cannot hold it as an object."""
+        return replace(self, event=None, raw=json.dumps(self.event)[:RAW_LIMIT])
+
+
+class LetterContent(NamedTuple):
+    """What a letter says of its item's status and price, with the letter's version."""
+
+    version: int
+    content: object
+
+
+STATUS_FIELDS = ("item_id", "status", "updated_at", "price", "currency")
+CONTENT_FIELDS = ("raw", *(f"event.{name}" for name in STATUS_FIELDS))
+
+
+def content_of(source: Mapping[str, Any]) -> object:
+    """The event in a letter's source, as far as it could be kept."""
+    raw = source.get("raw")
+    try:
+        return source.get("event") if raw is None else json.loads(raw)
+    except ValueError:
+        return raw
+
+
+def item_letter(item_id: str) -> str:
+    """The id of the dead letter of an item."""
+    return f"{LETTER_OF}{item_id}"
+
+
+def is_storable(event: Mapping[Any, Any]) -> bool:
+    """Whether the event can be sent to Elasticsearch as JSON: no NaN in it, no half of a surrogate pair."""
+    try:
+        json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+def _to_json(event: object) -> str:
+    """The event as JSON; where that cannot be written, its first level alone."""
+    try:
+        return json.dumps(event, sort_keys=True, default=repr)
+    except (ValueError, TypeError, RecursionError):
+        fields = event if isinstance(event, Mapping) else {}
+        return json.dumps({str(name): _outline(value) for name, value in fields.items()}, sort_keys=True)
+
+
+def _outline(value: object) -> object:
+    return value if isinstance(value, str | float | bool | None) else f"({type(value).__name__})"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """The dead letters of a deployment."""
+
+    es: Elasticsearch
+    prefix: str
+    encoder_id: str | None = None
+
+    @property
+    def index(self) -> str:
+        """The index they are in."""
+        return dead_letter_index(self.prefix)
+
+    def write(self, letters: Iterable[DeadLetter]) -> None:
+        """Writes the letters. A letter of an older event never replaces that of a newer one.
+
+        Raises:
+            ElasticsearchUnavailable: it takes them not now; any part may have been written.
+        """
+        batch = list(letters)
+        if not batch:
+            return
+        with elasticsearch_errors():
+            ensure_dead_letters(self.es, self.prefix)
+        refused = self._bulk_write(batch)
+        self._bulk_write([letter.as_raw() for letter in refused if letter.event is not None])
+
+    def _bulk_write(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Writes the letters and returns those that Elasticsearch refuses for what they are."""
+        if not letters:
+            return []
+        operations: list[dict[str, Any]] = []
+        for letter in letters:
+            order = {"version": letter.version, "version_type": "external_gte"} if letter.version else {}
+            operations += [
+                {"index": {"_index": written_through(self.index), "_id": letter.id} | order},
+                letter.to_source(self.encoder_id),
+            ]
+        with elasticsearch_errors():
+            answer = self.es.bulk(operations=operations, require_alias=True)
+        failures = [item_failure(item["index"]) for item in answer["items"]]
+        for failure in failures:
+            if isinstance(failure, ElasticsearchUnavailable):
+                raise failure
+        return [
+            letter
+            for letter, failure in zip(letters, failures, strict=True)
+            if isinstance(failure, DocumentRejected)
+        ]
+
+    def forget(self, items: Sequence[tuple[str, int]]) -> None:
+        """Removes the letters of items whose event of this version, or a newer one, is indexed now.
+
+        Raises:
+            ElasticsearchUnavailable: it does not take all of it now.
+        """
+        self._delete([_deletion(self.index, item_letter(item_id), version) for item_id, version in items])
+
+    def note(self, notes: Mapping[str, str]) -> None:
+        """Puts a note before the detail of each item's letter.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        for letter in map(DeadLetter.from_hit, self._get(list(notes))):
+            note = notes[letter.id.removeprefix(LETTER_OF)]
+            if not letter.detail.startswith(note):
+                self.write([replace(letter, detail=f"{note}; {letter.detail}"[:DETAIL_LIMIT])])
+
+    def read(self, item_ids: Sequence[str]) -> dict[str, LetterContent]:
+        """The content of the items' letters, as of now, by item; of events that are JSON objects only what
+        belongs to their status and price.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        return {
+            doc["_id"].removeprefix(LETTER_OF): LetterContent(doc["_version"], content_of(doc["_source"]))
+            for doc in self._get(item_ids, source_includes=CONTENT_FIELDS)
+        }
+
+    def _get(self, item_ids: Sequence[str], **options: Any) -> list[dict[str, Any]]:
+        """The items' letters that there are."""
+        if not item_ids:
+            return []
+        with elasticsearch_errors():
+            answer = self.es.mget(index=self.index, ids=list(map(item_letter, item_ids)), **options)
+        for doc in answer["docs"]:
+            if doc.get("error", {}).get("type", NO_INDEX) != NO_INDEX:
+                raise ElasticsearchUnavailable("elasticsearch_unavailable", str(doc["error"])[:500])
+        return [doc for doc in answer["docs"] if doc.get("found")]
+
+    def _delete(self, operations: Sequence[Mapping[str, Any]], **options: Any) -> None:
+        if not operations:
+            return
+        with elasticsearch_errors():
+            ensure_dead_letters(self.es, self.prefix)
+            answer = self.es.bulk(operations=operations, **options)
+        for result in (item["delete"] for item in answer["items"]):
+            # A letter that is not there, or a newer one in its place, is as it should be.
+            failure = item_failure(result) if "error" in result else None
+            if isinstance(failure, ElasticsearchUnavailable):
+                raise failure
+
+    def search(self, reason: str | None = None) -> Iterator[DeadLetter]:
+        """The letters, oldest first, page by page; of one reason only where it is given.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        with elasticsearch_errors():
+            if not self.es.indices.exists(index=self.index):
+                return
+            query = {"term": {"reason": reason}} if reason else {"match_all": {}}
+            found = pages(self.es, self.index, query, sort=[{"failed_at": "asc"}])
+            yield from map(DeadLetter.from_hit, in_order(found))
+
+    def drop(self, letters: Sequence[DeadLetter]) -> None:
+        """Removes the letters that were read, unless a newer one has taken their place since.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        self._delete([_deletion(self.index, letter.id, letter.version) for letter in letters], refresh=True)
+
+
+def _deletion(index: str, letter_id: str, version: int | None) -> dict[str, Any]:
+    """The bulk operation that deletes a letter of this version or an older one.
+
+    A deletion without a version would count as version + 1: for a minute (`index.gc_deletes`) it would keep
+    out the letter of the same event when that fails again.
+    """
+    order = {"version": version, "version_type": "external_gte"}
+    return {"delete": {"_index": written_through(index), "_id": letter_id} | order}

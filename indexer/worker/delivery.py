@@ -1,0 +1,119 @@
+"""From a message to its account: what is settled is counted, what waits is sent again, nothing is lost."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from indexer.settings import IndexerSettings
+from indexer.summary import Account
+from indexer.worker.logs import line
+from indexer.worker.parking import AWAY, GivenUp, ParkingLot
+from indexer.worker.pipeline import Chunk, Indexer
+from queues.checked_task import MEMORY
+from queues.halving import by_halves
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The account so far, the events that are to be sent again, and those that are to be parked."""
+
+    account: Account
+    remaining: Sequence[Any] = ()
+    given_up: Sequence[GivenUp] = ()
+
+    def __add__(self, other: Delivery) -> Delivery:
+        """Both."""
+        return Delivery(
+            self.account + other.account,
+            [*self.remaining, *other.remaining],
+            [*self.given_up, *other.given_up],
+        )
+
+
+def deliver(
+    indexer: Indexer,
+    parking: ParkingLot,
+    settings: IndexerSettings,
+    events: Sequence[Any],
+    account: Account,
+    retries: int,
+) -> Delivery:
+    """Indexes the events; `retries` tells how often that was tried before.
+
+    After the last try nothing remains: what Elasticsearch does not take is parked. A chunk that needs more
+    memory than there is goes in halves, and an event that does so by itself is parked.
+    """
+
+    def index(part: Sequence[Any]) -> Delivery:
+        chunk = indexer.index(part, attempt=retries + 1, final=retries >= settings.photo_retries)
+        log_chunk(chunk)
+        settled = Account.of(chunk.outcomes())
+        if not chunk.waiting or retries < settings.max_retries:
+            return Delivery(settled, chunk.remaining())
+        detail = next(iter(chunk.waiting.values())).detail
+        return Delivery(settled, given_up=given_up(chunk.remaining(), AWAY, detail))
+
+    def too_large(part: Sequence[Any], error: MemoryError) -> Delivery:
+        return Delivery(Account(), given_up=given_up(part, MEMORY, repr(error)))
+
+    whole = sum(by_halves(index, events, too_large), Delivery(account))
+    # Last and at once: a delivery that breaks before comes again, and would park events a second time.
+    return Delivery(whole.account + park(parking, whole.given_up), whole.remaining)
+
+
+def given_up(events: Sequence[Any], reason: str, detail: str) -> list[GivenUp]:
+    """The events, to be parked for this reason."""
+    return [GivenUp(event, reason, detail) for event in events]
+
+
+def park(parking: ParkingLot, entries: Sequence[GivenUp]) -> Account:
+    """Keeps the events in Redis and returns their account."""
+    parking.park(entries)
+    reasons = Counter(entry.reason for entry in entries)
+    details = {entry.reason: entry.detail for entry in entries}
+    for reason, count in reasons.items():
+        log.error(line("parked", events=count, reason=reason, detail=details[reason]))
+    return Account(rejected=reasons)
+
+
+def wait_before(retry: int, settings: IndexerSettings) -> float:
+    """Seconds before the first, second, … retry: random below a bound that doubles from two seconds.
+
+    "Full jitter" spreads the retries of many chunks the most
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    """
+    return random.uniform(0, min(settings.longest_wait_s, 2.0 ** min(retry, 30)))  # noqa: S311 - no secret
+
+
+def log_chunk(chunk: Chunk) -> None:
+    """Writes one line for the chunk and one for each event that did not go well."""
+    account = Account.of(chunk.outcomes())
+    took = {f"{stage}_ms": seconds * 1000 for stage, seconds in chunk.stages.seconds.items()}
+    log.info(
+        line(
+            "chunk",
+            given=len(chunk.events),
+            indexed=account.indexed,
+            without_vector=sum(account.without_vector.values()),
+            unchanged=account.unchanged,
+            older=account.older,
+            rejected=sum(account.rejected.values()),
+            waiting=len(chunk.waiting),
+            encoded=chunk.encoded,
+            attempt=chunk.attempt,
+            **chunk.stages.counts,
+            **took,
+        )
+    )
+    for position, letter in chunk.letters.items():
+        verdict = chunk.settled[position].verdict
+        log.warning(line(verdict, item=letter.item_id, reason=letter.reason, detail=letter.detail[:300]))
+    for failure in dict.fromkeys(map(str, chunk.waiting.values())):
+        log.warning(line("waiting", detail=failure[:300]))

@@ -1,0 +1,101 @@
+"""Which files on this machine's disk a photo reference may lead to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mappings.errors import UnsafePhotoPath
+from settings.services_file import state_folder
+
+_HAS_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
+_REMOTE = re.compile(r"https?:", re.IGNORECASE)
+
+
+def is_remote(reference: str) -> bool:
+    """Whether the reference is an http or https URL."""
+    # Not by urlsplit, which raises on a malformed host: whether the rest is usable is judged when fetching.
+    return _REMOTE.match(reference) is not None
+
+
+@dataclass(frozen=True)
+class ImageRoots:
+    """The folders an operator allows photos to be read from.
+
+    `file` names further ones, a line each. It is read anew on each use, so that `nitamono index --root`
+    can allow a folder to workers and API that already run.
+    """
+
+    folders: tuple[Path, ...] = ()
+    file: Path | None = None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> ImageRoots:
+        """From NITAMONO_IMAGE_ROOTS (folders between colons) and NITAMONO_IMAGE_ROOTS_FILE.
+
+        Worker, API and command line share the file `image-roots` in NITAMONO_STATE where none is named.
+        """
+        listed = environ.get("NITAMONO_IMAGE_ROOTS", "")
+        folders = tuple(Path(folder) for folder in listed.split(os.pathsep) if folder)
+        state = state_folder(environ)
+        return cls(folders, Path(environ.get("NITAMONO_IMAGE_ROOTS_FILE") or state / "image-roots"))
+
+    def allowed(self) -> tuple[Path, ...]:
+        """The folders in force now, resolved."""
+        return tuple(folder.resolve() for folder in (*self.folders, *self._from_file()))
+
+    def allow(self, folder: Path) -> None:
+        """Adds the folder to the file, once.
+
+        Raises:
+            ValueError: no file is configured.
+        """
+        if self.file is None:
+            raise ValueError("set NITAMONO_IMAGE_ROOTS_FILE to the file that lists the allowed folders")
+        resolved = folder.resolve()
+        if resolved not in self.allowed():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("a", encoding="utf-8") as lines:
+                lines.write(f"{resolved}\n")
+
+    def resolve(self, reference: str) -> Path:
+        """The regular file behind a path, symbolic links followed, inside one of the allowed folders.
+
+        A relative path is tried under each folder in turn.
+
+        Raises:
+            UnsafePhotoPath: a scheme, a path out of the folders, or nothing there that is a file.
+        """
+        try:
+            return self._resolved(reference)
+        # A name too long for the disk, a circle of links, a character that no file name can have.
+        except (OSError, RuntimeError, UnicodeError) as error:
+            raise UnsafePhotoPath(
+                reference, "photo_unreadable", f"a path that can be followed ({error})"
+            ) from error
+
+    def _resolved(self, reference: str) -> Path:
+        if _HAS_SCHEME.match(reference) or "\x00" in reference:
+            raise UnsafePhotoPath(reference, "photo_scheme_not_allowed", "http, https or a path")
+        roots = self.allowed()
+        inside = [path for root in roots if (path := (root / reference).resolve()).is_relative_to(root)]
+        if not inside:
+            allowed = ", ".join(map(str, roots)) or "no folder is allowed; set NITAMONO_IMAGE_ROOTS"
+            raise UnsafePhotoPath(
+                reference, "photo_outside_roots", f"a path below an allowed folder ({allowed})"
+            )
+        for path in inside:
+            if path.is_file():
+                return path
+        reason = "photo_not_a_file" if any(path.exists() for path in inside) else "photo_not_found"
+        raise UnsafePhotoPath(reference, reason, "an existing regular file")
+
+    def _from_file(self) -> tuple[Path, ...]:
+        try:
+            text = self.file.read_text(encoding="utf-8") if self.file else ""
+        except FileNotFoundError:
+            return ()
+        return tuple(Path(line) for line in text.splitlines() if line.strip())

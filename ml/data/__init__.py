@@ -1,0 +1,1 @@
+"""Training and evaluation data: pairs, shards, tokenizer, vectors on disk. No torch."""

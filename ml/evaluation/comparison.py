@@ -1,0 +1,150 @@
+"""Evaluations from data to rows: one comparison for each source of the data."""
+
+import importlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ml.data.pairs import Corpus, short_name
+from ml.evaluation.evaluated_encoders import Contenders, baseline_of, fit_mobilenets, rankings, tower_config
+from ml.evaluation.slices import query_groups
+from ml.metrics.relevance import (
+    Counts,
+    JudgedRelevance,
+    Judgment,
+    LabelRelevance,
+    Relevance,
+    UnusableJudgments,
+)
+from ml.metrics.retrieval import DEPTH, RANKS, NothingToSearch, Ranking, Row, compare
+
+LEAST_PHOTOS: Final = 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of an evaluation beside the encoders."""
+
+    split: str = "test"
+    ks: tuple[int, ...] = (DEPTH,)
+    baseline: str | None = None
+    judgments: Sequence[Judgment] | None = None
+    judgments_name: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything measured on one source."""
+
+    source: str
+    name: str
+    """For readers elsewhere; no other source of the run has it."""
+    task: Task
+    searched: Corpus
+    """The photos of the split; rankings are rows of it."""
+    sizes: dict[str, int]
+    """Photos of the source by split."""
+    relevance: Relevance
+    rankings: dict[str, Ranking]
+    rows: list[Row]
+    baseline: str | None
+
+    @property
+    def metric(self) -> str:
+        """The one that gains, tests and slices are about."""
+        return f"ndcg@{self.task.ks[0]}"
+
+    @property
+    def counts(self) -> Counts | None:
+        """What became of the judgments; None where labels are graded."""
+        return self.relevance.counts if isinstance(self.relevance, JudgedRelevance) else None
+
+
+def comparisons(
+    corpus: Corpus,
+    contenders: Contenders,
+    task: Task,
+    left_out: Callable[[UnusableJudgments], object] = lambda _: None,
+) -> Iterator[Comparison]:
+    """A comparison per source of a corpus that was read at contenders.image_size.
+
+    left_out: told why of each source that the judgments are not about, if they are about another.
+
+    Raises:
+        NothingToSearch: a source has too few photos in the split.
+        NothingToTell: all its photos have the same labels, or none has a like.
+        UnusableJudgments: no judgment is about the photos of any source.
+        UnknownEncoder: there is no row of the baseline's name.
+    """
+    relevances, unusable = relevances_of(corpus, task)
+    for error in unusable:
+        left_out(error)
+    names = unique_names(corpus.sources)
+    projections = fit_mobilenets(contenders, corpus)
+    for source, relevance in relevances.items():
+        searched = corpus.part(corpus.rows(task.split, source))
+        found = rankings(contenders, searched, projections, max(RANKS, *task.ks))
+        baseline = baseline_of(list(found), contenders, task.baseline)
+        groups = query_groups(searched, corpus)
+        rows = compare(found, relevance, baseline, ks=task.ks, groups=groups)
+        sizes = Counter(corpus.splits[corpus.rows("all", source)].tolist())
+        yield Comparison(source, names[source], task, searched, dict(sizes), relevance, found, rows, baseline)
+
+
+def relevances_of(corpus: Corpus, task: Task) -> tuple[dict[str, Relevance], list[UnusableJudgments]]:
+    """The relevance of each source, and why the judgments leave others without."""
+    relevances: dict[str, Relevance] = {}
+    unusable = []
+    for source in corpus.sources:
+        try:
+            relevances[source] = relevance_of(corpus, source, task)
+        except UnusableJudgments as error:
+            unusable.append(error)
+    if not relevances:
+        raise UnusableJudgments("; ".join(map(str, unusable)))
+    return relevances, unusable
+
+
+def relevance_of(corpus: Corpus, source: str, task: Task) -> Relevance:
+    pairs = [corpus.pairs[row] for row in corpus.rows(task.split, source)]
+    if len(pairs) < LEAST_PHOTOS:
+        raise NothingToSearch(
+            f"{source}: {len(pairs)} usable photos in split {task.split}, expected {LEAST_PHOTOS} or more; "
+            "give more data, or another --split"
+        )
+    if task.judgments is None:
+        return LabelRelevance([pair.labels for pair in pairs])
+    name = f"{task.judgments_name} on {source}"
+    return JudgedRelevance(task.judgments, [pair.item_id for pair in pairs], name)
+
+
+def unique_names(sources: Sequence[str]) -> dict[str, str]:
+    """Source to the shortest of its names that no other source could have."""
+    return {
+        source: unique_name(source, [other for other in sources if other != source]) for source in sources
+    }
+
+
+def unique_name(source: str, others: Sequence[str]) -> str:
+    taken = {name for other in others for name in names_of(other)}
+    return next((name for name in names_of(source) if name not in taken), source)
+
+
+def names_of(source: str) -> list[str]:
+    """short_name, then ends of the path, each a folder longer: shop, shop/a.jsonl, home/shop/a.jsonl."""
+    parts = Path(source).absolute().parts
+    return [short_name(source), *("/".join(parts[-count:]) for count in range(2, len(parts)))]
+
+
+def import_libraries(contenders: Contenders) -> None:
+    """Import what the rows need, so that a library that is missing is told before photos are decoded.
+
+    Raises:
+        ModuleNotFoundError: one is not installed.
+    """
+    if contenders.mobilenets or any(tower_config(artifact) for artifact in contenders.artifacts):
+        importlib.import_module("torch")
+    if contenders.mobilenets:
+        importlib.import_module("transformers")

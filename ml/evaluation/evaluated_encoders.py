@@ -1,0 +1,187 @@
+"""What an evaluation compares: the encoders that were named, and references that put them in place."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from ml.artifact import CHECKPOINT, MANIFEST, NETWORK_FILES, EncoderArtifact, Preprocessing, load_artifact
+from ml.data.pairs import Corpus, evenly
+from ml.errors import MlError
+from ml.evaluation.int8_index import int8_nearest
+from ml.metrics.retrieval import RANKS, Ranking, Vectors, nearest, random_vectors
+from ml.pca.projection import Projection, fit_projection
+from ml.training.config import HubTower, Tower, TowerConfig
+
+MOBILENET: Final = "MobileNetV2"
+PCA_DIMS: Final = 128
+TOWER: Final[TypeAdapter[HubTower | TowerConfig]] = TypeAdapter(Tower)
+PCA_PHOTOS: Final = 3000
+"""At most so many photos of the train split, from the first to the last, fit a reference's PCA."""
+
+
+class UnknownEncoder(MlError):
+    """A folder that is neither an artifact nor a MobileNetV2."""
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """Encoders by what runs them."""
+
+    artifacts: tuple[EncoderArtifact, ...]
+    mobilenets: Mapping[str, Path]
+    """Name to folder in the hub's layout."""
+    threads: int = 1
+
+    @property
+    def image_size(self) -> int:
+        """Pixels of a side at which photos are read and split."""
+        return self.artifacts[0].image_size if self.artifacts else 128
+
+
+def find_contenders(folders: Sequence[Path], mobilenet: Path | None, threads: int = 1) -> Contenders:
+    """What lies in each folder: an artifact, or a MobileNetV2 in the hub's layout.
+
+    Raises:
+        UnknownEncoder: a folder holds neither.
+        ArtifactError: an artifact is damaged.
+    """
+    artifacts, hub = [], [] if mobilenet is None else [mobilenet]
+    for folder in folders:
+        if (folder / MANIFEST).exists():
+            artifacts.append(load_artifact(folder))
+        elif model_type(folder / "config.json") == "mobilenet_v2":
+            hub.append(folder)
+        else:
+            raise UnknownEncoder(
+                f"{folder}: neither an artifact ({MANIFEST}) nor a MobileNetV2 (config.json with model_type "
+                "mobilenet_v2); make an artifact of another model with `nitamono ml import`"
+            )
+    names = {MOBILENET: hub[0]} if len(hub) == 1 else {f"{MOBILENET} {path.name}": path for path in hub}
+    return Contenders(tuple(artifacts), names, threads)
+
+
+def model_type(config: Path) -> str | None:
+    """What a hub folder's config.json says it is; None where there is none to read."""
+    try:
+        content = json.loads(config.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content.get("model_type") if isinstance(content, dict) else None
+
+
+def baseline_of(names: Sequence[str], contenders: Contenders, wanted: str | None) -> str | None:
+    """The row that others are compared with: the one wanted, else a MobileNetV2, else the first of several.
+
+    Raises:
+        UnknownEncoder: no row has the name wanted.
+    """
+    if wanted is not None:
+        if wanted not in names:
+            raise UnknownEncoder(f"no row is named {wanted!r}; expected one of: {', '.join(names)}")
+        return wanted
+    if contenders.mobilenets:
+        return next(iter(contenders.mobilenets))
+    return contenders.artifacts[0].encoder_id if len(contenders.artifacts) > 1 else None
+
+
+def fit_mobilenets(contenders: Contenders, corpus: Corpus) -> dict[str, Projection]:
+    """PCA of each MobileNetV2 on photos of the train split; none where these are fewer than PCA_DIMS."""
+    train = corpus.rows("train")
+    if len(train) < PCA_DIMS:
+        return {}
+    photos = [corpus.pairs[row].photo.read_bytes() for row in evenly(train, PCA_PHOTOS)]
+    return {
+        name: fit_projection(mobilenet_vectors(folder, photos, contenders.threads), PCA_DIMS)
+        for name, folder in contenders.mobilenets.items()
+    }
+
+
+def rankings(
+    contenders: Contenders, searched: Corpus, projections: Mapping[str, Projection], ranks: int = RANKS
+) -> dict[str, Ranking]:
+    """What each row of the comparison finds for each photo searched, by exact search."""
+    dims = contenders.artifacts[0].dims if contenders.artifacts else PCA_DIMS
+    vectors = {"random": random_vectors(len(searched.pairs), dims)}
+    vectors |= mobilenet_rows(contenders, searched, projections)
+    found = {name: nearest(of, ranks) for name, of in vectors.items()}
+    for artifact in contenders.artifacts:
+        pixels = pixels_for(searched, artifact.preprocessing)
+        for name, of in artifact_rows(artifact, pixels, contenders.threads):
+            found[name] = nearest(of, ranks)
+            if name == artifact.encoder_id:
+                found[f"{name}, int8 index"] = int8_nearest(of, ranks)
+    return found
+
+
+def mobilenet_rows(
+    contenders: Contenders, searched: Corpus, projections: Mapping[str, Projection]
+) -> dict[str, Vectors]:
+    from ml.models.reference_encoders import with_colours  # noqa: PLC0415  with transformers, which serving lacks
+
+    rows = {}
+    photos = [pair.photo.read_bytes() for pair in searched.pairs] if contenders.mobilenets else []
+    for name, folder in contenders.mobilenets.items():
+        rows[name] = mobilenet_vectors(folder, photos, contenders.threads)
+        if name in projections:
+            rows[f"{name} + PCA-{PCA_DIMS}"] = projections[name].apply(rows[name])
+        rows[f"{name} + colours"] = with_colours(rows[name], searched.pixels)
+    return rows
+
+
+def mobilenet_vectors(folder: Path, photos: Sequence[bytes], threads: int) -> Vectors:
+    from ml.models import reference_encoders as baseline  # noqa: PLC0415
+
+    return baseline.mobilenet_features(folder, photos, threads=threads)
+
+
+def artifact_rows(
+    artifact: EncoderArtifact, pixels: NDArray[np.uint8], threads: int
+) -> Iterator[tuple[str, Vectors]]:
+    """The artifact's network untrained and before PCA, where its checkpoint is there, and as it is served."""
+    from ml.inference.encoder import load_encoder  # noqa: PLC0415
+
+    name = artifact.encoder_id
+    tower = tower_config(artifact)
+    if tower is not None:
+        for row, trained in (("untrained", False), ("full width", True)):
+            yield f"{name}, {row}", torch_vectors(artifact.folder, tower, pixels, threads, trained=trained)
+    yield name, load_encoder(artifact, threads=threads).encode(pixels)
+
+
+def tower_config(artifact: EncoderArtifact) -> HubTower | TowerConfig | None:
+    """The towers that an artifact's files rebuild with their weights; None of others, as imported ones."""
+    try:
+        tower = TOWER.validate_python(artifact.manifest.training.get("tower"))
+    except ValidationError:
+        return None
+    needed = {CHECKPOINT, *NETWORK_FILES} if isinstance(tower, HubTower) else {CHECKPOINT}
+    return tower if needed <= artifact.manifest.files.keys() else None
+
+
+def torch_vectors(
+    folder: Path, tower: HubTower | TowerConfig, pixels: NDArray[np.uint8], threads: int, *, trained: bool
+) -> Vectors:
+    """(n, width) float32, unit norm, before PCA, with an artifact's weights or fresh random ones."""
+    import torch  # noqa: PLC0415
+
+    from ml.models.checkpoint import empty_model, load_checkpoint  # noqa: PLC0415
+    from ml.training.finetune import embed  # noqa: PLC0415
+
+    torch.set_num_threads(threads)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = load_checkpoint(folder / CHECKPOINT, tower) if trained else empty_model(tower, folder).eval()
+    return embed(model.image, pixels, pixels.shape[1])
+
+
+def pixels_for(corpus: Corpus, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """(n, s, s, 3): the corpus's own pixels, or its photos decoded again where others are needed."""
+    if preprocessing == Preprocessing(image_size=corpus.size):
+        return corpus.pixels
+    return np.stack([preprocessing.decode(pair.photo.read_bytes()) for pair in corpus.pairs])

@@ -1,0 +1,110 @@
+"""The model card: what an artifact was made of, what it was measured at, and where it is weak."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import JsonValue
+
+from ml.artifact import EncoderArtifact, Manifest
+from ml.atomic_files import replaced
+from ml.data.pairs import Corpus
+from ml.evaluation.comparison import Comparison, Task, comparisons
+from ml.evaluation.evaluated_encoders import Contenders
+from ml.evaluation.speed import figures
+from ml.evaluation.templates import environment
+from ml.metrics.retrieval import Row, Slice, weakest
+
+CARD: Final = "MODEL_CARD.md"
+WEAK_SLICES: Final = 8
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a card says of one source of data."""
+
+    comparison: Comparison
+    served: Row
+    weak: list[Slice]
+
+
+def measure_card(
+    contenders: Contenders,
+    corpus: Corpus,
+) -> Path:
+    """Measure the first of the artifacts on the test split of a corpus, and its speed, and write its card.
+
+    corpus: decoded at contenders.image_size. What is raised: see comparisons, write_card.
+    """
+    artifact = contenders.artifacts[0]
+    speed = figures(artifact, contenders.threads)
+    measured = list(comparisons(corpus, contenders, Task()))
+    return write_card(artifact, measured, fingerprint=corpus.fingerprint, speed=speed)
+
+
+def write_card(
+    artifact: EncoderArtifact,
+    measured: Sequence[Comparison],
+    *,
+    fingerprint: str,
+    speed: Mapping[str, str] | None = None,
+) -> Path:
+    """Write MODEL_CARD.md into an artifact's folder; the manifest does not name it, so the encoder_id stays.
+
+    measured: comparisons that have a row of the artifact. fingerprint: of the data they were made on.
+    speed: what was timed, by what it is, such as {"pictures a second": "1,100 on two cores"}.
+
+    Raises:
+        NotWritten: there is no room, or no permission.
+    """
+    folder, manifest = artifact.folder, artifact.manifest
+    sizes = {name: (folder / name).stat().st_size for name in manifest.files}
+    text = card(manifest, measured, fingerprint, sizes, speed or {})
+    path = folder / CARD
+    with replaced(path, remedy="make room or the folder writable, then measure again") as file:
+        file.write(text.encode())
+    return path
+
+
+def card(
+    manifest: Manifest,
+    measured: Sequence[Comparison],
+    fingerprint: str,
+    sizes: Mapping[str, int],
+    speed: Mapping[str, str],
+) -> str:
+    """The card as Markdown. sizes: bytes by file name."""
+    sections = [section(comparison, manifest.encoder_id) for comparison in measured]
+    template = environment().get_template("model_card.md.jinja")
+    filled = template.render(
+        manifest=manifest,
+        sections=sections,
+        same_data=fingerprint == manifest.data_fingerprint,
+        fingerprint=fingerprint,
+        settings=[(name, cell(value)) for name, value in flat(manifest.training)],
+        sizes=sizes,
+        speed=speed,
+        cell=cell,
+    )
+    return re.sub(r"\n{3,}", "\n\n", filled).rstrip() + "\n"
+
+
+def section(comparison: Comparison, encoder: str) -> Section:
+    served = next(row for row in comparison.rows if row.encoder == encoder)
+    return Section(comparison, served, weakest(served.slices, WEAK_SLICES))
+
+
+def flat(settings: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
+    """Settings by dotted name."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def cell(value: object) -> str:
+    """A value as the text of a Markdown table's cell."""
+    return " ".join(str(value).split()).replace("|", r"\|").replace("<", "&lt;")

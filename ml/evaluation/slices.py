@@ -1,0 +1,42 @@
+"""What queries are told apart by: category, price, colour, and whether training saw their title."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.data.pairs import Corpus, normalised
+
+PRICE_BANDS: Final = (
+    (1_000, "under ¥1,000"),
+    (3_000, "¥1,000 to ¥2,999"),
+    (10_000, "¥3,000 to ¥9,999"),
+)
+"""Upper ends in yen, exclusive."""
+DEAREST: Final = "¥10,000 and more"
+
+
+def query_groups(searched: Corpus, corpus: Corpus) -> dict[str, NDArray[np.str_]]:
+    """Values (n,) of each photo searched, by what tells queries apart; "" where unknown.
+
+    corpus: the whole, whose train split says which titles training saw.
+    """
+    seen = {normalised(corpus.pairs[row].title) for row in corpus.rows("train")}
+    return {
+        "category": np.array([pair.labels.type for pair in searched.pairs]),
+        "colour": np.array([pair.labels.colour for pair in searched.pairs]),
+        "price": np.array([price_band(pair.price) for pair in searched.pairs]),
+        "title": np.array([title_group(pair.title, seen) for pair in searched.pairs]),
+    }
+
+
+def price_band(price: float | None) -> str:
+    if price is None:
+        return ""
+    return next((name for end, name in PRICE_BANDS if price < end), DEAREST)
+
+
+def title_group(title: str, seen: set[str]) -> str:
+    if not title:
+        return ""
+    return "seen in training" if normalised(title) in seen else "never seen in training"

@@ -1,0 +1,1 @@
+"""Trained or imported models to encoder artifacts."""

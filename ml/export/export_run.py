@@ -1,0 +1,310 @@
+"""A run to an artifact: ONNX graphs with PCA as their last layer, checked against torch. Imports torch."""
+
+import copy
+import json
+import math
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from pydantic import JsonValue
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ml.artifact import (
+    CHECKPOINT,
+    FILES,
+    IMAGE_GRAPH,
+    MANIFEST,
+    NETWORK_FILES,
+    TEXT_GRAPH,
+    TOKENIZER,
+    EncoderArtifact,
+    Preprocessing,
+    Similarity,
+    write_manifest,
+)
+from ml.atomic_files import NotWritten, replaced_folder
+from ml.data.pairs import Corpus, evenly
+from ml.data.tokenizer import load_tokenizer, tokenize
+from ml.errors import MlError
+from ml.evaluation.comparison import unique_names
+from ml.evaluation.model_card import CARD
+from ml.export.golden import write_golden
+from ml.inference.encoder import Inputs, encode_batches, open_graph
+from ml.metrics.retrieval import means, retrieval_scores
+from ml.models.checkpoint import described, load_checkpoint
+from ml.models.library_warnings import errors_alone
+from ml.models.two_towers import Convolution, ImageNetwork, TwoTowers
+from ml.pca.projection import Projection, fit_projection, neighbour_similarity
+from ml.training.augment import to_unit_range
+from ml.training.config import FinetuneConfig, HubTower, TowerConfig
+from ml.training.finetune import embed, read_config, refuse_small
+from ml.training.run_folder import DATA, UnreadableRun
+
+OPSET: Final = 18
+PARITY: Final = 0.9999
+"""Least mean cosine between torch and the exported graph; half-precision weights cost about 0.000001."""
+PARITY_SAMPLES: Final = 256
+MEASURED: Final = (
+    "each photo of the test split searched exactly among the others; ml/metrics/retrieval.py has the metrics"
+)
+NEIGHBOURS: Final = 100
+SMALL_WEIGHT: Final = 1024
+"""Weights of fewer numbers stay float32: halving them saves nothing."""
+
+
+class ExportMismatch(MlError):
+    """An exported graph whose vectors are not those of the model it was made from."""
+
+
+class OtherData(MlError):
+    """A corpus that a run was not trained on."""
+
+
+class ImageGraph(nn.Module):
+    """uint8 pixels (n, s, s, 3) to unit vectors (n, dims): scaling, network, PCA and norm in one graph."""
+
+    def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
+        super().__init__()
+        self.tower = tower
+        self.last = projection_layer(projection, centred=True)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return functional.normalize(self.last(self.tower(to_unit_range(pixels))), dim=-1)
+
+
+class TextGraph(nn.Module):
+    """Token ids (n, tokens) to unit vectors (n, dims) that are compared with those of photos.
+
+    PCA's mean is that of photos. Taking it from a text would only add the same amount to every photo's
+    score, so a text is turned into the same components without it.
+    """
+
+    def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
+        super().__init__()
+        self.tower = tower
+        self.last = projection_layer(projection, centred=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return functional.normalize(self.last(self.tower(ids)), dim=-1)
+
+
+def projection_layer(projection: Projection | None, *, centred: bool) -> nn.Module:
+    """PCA as a layer; without a projection, one that changes nothing."""
+    if projection is None:
+        return nn.Identity()
+    layer = nn.Linear(projection.components.shape[1], projection.components.shape[0], bias=centred)
+    layer.weight.data = torch.from_numpy(projection.components)
+    if centred:
+        layer.bias.data = torch.from_numpy(-projection.components @ projection.mean)
+    return layer
+
+
+def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -> EncoderArtifact:
+    """The artifact of a run, PCA fitted on the corpus's train split, measured on its test split.
+
+    What `out` has stays if there is an error.
+
+    Raises:
+        NoPairs: too few pairs to fit PCA on, or to compare with.
+        UnreadableRun: `run` is no run of this release.
+        OtherData: the run was trained on another corpus.
+        ExportMismatch: a graph's vectors differ from torch's.
+        NotWritten: there is no room, or `out` holds a run.
+    """
+    torch.set_num_threads(threads)
+    config = read_config(run)
+    refuse_run(out)
+    refuse_other_data(run, corpus)
+    refuse_small(corpus, config)
+    model = load_checkpoint(run / CHECKPOINT, config.tower)
+    projection = fit_projection(
+        embed(model.image, corpus.pixels[corpus.rows("train")], corpus.size), config.dims
+    )
+    with replaced_folder(out, last=MANIFEST, earlier=(*FILES, CARD)) as unfinished:
+        made = write_artifact(run, config, model, projection, corpus, unfinished)
+    return EncoderArtifact(out, made.manifest)
+
+
+def write_artifact(
+    run: Path,
+    config: FinetuneConfig,
+    model: TwoTowers,
+    projection: Projection,
+    corpus: Corpus,
+    out: Path,
+) -> EncoderArtifact:
+    """The artifact in an empty folder, see export_artifact."""
+    for path in (run / CHECKPOINT, *network_files(config.tower, run)):
+        shutil.copyfile(path, out / path.name)
+
+    compared = evenly(corpus.rows("validation"), PARITY_SAMPLES)
+    samples = corpus.pixels[compared]
+    image_graph = ImageGraph(without_batch_norm(model.image), projection).eval()
+    write_graph(image_graph, samples, out / IMAGE_GRAPH)
+    if config.sigmoid_weight:
+        shutil.copyfile(run / TOKENIZER, out / TOKENIZER)
+        captions = [corpus.pairs[row].captions[0] for row in compared]
+        text_graph = TextGraph(model.text, projection).eval()
+        write_graph(text_graph, tokenize(load_tokenizer(out / TOKENIZER), captions), out / TEXT_GRAPH)
+
+    write_golden(out, config.tower.image_size)
+    validation = graph_vectors(out / IMAGE_GRAPH, corpus, corpus.rows("validation"))
+    neighbours = neighbour_similarity(validation, NEIGHBOURS)
+    settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(config)))
+    return write_manifest(
+        out,
+        name=config.name,
+        base_model=config.base_model,
+        width=config.tower.width,
+        dims=config.dims,
+        preprocessing=Preprocessing(image_size=config.tower.image_size),
+        similarity=Similarity(mean=neighbours.mean, spread=neighbours.spread, neighbours=NEIGHBOURS),
+        data_fingerprint=corpus.fingerprint,
+        training=settings | {"pca_explained_variance": round(projection.explained, 4)},
+        metrics={"measured": MEASURED, **scores_on_test(model.image, out / IMAGE_GRAPH, corpus)},
+    )
+
+
+def refuse_run(out: Path) -> None:
+    """Raises:
+    NotWritten: an artifact would be written over a run.
+    """
+    if (out / DATA).exists():
+        raise NotWritten(
+            f"{out}: holds a run ({DATA}), whose files an artifact's would replace; "
+            f"choose another --out, such as {out / 'artifact'}"
+        )
+
+
+def refuse_other_data(run: Path, corpus: Corpus) -> None:
+    """Raises:
+    UnreadableRun: the run does not say what it was trained on.
+    OtherData: it was another corpus, so that photos it learned from may be in this one's test split.
+    """
+    path = run / DATA
+    try:
+        trained = json.loads(path.read_bytes())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnreadableRun(
+            f"{path}: {error}; expected the folder of a run of `nitamono ml finetune`"
+        ) from error
+    if corpus.fingerprint != trained:
+        raise OtherData(
+            f"{run}: was trained on data with the fingerprint {trained}, this has {corpus.fingerprint}; "
+            "give the --data of its training, all of it and in the same order"
+        )
+
+
+def network_files(tower: HubTower | TowerConfig, run: Path) -> list[Path]:
+    """What rebuilds the run's towers, beside the manifest: nothing for our own."""
+    return [described(run) / name for name in NETWORK_FILES] if isinstance(tower, HubTower) else []
+
+
+def without_batch_norm(tower: ImageNetwork) -> ImageNetwork:
+    """A copy whose convolutions have their batch norms folded in: fewer operations, the same vectors."""
+    folded = copy.deepcopy(tower).eval()
+    for module in list(folded.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Convolution):
+                setattr(module, name, child.fused())
+    return folded
+
+
+def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
+    """Export with a free batch size and half-precision weights; refuse what does not agree with torch.
+
+    samples: inputs to export with and to compare on.
+
+    Raises:
+        ExportMismatch: the mean cosine to torch's vectors is below PARITY.
+    """
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(samples)).numpy()
+    with errors_alone("torch.onnx"):
+        exported = torch.onnx.export(
+            module,
+            (torch.from_numpy(samples[:2]),),
+            input_names=["input"],
+            output_names=["vectors"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    graph = without_traces(halve_weights(cast("torch.onnx.ONNXProgram", exported).model_proto))
+    onnx.checker.check_model(graph)
+    onnx.save(graph, path)
+    found = encode_batches(open_graph(path, backend="onnxruntime"), samples, expected.shape[1])
+    cosine = float((found * expected).sum(axis=1).mean())
+    if not cosine >= PARITY:
+        path.unlink()
+        raise ExportMismatch(
+            f"{path}: mean cosine to torch is {cosine:.6f} over {len(samples)} samples, expected "
+            f"{PARITY} or more; this torch exports an operation wrongly: try the version in requirements/"
+        )
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the exporter's notes: stack traces, which name its machine's folders."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    return model
+
+
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its large float32 weights stored as float16 and cast back when it is loaded."""
+    graph = model.graph
+    casts = []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < SMALL_WEIGHT:
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]
+    return model
+
+
+def graph_vectors(path: Path, corpus: Corpus, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n, dims) float32, unit norm, of a corpus's rows, by the graph that will be served."""
+    graph = open_graph(path, backend="onnxruntime")
+    dims = graph(corpus.pixels[:1]).shape[1]
+    return encode_batches(graph, corpus.pixels[rows], dims)
+
+
+def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str, JsonValue]:
+    """Test scores of each source, before PCA and as served, with the number of photos searched."""
+    metrics: dict[str, JsonValue] = {}
+    names = unique_names(corpus.sources)
+    for source in corpus.sources:
+        rows = corpus.rows("test", source)
+        if len(rows) < 2:
+            continue
+        labels = [corpus.pairs[row].labels for row in rows]
+        metrics[names[source]] = {
+            "photos": len(rows),
+            "full_width": rounded(
+                means(retrieval_scores(embed(tower, corpus.pixels[rows], corpus.size), labels))
+            ),
+            "served": rounded(means(retrieval_scores(graph_vectors(graph, corpus, rows), labels))),
+        }
+    return metrics
+
+
+def rounded(scores: dict[str, float]) -> dict[str, JsonValue]:
+    """For people; none where no query has a score."""
+    return {name: None if math.isnan(score) else round(score, 4) for name, score in scores.items()}

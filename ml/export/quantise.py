@@ -1,0 +1,175 @@
+"""An artifact to one whose image graph computes in int8. Imports onnx and nncf."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from ml.artifact import FILES, IMAGE_GRAPH, MANIFEST, EncoderArtifact, Preprocessing, write_manifest
+from ml.atomic_files import refuse_same, replaced_folder
+from ml.data.pairs import evenly
+from ml.errors import MlError
+from ml.evaluation.model_card import CARD
+from ml.export.export_run import without_traces
+from ml.export.golden import write_golden
+from ml.inference.embed import TooFewPhotos, photo_sources, read
+from ml.inference.encoder import ImageEncoder, open_graph
+from ml.models.reference_encoders import unit
+
+LEAST_COSINE: Final = 0.995
+CALIBRATION: Final = 256
+"""Photos that value ranges are taken from; nncf's own default is 300."""
+HELD_OUT: Final = 64
+"""Further photos that int8 is judged on: ranges that only fit the calibration photos would show there."""
+NORM: Final = ("ReduceL2", "Clip", "Expand", "Div")
+"""Operations that bring a vector to unit length; in int8 it would be off by some percent."""
+
+
+class LossyQuantisation(MlError):
+    """An int8 graph whose vectors are too far from those of the graph it was made of."""
+
+
+def quantise(
+    artifact: EncoderArtifact,
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    least_cosine: float = LEAST_COSINE,
+    threads: int = 1,
+) -> EncoderArtifact:
+    """An artifact of its own encoder_id: the image graph in int8, calibrated on photos of `paths`.
+
+    The text graph stays as it is: captions are few. What `out` has stays if there is an error.
+
+    Raises:
+        SameFolder: `out` is the artifact's own.
+        TooFewPhotos: fewer than two usable photos.
+        LossyQuantisation: the mean cosine to the artifact's vectors on photos that were not calibrated on is
+            below least_cosine.
+        NotWritten: there is no room.
+    """
+    refuse_same(artifact.folder, out)
+    calibration, held_out = split_photos(paths, artifact.preprocessing)
+    with replaced_folder(out, last=MANIFEST, earlier=(*FILES, CARD)) as unfinished:
+        made = write_int8(artifact, calibration, held_out, unfinished, least_cosine, threads)
+    return EncoderArtifact(out, made.manifest)
+
+
+def write_int8(
+    artifact: EncoderArtifact,
+    calibration: NDArray[np.uint8],
+    held_out: NDArray[np.uint8],
+    out: Path,
+    least_cosine: float,
+    threads: int,
+) -> EncoderArtifact:
+    """The artifact in an empty folder. calibration, held_out: pixels (n, s, s, 3)."""
+    graph = out / IMAGE_GRAPH
+    onnx.save(quantised(onnx.load(artifact.image_graph), calibration), graph)
+    cosine = mean_cosine(artifact, graph, held_out, threads)
+    if not cosine >= least_cosine:
+        raise LossyQuantisation(
+            f"{artifact.folder}: mean cosine of int8 vectors to the artifact's is {cosine:.4f} over "
+            f"{len(held_out)} photos, expected {least_cosine} or more; calibrate on more photos like those "
+            "to be encoded, or accept the loss with --least-cosine"
+        )
+    for name in artifact.manifest.files:
+        if name != IMAGE_GRAPH:
+            shutil.copyfile(artifact.folder / name, out / name)
+    write_golden(out, artifact.image_size)
+    manifest = artifact.manifest
+    return write_manifest(
+        out,
+        name=f"{manifest.name}-int8",
+        base_model=manifest.base_model,
+        width=manifest.width,
+        dims=manifest.dims,
+        preprocessing=manifest.preprocessing,
+        similarity=manifest.similarity,
+        data_fingerprint=manifest.data_fingerprint,
+        training=manifest.training
+        | {
+            "int8": {
+                "made_of": artifact.encoder_id,
+                "calibrated_on": len(calibration),
+                "mean_cosine": round(cosine, 5),
+                "measured_on": len(held_out),
+            }
+        },
+        # They were measured on the graph this one was made of.
+        metrics={},
+    )
+
+
+def split_photos(
+    paths: Sequence[Path], preprocessing: Preprocessing
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pixels to calibrate on, (n, s, s, 3), and others to judge by: every fifth of photos from all over."""
+    sources = list(photo_sources(paths))
+    chosen = evenly(np.arange(len(sources)), CALIBRATION + HELD_OUT)
+    read_ones = (read(sources[row], preprocessing) for row in chosen)
+    pixels = [pixels for pixels in read_ones if not isinstance(pixels, str)]
+    if len(pixels) < 2:
+        raise TooFewPhotos(
+            f"{', '.join(map(str, paths))}: {len(pixels)} usable photos, expected {CALIBRATION + HELD_OUT}; "
+            "`nitamono ml embed` says what is wrong with each"
+        )
+    judged = np.arange(len(pixels)) % 5 == 0
+    stacked = np.stack(pixels)
+    return stacked[~judged], stacked[judged]
+
+
+def quantised(model: onnx.ModelProto, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
+    """The model with int8 matrix products and convolutions.
+
+    pixels: (n, s, s, 3) uint8, whose activations set the value ranges.
+    """
+    import nncf  # type: ignore[import-untyped]  # noqa: PLC0415  it has no types, and takes seconds to import
+
+    name = model.graph.input[0].name
+    attends = any(node.op_type == "Softmax" for node in model.graph.node)
+    made: onnx.ModelProto = nncf.quantize(
+        whole_weights(model),
+        nncf.Dataset(np.split(pixels, len(pixels)), lambda batch: {name: batch}),
+        subset_size=len(pixels),
+        target_device=nncf.TargetDevice.CPU,
+        ignored_scope=nncf.IgnoredScope(types=list(NORM), validate=False),
+        model_type=nncf.ModelType.TRANSFORMER if attends else None,
+    )
+    return without_traces(made)
+
+
+def whole_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its half-precision weights in float32 and without the casts that undid the halving."""
+    graph = model.graph
+    halves = {weight.name: weight for weight in graph.initializer if weight.data_type == TensorProto.FLOAT16}
+    kept = []
+    for node in graph.node:
+        weight = halves.get(node.input[0]) if node.op_type == "Cast" else None
+        if weight is None:
+            kept.append(node)
+            continue
+        values = numpy_helper.to_array(weight).astype(np.float32)
+        weight.CopyFrom(numpy_helper.from_array(values, node.output[0]))
+    del graph.node[:]
+    graph.node.extend(kept)
+    return model
+
+
+def mean_cosine(artifact: EncoderArtifact, graph: Path, pixels: NDArray[np.uint8], threads: int) -> float:
+    """Between the vectors of the artifact's image graph and of another, both as they would be served."""
+    before, after = (
+        ImageEncoder(
+            artifact.encoder_id,
+            open_graph(path, threads=threads),
+            dims=artifact.dims,
+            image_size=artifact.image_size,
+        ).encode(pixels)
+        for path in (artifact.image_graph, graph)
+    )
+    return float((unit(before) * unit(after)).sum(axis=1).mean())

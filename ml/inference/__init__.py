@@ -1,0 +1,1 @@
+"""Photos and captions to unit vectors, without torch."""

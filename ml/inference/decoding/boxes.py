@@ -1,0 +1,157 @@
+"""The boxes of an ISO base media file (ISO 14496-12): HEIC, AVIF, and the films that begin alike."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ml.inference.decoding.errors import too_complex
+
+MAX_BOXES: Final = 10_000
+"""In one box. A photo of 200 megapixels in tiles of 512 has about 800 items; more boxes are an attack."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box's kind and where its content lies in the file."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class PrimaryItem:
+    """What a HEIC or AVIF file says about the picture that it shows first."""
+
+    kind: bytes
+    """`hvc1`, `av01`, `grid`, …; empty where the file has a meta box in which it cannot be read."""
+    colours: tuple[int, int] | None = None
+    """Colour primaries and transfer characteristics of its nclx box (ITU-T H.273)."""
+    parts: frozenset[bytes] = frozenset()
+    """Types of the items that it is made of: the tiles of a grid."""
+
+
+UNREADABLE: Final = PrimaryItem(b"")
+
+
+def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
+    """The boxes between two places, as far as they can be read.
+
+    Raises:
+        UnusablePhoto: more than MAX_BOXES.
+    """
+    for _ in range(MAX_BOXES):
+        if start + 8 > end:
+            return
+        size, kind, head = *struct.unpack_from(">I4s", data, start), 8
+        if size == 1 and start + 16 <= end:
+            size, head = struct.unpack_from(">Q", data, start + 8)[0], 16
+        stop = end if size == 0 else start + size
+        if size == 1 or stop < start + head or stop > end:
+            return
+        yield Box(kind, start + head, stop)
+        start = stop
+    if start + 8 <= end:
+        raise too_complex(f"more than {MAX_BOXES:,} boxes in one place", f"at most {MAX_BOXES:,}")
+
+
+def brands(data: bytes) -> list[bytes]:
+    """The major brand and the compatible ones of a file that begins with an ftyp box."""
+    first = next(boxes(data, 0, len(data)), None)
+    if first is None or first.kind != b"ftyp":
+        return [data[8:12]]
+    listed = data[first.start : min(first.end, first.start + 256)]
+    return [listed[:4], *(listed[place : place + 4] for place in range(8, len(listed) - 3, 4))]
+
+
+def primary_item(data: bytes) -> PrimaryItem | None:
+    """The primary item's type and colours, read before anything is decoded; None without a meta box.
+
+    Raises:
+        UnusablePhoto: more than MAX_BOXES in one place.
+    """
+    metas = [box for box in boxes(data, 0, len(data)) if box.kind == b"meta"]
+    if not metas:
+        return None
+    try:
+        # Of several, which the standard does not allow, decoders may take another one.
+        return _primary_item(data, metas[0]) if len(metas) == 1 else UNREADABLE
+    except (struct.error, IndexError):
+        return UNREADABLE
+
+
+def _primary_item(data: bytes, meta: Box) -> PrimaryItem:
+    inside = Box(b"meta", meta.start + 4, meta.end)
+    pitm = _child(data, inside, b"pitm")
+    if pitm is None:
+        return UNREADABLE
+    item = struct.unpack_from(">I" if data[pitm.start] else ">H", data, pitm.start + 4)[0]
+    types = _item_types(data, inside)
+    parts = frozenset(types.get(part, b"") for part in _parts(data, inside, item))
+    return PrimaryItem(types.get(item, b""), _colours(data, inside, item), parts)
+
+
+def _child(data: bytes, parent: Box, kind: bytes) -> Box | None:
+    return next((box for box in boxes(data, parent.start, parent.end) if box.kind == kind), None)
+
+
+def _item_types(data: bytes, meta: Box) -> dict[int, bytes]:
+    """Of each item; of those listed twice the first counts, as in libheif."""
+    iinf = _child(data, meta, b"iinf")
+    if iinf is None:
+        return {}
+    types: dict[int, bytes] = {}
+    for entry in boxes(data, iinf.start + (8 if data[iinf.start] else 6), iinf.end):
+        if entry.kind != b"infe":
+            continue
+        wide = data[entry.start] >= 3
+        item = struct.unpack_from(">I" if wide else ">H", data, entry.start + 4)[0]
+        place = entry.start + (10 if wide else 8)
+        types.setdefault(item, data[place : place + 4])
+    return types
+
+
+def _parts(data: bytes, meta: Box, item: int) -> Iterator[int]:
+    """The items that an item is made of."""
+    iref = _child(data, meta, b"iref")
+    if iref is None:
+        return
+    number = "I" if data[iref.start] else "H"
+    for reference in boxes(data, iref.start + 4, iref.end):
+        made, count = struct.unpack_from(f">{number}H", data, reference.start)
+        if reference.kind == b"dimg" and made == item:
+            yield from struct.unpack_from(
+                f">{count}{number}", data, reference.start + struct.calcsize(f">{number}H")
+            )
+
+
+def _colours(data: bytes, meta: Box, item: int) -> tuple[int, int] | None:
+    iprp = _child(data, meta, b"iprp")
+    ipco = iprp and _child(data, iprp, b"ipco")
+    ipma = iprp and _child(data, iprp, b"ipma")
+    if not ipco or not ipma:
+        return None
+    properties = list(boxes(data, ipco.start, ipco.end))
+    for number in _associations(data, ipma, item):
+        box = properties[number - 1] if 0 < number <= len(properties) else None
+        if box and box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx":
+            primaries, transfer = struct.unpack_from(">HH", data, box.start + 4)
+            return primaries, transfer
+    return None
+
+
+def _associations(data: bytes, ipma: Box, item: int) -> list[int]:
+    """The numbers, from 1, of an item's properties."""
+    version, wide = data[ipma.start], data[ipma.start + 3] & 1
+    (count,) = struct.unpack_from(">I", data, ipma.start + 4)
+    place = ipma.start + 8
+    for _ in range(min(count, MAX_BOXES)):
+        (found,) = struct.unpack_from(">I" if version else ">H", data, place)
+        place += 4 if version else 2
+        number, place = data[place], place + 1
+        listed = struct.unpack_from(f">{number}{'H' if wide else 'B'}", data, place)
+        if found == item:
+            return [entry & (0x7FFF if wide else 0x7F) for entry in listed]
+        place += number * (2 if wide else 1)
+    return []

@@ -1,0 +1,347 @@
+"""Photo bytes to pixels: the one way in, for training and for serving alike."""
+
+import io
+import math
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+from pillow_heif import HeifImageFile
+
+from ml.inference.decoding.boxes import PrimaryItem, primary_item
+from ml.inference.decoding.colour import UnusableProfile, coded_profile, to_srgb
+from ml.inference.decoding.errors import DECODER_ERRORS, FORMATS, UnusablePhoto, truncated, unsupported
+from ml.inference.decoding.formats import Format, photo_format
+from ml.inference.decoding.jpeg import check_scans, open_incomplete, open_jpeg, read_frame
+from ml.inference.decoding.png import read_png
+from ml.inference.decoding.reads import CountedReads
+
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "SUFFIXES",
+    "UnusablePhoto",
+    "decode_photo",
+    "photo_hash",
+]
+
+MAX_BYTES: Final = 64_000_000
+"""A JPEG of a 200-megapixel phone has 30 to 60 MB; more is no listing photo and fills a worker's memory."""
+
+MAX_MEMORY: Final = 900_000_000
+"""Bytes that decoding one photo may take, estimated from its header before anything is decoded. It lets in
+the 50 megapixels of phones in every format, and 200 in JPEG."""
+
+LARGE: Final = 250_000_000
+"""Bytes from which photos are decoded one at a time in each process, so that its peak is near MAX_MEMORY."""
+
+MAX_PIXELS: Final = 256_000_000
+"""The largest phone sensor has 200 million; 256 million take a core half a second."""
+
+PIXEL_BYTES: Final[dict[Format, tuple[int, int]]] = {
+    "PNG": (9, 12),
+    "GIF": (9, 9),
+    "BMP": (9, 9),
+    "WebP": (17, 17),
+    "HEIC": (12, 21),
+    "AVIF": (14, 24),
+}
+"""Memory that decoding a pixel takes at most, planes, canvases and copies: opaque with 8 bits, and otherwise
+(measured, decision 103). Grey with alpha and a transparent colour become RGBA beside the original."""
+
+JPEG_PIXEL_BYTES: Final = 8
+"""The same, for a pixel of the reduced scale that a JPEG is decoded at."""
+
+MIN_SIDE: Final = 16
+"""Tracking pixels and spacers have one to ten pixels a side; in fewer than sixteen nothing can be seen."""
+
+SUFFIXES: Final = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".apng",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".heic",
+    ".heif",
+    ".avif",
+)
+"""Names of photo files end so, in lower case. Only the content decides whether a file can be decoded."""
+
+OPENERS: Final[dict[Format, Callable[[io.BytesIO], Image.Image]]] = {
+    "PNG": PngImageFile,
+    "WebP": WebPImageFile,
+    "GIF": GifImageFile,
+    "BMP": BmpImageFile,
+    "HEIC": HeifImageFile,
+    "AVIF": AvifImageFile,
+}
+"""Without Image.open: no decoder that is not named here is reachable, and Pillow's limit of pixels, which
+belongs to the whole process, does not apply."""
+
+TILES: Final = frozenset({b"hvc1", b"hev1", b"av01"})
+CODED_ITEMS: Final = TILES | {b"grid"}
+"""What phones write. Overlays can name one picture hundreds of times, and grids can hold grids, which
+multiplies the work."""
+
+UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to the step that undoes it (Exif 2.32, tag 0x0112)."""
+
+OnDefect = Callable[[str], None]
+"""Is given a stable code for each thing that was wrong with a photo that is used all the same:
+`profile_ignored`, `photo_incomplete`."""
+
+
+@dataclass(frozen=True)
+class OpenPhoto:
+    """A photo whose header was read and is within the limits."""
+
+    image: Image.Image
+    profile: bytes | None
+    """The ICC profile of its colours, None for sRGB."""
+    orientation: int
+    memory: int
+    """Bytes that decoding takes at most."""
+    frame: int = 0
+
+
+_one_large = threading.Lock()
+
+
+def ignore(_code: str) -> None:
+    """Takes no note of a defect."""
+
+
+def decode_photo(
+    data: bytes,
+    size: int,
+    crop: float | None = None,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+    on_defect: OnDefect = ignore,
+) -> NDArray[np.uint8]:
+    """Pixels (size, size, 3) uint8, sRGB, upright, squashed to a square; transparency shows white.
+
+    crop: only the square in the centre whose side is this share of the photo's shorter one, from 0 to 1.
+    Of an animation the first frame counts. Safe to call from many threads at once.
+
+    Raises:
+        UnusablePhoto: with a reason code, for whatever is no allowed, reasonably sized picture, or too
+            little of one.
+    """
+    check_bytes(data)
+    kind = photo_format(data)
+    least = size if crop is None else math.ceil(size / crop)
+    try:
+        photo = open_photo(data, kind, least)
+        with photo.image, _one_large if photo.memory > LARGE else nullcontext():
+            image = load_jpeg(photo.image, data, least, on_defect) if kind == "JPEG" else load(photo)
+            return to_square(image, photo, size, crop, resample, on_defect)
+    except UnusablePhoto:
+        raise
+    except Image.DecompressionBombError as error:  # WebP and GIF have Pillow's own limit, above ours
+        raise UnusablePhoto("photo_too_many_pixels", str(error), f"at most {MAX_PIXELS:,} pixels") from error
+    except DECODER_ERRORS as error:
+        raise truncated(data, error) from error
+
+
+def check_bytes(data: bytes) -> None:
+    if not data:
+        raise UnusablePhoto("photo_empty", "0 bytes", "a picture")
+    if len(data) > MAX_BYTES:
+        raise UnusablePhoto("photo_too_large", f"{len(data):,} bytes", f"at most {MAX_BYTES:,} bytes")
+
+
+def check_sides(width: int, height: int) -> None:
+    found = f"{width} × {height} pixels"
+    if width * height > MAX_PIXELS:
+        raise UnusablePhoto("photo_too_many_pixels", found, f"at most {MAX_PIXELS:,} pixels")
+    if min(width, height) < MIN_SIDE:
+        raise UnusablePhoto("photo_too_small", found, f"both sides at least {MIN_SIDE} pixels")
+
+
+def check_memory(memory: int, width: int, height: int) -> None:
+    if memory > MAX_MEMORY:
+        found = f"{width} × {height} pixels, which take {memory:,} bytes to decode"
+        raise UnusablePhoto("photo_too_many_pixels", found, f"at most {MAX_MEMORY:,} bytes")
+
+
+def open_photo(data: bytes, kind: Format, least: int) -> OpenPhoto:
+    match kind:
+        case "JPEG":
+            return open_jpeg_photo(data, least)
+        case "PNG":
+            return open_png(data)
+        case "HEIC" | "AVIF":
+            return open_heif(data, kind)
+        case _:
+            return open_other(data, kind)
+
+
+def open_jpeg_photo(data: bytes, least: int) -> OpenPhoto:
+    frame = read_frame(data)
+    check_sides(frame.width, frame.height)
+    check_scans(frame, data)
+    image = open_jpeg(data, least)
+    memory = frame.coefficient_bytes + JPEG_PIXEL_BYTES * image.width * image.height
+    check_memory(memory, frame.width, frame.height)
+    return OpenPhoto(image, image.info.get("icc_profile"), orientation(image), memory)
+
+
+def open_png(data: bytes) -> OpenPhoto:
+    png = read_png(data)
+    image, memory = open_within_limits("PNG", png.data)
+    return OpenPhoto(image, png.profile, orientation(image), memory, frame=int(png.default_hidden))
+
+
+def open_heif(data: bytes, kind: Format) -> OpenPhoto:
+    """A HEIC or an AVIF."""
+    item = primary_item(data)
+    if item:  # a sequence has none
+        check_item(data, kind, item)
+    image, memory = open_within_limits(kind, data)
+    coded = coded_profile(*item.colours) if item and item.colours else None
+    # Turns are boxes of the file, not EXIF: libheif applies them, Pillow gives those of AVIF as EXIF.
+    turn = 1 if kind == "HEIC" else orientation(image)
+    return OpenPhoto(image, image.info.get("icc_profile") or coded, turn, memory)
+
+
+def check_item(data: bytes, kind: Format, item: PrimaryItem) -> None:
+    if not item.kind:
+        raise truncated(data, "its primary item cannot be read")
+    if composed := ({item.kind} - CODED_ITEMS) | (item.parts - TILES):
+        names = ", ".join(sorted(name.decode("latin-1") or "unknown" for name in composed))
+        raise unsupported(f"{kind} that is a composite of other images ({names})")
+
+
+def open_other(data: bytes, kind: Format) -> OpenPhoto:
+    image, memory = open_within_limits(kind, data)
+    return OpenPhoto(image, image.info.get("icc_profile"), orientation(image), memory)
+
+
+def open_within_limits(kind: Format, data: bytes) -> tuple[Image.Image, int]:
+    """The picture, not decoded yet, and the bytes that decoding takes at most."""
+    image = OPENERS[kind](CountedReads(data))
+    rich = (
+        image.mode not in {"L", "RGB"} or "transparency" in image.info or image.info.get("bit_depth", 8) > 8
+    )
+    memory = PIXEL_BYTES[kind][rich] * image.width * image.height
+    check_sides(*image.size)
+    check_memory(memory, *image.size)
+    return image, memory
+
+
+def load(photo: OpenPhoto) -> Image.Image:
+    if photo.frame:
+        with suppress(EOFError):  # an animation without frames shows its default image
+            photo.image.seek(photo.frame)
+    photo.image.load()
+    return photo.image
+
+
+def load_jpeg(image: Image.Image, data: bytes, least: int, on_defect: OnDefect) -> Image.Image:
+    try:
+        image.load()
+    except OSError:
+        image, share = open_incomplete(data, least)
+        if share < 1:
+            on_defect("photo_incomplete")
+    return image
+
+
+def to_square(
+    image: Image.Image,
+    photo: OpenPhoto,
+    size: int,
+    crop: float | None,
+    resample: Image.Resampling,
+    on_defect: OnDefect,
+) -> NDArray[np.uint8]:
+    box = None if crop is None else centre_square(image, crop)
+    small = resizable(image).resize((size, size), resample, box, reducing_gap=2.0)
+    rgb = in_srgb(on_white(small), photo.profile, grey=image.mode in GREY, on_defect=on_defect)
+    # Turning commutes with cutting and squashing to a square, and a small square is cheaper to turn.
+    turn = UPRIGHT.get(photo.orientation)
+    return np.asarray(rgb if turn is None else rgb.transpose(turn))
+
+
+def centre_square(image: Image.Image, share: float) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, in pixels."""
+    half, across, down = share * min(image.size) / 2, image.width / 2, image.height / 2
+    return across - half, down - half, across + half, down + half
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8; 1 (as stored) where the tag is absent or its block is damaged.
+
+    Image.getexif would take it from XMP too, which browsers do not.
+    """
+    try:
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+        return int(exif.get(ExifTags.Base.Orientation, 1))
+    except DECODER_ERRORS:
+        return 1
+
+
+GREY: Final = frozenset({"1", "L", "LA", "I", "I;16", "I;16L", "I;16B"})
+
+
+def resizable(image: Image.Image) -> Image.Image:
+    """The picture in a mode in which pixels can be averaged: L, RGB, RGBA or CMYK."""
+    if image.mode.startswith("I"):
+        # Image.convert would clip 16-bit grey at 255 and leave a white square.
+        grey = np.asarray(image)
+        return Image.fromarray(np.clip(grey // 257, 0, 255).astype(np.uint8))
+    if image.mode in {"RGBA", "CMYK"}:
+        return image
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def in_srgb(image: Image.Image, profile: bytes | None, *, grey: bool, on_defect: OnDefect) -> Image.Image:
+    if profile is not None:
+        try:
+            return to_srgb(image, profile, grey=grey)
+        except UnusableProfile:
+            on_defect("profile_ignored")
+    return image.convert("RGB")
+
+
+def photo_hash(pixels: NDArray[np.uint8]) -> str:
+    """A 64-bit difference hash as 16 hex digits: near-identical photos differ in few bits.
+
+    Each bit says whether a cell of an 8 × 9 grey grid is brighter than its left neighbour.
+
+    pixels: (h, w, 3) uint8.
+    """
+    grid = Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX)
+    grey = np.asarray(grid).astype(np.int16)
+    return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()

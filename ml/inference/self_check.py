@@ -1,0 +1,96 @@
+"""Whether a graph gives the golden vectors of its artifact on this machine: some CPUs, and some releases of
+the inference libraries, miscompute bf16 or int8 without an error."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ml.artifact import EncoderArtifact, GoldenSample
+from ml.errors import MlError
+
+if TYPE_CHECKING:
+    from ml.inference.encoder import CompiledGraph, Graph
+
+LEAST_COSINE_F32: Final = 0.9999
+"""Least cosine of a vector to the golden one, computed in float32: that between torch and an exported graph
+(ml.export.export_run.PARITY). Between sound backends it is 0.999999."""
+
+LEAST_COSINE: Final = 0.99
+"""The same in bf16, int8 or TF32, which round by design. The least measured where they work were 0.9998 for
+the committed encoders and 0.993 for MobileNetV2 (docs/decisions/102-artifact.md)."""
+
+log = logging.getLogger(__name__)
+
+
+class WrongVectors(MlError):
+    """A graph that does not give its artifact's golden vectors on this machine."""
+
+
+def checked(
+    artifact: EncoderArtifact,
+    path: Path,
+    graph: "CompiledGraph",
+    open_f32: "Callable[[], CompiledGraph] | None" = None,
+) -> "CompiledGraph":
+    """The graph at `path` if it gives the golden vectors, else what open_f32 gives, which must do so.
+
+    An artifact without golden vectors is not checked, with a warning.
+
+    Raises:
+        WrongVectors: there is no open_f32, or its vectors are wrong too.
+    """
+    golden = artifact.golden(path.name)
+    if golden is None:
+        log.warning(
+            "%s: %s has no golden vectors, so what this machine computes cannot be checked; "
+            "add them with `nitamono ml artifact golden %s`",
+            artifact.folder,
+            artifact.encoder_id,
+            artifact.folder,
+        )
+        return graph
+    cosine = lowest_cosine(graph, golden)
+    if cosine >= least_cosine(graph):
+        return graph
+    found = f"{artifact.folder}: {described(path, graph, cosine)}"
+    if open_f32 is None:
+        raise wrong_vectors(found)
+    full = open_f32()
+    cosine = lowest_cosine(full, golden)
+    if not cosine >= least_cosine(full):
+        raise wrong_vectors(f"{found}; {described(path, full, cosine)}")
+    log.warning("%s; using %s in f32 instead (cosine %.6f)", found, full.backend, cosine)
+    return full
+
+
+def least_cosine(graph: "CompiledGraph") -> float:
+    return LEAST_COSINE_F32 if graph.precision == "f32" else LEAST_COSINE
+
+
+def lowest_cosine(graph: "Graph", golden: GoldenSample) -> float:
+    """Of the graph's vectors to the golden ones; NaN where one of them is no number.
+
+    From their distance, 1 - |a - b|² / 2 for unit vectors, so that a vector of another length is wrong too.
+    """
+    differences = graph(golden.inputs).astype(np.float64) - golden.vectors
+    return float(1 - np.square(differences).sum(axis=1).max() / 2)
+
+
+def described(path: Path, graph: "CompiledGraph", cosine: float) -> str:
+    from ml.training.run_folder import processor  # noqa: PLC0415  only where something is wrong
+
+    machine = processor() or "this machine"
+    return (
+        f"{graph.backend} computes {path.name} wrongly in {graph.precision} on {machine} "
+        f"(cosine to the golden vectors {cosine:.6f}, expected {least_cosine(graph)} or more)"
+    )
+
+
+def wrong_vectors(found: str) -> WrongVectors:
+    return WrongVectors(
+        f"{found}; set NITAMONO_ENCODER_BACKEND to auto or onnxruntime, or use another machine: "
+        "these vectors would not match those in the index"
+    )

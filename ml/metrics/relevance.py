@@ -1,0 +1,187 @@
+"""Which candidate answers a query, and how well: graded by labels, or judged in a log."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, ValidationError
+
+from ml.data.json_lines import json_lines
+from ml.data.pairs import Labels
+from ml.errors import MlError
+
+Rows = NDArray[np.int64]
+
+EXACT: Final = 3
+"""Gain of a candidate of the same type, gender and colour."""
+
+
+LARGEST_GAIN: Final = 30
+"""Of a judgment: ndcg_exp takes 2^gain − 1, which far above this leaves nothing of every other answer, and
+at 1,024 is no number."""
+
+
+class UnusableJudgments(MlError):
+    """A file of judgments that cannot be read, or that says nothing about the photos searched."""
+
+
+class NothingToTell(MlError):
+    """Photos whose labels make every order of results equally good."""
+
+
+class Relevance(Protocol):
+    """Gains of candidates for queries; both are rows of the photos searched."""
+
+    queries: Rows
+    """(q,)"""
+    hit: float
+    """From this gain on, a candidate counts as a hit."""
+    graded_by_labels: bool
+
+    def gains(self, queries: Rows) -> NDArray[np.float64]:
+        """(b, n) gain of each photo for queries (b,); 0 for the query itself."""
+        ...
+
+
+class LabelRelevance:
+    """Every photo is a query. 3: same type, gender and colour. 2: same type and gender. 1: same type."""
+
+    hit: float = EXACT
+    graded_by_labels = True
+
+    def __init__(self, labels: Sequence[Labels]) -> None:
+        """Take a label per photo.
+
+        Raises:
+            NothingToTell: all photos have the same labels, or no two share a type.
+        """
+        columns = np.array([(label.type, label.gender, label.colour) for label in labels])
+        self._codes = np.stack([np.unique(column, return_inverse=True)[1] for column in columns.T], axis=1)
+        self.queries = np.arange(len(labels))
+        if not self._codes.any():
+            raise NothingToTell(
+                f"all {len(labels)} photos have the same labels ({labels[0]}), so any order is right; "
+                "give photos of two classes or more"
+            )
+        if len(np.unique(self._codes[:, 0])) == len(labels):
+            raise NothingToTell(
+                f"no two of {len(labels)} photos share a type, so no query has an answer; "
+                "give more photos of each class, or another --split"
+            )
+
+    def gains(self, queries: Rows) -> NDArray[np.float64]:
+        same = self._codes[queries][:, None, :] == self._codes[None, :, :]
+        gains: NDArray[np.float64] = np.cumprod(same, axis=2).sum(axis=2).astype(np.float64)
+        gains[np.arange(len(queries)), queries] = 0
+        return gains
+
+
+class Judgment(BaseModel):
+    """One line of a log: how well an item answered another item's page, from 0 for not at all."""
+
+    query_id: str = Field(min_length=1)
+    item_id: str = Field(min_length=1)
+    gain: float = Field(ge=0, le=LARGEST_GAIN, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the judgments of a file."""
+
+    used: int
+    unknown_queries: int
+    """Judgments whose query_id is no photo searched."""
+    unknown_items: int
+    """Judgments of a known query whose item_id is no photo searched."""
+
+
+class JudgedRelevance:
+    """The queries are those judged; a candidate without a judgment has gain 0."""
+
+    graded_by_labels = False
+
+    def __init__(self, judgments: Sequence[Judgment], item_ids: Sequence[str], name: str) -> None:
+        """Take judgments by id, and the id of each photo searched. The best of several judgments counts.
+
+        Raises:
+            UnusableJudgments: none has a gain and names two photos searched.
+        """
+        row_of = {item_id: row for row, item_id in enumerate(item_ids)}
+        known = [judgment for judgment in judgments if judgment.query_id in row_of]
+        used = [judgment for judgment in known if judgment.item_id in row_of]
+        self.counts = Counts(len(used), len(judgments) - len(known), len(known) - len(used))
+        self._judged: dict[int, dict[int, float]] = {}
+        for judgment in used:
+            query, item = row_of[judgment.query_id], row_of[judgment.item_id]
+            gains = self._judged.setdefault(query, {})
+            if item != query:
+                gains[item] = max(judgment.gain, gains.get(item, 0.0))
+        positive = [gain for gains in self._judged.values() for gain in gains.values() if gain > 0]
+        if not positive:
+            raise UnusableJudgments(
+                f"{name}: {len(judgments)} judgments, none of a gain above 0 between two of the "
+                f"{len(item_ids)} photos searched ({self.counts.unknown_queries} with an unknown query_id, "
+                f"{self.counts.unknown_items} with an unknown item_id); check that ids are item_ids of the "
+                "data, and that --split holds them"
+            )
+        self.hit = min(positive)
+        self.queries = np.array(sorted(self._judged), dtype=np.int64)
+        self._candidates = len(item_ids)
+
+    def gains(self, queries: Rows) -> NDArray[np.float64]:
+        gains = np.zeros((len(queries), self._candidates))
+        for place, query in enumerate(queries):
+            for item, gain in self._judged.get(int(query), {}).items():
+                gains[place, item] = gain
+        return gains
+
+
+def read_judgments(path: Path) -> list[Judgment]:
+    """Judgments of a .jsonl or .parquet file with the fields query_id, item_id and gain.
+
+    Raises:
+        UnusableJudgments: the file cannot be read, is empty, or a line is no judgment; the line is named.
+    """
+    try:
+        judgments = list(
+            parquet_judgments(path) if path.suffix.lower() == ".parquet" else line_judgments(path)
+        )
+    except OSError as error:
+        raise UnusableJudgments(f"{path}: {error}; expected JSON lines or parquet") from error
+    if not judgments:
+        raise UnusableJudgments(f"{path}: no judgment in it; expected query_id, item_id and gain a line")
+    return judgments
+
+
+def line_judgments(path: Path) -> Iterator[Judgment]:
+    for number, line in json_lines(path):
+        yield judgment_of(line, f"{path}:{number}")
+
+
+def parquet_judgments(path: Path) -> Iterator[Judgment]:
+    import pyarrow  # noqa: PLC0415  only this kind of file needs it
+    import pyarrow.parquet  # noqa: PLC0415
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except pyarrow.ArrowException as error:
+        raise UnusableJudgments(f"{path}: {error}; write the file again") from error
+    for number, row in enumerate(table.to_pylist(), start=1):
+        yield judgment_of(row, f"{path}: row {number}")
+
+
+def judgment_of(line: bytes | dict[str, object], place: str) -> Judgment:
+    try:
+        return (
+            Judgment.model_validate_json(line) if isinstance(line, bytes) else Judgment.model_validate(line)
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"])) or "the line"
+        raise UnusableJudgments(
+            f"{place}: {field}: {fault['msg']}; expected "
+            f'{{"query_id": "m1", "item_id": "m2", "gain": 1}} with gain from 0 to {LARGEST_GAIN}'
+        ) from error

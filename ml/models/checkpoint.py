@@ -1,0 +1,77 @@
+"""A training run's weights on disk: half precision, since that is what the artifact can afford to carry."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from ml.artifact import MANIFEST
+from ml.errors import MlError
+from ml.models.two_towers import Siglip, TwoTowers
+from ml.training.config import HubTower, TowerConfig
+from ml.training.run_folder import run_file
+
+HUB: Final = "hub"
+"""Folder of a run with the files that say what the networks are, in the hub's layout."""
+
+
+class UnfitCheckpoint(MlError):
+    """Weights that are not those of the towers configured."""
+
+
+def save_checkpoint(model: nn.Module, path: Path) -> None:
+    """Write the weights as float16; a reader of `path` sees the old file or the new one, never a half.
+
+    Raises:
+        NotWritten: there is no room; the old file is kept.
+    """
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    with run_file(path) as file:
+        file.write(save(weights))
+
+
+def empty_model(tower: TowerConfig | HubTower, folder: Path, *, checkpointing: bool = False) -> TwoTowers:
+    """The networks of a run's or an artifact's folder, with random weights."""
+    if isinstance(tower, TowerConfig):
+        return Siglip(tower)
+    from ml.models.huggingface_siglip import untrained  # noqa: PLC0415  transformers only where it is needed
+
+    return untrained(folder, checkpointing=checkpointing)
+
+
+def described(folder: Path) -> Path:
+    """Where the folder of a run or an artifact keeps NETWORK_FILES."""
+    return folder if (folder / MANIFEST).exists() else folder / HUB
+
+
+def load_checkpoint(path: Path, tower: TowerConfig | HubTower) -> TwoTowers:
+    """The model in evaluation mode, float32. The network files of a hub tower lie beside its weights.
+
+    Raises:
+        UnfitCheckpoint: the file holds no weights, or those of other towers.
+    """
+    model = empty_model(tower, path.parent)
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UnfitCheckpoint(f"{path}: {error}; expected a checkpoint of `nitamono ml finetune`") from error
+    expected = {name: value.shape for name, value in model.state_dict().items()}
+    unlike = {name for name in {*expected, *weights} if expected.get(name) != shape_of(weights, name)}
+    if unlike:
+        raise UnfitCheckpoint(
+            f"{path}: {len(unlike)} of {len(expected)} weights are missing, unknown or of other shapes, "
+            f"first {min(unlike)}; use the configuration that it was trained with"
+        )
+    model.load_state_dict({name: torch.as_tensor(value).float() for name, value in weights.items()})
+    return model.eval()
+
+
+def shape_of(weights: Mapping[str, Tensor], name: str) -> torch.Size | None:
+    return weights[name].shape if name in weights else None

@@ -1,0 +1,67 @@
+"""The reference backend: an artifact's checkpoint in torch, where nothing was exported. Imports torch."""
+
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from ml.artifact import CHECKPOINT, EncoderArtifact
+from ml.evaluation.evaluated_encoders import tower_config
+from ml.export.export_run import ImageGraph, TextGraph
+from ml.inference.encoder import BackendMissing, Graph, Inputs, PrecisionMissing, Vectors
+from ml.models.checkpoint import load_checkpoint
+
+
+def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph:
+    """What the artifact's image or text graph at `path` was exported from.
+
+    The graph itself gives only its last layer, PCA, which no checkpoint has. `threads` counts for all of
+    torch in this process.
+
+    Raises:
+        BackendMissing: the artifact has no checkpoint, or not what rebuilds its networks.
+        PrecisionMissing: the artifact is an int8 one.
+    """
+    if artifact.quantised:
+        raise PrecisionMissing(f"{artifact.folder}: torch computes in f32; name the artifact it was made of")
+    tower = tower_config(artifact)
+    if tower is None:
+        raise BackendMissing(
+            f"{artifact.folder}: torch needs {CHECKPOINT}, and of a hub's model its config.json, which "
+            "`nitamono ml finetune` and `nitamono ml export` leave; take another backend"
+        )
+    model = load_checkpoint(artifact.folder / CHECKPOINT, tower)
+    of_photos = path == artifact.image_graph
+    network = ImageGraph(model.image, None) if of_photos else TextGraph(model.text, None)
+    network.last = last_layer(path)
+    return torch_graph(network.eval(), threads)
+
+
+def last_layer(path: Path) -> nn.Linear:
+    """PCA, as ml.export.export_run.projection_layer put it into a graph."""
+    stored = {
+        weight.name.removesuffix(".half"): weight
+        for weight in onnx.load(path).graph.initializer
+        if weight.name.startswith("last.")
+    }
+    weights = {
+        name.removeprefix("last."): torch.tensor(numpy_helper.to_array(weight)).float()
+        for name, weight in stored.items()
+    }
+    dims, width = weights["weight"].shape
+    layer = nn.Linear(width, dims, bias="bias" in weights)
+    layer.load_state_dict(weights)
+    return layer
+
+
+def torch_graph(network: nn.Module, threads: int) -> Graph:
+    torch.set_num_threads(threads)
+
+    def run(batch: Inputs) -> Vectors:
+        with torch.inference_mode():
+            vectors: Vectors = network(torch.tensor(batch)).numpy()
+        return vectors
+
+    return run

@@ -1,0 +1,137 @@
+"""The two towers: a photo and a caption, each to a unit vector of the same space. Imports torch."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ml.training.config import TowerConfig
+from ml.training.distributed import GlobalBatchNorm
+
+
+class Convolution(nn.Module):
+    """A convolution and its batch norm."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm = GlobalBatchNorm(outputs)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        normed: Tensor = self.norm(self.convolution(maps))
+        return normed
+
+    def fused(self) -> nn.Conv2d:
+        """One convolution that does both, as long as neither is trained further."""
+        return fuse_conv_bn_eval(self.convolution, self.norm)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 × 3 convolutions beside a shortcut; the first may halve the resolution."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = Convolution(inputs, outputs, stride=stride)
+        self.second = Convolution(outputs, outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True), Convolution(inputs, outputs, kernel=1)
+            )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        inner = self.second(functional.relu(self.first(maps)))
+        return functional.relu(inner + self.shortcut(maps))
+
+
+class ImageNetwork(nn.Module):
+    """An image tower that tells its features from its head, which the loop trains."""
+
+    feature_width: int
+    head: nn.Module
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(n, feature_width) of pixels (n, 3, s, s) in −1 to 1, before the head."""
+        raise NotImplementedError
+
+
+class ImageTower(ImageNetwork):
+    """Convolutions, because at this size and data they learn in minutes what a ViT needs hours for."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        stem, *_ = config.channels
+        self.stem = nn.Sequential(
+            Convolution(3, stem // 2, stride=2), nn.ReLU(), Convolution(stem // 2, stem, stride=2), nn.ReLU()
+        )
+        inputs, blocks = stem, []
+        for stage, outputs in enumerate(config.channels):
+            blocks.append(ResidualBlock(inputs, outputs, 1 if stage == 0 else 2))
+            inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.feature_width = inputs
+        self.head = nn.Linear(inputs, config.width)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(n, channels[-1]) pooled maps of pixels (n, 3, s, s) in −1 to 1; any s from 32 on."""
+        maps: Tensor = self.blocks(self.stem(pixels))
+        return maps.mean(dim=(2, 3))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(n, width) float32, unit norm."""
+        return functional.normalize(self.head(self.features(pixels)), dim=-1)
+
+
+class TextTower(nn.Module):
+    """Token embeddings, one pre-norm attention layer, the mean over real tokens."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        wide = config.text_width
+        self.heads = config.text_heads
+        self.tokens = nn.Embedding(config.vocabulary, wide, padding_idx=0)
+        self.positions = nn.Parameter(torch.randn(config.tokens, wide) * 0.02)
+        self.attention_norm, self.inner_norm, self.norm = (nn.LayerNorm(wide) for _ in range(3))
+        self.to_attention, self.from_attention = nn.Linear(wide, 3 * wide), nn.Linear(wide, wide)
+        self.inner = nn.Sequential(nn.Linear(wide, 2 * wide), nn.GELU(), nn.Linear(2 * wide, wide))
+        self.head = nn.Linear(wide, config.width)
+
+    def attend(self, states: Tensor, real: Tensor) -> Tensor:
+        count, length, wide = states.shape
+        parts = self.to_attention(states).reshape(count, length, 3, self.heads, wide // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        scores = query @ key.transpose(-2, -1) * (wide // self.heads) ** -0.5
+        scores = scores.masked_fill(~real[:, None, None, :], -1e4)
+        mixed = (scores.softmax(-1) @ value).transpose(1, 2).reshape(count, length, wide)
+        attended: Tensor = self.from_attention(mixed)
+        return attended
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(n, width) float32, unit norm, of token ids (n, tokens) int64, padded with 0."""
+        real = ids != 0
+        states = self.tokens(ids) + self.positions
+        states = states + self.attend(self.attention_norm(states), real)
+        states = self.norm(states + self.inner(self.inner_norm(states)))
+        weights = real.unsqueeze(-1).to(states.dtype)
+        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+        return functional.normalize(self.head(mean), dim=-1)
+
+
+class TwoTowers(nn.Module):
+    """What the loop trains: pixels and token ids to unit vectors of one space, a log scale and a bias."""
+
+    image: ImageNetwork
+    text: nn.Module
+    log_scale: nn.Parameter
+    bias: nn.Parameter
+
+
+class Siglip(TwoTowers):
+    """Both towers with the learned scale and bias of the sigmoid loss (arXiv 2303.15343, section 3.2)."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.image = ImageTower(config)
+        self.text = TextTower(config)
+        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+        self.bias = nn.Parameter(torch.tensor(-10.0))

@@ -1,0 +1,1 @@
+"""PCA: fitted in memory or over shards, and applied."""

@@ -1,0 +1,154 @@
+"""PCA fitted to shards of embeddings: the sums of each are kept, so a rerun reads only what is new."""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import add
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from ml.atomic_files import replaced, writing
+from ml.data.vector_shards import Shard, held_out_sample
+from ml.pca.projection import (
+    CovarianceSums,
+    Spectrum,
+    TooFewVectors,
+    Vectors,
+    kept_neighbours,
+    load_sums,
+    nearest_rows,
+    sum_chunks,
+    upright,
+)
+
+Solver = Literal["scikit-learn", "streaming"]
+
+SAMPLE: Final = 5000
+"""Held-out rows among which neighbours are compared: an exact search of 5,000 × 5,000 takes seconds."""
+NEIGHBOURS: Final = 10
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a number of dims keeps."""
+
+    dims: int
+    explained: float
+    """Share of the variance."""
+    recall: float
+    """Share of a held-out row's NEIGHBOURS nearest at full width that stay its nearest, from 0 to 1."""
+
+
+def require_rows(shards: Sequence[Shard], dims: int) -> None:
+    """Refuse what cannot be fitted before anything is read.
+
+    Raises:
+        TooFewVectors: there are fewer fitted rows, or columns, than dims; or too few are held out to compare.
+    """
+    rows, width = sum(shard.fitted_rows for shard in shards), shards[0].width
+    held_out = sum(shard.rows for shard in shards) - rows
+    if min(rows, width) < dims or held_out < 2:
+        raise TooFewVectors(
+            f"{shards[0].path} and {len(shards) - 1} more: {rows} rows of {width} to fit and {held_out} "
+            f"held out, expected at least {dims} rows and columns and 2 held out; "
+            "embed more photos or ask for fewer --dims"
+        )
+
+
+def fit_shards(
+    shards: Sequence[Shard], sums_folder: Path, *, memory_limit: int, workers: int = 1
+) -> tuple[Spectrum, Solver]:
+    """The spectrum of all fitted rows, by scikit-learn where they fit in memory_limit bytes, else by sums."""
+    if bytes_in_memory(shards) <= memory_limit:
+        return fit_in_memory(
+            np.concatenate([chunk for shard in shards for chunk in shard.fitted()])
+        ), "scikit-learn"
+    return stream_sums(shards, sums_folder, workers).spectrum(), "streaming"
+
+
+def bytes_in_memory(shards: Sequence[Shard]) -> int:
+    """What fit_in_memory takes at most: the rows as float32, and as float64 with a centred copy."""
+    return sum(shard.fitted_rows * shard.width for shard in shards) * (4 + 8 + 8)
+
+
+def fit_in_memory(vectors: Vectors) -> Spectrum:
+    """The spectrum of vectors (n, width) by scikit-learn's PCA; its axes are min(n, width)."""
+    from sklearn.decomposition import PCA  # noqa: PLC0415
+
+    rows, width = vectors.shape
+    # Both solvers are exact; that on the covariance is the faster where there are many rows.
+    pca = PCA(svd_solver="covariance_eigh" if rows >= 2 * width else "full")
+    with np.errstate(invalid="ignore"):  # of shares of no variance at all; see Spectrum.explained
+        pca.fit(vectors.astype(np.float64))
+    variances = np.zeros(width)
+    variances[: len(pca.explained_variance_)] = pca.explained_variance_
+    return Spectrum(rows, pca.mean_, upright(pca.components_), variances)
+
+
+def stream_sums(shards: Sequence[Shard], folder: Path, workers: int = 1) -> CovarianceSums:
+    """The sums of all shards, in the memory of `workers` chunks; folder has those that are finished."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    # Threads suffice: reading and matrix products leave the interpreter free.
+    with ThreadPoolExecutor(workers) as pool:
+        paths = pool.map(partial(save_shard_sums, folder=folder), shards)
+        saved = list(tqdm(paths, "summing", len(shards), unit="shard", disable=None))
+    # In the order of the shards, so that the result does not depend on which worker was first.
+    return reduce(add, map(load_sums, saved))
+
+
+def save_shard_sums(shard: Shard, folder: Path) -> Path:
+    """Where the sums of a shard lie; they are made if they are not there yet."""
+    path = folder / f"{shard.path.stem}-{shard_key(shard)}.npz"
+    if not path.exists():
+        sum_chunks(shard.fitted()).save(path)
+    return path
+
+
+def shard_key(shard: Shard) -> str:
+    """8 hex digits that change when the shard is moved or written again."""
+    state = shard.path.stat()
+    named = f"{shard.path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
+    return hashlib.blake2b(named.encode(), digest_size=4).hexdigest()
+
+
+def measure_choices(spectrum: Spectrum, shards: Sequence[Shard], dims: Sequence[int]) -> list[Choice]:
+    """What each number of dims keeps, measured on up to SAMPLE held-out rows."""
+    sample = held_out_sample(shards, SAMPLE)
+    nearest = nearest_rows(sample, NEIGHBOURS)
+    return [
+        Choice(
+            one,
+            spectrum.explained(one),
+            kept_neighbours(nearest, nearest_rows(spectrum.projection(one).apply(sample), NEIGHBOURS)),
+        )
+        for one in dims
+    ]
+
+
+def draw_choices(spectrum: Spectrum, choices: Sequence[Choice], path: Path) -> None:
+    """A PNG of the variance explained by the first dims, and of the neighbours kept at each choice."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # a Figure of its own needs no display
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    shares = np.cumsum(spectrum.variances) / spectrum.variances.sum()
+    axes.plot(np.arange(1, len(shares) + 1), shares, label="variance explained")
+    dims, recalls = [choice.dims for choice in choices], [choice.recall for choice in choices]
+    axes.plot(dims, recalls, "o--", label=f"recall@{NEIGHBOURS} against full width, held out")
+    axes.set(
+        xscale="log",
+        xlabel="dims",
+        ylabel="share",
+        ylim=(0, 1.03),
+        title=f"PCA of {spectrum.count:,} vectors",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    with replaced(path) as file:
+        figure.savefig(file, format="png", dpi=120)

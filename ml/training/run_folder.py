@@ -1,0 +1,168 @@
+"""What a run leaves for people and for the next step: configuration, log, curves, environment, data."""
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from ml.atomic_files import NotWritten, replaced
+from ml.data.pairs import Corpus, short_name
+from ml.errors import MlError
+from ml.training.config import FinetuneConfig
+
+CONFIG: Final = "config.json"
+LOG: Final = "log.csv"
+CURVES: Final = "curves.png"
+ENVIRONMENT: Final = "environment.json"
+DATA: Final = "data.json"
+STATE: Final = "state.pt"
+LESSON: Final = "lesson.npz"
+LOG_COLUMNS: Final = (
+    "epoch",
+    "step",
+    "seconds",
+    "loss",
+    "distil_loss",
+    "pictures_per_s",
+    "source",
+    "validation_ndcg@5",
+)
+PACKAGES: Final = ("numpy", "pillow", "safetensors", "tokenizers", "torch", "transformers", "accelerate")
+
+Line = tuple[int, int, int, float, float, int, str, float]
+"""A row of the log, in the order of LOG_COLUMNS."""
+
+
+class UnreadableRun(MlError):
+    """A folder that is no run of this release."""
+
+
+def run_file(path: Path) -> AbstractContextManager[BinaryIO]:
+    """A file of a run to write, which is whole or as it was.
+
+    Raises:
+        NotWritten: there is no room.
+    """
+    remedy = "make room on that disk, then run again with --resume: nothing that was written before is lost"
+    return replaced(path, remedy=remedy)
+
+
+def make_folder(out: Path) -> None:
+    """Raises:
+    NotWritten: the folder of a run cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritten(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
+
+
+def describe_run(out: Path, config: FinetuneConfig, corpus: Corpus, device: str, processes: int) -> None:
+    """Write the configuration, the data's fingerprint and what the run is made with.
+
+    Raises:
+        NotWritten: there is no room.
+    """
+    write_json(out / CONFIG, asdict(config))
+    splits = dict(Counter(corpus.splits.tolist()))
+    write_json(
+        out / DATA,
+        {"fingerprint": corpus.fingerprint, "pairs": splits, "dropped": dict(corpus.dropped)},
+    )
+    write_json(out / ENVIRONMENT, environment() | {"device": device, "processes": processes})
+
+
+def write_json(path: Path, content: dict[str, object]) -> None:
+    with run_file(path) as file:
+        file.write(json.dumps(content, indent=2).encode() + b"\n")
+
+
+def environment() -> dict[str, object]:
+    """Versions and processor: what a result may depend on, and nothing of whose machine it was."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "packages": {name: found for name in PACKAGES if (found := installed(name))},
+    }
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        return names[0] if names else ""
+    return platform.processor()
+
+
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def read_config(run: Path) -> FinetuneConfig:
+    """The configuration that a run was made with.
+
+    Raises:
+        UnreadableRun: the folder holds none, or one of another release.
+    """
+    path = run / CONFIG
+    try:
+        return TypeAdapter(FinetuneConfig).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UnreadableRun(
+            f"{path}: {error}; expected the folder of a run of `nitamono ml finetune`"
+        ) from error
+
+
+def write_log(out: Path, lines: Sequence[Line]) -> None:
+    """Write log.csv and curves.png anew.
+
+    Raises:
+        NotWritten: there is no room.
+    """
+    with run_file(out / LOG) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        csv.writer(text).writerows([LOG_COLUMNS, *lines])
+        text.detach()
+    with run_file(out / CURVES) as file:
+        draw_curves(lines, file)
+
+
+def draw_curves(lines: Sequence[Line], file: BinaryIO) -> None:
+    """Loss by step above, validation nDCG@5 of each source below, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  slow to import
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True)
+    by_step = {step: loss for _, step, _, loss, *_ in lines if math.isfinite(loss)}
+    above.plot(list(by_step), list(by_step.values()), marker=".", color="tab:red")
+    above.set(ylabel="training loss, mean of each epoch")
+    for source in dict.fromkeys(line[6] for line in lines):
+        points = [(line[1], line[7]) for line in lines if line[6] == source]
+        below.plot(*zip(*points, strict=True), marker=".", label=short_name(source))
+    below.set(xlabel="step", ylabel="validation nDCG@5", ylim=(0, 1))
+    if lines:
+        below.legend(title="source")
+    for axes in (above, below):
+        axes.grid(visible=True, alpha=0.3)
+    figure.savefig(file, format="png", dpi=110)

@@ -1,0 +1,1 @@
+"""The HTTP API: Flask app, parameters, responses, errors, OpenAPI."""

@@ -1,0 +1,236 @@
+"""The HTTP face: routes, and the status that each failure becomes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from elasticsearch import Elasticsearch
+from flask import Flask, Response, abort, request, send_file
+from pydantic import BaseModel
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+
+from query.api import responses as response
+from query.api.errors import (
+    EventsOff,
+    InvalidParameters,
+    NoLiveIndex,
+    NoValidEvent,
+    PhotoMissing,
+    QueryError,
+    QueueUnavailable,
+    SearchUnavailable,
+    TooManyEvents,
+    UnknownItem,
+)
+from query.api.events import add_events
+from query.api.openapi import openapi_document
+from query.api.parameters import USER_HEADER, ListingParameters, Parameters, SlateParameters, known_id, parse
+from query.api.photos import open_photo
+from query.api.settings import QuerySettings
+from query.search.browse import ListingService
+from query.search.experiment import SlateService
+from query.search.reader import IndexReader
+from query.search.similar import SimilarService
+from query.web.pages import pages_blueprint, placeholder_svg, problem_page, swagger_blueprint
+from query.web.reports import reports_blueprint
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+# Long enough for a master election or a rolling restart of one node, short enough for a person to wait.
+RETRY_AFTER_S = 5
+
+# A listing whose photos change gets new ones within minutes; until then a browser need not ask again.
+PHOTO_MAX_AGE_S = 300
+
+_API_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' http: https: data:; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a failure is called to the outside."""
+
+    type: str
+    status: HTTPStatus
+
+
+_FAILURES: dict[type[QueryError], _Failure] = {
+    UnknownItem: _Failure("unknown-item", HTTPStatus.NOT_FOUND),
+    PhotoMissing: _Failure("photo-missing", HTTPStatus.NOT_FOUND),
+    InvalidParameters: _Failure("invalid-parameters", HTTPStatus.BAD_REQUEST),
+    NoLiveIndex: _Failure("no-live-index", HTTPStatus.SERVICE_UNAVAILABLE),
+    SearchUnavailable: _Failure("search-unavailable", HTTPStatus.SERVICE_UNAVAILABLE),
+    NoValidEvent: _Failure("no-valid-event", HTTPStatus.BAD_REQUEST),
+    TooManyEvents: _Failure("too-many-events", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    EventsOff: _Failure("events-off", HTTPStatus.SERVICE_UNAVAILABLE),
+    QueueUnavailable: _Failure("queue-unavailable", HTTPStatus.SERVICE_UNAVAILABLE),
+}
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
+    """The API and its pages. Nothing is asked of Elasticsearch until the first request.
+
+    Raises:
+        InvalidDefinition: an experiment's file cannot be used.
+    """
+    app = Flask("query.web")
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
+    reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
+    listings, similar = ListingService(reader), SimilarService(reader)
+    slates = SlateService.create(settings, es, similar)
+    _add_api(app, listings, slates)
+    add_events(app, settings)
+    _add_operations(app, reader, slates)
+    _add_photos(app, listings, settings)
+    app.register_blueprint(pages_blueprint(listings, slates, with_events=settings.user_salt is not None))
+    app.register_blueprint(reports_blueprint(settings.reports))
+    app.register_blueprint(swagger_blueprint())
+    app.register_error_handler(QueryError, _query_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.after_request(_secured)
+    return app
+
+
+def _add_api(app: Flask, listings: ListingService, slates: SlateService) -> None:
+    @app.get("/v1/listings")
+    def listings_route() -> Response:
+        return _json(response.listing_page(listings.page(_parameters(ListingParameters))))
+
+    @app.get("/v1/listings/<item_id>")
+    def listing_route(item_id: str) -> Response:
+        _parameters(Parameters)
+        return _json(response.detail(listings.find(known_id(item_id))))
+
+    @app.get("/v1/listings/<item_id>/similar")
+    def similar_route(item_id: str) -> Response:
+        return _json(response.similar_answer(*slates.slate(known_id(item_id), _slate_parameters())))
+
+
+def _add_operations(app: Flask, reader: IndexReader, slates: SlateService) -> None:
+    description = openapi_document()
+
+    @app.get("/healthz")
+    def healthz_route() -> Response:
+        return _json(response.Health(status="ok"))
+
+    @app.get("/readyz")
+    def readyz_route() -> Response:
+        allowance = reader.allowance()
+        index, encoder = reader.live(allowance)
+        states = tuple(slates.states(allowance))  # which asks for the switches, before their age is told
+        return _json(response.readiness(index, encoder, states, slates.switches_age_s(), slates.off))
+
+    @app.get("/openapi.json")
+    def openapi_route() -> dict[str, Any]:
+        return description
+
+
+def _add_photos(app: Flask, listings: ListingService, settings: QuerySettings) -> None:
+    @app.get("/photos/<item_id>/<number>")
+    def photo_route(item_id: str, number: str) -> Response:
+        if not number.isascii() or not number.isdigit() or len(number) > 4:
+            abort(HTTPStatus.NOT_FOUND)
+        document = listings.find(known_id(item_id)).document
+        photo = open_photo(document, int(number), settings.image_roots)
+        return send_file(
+            photo.stream,
+            mimetype=photo.mimetype,
+            etag=photo.etag,
+            last_modified=photo.modified,
+            max_age=PHOTO_MAX_AGE_S,
+        )
+
+
+def _parameters(model: type[P]) -> P:
+    return parse(model, request.args.to_dict(flat=False))
+
+
+def _slate_parameters() -> SlateParameters:
+    """Those of the query string, with the user that the header names as one more value of `user`."""
+    given = request.args.to_dict(flat=False)
+    if user := request.headers.get(USER_HEADER):
+        # WSGI reads headers as Latin-1, and clients send UTF-8.
+        given.setdefault("user", []).append(user.encode("latin-1").decode(errors="replace"))
+    return parse(SlateParameters, given)
+
+
+def _json(model: BaseModel) -> Response:
+    return Response(model.model_dump_json(), mimetype="application/json")
+
+
+def _query_error(error: QueryError) -> Response:
+    failure = _FAILURES[type(error)]
+    if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("%s %s: %s", request.method, request.path, error)
+    problems = error.problems if isinstance(error, InvalidParameters) else ()
+    details = response.ProblemDetails(
+        type=f"urn:nitamono:problem:{failure.type}",
+        title=failure.status.phrase,
+        status=failure.status,
+        detail=str(error),
+        instance=request.path,
+        problems=tuple(response.ParameterProblem.of(problem) for problem in problems),
+    )
+    # What is switched off does not come back by itself.
+    retry = failure.status is HTTPStatus.SERVICE_UNAVAILABLE and not isinstance(error, EventsOff)
+    return _problem(details, Headers({"Retry-After": str(RETRY_AFTER_S)} if retry else {}))
+
+
+def _http_error(error: HTTPException) -> Response:
+    """What Flask refuses by itself (no such route, a method not allowed) or could not foresee."""
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    details = response.ProblemDetails(
+        type="about:blank",
+        title=status.phrase,
+        status=status,
+        detail=error.description or status.description,
+        instance=request.path,
+    )
+    headers = Headers(error.get_headers(request.environ))
+    headers.remove("Content-Type")
+    return _problem(details, headers)
+
+
+def _problem(details: response.ProblemDetails, headers: Headers) -> Response:
+    """The failure in the form that was asked for: a page, a picture, or else problem+json."""
+    form = _error_form()
+    if form == "text/html":
+        body = problem_page(details)
+    elif form == "image/svg+xml":
+        body = placeholder_svg().decode()
+    else:
+        body = details.model_dump_json()
+    answer = Response(body, status=details.status, headers=headers)
+    answer.content_type = f"{form}; charset=utf-8" if form == "text/html" else form
+    return answer
+
+
+def _error_form() -> str:
+    if request.path.startswith(_API_PATHS):
+        return PROBLEM_JSON
+    # The first is what `*/*` gets. A page's <img> asks for pictures, and shows one that comes with a 404.
+    return request.accept_mimetypes.best_match([PROBLEM_JSON, "text/html", "image/svg+xml"]) or PROBLEM_JSON
+
+
+def _secured(answer: Response) -> Response:
+    for name, value in _SECURITY_HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers.setdefault("Cache-Control", "no-store")
+    return answer

@@ -1,0 +1,40 @@
+"""gunicorn's settings: `gunicorn -c python:query.api.gunicorn_conf query.api.wsgi:application`.
+
+Variables of the environment: NITAMONO_API_HOST, NITAMONO_API_PORT, NITAMONO_API_WORKERS,
+NITAMONO_API_THREADS, and those that `query.api.settings` names.
+"""
+
+from __future__ import annotations
+
+import os
+
+from query.api.settings import QuerySettings
+
+_settings = QuerySettings.from_environ(os.environ)
+
+bind = f"{_settings.host}:{_settings.port}"
+
+# A request spends most of its time waiting for Elasticsearch, so threads carry the load of one process and
+# further processes use further cores. Threads also keep a worker's heartbeat going while one of them waits.
+worker_class = "gthread"
+workers = _settings.workers
+threads = _settings.threads
+
+# A worker without a heartbeat for this long hangs. Requests end by ELASTICSEARCH_TIMEOUT on their own.
+timeout = 30
+graceful_timeout = 15
+keepalive = 5
+
+# The longest category path in percent-encoded Japanese, at nine bytes a character, has some 4,700 bytes.
+limit_request_line = 8190
+limit_request_fields = 50
+limit_request_field_size = 8190
+
+# gunicorn 25 and later open a socket in the home folder for runtime commands: not asked for, and shared
+# by all that run there.
+control_socket_disable = True
+
+accesslog = "-" if _settings.access_log else None
+# The usual format without query strings, those of referring pages too: they may hold ids of users.
+access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s "%(a)s"'
+errorlog = "-"

@@ -1,0 +1,306 @@
+"""Request parameters, validated. The same models make the parameters of `/openapi.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar, get_origin
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from mappings.listing import CATEGORY_SEPARATOR, Identifier
+from query.api.errors import InvalidParameters, UnknownItem, UnknownParameter, UnusableParameter
+from query.search.price_band import DEFAULT_RATIO
+from settings.numbers import decimal_number, whole_number
+
+MAX_SIZE = 100
+DEFAULT_SIZE = 24
+
+# Elasticsearch's index.max_result_window: what lies beyond is asked for with a narrower search.
+MAX_RESULTS = 10_000
+
+# Five names of at most 100 characters each, and the separators between them.
+MAX_CATEGORY_LENGTH = 5 * 100 + 4 * len(CATEGORY_SEPARATOR)
+
+# Names the user as the parameter `user` does.
+USER_HEADER = "X-User-Id"
+
+_SHOWN_CHARACTERS = 60
+
+
+class ShownStatus(StrEnum):
+    """The statuses that can be listed. Removed listings have nothing left to show."""
+
+    ON_SALE = "on_sale"
+    RESERVED = "reserved"
+    SOLD_OUT = "sold_out"
+
+
+def _category_path(text: str) -> str:
+    names = [name.strip() for name in text.split(CATEGORY_SEPARATOR.strip())]
+    if not all(names) or len(names) > 5:
+        raise PydanticCustomError("category", "one to five names, such as 'Apparel > Skirts'")
+    return CATEGORY_SEPARATOR.join(names)
+
+
+def _name_and_value(text: str) -> str:
+    name, _, value = text.partition(":")
+    if not name or not value or "." in name or "\x00" in text:
+        raise PydanticCustomError("attribute", "a name and a value, such as 'colour:Blue'")
+    return text
+
+
+CategoryPath = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_CATEGORY_LENGTH), AfterValidator(_category_path)
+]
+
+
+def _experiment_and_arm(text: str) -> str:
+    if not all(part and part.isascii() for part in text.split(":")) or text.count(":") != 1:
+        raise PydanticCustomError("arm", "an experiment and an arm, such as 'new-encoder:control'")
+    return text
+
+
+def _whole(value: object) -> object:
+    return _readable(whole_number, value)
+
+
+def _decimal(value: object) -> object:
+    return _readable(decimal_number, value)
+
+
+def _readable(read: Callable[[str], float], value: object) -> object:
+    try:
+        if isinstance(value, str):
+            read(value)
+    except ValueError as error:
+        raise PydanticCustomError("number", "a number in digits") from error
+    return value
+
+
+# They come after the limits in an annotation, or else the description of the API loses those.
+_IN_DIGITS = BeforeValidator(_whole)
+_IN_DECIMALS = BeforeValidator(_decimal)
+
+ArmChoice = Annotated[str, StringConstraints(max_length=97), AfterValidator(_experiment_and_arm)]
+UserId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Attribute = Annotated[str, StringConstraints(max_length=64 + 1 + 256), AfterValidator(_name_and_value)]
+
+
+class Parameters(BaseModel):
+    """Parameters of a request; one it does not know is a problem, lest a misspelt filter filter nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ItemPath(Parameters):
+    """The item that a request is about."""
+
+    item_id: Annotated[Identifier, Field(description="Id of a listing.")]
+
+
+class SimilarParameters(Parameters):
+    """What `/v1/listings/{item_id}/similar` can be asked."""
+
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="How many items at most."), _IN_DIGITS] = (
+        DEFAULT_SIZE
+    )
+    price_ratio: Annotated[
+        float,
+        Field(
+            gt=1,
+            le=100,
+            description="Prices from the item's own divided by this to times this; widened if too few.",
+        ),
+        _IN_DECIMALS,
+    ] = DEFAULT_RATIO
+    category: Annotated[
+        CategoryPath | None,
+        Field(description="Only items below this category, given from the root: `Apparel > Skirts`."),
+    ] = None
+    attribute: Annotated[
+        tuple[Attribute, ...],
+        Field(max_length=10, description="Only items with this attribute, as `name:value`. May be repeated."),
+    ] = ()
+    exclude_seller: Annotated[
+        tuple[Identifier, ...],
+        Field(max_length=20, description="No items of this seller. May be repeated."),
+    ] = ()
+    explain: Annotated[bool, Field(description="Whether each item says how its score came about.")] = False
+
+
+class SlateParameters(SimilarParameters):
+    """The same for a visitor: whoever takes part in an experiment is answered in the way of an arm."""
+
+    user: Annotated[
+        UserId | None,
+        Field(
+            repr=False,
+            description=(
+                "Id of the user, from which the arms follow. It is hashed at once. "
+                f"In the header `{USER_HEADER}` it stays out of URLs and of access logs."
+            ),
+        ),
+    ] = None
+    arm: Annotated[
+        tuple[ArmChoice, ...],
+        Field(
+            max_length=8,
+            description=(
+                "For testers: the arm to see, as `experiment:arm`, at most one for each layer. "
+                "May be repeated."
+            ),
+        ),
+    ] = ()
+
+
+class UserHeader(Parameters):
+    """The header that names the user."""
+
+    user: Annotated[
+        UserId | None,
+        Field(alias=USER_HEADER, description="Id of the user; not to be given beside the parameter `user`."),
+    ] = None
+
+
+class ListingParameters(Parameters):
+    """What `/v1/listings` can be asked."""
+
+    q: Annotated[
+        str,
+        StringConstraints(max_length=200, strip_whitespace=True),
+        Field(description="Words that must all be in the title."),
+    ] = ""
+    category: Annotated[
+        CategoryPath | None, Field(description="Only listings below this category: its path from the root.")
+    ] = None
+    status: Annotated[ShownStatus, Field(description="Only listings of this status.")] = ShownStatus.ON_SALE
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Listings a page."), _IN_DIGITS] = DEFAULT_SIZE
+    page: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="The page, from 1."), _IN_DIGITS] = 1
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+def parse(model: type[P], values: Mapping[str, Sequence[str]]) -> P:
+    """The parameters of a query string, each name with all the values it was given.
+
+    Raises:
+        InvalidParameters: naming each that is unknown, malformed, out of range or given twice.
+    """
+    twice = tuple(_given_twice(model, values))
+    try:
+        parameters = model.model_validate(
+            {name: _value(model, name, given) for name, given in values.items()}
+        )
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise InvalidParameters((*twice, *(_to_problem(model, detail) for detail in details))) from error
+    if twice:
+        raise InvalidParameters(twice)
+    return parameters
+
+
+def known_id(item_id: str) -> str:
+    """The id, if a listing can have it at all.
+
+    Raises:
+        UnknownItem: no listing can.
+    """
+    try:
+        return ItemPath(item_id=item_id).item_id
+    except ValidationError as error:
+        raise UnknownItem(item_id) from error
+
+
+def check_window(parameters: ListingParameters) -> None:
+    """Nothing, if the page lies within what Elasticsearch pages through.
+
+    Raises:
+        InvalidParameters: it does not.
+    """
+    if parameters.page * parameters.size > MAX_RESULTS:
+        last = MAX_RESULTS // parameters.size
+        found = f"{parameters.page} with {parameters.size} a page"
+        expected = f"at most {last}: only the first {MAX_RESULTS:,} are paged through, so narrow the search"
+        raise InvalidParameters((UnusableParameter("page", "page_too_far", found, expected),))
+
+
+def _is_repeatable(model: type[Parameters], name: str) -> bool:
+    field = model.model_fields.get(name)
+    return field is not None and get_origin(field.annotation) is tuple
+
+
+def _value(model: type[Parameters], name: str, given: Sequence[str]) -> object:
+    return tuple(given) if _is_repeatable(model, name) else given[0]
+
+
+def _given_twice(model: type[Parameters], values: Mapping[str, Sequence[str]]) -> Iterable[UnusableParameter]:
+    for name, given in values.items():
+        if len(given) > 1 and name in model.model_fields and not _is_repeatable(model, name):
+            yield UnusableParameter(name, f"{name}_repeated", f"{len(given)} values", "one value")
+
+
+# pydantic's error types, as the second half of a reason code.
+_SUFFIXES = {
+    "missing": "missing",
+    "greater_than": "out_of_range",
+    "greater_than_equal": "out_of_range",
+    "less_than_equal": "out_of_range",
+    "string_too_long": "too_long",
+    "string_too_short": "empty",
+    "too_long": "too_many",
+}
+
+
+# What pydantic says less well, by its error type.
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "too_long": "at most {max_length} values",
+}
+
+
+def _to_problem(model: type[Parameters], detail: ErrorDetails) -> UnusableParameter | UnknownParameter:
+    name, found = str(detail["loc"][0])[:_SHOWN_CHARACTERS], _shown(detail["input"])
+    if detail["type"] == "extra_forbidden":
+        return UnknownParameter(name, f"{name}_unknown", found, ", ".join(model.model_fields))
+    suffix = _SUFFIXES.get(detail["type"], "malformed")
+    return UnusableParameter(name, f"{name}_{suffix}", found, _expected(model, detail))
+
+
+def _expected(model: type[Parameters], detail: ErrorDetails) -> str:
+    schema = model.model_json_schema()["properties"].get(detail["loc"][0], {})
+    if schema.get("type") in ("integer", "number"):
+        return _number(schema)
+    if detail["type"] in _EXPECTED:
+        return _EXPECTED[detail["type"]].format(**detail.get("ctx", {}))
+    message: str = detail["msg"]
+    for prefix in ("Input should be ", "String should have "):
+        message = message.removeprefix(prefix)
+    return message
+
+
+def _number(schema: Mapping[str, Any]) -> str:
+    """The numbers that a parameter of this JSON schema takes: `a whole number from 1 to 100, in digits`."""
+    kind = "a whole number" if schema["type"] == "integer" else "a number"
+    low = (
+        f"from {schema['minimum']:,} to"
+        if "minimum" in schema
+        else f"above {schema['exclusiveMinimum']:,}, at most"
+    )
+    return f"{kind} {low} {schema['maximum']:,}, in digits"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"

@@ -1,0 +1,391 @@
+"""What the API answers. The same models make the schemas of `/openapi.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from experiments.assignment.kill_switch import FORGOTTEN_AFTER_S
+from mappings.errors import Problem
+from mappings.image_roots import is_remote
+from mappings.lifecycle import EncoderIdentity
+from mappings.listing import AttributeValue, ListingDocument, Status
+from query.search.browse import Page
+from query.search.experiment import Exposure
+from query.search.ranking import shared_depth
+from query.search.reader import Found
+from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, RankedHit, SimilarItems
+
+Milliseconds = Annotated[float, Field(ge=0)]
+
+
+class Model(BaseModel):
+    """Part of an answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Photo(Model):
+    """One photo of a listing."""
+
+    url: Annotated[str, Field(description="Where to load it from: a path on this server, or its own URL.")]
+
+
+class ListingSummary(Model):
+    """A listing as it appears among others."""
+
+    item_id: str
+    title: Annotated[str | None, Field(description="Null for a removed listing.")]
+    category: Annotated[tuple[str, ...], Field(description="From the root to the leaf.")]
+    price: float
+    currency: str
+    seller_id: str
+    status: Status
+    photos: tuple[Photo, ...]
+
+
+class ListingDetail(ListingSummary):
+    """A listing by itself."""
+
+    attributes: dict[str, AttributeValue]
+    created_at: datetime
+    updated_at: datetime
+    indexed_at: datetime
+    encoded: Annotated[bool, Field(description="Whether similar items can be found by its picture.")]
+    photo_problem: Annotated[str | None, Field(description="Why its photo could not be encoded, as a code.")]
+    index: str
+
+
+class ListingPage(Model):
+    """One page of listings, newest first."""
+
+    listings: tuple[ListingSummary, ...]
+    total: Annotated[int, Field(description="How many match in all.")]
+    page: int
+    size: int
+    took_ms: Milliseconds
+
+
+class Explanation(Model):
+    """How an item's score came about: `score = similarity + category_term + price_term`."""
+
+    similarity: Annotated[float | None, Field(description="Cosine of the two pictures; null in a fallback.")]
+    category_term: float
+    shared_depth: Annotated[int, Field(description="Levels that both categories have in common.")]
+    price_term: float
+    price_ratio: Annotated[float, Field(description="The item's price over that of the item asked about.")]
+    rank: Annotated[int, Field(ge=1)]
+    rank_by_similarity: Annotated[
+        int | None,
+        Field(ge=1, description="The rank by the picture alone; null in a fallback."),
+    ]
+    matched_queries: Annotated[
+        tuple[str, ...], Field(description="The category levels that Elasticsearch says matched.")
+    ]
+
+
+class SimilarItem(ListingSummary):
+    """One of the items similar to another."""
+
+    score: float
+    similarity: Annotated[float | None, Field(description="Cosine of the two pictures; null in a fallback.")]
+    explanation: Annotated[Explanation | None, Field(description="Given where `explain` was asked for.")]
+
+
+class Band(Model):
+    """The prices that items were taken from, rounded outward to steps of 25 %."""
+
+    requested_ratio: float
+    applied_ratio: Annotated[float, Field(description="Above `requested_ratio` if too few items remained.")]
+    low: float
+    high: float
+    currency: str
+    steps_widened: Annotated[int, Field(ge=0)]
+
+
+class Fallback(Model):
+    """Why the answer does not come from the item's picture, but from its category and then the newest."""
+
+    reason: Annotated[
+        str,
+        Field(description="`not_encoded`, `removed`, or a `photo_…` code of what is wrong with it."),
+    ]
+    message: str
+
+
+class Filter(Model):
+    """What was left out of the answer, and why."""
+
+    field: str
+    kept: Annotated[str, Field(description="What a listing had to be so as not to be left out.")]
+    why: str
+
+
+class SimilarAnswer(Model):
+    """The items similar to one, best first, or in random order where that is told."""
+
+    item: ListingSummary
+    items: tuple[SimilarItem, ...]
+    encoder_id: str
+    index: str
+    band: Band
+    fallback: Fallback | None
+    filters: tuple[Filter, ...]
+    took_ms: Annotated[float, Field(ge=0, description="In total, in this server.")]
+    elasticsearch_ms: Annotated[float, Field(ge=0, description="Of which waiting for Elasticsearch.")]
+    slate_id: Annotated[str, Field(description="Of this very answer: events name it.")]
+    arms: Annotated[
+        tuple[str, ...],
+        Field(description="The arms that this answer is of, as `experiment:arm`; events name them."),
+    ]
+    arms_reason: Annotated[
+        str | None,
+        Field(
+            description=(
+                "Why an arm of the user's is not in `arms`: `stopped`, `switches_unknown`, "
+                "`item_not_in_arm`, `arm_index_missing`, `arm_unavailable`, `arm_encoder_mismatch`."
+            )
+        ),
+    ]
+    override: Annotated[bool, Field(description="Whether `arm` chose the arms, and not the user.")]
+    randomised: Annotated[bool, Field(description="Whether the order is random, so as to measure positions.")]
+
+
+class ParameterProblem(Model):
+    """One thing wrong with one parameter."""
+
+    field: str
+    reason: str
+    found: str
+    expected: str
+
+    @classmethod
+    def of(cls, problem: Problem) -> ParameterProblem:
+        """The same, as the API says it."""
+        return cls(field=problem.field, reason=problem.reason, found=problem.found, expected=problem.expected)
+
+
+class ProblemDetails(Model):
+    """An error, as RFC 9457 has it."""
+
+    type: Annotated[str, Field(description="Stable, for programs.")]
+    title: str
+    status: int
+    detail: str
+    instance: Annotated[str, Field(description="The path that was asked for.")]
+    problems: Annotated[
+        tuple[ParameterProblem, ...], Field(description="Each parameter that cannot be used.")
+    ] = ()
+
+
+class Health(Model):
+    """The process runs."""
+
+    status: Annotated[str, Field(description="`ok`, or `ready`.")]
+
+
+class ExperimentState(Model):
+    """How an experiment stands in this process."""
+
+    name: str
+    state: Annotated[
+        str, Field(description="`running`, `not_started`, `disabled`, `stopped` or `switches_unknown`.")
+    ]
+    problems: Annotated[
+        tuple[str, ...], Field(description="Arms that cannot be served; their users get no arm.")
+    ]
+
+
+class Readiness(Health):
+    """The process can answer requests."""
+
+    index: str
+    encoder_id: str
+    experiments: tuple[ExperimentState, ...]
+    switches_age_s: Annotated[
+        float | None,
+        Field(
+            description="Seconds since Elasticsearch last told which experiments are stopped; null: not yet. "
+            f"From {FORGOTTEN_AFTER_S:g} on it is unknown, and nobody is in an arm."
+        ),
+    ]
+    experiments_off: Annotated[str | None, Field(description="Why there are no experiments here.")]
+
+
+def readiness(
+    index: str,
+    encoder: EncoderIdentity,
+    experiments: Iterable[tuple[str, str, tuple[str, ...]]],
+    switches_age_s: float | None,
+    experiments_off: str | None,
+) -> Readiness:
+    """How the process stands; an arm that cannot be served does not make it unready."""
+    return Readiness(
+        status="ready",
+        index=index,
+        encoder_id=encoder.encoder_id,
+        experiments=tuple(
+            ExperimentState(name=name, state=state, problems=problems)
+            for name, state, problems in experiments
+        ),
+        switches_age_s=None if switches_age_s is None else round(switches_age_s, 1),
+        experiments_off=experiments_off,
+    )
+
+
+def summary(document: ListingDocument) -> ListingSummary:
+    """The listing as it appears among others."""
+    return ListingSummary(**_summary_fields(document))
+
+
+def detail(found: Found) -> ListingDetail:
+    """The listing by itself."""
+    document = found.document
+    return ListingDetail(
+        **_summary_fields(document),
+        attributes=document.attributes,
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+        indexed_at=document.indexed_at,
+        encoded=document.vector is not None,
+        photo_problem=document.photo_problem,
+        index=found.index,
+    )
+
+
+def listing_page(page: Page) -> ListingPage:
+    """One page of listings."""
+    return ListingPage(
+        listings=tuple(summary(hit.document) for hit in page.answer.hits),
+        total=page.answer.total or 0,
+        page=page.parameters.page,
+        size=page.parameters.size,
+        took_ms=_millis(page.took_s),
+    )
+
+
+def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> SimilarAnswer:
+    """The answer as the API gives it; without an exposure it is part of no experiment."""
+    query, band = found.query, found.band
+    exposure = exposure or Exposure()
+    return SimilarAnswer(
+        item=summary(query.item),
+        items=similar_items(found),
+        encoder_id=found.encoder.encoder_id,
+        index=found.found.index,
+        band=Band(
+            requested_ratio=query.parameters.price_ratio,
+            applied_ratio=band.ratio,
+            low=band.low,
+            high=band.high,
+            currency=query.item.currency,
+            steps_widened=found.steps_widened,
+        ),
+        fallback=fallback(found.fallback_reason),
+        filters=filters_applied(found),
+        took_ms=_millis(found.allowance.elapsed_s()),
+        elasticsearch_ms=_millis(found.allowance.waited_s),
+        slate_id=exposure.slate_id,
+        arms=exposure.arms,
+        arms_reason=exposure.reason,
+        override=exposure.override,
+        randomised=exposure.randomised,
+    )
+
+
+def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
+    """The hits as items, with how each score came about where that was asked for."""
+    explain = found.query.parameters.explain
+    places = {item_id: place for place, item_id in enumerate(found.by_similarity, start=1)}
+    items = []
+    for rank, hit in enumerate(found.hits, start=1):
+        part = explanation(found, hit, rank, places.get(hit.document.item_id))
+        items.append(
+            SimilarItem(
+                **_summary_fields(hit.document),
+                score=hit.terms.score,
+                similarity=part.similarity,
+                explanation=part if explain else None,
+            )
+        )
+    return tuple(items)
+
+
+def explanation(
+    found: SimilarItems, hit: RankedHit, rank: int, rank_by_similarity: int | None
+) -> Explanation:
+    """The terms of a hit's score."""
+    item, candidate = found.query.item, hit.document
+    parts = hit.terms
+    return Explanation(
+        similarity=None if parts.similarity is None else round(parts.similarity, 6),
+        category_term=round(parts.category, 6),
+        shared_depth=shared_depth(item.category, candidate.category),
+        price_term=round(parts.price, 6),
+        price_ratio=round(candidate.price / item.price, 4),
+        rank=rank,
+        rank_by_similarity=rank_by_similarity,
+        matched_queries=hit.matched,
+    )
+
+
+def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
+    """What was left out of an answer, and why."""
+    asked, band, currency = found.query.parameters, found.band, found.query.item.currency
+    always = [
+        Filter(field="status", kept=Status.ON_SALE.value, why="only what can be bought is shown"),
+        Filter(field="currency", kept=currency, why="prices in another currency cannot be compared"),
+        Filter(
+            field="price",
+            kept=f"{band.low:.2f} to {band.high:.2f}",
+            why=f"the price band of ratio {band.ratio:g} around the item's own price",
+        ),
+        Filter(field="item_id", kept="any other", why="the item is not similar to itself"),
+    ]
+    asked_for = [
+        *((("category", f"below {asked.category}"),) if asked.category else ()),
+        *(("attribute", attribute) for attribute in asked.attribute),
+        *(("seller_id", f"not {seller}") for seller in asked.exclude_seller),
+    ]
+    return (*always, *(Filter(field=name, kept=kept, why="asked for") for name, kept in asked_for))
+
+
+def fallback(reason: str | None) -> Fallback | None:
+    """The reason code with a sentence for people."""
+    if reason is None:
+        return None
+    why = {
+        FALLBACK_NOT_ENCODED: "Its photo has not been encoded yet",
+        FALLBACK_REMOVED: "The listing was removed, and its photo with it",
+    }.get(reason, f"Its photo cannot be used ({reason})")
+    message = f"{why}; these are the newest of its category, then of those above."
+    return Fallback(reason=reason, message=message)
+
+
+def photo_url(item_id: str, number: int, reference: str) -> str:
+    """Where a browser gets the photo: straight from its own URL, or from this server."""
+    return reference if is_remote(reference) else f"/photos/{item_id}/{number}"
+
+
+def _summary_fields(document: ListingDocument) -> dict[str, Any]:
+    photos = (
+        Photo(url=photo_url(document.item_id, number, reference))
+        for number, reference in enumerate(document.images)
+    )
+    return {
+        "item_id": document.item_id,
+        "title": document.title,
+        "category": document.category,
+        "price": document.price,
+        "currency": document.currency,
+        "seller_id": document.seller_id,
+        "status": document.status,
+        "photos": tuple(photos),
+    }
+
+
+def _millis(seconds: float) -> float:
+    return round(seconds * 1000, 2)

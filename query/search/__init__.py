@@ -1,0 +1,1 @@
+"""The search: body builder, ranking, price band, reader."""

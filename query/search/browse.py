@@ -1,0 +1,77 @@
+"""The search box: listings by the words of their titles, and single listings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mappings.listing import CATEGORY_SEPARATOR
+from query.api.parameters import ListingParameters, check_window
+from query.search.builder import ANY_LISTING, listings_body
+from query.search.reader import Answer, Found, IndexReader
+
+
+@dataclass(frozen=True)
+class Category:
+    """A category one level below the one shown, and how many listings it has."""
+
+    path: str
+    count: int
+
+    @property
+    def name(self) -> str:
+        """Its own name, without those above."""
+        return self.path.rpartition(CATEGORY_SEPARATOR)[2]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of an answer to the search box."""
+
+    parameters: ListingParameters
+    answer: Answer
+    took_s: float
+    index_empty: bool = False
+    """Whether there is no listing of any status at all."""
+
+    def subcategories(self) -> tuple[Category, ...]:
+        """The categories one level below the one asked for (or the root), the largest first."""
+        below = self.parameters.category
+        prefix = f"{below}{CATEGORY_SEPARATOR}" if below else ""
+        return tuple(
+            Category(bucket["key"], bucket["doc_count"])
+            for bucket in self.answer.aggregations["categories"]["buckets"]
+            if _is_child(bucket["key"], prefix)
+        )
+
+
+class ListingService:
+    """Finds listings by title, category and status."""
+
+    def __init__(self, reader: IndexReader) -> None:
+        self._reader = reader
+
+    def find(self, item_id: str) -> Found:
+        """One listing.
+
+        Raises:
+            UnknownItem, NoLiveIndex, SearchUnavailable
+        """
+        return self._reader.find(item_id, self._reader.allowance())
+
+    def page(self, parameters: ListingParameters) -> Page:
+        """One page of listings, newest first.
+
+        Raises:
+            InvalidParameters: the page is further on than Elasticsearch pages.
+            NoLiveIndex, SearchUnavailable
+        """
+        check_window(parameters)
+        allowance = self._reader.allowance()
+        index, _ = self._reader.live(allowance)
+        answer = self._reader.search(index, listings_body(parameters), allowance)
+        empty = not answer.total and not self._reader.search_ids(index, ANY_LISTING, allowance)
+        return Page(parameters, answer, allowance.elapsed_s(), empty)
+
+
+def _is_child(path: str, prefix: str) -> bool:
+    return path.startswith(prefix) and CATEGORY_SEPARATOR not in path.removeprefix(prefix)

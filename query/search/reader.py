@@ -1,0 +1,280 @@
+"""The one place that asks Elasticsearch. Its failures leave here as `query.api.errors`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError, TransportError
+
+from mappings.errors import IndexMissing, MappingMismatch
+from mappings.lifecycle import EncoderIdentity, read_identity, resolve
+from mappings.listing import ListingDocument
+from mappings.names import read_alias
+from query.api.errors import NoLiveIndex, SearchUnavailable, UnknownItem
+
+_OVERLOADED = 429
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One document of an answer, and the names of the clauses that it matched."""
+
+    document: ListingDocument
+    matched: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Elasticsearch answered to one search."""
+
+    hits: tuple[Hit, ...]
+    total: int | None
+    aggregations: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A document, and the very index (no alias) that it was found in."""
+
+    document: ListingDocument
+    index: str
+
+
+@dataclass
+class Allowance:
+    """The time that one request may wait for Elasticsearch, over all its calls. Seconds."""
+
+    total_s: float
+    clock: Callable[[], float] = time.monotonic
+    waited_s: float = 0.0
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
+
+    def left_s(self) -> float:
+        """What is left for the next call.
+
+        Raises:
+            SearchUnavailable: nothing is.
+        """
+        left = self.total_s - (self.clock() - self._started)
+        if left <= 0:
+            raise SearchUnavailable(f"Elasticsearch took longer than {self.total_s:g} s")
+        return left
+
+    def elapsed_s(self) -> float:
+        """Since the request came."""
+        return self.clock() - self._started
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts the time inside as spent waiting for Elasticsearch."""
+        before = self.clock()
+        try:
+            yield
+        finally:
+            self.waited_s += self.clock() - before
+
+
+class IndexReader:
+    """Reads the live index. Safe to share between threads."""
+
+    def __init__(self, es: Elasticsearch, prefix: str, timeout_s: float) -> None:
+        self._alias = read_alias(prefix)
+        self.timeout_s = timeout_s
+        # A call that timed out is not tried again: the request it belongs to has no time left either.
+        # One that found its node gone still goes to the next node.
+        self._es = es.options(retry_on_timeout=False)
+        self._identities: dict[str, EncoderIdentity] = {}
+
+    def allowance(self) -> Allowance:
+        """For a request that begins now."""
+        return Allowance(self.timeout_s)
+
+    def find(self, item_id: str, allowance: Allowance) -> Found:
+        """The stored document of an item, with its vector.
+
+        Raises:
+            UnknownItem: there is none.
+            NoLiveIndex, SearchUnavailable
+        """
+        answer = self._get(item_id, allowance)
+        self.identity(answer["_index"], allowance)  # what a foreign index has, or has not, says nothing
+        if not answer["found"]:
+            raise UnknownItem(item_id)
+        return Found(_document(answer["_source"]), answer["_index"])
+
+    def _get(self, item_id: str, allowance: Allowance) -> dict[str, Any]:
+        with _translated(), allowance.waiting():
+            es = self._within(allowance)
+            try:
+                return dict(es.get(index=self._alias, id=item_id, source_exclude_vectors=False))
+            except NotFoundError as error:
+                if isinstance(error.body, dict) and error.body.get("found") is False:
+                    return error.body
+                raise
+            except BadRequestError:  # an alias of several indices, or a closed one
+                resolve(es, self._alias)
+                raise
+
+    def identity(self, index: str, allowance: Allowance) -> EncoderIdentity:
+        """The encoder of an index. It never changes in an index's life, so it is asked for once.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        if index not in self._identities:
+            with _translated(), allowance.waiting():
+                es = self._within(allowance)
+                if index == self._alias:  # an index of the alias's name, which only `resolve` refuses
+                    resolve(es, index)
+                self._identities[index] = read_identity(es, index)
+        return self._identities[index]
+
+    def live(self, allowance: Allowance) -> tuple[str, EncoderIdentity]:
+        """The one index behind the read alias, and its encoder; asked anew each time.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        with _translated(), allowance.waiting():
+            return resolve(self._within(allowance), self._alias)
+
+    def search(
+        self, index: str, body: dict[str, Any], allowance: Allowance, *, copy: str | None = None
+    ) -> Answer:
+        """The answer to one search.
+
+        copy: searches of the same text are answered by the same copy of each shard, others by any. Each copy
+            merges its segments in its own time, and so finds nearest vectors a little otherwise than the
+            others; what is sorted by a field is the same in all.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        return _answer(self._search(index, body, allowance, copy))
+
+    def search_ids(
+        self, index: str, body: dict[str, Any], allowance: Allowance, *, copy: str | None = None
+    ) -> tuple[str, ...]:
+        """The ids alone of the answer to one search, in order.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        hits = self._search(index, body, allowance, copy)["hits"]["hits"]
+        return tuple(hit["_id"] for hit in hits)
+
+    def search_all(
+        self, index: str, bodies: Sequence[dict[str, Any]], allowance: Allowance, *, copy: str
+    ) -> tuple[Answer, ...]:
+        """The answers to several searches in one round trip.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        with _translated(), allowance.waiting():
+            timeout = _millis(allowance.left_s())
+            lines: list[dict[str, Any]] = []
+            for body in bodies:
+                header = {"allow_partial_search_results": False, "preference": _preference(copy)}
+                lines += [header, body | {"timeout": timeout}]
+            responses = self._within(allowance).msearch(index=index, searches=lines)["responses"]
+        return tuple(_answer(_whole(response)) for response in responses)
+
+    def _search(
+        self, index: str, body: dict[str, Any], allowance: Allowance, copy: str | None
+    ) -> dict[str, Any]:
+        with _translated(), allowance.waiting():
+            timeout = _millis(allowance.left_s())
+            answer = self._within(allowance).search(
+                index=index,
+                **_arguments(body),
+                timeout=timeout,
+                allow_partial_search_results=False,
+                preference=None if copy is None else _preference(copy),
+            )
+        return dict(answer)
+
+    def _within(self, allowance: Allowance) -> Elasticsearch:
+        return self._es.options(request_timeout=allowance.left_s())
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns what the client raises into what `query` raises. A refused body is a bug, and stays itself."""
+    try:
+        yield
+    except (IndexMissing, MappingMismatch) as error:
+        raise NoLiveIndex(str(error)) from error
+    except NotFoundError as error:
+        message = (
+            f"{_reason(error)}; `nitamono mappings create --live` makes one, "
+            "or `nitamono mappings swap INDEX` where `nitamono mappings list` shows one with listings"
+        )
+        raise NoLiveIndex(message) from error
+    except TransportError as error:
+        raise SearchUnavailable(f"Elasticsearch does not answer: {error.message}") from error
+    except ApiError as error:
+        if error.error == "index_closed_exception":
+            message = "the index is closed; open it, or `nitamono mappings swap OTHER`"
+            raise NoLiveIndex(message) from error
+        if not _is_unavailable(error.status_code):
+            raise
+        raise SearchUnavailable(f"Elasticsearch answers {error.status_code}: {error.error}") from error
+
+
+def _reason(error: ApiError) -> str:
+    """What Elasticsearch says of an error: `no such index [listings-read]`."""
+    told = error.body.get("error") if isinstance(error.body, dict) else None
+    return str(told["reason"]) if isinstance(told, dict) and "reason" in told else str(error)
+
+
+def _is_unavailable(status: int) -> bool:
+    """Whether a status tells of the cluster's state or of our credentials, and not of the request."""
+    return status >= 500 or status in {401, 403, _OVERLOADED}
+
+
+def _whole(response: dict[str, Any]) -> dict[str, Any]:
+    """The response to one search of several, if it is one.
+
+    Raises:
+        SearchUnavailable: that search failed.
+    """
+    if "error" in response:
+        kind = response["error"].get("type", "unknown")
+        raise SearchUnavailable(f"Elasticsearch answers {response.get('status')} to a wider search: {kind}")
+    return response
+
+
+def _answer(response: dict[str, Any]) -> Answer:
+    hits = tuple(
+        Hit(_document(hit["_source"]), tuple(sorted(hit.get("matched_queries", ()))))
+        for hit in response["hits"]["hits"]
+    )
+    total = response["hits"].get("total")
+    return Answer(hits, total["value"] if total else None, response.get("aggregations", {}))
+
+
+def _document(source: dict[str, Any]) -> ListingDocument:
+    return ListingDocument.model_validate(source)
+
+
+def _millis(seconds: float) -> str:
+    return f"{max(1, int(seconds * 1000))}ms"
+
+
+def _preference(copy: str) -> str:
+    """What Elasticsearch chooses a shard's copy by. It reserves values that start with `_`."""
+    return f"of {copy}"
+
+
+def _arguments(body: dict[str, Any]) -> dict[str, Any]:
+    """The client's argument names for the keys of a body."""
+    renamed = {"_source": "source", "from": "from_"}
+    return {renamed.get(key, key): value for key, value in body.items()}

@@ -1,0 +1,123 @@
+"""Pages for people: a search box over a grid of listings, and a listing with those that look like it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, make_response, render_template, request, url_for
+
+from mappings.listing import category_paths
+from query.api.parameters import ListingParameters, Parameters, SlateParameters, known_id, parse
+from query.api.responses import ProblemDetails, detail, listing_page, similar_answer
+from query.search.browse import ListingService
+from query.search.experiment import SlateService
+from query.web.visitor import remember, visitor_of
+
+_SYMBOLS = {"JPY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "KRW": "₩"}
+
+# Currencies without a minor unit (ISO 4217): ¥1,290 and not ¥1,290.00.
+_WHOLE_CURRENCIES = {"JPY", "KRW", "VND", "CLP", "ISK"}
+
+_STATUS_LABELS = {"on_sale": "For sale", "reserved": "Reserved", "sold_out": "Sold", "removed": "Removed"}
+
+_JAPANESE = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+
+P = TypeVar("P", bound=Parameters)
+
+
+def pages_blueprint(
+    listings: ListingService, slates: SlateService, *, with_events: bool = False
+) -> Blueprint:
+    """The pages. They answer without JavaScript, but for the rendered description of the API.
+
+    With events, an item's page gives its visitor a number and sends what happens on it.
+    """
+    pages = Blueprint("pages", __name__)
+    for name, function in _FILTERS.items():
+        pages.add_app_template_filter(function, name)
+
+    @pages.get("/")
+    def home() -> str:
+        page = listings.page(_parameters(ListingParameters))
+        return render_template(
+            "home.html",
+            parameters=page.parameters,
+            page=listing_page(page),
+            categories=page.subcategories(),
+            index_empty=page.index_empty,
+        )
+
+    @pages.get("/items/<item_id>")
+    def item(item_id: str) -> Response:
+        visitor = visitor_of(request) if with_events else None
+        asked = _parameters(SlateParameters).model_copy(update={"explain": True, "user": visitor})
+        items, exposure = slates.slate(known_id(item_id), asked)
+        answer = similar_answer(items, exposure)
+        page = make_response(
+            render_template("item.html", item=detail(items.found), answer=answer, visitor=visitor)
+        )
+        return remember(page, visitor, request) if visitor else page
+
+    @pages.get("/docs")
+    def docs() -> str:
+        return render_template("docs.html")
+
+    return pages
+
+
+def swagger_blueprint() -> Blueprint:
+    """Swagger UI's own files, from the package that carries them; nothing is loaded from elsewhere."""
+    folder = Path(str(resources.files("flask_openapi3_swagger"))) / "templates" / "swagger"
+    return Blueprint("swagger", __name__, static_folder=folder, static_url_path="/docs/swagger")
+
+
+def problem_page(details: ProblemDetails) -> str:
+    """A failure, for a person."""
+    return render_template("problem.html", details=details)
+
+
+def placeholder_svg() -> bytes:
+    """The picture shown where a photo is missing."""
+    return resources.files("query.web").joinpath("static", "placeholder.svg").read_bytes()
+
+
+def price_label(price: float, currency: str) -> str:
+    """`¥1,290`, `$12.50`, `CHF 12.50`."""
+    amount = f"{price:,.0f}" if currency in _WHOLE_CURRENCIES else f"{price:,.2f}"
+    return f"{_SYMBOLS[currency]}{amount}" if currency in _SYMBOLS else f"{currency} {amount}"
+
+
+def crumbs(category: Sequence[str]) -> list[tuple[str, str]]:
+    """Each level of a category: its name, and the path that leads to it."""
+    return list(zip(category, category_paths(tuple(category)), strict=True))
+
+
+def text_language(text: str) -> str:
+    """The language to read a text out in: Japanese if any of it is."""
+    return "ja" if _JAPANESE.search(text) else "en"
+
+
+def home_link(parameters: ListingParameters, **changes: object) -> str:
+    """The address of the listings with some parameters changed; another search begins at page 1."""
+    kept = parameters.model_copy(update={"page": 1, **changes}).model_dump(mode="json", exclude_defaults=True)
+    return url_for("pages.home") + (f"?{urlencode(kept)}" if kept else "")
+
+
+_FILTERS: dict[str, Callable[..., object]] = {
+    "price_label": price_label,
+    "status_label": _STATUS_LABELS.__getitem__,
+    "crumbs": crumbs,
+    "text_language": text_language,
+    "home_link": home_link,
+}
+
+
+def _parameters(model: type[P]) -> P:
+    """The parameters a page knows. Others, such as those that campaigns add to links, are passed over."""
+    given = request.args.to_dict(flat=False)
+    return parse(model, {name: values for name, values in given.items() if name in model.model_fields})

@@ -1,0 +1,1 @@
+"""What both Celery workers share: the broker, checked messages, and what becomes of refused ones."""

@@ -1,0 +1,135 @@
+"""Messages that no worker can take, kept in Redis beside their queue until somebody replays or drops them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import redis
+from celery.states import FAILURE
+
+from mappings.listing import isoformat
+from mappings.problems import printable
+from queues.messages import MessageRefused, TaskMessage, task_id_in
+
+DETAIL_LIMIT = 2_000
+
+RESULT_KEY: Final = "celery-task-meta-"
+"""What Celery's Redis backend puts before a task's id."""
+
+RESULT_EXPIRES_S: Final = 3600
+"""Long enough for whoever waits with --wait, short enough not to fill Redis."""
+
+
+def failure(task_id: str, reason: str, detail: str) -> dict[str, Any]:
+    """A result as Celery stores it of a task that raised `MessageRefused`."""
+    error = {
+        "exc_type": MessageRefused.__name__,
+        "exc_message": [reason, detail],
+        "exc_module": MessageRefused.__module__,
+    }
+    return {"task_id": task_id, "status": FAILURE, "result": error, "traceback": None, "children": []}
+
+
+@dataclass(frozen=True)
+class RefusedMessage:
+    """A message with what is wrong with it."""
+
+    id: str
+    raw: bytes
+    """As it was pushed."""
+    reason: str
+    detail: str
+    failed_at: str
+
+    @property
+    def text(self) -> str:
+        """The message as text, and its body, which Celery puts into base64, as far as they are text."""
+        body = re.search(rb'"body"\s*:\s*"([A-Za-z0-9+/=]*)"', self.raw)
+        try:
+            decoded = base64.b64decode(body[1]) if body else b""
+        except ValueError:
+            decoded = b""
+        return "\n".join(part.decode(errors="replace") for part in (self.raw, decoded))
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as commands list it: its bytes as text, or in base64 where they are none."""
+        try:
+            content = {"raw": self.raw.decode("utf-8")}
+        except UnicodeDecodeError:
+            content = {"raw_base64": base64.b64encode(self.raw).decode()}
+        return {
+            "id": self.id,
+            "reason": self.reason,
+            "detail": self.detail,
+            **content,
+            "failed_at": self.failed_at,
+        }
+
+
+@dataclass(frozen=True)
+class RefusedMessages:
+    """A Redis hash. Each value is a line of JSON and then the message's bytes."""
+
+    client: redis.Redis
+    queue: str
+
+    @property
+    def key(self) -> str:
+        """The Redis key of the hash."""
+        return f"{self.queue}:refused"
+
+    def keep(self, raw: bytes, refusal: MessageRefused) -> None:
+        """Keeps the message, and gives its task a result, so that whoever waits for one learns of it.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        facts = {
+            "reason": refusal.reason,
+            "detail": printable(refusal.detail)[:DETAIL_LIMIT],
+            "failed_at": isoformat(datetime.now(UTC)),
+        }
+        task_id = task_id_in(raw)
+        with self.client.pipeline() as pipe:
+            pipe.hset(self.key, f"message:{uuid.uuid4().hex}", json.dumps(facts).encode() + b"\n" + raw)
+            if task_id is not None:
+                result = json.dumps(failure(task_id, refusal.reason, facts["detail"]))
+                pipe.set(f"{RESULT_KEY}{task_id}", result, ex=RESULT_EXPIRES_S)
+            pipe.execute()
+
+    def keep_call(self, call: TaskMessage, refusal: MessageRefused) -> None:
+        """Keeps a call that came over no queue, or whose task cannot keep its events itself.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        self.keep(call.to_bytes(self.queue), refusal)
+
+    def search(self, reason: str | None = None) -> Iterator[RefusedMessage]:
+        """The messages, oldest first; of one reason only where it is given."""
+        times: list[tuple[str, bytes]] = []
+        for key, value in self.client.hscan_iter(self.key, count=100):
+            facts = json.loads(value.partition(b"\n")[0])
+            if reason in {None, facts["reason"]}:
+                times.append((facts["failed_at"], key))
+        for _, key in sorted(times):
+            kept: Any = self.client.hget(self.key, key)  # its stubs say str
+            if kept is not None:  # else replayed or dropped meanwhile
+                head, _, raw = kept.partition(b"\n")
+                yield RefusedMessage(id=key.decode(), raw=raw, **json.loads(head))
+
+    def expire(self, before: datetime) -> int:
+        """How many messages were refused before a moment, and are deleted now."""
+        limit = isoformat(before)
+        return self.release([message.id for message in self.search() if message.failed_at < limit])
+
+    def release(self, ids: Sequence[str]) -> int:
+        """How many of these were deleted."""
+        return int(self.client.hdel(self.key, *ids)) if ids else 0

@@ -1,0 +1,209 @@
+"""The way of a message from Redis into a worker: checked first, bounded, and never lost on it.
+
+A kombu transport that Celery uses through the setting `broker_transport`. Decision 144 has the reasons.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+import redis
+from kombu.serialization import register
+from kombu.transport import redis as kombu_redis
+
+from queues.messages import PLAIN_JSON, MessageRefused, Tasks, parse_message
+from queues.refused_messages import RefusedMessages
+
+log = logging.getLogger(__name__)
+
+register("plain-json", json.dumps, json.loads, content_type=PLAIN_JSON)
+
+MOST_HELD: Final = 256
+"""Messages that one worker holds at once, those that wait for a retry included. A chunk of 64 listings takes
+0.2 MB in its main process (decision 144)."""
+
+UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What kombu raises of a control message that has another shape, or is nested too deeply."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of refused messages."""
+
+    sent: int
+    kept: int
+
+    def sentences(self, command: str) -> Iterator[str]:
+        """Them for a person, where there are any; `command` is the group that lists and drops messages."""
+        if self.sent:
+            yield f"Refused messages put back on the queue: {self.sent:,}."
+        if self.kept:
+            yield (
+                f"Messages that would be refused again: {self.kept:,}. "
+                f"`{command} list` shows the reasons, `{command} drop` removes them."
+            )
+
+
+class Intake:
+    """What a worker's main process takes from its queue."""
+
+    def __init__(self, queue: str, tasks: Tasks, refused: RefusedMessages, longest_wait_s: float) -> None:
+        self.queue = queue
+        self.refused = refused
+        self._tasks = tasks
+        self._longest_wait = timedelta(seconds=longest_wait_s)
+        self._in_hand: bytes | None = None
+
+    def take(self, raw: bytes) -> bytes | None:
+        """The canonical form of a message from the queue; None where it is refused, and kept.
+
+        Raises:
+            RedisError: it could not be kept. It is still in hand.
+        """
+        self._in_hand = raw
+        try:
+            return parse_message(raw, self._tasks, longest_wait=self._longest_wait).to_bytes(self.queue)
+        except MessageRefused as refusal:
+            self.refused.keep(raw, refusal)
+            self.delivered()
+            log.warning("message_refused reason=%s detail=%r", refusal.reason, refusal.detail[:300])
+            return None
+
+    def delivered(self) -> None:
+        """The message is stored: among the unacknowledged or the refused ones."""
+        self._in_hand = None
+
+    def give_back(self, client: redis.Redis) -> None:
+        """Puts the message back that was taken when the connection broke, before it was stored."""
+        if self._in_hand is not None:
+            client.rpush(self.queue, self._in_hand)
+            self.delivered()
+
+    def replay(self, reason: str | None = None) -> Replayed:
+        """Puts refused messages back on the queue, but for those that would be refused again."""
+        sent = kept = 0
+        for message in self.refused.search(reason):
+            try:
+                call = parse_message(message.raw, self._tasks, longest_wait=self._longest_wait, replayed=True)
+            except MessageRefused:
+                kept += 1
+                continue
+            self.refused.client.lpush(self.queue, call.to_bytes(self.queue))
+            self.refused.release([message.id])
+            sent += 1
+        return Replayed(sent, kept)
+
+
+class CheckedClient(redis.Redis):
+    """A client whose blocking pops give only messages that a worker can take."""
+
+    def __init__(self, *args: Any, intake: Intake, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._intake = intake
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        """The reply; to a pop of a message that is refused, the reply of an empty queue."""
+        reply = super().parse_response(connection, command_name, **options)
+        if command_name != "BRPOP" or not reply:
+            return reply
+        key, raw = reply
+        if key.decode().split(kombu_redis.Channel.sep)[0] != self._intake.queue:
+            return reply  # replies to `celery inspect` have a queue of their own
+        message = self._intake.take(raw)
+        return None if message is None else [key, message]
+
+
+class CheckedQoS(kombu_redis.QoS):
+    """Messages in the worker's hands: not too many, and given back to the one queue, whatever they are."""
+
+    def can_consume(self) -> bool:
+        """Whether there is room for one more.
+
+        Celery raises the prefetch count by one for each message that waits for its time, without end. Its
+        own limit, `worker_eta_task_limit`, caps the raising and not the lowering: after it was reached
+        once, the count is too low for good and processes idle.
+        """
+        held = len(self._delivered) - len(self._dirty)
+        return held < MOST_HELD and bool(super().can_consume())
+
+    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
+        """Puts an unacknowledged message back; also one that is no message, to be refused and kept.
+
+        kombu drops a message that it cannot route, and a value that is no JSON ends the worker.
+        """
+
+        def restore(pipe: Any) -> None:
+            stored = pipe.hget(self.unacked_key, tag)
+            pipe.multi()
+            self._remove_from_indices(tag, pipe)
+            if stored is not None:
+                (pipe.lpush if leftmost else pipe.rpush)(self.channel.intake.queue, _message_in(stored))
+
+        with self.channel.conn_or_acquire(client) as connected:
+            connected.transaction(restore, self.unacked_key)
+
+
+class CheckedChannel(kombu_redis.Channel):
+    """A channel that reads through the intake of its transport options."""
+
+    QoS = CheckedQoS
+    intake: Intake
+    from_transport_options: tuple[str, ...] = (  # type: ignore[assignment]  # one more
+        *kombu_redis.Channel.from_transport_options,
+        "intake",
+    )
+
+    def _get_client(self) -> Any:
+        return partial(CheckedClient, intake=self.intake)
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        self.intake.give_back(self.client)
+        super()._brpop_start(timeout)
+
+    def _brpop_read(self, **options: Any) -> Any:
+        found = super()._brpop_read(**options)
+        self.intake.delivered()
+        return found
+
+    def _receive_one(self, c: Any) -> Any:
+        """Delivers a control message (ping, inspect); kombu's reader does not expect deep nesting."""
+        try:
+            return super()._receive_one(c)
+        except RecursionError as error:
+            return ignored(error)
+
+    def _deliver_fanout_message(self, message: Any, exchange: str) -> Any:
+        """Delivers a control message; one of another shape would end the worker."""
+        try:
+            self.message_to_python(message)
+        except UNREADABLE as error:
+            return ignored(error)
+        return super()._deliver_fanout_message(message, exchange)
+
+
+class Transport(kombu_redis.Transport):
+    """Redis, with checked channels."""
+
+    Channel = CheckedChannel
+
+
+def ignored(error: Exception) -> bool:
+    """That a control message was dealt with, for kombu, after a line in the log."""
+    log.warning("control_message_ignored detail=%r", f"{type(error).__name__}: {error}"[:300])
+    return True
+
+
+def _message_in(stored: bytes) -> bytes:
+    """The message in an entry of kombu's unacknowledged ones, `[message, exchange, routing key]`; the entry
+    itself where it is nothing such."""
+    try:
+        message, _, _ = json.loads(stored)
+        return json.dumps(message).encode()
+    except (ValueError, TypeError, RecursionError):
+        return stored

@@ -1,0 +1,1 @@
+"""Settings of every process: environment variables, and the services that `make up` recorded."""

@@ -1,0 +1,147 @@
+"""How the worker and the API are started."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from demo.local_services.application import (
+    api_answers,
+    api_service,
+    application_environment,
+    events_service,
+    listings_for_sale,
+    worker_answers,
+    worker_service,
+)
+from demo.local_services.ports import free_port
+from demo.local_services.progress import Progress
+from demo.local_services.settings import ServiceSettings
+from demo.local_services.state import StateFolder
+from events.user_ids import user_salt
+
+
+@pytest.fixture
+def state(tmp_path):
+    """An empty state folder."""
+    return StateFolder.open(tmp_path / "state")
+
+
+def make_environment(state, **environ):
+    """The environment of the applications, with `environ` as the caller's."""
+    return application_environment(
+        environ,
+        ServiceSettings.from_environ(environ),
+        state,
+        elasticsearch="http://e:9200",
+        redis="redis://r/0",
+    )
+
+
+def test_the_environment_leads_to_the_services(state):
+    """Every process is told where the services and the photo folders are; the rest is the caller's."""
+    environment = make_environment(state, LANG="ja_JP.UTF-8", NITAMONO_API_PORT="8123")
+    assert environment["ELASTICSEARCH_URL"] == "http://e:9200"
+    assert environment["NITAMONO_REDIS_URL"] == "redis://r/0"
+    assert environment["NITAMONO_IMAGE_ROOTS_FILE"] == str(state.image_roots)
+    assert (environment["LANG"], environment["NITAMONO_API_PORT"]) == ("ja_JP.UTF-8", "8123")
+    assert environment["NITAMONO_ENCODER"].endswith("ml/artifacts/siglip-small")
+
+
+def test_the_worker_is_celery_with_its_processes(state):
+    """The worker's command names the app and how many processes it has."""
+    launch = worker_service(make_environment(state), state, processes=3).prepare(Progress())
+    assert launch.command[1:5] == ["-m", "celery", "-A", "indexer.worker.app"]
+    assert launch.command[launch.command.index("--concurrency") + 1] == "3"
+    assert launch.environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_events_have_a_worker_without_an_encoder(state):
+    """Another app, another name on the queue's broker, one process."""
+    launch = events_service(make_environment(state), state).prepare(Progress())
+    assert launch.command[1:5] == ["-m", "celery", "-A", "events.worker.app"]
+    assert launch.command[launch.command.index("--concurrency") + 1] == "1"
+    assert launch.command[launch.command.index("--hostname") + 1].startswith("events@")
+
+
+def test_the_salt_is_made_once_and_for_us_alone(state):
+    """Every later start finds the same users; another account of this machine finds none."""
+    salt = make_environment(state)["NITAMONO_USER_SALT"]
+    assert len(salt) == 64
+    assert state.user_salt.stat().st_mode & 0o777 == 0o600
+    assert make_environment(state)["NITAMONO_USER_SALT"] == salt
+    assert user_salt({"NITAMONO_STATE": str(state.path)}) == salt
+    assert [path.name for path in state.path.iterdir() if "salt" in path.name] == ["user-salt"]
+
+
+def test_a_salt_and_experiments_of_the_caller_are_passed_on(state):
+    """No other salt is made then."""
+    given = {"NITAMONO_USER_SALT": "0123456789abcdef", "NITAMONO_EXPERIMENTS": "/srv/experiments"}
+    environment = make_environment(state, **given)
+    assert {name: environment[name] for name in given} == given
+    assert not state.user_salt.exists()
+
+
+def test_threads_that_are_set_stay(state):
+    """OMP_NUM_THREADS of the caller is not overruled."""
+    environment = make_environment(state, OMP_NUM_THREADS="7")
+    assert (
+        worker_service(environment, state, processes=1).prepare(Progress()).environment["OMP_NUM_THREADS"]
+        == "7"
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_api_is_gunicorn_on_its_port(state, host):
+    """gunicorn is told the host that is set; the URL that is printed can be opened on this machine."""
+    environ = {"NITAMONO_API_HOST": host, "NITAMONO_API_PORT": "8123"}
+    service = api_service(make_environment(state, **environ), ServiceSettings.from_environ(environ))
+    launch = service.prepare(Progress())
+    assert launch.command[1:3] == ["-m", "gunicorn"]
+    assert (launch.environment["NITAMONO_API_HOST"], launch.environment["NITAMONO_API_PORT"]) == (
+        host,
+        "8123",
+    )
+    assert (service.url, service.port) == ("http://127.0.0.1:8123", 8123)
+
+
+def test_another_encoder_starts_them_anew(state, tmp_path):
+    """A newly trained encoder at the same place is another identity; the same one is the same."""
+    manifest = tmp_path / "manifest.json"
+    environment = make_environment(state, NITAMONO_ENCODER=str(tmp_path))
+    identities = []
+    for encoder in ("a", "a", "b"):
+        manifest.write_text(json.dumps({"encoder_id": encoder}))
+        identities.append(worker_service(environment, state, processes=1).identity)
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_workers_of_two_clones_have_different_names(tmp_path):
+    """On one Redis, the worker of one clone does not answer for that of another."""
+    names = set()
+    for name in ("one", "two"):
+        state = StateFolder.open(tmp_path / name)
+        command = worker_service(make_environment(state), state, processes=1).prepare(Progress()).command
+        names.add(command[command.index("--hostname") + 1])
+    assert len(names) == 2
+
+
+def test_the_api_is_ready_when_it_answers_an_ordinary_request(site):
+    """A process that runs, even one that finds its index, is not enough."""
+    folder, url = site
+    (folder / "healthz").touch()
+    assert not api_answers(url)
+    (folder / "readyz").touch()
+    assert not api_answers(url)
+    (folder / "v1").mkdir()
+    (folder / "v1" / "listings").write_text('{"total": 7}')
+    assert api_answers(url)
+    assert listings_for_sale(url) == 7
+
+
+def test_what_is_not_there_does_not_answer(site):
+    """Without a broker no worker answers; without /healthz no API does."""
+    assert not worker_answers(f"redis://127.0.0.1:{free_port()}/0", "worker@absent")
+    assert not api_answers(f"http://127.0.0.1:{free_port()}")
+    assert not api_answers(site[1])

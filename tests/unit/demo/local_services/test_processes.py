@@ -1,0 +1,221 @@
+"""Starting processes, finding them again, and ending them."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import signal
+import sys
+import time
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demo.local_services.errors import PortInUse, ServiceDied, ServiceNotReady
+from demo.local_services.ports import free_port, is_free
+from demo.local_services.processes import (
+    Launch,
+    ProcessRecord,
+    Service,
+    Supervisor,
+    last_lines,
+    memory_bytes,
+)
+from demo.local_services.progress import Progress
+from demo.local_services.state import StateFolder
+from demo.local_services.unprivileged_user import Account
+
+LISTEN = """
+import os, socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", os.environ["COLOUR"], os.getcwd(), flush=True)
+time.sleep(60)
+"""
+DEAF = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("deaf", flush=True)
+time.sleep(60)
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+
+
+@pytest.fixture
+def supervisor(tmp_path):
+    """A supervisor with an empty state folder; what it started is ended with the test."""
+    made = Supervisor(StateFolder.open(tmp_path / "a state"), Progress(io.StringIO()))
+    yield made
+    for record in made.state.records.glob("*.json"):
+        made.kill(make_service(made, name=record.stem))
+
+
+def make_service(supervisor, code=LISTEN, *, port=None, is_ready=None, name="server", **changes):
+    """A service that runs `code` in Python and is ready once its port is taken."""
+    port = port or free_port()
+    caller = Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+    launch = Launch(
+        command=[sys.executable, "-c", code, str(port)],
+        environment={**os.environ, "COLOUR": "indigo"},
+        folder=supervisor.state.path,
+        account=caller,
+    )
+    service = Service(
+        name=name,
+        title="Test server",
+        url=f"http://127.0.0.1:{port}",
+        identity="first",
+        prepare=lambda _: launch,
+        is_ready=is_ready or (lambda: not is_free(port)),
+        port=port,
+        port_setting="NITAMONO_TEST_PORT",
+        patience=20.0,
+        grace=10.0,
+    )
+    return dataclasses.replace(service, **changes)
+
+
+def test_a_service_is_started_once(supervisor):
+    """The second call finds it running and ready and leaves it alone."""
+    service = make_service(supervisor)
+    assert supervisor.ensure(service) is True
+    pid = supervisor.running("server").pid
+    assert supervisor.ensure(service) is False
+    assert supervisor.running("server").pid == pid
+
+
+def test_it_runs_with_its_environment_folder_and_log(supervisor):
+    """The process has the environment and folder of its launch, and its output is in its log."""
+    supervisor.ensure(make_service(supervisor))
+    log = supervisor.state.log("server").read_text()
+    assert log == f"listening indigo {supervisor.state.path}\n"
+
+
+def test_another_command_finds_what_the_first_started(supervisor):
+    """The record on disk is enough: a new supervisor sees the process and stops it."""
+    service = make_service(supervisor)
+    supervisor.ensure(service)
+    process = supervisor.running("server").process
+    other = Supervisor(supervisor.state, Progress(io.StringIO()))
+    assert other.ensure(service) is False
+    assert other.stop(service) is True
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    assert other.stop(service) is False
+
+
+def test_changed_settings_start_it_anew(supervisor):
+    """A running service with other settings is replaced, not left as it is."""
+    service = make_service(supervisor)
+    supervisor.ensure(service)
+    first = supervisor.running("server").pid
+    assert supervisor.ensure(dataclasses.replace(service, identity="second")) is True
+    assert supervisor.running("server").pid != first
+
+
+def test_a_dead_service_shows_the_end_of_its_log(supervisor):
+    """What the process said before it ended is in the message, with the log's path."""
+    code = "import sys; sys.exit('cannot read the configuration')"
+    with pytest.raises(
+        ServiceDied, match=r"(?s)Test server ended .*server\.log.*cannot read the configuration"
+    ):
+        supervisor.ensure(make_service(supervisor, code))
+    assert supervisor.running("server") is None
+
+
+def test_a_service_that_never_gets_ready_is_stopped(supervisor):
+    """After its patience the process is ended and its log is shown."""
+    service = make_service(supervisor, is_ready=lambda: False, patience=0.5)
+    with pytest.raises(ServiceNotReady, match=r"not ready within 0 s|not ready within 1 s"):
+        supervisor.ensure(service)
+    assert supervisor.running("server") is None
+
+
+def test_a_taken_port_is_told_before_the_start(supervisor):
+    """The port is looked at first, so that the message is ours and not the server's."""
+    service = make_service(supervisor)
+    supervisor.ensure(service)
+    with pytest.raises(PortInUse, match=f"{service.port}.*NITAMONO_TEST_PORT"):
+        supervisor.ensure(make_service(supervisor, name="other", port=service.port))
+
+
+def test_a_deaf_service_is_killed_after_its_grace(supervisor):
+    """A process that ignores the request is killed."""
+    log = supervisor.state.log("server")
+    service = make_service(
+        supervisor, DEAF, is_ready=lambda: log.exists() and "deaf" in log.read_text(), grace=0.3
+    )
+    supervisor.ensure(service)
+    process = supervisor.running("server").process
+    supervisor.stop(service)
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_kill_takes_the_children_along(supervisor):
+    """No child outlives its killed parent; its memory counted while it ran."""
+    service = make_service(supervisor, PARENT, is_ready=lambda: True)
+    supervisor.ensure(service)
+    process = supervisor.running("server").process
+    (child,) = _children(process)
+    assert memory_bytes(process) > process.memory_info().rss
+    supervisor.kill(service)
+    assert not child.is_running()
+    assert supervisor.running("server") is None
+
+
+@given(seconds=st.floats(2.1, 1e6), later=st.booleans())
+def test_a_pid_that_is_used_again_is_not_ours(seconds, later):
+    """A process with the recorded pid that began at another time is somebody else's."""
+    began = psutil.Process().create_time()
+    record = ProcessRecord(
+        pid=os.getpid(), started=began + (seconds if later else -seconds), url="", identity=""
+    )
+    assert record.process is None
+    assert dataclasses.replace(record, started=began).process is not None
+
+
+def test_a_stranger_with_our_old_pid_is_never_signalled(supervisor):
+    """`stop` with a stale record of this very process leaves it alone."""
+    stale = {"pid": os.getpid(), "started": 1.0, "url": "", "identity": "first"}
+    (supervisor.state.records / "server.json").write_text(json.dumps(stale))
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda *_: received.append("SIGTERM"))
+    try:
+        assert supervisor.stop(make_service(supervisor)) is False
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"pid": 1, "started": 0, "unknown": 1}'])
+def test_a_broken_record_counts_as_stopped(supervisor, text):
+    """A record that cannot be read is no process."""
+    (supervisor.state.records / "server.json").write_text(text)
+    assert supervisor.running("server") is None
+
+
+def test_the_end_of_a_log_leaves_out_stack_frames(tmp_path):
+    """The lines that tell something are shown, not where in Java they came from."""
+    log = tmp_path / "log"
+    log.write_text("start\njava.lang.Error: no room\n\tat org.elasticsearch.A\n\t... 3 more\n\nend\n")
+    assert last_lines(log, 2) == "  java.lang.Error: no room\n  end"
+    assert last_lines(tmp_path / "absent") == "  (nothing was written)"
+
+
+def test_a_long_log_is_set_aside_at_the_next_start(supervisor, monkeypatch):
+    """A log over the limit is kept once under another name."""
+    monkeypatch.setattr("demo.local_services.processes.LONGEST_LOG", 10)
+    log = supervisor.state.log("server")
+    log.write_text("what was said before\n")
+    supervisor.ensure(make_service(supervisor))
+    assert log.with_name("server.old.log").read_text() == "what was said before\n"
+    assert log.read_text().startswith("listening")
+
+
+def _children(process):
+    deadline = time.monotonic() + 10
+    while not process.children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return process.children()

@@ -1,0 +1,70 @@
+"""The account that runs Elasticsearch."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+import pytest
+
+from demo.local_services.errors import NoServiceAccount
+from demo.local_services.unprivileged_user import Account, service_account
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def test_an_ordinary_user_runs_it_himself():
+    """Nothing is given up by a caller who is not root."""
+    account = service_account("nobody", uid=1000)
+    assert (account.uid, account.is_caller, account.demotion) == (1000, True, {})
+
+
+def test_root_hands_over_to_the_account_that_is_set():
+    """Root gives up its user, its group and every further group."""
+    account = service_account("nobody", uid=0)
+    entry = pwd.getpwnam("nobody")
+    assert account.demotion == {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@pytest.mark.parametrize("name", ["no-such-account", "root"])
+def test_an_account_that_cannot_serve_is_refused(name):
+    """An unknown account, or root again, is refused with the setting that helps."""
+    with pytest.raises(NoServiceAccount, match=f"{name}.*NITAMONO_ES_USER"):
+        service_account(name, uid=0)
+
+
+def test_the_caller_owns_what_it_makes(tmp_path):
+    """For the calling user nothing changes hands, and its own folders are within reach."""
+    account = Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+    account.own(tmp_path)
+    assert account.can_enter(tmp_path)
+    assert account.can_read(tmp_path)
+    assert not account.can_read(tmp_path / "absent")
+
+
+@as_root
+def test_a_closed_folder_is_out_of_reach(tmp_path):
+    """What lies below a folder with mode 700 cannot be reached by another account, whatever its own mode."""
+    nobody = service_account("nobody")
+    inner = tmp_path / "closed" / "inner"
+    inner.mkdir(parents=True)
+    inner.chmod(0o777)
+    tmp_path.chmod(0o755)
+    (tmp_path / "closed").chmod(0o700)
+    assert not nobody.can_enter(inner)
+
+
+@as_root
+def test_a_folder_is_handed_over_with_all_below(tmp_path):
+    """Files, folders and links below belong to the account; what a link leads to does not."""
+    nobody = service_account("nobody")
+    outside = tmp_path / "outside"
+    outside.write_text("")
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "file").write_text("")
+    (folder / "link").symlink_to(outside)
+    nobody.own(folder)
+    owned = [folder, folder / "sub", folder / "sub" / "file", folder / "link"]
+    assert {path.lstat().st_uid for path in owned} == {nobody.uid}
+    assert outside.stat().st_uid == 0

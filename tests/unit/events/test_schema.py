@@ -1,0 +1,161 @@
+"""Events are taken as they should be, or every problem is named; the user id is gone at once."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from events.names import day_of, event_index
+from events.schema import EVENT_TYPES, parse_event, parse_message
+from events.user_ids import user_hash
+from mappings.errors import InvalidEvent, InvalidIndexName
+from tests.events import NOW, SALT, make_shopping_event, message, parsed
+
+
+def reasons(data: object) -> dict[str, str]:
+    """What is wrong with an event, by field."""
+    with pytest.raises(InvalidEvent) as caught:
+        parsed(data)
+    return {problem.field: problem.reason for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_every_kind_goes_to_the_queue_and_back(kind: str) -> None:
+    """The message is JSON, and the event it makes is the one that was sent."""
+    event = parsed(make_shopping_event(kind))
+    assert parse_message(json.loads(json.dumps(event.to_message()))) == event
+    assert type(event) is EVENT_TYPES[kind]
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_the_user_is_a_hash_from_the_start(kind: str) -> None:
+    """Neither the event nor its message has the id that was sent."""
+    event = parsed(make_shopping_event(kind, user_id="u1@example.org"))
+    assert event.user == user_hash(SALT, "u1@example.org")
+    assert "u1@example.org" not in repr(event)
+    assert event.to_message()["user"] == event.user
+    assert "user_id" not in event.to_message()
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 129, 7, None, "\ud800", ["u1@example.org"]])
+def test_a_user_id_that_cannot_be_used_is_not_repeated(user_id: object) -> None:
+    """Answers and logs show problems, so a problem must not show whose it is."""
+    with pytest.raises(InvalidEvent) as caught:
+        parsed(make_shopping_event(user_id=user_id))
+    (problem,) = caught.value.problems
+    assert (problem.field, problem.found) == ("user_id", "something else")
+    assert caught.value.__cause__ is None
+
+
+def test_a_missing_user_id_is_missing() -> None:
+    """And nothing else."""
+    event = make_shopping_event()
+    del event["user_id"]
+    with pytest.raises(InvalidEvent, match="user_id: found nothing, expected a value"):
+        parsed(event)
+
+
+def test_all_problems_are_named_at_once() -> None:
+    """A sender mends an event in one go."""
+    wrong = make_shopping_event(position=0, item_id="../etc", slateid="s", time="yesterday")
+    del wrong["user_id"]
+    assert reasons(wrong) == {
+        "time": "time_malformed",
+        "user_id": "user_id_missing",
+        "item_id": "item_id_malformed",
+        "position": "position_not_positive",
+        "slateid": "slateid_unknown",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"arms": ["control"]}, "arms_malformed"),
+        ({"arms": ["e:a"] * 17}, "arms_too_many"),
+        ({"items": [{"item_id": "m2", "position": 1}] * 2}, "items_repeated"),
+        ({"items": [{"item_id": f"m{n}", "position": n} for n in range(1, 102)]}, "items_too_many"),
+        ({"items": [{"item_id": "m2", "position": 1, "score": 1}]}, "items_unknown"),
+        ({"took_ms": float("nan")}, "took_ms_not_finite"),
+        ({"took_ms": -1}, "took_ms_not_positive"),
+        ({"randomised": "no"}, "randomised_wrong_type"),
+        ({"encoder_id": ""}, "encoder_id_empty"),
+    ],
+)
+def test_impressions_have_limits(changes: dict[str, Any], reason: str) -> None:
+    """Each broken one under a code of its own."""
+    assert set(reasons(make_shopping_event("impression", **changes)).values()) == {reason}
+
+
+@pytest.mark.parametrize("price", [-1, "1290", True, float("inf"), 1e13])
+def test_prices_are_sums_of_money(price: object) -> None:
+    """No text, no truth value, nothing below zero or beyond reason."""
+    assert set(reasons(make_shopping_event("purchase", price=price))) == {"price"}
+
+
+@pytest.mark.parametrize("data", [None, [], "tap", {"type": "click"}, {"type": ["tap"]}, {}])
+def test_what_is_no_event_is_told_so(data: object) -> None:
+    """Whatever JSON has to offer."""
+    assert set(reasons(data).values()) <= {"event_wrong_type", "type_unknown"}
+
+
+@pytest.mark.parametrize(
+    ("age", "reason"),
+    [
+        (timedelta(days=7, seconds=1), "time_too_old"),
+        (timedelta(minutes=-5, seconds=-1), "time_in_future"),
+        (timedelta(days=7), None),
+        (timedelta(minutes=-5), None),
+    ],
+)
+def test_events_are_of_the_last_week(age: timedelta, reason: str | None) -> None:
+    """From seven days ago to five minutes ahead, both included."""
+    event = make_shopping_event(time=(NOW - age).isoformat())
+    if reason is None:
+        assert parsed(event).time == NOW - age
+    else:
+        assert reasons(event) == {"time": reason}
+
+
+def test_a_message_may_have_waited_for_long() -> None:
+    """Its time was right when it arrived."""
+    waited = message() | {"time": "2020-01-01T00:00:00Z"}
+    assert parse_message(waited).day == date(2020, 1, 1)
+
+
+def test_a_message_with_a_raw_user_id_is_refused() -> None:
+    """Whoever sends tasks past the API has to hash."""
+    for wrong in ({"user_id": "u1"}, {"user": "u1"}):
+        with pytest.raises(InvalidEvent) as caught:
+            parse_message({name: value for name, value in message().items() if name != "user"} | wrong)
+        assert "'u1'" not in str(caught.value)
+
+
+def test_items_are_in_the_order_shown() -> None:
+    """Whatever order the sender writes them in."""
+    items = [{"item_id": "m3", "position": 2}, {"item_id": "m2", "position": 1}]
+    event = parsed(make_shopping_event("impression", items=items))
+    assert [item["item_id"] for item in event.to_message()["items"]] == ["m2", "m3"]
+
+
+def test_an_empty_answer_is_an_impression() -> None:
+    """It is what the guardrail for empty answers counts."""
+    assert parsed(make_shopping_event("impression", items=[])).to_message()["items"] == []
+
+
+def test_days_are_those_of_utc() -> None:
+    """An event of early morning in Tokyo belongs to the day before."""
+    event = parse_event(make_shopping_event(time="2026-11-02T08:59:00+09:00"), salt=SALT, now=NOW)
+    assert event.day == date(2026, 11, 1)
+    assert event_index("listings", event.day) == "listings-events-2026.11.01"
+
+
+def test_names_of_indices_are_read_back() -> None:
+    """And nothing else is taken for one."""
+    assert day_of("shop-events-2026.11.01", "shop") == date(2026, 11, 1)
+    for name in ("shop-events-rejected", "shop-events-2026.13.01", "my-shop-events-2026.11.01"):
+        with pytest.raises(InvalidIndexName):
+            day_of(name, "shop")

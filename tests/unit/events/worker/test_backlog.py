@@ -1,0 +1,60 @@
+"""What was taken and is not stored yet."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from events.worker.backlog import Backlog, EventsNotStored, open_backlog
+from events.worker.settings import EventSettings
+
+SETTINGS = EventSettings()
+
+
+class Counts:
+    """A Redis that tells the lengths of the queue and of the hash of messages at work, look after look."""
+
+    def __init__(self, *looks: tuple[int, int]) -> None:
+        self._looks = list(looks)
+        self.asked = 0
+
+    def llen(self, key: str) -> int:
+        assert key == SETTINGS.queue
+        self.asked += 1
+        return self._looks[0][0]
+
+    def hlen(self, key: str) -> int:
+        assert key == SETTINGS.unacked_key
+        found = self._looks[0][1]
+        if len(self._looks) > 1:
+            self._looks.pop(0)
+        return found
+
+
+def backlog(counts: Counts) -> Backlog:
+    return Backlog(counts, SETTINGS)  # type: ignore[arg-type]  # a stand-in of two methods
+
+
+def test_queued_and_taken_count_alike() -> None:
+    """A message in a worker's hands is not stored yet."""
+    assert backlog(Counts((3, 2))).count() == 5
+
+
+def test_it_waits_until_it_sees_nothing_twice() -> None:
+    """Between queue and worker a message is in neither place for a moment."""
+    counts = Counts((2, 1), (0, 1), (0, 0), (0, 1), (0, 0), (0, 0))
+    backlog(counts).wait(60, pause_s=0)
+    assert counts.asked == 6
+
+
+def test_what_does_not_end_is_named() -> None:
+    """With how much is left, and where to look."""
+    with pytest.raises(EventsNotStored, match=r"4 messages of events are not stored after 0 s"):
+        backlog(Counts((4, 0))).wait(0, pause_s=0)
+
+
+def test_a_redis_that_is_away_is_told() -> None:
+    """In a sentence."""
+    with pytest.raises(EventsNotStored, match="Redis does not tell") as caught:
+        open_backlog(EventSettings(redis_url="redis://127.0.0.1:1/0")).count()
+    assert isinstance(caught.value.__cause__, redis.RedisError)

@@ -1,0 +1,211 @@
+"""The report: a page that needs nothing beside it, JSON with documented keys, text that says it first."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.analysis.log.exclusions import Exclusion, Reason
+from experiments.analysis.verdict.evidence import in_two_arms
+from experiments.analysis.verdict.guardrails import State
+from experiments.analysis.verdict.report import JSON, PAGE, json_text, page, text, write_report
+from experiments.analysis.verdict.results import Readings, read
+from experiments.analysis.verdict.verdict import Decision
+from experiments.assignment.definition import Arm, Guardrail
+from tests.html_page import HtmlPage
+from tests.unit.experiments.analysis.verdict.evidence import make_evidence, make_experiment
+
+SENTENCE = "Simulated: nobody was asked"
+KEYS = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+GUIDE = Path(__file__).parents[5] / "docs" / "reading-a-report.md"
+
+
+@pytest.fixture(scope="module")
+def winning() -> Readings:
+    """An arm with half as many taps again, of a simulated log."""
+    return read(make_evidence(simulated=SENTENCE))
+
+
+def test_the_page_needs_nothing_beside_it(winning: Readings) -> None:
+    """No script and nothing from elsewhere; a category with tags in its name is text."""
+    found = HtmlPage(page(winning))
+    assert {"script", "link", "iframe", "img"}.isdisjoint(tag for tag, _ in found.tags)
+    assert not {"src", "href"} & {name for _, attributes in found.tags for name in attributes}
+    assert "url(" not in page(winning)
+    assert "<b>Toys</b>" in found.text
+
+
+def test_the_page_says_what_to_do(winning: Readings) -> None:
+    """The sentence, that nobody was asked, what was kept apart, and every metric."""
+    found = HtmlPage(page(winning)).text
+    assert winning.verdict.sentence in found
+    assert SENTENCE in found
+    assert "of users who saw two arms" in found
+    assert all(each.title in found for each in winning.metrics)
+    plots = [tag for tag, _ in HtmlPage(page(winning)).tags if tag == "svg"]
+    assert len(plots) == 1 + 1 + 2 + 2 + 1  # looks, metrics, two of days, two slices, sellers
+
+
+def test_the_verdict_is_that_of_the_sequential_interval(winning: Readings) -> None:
+    """The sentence has the last look's interval, wider than the fixed one beside it."""
+    assert winning.verdict.decision is Decision.SHIP
+    assert winning.looks is not None
+    last = winning.looks["new"][-1]
+    assert last.low < last.fixed_low < last.lift < last.fixed_high < last.high
+    assert 0.2 < last.low < 0.5 < last.high < 0.8
+
+
+def test_secondary_metrics_are_adjusted_and_the_primary_is_not(winning: Readings) -> None:
+    """Three share an error rate; spend has too few purchases for an interval."""
+    adjusted = {each.metric for each in winning.metrics if each.p_adjusted is not None}
+    assert adjusted == {"cvr_clicks", "cvr_views", "purchases"}
+    assert [each.metric for each in winning.metrics if each.effect is None] == ["spend"]
+    assert all(
+        each.p_adjusted >= each.effect.p_value
+        for each in winning.metrics
+        if each.effect and each.p_adjusted is not None
+    )
+
+
+def test_the_power_is_that_of_the_interval_which_decides(winning: Readings) -> None:
+    """(2.188 + 0.842) standard errors after two weeks for the primary metric, (1.960 + 0.842) for others."""
+    deviations = {
+        each.metric: math.log1p(each.detectable) / each.effect.log_error
+        for each in winning.metrics
+        if each.effect is not None and each.detectable is not None
+    }
+    assert deviations["ctr"] == pytest.approx(3.030, abs=2e-3)
+    assert deviations["purchases"] == pytest.approx(2.802, abs=2e-3)
+
+
+def test_a_broken_sample_shows_no_result() -> None:
+    """Neither page, text nor JSON tells a lift."""
+    broken = read(replace(make_evidence(users=1000), users={"old": 1200, "new": 1000}))
+    assert broken.verdict.decision is Decision.DO_NOT_READ
+    found = HtmlPage(page(broken))
+    assert "svg" not in [tag for tag, _ in found.tags]
+    assert "No metric is shown" in found.text
+    told = json.loads(json_text(broken))
+    assert told["metrics"] == told["slices"] == told["by_day"] == []
+    assert told["looks"] is told["guardrails"] is told["sellers"] is None
+    assert told["sample_ratio"]["trusted"] is False
+    assert "Gini" not in text(broken)
+
+
+def test_arms_that_answer_for_different_items_show_no_result() -> None:
+    """The page and the JSON tell the shares, and nothing of what they spoil."""
+    evidence = make_evidence(users=1000)
+    lost = {"old": 0, "new": evidence.told_slates["new"] // 9}
+    broken = read(replace(evidence, lost_slates=lost))
+    assert broken.verdict.decision is Decision.DO_NOT_READ
+    found = HtmlPage(page(broken))
+    assert "svg" not in [tag for tag, _ in found.tags]
+    assert f"{lost['new']:,} (10 %)" in found.text
+    told = json.loads(json_text(broken))
+    assert told["metrics"] == []
+    assert told["sellers"] is None
+    assert told["sample_ratio"]["trusted"] is True
+    assert told["lost_arms"]["trusted"] is False
+    assert told["lost_arms"]["shares"] == pytest.approx({"old": 0, "new": 0.1}, abs=1e-3)
+
+
+def test_the_keys_of_the_json_are_documented(winning: Readings) -> None:
+    """docs/reading-a-report.md names each top-level key, and no other."""
+    told = json.loads(json_text(winning))
+    _, keys = GUIDE.read_text(encoding="utf-8").split("## Keys of report.json")
+    assert set(KEYS.findall(keys)) == set(told)
+    assert told["verdict"]["decision"] == "ship"
+    assert told["metrics"][0]["effect"]["lift"] == pytest.approx(0.5, abs=0.2)
+    assert told["period"]["planned_end"] == "2026-11-15"
+
+
+def test_the_terminal_begins_with_what_to_do(winning: Readings) -> None:
+    """First that nobody was asked, then the sentence, then figures."""
+    lines = text(winning).splitlines()
+    assert lines[0] == SENTENCE
+    assert lines[2] == winning.verdict.sentence
+    assert any(line.startswith("* CTR") for line in lines)
+    assert "  31 events of 2 users: of users who saw two arms; all of their events" in lines
+
+
+def test_little_data_is_said_plainly() -> None:
+    """Ninety users: no interval anywhere, and no plot that pretends to have one."""
+    few = read(make_evidence(users=90, days=2))
+    assert few.verdict.decision is Decision.NOT_ENOUGH_YET
+    assert "too few users or events" in text(few)
+    assert "There is no interval on any day: too few users or events." in page(few)
+
+
+def test_without_a_pre_period_it_is_said() -> None:
+    """The column of CUPED says so."""
+    evidence = make_evidence()
+    for arms in (evidence.totals, *evidence.up_to.values()):
+        for each in arms.values():
+            each.mean[-4:] = 0
+            each.covariance[-4:, :] = each.covariance[:, -4:] = 0
+    assert "no pre-period" in page(read(evidence))
+
+
+def test_several_arms_are_named_apart() -> None:
+    """Each metric has a row for each arm."""
+    three = make_experiment(arms=(Arm(name="old"), Arm(name="new"), Arm(name="newer")))
+    found = read(make_evidence(experiment=three, users=800))
+    assert {each.arm for each in found.metrics} == {"new", "newer"}
+    assert "CTR: taps per slate, newer" in page(found)
+    assert found.verdict.arm in {"new", "newer"}
+
+
+def test_no_user_is_named(winning: Readings) -> None:
+    """Not even by a hash: of users who are left out there is no example, of events there is one."""
+    exclusions = (Exclusion(Reason.TWO_ARMS, 31, 2, "a-user"), Exclusion(Reason.FUTURE, 1, 1, "an-event"))
+    found = replace(winning, evidence=replace(winning.evidence, exclusions=exclusions))
+    for told in (page(found), json_text(found).decode(), text(found)):
+        assert "a-user" not in told
+    assert "<code>an-event</code>" in page(found)
+    assert [each["example"] for each in json.loads(json_text(found))["exclusions"]] == [None, "an-event"]
+
+
+def test_what_bots_would_change_stands_beside_them() -> None:
+    """The lift with them in decides nothing; where none is suspected there is none."""
+    evidence = make_evidence()
+    by_hand = {"old": evidence.totals["old"], "new": evidence.totals["old"]}
+    bots = (Exclusion(Reason.BOT, 9000, 3, "a-user"),)
+    found = read(replace(evidence, with_bots=by_hand, exclusions=bots))
+    assert "with them in, taps per slate of new:\n0 % (" in page(found)
+    assert "  with suspected bots in, taps per slate of new: 0 % (" in text(found)
+    assert json.loads(json_text(found))["with_bots"]["new"]["lift"] == 0
+    assert found.verdict.decision is Decision.SHIP
+    assert read(evidence).with_bots is None
+
+
+def test_both_files_are_written(winning: Readings, tmp_path: Path) -> None:
+    """Page and JSON, and nothing unfinished beside them."""
+    write_report(winning, tmp_path / "better-encoder")
+    assert sorted(path.name for path in (tmp_path / "better-encoder").iterdir()) == sorted([PAGE, JSON])
+
+
+def test_complaints_that_nobody_sends_guard_nothing() -> None:
+    """No complaint at all may mean that none can be made."""
+    states = {
+        logged: {
+            each.guardrail: each.state
+            for readings in (read(make_evidence(complaints_logged=logged)),)
+            for each in (readings.guardrails or {})["new"]
+        }
+        for logged in (True, False)
+    }
+    assert states[True][Guardrail.COMPLAINTS] is not State.UNKNOWN
+    assert states[False][Guardrail.COMPLAINTS] is State.UNKNOWN
+    assert {**states[True], Guardrail.COMPLAINTS: State.UNKNOWN} == states[False]
+
+
+def test_users_who_saw_two_arms_count_against_the_assignment() -> None:
+    """They are in no sum; many of them mean that arms are not given out as they should be."""
+    apart = (Exclusion(Reason.TWO_ARMS, 310, 79, ""), Exclusion(Reason.BOT, 9000, 4, ""))
+    assert in_two_arms(apart) == 79
+    assert not read(make_evidence(misassigned=in_two_arms(apart))).ratio.trusted

@@ -1,0 +1,105 @@
+"""Evaluations from data to rows: names, sources that are refused or left out, and what is typed."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from ml.artifact import EncoderArtifact
+from ml.cli import group
+from ml.data.pairs import Corpus
+from ml.evaluation.comparison import Task, comparisons, unique_names
+from ml.evaluation.evaluated_encoders import Contenders
+from ml.metrics.relevance import Judgment, NothingToTell, UnusableJudgments
+from ml.metrics.retrieval import NothingToSearch
+from tests.unit.ml.conftest import TYPES, draw_photo, make_event, write_listings
+
+
+def evaluate(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(group, ["evaluate", *map(str, arguments)])
+
+
+def test_names_tell_sources_apart() -> None:
+    """A folder's name is enough until two sources share it."""
+    sources = ["/a/shop/x.jsonl", "/a/shop/y.jsonl", "/a/photos/own", "/b/data/z.jsonl", "/c/data/z.jsonl"]
+    assert unique_names(sources) == dict(
+        zip(
+            sources,
+            ["shop/x.jsonl", "shop/y.jsonl", "photos", "b/data/z.jsonl", "c/data/z.jsonl"],
+            strict=True,
+        )
+    )
+
+
+def test_too_few_photos_are_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """The source, the split and what to do."""
+    train = corpus.part(corpus.rows("train"))
+    with pytest.raises(
+        NothingToSearch, match=r"listings.jsonl: 0 usable photos in split test.*another --split"
+    ):
+        list(comparisons(train, Contenders((artifact,), {}), Task()))
+
+
+def test_one_class_is_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """Any order of photos that are all alike is right."""
+    alike = np.array([row for row, pair in enumerate(corpus.pairs) if pair.labels == corpus.pairs[0].labels])
+    with pytest.raises(NothingToTell, match="have the same labels"):
+        list(comparisons(corpus.part(alike), Contenders((artifact,), {}), Task("all")))
+
+
+def test_judgments_of_nothing_are_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """Before any encoder runs."""
+    judgments = [Judgment(query_id="x", item_id="y", gain=1)]
+    task = Task("all", judgments=judgments, judgments_name="taps.jsonl")
+    with pytest.raises(UnusableJudgments, match=r"taps.jsonl on .*listings.jsonl: 1 judgments, none"):
+        list(comparisons(corpus, Contenders((artifact,), {}), task))
+
+
+def test_sources_without_judgments_are_left_out(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """As long as another has some; of those left out it is told why."""
+    pairs = tuple(replace(pair, source=f"shop/{row % 2}.jsonl") for row, pair in enumerate(corpus.pairs))
+    task = Task("all", judgments=[Judgment(query_id="m1", item_id="m3", gain=1)], judgments_name="taps")
+    left_out: list[UnusableJudgments] = []
+    measured = comparisons(replace(corpus, pairs=pairs), Contenders((artifact,), {}), task, left_out.append)
+    assert [one.source for one in measured] == ["shop/1.jsonl"]
+    assert [str(error).partition(":")[0] for error in left_out] == ["taps on shop/0.jsonl"]
+
+
+def test_comparing_without_torch_fails_before_photos_are_decoded(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data are not even read."""
+    (tmp_path / "config.json").write_text('{"model_type": "mobilenet_v2"}')
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("ml.commands.evaluate.read", lambda *_: pytest.fail("data was read"))
+    result = evaluate(tmp_path, "--data", shop)
+    assert result.exit_code == 1
+    assert "torch is not installed; training and comparing need it" in result.output
+
+
+def test_json_says_null_where_no_query_has_a_score(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """Programs other than Python's take no NaN, and the table for people has a dash."""
+    for number in range(8):
+        folder = tmp_path / "images"
+        draw_photo(folder / f"m{number}.png", "Red", list(TYPES)[number % 2], number)
+    events = [
+        make_event(
+            f"m{number}",
+            title=f"number {number}",
+            category=[str(number % 2)],
+            attributes={"colour": str(number)},
+        )
+        for number in range(8)
+    ]
+    options = ("--data", write_listings(tmp_path, events), "--split", "all", artifact.folder)
+    (rows,) = json.loads(evaluate(*options, "--json").stdout).values()
+    assert rows[0]["means"]["p@1"] is None
+    assert rows[0]["intervals"]["p@1"] == [None, None]
+    assert rows[0]["means"]["ndcg@5"] > 0
+    table = evaluate(*options).output
+    assert "–  " in table
+    assert "nan" not in table

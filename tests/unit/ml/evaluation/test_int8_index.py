@@ -1,0 +1,38 @@
+"""Lucene's scalar quantisation, by hand and against unquantised search."""
+
+import numpy as np
+import pytest
+
+from ml.evaluation.int8_index import LEVELS, int8_nearest, quantise
+from ml.metrics.retrieval import nearest, random_vectors
+from ml.models.reference_encoders import unit
+
+
+def test_codes_span_seven_bits_and_outliers_are_clipped() -> None:
+    """The smallest and the largest components get codes 0 and 127."""
+    codes = quantise(random_vectors(200, 16)).codes
+    assert codes.min() == 0
+    assert codes.max() == LEVELS
+
+
+def test_scores_of_neighbours_come_back_from_codes_and_corrections() -> None:
+    """step² · q·q' with both corrections is the dot product of near vectors, to 1 in 50.
+
+    Of far ones it is not: Lucene's correction supposes that both vectors were clipped alike.
+    """
+    vectors = random_vectors(50, 128)
+    near = unit(vectors + 0.3 * random_vectors(50, 128, seed=1))
+    quantised = quantise(np.concatenate([vectors, near]))
+    codes = quantised.codes.astype(np.float64)
+    found = quantised.step**2 * (codes[:50] * codes[50:]).sum(axis=1)
+    found += quantised.corrections[:50] + quantised.corrections[50:]
+    assert found == pytest.approx((vectors * near).sum(axis=1), abs=0.02)
+
+
+def test_the_first_neighbours_stay() -> None:
+    """Of random vectors in 128 dimensions, where neighbours are hardest to tell, most stay."""
+    vectors = random_vectors(500, 128)
+    exact, found = nearest(vectors, 10), int8_nearest(vectors, 10)
+    kept = [len(set(a) & set(b)) / 10 for a, b in zip(exact.tolist(), found.tolist(), strict=True)]
+    assert 0.85 < np.mean(kept) < 1
+    assert not (found == np.arange(500)[:, None]).any(), "a vector is its own neighbour"

@@ -1,0 +1,188 @@
+"""The page and the card of an evaluation: whole by themselves, escaped, and true to the rows."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ml.artifact import EncoderArtifact, load_artifact
+from ml.atomic_files import NotWritten
+from ml.cli import group
+from ml.data.pairs import Corpus
+from ml.evaluation.comparison import Comparison, Task, comparisons
+from ml.evaluation.evaluated_encoders import Contenders, find_contenders
+from ml.evaluation.model_card import CARD, cell, measure_card, write_card
+from ml.evaluation.report import page, write_report
+from tests.html_page import HtmlPage
+
+RISKY = '<script>alert("1")</script> | 専用'
+
+
+class Page(HtmlPage):
+    """That of an evaluation."""
+
+    def figures(self, kind: str) -> int:
+        return sum(tag == "figure" and attrs.get("class") == kind for tag, attrs in self.tags)
+
+
+@pytest.fixture(scope="module")
+def comparison(artifact: EncoderArtifact, corpus: Corpus) -> Comparison:
+    """The shop searched whole, the first title a risky one."""
+    pairs = (replace(corpus.pairs[0], title=RISKY), *corpus.pairs[1:])
+    (measured,) = comparisons(
+        replace(corpus, pairs=pairs), Contenders((artifact,), {}), Task("all", baseline="random")
+    )
+    return measured
+
+
+def test_the_page_needs_nothing_beside_it(comparison: Comparison) -> None:
+    """No script, no style sheet and no picture from elsewhere; the risky title is text."""
+    html = page([comparison])
+    found = Page(html)
+    assert RISKY in " ".join(str(attrs.get("title")) for _, attrs in found.tags) + found.text
+    assert {"script", "link", "iframe"}.isdisjoint(tag for tag, _ in found.tags)
+    sources = [
+        value or "" for _, attrs in found.tags for name, value in attrs.items() if name in {"src", "href"}
+    ]
+    assert sources
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert "url(" not in html
+    assert "http" not in html
+
+
+def test_the_page_shows_every_row_and_marks_results(comparison: Comparison) -> None:
+    """Twelve examples with five results of each encoder; marks are by colour and in words."""
+    found = Page(page([comparison]))
+    for row in comparison.rows:
+        assert row.encoder in found.text
+        assert f"{row.means['ndcg@5']:.3f}" in found.text
+    kinds = {kind: found.figures(kind) for kind in ("hit", "partly", "miss")}
+    assert sum(kinds.values()) == 12 * 5 * len(comparison.rows)
+    assert found.text.count("✗ miss") == kinds["miss"] + 1, "and once in the legend"
+    assert found.text.count("✓ hit") == kinds["hit"] + 1
+    assert kinds["partly"] > 0
+    assert "category: Belts" in found.text
+
+
+def test_a_score_that_no_query_has_is_a_dash_on_the_page(comparison: Comparison) -> None:
+    """And not nan."""
+    row = comparison.rows[0]
+    nothing = replace(
+        row, means=row.means | {"p@1": np.nan}, intervals=row.intervals | {"p@1": (np.nan, np.nan)}
+    )
+    text = Page(page([replace(comparison, rows=[nothing])])).text
+    assert "nan" not in text
+    assert "\n– \n" in text
+
+
+def test_two_files_of_a_folder_have_a_name_each_on_the_page(
+    artifact: EncoderArtifact, corpus: Corpus
+) -> None:
+    """The file's own name is added."""
+    pairs = tuple(replace(pair, source=f"shop/{row % 2}.jsonl") for row, pair in enumerate(corpus.pairs))
+    html = page(list(comparisons(replace(corpus, pairs=pairs), Contenders((artifact,), {}), Task("all"))))
+    assert re.findall("<h2>(.*): 48 photos", html) == ["shop/0.jsonl", "shop/1.jsonl"]
+
+
+def test_a_page_that_cannot_be_written_is_named(comparison: Comparison, tmp_path: Path) -> None:
+    """The file, and what to do."""
+    with pytest.raises(NotWritten, match=r"gone/report.html: cannot be written .No such file.*another file"):
+        write_report([comparison], tmp_path / "gone" / "report.html")
+
+
+def test_the_card_does_not_change_the_artifact(
+    artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path
+) -> None:
+    """It has data, scores, weak slices, sizes and settings; the artifact loads under the same id."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    path = measure_card(find_contenders([folder], None), corpus)
+    assert path == folder / CARD
+    assert load_artifact(folder).encoder_id == artifact.encoder_id
+    text = path.read_text(encoding="utf-8")
+    headings = re.findall("^## (.*)$", text, re.MULTILINE)
+    assert headings == [
+        "Data",
+        "Metrics",
+        "Known weak slices",
+        "Speed",
+        "Size",
+        "Configuration",
+        "Licence and limits",
+    ]
+    assert "Trained on the train split of the data below" in text
+    test = len(corpus.rows("test"))
+    assert re.search(rf"\| \d+ \| \d+ \| {test} \|", text)
+    assert f"| {artifact.encoder_id}, full width |" in text
+    assert f"| image.onnx | {(folder / 'image.onnx').stat().st_size:,} |" in text
+    assert f"| tower.image_size | {artifact.image_size} |" in text
+    assert re.search(r"\| pictures a second, from pixels to vectors \| [\d,]+ \|", text)
+
+
+def test_the_card_names_weak_slices_lowest_first(
+    artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
+) -> None:
+    """As the rows have them, with counts; other data than the training's is said to be so."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    text = write_card(load_artifact(folder), [comparison], fingerprint="other").read_text(encoding="utf-8")
+    weak = text.split("## Known weak slices")[1].split("## Size")[0]
+    served = next(row for row in comparison.rows if row.encoder == artifact.encoder_id)
+    shown = [float(mean) for mean in re.findall(r"\| \d+ \| ([\d.]+) \|", weak)]
+    assert shown == sorted(shown)
+    assert len(shown) == min(8, len(served.slices))
+    assert "measured on data with the fingerprint\n`other`" in text
+    assert "## Speed" not in text
+    gain = f"{100 * (served.gain or 0):+.1f} %"
+    assert gain in text
+
+
+def test_a_folder_that_takes_no_card_is_named(
+    artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
+) -> None:
+    """The file and the remedy."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    (folder / CARD).mkdir()
+    with pytest.raises(match=r"MODEL_CARD.md: cannot be written .Is a directory"):
+        write_card(load_artifact(folder), [comparison], fingerprint="other")
+
+
+def test_cells_stay_in_their_table() -> None:
+    """Bars and lines would break it."""
+    assert cell("a|b\nc<d") == r"a\|b c&lt;d"
+
+
+def call(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(group, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_evaluate_compares_several_encoders_on_judgments(
+    artifact: EncoderArtifact, shop: Path, tmp_path: Path
+) -> None:
+    """As typed: two encoders after one option, judgments, slices, two k, and a page beside the table."""
+    other = Path(shutil.copytree(artifact.folder, tmp_path / "other"))
+    log, html = tmp_path / "taps.jsonl", tmp_path / "report.html"
+    lines = [{"query_id": f"m{n}", "item_id": f"m{n + 12}", "gain": 1 + n % 2} for n in range(40)]
+    log.write_text("".join(json.dumps(line) + "\n" for line in [*lines, lines[0] | {"item_id": "x"}]))
+    options = ("--queries", shop, "--split", "all", "--judgments", log, "-k", "3", "-k", "10", "--slices")
+    output = call("evaluate", *options, "--report", html, "--encoders", artifact.folder, other)
+    assert "96 photos (all), 40 judged queries; 40 judgments used" in output
+    assert "0 with an unknown query_id, 1 with an unknown item_id" in output
+    assert "nDCG@3 gain" in output
+    assert "recall@10" in output
+    assert "type@" not in output, "judgments have no type"
+    assert "after Holm" in output
+    assert "title: seen in training" in output
+    assert "40 judgments of 40 queries" in Page(html.read_text(encoding="utf-8")).text.replace("\n", " ")
+
+
+def test_artifact_card_is_a_command(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
+    """It measures, writes, and says where."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    assert f"{folder / CARD}: written" in call("artifact", "card", folder, "--data", shop)
+    assert artifact.encoder_id in (folder / CARD).read_text(encoding="utf-8")

@@ -1,0 +1,129 @@
+"""A run to an artifact: whole, of the run's own data, or refused in a sentence."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.artifact import NETWORK_FILES, EncoderArtifact, load_artifact
+from ml.atomic_files import NotWritten
+from ml.configs.siglip_b16_256_multilingual import SMOKE as HUB_SMOKE
+from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
+from ml.data.pairs import Corpus
+from ml.evaluation.evaluated_encoders import Contenders, rankings
+from ml.evaluation.model_card import CARD
+from ml.export.export_run import OtherData, export_artifact
+from ml.training.distillation_targets import Lesson
+from ml.training.finetune import finetune
+from ml.training.run_folder import UnreadableRun
+from tests.unit.ml.test_cli import call
+
+
+@pytest.fixture(scope="module")
+def tuned(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a tiny SigLIP in the hub's layout."""
+    out = tmp_path_factory.mktemp("tuned")
+    finetune(replace(HUB_SMOKE, epochs=1), corpus, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def exported(tuned: Path, shop: Path, tmp_path_factory: pytest.TempPathFactory) -> EncoderArtifact:
+    """That run's artifact, by the command."""
+    out = tmp_path_factory.mktemp("exported")
+    result = call("export", tuned, "--data", shop, "--out", out)
+    assert result.exit_code == 0, result.output
+    return load_artifact(out)
+
+
+def without(artifact: EncoderArtifact, name: str) -> EncoderArtifact:
+    """The artifact as if it had never had a file."""
+    files = {file: digest for file, digest in artifact.manifest.files.items() if file != name}
+    return replace(artifact, manifest=artifact.manifest.model_copy(update={"files": files}))
+
+
+def test_a_hub_runs_artifact_has_a_card_with_every_row(exported: EncoderArtifact) -> None:
+    """Its network is rebuilt from the artifact alone."""
+    assert set(NETWORK_FILES) <= exported.manifest.files.keys()
+    text = (exported.folder / CARD).read_text(encoding="utf-8")
+    for row in ("untrained", "full width", "int8 index"):
+        assert f"| {exported.encoder_id}, {row} |" in text
+
+
+@pytest.mark.parametrize("missing", NETWORK_FILES)
+def test_a_hub_artifact_without_its_network_is_compared_as_served(
+    exported: EncoderArtifact, corpus: Corpus, missing: str
+) -> None:
+    """As artifacts are that were exported before networks were kept."""
+    found = rankings(Contenders((without(exported, missing),), {}), corpus, {})
+    assert list(found) == ["random", exported.encoder_id, f"{exported.encoder_id}, int8 index"]
+
+
+def test_another_run_starts_from_a_hub_artifact(
+    exported: EncoderArtifact, corpus: Corpus, tmp_path: Path
+) -> None:
+    """Weights, tokenizer and network are all in it."""
+    config = replace(HUB_SMOKE, epochs=1)
+    finetune(config, corpus, tmp_path, start=exported.folder)
+    for name in NETWORK_FILES:
+        assert (tmp_path / "hub" / name).read_bytes() == (exported.folder / name).read_bytes()
+
+
+def test_a_run_without_captions_takes_photos_alone(corpus: Corpus, tmp_path: Path) -> None:
+    """Its text tower has learned nothing, so it is not exported."""
+    config = replace(SMALL_SMOKE, epochs=1, sigmoid_weight=0.0)
+    finetune(config, corpus, tmp_path / "run", lesson=Lesson(np.eye(len(corpus.pairs), dtype=np.float32)))
+    made = export_artifact(tmp_path / "run", corpus, tmp_path / "artifact")
+    assert not load_artifact(made.folder).has_text
+
+
+def test_an_artifact_never_replaces_a_run(run: Path, shop: Path) -> None:
+    """Neither this one nor another."""
+    before = sorted(path.name for path in run.iterdir())
+    result = call("export", run, "--data", shop, "--out", run)
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "holds a run (data.json)" in result.output
+    assert str(run / "artifact") in result.output
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
+def test_a_run_is_exported_with_the_data_of_its_training(run: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """Photos it learned from could be in the test split of other data; both fingerprints are named."""
+    other = corpus.part(np.arange(len(corpus.pairs) - 1))
+    with pytest.raises(
+        OtherData, match=rf"fingerprint {corpus.fingerprint}, this has {other.fingerprint}; give"
+    ):
+        export_artifact(run, other, tmp_path / "artifact")
+    assert not (tmp_path / "artifact").exists()
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
+def test_a_run_that_does_not_say_its_data_is_refused(
+    run: Path, corpus: Corpus, tmp_path: Path, content: str | None
+) -> None:
+    """Nothing is guessed."""
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    (copy / "data.json").unlink()
+    if content is not None:
+        (copy / "data.json").write_text(content)
+    with pytest.raises(UnreadableRun, match=r"data\.json: .*expected the folder of a run"):
+        export_artifact(copy, corpus, tmp_path / "artifact")
+
+
+def test_a_full_disk_leaves_the_earlier_artifact(
+    artifact: EncoderArtifact, run: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No half of a graph stays, and the sentence says what to do."""
+    out = Path(shutil.copytree(artifact.folder, tmp_path / "artifact"))
+
+    def full(_model: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("ml.export.export_run.onnx.save", full)
+    with pytest.raises(NotWritten, match=r"image\.onnx: cannot be written .*No space left.*make room"):
+        export_artifact(run, corpus, out)
+    assert load_artifact(out) == replace(artifact, folder=out)
+    assert {path.name for path in out.iterdir()} == {path.name for path in artifact.folder.iterdir()}

@@ -1,0 +1,164 @@
+"""int8 artifacts: close to what they were made of, or not made."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml.artifact import (
+    DEFAULT_ARTIFACT,
+    IMAGE_GRAPH,
+    MANIFEST,
+    EncoderArtifact,
+    Preprocessing,
+    load_artifact,
+)
+from ml.data.pairs import Corpus
+from ml.export.golden import golden_pixels
+from ml.export.quantise import LossyQuantisation, mean_cosine, quantise, split_photos, whole_weights
+from ml.inference.embed import TooFewPhotos
+from ml.inference.encoder import (
+    Backend,
+    CompiledGraph,
+    Precision,
+    PrecisionMissing,
+    load_encoder,
+    open_onnxruntime,
+)
+from ml.inference.preprocess import decode_photo
+from ml.inference.self_check import WrongVectors
+from tests.unit.ml.conftest import COLOURS
+from tests.unit.ml.test_cli import call
+
+
+@pytest.fixture(scope="module")
+def whole() -> EncoderArtifact:
+    """The committed encoder: the smoke one learned too little for its vectors to survive int8."""
+    return load_artifact(DEFAULT_ARTIFACT)
+
+
+@pytest.fixture(scope="module")
+def int8(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> EncoderArtifact:
+    """The committed encoder in int8, made by the command; drawn boxes lose more than the photos it knows."""
+    out = tmp_path_factory.mktemp("int8")
+    result = call("quantise", DEFAULT_ARTIFACT, "--data", shop, "--out", out, "--least-cosine", "0.95")
+    assert result.exit_code == 0, result.output
+    return load_artifact(out)
+
+
+def test_int8_is_an_encoder_of_its_own(whole: EncoderArtifact, int8: EncoderArtifact) -> None:
+    """Its vectors never meet the other's in an index; captions are encoded as before."""
+    assert int8.encoder_id.startswith(f"{whole.manifest.name}-int8-")
+    assert (int8.quantised, whole.quantised) == (True, False)
+    assert int8.text_graph.read_bytes() == whole.text_graph.read_bytes()
+    kinds = {node.op_type for node in onnx.load(int8.image_graph).graph.node}
+    assert "DequantizeLinear" in kinds
+
+
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
+def test_int8_vectors_are_close_and_of_unit_length(
+    whole: EncoderArtifact, int8: EncoderArtifact, shop: Path, backend: Backend
+) -> None:
+    """On either backend and any CPU; an index with dot products needs the length exact.
+
+    ONNX Runtime adds pairs of int8 products in 16 bits on a CPU without VNNI, where they saturate; the golden
+    vectors show it, and it computes in float32 there.
+    """
+    found = load_encoder(int8, backend=backend).encode(photos_of(shop, whole))
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
+    expected = load_encoder(whole, precision="f32").encode(photos_of(shop, whole))
+    assert (found * expected).sum(axis=1).mean() >= 0.95
+
+
+def photos_of(shop: Path, artifact: EncoderArtifact) -> NDArray[np.uint8]:
+    photos = sorted((shop.parent / "images").iterdir())[:20]
+    return np.stack([decode_photo(photo.read_bytes(), artifact.image_size) for photo in photos])
+
+
+def test_int8_in_float32_gives_the_golden_vectors(int8: EncoderArtifact) -> None:
+    """Each rounding is a step of its own, on any CPU."""
+    golden = int8.golden(IMAGE_GRAPH)
+    assert golden is not None
+    whole_golden = load_artifact(DEFAULT_ARTIFACT).golden(IMAGE_GRAPH)
+    assert whole_golden is not None
+    assert not np.allclose(golden.vectors, whole_golden.vectors, atol=1e-3)
+    found = load_encoder(int8, precision="f32").encode(golden_pixels(int8.image_size))
+    assert np.allclose(found, golden.vectors, atol=1e-5)
+    with pytest.raises(PrecisionMissing, match="OpenVINO computes an int8 graph in int8; take onnxruntime"):
+        load_encoder(int8, backend="openvino", precision="f32")
+
+
+def test_int8_that_this_machine_computes_wrongly_is_computed_in_float32(
+    int8: EncoderArtifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the named backend if it can, else of none."""
+
+    def miscomputing(path: Path, threads: int, precision: Precision) -> CompiledGraph:
+        graph = open_onnxruntime(path, threads, precision)
+        return graph if precision == "f32" else replace(graph, run=lambda batch: graph(batch[::-1]))
+
+    monkeypatch.setattr("ml.inference.encoder.open_openvino", miscomputing)
+    monkeypatch.setattr("ml.inference.encoder.open_onnxruntime", miscomputing)
+    pixels = golden_pixels(int8.image_size)
+    backends: tuple[Backend, ...] = ("auto", "onnxruntime")
+    found = [load_encoder(int8, backend=backend).encode(pixels) for backend in backends]
+    assert "computes image.onnx wrongly in int8" in caplog.text
+    golden = int8.golden(IMAGE_GRAPH)
+    assert golden is not None
+    assert np.allclose(found, golden.vectors, atol=1e-5)
+    with pytest.raises(WrongVectors, match=r"onnxruntime computes image\.onnx wrongly in int8"):
+        load_encoder(int8, backend="openvino")
+    with pytest.raises(WrongVectors, match=r"computes image\.onnx wrongly in int8"):
+        load_encoder(int8, precision="int8")
+
+
+def test_refuses_what_loses_too_much(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
+    """No graph and no manifest take the place of those in the folder; the way out is named."""
+    earlier = Path(shutil.copytree(artifact.folder, tmp_path / "a"))
+    with pytest.raises(LossyQuantisation, match=r"expected 1\.0 or more; .*--least-cosine"):
+        quantise(artifact, [shop], earlier, least_cosine=1.0)
+    assert load_artifact(earlier).encoder_id == artifact.encoder_id
+    assert {path.name for path in earlier.iterdir()} == {path.name for path in artifact.folder.iterdir()}
+
+
+def test_refuses_to_take_the_place_of_its_source(artifact: EncoderArtifact, shop: Path) -> None:
+    """In one sentence; the source is as it was."""
+    result = call("quantise", artifact.folder, "--data", shop, "--out", artifact.folder)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {artifact.folder}: would take the place of what it is made of")
+    assert load_artifact(artifact.folder).encoder_id == artifact.encoder_id
+
+
+def test_calibrates_on_photos_from_all_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder of classes the first photos would be of one class alone."""
+    monkeypatch.setattr("ml.export.quantise.CALIBRATION", 8)
+    monkeypatch.setattr("ml.export.quantise.HELD_OUT", 2)
+    for name, colour in COLOURS.items():
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            Image.new("RGB", (24, 24), colour).save(tmp_path / name / f"{number}.png")
+    calibration, held_out = split_photos([tmp_path], Preprocessing(image_size=24))
+    assert (len(calibration), len(held_out)) == (8, 2)
+    assert len(np.unique(calibration[:, 0, 0], axis=0)) == len(COLOURS)
+
+
+def test_refuses_to_calibrate_on_nothing(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """A folder without photos."""
+    (tmp_path / "listings.jsonl").write_text("{}\n")
+    with pytest.raises(TooFewPhotos, match=r"listings\.jsonl: 0 usable photos"):
+        quantise(artifact, [tmp_path / "listings.jsonl"], tmp_path / "out")
+    assert not (tmp_path / "out" / MANIFEST).exists()
+
+
+def test_whole_weights_compute_the_same(artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path) -> None:
+    """Undoing the halved storage leaves no cast of a weight and changes no vector."""
+    whole = whole_weights(onnx.load(artifact.image_graph))
+    stored = {weight.name for weight in whole.graph.initializer}
+    assert not [node for node in whole.graph.node if node.op_type == "Cast" and node.input[0] in stored]
+    onnx.save(whole, tmp_path / "whole.onnx")
+    assert mean_cosine(artifact, tmp_path / "whole.onnx", corpus.pixels[:8], 1) == pytest.approx(1, abs=1e-6)

@@ -1,0 +1,220 @@
+"""The serving path: the same vectors from both backends, without torch."""
+
+import builtins
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+
+import numpy as np
+import openvino
+import pytest
+
+from ml.artifact import DEFAULT_ARTIFACT, ArtifactError, EncoderArtifact, load_artifact
+from ml.data.pairs import Corpus
+from ml.data.synthetic_photos import draw_pictures
+from ml.inference.encoder import (
+    BATCH,
+    AnyBackend,
+    BackendMissing,
+    ImageEncoder,
+    Precision,
+    PrecisionMissing,
+    WrongInput,
+    in_parts,
+    load_encoder,
+    load_text_encoder,
+)
+
+
+@pytest.fixture(scope="module")
+def encoder(artifact: EncoderArtifact) -> ImageEncoder:
+    """The smoke artifact on the default backend, in float32, where vectors can be compared exactly."""
+    return load_encoder(artifact, precision="f32")
+
+
+def offered_precisions() -> list[Precision]:
+    """What OpenVINO can compute in on this CPU; float32 always."""
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ["f32", "bf16"] if "BF16" in capabilities else ["f32"]
+
+
+TOLERANCE: dict[Precision, float] = {"f32": 1e-5, "bf16": 1e-3}
+"""How far below 1 the cosine to the float32 vector may be. bf16 keeps 8 bits of a number, so a rounding is
+wrong by up to 2^-9 = 0.002; the cosine, quadratic in the error, lost 0.00007 on 200 product shots."""
+
+
+def test_serving_imports_no_torch() -> None:
+    """A worker that only encodes never pays for torch, nor for the inference library before it is used."""
+    code = (
+        "import sys, ml.inference.encoder, ml.inference.preprocess, ml.artifact, ml.inference.embed\n"
+        "import ml.metrics.retrieval, ml.cli\n"
+        "print(sorted({'torch', 'transformers', 'openvino', 'onnxruntime'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("count", [0, 1, BATCH, BATCH + 1])
+def test_vectors_have_unit_norm_for_any_batch(encoder: ImageEncoder, corpus: Corpus, count: int) -> None:
+    """As many vectors come out as photos went in, also none and more than one batch."""
+    vectors = encoder.encode(corpus.pixels[:count])
+    assert (vectors.shape, vectors.dtype) == ((count, 8), np.float32)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_large_pictures_go_through_few_at_once() -> None:
+    """Order is kept, the last part is what remains, and a batch of small pictures goes through whole."""
+    seen: list[int] = []
+
+    def graph(batch: np.ndarray) -> np.ndarray:
+        seen.append(len(batch))
+        return batch.reshape(len(batch), -1)[:, :1].astype(np.float32)
+
+    pictures = np.zeros((10, 256, 256, 3), np.uint8)
+    pictures[:, 0, 0, 0] = range(10)
+    assert in_parts(graph)(pictures).ravel().tolist() == list(range(10))
+    assert seen == [6, 4]
+    in_parts(graph)(np.zeros((BATCH, 112, 112, 3), np.uint8))
+    assert seen[2:] == [BATCH]
+
+
+def test_a_vector_does_not_depend_on_its_batch(encoder: ImageEncoder, corpus: Corpus) -> None:
+    """A photo encoded alone and among others gets the same vector."""
+    together = encoder.encode(corpus.pixels[:5])
+    assert np.allclose(together[3], encoder.encode(corpus.pixels[3:4])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("which", ["smoke", "committed"])
+def test_backends_agree(which: str, artifact: EncoderArtifact) -> None:
+    """OpenVINO and ONNX Runtime give the same vectors, of photos and of captions."""
+    chosen = artifact if which == "smoke" else load_artifact(DEFAULT_ARTIFACT)
+    side = chosen.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
+    backends: tuple[AnyBackend, ...] = ("openvino", "onnxruntime")
+    photos = [load_encoder(chosen, backend=one, precision="f32").encode(pixels) for one in backends]
+    assert (photos[0] * photos[1]).sum(axis=1) == pytest.approx(1, abs=TOLERANCE["f32"])
+    captions = ["Red Skirts", "赤いスカート", ""]
+    texts = [load_text_encoder(chosen, backend=one, precision="f32").encode(captions) for one in backends]
+    assert (texts[0] * texts[1]).sum(axis=1) == pytest.approx(1, abs=TOLERANCE["f32"])
+
+
+@pytest.mark.parametrize("precision", offered_precisions())
+def test_each_precision_of_this_cpu_gives_the_same_vectors(precision: Precision) -> None:
+    """Of the committed encoder: the vectors of an untrained one are mostly rounding error in bf16."""
+    committed = load_artifact(DEFAULT_ARTIFACT)
+    pixels = draw_pictures(8, committed.image_size)
+    full = load_encoder(committed, precision="f32").encode(pixels)
+    found = load_encoder(committed, precision=precision).encode(pixels)
+    assert (full * found).sum(axis=1) == pytest.approx(1, abs=TOLERANCE[precision])
+    alone = load_encoder(committed, precision=precision).encode(pixels[3:4])[0]
+    assert alone @ found[3] == pytest.approx(1, abs=TOLERANCE[precision])
+    captions = ["Red Skirts", "赤いスカート", ""]
+    texts = [load_text_encoder(committed, precision=one).encode(captions) for one in ("f32", precision)]
+    assert (texts[0] * texts[1]).sum(axis=1) == pytest.approx(1, abs=TOLERANCE[precision])
+
+
+@pytest.mark.parametrize("which", ["smoke", "committed"])
+def test_graphs_give_the_vectors_of_the_reference(which: str, artifact: EncoderArtifact) -> None:
+    """Those of the checkpoint in torch, of photos and of captions."""
+    chosen = artifact if which == "smoke" else load_artifact(DEFAULT_ARTIFACT)
+    side = chosen.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
+    backends: tuple[AnyBackend, ...] = ("torch", "onnxruntime")
+    photos = [load_encoder(chosen, backend=one).encode(pixels) for one in backends]
+    assert (photos[0] * photos[1]).sum(axis=1).min() >= 0.9999
+    captions = ["Red Skirts", "赤いスカート", ""]
+    texts = [load_text_encoder(chosen, backend=one).encode(captions) for one in backends]
+    assert (texts[0] * texts[1]).sum(axis=1).min() >= 0.9999
+
+
+def test_says_what_the_reference_lacks(artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch itself, a checkpoint, or a precision."""
+    with pytest.raises(PrecisionMissing, match="torch computes in f32; take OpenVINO for bf16"):
+        load_encoder(artifact, backend="torch", precision="bf16")
+    int8 = replace(artifact, manifest=artifact.manifest.model_copy(update={"training": {"int8": {}}}))
+    with pytest.raises(PrecisionMissing, match="torch computes in f32; name the artifact it was made of"):
+        load_encoder(int8, backend="torch")
+    bare = replace(artifact, manifest=artifact.manifest.model_copy(update={"files": {}}))
+    with pytest.raises(BackendMissing, match=r"torch needs checkpoint\.safetensors.* take another backend"):
+        load_encoder(bare, backend="torch")
+    monkeypatch.setitem(sys.modules, "ml.models.torch_backend", None)
+    with pytest.raises(BackendMissing, match="needs torch; pip install"):
+        load_encoder(artifact, backend="torch")
+
+
+def encode_photos(artifact: EncoderArtifact) -> None:
+    load_encoder(artifact).encode(np.zeros((1, artifact.image_size, artifact.image_size, 3), np.uint8))
+
+
+def encode_captions(artifact: EncoderArtifact) -> None:
+    load_text_encoder(artifact).encode(["Red Skirts"])
+
+
+@pytest.mark.parametrize(("encode", "graph"), [(encode_photos, "image"), (encode_captions, "text")])
+def test_refuses_vectors_of_other_dims_than_the_manifests(
+    artifact: EncoderArtifact, encode: Callable[[EncoderArtifact], None], graph: str
+) -> None:
+    """An edited manifest is told from the graphs, which it does not change."""
+    edited = replace(artifact, manifest=artifact.manifest.model_copy(update={"dims": 9}))
+    with pytest.raises(ArtifactError, match=rf"manifest\.json: says dims 9, {graph}\.onnx gives 8; restore"):
+        encode(edited)
+
+
+@pytest.mark.parametrize("shape", [(2, 31, 32, 3), (2, 3, 32, 32), (32, 32, 3)])
+def test_refuses_other_shapes(encoder: ImageEncoder, shape: tuple[int, ...]) -> None:
+    """A wrong shape is named beside the right one."""
+    with pytest.raises(WrongInput, match=r"expected uint8 \(n, 32, 32, 3\)"):
+        encoder.encode(np.zeros(shape, dtype=np.uint8))
+
+
+def test_refuses_other_types(encoder: ImageEncoder) -> None:
+    """Floats, which may be scaled in any way, are not guessed at."""
+    with pytest.raises(WrongInput, match="found float32"):
+        encoder.encode(np.zeros((1, 32, 32, 3), dtype=np.float32))  # type: ignore[arg-type]  the mistake tested
+
+
+def test_threads_share_an_encoder(encoder: ImageEncoder, corpus: Corpus) -> None:
+    """Requests that arrive at once get what each would get alone."""
+    alone = encoder.encode(corpus.pixels[:16])
+    with ThreadPoolExecutor(4) as pool:
+        each = list(pool.map(lambda row: encoder.encode(corpus.pixels[row : row + 1])[0], range(16)))
+    assert np.allclose(each, alone, atol=1e-5)
+
+
+def test_falls_back_to_the_backend_that_is_installed(
+    artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without OpenVINO, "auto" takes ONNX Runtime; naming OpenVINO says what to install."""
+    real_import = builtins.__import__
+
+    def without_openvino(name: str, *arguments: object) -> object:
+        if name == "openvino":
+            raise ImportError(name)
+        return real_import(name, *arguments)  # type: ignore[arg-type]  handed on as it came
+
+    monkeypatch.setattr(builtins, "__import__", without_openvino)
+    assert load_encoder(artifact).dims == 8
+    with pytest.raises(BackendMissing, match="needs openvino; pip install"):
+        load_encoder(artifact, backend="openvino")
+
+
+def test_names_what_cuda_lacks(artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that is asked for is not replaced by the CPU in silence."""
+
+    def not_installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", not_installed)
+    with pytest.raises(BackendMissing, match=r"needs cuda; pip install .*onnxruntime-gpu"):
+        load_encoder(artifact, backend="cuda")
+
+
+def test_refuses_precisions_that_are_not_to_be_had(artifact: EncoderArtifact) -> None:
+    """int8 needs a quantised artifact; ONNX Runtime has no bf16 on a CPU."""
+    with pytest.raises(PrecisionMissing, match=r"has no int8 graph; make one with `nitamono ml quantise`"):
+        load_encoder(artifact, precision="int8")
+    with pytest.raises(PrecisionMissing, match="take OpenVINO for bf16"):
+        load_encoder(artifact, backend="onnxruntime", precision="bf16")

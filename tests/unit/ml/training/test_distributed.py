@@ -1,0 +1,118 @@
+"""Several processes do to the weights what one does with the whole batch. Each test starts two."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+import torch
+from torch import distributed
+from torch.multiprocessing.spawn import spawn
+from torch.nn import functional
+
+from ml.configs.siglip_small import SMOKE
+from ml.models.two_towers import Siglip
+from ml.training.batches import Batch
+from ml.training.distributed import Processes, mean_over_processes, of_first, started_processes
+from ml.training.learner import Learner
+from ml.training.loss import matches
+
+PHOTOS: Final = 12
+FEATURES: Final = 5
+WEIGHT: Final = 2.0
+"""Of the loss against features."""
+
+
+def make_learner(processes: Processes) -> Learner:
+    """One that learns from captions and from a lesson, in double precision, where rounding hides nothing."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        torch.manual_seed(3)
+        return Learner(replace(SMOKE, batch=PHOTOS), Siglip(SMOKE.tower), FEATURES, processes)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def make_batch(processes: Processes) -> Batch:
+    """A process's share of twelve noisy photos; some captions are true of several, also across processes."""
+    random = torch.Generator().manual_seed(5)
+    views = torch.randn(PHOTOS, 3, 32, 32, generator=random, dtype=torch.float64)
+    token_ids = torch.randint(1, 200, (PHOTOS, SMOKE.tower.tokens), generator=random)
+    numbers = torch.randint(0, 6, (PHOTOS,), generator=random)
+    others = torch.randint(-1, 4, (PHOTOS, 1), generator=random)
+    targets = torch.randn(PHOTOS, FEATURES, generator=random, dtype=torch.float64)
+    taught = torch.randn(PHOTOS, SMOKE.tower.width, generator=random, dtype=torch.float64)
+    parts = (
+        views,
+        token_ids,
+        torch.cat([numbers[:, None], others], dim=1),
+        numbers,
+        functional.normalize(targets, dim=1),
+        functional.normalize(taught, dim=1),
+    )
+    return Batch(*map(processes.share, parts))
+
+
+def measure(rank: int, count: int, folder: Path) -> None:
+    """Leave this process's mean losses, gradients and batch statistics in folder/RANK.pt."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=count)
+    processes = Processes(rank, count)
+    learner = make_learner(processes)
+    losses = mean_over_processes(learner.differentiate(make_batch(processes), WEIGHT))
+    gradients = {name: value.grad for name, value in learner.objective.named_parameters()}
+    buffers = dict(learner.objective.named_buffers())
+    torch.save((losses, gradients, buffers, of_first(float(rank))), folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes and, in a folder beside, three measured on the same global batch."""
+    folder = tmp_path_factory.mktemp("processes")
+    for count in (2, 3):
+        part = folder / str(count)
+        part.mkdir()
+        spawn(measure, (count, part), nprocs=count)  # type: ignore[no-untyped-call]
+    return folder
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.soak)])
+def test_processes_equal_one_on_the_same_global_batch(measured: Path, count: int) -> None:
+    """Losses, every gradient and every batch statistic agree, in every process."""
+    learner = make_learner(Processes())
+    expected = learner.differentiate(make_batch(Processes()), WEIGHT)
+    alone = learner.objective
+    for rank in range(count):
+        losses, gradients, buffers, first = torch.load(measured / str(count) / f"{rank}.pt")
+        assert first == 0
+        torch.testing.assert_close(losses, expected, atol=0, rtol=1e-9)
+        for name, value in alone.named_parameters():
+            assert value.grad is not None
+            assert value.grad.abs().max() > 0, name
+            torch.testing.assert_close(gradients[name], value.grad, atol=1e-9, rtol=1e-7)
+        for name, statistic in alone.named_buffers():
+            torch.testing.assert_close(buffers[name], statistic, atol=1e-9, rtol=1e-7)
+
+
+def test_the_halves_alone_would_differ() -> None:
+    """Losses within each process, without its neighbours' pairings, are others: the test above can fail."""
+    learner, batch = make_learner(Processes()), make_batch(Processes())
+    whole = learner.differentiate(batch, WEIGHT)
+    halves = [learner.differentiate(half, WEIGHT) for half in batch.split(2)]
+    assert (torch.stack(halves).mean(dim=0) - whole).abs().min() > 1e-3
+
+
+def test_photos_share_captions_across_the_batch() -> None:
+    """A caption is a positive of every photo that has it; −1 matches nothing."""
+    options = torch.tensor([[0, 2], [1, 2], [3, -1]])
+    found = matches(options, torch.tensor([0, 2, 3]))
+    assert found.tolist() == [[True, True, False], [False, True, False], [False, False, True]]
+
+
+def test_without_a_launcher_there_is_one_process() -> None:
+    """Nothing is started, and the one process has the whole batch."""
+    with started_processes({}, device="cpu") as processes:
+        assert processes == Processes(0, 1, "cpu")
+        assert processes.share(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
+        assert not distributed.is_initialized()

@@ -1,0 +1,135 @@
+"""From listings to an encoder: pairs, training, export, vectors."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+
+from ml.artifact import CHECKPOINT, IMAGE_GRAPH, EncoderArtifact, load_artifact
+from ml.configs.siglip_small import SMOKE
+from ml.data.pairs import Corpus, NoPairs
+from ml.export.export_run import MEASURED, ExportMismatch, halve_weights, write_graph
+from ml.inference.encoder import load_encoder, load_text_encoder
+from ml.models.checkpoint import load_checkpoint
+from ml.pca.projection import fit_projection
+from ml.training.finetune import TrainingDiverged, embed, finetune, read_config
+from ml.training.run_folder import LOG_COLUMNS, UnreadableRun
+
+
+def test_a_run_leaves_what_the_next_step_needs(run: Path) -> None:
+    """Configuration, log, tokenizer and weights; the loss of the second epoch is below the first's."""
+    assert read_config(run) == SMOKE
+    with (run / "log.csv").open(newline="") as file:
+        header, *lines = csv.reader(file)
+    assert tuple(header) == LOG_COLUMNS
+    losses = [float(line[LOG_COLUMNS.index("loss")]) for line in lines]
+    assert len(losses) == SMOKE.epochs
+    assert losses[-1] < losses[0]
+
+
+def test_the_artifact_gives_the_vectors_of_the_run(
+    run: Path, corpus: Corpus, artifact: EncoderArtifact
+) -> None:
+    """Graph with PCA inside equals torch and PCA apart, photo by photo."""
+    tower = load_checkpoint(run / CHECKPOINT, SMOKE.tower).image
+    projection = fit_projection(embed(tower, corpus.pixels[corpus.rows("train")], corpus.size), SMOKE.dims)
+    expected = projection.apply(embed(tower, corpus.pixels, corpus.size))
+    found = load_encoder(load_artifact(artifact.folder), backend="onnxruntime").encode(corpus.pixels)
+    assert (found * expected).sum(axis=1) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_manifest_says_what_it_was_made_of(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """Data fingerprint, configuration and test scores before and after PCA are kept with the encoder."""
+    manifest = artifact.manifest
+    assert manifest.data_fingerprint == corpus.fingerprint
+    assert manifest.training["epochs"] == SMOKE.epochs
+    measured, scores = manifest.metrics.values()
+    assert measured == MEASURED
+    assert isinstance(scores, dict)
+    assert scores["photos"] == len(corpus.rows("test"))
+    assert {"full_width", "served"} < set(scores)
+
+
+def test_texts_lie_in_the_space_of_photos(artifact: EncoderArtifact) -> None:
+    """A caption's vector has the photos' dims and unit norm, and differs by what it says."""
+    vectors = load_text_encoder(artifact).encode(["Red Skirts", "Black Belts"])
+    assert vectors.shape == (2, 8)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert not np.allclose(vectors[0], vectors[1], atol=1e-3)
+
+
+def test_the_same_seed_gives_the_same_weights(corpus: Corpus, tmp_path: Path) -> None:
+    """A run can be repeated to the bit on one machine."""
+    short = replace(SMOKE, epochs=1)
+    for name in ("one", "two"):
+        finetune(short, corpus, tmp_path / name)
+    assert (tmp_path / "one" / CHECKPOINT).read_bytes() == (tmp_path / "two" / CHECKPOINT).read_bytes()
+
+
+def test_a_run_goes_on_from_another(run: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """At a rate of zero, the weights that a run starts from are those it ends with."""
+    still = replace(SMOKE, epochs=1, learning_rate=0.0, ema=0.0)
+    finetune(still, corpus, tmp_path, start=run)
+    before, after = (load_checkpoint(folder / CHECKPOINT, SMOKE.tower) for folder in (run, tmp_path))
+    assert torch.equal(before.image.head.weight, after.image.head.weight)
+    assert torch.equal(before.text.tokens.weight, after.text.tokens.weight)
+
+
+def test_a_run_of_no_time_is_still_a_run(corpus: Corpus, tmp_path: Path) -> None:
+    """However short the time given, weights are written that can be exported."""
+    finetune(SMOKE, corpus, tmp_path, minutes=1e-4)
+    assert load_checkpoint(tmp_path / CHECKPOINT, SMOKE.tower)
+
+
+def test_divergence_is_an_error_that_names_the_run(corpus: Corpus, tmp_path: Path) -> None:
+    """A loss that is no number stops the run with the step and a remedy."""
+    with pytest.raises(
+        TrainingDiverged, match=rf"{tmp_path}: loss or gradient is .* at step \d+; lower learning_rate"
+    ):
+        finetune(replace(SMOKE, learning_rate=1e30, epochs=5), corpus, tmp_path)
+
+
+def test_too_little_data_is_refused_before_training(corpus: Corpus, tmp_path: Path) -> None:
+    """Not after an hour, when PCA finds fewer photos than dims."""
+    few = corpus.part(corpus.rows("train")[:5])
+    with pytest.raises(NoPairs, match=r"5 pairs to train and 0 to validate with"):
+        finetune(SMOKE, few, tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    """The message names the file that is missing."""
+    with pytest.raises(UnreadableRun, match=r"config\.json.*expected the folder of a run"):
+        read_config(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"name": "other"}) + "}")
+    with pytest.raises(UnreadableRun):
+        read_config(tmp_path)
+
+
+class Wavering(torch.nn.Module):
+    """Gives random directions: no two runs of it agree."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn_like(pixels.float()), dim=-1)
+
+
+def test_export_refuses_a_graph_that_differs_from_torch(tmp_path: Path) -> None:
+    """A wrong graph never gets as far as a manifest."""
+    path = tmp_path / IMAGE_GRAPH
+    with pytest.raises(ExportMismatch, match=r"mean cosine to torch is .* expected 0.9999"):
+        write_graph(Wavering().eval(), np.ones((64, 16), np.uint8), path)
+    assert not path.exists()
+
+
+def test_stored_weights_are_half_as_large(artifact: EncoderArtifact) -> None:
+    """Large weights are kept as float16; halving again changes nothing."""
+    graph = onnx.load(artifact.image_graph)
+    large = [weight for weight in graph.graph.initializer if np.prod(weight.dims) >= 1024]
+    assert large
+    assert {weight.data_type for weight in large} == {TensorProto.FLOAT16}
+    assert halve_weights(onnx.load(artifact.image_graph)) == graph

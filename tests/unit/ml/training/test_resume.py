@@ -1,0 +1,250 @@
+"""A run that is killed, or stopped by its surroundings, and taken up again."""
+
+import json
+import math
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+
+import ml.training.finetune
+from ml.artifact import CHECKPOINT
+from ml.atomic_files import NotWritten
+from ml.configs.siglip_small import SMOKE
+from ml.data.pairs import Corpus, read_corpus
+from ml.models.two_towers import Siglip
+from ml.training.batches import Batch
+from ml.training.config import FinetuneConfig
+from ml.training.distillation_targets import Lesson
+from ml.training.distributed import Processes
+from ml.training.finetune import RunExists, TrainingDiverged, finetune
+from ml.training.learner import Learner
+from ml.training.run_folder import CURVES, DATA, ENVIRONMENT, LOG, STATE
+from ml.training.training_state import UnfitState
+from tests.unit.ml.conftest import make_event, write_listings
+
+CONFIG = replace(SMOKE, epochs=3, state_steps=4)
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+import ml.training.finetune, ml.training.training_state
+from ml.configs.siglip_small import SMOKE
+from ml.training.learner import Learner
+from ml.data.pairs import read_corpus
+
+shop, out, at, writing = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "writing"
+learn, save = Learner.learn, torch.save
+
+def learn_or_die(self, batch, step, progress):
+    if step == at and not writing:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return learn(self, batch, step, progress)
+
+def half_a_state(state, file):
+    if writing and state["position"]["step"] == at:
+        file.write(b"half a state")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(state, file)
+
+Learner.learn, torch.save = learn_or_die, half_a_state
+corpus = read_corpus([shop], SMOKE.tower.image_size)
+ml.training.finetune.finetune(replace(SMOKE, epochs=3, state_steps=4), corpus, out)
+"""
+
+
+def kill_a_run(shop: Path, out: Path, step: int, when: str) -> None:
+    """A process of its own that trains and gets SIGKILL at a step, or half-way through its state."""
+    command = [sys.executable, "-c", KILLED, str(shop), str(out), str(step), when]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def unbroken(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run as it ends when nothing happens."""
+    out = tmp_path_factory.mktemp("unbroken")
+    finetune(CONFIG, corpus, out)
+    return out
+
+
+def losses(run: Path) -> list[list[str]]:
+    """Epoch, step and loss columns of the log."""
+    return [
+        [cell for at, cell in enumerate(line.split(",")) if at in {0, 1, 3, 7}]
+        for line in (run / LOG).read_text().splitlines()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "when"),
+    [
+        pytest.param(2, "learning", marks=pytest.mark.soak),
+        (14, "learning"),
+        pytest.param(12, "writing", marks=pytest.mark.soak),
+    ],
+)
+def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(
+    unbroken: Path, shop: Path, corpus: Corpus, tmp_path: Path, step: int, when: str
+) -> None:
+    """Killed before its first state, between two states or inside one, it gives the same bytes and log."""
+    kill_a_run(shop, tmp_path, step, when)
+    assert (tmp_path / STATE).exists() == (step > 4)
+    finetune(CONFIG, corpus, tmp_path, resume=True)
+    assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
+    assert losses(tmp_path) == losses(unbroken)
+
+
+def test_resuming_a_finished_run_changes_nothing(unbroken: Path, corpus: Corpus) -> None:
+    """There is no step left to take."""
+    before = (unbroken / CHECKPOINT).read_bytes()
+    finetune(CONFIG, corpus, unbroken, resume=True)
+    assert (unbroken / CHECKPOINT).read_bytes() == before
+
+
+def test_a_run_folder_tells_how_it_was_made(unbroken: Path, corpus: Corpus) -> None:
+    """Curves are a PNG, data has its fingerprint, the environment its versions and nobody's name."""
+    assert (unbroken / CURVES).read_bytes().startswith(b"\x89PNG")
+    assert json.loads((unbroken / DATA).read_text())["fingerprint"] == corpus.fingerprint
+    made_with = json.loads((unbroken / ENVIRONMENT).read_text())
+    assert made_with["packages"]["torch"]
+    assert str(Path.home()) not in (unbroken / ENVIRONMENT).read_text()
+
+
+def resumed_with(config: FinetuneConfig, corpus: Corpus, unbroken: Path, out: Path) -> None:
+    """Resume a copy of the finished run with something else."""
+    (out / STATE).write_bytes((unbroken / STATE).read_bytes())
+    finetune(config, corpus, out, resume=True)
+
+
+def test_another_configuration_or_data_is_refused(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """A run cannot change its mind half-way; what differs is named."""
+    with pytest.raises(UnfitState, match=r"state\.pt: the run was made with another weight_decay; resume"):
+        resumed_with(replace(CONFIG, weight_decay=0.5), corpus, unbroken, tmp_path)
+    vectors = np.eye(len(corpus.pairs), 5, dtype=np.float32)
+    (tmp_path / STATE).write_bytes((unbroken / STATE).read_bytes())
+    with pytest.raises(UnfitState, match=r"another lesson; resume with the same"):
+        finetune(CONFIG, corpus, tmp_path, lesson=Lesson(vectors), resume=True)
+    part = corpus.part(np.arange(len(corpus.pairs) - 1))
+    with pytest.raises(UnfitState, match=r"another data; resume with the same"):
+        resumed_with(CONFIG, part, unbroken, tmp_path)
+
+
+def test_what_is_refused_changes_nothing(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """Neither a refused resumption nor a second run touches the folder of the first."""
+    run = Path(shutil.copytree(unbroken, tmp_path / "run"))
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(UnfitState):
+        finetune(replace(CONFIG, batch=4), corpus, run, resume=True)
+    with pytest.raises(
+        RunExists, match=r"run: holds a run; go on with it by --resume, or choose another --out"
+    ):
+        finetune(CONFIG, corpus, run)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_damaged_state_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    """It is named, with what can be done."""
+    (tmp_path / STATE).write_bytes(b"half a state")
+    with pytest.raises(UnfitState, match=r"state\.pt: .*train without --resume"):
+        finetune(CONFIG, corpus, tmp_path, resume=True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to fill a disk with")
+@pytest.mark.parametrize("name", [STATE, CHECKPOINT, LOG])
+def test_a_full_disk_is_an_error_and_no_loss(
+    unbroken: Path, corpus: Corpus, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever file does not fit, the message names it and the remedy, which then works."""
+    unfinished = tmp_path / f"{name}.partial"
+    unfinished.symlink_to("/dev/full")
+    with pytest.raises(NotWritten, match=rf"{name}: cannot be written.*make room.*--resume"):
+        finetune(CONFIG, corpus, tmp_path)
+    unfinished.unlink(missing_ok=True)
+    finetune(CONFIG, corpus, tmp_path, resume=True)
+    assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
+
+
+def test_a_run_that_diverged_resumes(
+    unbroken: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of one step is no number; the state from before it is good."""
+    learn = Learner.learn
+
+    def learn_badly(self: Learner, batch: Batch, step: int, progress: float) -> tuple[float, float]:
+        return (float("nan"), 0.0) if step == 6 else learn(self, batch, step, progress)
+
+    monkeypatch.setattr(Learner, "learn", learn_badly)
+    with pytest.raises(TrainingDiverged, match=r"is nan at step 6; .*--resume"):
+        finetune(CONFIG, corpus, tmp_path)
+    monkeypatch.undo()
+    finetune(CONFIG, corpus, tmp_path, resume=True)
+    assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
+
+
+def test_spoilt_weights_do_not_replace_a_good_state(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A weight or a statistic that is no number makes a state that nothing could go on from."""
+    learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
+    assert learner.sound()
+    next(learner.model.buffers()).fill_(torch.inf)
+    assert not learner.sound()
+    monkeypatch.setattr(Learner, "sound", lambda _: False)
+    finetune(replace(CONFIG, epochs=1), corpus, tmp_path)
+    assert not (tmp_path / STATE).exists()
+
+
+def test_gradients_that_are_no_numbers_leave_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step is not taken."""
+    learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
+    before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+
+    def differentiate(_self: Learner, _batch: Batch, _weight: float) -> torch.Tensor:
+        for value in learner.model.parameters():
+            value.grad = torch.full_like(value, torch.nan)
+        return torch.zeros(2)
+
+    monkeypatch.setattr(Learner, "differentiate", differentiate)
+    assert math.isnan(learner.learn(cast("Batch", None), 0, 0.5)[0])
+    assert all(torch.equal(value, before[name]) for name, value in learner.model.state_dict().items())
+
+
+def test_undecodable_photos_are_counted(shop: Path, tmp_path: Path) -> None:
+    """The run trains on the others, and its folder says how many were left out and why."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "other1.png").write_bytes(b"<html>404</html>")
+    broken = write_listings(tmp_path, [make_event("other1"), make_event("other2")])
+    corpus = read_corpus([shop, broken], SMOKE.tower.image_size)
+    finetune(replace(SMOKE, epochs=1), corpus, tmp_path / "run")
+    dropped = json.loads((tmp_path / "run" / DATA).read_text())["dropped"]
+    assert dropped == {"photo_not_an_image": 1, "photo_unreadable": 1}
+
+
+def test_a_run_stops_when_validation_gets_no_better(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Best at the second epoch, it waits for two and keeps the second's weights, also when resumed."""
+    scores = iter([0.5, 0.6, 0.55, 0.58, 0.9])
+    kept: list[bytes] = []
+
+    def validated(*_: object) -> dict[str, float]:
+        if (tmp_path / CHECKPOINT).exists():
+            kept.append((tmp_path / CHECKPOINT).read_bytes())
+        return {"shop": next(scores)}
+
+    monkeypatch.setattr(ml.training.finetune, "validation_scores", validated)
+    finetune(replace(SMOKE, epochs=9, patience=2), corpus, tmp_path)
+    assert len((tmp_path / LOG).read_text().splitlines()) == 1 + 4
+    assert kept[0] != kept[1] == (tmp_path / CHECKPOINT).read_bytes()
+    finetune(replace(SMOKE, epochs=9, patience=2), corpus, tmp_path, resume=True)
+    assert next(scores) == 0.9

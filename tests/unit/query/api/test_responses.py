@@ -1,0 +1,149 @@
+"""What an answer says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from indexer.worker.documents import Picture, to_document
+from mappings.listing import ListingDocument
+from query.api.parameters import SimilarParameters
+from query.api.responses import fallback, photo_url, similar_answer
+from query.search.builder import SimilarQuery
+from query.search.price_band import PriceBand
+from query.search.ranking import Calibration
+from query.search.reader import Allowance, Found
+from query.search.similar import RankedHit, SimilarItems, Terms
+from tests.factories import make_identity, make_listing
+
+
+def make_document(**changes: Any) -> ListingDocument:
+    return to_document(make_listing(**changes), Picture((1.0, 0.0, 0.0, 0.0), "0" * 16), "colour-00000001")
+
+
+def make_items(
+    *hits: RankedHit, fallback_reason: str | None = None, by_similarity: tuple[str, ...] = (), **asked: Any
+) -> SimilarItems:
+    """What was found for a skirt of 1,000 yen."""
+    item = make_document(item_id="asked", price=1000)
+    return SimilarItems(
+        found=Found(item, "listings-colour-00000001-20260101000000"),
+        query=SimilarQuery(item, SimilarParameters(**asked), Calibration(0.06, 0.02)),
+        encoder=make_identity(),
+        band=PriceBand(3.0, 300.0, 3100.0),
+        steps_widened=1,
+        fallback_reason=fallback_reason,
+        hits=hits,
+        by_similarity=by_similarity,
+        allowance=Allowance(10, clock=lambda: 0.0),
+    )
+
+
+SAME_KIND = RankedHit(make_document(item_id="same", price=1000), Terms(0.50, 0.06, 0.02), ("category:1",))
+OTHER_KIND = RankedHit(make_document(item_id="other", price=1500, category=["Home"]), Terms(0.55, 0.0, 0.01))
+
+
+def test_an_explanation_adds_up() -> None:
+    """The terms give the score; the ranks tell what the re-rank did."""
+    answer = similar_answer(make_items(SAME_KIND, OTHER_KIND, explain=True, by_similarity=("other", "same")))
+    same, other = (item.explanation for item in answer.items)
+    assert same is not None
+    assert other is not None
+    assert (same.similarity, same.category_term, same.price_term) == (0.5, 0.06, 0.02)
+    assert (same.shared_depth, same.price_ratio, same.matched_queries) == (3, 1.0, ("category:1",))
+    assert (same.rank_by_similarity, same.rank) == (2, 1)
+    assert (other.similarity, other.category_term, other.price_term) == (0.55, 0.0, 0.01)
+    assert (other.shared_depth, other.price_ratio) == (0, 1.5)
+    assert (other.rank_by_similarity, other.rank) == (1, 2)
+    assert [item.score for item in answer.items] == [0.58, 0.56]
+
+
+def test_similarity_is_told_without_being_asked() -> None:
+    """The explanation is not."""
+    (item,) = similar_answer(make_items(SAME_KIND)).items
+    assert item.similarity == 0.5
+    assert item.explanation is None
+
+
+def test_ranks_count_the_whole_window_and_the_answer_does_not() -> None:
+    """One item is shown; that it would be third by the picture is known from those that are not."""
+    answer = similar_answer(
+        make_items(SAME_KIND, explain=True, size=1, by_similarity=("other", "another", "same"))
+    )
+    (item,) = answer.items
+    assert item.explanation is not None
+    assert item.explanation.rank_by_similarity == 3
+
+
+def test_a_fallback_claims_no_similarity() -> None:
+    """What was not compared has no cosine, no price term and no rank by it."""
+    hit = RankedHit(SAME_KIND.document, Terms(None, 0.06, 0.0), ("category:1",))
+    answer = similar_answer(make_items(hit, fallback_reason="photo_truncated", explain=True))
+    (item,) = answer.items
+    assert item.similarity is None
+    assert item.score == 0.06
+    assert item.explanation is not None
+    assert item.explanation.rank_by_similarity is None
+    assert item.explanation.price_term == 0
+    assert answer.fallback is not None
+    assert answer.fallback.reason == "photo_truncated"
+
+
+def test_the_band_says_what_was_asked_and_what_was_done() -> None:
+    """Ratio, bounds, currency and steps."""
+    band = similar_answer(make_items(price_ratio=2.0)).band
+    assert band.model_dump() == {
+        "requested_ratio": 2.0,
+        "applied_ratio": 3.0,
+        "low": 300.0,
+        "high": 3100.0,
+        "currency": "JPY",
+        "steps_widened": 1,
+    }
+
+
+def test_every_filter_is_named() -> None:
+    """Those that always hold, and those that were asked for."""
+    items = make_items(category="Apparel", attribute=("colour:Red",), exclude_seller=("s9",))
+    filters = {(part.field, part.kept) for part in similar_answer(items).filters}
+    assert filters == {
+        ("status", "on_sale"),
+        ("currency", "JPY"),
+        ("price", "300.00 to 3100.00"),
+        ("item_id", "any other"),
+        ("category", "below Apparel"),
+        ("attribute", "colour:Red"),
+        ("seller_id", "not s9"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("removed", "was removed"),
+        ("not_encoded", "not been encoded yet"),
+        ("photo_truncated", "photo_truncated"),
+    ],
+)
+def test_a_fallback_is_told_in_words(reason: str, words: str) -> None:
+    """A sentence beside the code."""
+    told = fallback(reason)
+    assert told is not None
+    assert words in told.message
+    assert fallback(None) is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "url"),
+    [
+        ("images/m1.jpg", "/photos/m1/0"),
+        ("/srv/photos/m1.jpg", "/photos/m1/0"),
+        ("https://example.com/m1.jpg", "https://example.com/m1.jpg"),
+        ("HTTP://example.com/m1.jpg", "HTTP://example.com/m1.jpg"),
+        ("javascript:alert(1)", "/photos/m1/0"),
+    ],
+)
+def test_only_http_references_are_linked_directly(reference: str, url: str) -> None:
+    """Whatever else a listing says, a browser is sent to this server."""
+    assert photo_url("m1", 0, reference) == url

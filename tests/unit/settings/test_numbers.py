@@ -1,0 +1,129 @@
+"""Numbers in ASCII digits, wherever people write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli import main
+from indexer.settings import IndexerSettings
+from mappings.client import ElasticsearchSettings
+from mappings.errors import InvalidSetting
+from query.api.settings import QuerySettings
+from settings.numbers import decimal_number, whole_number
+from tests.factories import NO_NUMBERS
+
+WHOLE_SETTINGS = {
+    "ELASTICSEARCH_MAX_RETRIES": ElasticsearchSettings,
+    "NITAMONO_API_PORT": QuerySettings,
+    "NITAMONO_API_WORKERS": QuerySettings,
+    "NITAMONO_API_THREADS": QuerySettings,
+    "NITAMONO_API_ACCESS_LOG": QuerySettings,
+    "NITAMONO_CHUNK": IndexerSettings,
+    "NITAMONO_FETCH_MAX_BYTES": IndexerSettings,
+    "NITAMONO_FETCH_PORTS": IndexerSettings,
+    "NITAMONO_MAX_RETRIES": IndexerSettings,
+}
+DECIMAL_SETTINGS = {
+    "ELASTICSEARCH_TIMEOUT": ElasticsearchSettings,
+    "NITAMONO_VISIBILITY_TIMEOUT": IndexerSettings,
+    "NITAMONO_FETCH_DEADLINE": IndexerSettings,
+}
+
+
+@given(st.integers(0, 10**17))
+def test_a_number_is_read_as_it_is_written(number: int) -> None:
+    """In digits."""
+    assert whole_number(str(number)) == number
+    assert decimal_number(f"{number}.25") == number + 0.25
+
+
+@given(st.text())
+def test_what_is_read_is_digits(text: str) -> None:
+    """Whatever else Python would take."""
+    try:
+        whole_number(text)
+    except ValueError:
+        return
+    assert text
+    assert set(text) <= set("0123456789")
+
+
+@pytest.mark.parametrize("text", [text for text in NO_NUMBERS if text])  # an empty variable is not set
+@pytest.mark.parametrize("name", WHOLE_SETTINGS | DECIMAL_SETTINGS)
+def test_a_setting_that_is_no_number_is_named(name: str, text: str) -> None:
+    """With what it is, in a short message."""
+    if name == "NITAMONO_FETCH_PORTS" and text.strip() != text:  # spaces may stand between ports
+        return
+    with pytest.raises(InvalidSetting, match=name) as caught:
+        (WHOLE_SETTINGS | DECIMAL_SETTINGS)[name].from_environ({name: text})
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("name", WHOLE_SETTINGS)
+def test_a_whole_number_has_no_point(name: str) -> None:
+    """Not even before a nought."""
+    with pytest.raises(InvalidSetting, match=name):
+        WHOLE_SETTINGS[name].from_environ({name: "5.0"})
+
+
+@pytest.mark.parametrize("option", ["--size", "--price-ratio"])
+@pytest.mark.parametrize("text", ["1_0", "+5", "５", "1e1", "nan"])
+def test_the_shell_reads_numbers_as_the_api_does(option: str, text: str) -> None:
+    """Before anything is asked of Elasticsearch."""
+    result = CliRunner().invoke(main, ["similar", "m1", option, text])
+    assert result.exit_code == 2, result.output
+    assert "in digits" in result.output
+
+
+def commands(group: click.Group) -> Iterator[click.Command]:
+    """The commands below a group, but for those of `ml`: its layer may not import the strict reader."""
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if isinstance(command, click.Group):
+            yield from commands(command) if name != "ml" else ()
+        elif command is not None:
+            yield command
+
+
+NUMERIC = [
+    pytest.param(command, parameter, id=f"{command.name} {parameter.opts[0]}")
+    for command in commands(main)
+    for parameter in command.params
+    if isinstance(parameter.type, click.types.IntParamType | click.types.FloatParamType)
+]
+
+
+@pytest.mark.parametrize(("command", "parameter"), NUMERIC)
+def test_every_command_reads_numbers_strictly(command: click.Command, parameter: click.Parameter) -> None:
+    """What Python takes for a number besides is refused with a sentence; the help shows the range."""
+    with click.Context(command) as ctx:
+        for text in NO_NUMBERS:
+            with pytest.raises(click.BadParameter, match=r"is not a (whole )?number in digits"):
+                parameter.type_cast_value(ctx, text)
+        help_text = command.get_help(ctx)
+    assert " RANGE" in help_text
+    assert re.search(r"x?[<>]=?x?", help_text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["index", ".", "--chunk", "1_0"], "'1_0' is not a whole number in digits, such as 24"),
+        (["index", ".", "--chunk", "1001"], "1001 is not in the range 1<=x<=1000"),
+        (["experiment", "plan", "x", "--rate", "nan"], "'nan' is not a number in digits, such as 2 or 1.5"),
+        (["events", "export", "log", "--wait", "0"], "0.0 is not in the range x>0"),
+    ],
+)
+def test_an_option_that_is_no_number_is_named(arguments: list[str], words: str) -> None:
+    """With what was given, before anything is done."""
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{arguments[-2]}': {words}" in result.output
