@@ -1,9 +1,10 @@
-# One image for the workers and the API: which of them it is, the command in docker-compose.yml says.
+# An image for each service: DEPENDENCIES names its lock file in requirements/ (base, api, worker, analysis).
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /build
-COPY requirements/serve.txt requirements/serve.txt
+COPY requirements requirements
+ARG DEPENDENCIES=base
 RUN python -m venv /opt/nitamono \
-    && /opt/nitamono/bin/pip install --no-cache-dir --require-hashes -r requirements/serve.txt
+    && /opt/nitamono/bin/pip install --no-cache-dir --require-hashes -r requirements/${DEPENDENCIES}.txt
 COPY pyproject.toml README.md LICENSE cli.py ./
 COPY settings settings
 COPY console console

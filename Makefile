@@ -5,7 +5,7 @@
 .PHONY: help demo up down status train test lint
 .SUFFIXES:
 
-SERVE := .venv/serve.stamp
+DEMO := .venv/demo.stamp
 DEV := .venv/dev.stamp
 NITAMONO := .venv/bin/nitamono
 # A DATA that happens to be in the environment is not meant for us.
@@ -14,16 +14,16 @@ DATA_OPTION := $(if $(filter command line,$(origin DATA)),--data "$$DATA")
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
 
-demo: $(SERVE) ## Start everything, index a marketplace (or DATA=path/to/listings.jsonl), show similar items, run an experiment
+demo: $(DEMO) ## Start everything, index a marketplace (or DATA=path/to/listings.jsonl), show similar items, run an experiment
 	@$(NITAMONO) demo run $(DATA_OPTION)
 
-up: $(SERVE) ## Start Elasticsearch, Redis, the workers and the API
+up: $(DEMO) ## Start Elasticsearch, Redis, the workers and the API
 	@$(NITAMONO) demo up
 
-down: $(SERVE) ## Stop them; the data stays
+down: $(DEMO) ## Stop them; the data stays
 	@$(NITAMONO) demo down
 
-status: $(SERVE) ## Show which of them run, where, and since when
+status: $(DEMO) ## Show which of them run, where, and since when
 	@$(NITAMONO) demo status || true
 
 train: .venv/train.stamp ## Install what training and comparing encoders need (torch: 6 GB on Linux, with CUDA)

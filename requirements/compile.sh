@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Locks the dependencies of pyproject.toml, with hashes and without the name of any registry.
+# Locks the dependencies of pyproject.toml, with hashes and without the name of any registry: base.txt is what every
+# deployable needs, the others add their extra. All share dev.txt's versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() {
-  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-package nitamono \
     --custom-compile-command requirements/compile.sh --constraints requirements/constraints.txt "$@"
 }
-compile pyproject.toml --output-file requirements/serve.txt
-compile pyproject.toml --extra train --constraints requirements/serve.txt --output-file requirements/train.txt
-compile pyproject.toml --extra train --extra dev --constraints requirements/train.txt \
-  --output-file requirements/dev.txt
+compile pyproject.toml --extra demo --output-file requirements/demo.txt
+compile pyproject.toml --constraints requirements/demo.txt --output-file requirements/base.txt
+for extra in api worker analysis train; do
+  compile pyproject.toml --extra $extra --constraints requirements/demo.txt --output-file requirements/$extra.txt
+done
+compile pyproject.toml --extra train --extra dev --constraints requirements/train.txt --output-file requirements/dev.txt

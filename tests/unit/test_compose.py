@@ -53,7 +53,10 @@ def test_images_are_the_versions_the_code_was_tested_with() -> None:
     tags = {name: SERVICES[name]["image"].rsplit(":", 1)[1] for name in ("setup", "elasticsearch", "kibana")}
     assert set(tags.values()) == {VERSION}
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert {SERVICES[name]["image"] for name in OURS} == {f"nitamono:{version}"}
+    for service in (SERVICES[name] for name in OURS):
+        dependencies = service["build"]["args"]["DEPENDENCIES"]
+        assert (ROOT / "requirements" / f"{dependencies}.txt").exists()
+        assert service["image"] == f"nitamono-{dependencies}:{version}"
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -11,7 +11,7 @@ import pytest
 
 from demo.local_services.settings import REPOSITORY
 
-REQUIREMENTS = ("requirements/serve.txt", "requirements/dev.txt", "requirements/uv.txt", "pyproject.toml")
+REQUIREMENTS = ("requirements/demo.txt", "requirements/dev.txt", "requirements/uv.txt", "pyproject.toml")
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def clone(tmp_path):
     for name in ("Makefile", "demo/local_services/bootstrap.sh", *REQUIREMENTS):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
-    for stamp in ("serve", "dev"):
+    for stamp in ("demo", "dev"):
         (folder / ".venv" / f"{stamp}.stamp").touch()
     write_program(folder / ".venv" / "bin" / "nitamono", 'for word in "$@"; do echo "[$word]"; done')
     return folder
@@ -48,7 +48,7 @@ def bootstrap(folder, pythons, **environment):
     path.mkdir()
     for name, script in pythons.items():
         write_program(path / name, script)
-    command = ["/bin/sh", str(REPOSITORY / "demo" / "local_services" / "bootstrap.sh"), "serve"]
+    command = ["/bin/sh", str(REPOSITORY / "demo" / "local_services" / "bootstrap.sh"), "demo"]
     environ = {"PATH": str(path), **environment}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
@@ -80,8 +80,8 @@ def test_each_command_has_its_target(clone, command):
 
 def test_changed_requirements_are_installed_again(clone):
     """A newer lock file makes the stamp stale; an untouched one does not."""
-    os.utime(clone / "requirements" / "serve.txt", (2**31, 2**31))
-    assert "bootstrap.sh serve" in make(clone, "-n", "up").stdout
+    os.utime(clone / "requirements" / "demo.txt", (2**31, 2**31))
+    assert "bootstrap.sh demo" in make(clone, "-n", "up").stdout
     assert "bootstrap.sh" not in make(clone, "-n", "test").stdout
 
 

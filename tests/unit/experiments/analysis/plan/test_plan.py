@@ -241,7 +241,7 @@ def test_the_documentation_shows_what_the_command_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the experiment whose file it shows; but for the first line, where the metric is put into words."""
-    page = (Path(__file__).parents[4] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[5] / "docs" / "experiments.md").read_text(encoding="utf-8")
     (shown_file,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "new-encoder.toml").write_text(shown_file)
     monkeypatch.setenv("NITAMONO_EXPERIMENTS", str(tmp_path))
