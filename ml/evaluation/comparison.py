@@ -9,6 +9,7 @@ from typing import Final
 
 from ml.data.pairs import Corpus, short_name
 from ml.evaluation.evaluated_encoders import Contenders, baseline_of, fit_mobilenets, rankings, tower_config
+from ml.evaluation.rows import Row, compare
 from ml.evaluation.slices import query_groups
 from ml.metrics.relevance import (
     Counts,
@@ -18,7 +19,7 @@ from ml.metrics.relevance import (
     Relevance,
     UnusableJudgments,
 )
-from ml.metrics.retrieval import DEPTH, RANKS, NothingToSearch, Ranking, Row, compare
+from ml.metrics.retrieval import DEPTH, RANKS, NothingToSearch, Ranking
 
 LEAST_PHOTOS: Final = 2
 

@@ -13,9 +13,9 @@ from ml.atomic_files import replaced
 from ml.data.pairs import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
 from ml.evaluation.evaluated_encoders import Contenders
+from ml.evaluation.rows import Row, Slice, weakest
 from ml.evaluation.speed import figures
 from ml.evaluation.templates import environment
-from ml.metrics.retrieval import Row, Slice, weakest
 
 CARD: Final = "MODEL_CARD.md"
 WEAK_SLICES: Final = 8

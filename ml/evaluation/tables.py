@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ml.metrics.retrieval import Row
+from ml.evaluation.rows import Row
 
 
 def table(rows: Sequence[Row]) -> str:

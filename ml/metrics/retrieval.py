@@ -1,8 +1,6 @@
-"""How good an encoder is: exact search, scores per query, intervals, tests and slices."""
+"""How good an encoder is: exact search, scores per query and their means."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -12,32 +10,24 @@ from ml.data.pairs import Labels
 from ml.errors import MlError
 from ml.metrics.ranking import (
     Scores,
-    bootstrap_interval,
     hit_rate_at_k,
     mean,
     ndcg_at_k,
     precision_at_k,
-    ratio_interval,
     recall_at_k,
     reciprocal_rank,
 )
 from ml.metrics.relevance import LabelRelevance, Relevance
-from ml.metrics.significance import holm, randomisation_p
 
 Vectors = NDArray[np.float32]
 Ranking = NDArray[np.int64]
 """(n, ranks) rows of the photos found for each photo, the nearest first."""
-Groups = Mapping[str, NDArray[np.str_]]
-"""What queries are told apart by, such as colour, to (n,) the value of each photo, "" for none."""
 
 DEPTH: Final = 5
 RANKS: Final = 100
 """Ranks that are looked at; an answer farther down counts as none in mrr@100."""
 CHUNK: Final = 512
 """Queries at once, so that memory grows with the photos searched and not with their square."""
-NO_GAIN: Final = (None, None)
-MIN_SLICE: Final = 20
-"""Slices of fewer queries are left out: their intervals span half the scale."""
 
 
 class NothingToSearch(MlError):
@@ -105,106 +95,6 @@ def retrieval_scores(
 def means(scores: Mapping[str, Scores]) -> dict[str, float]:
     """Over the queries that have a score; NaN where none has."""
     return {name: mean(values) for name, values in scores.items()}
-
-
-@dataclass(frozen=True)
-class Slice:
-    """An encoder's score on some of the queries."""
-
-    by: str
-    value: str
-    queries: int
-    mean: float
-    """Of the first metric."""
-    interval: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One encoder in a comparison: means over queries with 95 % intervals, and how it differs from the
-    baseline in the first metric, nDCG at the first k."""
-
-    encoder: str
-    means: dict[str, float]
-    """NaN where no query has a score: see scores_of."""
-    intervals: dict[str, tuple[float, float]]
-    gain: float | None
-    """Over the baseline's mean, as a share of the latter; None for the baseline, or without one above 0."""
-    gain_interval: tuple[float, float] | None
-    """95 %, paired: the same queries are drawn for both encoders, and both means are of the drawn ones."""
-    p: float | None
-    """Of a paired randomisation test, two-sided."""
-    p_holm: float | None
-    """The same, corrected for the number of encoders compared with the baseline."""
-    slices: list[Slice]
-
-    def text(self, metric: str) -> str:
-        """A mean and its interval for readers; a dash where no query has a score."""
-        low, high = self.intervals[metric]
-        return "–" if np.isnan(low) else f"{self.means[metric]:.3f} ({low:.3f}–{high:.3f})"
-
-
-def compare(
-    rankings: Mapping[str, Ranking],
-    relevance: Relevance,
-    baseline: str | None = None,
-    *,
-    ks: Sequence[int] = (DEPTH,),
-    groups: Groups | None = None,
-) -> list[Row]:
-    """A row per encoder, in the order given. rankings: name to what it finds for each photo searched."""
-    scores = {name: scores_of(ranking, relevance, ks) for name, ranking in rankings.items()}
-    first = f"ndcg@{ks[0]}"
-    pairs = {
-        name: (of[first], scores[baseline][first])
-        for name, of in scores.items()
-        if baseline is not None and name != baseline
-    }
-    gains = {name: gain_over(own, base) for name, (own, base) in pairs.items()}
-    p_values = {name: randomisation_p(own - base) for name, (own, base) in pairs.items()}
-    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    asked = {by: values[relevance.queries] for by, values in (groups or {}).items()}
-    return [
-        Row(
-            encoder=name,
-            means=means(of),
-            intervals={metric: bootstrap_interval(values) for metric, values in of.items()},
-            gain=gains.get(name, NO_GAIN)[0],
-            gain_interval=gains.get(name, NO_GAIN)[1],
-            p=p_values.get(name),
-            p_holm=corrected.get(name),
-            slices=slices_of(of[first], asked),
-        )
-        for name, of in scores.items()
-    ]
-
-
-def gain_over(scores: Scores, baseline: Scores) -> tuple[float, tuple[float, float]] | tuple[None, None]:
-    """Gain of scores (q,) over the baseline's (q,) as a share of the latter's mean, and its 95 % interval.
-
-    None where the baseline is so near 0 that a share of it has no bounds.
-    """
-    low, high = ratio_interval(scores, baseline)
-    return NO_GAIN if np.isnan(low) else (mean(scores) / mean(baseline) - 1, (low - 1, high - 1))
-
-
-def slices_of(scores: Scores, groups: Groups) -> list[Slice]:
-    """Means of scores (q,) for each value of MIN_SLICE answerable queries or more, most queries first."""
-    answerable = ~np.isnan(scores)
-    slices = []
-    for by, values in groups.items():
-        counts = Counter(values[answerable].tolist())
-        for value, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            if not value or count < MIN_SLICE:
-                continue
-            part = scores[answerable & (values == value)]
-            slices.append(Slice(by, value, len(part), float(part.mean()), bootstrap_interval(part)))
-    return slices
-
-
-def weakest(slices: Iterable[Slice], count: int) -> list[Slice]:
-    """The slices with the lowest means."""
-    return sorted(slices, key=lambda one: one.mean)[:count]
 
 
 def random_vectors(count: int, dims: int, seed: int = 0) -> Vectors:

@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.evaluation.rows import MIN_SLICE, NO_GAIN, Groups, Row, Slice
 from ml.metrics.ranking import DRAWN_AT_ONCE, Scores, central
-from ml.metrics.retrieval import MIN_SLICE, NO_GAIN, Groups, Row, Slice
 from ml.metrics.significance import holm, randomisation_p
 
 Users = NDArray[np.int64]

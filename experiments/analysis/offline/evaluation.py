@@ -22,8 +22,8 @@ from experiments.analysis.offline.propensity import Propensities, Source, propen
 from experiments.analysis.offline.slates import Counts, Integers, Slates, TappedLog
 from experiments.analysis.offline.vectors import ItemVectors, with_vectors
 from experiments.errors import ExperimentError
+from ml.evaluation.rows import Row
 from ml.metrics.ranking import Scores
-from ml.metrics.retrieval import Row
 
 METRIC: Final = "ndcg@5"
 CLIP: Final = 20.0

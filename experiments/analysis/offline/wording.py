@@ -7,8 +7,8 @@ from typing import Final
 from experiments.analysis.offline.evaluation import Evaluation
 from experiments.analysis.offline.orders import PRODUCTION, REFERENCES
 from experiments.analysis.offline.propensity import Source
+from ml.evaluation.rows import Row
 from ml.evaluation.tables import slice_table, table
-from ml.metrics.retrieval import Row
 
 SIMULATED: Final = "Simulated: the users, taps and purchases of this log were made by a program."
 

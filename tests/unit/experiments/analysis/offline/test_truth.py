@@ -12,7 +12,7 @@ from experiments.analysis.offline.orders import PRODUCTION, RANDOM, Gain, gains_
 from experiments.analysis.offline.propensity import Source
 from experiments.analysis.offline.vectors import ItemVectors
 from experiments.analysis.offline.wording import text, warning
-from ml.metrics.retrieval import Row
+from ml.evaluation.rows import Row
 from tests.unit.experiments.analysis.offline.click_model import opened
 
 ENCODERS = ("good", "fair", "poor")
