@@ -1,13 +1,13 @@
 """How many photos a second go from JPEG bytes to vectors: `python -m bench.encode --help`.
 
-Two ways encode the same photos with the same weights in one run, on the same number of threads:
+Two pipelines encode the same photos with the same weights in one run, on the same number of threads:
 
 - nitamono: ml.inference.preprocess.decode_photo, then OpenVINO (and ONNX Runtime) on batches;
 - stock: Pillow and a Hugging Face SiglipImageProcessor, then the checkpoint in torch, batch by batch.
 
 The photos are drawn here: soft noise with a little grain, so that their JPEGs are about as large as camera
-photos of that size. Each way runs over all photos `--repeats` times, taking turns, and its best time counts,
-since whatever else the machine does only ever adds.
+photos of that size. Pipelines alternate, each runs over all photos `--repeats` times, and its best time counts:
+other load on the machine can only slow a run down.
 """
 
 import argparse
@@ -26,28 +26,28 @@ from transformers import SiglipImageProcessor
 from ml.artifact import CHECKPOINT, DEFAULT_ARTIFACT, EncoderArtifact, load_artifact
 from ml.data.synthetic_photos import draw_jpegs
 from ml.evaluation.evaluated_encoders import tower_config
-from ml.evaluation.speed import Way, in_turns, our_way, torch_way
+from ml.evaluation.speed import Pipeline, backend_pipeline, best_of_rounds, torch_pipeline
 from ml.inference.encoder import BATCH, Backend
 from ml.models.checkpoint import load_checkpoint
 
 
 @dataclass(frozen=True)
 class Row:
-    """The best of all repeats of a way."""
+    """The best of all repeats of a pipeline."""
 
-    way: str
+    pipeline: str
     photos_per_s: float
     decode_share: float
     """Of the time; the rest is inference."""
     ratio: float
-    """To the stock way's photos_per_s."""
+    """To the stock pipeline's photos_per_s."""
 
 
-def ours(artifact: EncoderArtifact, backend: Backend, threads: int) -> Way:
-    return replace(our_way(artifact, backend, "auto", threads), name=f"nitamono, {backend}")
+def ours(artifact: EncoderArtifact, backend: Backend, threads: int) -> Pipeline:
+    return replace(backend_pipeline(artifact, backend, "auto", threads), name=f"nitamono, {backend}")
 
 
-def stock(artifact: EncoderArtifact) -> Way:
+def stock(artifact: EncoderArtifact) -> Pipeline:
     """The artifact's own weights in torch, behind a SigLIP's processor."""
     tower = tower_config(artifact)
     if tower is None:
@@ -57,36 +57,36 @@ def stock(artifact: EncoderArtifact) -> Way:
         )
     side = artifact.image_size
     processor = SiglipImageProcessor(size={"height": side, "width": side})
-    return torch_way(processor, load_checkpoint(artifact.folder / CHECKPOINT, tower).image)
+    return torch_pipeline(processor, load_checkpoint(artifact.folder / CHECKPOINT, tower).image)
 
 
-def measure(way: Way, photos: Sequence[bytes]) -> tuple[float, float]:
+def measure(pipeline: Pipeline, photos: Sequence[bytes]) -> tuple[float, float]:
     """Seconds spent decoding, and encoding, all photos."""
     decoding = encoding = 0.0
     for start in range(0, len(photos), BATCH):
         before = time.perf_counter()
-        pixels = np.stack([way.decode(photo) for photo in photos[start : start + BATCH]])
+        pixels = np.stack([pipeline.decode(photo) for photo in photos[start : start + BATCH]])
         between = time.perf_counter()
-        way.encode(pixels)
+        pipeline.encode(pixels)
         decoding += between - before
         encoding += time.perf_counter() - between
     return decoding, encoding
 
 
-def compare(ways: Sequence[Way], photos: Sequence[bytes], repeats: int) -> list[Row]:
-    """A row per way, the stock one last in `ways`."""
-    for way in ways:
-        measure(way, photos[:BATCH])  # compiles and fills caches
-    times = in_turns([partial(measure, way, photos) for way in ways], repeats, key=sum)
+def compare(pipelines: Sequence[Pipeline], photos: Sequence[bytes], repeats: int) -> list[Row]:
+    """A row per pipeline, the stock one last in `pipelines`."""
+    for pipeline in pipelines:
+        measure(pipeline, photos[:BATCH])  # compiles and fills caches
+    times = best_of_rounds([partial(measure, pipeline, photos) for pipeline in pipelines], repeats, key=sum)
     slowest = sum(times[-1])
     return [
         Row(
-            way.name,
+            pipeline.name,
             len(photos) / (decoding + encoding),
             decoding / (decoding + encoding),
             slowest / (decoding + encoding),
         )
-        for way, (decoding, encoding) in zip(ways, times, strict=True)
+        for pipeline, (decoding, encoding) in zip(pipelines, times, strict=True)
     ]
 
 
@@ -104,14 +104,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     artifact = load_artifact(options.artifact)
-    ways = [
+    pipelines = [
         *(ours(artifact, backend, options.threads) for backend in ("openvino", "onnxruntime")),
         stock(artifact),
     ]
     report: dict[str, list[Row]] = {}
     for size in options.sizes:
         width, height = map(int, size.split("x"))
-        report[size] = compare(ways, draw_jpegs(options.photos, width, height), options.repeats)
+        report[size] = compare(pipelines, draw_jpegs(options.photos, width, height), options.repeats)
     if options.json:
         print(json.dumps({size: [asdict(row) for row in rows] for size, rows in report.items()}))
         return
@@ -121,7 +121,9 @@ def main() -> None:
         print(f"\n{size:<30}{'photos/s':>10}{'decode':>9}{'inference':>11}{'× stock':>9}")
         for row in rows:
             share = row.decode_share
-            print(f"{row.way:<30}{row.photos_per_s:>10.0f}{share:>9.0%}{1 - share:>11.0%}{row.ratio:>9.1f}")
+            print(
+                f"{row.pipeline:<30}{row.photos_per_s:>10.0f}{share:>9.0%}{1 - share:>11.0%}{row.ratio:>9.1f}"
+            )
 
 
 if __name__ == "__main__":

@@ -44,11 +44,11 @@ def golden(*, artifact_folder: Path) -> None:
 def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None, threads: int) -> None:
     """Measure an artifact on the test split of DATA and write its MODEL_CARD.md."""
     from ml.evaluation.comparison import import_libraries  # noqa: PLC0415
-    from ml.evaluation.evaluated_encoders import find_contenders  # noqa: PLC0415
+    from ml.evaluation.evaluated_encoders import load_encoders  # noqa: PLC0415
     from ml.evaluation.model_card import measure_card  # noqa: PLC0415
 
     measured = load_artifact(artifact_folder)
-    contenders = replace(find_contenders([], mobilenet, threads), artifacts=(measured,))
-    import_libraries(contenders)
-    path = measure_card(contenders, read(data, contenders.image_size, threads))
+    evaluated = replace(load_encoders([], mobilenet, threads), artifacts=(measured,))
+    import_libraries(evaluated)
+    path = measure_card(evaluated, read(data, evaluated.image_size, threads))
     click.echo(f"{path}: written")

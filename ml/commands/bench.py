@@ -42,15 +42,15 @@ def bench(
     from ml.inference.encoder import BATCH  # noqa: PLC0415
 
     artifact = load_artifact(artifact_folder)
-    start = speed.measure_start(artifact_folder, threads)
+    start = speed.measure_cold_start(artifact_folder, threads)
     gflop = speed.graph_gflop(artifact.image_graph)
     jpegs = read_photos(photos, count) if photos else draw_jpegs(count, size, size)
-    ways = speed.ways(artifact, threads)
+    pipelines = speed.available_pipelines(artifact, threads)
     if stock:
         import torch  # noqa: PLC0415
 
         torch.set_num_threads(threads)
-        ways.append(speed.stock_way(stock))
+        pipelines.append(speed.stock_pipeline(stock))
     click.echo(
         f"{artifact.encoder_id}: {gflop:.2f} GFLOP a picture; {threads} thread(s) on {os.cpu_count()} cores; "
         f"{len(jpegs)} photos{'' if photos else f' of {size} × {size} pixels, drawn'}"
@@ -65,7 +65,7 @@ def bench(
             "this CPU has none" if limit is None else f"{limit:.0f} GFLOP/s, {limit / gflop:.1f} pictures/s"
         )
         click.echo(f"limit of matrix products in {name}: {said}")
-    rates = speed.compare(ways, jpegs, threads=threads, repeats=repeats)
+    rates = speed.measure_rates(pipelines, jpegs, threads=threads, repeats=repeats)
     click.echo(table(rates, gflop, limits["bf16"] or limits["f32"] or 0.0))
 
 
@@ -91,12 +91,12 @@ def read_photos(paths: Sequence[Path], count: int) -> list[bytes]:
 
 def table(rates: "Sequence[Rate]", gflop: float, limit: float) -> str:
     """Lines of text: photos/s from bytes and from pixels, the latter's share of the limit, and × stock."""
-    stock = next((rate.photos_per_s for rate in rates if rate.way.stock), None)
+    stock = next((rate.photos_per_s for rate in rates if rate.pipeline.stock), None)
     lines = [f"{'':<28}{'photos/s':>10}{'encode/s':>10}{'of limit':>10}{'× stock':>9}"]
     for rate in rates:
         times = f"{rate.photos_per_s / stock:.2f}" if stock else ""
         share = rate.encoded_per_s * gflop / limit
         lines.append(
-            f"{rate.way.name:<28}{rate.photos_per_s:>10.1f}{rate.encoded_per_s:>10.1f}{share:>10.0%}{times:>9}"
+            f"{rate.pipeline.name:<28}{rate.photos_per_s:>10.1f}{rate.encoded_per_s:>10.1f}{share:>10.0%}{times:>9}"
         )
     return "\n".join(lines)

@@ -75,18 +75,18 @@ def evaluate(
 ) -> None:
     """Compare encoders by exact search among photos with known labels, a table for each source of DATA."""
     from ml.evaluation.comparison import Task, comparisons, import_libraries  # noqa: PLC0415
-    from ml.evaluation.evaluated_encoders import find_contenders  # noqa: PLC0415
+    from ml.evaluation.evaluated_encoders import load_encoders  # noqa: PLC0415
     from ml.evaluation.report import write_report  # noqa: PLC0415
     from ml.evaluation.tables import slice_table, table  # noqa: PLC0415
     from ml.metrics.relevance import read_judgments  # noqa: PLC0415
 
-    contenders = find_contenders((*encoders, *more_encoders) or (artifact_folder,), mobilenet, threads)
-    import_libraries(contenders)
+    evaluated = load_encoders((*encoders, *more_encoders) or (artifact_folder,), mobilenet, threads)
+    import_libraries(evaluated)
     judgments = None if judgments_file is None else read_judgments(judgments_file)
     task = Task(split, ks, baseline, judgments, str(judgments_file))
-    corpus = read(data, contenders.image_size, threads)
+    corpus = read(data, evaluated.image_size, threads)
     measured = []
-    for comparison in comparisons(corpus, contenders, task, left_out=say_left_out):
+    for comparison in comparisons(corpus, evaluated, task, left_out=say_left_out):
         measured.append(comparison)
         if not as_json:
             click.echo(heading(comparison))

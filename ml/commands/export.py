@@ -26,12 +26,12 @@ def export(*, run: Path, data: Sequence[Path], out: Path, threads: int) -> None:
 
 
 def export_run(run: Path, corpus: "Corpus", out: Path, threads: int) -> None:
-    from ml.evaluation.evaluated_encoders import Contenders  # noqa: PLC0415
+    from ml.evaluation.evaluated_encoders import EvaluatedEncoders  # noqa: PLC0415
     from ml.evaluation.model_card import measure_card  # noqa: PLC0415
     from ml.export.export_run import export_artifact  # noqa: PLC0415
 
     exported = export_artifact(run, corpus, out, threads=threads)
     click.echo(f"{out}: {exported.encoder_id}")
     click.echo(json.dumps(exported.manifest.metrics, indent=2))
-    path = measure_card(Contenders((exported,), {}, threads), corpus)
+    path = measure_card(EvaluatedEncoders((exported,), {}, threads), corpus)
     click.echo(f"{path}: what is known of it")

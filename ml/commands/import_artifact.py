@@ -86,14 +86,14 @@ def import_artifact(
 def write_card(made: "EncoderArtifact", photos: Sequence[Path], threads: int) -> None:
     """Writes the artifact's card, unless the photos have nothing to measure it by."""
     from ml.data.pairs import NoPairs  # noqa: PLC0415
-    from ml.evaluation.evaluated_encoders import Contenders  # noqa: PLC0415
+    from ml.evaluation.comparison import SplitTooSmall  # noqa: PLC0415
+    from ml.evaluation.evaluated_encoders import EvaluatedEncoders  # noqa: PLC0415
     from ml.evaluation.model_card import measure_card  # noqa: PLC0415
-    from ml.metrics.relevance import NothingToTell  # noqa: PLC0415
-    from ml.metrics.retrieval import NothingToSearch  # noqa: PLC0415
+    from ml.metrics.relevance import UninformativeLabels  # noqa: PLC0415
 
     try:
-        path = measure_card(Contenders((made,), {}, threads), read(photos, made.image_size, threads))
-    except (NoPairs, NothingToSearch, NothingToTell) as error:
+        path = measure_card(EvaluatedEncoders((made,), {}, threads), read(photos, made.image_size, threads))
+    except (NoPairs, SplitTooSmall, UninformativeLabels) as error:
         click.echo(
             f"no model card: {error}; write one with `nitamono ml artifact card {made.folder} --data …`",
             err=True,

@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tqdm import tqdm
 
 from ml.data.json_lines import json_lines
-from ml.data.prefetch import ahead
+from ml.data.prefetch import prefetch
 from ml.errors import MlError
 from ml.inference.decoding.formats import HEAD_BYTES, head_format
 from ml.inference.preprocess import SUFFIXES, UnusablePhoto, decode_photo, photo_hash
@@ -436,7 +436,7 @@ def decode_pairs(
     kept, photos, prints = [], [], []
     with ThreadPoolExecutor(threads) as pool:
         # The prints have a size of their own: splits must not change with the encoder's.
-        decoded = ahead(pool, lambda pair: decode_or_reason(pair.photo, PRINT_SIZE, size), pairs)
+        decoded = prefetch(pool, lambda pair: decode_or_reason(pair.photo, PRINT_SIZE, size), pairs)
         progress = tqdm(zip(pairs, decoded, strict=True), "decoding", len(pairs), unit="photo", disable=None)
         for pair, outcome in progress:
             if isinstance(outcome, str):

@@ -14,15 +14,15 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def ahead(
-    pool: Executor, work: Callable[[Given], Made], items: Iterable[Given], *, most: int = PREFETCH
+def prefetch(
+    pool: Executor, work: Callable[[Given], Made], items: Iterable[Given], *, limit: int = PREFETCH
 ) -> Iterator[Made]:
-    """What `work` makes of each item, in order, with at most `most` items begun and not yet taken.
+    """What `work` makes of each item, in order, with at most `limit` items begun and not yet taken.
 
     Executor.map would begin them all, and so hold every decoded photo in memory at once.
     """
     remaining = iter(items)
-    begun = deque(pool.submit(work, item) for item in islice(remaining, most))
+    begun = deque(pool.submit(work, item) for item in islice(remaining, limit))
     while begun:
         made = begun.popleft().result()
         begun.extend(pool.submit(work, item) for item in islice(remaining, 1))

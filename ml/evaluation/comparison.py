@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from ml.data.pairs import Corpus, short_name
-from ml.evaluation.evaluated_encoders import Contenders, baseline_of, fit_mobilenets, rankings, tower_config
+from ml.errors import MlError
+from ml.evaluation.evaluated_encoders import (
+    EvaluatedEncoders,
+    baseline_of,
+    fit_mobilenets,
+    rankings,
+    tower_config,
+)
 from ml.evaluation.rows import Row, compare
 from ml.evaluation.slices import query_groups
 from ml.metrics.relevance import (
@@ -19,9 +26,13 @@ from ml.metrics.relevance import (
     Relevance,
     UnusableJudgments,
 )
-from ml.metrics.retrieval import DEPTH, RANKS, NothingToSearch, Ranking
+from ml.metrics.retrieval import DEPTH, RANKS, Ranking
 
 LEAST_PHOTOS: Final = 2
+
+
+class SplitTooSmall(MlError):
+    """A source has too few photos in the split."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +76,17 @@ class Comparison:
 
 def comparisons(
     corpus: Corpus,
-    contenders: Contenders,
+    encoders: EvaluatedEncoders,
     task: Task,
     left_out: Callable[[UnusableJudgments], object] = lambda _: None,
 ) -> Iterator[Comparison]:
-    """A comparison per source of a corpus that was read at contenders.image_size.
+    """A comparison per source of a corpus that was read at encoders.image_size.
 
     left_out: told why of each source that the judgments are not about, if they are about another.
 
     Raises:
-        NothingToSearch: a source has too few photos in the split.
-        NothingToTell: all its photos have the same labels, or none has a like.
+        SplitTooSmall: a source has too few photos in the split.
+        UninformativeLabels: all its photos have the same labels, or none has a like.
         UnusableJudgments: no judgment is about the photos of any source.
         UnknownEncoder: there is no row of the baseline's name.
     """
@@ -83,11 +94,11 @@ def comparisons(
     for error in unusable:
         left_out(error)
     names = unique_names(corpus.sources)
-    projections = fit_mobilenets(contenders, corpus)
+    projections = fit_mobilenets(encoders, corpus)
     for source, relevance in relevances.items():
         searched = corpus.part(corpus.rows(task.split, source))
-        found = rankings(contenders, searched, projections, max(RANKS, *task.ks))
-        baseline = baseline_of(list(found), contenders, task.baseline)
+        found = rankings(encoders, searched, projections, max(RANKS, *task.ks))
+        baseline = baseline_of(list(found), encoders, task.baseline)
         groups = query_groups(searched, corpus)
         rows = compare(found, relevance, baseline, ks=task.ks, groups=groups)
         sizes = Counter(corpus.splits[corpus.rows("all", source)].tolist())
@@ -111,7 +122,7 @@ def relevances_of(corpus: Corpus, task: Task) -> tuple[dict[str, Relevance], lis
 def relevance_of(corpus: Corpus, source: str, task: Task) -> Relevance:
     pairs = [corpus.pairs[row] for row in corpus.rows(task.split, source)]
     if len(pairs) < LEAST_PHOTOS:
-        raise NothingToSearch(
+        raise SplitTooSmall(
             f"{source}: {len(pairs)} usable photos in split {task.split}, expected {LEAST_PHOTOS} or more; "
             "give more data, or another --split"
         )
@@ -139,13 +150,13 @@ def names_of(source: str) -> list[str]:
     return [short_name(source), *("/".join(parts[-count:]) for count in range(2, len(parts)))]
 
 
-def import_libraries(contenders: Contenders) -> None:
+def import_libraries(encoders: EvaluatedEncoders) -> None:
     """Import what the rows need, so that a library that is missing is told before photos are decoded.
 
     Raises:
         ModuleNotFoundError: one is not installed.
     """
-    if contenders.mobilenets or any(tower_config(artifact) for artifact in contenders.artifacts):
+    if encoders.mobilenets or any(tower_config(artifact) for artifact in encoders.artifacts):
         importlib.import_module("torch")
-    if contenders.mobilenets:
+    if encoders.mobilenets:
         importlib.import_module("transformers")

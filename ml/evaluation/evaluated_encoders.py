@@ -30,7 +30,7 @@ class UnknownEncoder(MlError):
 
 
 @dataclass(frozen=True)
-class Contenders:
+class EvaluatedEncoders:
     """Encoders by what runs them."""
 
     artifacts: tuple[EncoderArtifact, ...]
@@ -44,7 +44,7 @@ class Contenders:
         return self.artifacts[0].image_size if self.artifacts else 128
 
 
-def find_contenders(folders: Sequence[Path], mobilenet: Path | None, threads: int = 1) -> Contenders:
+def load_encoders(folders: Sequence[Path], mobilenet: Path | None, threads: int = 1) -> EvaluatedEncoders:
     """What lies in each folder: an artifact, or a MobileNetV2 in the hub's layout.
 
     Raises:
@@ -63,7 +63,7 @@ def find_contenders(folders: Sequence[Path], mobilenet: Path | None, threads: in
                 "mobilenet_v2); make an artifact of another model with `nitamono ml import`"
             )
     names = {MOBILENET: hub[0]} if len(hub) == 1 else {f"{MOBILENET} {path.name}": path for path in hub}
-    return Contenders(tuple(artifacts), names, threads)
+    return EvaluatedEncoders(tuple(artifacts), names, threads)
 
 
 def model_type(config: Path) -> str | None:
@@ -75,7 +75,7 @@ def model_type(config: Path) -> str | None:
     return content.get("model_type") if isinstance(content, dict) else None
 
 
-def baseline_of(names: Sequence[str], contenders: Contenders, wanted: str | None) -> str | None:
+def baseline_of(names: Sequence[str], encoders: EvaluatedEncoders, wanted: str | None) -> str | None:
     """The row that others are compared with: the one wanted, else a MobileNetV2, else the first of several.
 
     Raises:
@@ -85,34 +85,34 @@ def baseline_of(names: Sequence[str], contenders: Contenders, wanted: str | None
         if wanted not in names:
             raise UnknownEncoder(f"no row is named {wanted!r}; expected one of: {', '.join(names)}")
         return wanted
-    if contenders.mobilenets:
-        return next(iter(contenders.mobilenets))
-    return contenders.artifacts[0].encoder_id if len(contenders.artifacts) > 1 else None
+    if encoders.mobilenets:
+        return next(iter(encoders.mobilenets))
+    return encoders.artifacts[0].encoder_id if len(encoders.artifacts) > 1 else None
 
 
-def fit_mobilenets(contenders: Contenders, corpus: Corpus) -> dict[str, Projection]:
+def fit_mobilenets(encoders: EvaluatedEncoders, corpus: Corpus) -> dict[str, Projection]:
     """PCA of each MobileNetV2 on photos of the train split; none where these are fewer than PCA_DIMS."""
     train = corpus.rows("train")
     if len(train) < PCA_DIMS:
         return {}
     photos = [corpus.pairs[row].photo.read_bytes() for row in evenly(train, PCA_PHOTOS)]
     return {
-        name: fit_projection(mobilenet_vectors(folder, photos, contenders.threads), PCA_DIMS)
-        for name, folder in contenders.mobilenets.items()
+        name: fit_projection(mobilenet_vectors(folder, photos, encoders.threads), PCA_DIMS)
+        for name, folder in encoders.mobilenets.items()
     }
 
 
 def rankings(
-    contenders: Contenders, searched: Corpus, projections: Mapping[str, Projection], ranks: int = RANKS
+    encoders: EvaluatedEncoders, searched: Corpus, projections: Mapping[str, Projection], ranks: int = RANKS
 ) -> dict[str, Ranking]:
     """What each row of the comparison finds for each photo searched, by exact search."""
-    dims = contenders.artifacts[0].dims if contenders.artifacts else PCA_DIMS
+    dims = encoders.artifacts[0].dims if encoders.artifacts else PCA_DIMS
     vectors = {"random": random_vectors(len(searched.pairs), dims)}
-    vectors |= mobilenet_rows(contenders, searched, projections)
+    vectors |= mobilenet_rows(encoders, searched, projections)
     found = {name: nearest(of, ranks) for name, of in vectors.items()}
-    for artifact in contenders.artifacts:
+    for artifact in encoders.artifacts:
         pixels = pixels_for(searched, artifact.preprocessing)
-        for name, of in artifact_rows(artifact, pixels, contenders.threads):
+        for name, of in artifact_rows(artifact, pixels, encoders.threads):
             found[name] = nearest(of, ranks)
             if name == artifact.encoder_id:
                 found[f"{name}, int8 index"] = int8_nearest(of, ranks)
@@ -120,14 +120,14 @@ def rankings(
 
 
 def mobilenet_rows(
-    contenders: Contenders, searched: Corpus, projections: Mapping[str, Projection]
+    encoders: EvaluatedEncoders, searched: Corpus, projections: Mapping[str, Projection]
 ) -> dict[str, Vectors]:
     from ml.models.reference_encoders import with_colours  # noqa: PLC0415  with transformers, which serving lacks
 
     rows = {}
-    photos = [pair.photo.read_bytes() for pair in searched.pairs] if contenders.mobilenets else []
-    for name, folder in contenders.mobilenets.items():
-        rows[name] = mobilenet_vectors(folder, photos, contenders.threads)
+    photos = [pair.photo.read_bytes() for pair in searched.pairs] if encoders.mobilenets else []
+    for name, folder in encoders.mobilenets.items():
+        rows[name] = mobilenet_vectors(folder, photos, encoders.threads)
         if name in projections:
             rows[f"{name} + PCA-{PCA_DIMS}"] = projections[name].apply(rows[name])
         rows[f"{name} + colours"] = with_colours(rows[name], searched.pixels)

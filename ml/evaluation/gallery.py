@@ -17,11 +17,11 @@ SHOWN: Final = 5
 
 
 @dataclass(frozen=True)
-class Found:
+class GalleryResult:
     """A result in the gallery."""
 
     title: str
-    picture: str
+    image: str
     """A data URL."""
     gain: float
     hit: bool
@@ -32,11 +32,11 @@ class Example:
     """A query of the gallery with the first results of each encoder."""
 
     title: str
-    picture: str
-    results: dict[str, list[Found]]
+    image: str
+    results: dict[str, list[GalleryResult]]
 
 
-def chosen(queries: NDArray[np.int64]) -> NDArray[np.int64]:
+def sample_queries(queries: NDArray[np.int64]) -> NDArray[np.int64]:
     """At most QUERIES of queries (q,), evenly."""
     places = np.linspace(0, len(queries) - 1, min(QUERIES, len(queries))).round().astype(np.int64)
     return queries[places]

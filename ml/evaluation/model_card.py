@@ -12,9 +12,9 @@ from ml.artifact import EncoderArtifact, Manifest
 from ml.atomic_files import replaced
 from ml.data.pairs import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
-from ml.evaluation.evaluated_encoders import Contenders
+from ml.evaluation.evaluated_encoders import EvaluatedEncoders
 from ml.evaluation.rows import Row, Slice, weakest
-from ml.evaluation.speed import figures
+from ml.evaluation.speed import speed_figures
 from ml.evaluation.templates import environment
 
 CARD: Final = "MODEL_CARD.md"
@@ -31,16 +31,16 @@ class Section:
 
 
 def measure_card(
-    contenders: Contenders,
+    encoders: EvaluatedEncoders,
     corpus: Corpus,
 ) -> Path:
     """Measure the first of the artifacts on the test split of a corpus, and its speed, and write its card.
 
-    corpus: decoded at contenders.image_size. What is raised: see comparisons, write_card.
+    corpus: decoded at encoders.image_size. What is raised: see comparisons, write_card.
     """
-    artifact = contenders.artifacts[0]
-    speed = figures(artifact, contenders.threads)
-    measured = list(comparisons(corpus, contenders, Task()))
+    artifact = encoders.artifacts[0]
+    speed = speed_figures(artifact, encoders.threads)
+    measured = list(comparisons(corpus, encoders, Task()))
     return write_card(artifact, measured, fingerprint=corpus.fingerprint, speed=speed)
 
 

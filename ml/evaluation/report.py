@@ -7,7 +7,7 @@ import numpy as np
 
 from ml.atomic_files import replaced
 from ml.evaluation.comparison import Comparison
-from ml.evaluation.gallery import SHOWN, Example, Found, chosen, data_url, thumbnail
+from ml.evaluation.gallery import SHOWN, Example, GalleryResult, data_url, sample_queries, thumbnail
 from ml.evaluation.templates import environment
 
 
@@ -30,7 +30,7 @@ def page(comparisons: Sequence[Comparison]) -> str:
 
 def gallery(comparison: Comparison) -> list[Example]:
     """Examples from the first query to the last, so that every class has its share."""
-    return [example(comparison, int(query)) for query in chosen(comparison.relevance.queries)]
+    return [example(comparison, int(query)) for query in sample_queries(comparison.relevance.queries)]
 
 
 def example(comparison: Comparison, query: int) -> Example:
@@ -44,9 +44,9 @@ def example(comparison: Comparison, query: int) -> Example:
     )
 
 
-def found(comparison: Comparison, row: int, gain: float) -> Found:
+def found(comparison: Comparison, row: int, gain: float) -> GalleryResult:
     picture = data_url(thumbnail(comparison.searched.pixels[row]))
-    return Found(title_of(comparison, row), picture, gain, gain >= comparison.relevance.hit)
+    return GalleryResult(title_of(comparison, row), picture, gain, gain >= comparison.relevance.hit)
 
 
 def title_of(comparison: Comparison, row: int) -> str:

@@ -1,4 +1,4 @@
-"""How fast an artifact encodes on this machine, and how fast it could: pictures/s, GFLOP/s, start, memory."""
+"""How fast an artifact encodes on this machine, and the machine's own limit."""
 
 import io
 import logging
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.artifact import EncoderArtifact, load_artifact
-from ml.data.prefetch import ahead
+from ml.data.prefetch import prefetch
 from ml.data.synthetic_photos import draw_jpegs
 from ml.inference.encoder import (
     BATCH,
@@ -41,35 +41,35 @@ if TYPE_CHECKING:
     from transformers import BaseImageProcessor
 
 MATRIX: Final = 2048
-"""Rows of the square matrices of the limit: large enough that memory is no part of it."""
+"""Rows of the square matrices of the limit: large enough that arithmetic, not memory, is the bottleneck."""
 
 CARD_PHOTOS: Final = 128
 CARD_SIDE: Final = 224
-"""Pixels of a side of the JPEGs for a model card: a shop's thumbnails."""
+"""Pixels per side of the JPEGs that a model card is measured on: typical shop thumbnails."""
 
-Pixels = NDArray[Any]  # uint8 or float32, as the same way's encode takes it
+Pixels = NDArray[Any]  # uint8 or float32, as the same pipeline's encode takes it
 Measured = TypeVar("Measured")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way from a photo's bytes to its vector, in two steps."""
+class Pipeline:
+    """The two steps from a photo's bytes to its vector."""
 
     name: str
     decode: Callable[[bytes], Pixels]
     encode: Callable[[Pixels], NDArray[np.float32]]
-    """Of a stacked batch."""
+    """Takes a stacked batch, gives (b, dims) float32, unit norm."""
     stock: bool = False
-    """What one writes first, and others are measured by; it decodes and encodes in turn, not at once."""
+    """The reference for the others; it decodes and encodes in turn, not at the same time."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """The best of all repeats: whatever else the machine does only ever adds."""
+    """The best of all repeats: other load on the machine can only slow a run down."""
 
-    way: Way
+    pipeline: Pipeline
     photos_per_s: float
     """From bytes to vectors."""
     encoded_per_s: float
@@ -77,24 +77,24 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Start:
-    """A process that loads the artifact and encodes."""
+class ColdStart:
+    """The start of a fresh process that loads the artifact and encodes."""
 
     seconds: float
-    """From its beginning to its first vector."""
+    """From process start to the first vector."""
     megabytes: float
-    """Resident after a batch of BATCH pictures."""
+    """Resident memory after a batch of BATCH photos."""
 
 
-def ways(artifact: EncoderArtifact, threads: int) -> list[Way]:
-    """Every backend and precision that the machine has."""
+def available_pipelines(artifact: EncoderArtifact, threads: int) -> list[Pipeline]:
+    """Pipelines of every backend and precision that this machine supports."""
     precisions: tuple[Precision, ...] = ("int8",) if artifact.quantised else ("f32", "bf16")
     backends: tuple[AnyBackend, ...] = ("cuda", "openvino", "onnxruntime", "torch")
     found = []
     for backend in backends:
         for precision in precisions:
             try:
-                found.append(our_way(artifact, backend, precision, threads))
+                found.append(backend_pipeline(artifact, backend, precision, threads))
             except (BackendMissing, PrecisionMissing):
                 continue
             except WrongVectors as error:
@@ -102,23 +102,34 @@ def ways(artifact: EncoderArtifact, threads: int) -> list[Way]:
     return found
 
 
-def our_way(artifact: EncoderArtifact, backend: AnyBackend, precision: Precision, threads: int) -> Way:
+def backend_pipeline(
+    artifact: EncoderArtifact, backend: AnyBackend, precision: Precision, threads: int
+) -> Pipeline:
+    """Our decoder and the artifact's graph in one backend and precision.
+
+    Raises:
+        BackendMissing, PrecisionMissing: this machine does not have them.
+        WrongVectors: the backend does not reproduce the golden vectors.
+    """
     encoder = load_encoder(artifact, backend=backend, precision=precision, threads=threads)
-    return Way(f"{backend} {precision}", artifact.preprocessing.decode, encoder.encode)
+    return Pipeline(f"{backend} {precision}", artifact.preprocessing.decode, encoder.encode)
 
 
-def stock_way(folder: Path) -> Way:
-    """The processor of a local hub folder, and its vision model in torch."""
+def stock_pipeline(folder: Path) -> Pipeline:
+    """The processor of a local Hugging Face folder, and its vision model in torch."""
     from transformers import AutoImageProcessor, AutoModel  # noqa: PLC0415  serving machines have none
 
     model = AutoModel.from_pretrained(folder).eval()
     network = getattr(model, "vision_model", model)
     processor = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
-    return torch_way(processor, lambda pixels: network(pixels).pooler_output)
+    return torch_pipeline(processor, lambda pixels: network(pixels).pooler_output)
 
 
-def torch_way(processor: "BaseImageProcessor", network: "Callable[[Tensor], Tensor]") -> Way:
-    """What one writes first: Pillow, a Hugging Face processor, and the network in torch."""
+def torch_pipeline(processor: "BaseImageProcessor", network: "Callable[[Tensor], Tensor]") -> Pipeline:
+    """The reference: Pillow, a Hugging Face processor and the network in torch.
+
+    network: from pixels (b, 3, s, s) float32 to vectors (b, width) float32.
+    """
     import torch  # noqa: PLC0415  serving machines have none
 
     def decode(data: bytes) -> Pixels:
@@ -131,85 +142,95 @@ def torch_way(processor: "BaseImageProcessor", network: "Callable[[Tensor], Tens
             vectors: NDArray[np.float32] = network(torch.from_numpy(pixels)).numpy()
         return vectors
 
-    return Way("stock: HF processor + torch", decode, encode, stock=True)
+    return Pipeline("stock: HF processor + torch", decode, encode, stock=True)
 
 
-def figures(artifact: EncoderArtifact, threads: int) -> dict[str, str]:
-    """What a model card says of speed, as `nitamono ml bench` measures it, by the backend chosen here."""
+def speed_figures(artifact: EncoderArtifact, threads: int) -> dict[str, str]:
+    """The speed section of a model card: label to value, measured with the backend that `auto` picks."""
     encoder = load_encoder(artifact, threads=threads)
-    way = Way("ours", artifact.preprocessing.decode, encoder.encode)
-    (rate,) = compare([way], draw_jpegs(CARD_PHOTOS, CARD_SIDE, CARD_SIDE), threads=threads, repeats=3)
+    pipeline = Pipeline("ours", artifact.preprocessing.decode, encoder.encode)
+    (rate,) = measure_rates(
+        [pipeline], draw_jpegs(CARD_PHOTOS, CARD_SIDE, CARD_SIDE), threads=threads, repeats=3
+    )
     return {
         "machine": f"{threads} of {os.cpu_count()} cores, {processor()}",
-        f"pictures a second, from JPEGs of {CARD_SIDE} × {CARD_SIDE} to vectors": f"{rate.photos_per_s:,.0f}",
-        "pictures a second, from pixels to vectors": f"{rate.encoded_per_s:,.0f}",
+        f"photos per second, from JPEGs of {CARD_SIDE} × {CARD_SIDE} to vectors": f"{rate.photos_per_s:,.0f}",
+        "photos per second, from pixels to vectors": f"{rate.encoded_per_s:,.0f}",
     }
 
 
-def compare(
-    ways: Sequence[Way], photos: Sequence[bytes], *, threads: int, repeats: int, batch: int = BATCH
+def measure_rates(
+    pipelines: Sequence[Pipeline], photos: Sequence[bytes], *, threads: int, repeats: int, batch: int = BATCH
 ) -> list[Rate]:
-    """A rate for each way."""
-    pixels = [np.stack([way.decode(photo) for photo in photos[:batch]]) for way in ways]
-    for way, stacked in zip(ways, pixels, strict=True):
-        way.encode(stacked[:1])  # compiles and fills caches
-    through = [partial(seconds, partial(pipeline, way, photos, threads, batch)) for way in ways]
-    alone = [
-        partial(seconds, partial(way.encode, stacked)) for way, stacked in zip(ways, pixels, strict=True)
+    """Measure each pipeline over the same photos, JPEG bytes; the pipelines take turns."""
+    pixels = [np.stack([pipeline.decode(photo) for photo in photos[:batch]]) for pipeline in pipelines]
+    for pipeline, stacked in zip(pipelines, pixels, strict=True):
+        pipeline.encode(stacked[:1])  # compiles and fills caches
+    whole_runs = [
+        partial(seconds_of, partial(run_pipeline, pipeline, photos, threads, batch)) for pipeline in pipelines
     ]
-    best = in_turns(through, repeats, key=float), in_turns(alone, repeats, key=float)
+    encode_runs = [
+        partial(seconds_of, partial(pipeline.encode, stacked))
+        for pipeline, stacked in zip(pipelines, pixels, strict=True)
+    ]
+    best = best_of_rounds(whole_runs, repeats, key=float), best_of_rounds(encode_runs, repeats, key=float)
     return [
-        Rate(way, len(photos) / whole, min(batch, len(photos)) / encoding)
-        for way, whole, encoding in zip(ways, *best, strict=True)
+        Rate(pipeline, len(photos) / whole, min(batch, len(photos)) / encoding)
+        for pipeline, whole, encoding in zip(pipelines, *best, strict=True)
     ]
 
 
-def in_turns(
+def best_of_rounds(
     measures: Sequence[Callable[[], Measured]], repeats: int, *, key: Callable[[Measured], float]
 ) -> list[Measured]:
-    """The least, by `key`, that each measure gave; they take turns: a slow minute is no one's alone."""
+    """The smallest result of each measure, by `key`; they alternate so that a slow minute affects all."""
     rounds = [[measure() for measure in measures] for _ in range(repeats)]
     return [min(results, key=key) for results in zip(*rounds, strict=True)]
 
 
-def pipeline(way: Way, photos: Sequence[bytes], threads: int, batch: int) -> None:
-    """Encodes all photos in batches, decoding ahead unless the way is the stock one."""
+def run_pipeline(pipeline: Pipeline, photos: Sequence[bytes], threads: int, batch: int) -> None:
+    """Encode all photos in batches; all but the stock pipeline prefetch decoded photos."""
     with ThreadPoolExecutor(threads) as pool:
-        decoded = map(way.decode, photos) if way.stock else ahead(pool, way.decode, photos, most=2 * batch)
+        decoded = (
+            map(pipeline.decode, photos)
+            if pipeline.stock
+            else prefetch(pool, pipeline.decode, photos, limit=2 * batch)
+        )
         while stacked := list(islice(decoded, batch)):
-            way.encode(np.stack(stacked))
+            pipeline.encode(np.stack(stacked))
 
 
-def seconds(work: Callable[[], object]) -> float:
+def seconds_of(work: Callable[[], object]) -> float:
+    """Wall-clock seconds that one call takes."""
     before = time.perf_counter()
     work()
     return time.perf_counter() - before
 
 
 def matrix_limit(precision: Precision, threads: int, *, repeats: int = 5) -> float | None:
-    """GFLOP/s of large square matrix products by OpenVINO, the machine's limit; None where it has no bf16."""
+    """GFLOP/s of large square matrix products in OpenVINO; None for bf16 on a CPU without it."""
     import openvino  # noqa: PLC0415
     from openvino import opset13  # noqa: PLC0415
 
     core = openvino.Core()
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return None
-    random = np.random.default_rng(0)
-    given = opset13.parameter([MATRIX, MATRIX], np.float32)
-    product = given
+    rng = np.random.default_rng(0)
+    parameter = opset13.parameter([MATRIX, MATRIX], np.float32)
+    product = parameter
     for _ in range(4):
-        product = opset13.matmul(
-            product, random.normal(size=(MATRIX, MATRIX)).astype(np.float32), False, False
-        )
+        product = opset13.matmul(product, rng.normal(size=(MATRIX, MATRIX)).astype(np.float32), False, False)
     settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
-    request = core.compile_model(openvino.Model([product], [given]), "CPU", settings).create_infer_request()
-    matrix = random.normal(size=(MATRIX, MATRIX)).astype(np.float32) / MATRIX
-    best = min(seconds(lambda: request.infer([matrix])) for _ in range(repeats))
+    request = core.compile_model(
+        openvino.Model([product], [parameter]), "CPU", settings
+    ).create_infer_request()
+    matrix = rng.normal(size=(MATRIX, MATRIX)).astype(np.float32) / MATRIX
+    best = min(seconds_of(lambda: request.infer([matrix])) for _ in range(repeats))
     return 4 * 2 * MATRIX**3 / best / 1e9
 
 
 def graph_gflop(path: Path) -> float:
-    """GFLOP that a picture costs in a graph's matrix products and convolutions, two for each multiply-add."""
+    """GFLOP per photo of a graph's matrix products and convolutions, counting a multiply-add as two."""
     import onnx  # noqa: PLC0415
 
     model = onnx.load(path)
@@ -222,42 +243,42 @@ def graph_gflop(path: Path) -> float:
 
 
 def dimensions(value: "onnx.ValueInfoProto") -> list[int]:
-    """Of a tensor for one picture; the only free one is the batch."""
+    """Dimensions of a tensor for one photo; the only dynamic one is the batch."""
     return [part.dim_value or 1 for part in value.type.tensor_type.shape.dim]
 
 
 def node_flop(node: "onnx.NodeProto", shapes: dict[str, list[int]]) -> int:
-    """Twice the multiply-adds of a Conv, MatMul or Gemm; 0 of others, which are not matrix work."""
+    """Twice the multiply-adds of a Conv, MatMul or Gemm; 0 for other nodes, whose cost is negligible."""
     if node.op_type not in {"Conv", "MatMul", "Gemm"}:
         return 0
     weight = shapes[node.input[1]]
-    made = math.prod(shapes[node.output[0]])
+    outputs = math.prod(shapes[node.output[0]])
     if node.op_type == "Conv":
-        return 2 * made * math.prod(weight[1:])
-    return 2 * made * shapes[node.input[0]][-1]
+        return 2 * outputs * math.prod(weight[1:])
+    return 2 * outputs * shapes[node.input[0]][-1]
 
 
-def measure_start(folder: Path, threads: int) -> Start:
-    """Of a fresh process."""
-    receiving, sending = multiprocessing.Pipe(duplex=False)
+def measure_cold_start(folder: Path, threads: int) -> ColdStart:
+    """Start a fresh process and measure it from outside."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(
-        target=start_and_tell, args=(folder, threads, sending)
+        target=report_first_vector, args=(folder, threads, sender)
     )
     before = time.perf_counter()
     process.start()
-    sending.close()
-    receiving.recv()
+    sender.close()
+    receiver.recv()
     elapsed = time.perf_counter() - before
-    megabytes: float = receiving.recv()
+    megabytes: float = receiver.recv()
     process.join()
-    return Start(elapsed, megabytes)
+    return ColdStart(elapsed, megabytes)
 
 
-def start_and_tell(folder: Path, threads: int, answer: Connection) -> None:
-    """Answers once when the first picture is encoded, then with the megabytes resident after a batch."""
+def report_first_vector(folder: Path, threads: int, answer: Connection) -> None:
+    """Send a message after the first vector, then the resident megabytes after a full batch."""
     encoder: ImageEncoder = load_encoder(load_artifact(folder), threads=threads)
-    pictures = np.zeros((BATCH, encoder.image_size, encoder.image_size, 3), np.uint8)
-    encoder.encode(pictures[:1])
+    pixels = np.zeros((BATCH, encoder.image_size, encoder.image_size, 3), np.uint8)
+    encoder.encode(pixels[:1])
     answer.send("encoded")
-    encoder.encode(pictures)
+    encoder.encode(pixels)
     answer.send(psutil.Process().memory_info().rss / 1e6)

@@ -18,7 +18,7 @@ from ml.artifact import Preprocessing
 from ml.atomic_files import flush, replaced, writing
 from ml.data.json_lines import SUFFIXES, json_lines
 from ml.data.pairs import SHARDS_REPORT, SURROGATE, files_under, refuse_table
-from ml.data.prefetch import ahead
+from ml.data.prefetch import prefetch
 from ml.errors import MlError
 from ml.inference.encoder import BATCH, ImageEncoder
 from ml.inference.preprocess import MAX_BYTES, UnusablePhoto
@@ -121,7 +121,7 @@ def embed_photos(
     vectors = [done.vectors]
     progress = tqdm(total=len(sources), desc="embedding", unit="photo", disable=None)
     with ThreadPoolExecutor(threads) as pool, progress:
-        outcomes = ahead(pool, lambda source: (source, read(source, preprocessing)), sources)
+        outcomes = prefetch(pool, lambda source: (source, read(source, preprocessing)), sources)
         while batch := list(islice(outcomes, BATCH)):
             pixels = []
             for source, outcome in batch:

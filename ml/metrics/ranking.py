@@ -38,26 +38,26 @@ def ndcg_at_k(ranked: Gains, candidates: Gains, k: int) -> Scores:
 
 def precision_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
     """(q,) share of the first k that are relevant; ranks that a short ranking lacks count as misses."""
-    return where_answered(relevant[:, :k].sum(axis=1) / k, total)
+    return nan_without_relevant(relevant[:, :k].sum(axis=1) / k, total)
 
 
 def hit_rate_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
     """(q,) 1.0 where any of the first k is relevant, else 0.0."""
-    return where_answered(np.asarray(relevant[:, :k].any(axis=1), dtype=np.float64), total)
+    return nan_without_relevant(np.asarray(relevant[:, :k].any(axis=1), dtype=np.float64), total)
 
 
 def recall_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
     """(q,) share of all relevant candidates that are among the first k."""
-    return where_answered(relevant[:, :k].sum(axis=1) / np.maximum(total, 1), total)
+    return nan_without_relevant(relevant[:, :k].sum(axis=1) / np.maximum(total, 1), total)
 
 
 def reciprocal_rank(relevant: NDArray[np.bool_], total: NDArray[np.integer]) -> Scores:
     """(q,) 1 / rank of the first relevant candidate, 0 where the ranking has none."""
     first = 1 / (relevant.argmax(axis=1) + 1)
-    return where_answered(np.where(relevant.any(axis=1), first, 0), total)
+    return nan_without_relevant(np.where(relevant.any(axis=1), first, 0), total)
 
 
-def where_answered(values: NDArray[np.floating], total: NDArray[np.integer]) -> Scores:
+def nan_without_relevant(values: NDArray[np.floating], total: NDArray[np.integer]) -> Scores:
     """Values (q,) of queries with a relevant candidate; the others have none to find or to miss."""
     return np.asarray(np.where(total > 0, values, np.nan), dtype=np.float64)
 
@@ -78,7 +78,7 @@ def bootstrap_interval(
     known = scores[~np.isnan(scores)]
     if not len(known):
         return np.nan, np.nan
-    return central(resampled_means(known[None], resamples, seed)[0], level)
+    return percentile_interval(resampled_means(known[None], resamples, seed)[0], level)
 
 
 def ratio_interval(
@@ -94,7 +94,7 @@ def ratio_interval(
     if not known.size:
         return np.nan, np.nan
     above, below = resampled_means(known, resamples, seed)
-    return central(above / below, level) if below.all() else (np.nan, np.nan)
+    return percentile_interval(above / below, level) if below.all() else (np.nan, np.nan)
 
 
 def resampled_means(scores: Scores, resamples: int, seed: int) -> Scores:
@@ -107,7 +107,7 @@ def resampled_means(scores: Scores, resamples: int, seed: int) -> Scores:
     return np.concatenate([scores[:, drawn].mean(axis=2) for drawn in draws], axis=1)
 
 
-def central(values: Scores, level: float) -> tuple[float, float]:
+def percentile_interval(values: Scores, level: float) -> tuple[float, float]:
     """Quantiles that leave out as many values at either end, and `level` of them between."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

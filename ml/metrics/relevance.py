@@ -19,7 +19,7 @@ EXACT: Final = 3
 """Gain of a candidate of the same type, gender and colour."""
 
 
-LARGEST_GAIN: Final = 30
+MAX_GAIN: Final = 30
 """Of a judgment: ndcg_exp takes 2^gain − 1, which far above this leaves nothing of every other answer, and
 at 1,024 is no number."""
 
@@ -28,7 +28,7 @@ class UnusableJudgments(MlError):
     """A file of judgments that cannot be read, or that says nothing about the photos searched."""
 
 
-class NothingToTell(MlError):
+class UninformativeLabels(MlError):
     """Photos whose labels make every order of results equally good."""
 
 
@@ -56,18 +56,18 @@ class LabelRelevance:
         """Take a label per photo.
 
         Raises:
-            NothingToTell: all photos have the same labels, or no two share a type.
+            UninformativeLabels: all photos have the same labels, or no two share a type.
         """
         columns = np.array([(label.type, label.gender, label.colour) for label in labels])
         self._codes = np.stack([np.unique(column, return_inverse=True)[1] for column in columns.T], axis=1)
         self.queries = np.arange(len(labels))
         if not self._codes.any():
-            raise NothingToTell(
+            raise UninformativeLabels(
                 f"all {len(labels)} photos have the same labels ({labels[0]}), so any order is right; "
                 "give photos of two classes or more"
             )
         if len(np.unique(self._codes[:, 0])) == len(labels):
-            raise NothingToTell(
+            raise UninformativeLabels(
                 f"no two of {len(labels)} photos share a type, so no query has an answer; "
                 "give more photos of each class, or another --split"
             )
@@ -84,7 +84,7 @@ class Judgment(BaseModel):
 
     query_id: str = Field(min_length=1)
     item_id: str = Field(min_length=1)
-    gain: float = Field(ge=0, le=LARGEST_GAIN, allow_inf_nan=False)
+    gain: float = Field(ge=0, le=MAX_GAIN, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -183,5 +183,5 @@ def judgment_of(line: bytes | dict[str, object], place: str) -> Judgment:
         field = ".".join(map(str, fault["loc"])) or "the line"
         raise UnusableJudgments(
             f"{place}: {field}: {fault['msg']}; expected "
-            f'{{"query_id": "m1", "item_id": "m2", "gain": 1}} with gain from 0 to {LARGEST_GAIN}'
+            f'{{"query_id": "m1", "item_id": "m2", "gain": 1}} with gain from 0 to {MAX_GAIN}'
         ) from error

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.pairs import Labels
-from ml.errors import MlError
 from ml.metrics.ranking import (
     Scores,
     hit_rate_at_k,
@@ -28,10 +27,6 @@ RANKS: Final = 100
 """Ranks that are looked at; an answer farther down counts as none in mrr@100."""
 CHUNK: Final = 512
 """Queries at once, so that memory grows with the photos searched and not with their square."""
-
-
-class NothingToSearch(MlError):
-    """Too few photos in a split."""
 
 
 def nearest(vectors: Vectors, count: int, queries: Vectors | None = None) -> Ranking:

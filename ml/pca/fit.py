@@ -19,11 +19,11 @@ from ml.pca.projection import (
     Spectrum,
     TooFewVectors,
     Vectors,
-    kept_neighbours,
     load_sums,
     nearest_rows,
+    neighbour_recall,
     sum_chunks,
-    upright,
+    with_fixed_signs,
 )
 
 Solver = Literal["scikit-learn", "streaming"]
@@ -87,7 +87,7 @@ def fit_in_memory(vectors: Vectors) -> Spectrum:
         pca.fit(vectors.astype(np.float64))
     variances = np.zeros(width)
     variances[: len(pca.explained_variance_)] = pca.explained_variance_
-    return Spectrum(rows, pca.mean_, upright(pca.components_), variances)
+    return Spectrum(rows, pca.mean_, with_fixed_signs(pca.components_), variances)
 
 
 def stream_sums(shards: Sequence[Shard], folder: Path, workers: int = 1) -> CovarianceSums:
@@ -125,7 +125,7 @@ def measure_choices(spectrum: Spectrum, shards: Sequence[Shard], dims: Sequence[
         Choice(
             one,
             spectrum.explained(one),
-            kept_neighbours(nearest, nearest_rows(spectrum.projection(one).apply(sample), NEIGHBOURS)),
+            neighbour_recall(nearest, nearest_rows(spectrum.projection(one).apply(sample), NEIGHBOURS)),
         )
         for one in dims
     ]

@@ -16,7 +16,7 @@ from ml.atomic_files import replaced
 from ml.errors import MlError
 
 Vectors = NDArray[np.float32]
-Wide = NDArray[np.float64]
+Float64s = NDArray[np.float64]
 
 
 REMEDY: Final = "make room or choose another --out, then rerun: finished shards are skipped"
@@ -99,9 +99,9 @@ class CovarianceSums:
     """What PCA needs of any number of vectors; the sums of two parts add up to those of the whole."""
 
     count: int
-    mean: Wide
+    mean: Float64s
     """(width,)"""
-    scatter: Wide
+    scatter: Float64s
     """(width, width): Σ (v − mean)(v − mean)ᵀ. Kept about the mean, since Σ v vᵀ − n · mean · meanᵀ loses
     the digits in which embeddings differ."""
 
@@ -124,7 +124,7 @@ class CovarianceSums:
     def spectrum(self) -> "Spectrum":
         """All principal axes."""
         variances, axes = np.linalg.eigh(self.scatter / max(1, self.count - 1))
-        return Spectrum(self.count, self.mean, upright(axes.T[::-1]), variances[::-1].clip(0))
+        return Spectrum(self.count, self.mean, with_fixed_signs(axes.T[::-1]), variances[::-1].clip(0))
 
     def save(self, path: Path) -> None:
         save_arrays(path, {"count": np.int64(self.count), "mean": self.mean, "scatter": self.scatter})
@@ -151,11 +151,11 @@ class Spectrum:
 
     count: int
     """Of vectors."""
-    mean: Wide
+    mean: Float64s
     """(width,)"""
-    axes: Wide
+    axes: Float64s
     """(≤ width, width), orthonormal rows; the largest entry of each is positive."""
-    variances: Wide
+    variances: Float64s
     """(width,), descending."""
 
     def explained(self, dims: int) -> float:
@@ -189,7 +189,7 @@ class Spectrum:
         return Projection(self.mean.astype(np.float32), components, self.explained(dims))
 
 
-def upright(axes: Wide) -> Wide:
+def with_fixed_signs(axes: Float64s) -> Float64s:
     """The axes with the sign that makes the largest entry of each positive: solvers choose it at random."""
     largest = np.abs(axes).argmax(axis=1, keepdims=True)
     return np.asarray(axes * np.sign(np.take_along_axis(axes, largest, axis=1)))
@@ -234,7 +234,7 @@ def nearest_rows(vectors: Vectors, neighbours: int) -> NDArray[np.int64]:
     return nearest
 
 
-def kept_neighbours(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
+def neighbour_recall(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
     """Share of the nearest rows (n, k) before that are among those after: recall@k against full width."""
     pairs = zip(before, after, strict=True)
     return float(np.mean([len(np.intersect1d(one, other)) / len(one) for one, other in pairs]))

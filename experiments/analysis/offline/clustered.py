@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.evaluation.rows import MIN_SLICE, NO_GAIN, Groups, Row, Slice
-from ml.metrics.ranking import DRAWN_AT_ONCE, Scores, central
+from ml.metrics.ranking import DRAWN_AT_ONCE, Scores, percentile_interval
 from ml.metrics.significance import holm, randomisation_p
 
 Users = NDArray[np.int64]
@@ -95,13 +95,16 @@ def estimates(fractions: Iterable[tuple[Key, Fraction]], users: Users) -> dict[K
     There are no bounds, but NaN, where a draw of users has a denominator of 0.
     """
     keys, values, drawn = _drawn(fractions, users)
-    return {key: (float(values[place]), central(drawn[:, place], 0.95)) for place, key in enumerate(keys)}
+    return {
+        key: (float(values[place]), percentile_interval(drawn[:, place], 0.95))
+        for place, key in enumerate(keys)
+    }
 
 
 def difference(one: Fraction, other: Fraction, users: Users) -> Estimate:
     """One less the other, for which the same users are drawn."""
     _, values, drawn = _drawn(enumerate((one, other)), users)
-    return float(values[0] - values[1]), central(drawn[:, 0] - drawn[:, 1], 0.95)
+    return float(values[0] - values[1]), percentile_interval(drawn[:, 0] - drawn[:, 1], 0.95)
 
 
 def _drawn(

@@ -10,7 +10,15 @@ from typing import Final
 import numpy as np
 
 from experiments.analysis.offline.evaluation import Ranked
-from ml.evaluation.gallery import SHOWN, THUMBNAIL, Example, Found, chosen, data_url, thumbnail
+from ml.evaluation.gallery import (
+    SHOWN,
+    THUMBNAIL,
+    Example,
+    GalleryResult,
+    data_url,
+    sample_queries,
+    thumbnail,
+)
 from ml.inference.embed import listed_sources
 from ml.inference.preprocess import MAX_BYTES, UnusablePhoto, decode_photo
 
@@ -31,9 +39,9 @@ def examples_of(ranked: Ranked, photos: Mapping[str, Path]) -> list[Example]:
     def picture(code: int) -> str:
         return picture_of(photos.get(slates.item_ids[code]))
 
-    def found(slate: int, place: int) -> Found:
+    def found(slate: int, place: int) -> GalleryResult:
         code, gain = int(slates.items[slate, place]), float(ranked.gains[slate, place])
-        return Found(slates.item_ids[code], picture(code), gain, gain > 0)
+        return GalleryResult(slates.item_ids[code], picture(code), gain, gain > 0)
 
     def example(slate: int) -> Example:
         query, length = int(slates.query[slate]), int((slates.items[slate] >= 0).sum())
@@ -43,7 +51,7 @@ def examples_of(ranked: Ranked, photos: Mapping[str, Path]) -> list[Example]:
         }
         return Example(f"{slates.item_ids[query]}, {slates.day[slate]}", picture(query), results)
 
-    return [example(slate) for slate in chosen(np.arange(len(slates))).tolist()]
+    return [example(slate) for slate in sample_queries(np.arange(len(slates))).tolist()]
 
 
 def picture_of(photo: Path | None) -> str:

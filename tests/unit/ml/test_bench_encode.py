@@ -12,10 +12,10 @@ from ml.data.synthetic_photos import draw_jpegs
 
 
 def test_both_ways_give_the_same_kind_of_answer(artifact: EncoderArtifact) -> None:
-    """Each way decodes and encodes every photo: both steps take time."""
+    """Each pipeline decodes and encodes every photo: both steps take time."""
     photos = draw_jpegs(3, 60, 40)
-    for way in (ours(artifact, "onnxruntime", 1), stock(artifact)):
-        decoding, encoding = measure(way, photos)
+    for pipeline in (ours(artifact, "onnxruntime", 1), stock(artifact)):
+        decoding, encoding = measure(pipeline, photos)
         assert decoding > 0
         assert encoding > 0
 
@@ -30,12 +30,12 @@ def test_names_what_an_imported_encoder_lacks(artifact: EncoderArtifact) -> None
 def test_reports_rates_and_ratios_as_json(
     artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A row per way and size; the stock way is the measure of the others."""
+    """A row per pipeline and size; the stock pipeline is the measure of the others."""
     options = ["--photos", "4", "--sizes", "64x48", "--repeats", "1", "--json"]
     monkeypatch.setattr(sys, "argv", ["encode", "--artifact", str(artifact.folder), *options])
     main()
     rates = json.loads(capsys.readouterr().out)["64x48"]
-    assert [rate["way"].split(":")[0] for rate in rates] == [
+    assert [rate["pipeline"].split(":")[0] for rate in rates] == [
         "nitamono, openvino",
         "nitamono, onnxruntime",
         "stock",

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ml.data.prefetch import ahead
+from ml.data.prefetch import prefetch
 
 
 def test_keeps_order_and_bounds_what_is_begun() -> None:
@@ -19,7 +19,7 @@ def test_keeps_order_and_bounds_what_is_begun() -> None:
             yield number
 
     with ThreadPoolExecutor(3) as pool:
-        squares = ahead(pool, lambda number: number**2, items(), most=5)
+        squares = prefetch(pool, lambda number: number**2, items(), limit=5)
         assert next(squares) == 0
         assert len(begun) == 6
         assert list(squares) == [number**2 for number in range(1, 100)]
@@ -29,7 +29,7 @@ def test_works_while_the_caller_does() -> None:
     """The next item is done although nobody has asked for it."""
     second = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        made = ahead(pool, lambda event: event.set(), [threading.Event(), second], most=2)
+        made = prefetch(pool, lambda event: event.set(), [threading.Event(), second], limit=2)
         next(made)
         assert second.wait(10)
 
@@ -37,4 +37,4 @@ def test_works_while_the_caller_does() -> None:
 def test_an_error_reaches_the_caller() -> None:
     """What a worker thread raises is not lost."""
     with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
-        list(ahead(pool, lambda number: 1 // number, [1, 0]))
+        list(prefetch(pool, lambda number: 1 // number, [1, 0]))

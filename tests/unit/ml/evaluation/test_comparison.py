@@ -12,10 +12,9 @@ from click.testing import CliRunner, Result
 from ml.artifact import EncoderArtifact
 from ml.cli import group
 from ml.data.pairs import Corpus
-from ml.evaluation.comparison import Task, comparisons, unique_names
-from ml.evaluation.evaluated_encoders import Contenders
-from ml.metrics.relevance import Judgment, NothingToTell, UnusableJudgments
-from ml.metrics.retrieval import NothingToSearch
+from ml.evaluation.comparison import SplitTooSmall, Task, comparisons, unique_names
+from ml.evaluation.evaluated_encoders import EvaluatedEncoders
+from ml.metrics.relevance import Judgment, UninformativeLabels, UnusableJudgments
 from tests.unit.ml.conftest import TYPES, draw_photo, make_event, write_listings
 
 
@@ -39,16 +38,16 @@ def test_too_few_photos_are_refused(artifact: EncoderArtifact, corpus: Corpus) -
     """The source, the split and what to do."""
     train = corpus.part(corpus.rows("train"))
     with pytest.raises(
-        NothingToSearch, match=r"listings.jsonl: 0 usable photos in split test.*another --split"
+        SplitTooSmall, match=r"listings.jsonl: 0 usable photos in split test.*another --split"
     ):
-        list(comparisons(train, Contenders((artifact,), {}), Task()))
+        list(comparisons(train, EvaluatedEncoders((artifact,), {}), Task()))
 
 
 def test_one_class_is_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
     """Any order of photos that are all alike is right."""
     alike = np.array([row for row, pair in enumerate(corpus.pairs) if pair.labels == corpus.pairs[0].labels])
-    with pytest.raises(NothingToTell, match="have the same labels"):
-        list(comparisons(corpus.part(alike), Contenders((artifact,), {}), Task("all")))
+    with pytest.raises(UninformativeLabels, match="have the same labels"):
+        list(comparisons(corpus.part(alike), EvaluatedEncoders((artifact,), {}), Task("all")))
 
 
 def test_judgments_of_nothing_are_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
@@ -56,7 +55,7 @@ def test_judgments_of_nothing_are_refused(artifact: EncoderArtifact, corpus: Cor
     judgments = [Judgment(query_id="x", item_id="y", gain=1)]
     task = Task("all", judgments=judgments, judgments_name="taps.jsonl")
     with pytest.raises(UnusableJudgments, match=r"taps.jsonl on .*listings.jsonl: 1 judgments, none"):
-        list(comparisons(corpus, Contenders((artifact,), {}), task))
+        list(comparisons(corpus, EvaluatedEncoders((artifact,), {}), task))
 
 
 def test_sources_without_judgments_are_left_out(artifact: EncoderArtifact, corpus: Corpus) -> None:
@@ -64,7 +63,9 @@ def test_sources_without_judgments_are_left_out(artifact: EncoderArtifact, corpu
     pairs = tuple(replace(pair, source=f"shop/{row % 2}.jsonl") for row, pair in enumerate(corpus.pairs))
     task = Task("all", judgments=[Judgment(query_id="m1", item_id="m3", gain=1)], judgments_name="taps")
     left_out: list[UnusableJudgments] = []
-    measured = comparisons(replace(corpus, pairs=pairs), Contenders((artifact,), {}), task, left_out.append)
+    measured = comparisons(
+        replace(corpus, pairs=pairs), EvaluatedEncoders((artifact,), {}), task, left_out.append
+    )
     assert [one.source for one in measured] == ["shop/1.jsonl"]
     assert [str(error).partition(":")[0] for error in left_out] == ["taps on shop/0.jsonl"]
 

@@ -10,11 +10,11 @@ import pytest
 from ml.artifact import ArtifactError, EncoderArtifact, Preprocessing
 from ml.data.pairs import Corpus
 from ml.evaluation.evaluated_encoders import (
-    Contenders,
+    EvaluatedEncoders,
     UnknownEncoder,
     baseline_of,
-    find_contenders,
     fit_mobilenets,
+    load_encoders,
     pixels_for,
     rankings,
 )
@@ -39,10 +39,10 @@ def fake_features(
 def test_folders_are_told_apart(artifact: EncoderArtifact, tmp_path: Path) -> None:
     """Artifacts by their manifest, MobileNetV2s by their config; several of these by their folders' names."""
     hub = hub_folder(tmp_path / "mobilenet")
-    one = find_contenders([artifact.folder, hub], None)
+    one = load_encoders([artifact.folder, hub], None)
     assert [found.encoder_id for found in one.artifacts] == [artifact.encoder_id]
     assert one.mobilenets == {"MobileNetV2": hub}
-    two = find_contenders([hub], hub_folder(tmp_path / "wide"))
+    two = load_encoders([hub], hub_folder(tmp_path / "wide"))
     assert set(two.mobilenets) == {"MobileNetV2 wide", "MobileNetV2 mobilenet"}
     assert two.image_size == 128
 
@@ -53,12 +53,12 @@ def test_other_folders_are_refused(config: str | None, tmp_path: Path) -> None:
     if config is not None:
         (tmp_path / "config.json").write_text(config)
     with pytest.raises(UnknownEncoder, match=r"neither an artifact .*nor a MobileNetV2.*nitamono ml import"):
-        find_contenders([tmp_path], None)
+        load_encoders([tmp_path], None)
 
 
 def test_rows_of_an_artifact(artifact: EncoderArtifact, corpus: Corpus) -> None:
     """Untrained, before PCA, as served, and through the index's codes; each finds other photos first."""
-    found = rankings(Contenders((artifact,), {}), corpus, {})
+    found = rankings(EvaluatedEncoders((artifact,), {}), corpus, {})
     name = artifact.encoder_id
     assert list(found) == ["random", f"{name}, untrained", f"{name}, full width", name, f"{name}, int8 index"]
     photos = len(corpus.pairs)
@@ -77,18 +77,18 @@ def test_an_artifact_without_a_checkpoint_has_no_rows_of_torch(
     """An imported encoder is compared as it is served."""
     files = {name: digest for name, digest in artifact.manifest.files.items() if "checkpoint" not in name}
     bare = EncoderArtifact(artifact.folder, artifact.manifest.model_copy(update={"files": files}))
-    found = rankings(Contenders((bare,), {}), corpus, {})
+    found = rankings(EvaluatedEncoders((bare,), {}), corpus, {})
     assert list(found) == ["random", artifact.encoder_id, f"{artifact.encoder_id}, int8 index"]
 
 
 def test_rows_of_a_mobilenet(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, after PCA that the train split fitted, and with colours."""
     monkeypatch.setattr("ml.models.reference_encoders.mobilenet_features", fake_features)
-    contenders = Contenders((), {"MobileNetV2": tmp_path})
-    assert fit_mobilenets(contenders, corpus) == {}, "96 photos cannot fit 128 dims"
+    encoders = EvaluatedEncoders((), {"MobileNetV2": tmp_path})
+    assert fit_mobilenets(encoders, corpus) == {}, "96 photos cannot fit 128 dims"
     monkeypatch.setattr("ml.evaluation.evaluated_encoders.PCA_DIMS", 16)
-    projections = fit_mobilenets(contenders, corpus)
-    found = rankings(contenders, corpus, projections)
+    projections = fit_mobilenets(encoders, corpus)
+    found = rankings(encoders, corpus, projections)
     assert list(found) == ["random", "MobileNetV2", "MobileNetV2 + PCA-16", "MobileNetV2 + colours"]
     photos = [pair.photo.read_bytes() for pair in corpus.pairs]
     alone = fake_features(tmp_path, photos, threads=1)
@@ -101,10 +101,10 @@ def test_the_baseline_is_a_mobilenet_or_the_first_of_several(
     artifact: EncoderArtifact, tmp_path: Path
 ) -> None:
     """One artifact alone has nothing to be compared with; a name that is no row is refused."""
-    one, two = Contenders((artifact,), {}), Contenders((artifact, artifact), {})
+    one, two = EvaluatedEncoders((artifact,), {}), EvaluatedEncoders((artifact, artifact), {})
     assert baseline_of([], one, None) is None
     assert baseline_of([], two, None) == artifact.encoder_id
-    assert baseline_of([], Contenders((artifact,), {"MobileNetV2": tmp_path}), None) == "MobileNetV2"
+    assert baseline_of([], EvaluatedEncoders((artifact,), {"MobileNetV2": tmp_path}), None) == "MobileNetV2"
     assert baseline_of(["random"], one, "random") == "random"
     with pytest.raises(UnknownEncoder, match="no row is named 'best'; expected one of: random, MobileNetV2"):
         baseline_of(["random", "MobileNetV2"], one, "best")
@@ -127,4 +127,4 @@ def test_a_damaged_artifact_is_not_taken_for_something_else(
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     (folder / "image.onnx").unlink()
     with pytest.raises(ArtifactError, match=r"image.onnx: cannot be read"):
-        find_contenders([folder], None)
+        load_encoders([folder], None)

@@ -15,7 +15,7 @@ from ml.atomic_files import NotWritten
 from ml.cli import group
 from ml.data.pairs import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
-from ml.evaluation.evaluated_encoders import Contenders, find_contenders
+from ml.evaluation.evaluated_encoders import EvaluatedEncoders, load_encoders
 from ml.evaluation.model_card import CARD, cell, measure_card, write_card
 from ml.evaluation.report import page, write_report
 from tests.html_page import HtmlPage
@@ -35,7 +35,7 @@ def comparison(artifact: EncoderArtifact, corpus: Corpus) -> Comparison:
     """The shop searched whole, the first title a risky one."""
     pairs = (replace(corpus.pairs[0], title=RISKY), *corpus.pairs[1:])
     (measured,) = comparisons(
-        replace(corpus, pairs=pairs), Contenders((artifact,), {}), Task("all", baseline="random")
+        replace(corpus, pairs=pairs), EvaluatedEncoders((artifact,), {}), Task("all", baseline="random")
     )
     return measured
 
@@ -85,7 +85,9 @@ def test_two_files_of_a_folder_have_a_name_each_on_the_page(
 ) -> None:
     """The file's own name is added."""
     pairs = tuple(replace(pair, source=f"shop/{row % 2}.jsonl") for row, pair in enumerate(corpus.pairs))
-    html = page(list(comparisons(replace(corpus, pairs=pairs), Contenders((artifact,), {}), Task("all"))))
+    html = page(
+        list(comparisons(replace(corpus, pairs=pairs), EvaluatedEncoders((artifact,), {}), Task("all")))
+    )
     assert re.findall("<h2>(.*): 48 photos", html) == ["shop/0.jsonl", "shop/1.jsonl"]
 
 
@@ -100,7 +102,7 @@ def test_the_card_does_not_change_the_artifact(
 ) -> None:
     """It has data, scores, weak slices, sizes and settings; the artifact loads under the same id."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
-    path = measure_card(find_contenders([folder], None), corpus)
+    path = measure_card(load_encoders([folder], None), corpus)
     assert path == folder / CARD
     assert load_artifact(folder).encoder_id == artifact.encoder_id
     text = path.read_text(encoding="utf-8")
@@ -120,7 +122,7 @@ def test_the_card_does_not_change_the_artifact(
     assert f"| {artifact.encoder_id}, full width |" in text
     assert f"| image.onnx | {(folder / 'image.onnx').stat().st_size:,} |" in text
     assert f"| tower.image_size | {artifact.image_size} |" in text
-    assert re.search(r"\| pictures a second, from pixels to vectors \| [\d,]+ \|", text)
+    assert re.search(r"\| photos per second, from pixels to vectors \| [\d,]+ \|", text)
 
 
 def test_the_card_names_weak_slices_lowest_first(

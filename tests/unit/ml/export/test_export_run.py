@@ -12,7 +12,7 @@ from ml.atomic_files import NotWritten
 from ml.configs.siglip_b16_256_multilingual import SMOKE as HUB_SMOKE
 from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
 from ml.data.pairs import Corpus
-from ml.evaluation.evaluated_encoders import Contenders, rankings
+from ml.evaluation.evaluated_encoders import EvaluatedEncoders, rankings
 from ml.evaluation.model_card import CARD
 from ml.export.export_run import OtherData, export_artifact
 from ml.training.distillation_targets import Lesson
@@ -57,7 +57,7 @@ def test_a_hub_artifact_without_its_network_is_compared_as_served(
     exported: EncoderArtifact, corpus: Corpus, missing: str
 ) -> None:
     """As artifacts are that were exported before networks were kept."""
-    found = rankings(Contenders((without(exported, missing),), {}), corpus, {})
+    found = rankings(EvaluatedEncoders((without(exported, missing),), {}), corpus, {})
     assert list(found) == ["random", exported.encoder_id, f"{exported.encoder_id}, int8 index"]
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from ml.data.pairs import Labels
 from ml.metrics.relevance import (
-    LARGEST_GAIN,
+    MAX_GAIN,
     JudgedRelevance,
     Judgment,
     LabelRelevance,
-    NothingToTell,
+    UninformativeLabels,
     UnusableJudgments,
     read_judgments,
 )
@@ -43,13 +43,13 @@ def test_gains_are_graded_by_type_gender_and_colour() -> None:
 
 def test_photos_with_like_labels_tell_nothing() -> None:
     """Any order of a single class is perfect, so a score of 1 would be no news."""
-    with pytest.raises(NothingToTell, match=r"all 3 photos have the same labels .*two classes"):
+    with pytest.raises(UninformativeLabels, match=r"all 3 photos have the same labels .*two classes"):
         LabelRelevance([Labels("Ties")] * 3)
 
 
 def test_photos_without_a_like_tell_nothing() -> None:
     """No query has an answer where every photo is a class of its own."""
-    with pytest.raises(NothingToTell, match="no two of 2 photos share a type"):
+    with pytest.raises(UninformativeLabels, match="no two of 2 photos share a type"):
         LabelRelevance([Labels("Ties"), Labels("Belts")])
 
 
@@ -113,7 +113,7 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 def test_the_largest_gain_has_a_score() -> None:
     """2^gain − 1 of what is accepted is a number, for the best order 1."""
-    scores = scores_of(np.array([[1, 2], [0, 2], [0, 1]]), judged(("a", "b", LARGEST_GAIN), ("a", "c", 1)))
+    scores = scores_of(np.array([[1, 2], [0, 2], [0, 1]]), judged(("a", "b", MAX_GAIN), ("a", "c", 1)))
     assert scores["ndcg_exp@5"].tolist() == [1]
 
 

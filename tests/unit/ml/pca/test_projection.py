@@ -12,10 +12,10 @@ from ml.pca.projection import (
     CovarianceSums,
     NoVariance,
     fit_projection,
-    kept_neighbours,
     load_projection,
     load_sums,
     nearest_rows,
+    neighbour_recall,
     neighbour_similarity,
     save_projection,
 )
@@ -122,7 +122,7 @@ def test_a_projection_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> N
 def test_kept_neighbours_by_hand() -> None:
     """Of two and two neighbours, one and two are kept; order does not count."""
     before, after = np.array([[1, 2], [0, 2]]), np.array([[3, 1], [2, 0]])
-    assert kept_neighbours(before, after) == pytest.approx(0.75)
+    assert neighbour_recall(before, after) == pytest.approx(0.75)
 
 
 def test_nearest_rows_by_hand() -> None:
