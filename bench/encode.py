@@ -6,8 +6,8 @@ Two pipelines encode the same photos with the same weights in one run, on the sa
 - stock: Pillow and a Hugging Face SiglipImageProcessor, then the checkpoint in torch, batch by batch.
 
 The photos are drawn here: soft noise with a little grain, so that their JPEGs are about as large as camera
-photos of that size. Pipelines alternate, each runs over all photos `--repeats` times, and its best time counts:
-other load on the machine can only slow a run down.
+photos of that size. Pipelines alternate, each runs over all photos `--repeats` times, and its best time
+counts: other load on the machine can only slow a run down.
 """
 
 import argparse

@@ -81,7 +81,7 @@ def evaluate(
     from ml.metrics.relevance import read_judgments  # noqa: PLC0415
 
     evaluated = load_encoders((*encoders, *more_encoders) or (artifact_folder,), mobilenet, threads)
-    import_libraries(evaluated)
+    import_libraries(evaluated, charts=report is not None)
     judgments = None if judgments_file is None else read_judgments(judgments_file)
     task = Task(split, ks, baseline, judgments, str(judgments_file))
     corpus = read(data, evaluated.image_size, threads)

@@ -150,8 +150,8 @@ def names_of(source: str) -> list[str]:
     return [short_name(source), *("/".join(parts[-count:]) for count in range(2, len(parts)))]
 
 
-def import_libraries(encoders: EvaluatedEncoders) -> None:
-    """Import what the rows need, so that a library that is missing is told before photos are decoded.
+def import_libraries(encoders: EvaluatedEncoders, *, charts: bool = False) -> None:
+    """Import what the rows, and charts, need, so that a missing library stops the command early.
 
     Raises:
         ModuleNotFoundError: one is not installed.
@@ -160,3 +160,5 @@ def import_libraries(encoders: EvaluatedEncoders) -> None:
         importlib.import_module("torch")
     if encoders.mobilenets:
         importlib.import_module("transformers")
+    if charts:
+        importlib.import_module("matplotlib")
