@@ -86,7 +86,7 @@ class Marketplace:
         taps = {
             "event_id": hex_ids(random, len(tapped)),
             "time": instants(times[tapped] + 5_000_000),
-            "user": self.users.take(users[tapped]),
+            "user_id": self.users.take(users[tapped]),
             "slate_id": ids.take(tapped),
             "item_id": self.items.take(shown[tapped * SHOWN + position]),
             "query_item_id": self.items.take(shown[tapped * SHOWN]),
@@ -98,7 +98,7 @@ class Marketplace:
             price = pa.array(self.prices[shown[tapped * SHOWN + position][some]])
             seller = self.sellers.take(shown[tapped * SHOWN + position][some])
             further = {"price": price, "seller_id": seller, "reason": pa.nulls(len(some), pa.string())}
-            columns = {each: taps[each].take(some) for each in ("user", "slate_id", "item_id")} | further
+            columns = {each: taps[each].take(some) for each in ("user_id", "slate_id", "item_id")} | further
             columns |= {
                 "event_id": hex_ids(random, len(some)),
                 "time": instants(times[tapped][some] + 60_000_000),
@@ -134,7 +134,7 @@ class Marketplace:
         return {
             "event_id": hex_ids(self.random, slates),
             "time": instants(times),
-            "user": self.users.take(users),
+            "user_id": self.users.take(users),
             "slate_id": ids,
             "query_item_id": self.items.take(queries),
             "query_category": pa.ListArray.from_arrays(offsets, roots),

@@ -3,7 +3,7 @@
     LOG/impressions/date=2026-11-02/part-0000.parquet
     LOG/taps/…  LOG/item_views/…  LOG/purchases/…  LOG/complaints/…
 
-Times are UTC. `user` is the salted hash of a user id. `arms` are `experiment:arm`.
+Times are UTC. `user_id` is the salted hash. `arms` are `experiment:arm`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ SHOWN_ITEM: Final = pa.struct(
         ("position", pa.int16()),  # from 1
         ("seller_id", pa.string()),  # null where the item was not indexed when the event came
         ("price", pa.float64()),
-        ("listed_at", INSTANT),
+        ("created_at", INSTANT),
     ]
 )
 
-EVENT: Final = [("event_id", pa.string()), ("time", INSTANT), ("user", pa.string())]
+EVENT: Final = [("event_id", pa.string()), ("time", INSTANT), ("user_id", pa.string())]
 FROM_SLATE: Final = [
     ("slate_id", pa.string()),
     ("item_id", pa.string()),

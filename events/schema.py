@@ -1,6 +1,6 @@
-"""What shoppers see and do, as events: the types, their limits, and the way from JSON to them.
+"""What shoppers see and do, as events: the types, their limits, and their parsing from JSON.
 
-A raw user id exists here for the length of one call: `parse_event` hashes it while it validates.
+`parse_event` hashes the user id during validation, so the raw id is in no `Event`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ LONGEST_USER_ID: Final = 128
 _SALT: Final = "salt"
 
 
-def _to_user(value: object, info: ValidationInfo) -> str:
-    """The hash of a raw id where the context has a salt; otherwise the hash itself, checked."""
+def _hashed(value: object, info: ValidationInfo) -> str:
+    """The hash of a raw id where the context has a salt; otherwise the value, which must be a hash."""
     if not isinstance(value, str):
         raise PydanticCustomError("string_type", "a valid string")
     if info.context is None:
@@ -55,9 +55,9 @@ def _to_user(value: object, info: ValidationInfo) -> str:
         raise PydanticCustomError("string_unicode", "") from error
 
 
-User = Annotated[
+HashedUserId = Annotated[
     str,
-    BeforeValidator(_to_user),
+    BeforeValidator(_hashed),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_USER_ID}),
 ]
 ArmName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}:[a-z0-9][a-z0-9-]{0,47}$")]
@@ -82,9 +82,7 @@ class Event(Model):
 
     event_id: Annotated[Identifier, Field(description="Of the sender's choice: sent twice, it counts once.")]
     time: Annotated[Instant, Field(description="When it happened, in ISO 8601 with a time zone.")]
-    user: Annotated[
-        User, Field(alias="user_id", description="Any stable id of the user. It is hashed on arrival.")
-    ]
+    user_id: Annotated[HashedUserId, Field(description="Any stable id of the user. It is hashed on arrival.")]
 
     @property
     def day(self) -> date:
@@ -92,7 +90,7 @@ class Event(Model):
         return self.time.astimezone(UTC).date()
 
     def to_message(self) -> dict[str, Any]:
-        """The event as JSON values, as it is queued: with `user`, the hash, and no raw user id."""
+        """The event as JSON values, as it is queued; `user_id` is the hash."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
@@ -193,17 +191,9 @@ def parse_message(data: object) -> Event:
     """The event of a message, as `Event.to_message` made it. It may have waited for any length of time.
 
     Raises:
-        InvalidEvent: with every problem found.
+        InvalidEvent: with every problem found, such as a `user_id` that is no hash.
     """
-    if isinstance(data, Mapping) and "user_id" in data:
-        problem = Problem("user_id", "user_id_raw", "a raw user id", "`user`, its hash")
-        raise InvalidEvent(event_id_of(data), (problem,))
-    renamed = (
-        {("user_id" if name == "user" else name): value for name, value in data.items()}
-        if isinstance(data, Mapping)
-        else data
-    )
-    return _validated(renamed, None)
+    return _validated(data, None)
 
 
 def event_id_of(data: object) -> str | None:

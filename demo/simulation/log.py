@@ -54,7 +54,7 @@ class DayTables:
         return {
             "event_id": _after(self._slate_id, "i"),
             "time": instants(slates.moment),
-            "user": self._user.take(slates.user),
+            "user_id": self._user.take(slates.user),
             "slate_id": self._slate_id,
             "query_item_id": self._item.take(slates.query),
             "query_category": categories.take(stock.kind[slates.query]),
@@ -93,7 +93,7 @@ class DayTables:
         columns: dict[str, Any] = {
             "event_id": pc.binary_join_element_wise(slate_id, _names(letter, acts.position), "."),
             "time": instants(acts.moment),
-            "user": self._user.take(slates.user[acts.slate]),
+            "user_id": self._user.take(slates.user[acts.slate]),
             "slate_id": pc.if_else(own, pa.scalar(None, pa.string()), slate_id),
             "item_id": self._item.take(acts.row),
             "query_item_id": self._item.take(slates.query[acts.slate]),
@@ -102,7 +102,7 @@ class DayTables:
             "price": self._stock.price[acts.row],
             "reason": pa.array([REASON] * len(acts), pa.string()),
         }
-        return {name: columns[name] for name in ("event_id", "time", "user", "slate_id", "item_id", *more)}
+        return {name: columns[name] for name in ("event_id", "time", "user_id", "slate_id", "item_id", *more)}
 
 
 def write_day(log: Path, number: int, tables: dict[str, pa.Table]) -> None:

@@ -35,9 +35,7 @@ def to_document(event: Event, listings: Listings) -> dict[str, Any]:
 
 
 def _shown_listing(listing: Mapping[str, Any]) -> dict[str, Any]:
-    return _known(
-        seller_id=listing.get("seller_id"), price=listing.get("price"), listed_at=listing.get("created_at")
-    )
+    return _known(**{name: listing.get(name) for name in ("seller_id", "price", "created_at")})
 
 
 def _known(**fields: Any) -> dict[str, Any]:

@@ -21,25 +21,26 @@ from queues.refused_messages import RefusedMessages
 ROWS_AT_ONCE: Final = 20_000
 
 
-def erase_stored(es: Elasticsearch, prefix: str, user: str) -> int:
+def erase_stored(es: Elasticsearch, prefix: str, user_id: str) -> int:
     """How many events of a user were deleted, rejected ones included. No search finds one any more.
 
     Deleted one by one: the server's own delete-by-query is a module that not every distribution has.
     """
     indices = f"{event_indices(prefix)},{rejected_events_index(prefix)}"
     return sum(
-        delete_as_read(es, hits) for hits in pages(es, indices, {"term": {"user": user}}, missing_ok=True)
+        delete_as_read(es, hits)
+        for hits in pages(es, indices, {"term": {"user_id": user_id}}, missing_ok=True)
     )
 
 
-def erase_refused(refused: RefusedMessages, user: str, user_id: str) -> int:
+def erase_refused(refused: RefusedMessages, user_hash: str, raw_id: str) -> int:
     """How many messages that no worker could take named a user, by hash or raw id, and are deleted now."""
-    raw_ids = {re.escape(json.dumps(user_id, ensure_ascii=ascii_only)) for ascii_only in (True, False)}
-    named = re.compile(rf'{re.escape(user)}|"user_id"\s*:\s*({"|".join(sorted(raw_ids))})')
+    raw_ids = {re.escape(json.dumps(raw_id, ensure_ascii=ascii_only)) for ascii_only in (True, False)}
+    named = re.compile(rf'{re.escape(user_hash)}|"user_id"\s*:\s*({"|".join(sorted(raw_ids))})')
     return refused.release([message.id for message in refused.search() if named.search(message.text)])
 
 
-def erase_logged(log: Path, user: str) -> int:
+def erase_logged(log: Path, user_id: str) -> int:
     """How many events of a user were in the log's files, which are without them now.
 
     What an export left unfinished goes whole: nobody reads it, and the user may be in it.
@@ -50,17 +51,17 @@ def erase_logged(log: Path, user: str) -> int:
     folders = [log / table for table in TABLES]
     for leftover in leftovers(log):
         leftover.unlink(missing_ok=True)
-    return sum(_erase_from(path, user) for folder in folders for path in sorted(folder.rglob("*.parquet")))
+    return sum(_erase_from(path, user_id) for folder in folders for path in sorted(folder.rglob("*.parquet")))
 
 
-def _erase_from(path: Path, user: str) -> int:
+def _erase_from(path: Path, user_id: str) -> int:
     try:
-        users = pq.read_table(path, columns=["user"])["user"]
-        found = pc.sum(pc.equal(users, user)).as_py() or 0
+        users = pq.read_table(path, columns=["user_id"])["user_id"]
+        found = pc.sum(pc.equal(users, user_id)).as_py() or 0
         if found and found == len(users):
             path.unlink()
         elif found:
-            _rewrite_without(path, user)
+            _rewrite_without(path, user_id)
     except (OSError, KeyError, ValueError) as error:  # ArrowInvalid is a ValueError
         raise UnreadableLog(
             f"{path} cannot be read ({error}); mend or delete it, and erase the user again"
@@ -68,7 +69,7 @@ def _erase_from(path: Path, user: str) -> int:
     return int(found)
 
 
-def _rewrite_without(path: Path, user: str) -> None:
+def _rewrite_without(path: Path, user_id: str) -> None:
     """Replaces the file, in one step, by one without the user's rows."""
     with (
         pq.ParquetFile(path) as file,
@@ -76,5 +77,5 @@ def _rewrite_without(path: Path, user: str) -> None:
         pq.ParquetWriter(unfinished, file.schema_arrow, compression="zstd") as writer,
     ):
         for batch in file.iter_batches(ROWS_AT_ONCE):
-            others = pc.fill_null(pc.not_equal(batch["user"], user), fill_value=True)
+            others = pc.fill_null(pc.not_equal(batch["user_id"], user_id), fill_value=True)
             writer.write_batch(batch.filter(others))

@@ -93,5 +93,5 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[Sequence[Mappin
 
 
 def _shown(item: Mapping[str, Any]) -> dict[str, Any]:
-    listed = item.get("listed_at")
-    return {**item, "listed_at": datetime.fromisoformat(listed) if listed else None}
+    created_at = item.get("created_at")
+    return {**item, "created_at": datetime.fromisoformat(created_at) if created_at else None}

@@ -36,7 +36,7 @@ class RejectedEvent:
 
     @classmethod
     def of(cls, message: Any, reason: str, detail: str) -> RejectedEvent:
-        """The message without what may not be kept: a raw user id, under its own name or as a hash."""
+        """The message without a `user_id` that is no hash: a raw one must not be stored."""
         if isinstance(message, Mapping):
             message = {name: value for name, value in message.items() if not _is_raw_id(name, value)}
         return cls(message, reason, detail[:DETAIL_LIMIT])
@@ -50,7 +50,7 @@ class RejectedEvent:
         """As Elasticsearch stores it; the message as text, for it may be of any shape."""
         fields = {
             "event_id": event_id_of(self.message),
-            "user": self._user,
+            "user_id": self._user_id,
             "reason": self.reason,
             "detail": printable(self.detail),
             "event": self._text,
@@ -59,9 +59,9 @@ class RejectedEvent:
         return {name: value for name, value in fields.items() if value is not None}
 
     @property
-    def _user(self) -> str | None:
-        user = self.message.get("user") if isinstance(self.message, Mapping) else None
-        return user if isinstance(user, str) else None
+    def _user_id(self) -> str | None:
+        user_id = self.message.get("user_id") if isinstance(self.message, Mapping) else None
+        return user_id if isinstance(user_id, str) else None
 
     @property
     def _text(self) -> str:
@@ -69,8 +69,7 @@ class RejectedEvent:
 
 
 def _is_raw_id(name: object, value: object) -> bool:
-    is_hash = isinstance(value, str) and USER_HASH.fullmatch(value)
-    return name == "user_id" or (name == "user" and not is_hash)
+    return name == "user_id" and not (isinstance(value, str) and USER_HASH.fullmatch(value))
 
 
 @dataclass(frozen=True)

@@ -191,8 +191,8 @@ def _make_tables(clean: CleanLog) -> None:
         CREATE OR REPLACE TABLE shown AS
         WITH counted AS (
             SELECT s.row, s.arm, s.time,
-                   hash(u."user") % 1000000 < 1e6 * list_extract({parts}, s.arm) AS matched
-            FROM slates s JOIN users u USING ("user")
+                   hash(u.user_id) % 1000000 < 1e6 * list_extract({parts}, s.arm) AS matched
+            FROM slates s JOIN users u USING (user_id)
             WHERE s.reason IS NULL AND s.arm IS NOT NULL AND u.apart IS NULL AND NOT u.bot
         ), places AS (
             SELECT c.arm, c.time, c.matched, unnest(i.items) AS shown
@@ -200,7 +200,7 @@ def _make_tables(clean: CleanLog) -> None:
         ), described AS (
             SELECT arm, time, matched, hash(shown.item_id) AS item, {amount("shown.price")} AS price,
                    CASE WHEN shown.seller_id IS NOT NULL THEN hash(shown.seller_id) END AS seller,
-                   make_timestamp(epoch_us(shown.listed_at)) AS listed
+                   make_timestamp(epoch_us(shown.created_at)) AS listed
             FROM places
         )
         SELECT arm, item, {_age("time", "listed")} AS age, count(*) AS count,
@@ -212,7 +212,7 @@ def _make_tables(clean: CleanLog) -> None:
         CREATE OR REPLACE TABLE sold AS
         WITH listings AS (SELECT item, min(listed) AS listed FROM shown GROUP BY item)
         SELECT u.arm, e.seller, e.amount AS price, 1 AS count, {_age("e.time", "l.listed")} AS age
-        FROM purchases e JOIN users u USING ("user") LEFT JOIN listings l USING (item)
+        FROM purchases e JOIN users u USING (user_id) LEFT JOIN listings l USING (item)
         WHERE e.reason IS NULL AND u.apart IS NULL AND NOT u.bot AND (e.arm IS NOT NULL OR e.time >= u.first)
         """)
 

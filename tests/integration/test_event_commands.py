@@ -95,7 +95,7 @@ def test_the_log_has_what_was_stored(
     assert len(exported) == 60
     (shown,) = rows(tmp_path, "impressions")
     assert shown["time"] == datetime.fromisoformat(impression["time"])
-    assert (shown["user"], shown["slate_id"], shown["query_item_id"]) == (
+    assert (shown["user_id"], shown["slate_id"], shown["query_item_id"]) == (
         user_hash(SALT, "u1@example.org"),
         "slate1",
         "m1",
@@ -167,8 +167,8 @@ def test_a_user_is_gone_everywhere(es: Elasticsearch, store: EventStore, run: Ru
     es.indices.refresh(index=f"{store.prefix}-events-*")
     alice, bob = user_hash(SALT, "alice"), user_hash(SALT, "bob")
     hits = es.search(index=f"{store.prefix}-events-*", size=99)["hits"]["hits"]
-    assert {hit["_source"]["user"] for hit in hits} == {bob}
-    assert {row["user"] for table in ("taps", "item_views") for row in rows(tmp_path, table)} == {bob}
+    assert {hit["_source"]["user_id"] for hit in hits} == {bob}
+    assert {row["user_id"] for table in ("taps", "item_views") for row in rows(tmp_path, table)} == {bob}
     assert all(alice.encode() not in content for content in files_of(tmp_path).values())
     assert "erased 0 stored events" in run("erase", "alice").output
 
@@ -208,12 +208,10 @@ def test_refused_messages_that_are_old_go_with_old_days(run: Run, refused: Refus
 def test_what_was_found_is_in_no_detail_of_a_rejected_event(run: Run, store: EventStore) -> None:
     """A message sent past the API may hold a raw user id where none belongs."""
     mail = "alice@example.com"
-    store.store(
-        [event_of(0) | changes for changes in ({"user": mail}, {"user_id": mail}, {"item_id": mail * 9})]
-    )
+    store.store([event_of(0) | changes for changes in ({"user_id": mail}, {"item_id": mail * 9})])
 
     details = [json.loads(line)["detail"] for line in run("rejected", "list", "--json").output.splitlines()]
-    assert len(details) == 3
+    assert len(details) == 2
     assert not [detail for detail in details if mail in detail]
 
 

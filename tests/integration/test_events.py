@@ -123,11 +123,11 @@ def test_what_is_posted_is_stored_with_what_the_index_knew(
         "position": 1,
         "seller_id": "s2",
         "price": 2000.0,
-        "listed_at": "2026-01-01T09:00:00.000000Z",
+        "created_at": "2026-01-01T09:00:00.000000Z",
     }
     assert unknown == {"item_id": "gone", "position": 2}
     assert purchase["seller_id"] == "s2"
-    assert {event["user"] for event in found.values()} == {user_hash(SALT, "u1@example.org")}
+    assert {event["user_id"] for event in found.values()} == {user_hash(SALT, "u1@example.org")}
     assert "u1@example.org" not in repr(found)
 
 
@@ -153,7 +153,7 @@ def test_the_log_equals_what_was_posted(
     assert len(rows) == 90
     for event in sent:
         expected = event | {
-            "user": user_hash(SALT, event["user_id"]),
+            "user_id": user_hash(SALT, event["user_id"]),
             "time": datetime.fromisoformat(event["time"]),
             "seller_id": "s2",
         }
@@ -190,11 +190,11 @@ def test_what_can_never_be_stored_is_kept_apart_with_its_reason(es: Elasticsearc
         index=f"{shop}-events-2026.10.30",
         mappings={"dynamic": "strict", "properties": {"type": {"type": "keyword"}}},
     )
-    raw = {name: value for name, value in message().items() if name != "user"} | {"user_id": "u1@x.org"}
+    raw = message() | {"user_id": "u1@x.org"}
     refused = message() | {"time": "2026-10-30T00:00:00Z"}
     account = EventStore(es, shop).store(["noise", raw, refused, message()])
     assert account.stored == 1
-    assert account.rejected == {"event_wrong_type": 1, "user_id_raw": 1, "document_refused": 1}
+    assert account.rejected == {"event_wrong_type": 1, "user_id_malformed": 1, "document_refused": 1}
 
     es.indices.refresh(index=rejected_events_index(shop))
     kept = es.search(index=rejected_events_index(shop))["hits"]["hits"]
@@ -212,7 +212,7 @@ def test_a_user_is_erased_from_the_queue_too(
     assert stored(es, shop) == {}
     events_worker()
     assert command("erase", "alice", "--wait", "60") == "erased 1 stored events\n"
-    assert {event["user"] for event in stored(es, shop).values()} == {user_hash(SALT, "bob")}
+    assert {event["user_id"] for event in stored(es, shop).values()} == {user_hash(SALT, "bob")}
 
 
 def test_a_killed_worker_loses_nothing(

@@ -441,7 +441,7 @@ def test_a_visitor_is_the_same_for_a_year_and_no_longer(browser: Browser, watche
         visitors.add(user_hash(SALT, cookie["value"]))
         context.close()
     wait_until(lambda: sum(isinstance(event, ItemView) for event in watched.events) == 4)
-    assert {event.user for event in watched.events} == visitors
+    assert {event.user_id for event in watched.events} == visitors
     assert len(visitors) == 2
 
 

@@ -101,7 +101,8 @@ def _make_slates(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: 
                    list_transform(own, lambda arm: list_position([{arms}], arm)) AS numbers
             FROM raw.impressions i LEFT JOIN tapped ON hash(i.slate_id) = tapped.slate
         )
-        SELECT row, hash(event_id) AS event, hash(slate_id) AS slate, hash("user") AS "user", instant AS time,
+        SELECT row, hash(event_id) AS event, hash(slate_id) AS slate, hash(user_id) AS user_id,
+               instant AS time,
                nullif(list_min(numbers), 0)::UTINYINT AS arm,
                nullif(list_max(numbers), 0)::UTINYINT AS other_arm,
                coalesce(query_category[1], 'unknown')::root AS category,
@@ -110,7 +111,7 @@ def _make_slates(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: 
                CASE WHEN places IS NOT NULL
                     THEN list_intersect(places, list_transform(items, lambda i: hash(i.item_id, i.position)))
                END AS taken,
-               CASE WHEN event_id IS NULL OR slate_id IS NULL OR "user" IS NULL OR time IS NULL
+               CASE WHEN event_id IS NULL OR slate_id IS NULL OR user_id IS NULL OR time IS NULL
                         THEN 'incomplete'
                     WHEN instant >= {_instant(window.end)} THEN 'future'
                     WHEN instant < {_instant(window.pre_start)} THEN 'too_old'
@@ -135,12 +136,12 @@ def _make_events(db: duckdb.DuckDBPyConnection, raw: str, name: str, window: Win
     db.execute(f"""
         CREATE TABLE {name} AS
         WITH events AS (
-            SELECT hash(event_id) AS event, hash("user") AS "user", make_timestamp(epoch_us(time)) AS time,
+            SELECT hash(event_id) AS event, hash(user_id) AS user_id, make_timestamp(epoch_us(time)) AS time,
                    CASE WHEN slate_id IS NOT NULL THEN hash(slate_id) END AS slate, hash(item_id) AS item,
                    {"hash(item_id, position)" if tap else "NULL::UBIGINT"} AS place,
                    {amount("price") if purchase else "NULL::DOUBLE"} AS amount,
                    {seller} AS seller,
-                   event_id IS NULL OR item_id IS NULL OR "user" IS NULL OR time IS NULL
+                   event_id IS NULL OR item_id IS NULL OR user_id IS NULL OR time IS NULL
                        {"OR slate_id IS NULL OR position IS NULL" if tap else ""} AS incomplete
             FROM raw.{raw}
         ), known AS (
@@ -155,7 +156,7 @@ def _make_events(db: duckdb.DuckDBPyConnection, raw: str, name: str, window: Win
                     WHEN unlinked AND {tap} THEN 'unknown_slate'
                     WHEN s.reason = 'override' THEN 'override'
                     WHEN s.reason IS NOT NULL THEN 'slate_apart'
-                    WHEN s."user" <> e."user" THEN 'other_user'
+                    WHEN s.user_id <> e.user_id THEN 'other_user'
                     WHEN e.time < s.time - INTERVAL '{rules.clock_skew.total_seconds()} seconds'
                         THEN 'before_impression'
                     WHEN NOT coalesce(list_contains(taken, place), place IS NULL) THEN 'not_shown'
@@ -192,21 +193,21 @@ def _make_users(db: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """The users to whom an arm was shown; `apart` says why one is in no sum."""
     db.execute(f"""
         CREATE TABLE bots AS
-        SELECT "user" FROM slates WHERE reason IS NULL GROUP BY "user", time::DATE
+        SELECT user_id FROM slates WHERE reason IS NULL GROUP BY user_id, time::DATE
         HAVING count(*) > {rules.bot_slates_a_day}
         UNION
-        SELECT "user" FROM taps WHERE reason IS NULL OR reason = 'repeated_tap'
-        GROUP BY "user", date_trunc('minute', time) HAVING count(*) > {rules.bot_taps_a_minute}
+        SELECT user_id FROM taps WHERE reason IS NULL OR reason = 'repeated_tap'
+        GROUP BY user_id, date_trunc('minute', time) HAVING count(*) > {rules.bot_taps_a_minute}
         """)
     db.execute("""
         CREATE TABLE users AS
         WITH seen AS (
-            SELECT "user", min(arm) AS arm, max(other_arm) AS other_arm, min(time) AS first,
+            SELECT user_id, min(arm) AS arm, max(other_arm) AS other_arm, min(time) AS first,
                    bool_or(coalesce(reason = 'override', false)) AS tester,
                    bool_or(arm <> other_arm) AS split
-            FROM slates WHERE arm IS NOT NULL AND (reason IS NULL OR reason = 'override') GROUP BY "user"
+            FROM slates WHERE arm IS NOT NULL AND (reason IS NULL OR reason = 'override') GROUP BY user_id
         )
-        SELECT "user", arm, first, "user" IN (SELECT "user" FROM bots) AS bot,
+        SELECT user_id, arm, first, user_id IN (SELECT user_id FROM bots) AS bot,
                CASE WHEN tester THEN 'override'
                     WHEN arm <> other_arm OR split THEN 'two_arms' END::reason AS apart
         FROM seen
@@ -228,10 +229,10 @@ def _make_facts(db: duckdb.DuckDBPyConnection, window: Window) -> None:
     )
     others = " UNION ALL ".join(
         f"""
-        SELECT u."user", u.arm, u.bot, '{kind}'::kind, NOT {since},
+        SELECT u.user_id, u.arm, u.bot, '{kind}'::kind, NOT {since},
                CASE WHEN {since} THEN greatest(e.time, u.first) ELSE e.time END::DATE, u.first::DATE,
                e.category, e.price, e.amount, {flag}
-        FROM {name} e JOIN kept u USING ("user")
+        FROM {name} e JOIN kept u USING (user_id)
         WHERE e.reason IS NULL AND ({condition})
         """
         for name, kind, condition, flag in (
@@ -244,9 +245,9 @@ def _make_facts(db: duckdb.DuckDBPyConnection, window: Window) -> None:
     db.execute(f"""
         CREATE TABLE facts AS
         WITH kept AS (SELECT * FROM users WHERE apart IS NULL)
-        SELECT u."user", u.arm, u.bot, 'slate'::kind AS kind, s.arm IS NULL AS pre, s.time::DATE AS day,
+        SELECT u.user_id, u.arm, u.bot, 'slate'::kind AS kind, s.arm IS NULL AS pre, s.time::DATE AS day,
                u.first::DATE AS first_day, s.category, s.price, s.took_ms AS amount, s.empty AS flag
-        FROM slates s JOIN kept u USING ("user")
+        FROM slates s JOIN kept u USING (user_id)
         WHERE s.reason IS NULL AND (s.arm IS NOT NULL OR s.time < {start})
         UNION ALL {others}
         """)
@@ -260,16 +261,16 @@ def _part_lost(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Wi
     """
     db.execute(f"""
         CREATE TABLE armless AS
-        SELECT row, "user", time::DATE AS day FROM slates
+        SELECT row, user_id, time::DATE AS day FROM slates
         WHERE reason IS NULL AND arm IS NULL AND time >= {_instant(window.start)}
           AND time <= (SELECT max(time) FROM slates WHERE arm IS NOT NULL AND reason IS NULL)
-          AND "user" NOT IN (SELECT "user" FROM bots)
-          AND "user" NOT IN (SELECT "user" FROM users WHERE apart IS NOT NULL)
+          AND user_id NOT IN (SELECT user_id FROM bots)
+          AND user_id NOT IN (SELECT user_id FROM users WHERE apart IS NOT NULL)
         """)
     days = [day for (day,) in db.execute("SELECT DISTINCT day FROM armless").fetchall()]
     names = db.execute("""
-        SELECT DISTINCT "user" AS name FROM raw.impressions
-        WHERE hash("user") IN (SELECT "user" FROM armless)
+        SELECT DISTINCT user_id AS name FROM raw.impressions
+        WHERE hash(user_id) IN (SELECT user_id FROM armless)
         """).fetchnumpy()["name"]
     running = experiment.model_copy(update={"enabled": True})  # as it was when its arms were shown
     shares = {day: running.share_on(day) for day in days}
@@ -280,7 +281,7 @@ def _part_lost(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Wi
         db.register("members", pa.table({"name": names[takes_part], "arm": arms[takes_part] + 1}))
         of_share = ", ".join(f"DATE '{day}'" for day in days if shares[day] == share)
         db.execute(f"""
-            INSERT INTO lost SELECT row, m.arm FROM armless a JOIN members m ON a."user" = hash(m.name)
+            INSERT INTO lost SELECT row, m.arm FROM armless a JOIN members m ON a.user_id = hash(m.name)
             WHERE day IN ({of_share})
             """)
         db.unregister("members")
@@ -295,20 +296,20 @@ def _count_exclusions(db: duckdb.DuckDBPyConnection) -> tuple[Exclusion, ...]:
         SELECT CASE WHEN e.reason IS NULL OR e.reason = 'override' THEN
                         coalesce(u.apart, CASE WHEN u.bot THEN 'bot'::reason END, e.reason,
                                  CASE WHEN {unlinked} THEN 'unknown_slate'::reason END)
-                    ELSE e.reason END AS reason, e."user", e.event
-        FROM {table} e LEFT JOIN users u USING ("user")
+                    ELSE e.reason END AS reason, e.user_id, e.event
+        FROM {table} e LEFT JOIN users u USING (user_id)
         WHERE e.reason IS NOT NULL OR u.apart IS NOT NULL OR u.bot OR {unlinked}
         """
         for table, unlinked in tables.items()
     )
     counted = db.execute(f"""
-        SELECT reason, count(*), count(DISTINCT "user"), min(event), min("user") FROM ({events})
+        SELECT reason, count(*), count(DISTINCT user_id), min(event), min(user_id) FROM ({events})
         GROUP BY reason ORDER BY reason
         """).fetchall()
     names = _names(
         db, "event_id", [event for reason, _, _, event, _ in counted if Reason(reason) not in BY_USER]
     )
-    names |= _names(db, "user", [user for reason, *_, user in counted if Reason(reason) in BY_USER])
+    names |= _names(db, "user_id", [user for reason, *_, user in counted if Reason(reason) in BY_USER])
     return tuple(
         Exclusion(Reason(reason), count, users, names.get(user if Reason(reason) in BY_USER else event, ""))
         for reason, count, users, event, user in counted

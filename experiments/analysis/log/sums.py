@@ -98,9 +98,9 @@ class CleanLog:
         self._db = db
         db.execute(f"""
             CREATE TABLE totals AS
-            SELECT "user", any_value(arm) AS arm, any_value(bot) AS bot, any_value(first_day) AS first_day,
+            SELECT user_id, any_value(arm) AS arm, any_value(bot) AS bot, any_value(first_day) AS first_day,
                    {_aggregates(SINCE | BEFORE)}
-            FROM facts GROUP BY "user"
+            FROM facts GROUP BY user_id
             """)
 
     def columns(self, query: str) -> dict[str, NDArray[Any]]:
@@ -126,8 +126,8 @@ class CleanLog:
     def assigned(self) -> Assigned:
         """The exposed users with their arms."""
         found = self.columns("""
-            SELECT name, arm FROM (SELECT DISTINCT "user" AS name FROM raw.impressions)
-            JOIN totals t ON hash(name) = t."user" WHERE NOT bot ORDER BY name
+            SELECT name, arm FROM (SELECT DISTINCT user_id AS name FROM raw.impressions)
+            JOIN totals t ON hash(name) = t.user_id WHERE NOT bot ORDER BY name
             """)
         names = np.array(["", *(arm.name for arm in self.experiment.arms)], dtype=object)
         return Assigned(np.asarray(found["name"], dtype=object), names[np.asarray(found["arm"], dtype=int)])
@@ -210,8 +210,8 @@ class CleanLog:
         """By an expression over what is known of the slate."""
         return self._sorted(f"""
             SELECT value, arm, count(*), {_sums()} FROM (
-                SELECT "user", {value} AS value, any_value(arm) AS arm, {_aggregates(SINCE | BEFORE)}
-                FROM facts WHERE NOT bot AND category IS NOT NULL GROUP BY "user", value
+                SELECT user_id, {value} AS value, any_value(arm) AS arm, {_aggregates(SINCE | BEFORE)}
+                FROM facts WHERE NOT bot AND category IS NOT NULL GROUP BY user_id, value
             ) WHERE slates > 0 GROUP BY value, arm
             """)
 
@@ -220,10 +220,10 @@ class CleanLog:
         self._db.execute(f"""
             CREATE TABLE IF NOT EXISTS daily AS
             SELECT d.*, {", ".join(f"t.{name}" for name in BEFORE)} FROM (
-                SELECT "user", day, any_value(first_day) AS first_day, any_value(arm) AS arm,
+                SELECT user_id, day, any_value(first_day) AS first_day, any_value(arm) AS arm,
                        {_aggregates(SINCE)}
-                FROM facts WHERE NOT bot AND NOT pre GROUP BY "user", day
-            ) d JOIN totals t USING ("user")
+                FROM facts WHERE NOT bot AND NOT pre GROUP BY user_id, day
+            ) d JOIN totals t USING (user_id)
             """)
 
     def _each_day(self) -> dict[date, dict[str, Moments]]:
@@ -272,7 +272,7 @@ class CleanLog:
         found = self._db.execute(f"""
             SELECT day, arm, count(*) FILTER (day = first_day), {sums}, {products}
             FROM (SELECT day, first_day, arm, {gained} FROM daily
-                  WINDOW days AS (PARTITION BY "user" ORDER BY day))
+                  WINDOW days AS (PARTITION BY user_id ORDER BY day))
             GROUP BY day, arm ORDER BY day
             """).fetchall()
         gains: dict[tuple[date, int], NDArray[np.float64]] = {

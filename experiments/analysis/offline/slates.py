@@ -166,7 +166,7 @@ class TappedLog:
         return Slates(
             item_ids=ids,
             query=heads["query"].astype(np.int64),
-            user=heads["user"].astype(np.int64),
+            user=heads["user_id"].astype(np.int64),
             day=heads["day"].astype(np.str_),
             category=heads["category"].astype(np.str_),
             price=np.array([_band(float(each)) for each in heads["price"]], dtype=np.str_),
@@ -210,7 +210,7 @@ def _padded(
 _COMPLETE: Final = """
     CREATE VIEW complete AS
         SELECT * FROM raw.impressions
-        WHERE event_id IS NOT NULL AND slate_id IS NOT NULL AND "user" IS NOT NULL AND time IS NOT NULL
+        WHERE event_id IS NOT NULL AND slate_id IS NOT NULL AND user_id IS NOT NULL AND time IS NOT NULL
           AND query_item_id IS NOT NULL;
     CREATE VIEW timely AS SELECT * FROM complete WHERE epoch_us(time) <= {now}
     """
@@ -218,11 +218,11 @@ _COMPLETE: Final = """
 # Events are told apart by their ids, so that what is logged twice makes nobody a bot.
 _BOTS: Final = """
     CREATE TABLE bots AS
-    SELECT "user" FROM timely
-    GROUP BY "user", epoch_us(time) // 86400000000 HAVING count(DISTINCT hash(event_id)) > {slates}
+    SELECT user_id FROM timely
+    GROUP BY user_id, epoch_us(time) // 86400000000 HAVING count(DISTINCT hash(event_id)) > {slates}
     UNION
-    SELECT "user" FROM raw.taps WHERE "user" IS NOT NULL
-    GROUP BY "user", epoch_us(time) // 60000000 HAVING count(DISTINCT hash(event_id)) > {taps}
+    SELECT user_id FROM raw.taps WHERE user_id IS NOT NULL
+    GROUP BY user_id, epoch_us(time) // 60000000 HAVING count(DISTINCT hash(event_id)) > {taps}
     """
 
 # The windows run over the few repeated slates alone: over all of them they would hold the log in memory.
@@ -238,16 +238,16 @@ _SLATES: Final = """
         QUALIFY row_number() OVER (PARTITION BY slate_id ORDER BY time, event_id) = 1
             AND row_number() OVER (PARTITION BY event_id ORDER BY time, slate_id) = 1;
     CREATE VIEW slates AS
-        SELECT slate_id, "user", time, query_item_id, query_category, query_price,
+        SELECT slate_id, user_id, time, query_item_id, query_category, query_price,
                coalesce(randomised, false) AS randomised, items
-        FROM single WHERE NOT coalesce(override, false) AND "user" NOT IN (FROM bots)
+        FROM single WHERE NOT coalesce(override, false) AND user_id NOT IN (FROM bots)
     """
 
 _TAPS: Final = """
     CREATE TABLE taps AS
-    SELECT t.slate_id, t.item_id, t.user, min(t.time) AS time
+    SELECT t.slate_id, t.item_id, t.user_id, min(t.time) AS time
     FROM (SELECT DISTINCT ON (event_id) * FROM raw.taps WHERE event_id IS NOT NULL ORDER BY event_id, time) t
-    JOIN slates s ON s.slate_id = t.slate_id AND s.user = t.user
+    JOIN slates s ON s.slate_id = t.slate_id AND s.user_id = t.user_id
     WHERE epoch_us(t.time) BETWEEN epoch_us(s.time) - {skew} AND {now}
     GROUP BY ALL
     """
@@ -262,24 +262,24 @@ _COUNTS: Final = """
 # Taps are counted per item up to each moment; ASOF takes the last moment before the slate's own.
 _TAPPED: Final = """
     CREATE TABLE shown AS
-        SELECT s.slate_id, s.time, unnest(s.items, recursive := true), s.user
+        SELECT s.slate_id, s.time, unnest(s.items, recursive := true), s.user_id
         FROM slates s WHERE slate_id IN (SELECT slate_id FROM taps);
     CREATE TABLE bought AS
-        SELECT p.slate_id, p.item_id, p.user
+        SELECT p.slate_id, p.item_id, p.user_id
         FROM raw.purchases p JOIN taps t
-          ON t.slate_id = p.slate_id AND t.item_id = p.item_id AND t.user = p.user
+          ON t.slate_id = p.slate_id AND t.item_id = p.item_id AND t.user_id = p.user_id
         WHERE epoch_us(p.time) BETWEEN epoch_us(t.time) - {skew} AND {now} GROUP BY ALL;
     CREATE TABLE marked AS
         SELECT shown.slate_id, shown.time, shown.item_id, position, t.item_id IS NOT NULL AS tapped,
                b.item_id IS NOT NULL AS bought
         FROM shown LEFT JOIN taps t
-          ON t.slate_id = shown.slate_id AND t.item_id = shown.item_id AND t.user = shown.user
+          ON t.slate_id = shown.slate_id AND t.item_id = shown.item_id AND t.user_id = shown.user_id
         LEFT JOIN bought b
-          ON b.slate_id = shown.slate_id AND b.item_id = shown.item_id AND b.user = shown.user
+          ON b.slate_id = shown.slate_id AND b.item_id = shown.item_id AND b.user_id = shown.user_id
         WHERE position >= 1 AND shown.item_id IS NOT NULL;
     CREATE TABLE tapped AS
         SELECT *, row_number() OVER (ORDER BY time, slate_id) - 1 AS slate,
-               dense_rank() OVER (ORDER BY "user") - 1 AS user_code
+               dense_rank() OVER (ORDER BY user_id) - 1 AS user_code
         FROM slates WHERE slate_id IN (SELECT slate_id FROM marked WHERE tapped);
     CREATE TABLE taps_until AS
         SELECT item_id, time, sum(count(*)) OVER (PARTITION BY item_id ORDER BY time) AS taps
@@ -295,7 +295,7 @@ _CODES: Final = """
     """
 
 _HEADS: Final = f"""
-    SELECT codes.code AS query, user_code AS "user",
+    SELECT codes.code AS query, user_code AS user_id,
            strftime(make_timestamp(epoch_us(time)), '%Y-%m-%d') AS day,
            coalesce(array_to_string(query_category[:2], ' › '), '') AS category,
            coalesce({amount("query_price")}, 'nan'::DOUBLE) AS price, randomised
@@ -314,13 +314,13 @@ _CELLS: Final = """
 
 _SHUFFLED: Final = """
     WITH shown AS (
-        SELECT slate_id, "user", len(items) AS length, unnest(items, recursive := true)
+        SELECT slate_id, user_id, len(items) AS length, unnest(items, recursive := true)
         FROM slates WHERE randomised
     )
-    SELECT hash(shown.user) % {blocks} AS block, length AS "group", position, count(*) AS shown,
+    SELECT hash(shown.user_id) % {blocks} AS block, length AS "group", position, count(*) AS shown,
            count(t.item_id) AS tapped
     FROM shown LEFT JOIN taps t
-      ON t.slate_id = shown.slate_id AND t.item_id = shown.item_id AND t.user = shown.user
+      ON t.slate_id = shown.slate_id AND t.item_id = shown.item_id AND t.user_id = shown.user_id
     WHERE position >= 1 GROUP BY ALL
     """
 
@@ -330,16 +330,16 @@ _SWAPPED: Final = """
         SELECT DISTINCT hash(query_item_id, item_id) AS pair
         FROM marked JOIN tapped USING (slate_id) WHERE marked.tapped AND NOT randomised
     ), shown AS (
-        SELECT slate_id, "user", query_item_id, unnest(items, recursive := true)
+        SELECT slate_id, user_id, query_item_id, unnest(items, recursive := true)
         FROM slates WHERE NOT randomised
     ), of_pairs AS (
-        SELECT slate_id, "user", item_id, position, pair
+        SELECT slate_id, user_id, item_id, position, pair
         FROM shown JOIN pairs ON pair = hash(query_item_id, item_id) WHERE position >= 1
     ), cells AS (
-        SELECT hash(s.user) % {blocks} AS block, s.pair AS "group", s.position, count(*) AS shown,
+        SELECT hash(s.user_id) % {blocks} AS block, s.pair AS "group", s.position, count(*) AS shown,
                count(t.item_id) AS tapped
         FROM of_pairs s LEFT JOIN taps t
-          ON t.slate_id = s.slate_id AND t.item_id = s.item_id AND t.user = s.user
+          ON t.slate_id = s.slate_id AND t.item_id = s.item_id AND t.user_id = s.user_id
         GROUP BY ALL
     )
     SELECT * FROM cells

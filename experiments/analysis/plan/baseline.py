@@ -184,7 +184,7 @@ def _days(log: EventLog, now: datetime) -> tuple[date, date]:
         log.workspace()
         .execute(f"""
             WITH days AS (
-                SELECT make_timestamp(epoch_us(time))::DATE AS day, count(DISTINCT "user") AS users
+                SELECT make_timestamp(epoch_us(time))::DATE AS day, count(DISTINCT user_id) AS users
                 FROM raw.impressions WHERE epoch_us(time) <= {int(now.timestamp() * 1e6)} GROUP BY day
             )
             SELECT min(day), max(day) FROM days WHERE users * {QUIET} >= (SELECT max(users) FROM days)

@@ -23,13 +23,13 @@ ALICE, BOB = "a" * 32, "b" * 32
 
 def write_taps(log: Path, users: Sequence[str | None], part: str = "date=2026-11-02/part-0000") -> Path:
     """A file with a tap of each user."""
-    rows = [to_row("taps", message() | {"user": user}) for user in users]
+    rows = [to_row("taps", message() | {"user_id": user}) for user in users]
     return write_part(pa.Table.from_pylist(rows, schema=TABLES["taps"]), log, "taps", part)
 
 
 def users_in(path: Path) -> list[str | None]:
     """Whose events a file has, in order."""
-    return list(pq.read_table(path)["user"].to_pylist())
+    return list(pq.read_table(path)["user_id"].to_pylist())
 
 
 def write_half(path: Path) -> None:
@@ -48,7 +48,7 @@ def test_every_kind_fits_its_table(kind: str) -> None:
         0
     ]
     assert row["time"] == event.time
-    assert row["user"] == event.user
+    assert row["user_id"] == event.user_id
     assert document.keys() - {"type"} <= row.keys()
 
 
@@ -64,8 +64,8 @@ def test_what_the_index_knew_becomes_columns() -> None:
     assert (row["query_category"], row["query_price"]) == (["Apparel", "Skirts"], 1000.0)
     first, second = row["items"]
     assert (first["seller_id"], first["price"]) == ("s2", 5.0)
-    assert first["listed_at"] == datetime(2026, 1, 1, 9, tzinfo=UTC)
-    assert second == {"item_id": "m3", "position": 2, "listed_at": None}
+    assert first["created_at"] == datetime(2026, 1, 1, 9, tzinfo=UTC)
+    assert second == {"item_id": "m3", "position": 2, "created_at": None}
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def write_degenerate(folder: Path, shape: Shape) -> Path:
             views.append(make_event(user, slate))
             purchases += [make_event(user, slate, price=price, seller_id="s0")] if shape.purchases else []
     slates += [
-        make_slate(slate["user"], None, time=slate["time"], arms=slate["arms"])
+        make_slate(slate["user_id"], None, time=slate["time"], arms=slate["arms"])
         for slate in (slates if shape.bots else [])
         for _ in range(1001)
     ]

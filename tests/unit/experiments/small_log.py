@@ -37,7 +37,7 @@ def write_log(folder: Path) -> Path:
             {
                 "event_id": f"i{n}",
                 "time": day(on),
-                "user": user,
+                "user_id": user,
                 "slate_id": f"s{n}",
                 "items": [{"item_id": "a", "position": 1}],
             }
@@ -47,7 +47,7 @@ def write_log(folder: Path) -> Path:
             {
                 "event_id": f"t{n}",
                 "time": day(on),
-                "user": user,
+                "user_id": user,
                 "slate_id": f"s{slate}",
                 "item_id": "a",
                 "position": 1,
@@ -55,8 +55,8 @@ def write_log(folder: Path) -> Path:
             for n, (on, user, slate) in enumerate(taps)
         ],
         "purchases": [
-            {"event_id": "p0", "time": day(4), "user": "u1", "slate_id": "s3", "item_id": "a"},
-            {"event_id": "p1", "time": day(5), "user": "u1", "slate_id": "s3", "item_id": "b"},
+            {"event_id": "p0", "time": day(4), "user_id": "u1", "slate_id": "s3", "item_id": "a"},
+            {"event_id": "p1", "time": day(5), "user_id": "u1", "slate_id": "s3", "item_id": "b"},
         ],
     }
     for name, events in rows.items():

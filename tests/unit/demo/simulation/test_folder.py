@@ -63,7 +63,7 @@ def test_events_fit_together(log):
                 continue
             slate = slates[row["slate_id"]]
             shown = {item["item_id"]: item["position"] for item in slate["items"]}
-            assert row["user"] == slate["user"]
+            assert row["user_id"] == slate["user_id"]
             assert row["time"] > slate["time"]
             assert row["item_id"] in shown
             if name == "taps":
@@ -178,7 +178,7 @@ def test_wrong_arms_are_counted(spoiled):
     arms: dict[str, set[str]] = {}
     for row in slates.values():
         if not row["override"]:
-            arms.setdefault(row["user"], set()).update(set(row["arms"]) - {"test:no-such-arm"})
+            arms.setdefault(row["user_id"], set()).update(set(row["arms"]) - {"test:no-such-arm"})
     assert 0 < sum(len(seen) == 2 for seen in arms.values()) <= account["two_arms"]
 
 

@@ -49,7 +49,7 @@ def test_shares_are_told_by_price_and_by_age_of_the_listing(tmp_path: Path) -> N
     """Of prices, between the quartiles of the items shown; of ages, when they were shown or sold."""
     ages = [at(-0.4), at(-5), at(-29), at(-31), None]
     items = [
-        make_items("abcde"[n], price=100.0 * (n + 1), listed_at=listed)[0] | {"position": n + 1}
+        make_items("abcde"[n], price=100.0 * (n + 1), created_at=listed)[0] | {"position": n + 1}
         for n, listed in enumerate(ages)
     ]
     sold = [
@@ -72,7 +72,7 @@ def test_shares_are_told_by_price_and_by_age_of_the_listing(tmp_path: Path) -> N
 
 def test_new_listings_wait_for_their_first_impression(tmp_path: Path) -> None:
     """In each arm from the listing on; those from before the start are not new."""
-    new = {"listed_at": at(1)}
+    new = {"created_at": at(1)}
     slates = [
         make_slate("u", items=make_items("ab", **new), time=at(1, hours=2)),
         make_slate("u", items=make_items("abc", **new), time=at(1, hours=6)),

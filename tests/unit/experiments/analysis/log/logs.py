@@ -40,7 +40,7 @@ def make_slate(user: str, arm: str | None = "control", **changes: Any) -> Event:
     fields: Event = {
         "event_id": f"e{number}",
         "time": at(),
-        "user": user,
+        "user_id": user,
         "slate_id": f"s{number}",
         "query_item_id": "q",
         "query_category": ["Apparel", "Skirts"],
@@ -58,7 +58,7 @@ def make_slate(user: str, arm: str | None = "control", **changes: Any) -> Event:
 
 def make_items(names: str, **changes: Any) -> list[Event]:
     """Items of the seller s1, listed ten days before the start, in this order."""
-    fields: Event = {"seller_id": "s1", "price": 900.0, "listed_at": at(-10)}
+    fields: Event = {"seller_id": "s1", "price": 900.0, "created_at": at(-10)}
     return [
         {"item_id": name, "position": position} | fields | changes for position, name in enumerate(names, 1)
     ]
@@ -68,7 +68,7 @@ def make_tap(slate: Event, item: str = "a", **changes: Any) -> Event:
     """A tap a second after the slate, at the position where it showed the item."""
     positions = {each["item_id"]: each["position"] for each in slate["items"]}
     fields = {"query_item_id": "q", "position": positions.get(item, 1)}
-    return make_event(slate["user"], slate=slate, item_id=item) | fields | changes
+    return make_event(slate["user_id"], slate=slate, item_id=item) | fields | changes
 
 
 def make_event(user: str, slate: Event | None = None, **changes: Any) -> Event:
@@ -76,7 +76,7 @@ def make_event(user: str, slate: Event | None = None, **changes: Any) -> Event:
     fields: Event = {
         "event_id": f"e{next(NUMBERS)}",
         "time": slate["time"] + timedelta(seconds=1) if slate else at(0.6),
-        "user": user,
+        "user_id": user,
         "slate_id": slate["slate_id"] if slate else None,
         "item_id": "a",
     }

@@ -188,7 +188,7 @@ def test_of_a_slate_that_was_never_logged_only_the_taps_are_left_out(tmp_path: P
 def test_events_of_another_users_slate_are_kept_apart(tmp_path: Path) -> None:
     """As when a link with a slate id is passed on."""
     slate = make_slate("u")
-    write_log(tmp_path, [slate, make_slate("v")], taps=[make_tap(slate, user="v", event_id="tap")])
+    write_log(tmp_path, [slate, make_slate("v")], taps=[make_tap(slate, user_id="v", event_id="tap")])
     assert summed(tmp_path) == ((Exclusion(Reason.OTHER_USER, 1, 1, "tap"),), left(2, 2))
 
 

@@ -84,13 +84,13 @@ def test_a_file_with_damage_behind_a_sound_footer_is_kept_apart(tmp_path: Path) 
 def test_files_with_other_columns_are_named_with_what_is_other(tmp_path: Path) -> None:
     """Missing, unknown and of another type."""
     write_log(tmp_path, [make_slate("u")], taps=[])
-    table = pa.table({"event_id": ["e"], "user": [7], "colour": ["red"]})
+    table = pa.table({"event_id": ["e"], "user_id": [7], "colour": ["red"]})
     pq.write_table(table, tmp_path / "taps" / "other.parquet")
     with open_log(tmp_path) as log:
         (file,) = log.faulty
     assert file.reason == (
         "has other columns than taps: lacks item_id, position, query_item_id, slate_id, time; "
-        "has the unknown colour; user is int64, not string"
+        "has the unknown colour; user_id is int64, not string"
     )
 
 

@@ -179,16 +179,16 @@ def count_by_hand(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Arm to user to totals, event by event in Python."""
     slates = {each["slate_id"]: each for each in events["impressions"]}
-    arms = {each["user"]: each["arms"][0][4:] for each in events["impressions"] if each["arms"]}
+    arms = {each["user_id"]: each["arms"][0][4:] for each in events["impressions"] if each["arms"]}
     first = {
-        user: min(each["time"] for each in events["impressions"] if each["arms"] and each["user"] == user)
+        user: min(each["time"] for each in events["impressions"] if each["arms"] and each["user_id"] == user)
         for user in arms
     }
     found: dict[str, dict[str, dict[str, float]]] = {"control": {}, "treatment": {}}
     tapped = {(each["slate_id"], each["item_id"]) for each in events["taps"]}
 
     def add(event: dict[str, Any], column: str, amount: float = 1.0) -> None:
-        user, slate = event["user"], slates.get(event.get("slate_id") or "")
+        user, slate = event["user_id"], slates.get(event.get("slate_id") or "")
         if user not in arms or (category and (not slate or slate["query_category"] != [category])):
             return
         if until and (event["time"].date() > until or first[user].date() > until):

@@ -110,7 +110,7 @@ def write_log(
             pa.array(np.tile(np.arange(1, items.shape[1] + 1, dtype=np.int16), count)),
             pa.nulls(cells, pa.string()),
             pa.nulls(cells, pa.float64()),
-            pa.nulls(cells, SHOWN_ITEM.field("listed_at").type),
+            pa.nulls(cells, SHOWN_ITEM.field("created_at").type),
         ],
         fields=list(SHOWN_ITEM),
     )
@@ -118,7 +118,7 @@ def write_log(
     impressions = {
         "event_id": slate,
         "time": instants,
-        "user": users,
+        "user_id": users,
         "slate_id": slate,
         "query_item_id": np.array(shop.ids)[query],
         "query_category": [["Apparel", f"Kind {n % 3}"] for n in query.tolist()],
@@ -136,7 +136,7 @@ def write_log(
     taps = {
         "event_id": np.char.add("t", np.arange(len(row)).astype(np.str_)),
         "time": pa.array(times[row] + np.timedelta64(5_000_000, "us")).cast(pa.timestamp("us", tz="UTC")),
-        "user": users[row],
+        "user_id": users[row],
         "slate_id": slate[row],
         "item_id": items[row, place],
         "query_item_id": np.array(shop.ids)[query[row]],

@@ -63,11 +63,11 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     untapped, strange, foreign = (make_slate("u") for _ in range(3))
     tester = make_slate("t", override=True)
     again = good | {"event_id": "other", "time": at(0.9), "items": make_items("xyz")}
-    anonymous = make_slate("u") | {"user": None}
+    anonymous = make_slate("u") | {"user_id": None}
     taps = [
         make_tap(good),
         make_tap(strange, "z"),
-        make_tap(foreign) | {"user": "v"},
+        make_tap(foreign) | {"user_id": "v"},
         make_tap(tester),
     ]
     write_log(tmp_path, [good, untapped, strange, foreign, tester, again, anonymous], taps=taps)
@@ -117,7 +117,7 @@ def test_only_who_tapped_can_then_have_bought(tmp_path: Path) -> None:
     bought = make_event("u", slate, item_id="a", price=900.0)
     taps = [make_tap(slate, item) for item in "abc"]
     others = [
-        bought | {"event_id": "stranger", "user": "v", "item_id": "b"},
+        bought | {"event_id": "stranger", "user_id": "v", "item_id": "b"},
         bought | {"event_id": "before", "time": at(-21), "item_id": "c"},
     ]
     write_log(tmp_path, [slate], taps=taps, purchases=[bought, *others])

@@ -52,10 +52,10 @@ def test_what_a_verdict_would_not_count_makes_no_baseline(tmp_path: Path) -> Non
     experiment = make_experiment(planned_weeks=1, pre_period_days=7)
     clean = measured_baseline(write_log(tmp_path), experiment)
     shown = {"items": [{"item_id": "a", "position": 1}]}
-    tester = {"event_id": "x0", "time": day(5), "user": "tester", "slate_id": "x", "override": True}
-    slates = [tester | shown, {"event_id": "x1", "time": day(3650), "user": "u1", "slate_id": "y"} | shown]
+    tester = {"event_id": "x0", "time": day(5), "user_id": "tester", "slate_id": "x", "override": True}
+    slates = [tester | shown, {"event_id": "x1", "time": day(3650), "user_id": "u1", "slate_id": "y"} | shown]
     write_part(pa.Table.from_pylist(slates, TABLES["impressions"]), tmp_path, "impressions", "mischief")
-    again = {"user": "u1", "slate_id": "s3", "item_id": "a", "position": 1, "time": day(5)}
+    again = {"user_id": "u1", "slate_id": "s3", "item_id": "a", "position": 1, "time": day(5)}
     taps = [again | {"event_id": "x2"}, again | {"event_id": "x3"}]
     write_part(pa.Table.from_pylist(taps, TABLES["taps"]), tmp_path, "taps", "mischief")
     damaged = write_damaged(tmp_path, "taps")
