@@ -1,30 +1,35 @@
 """What is sold: types of item, invented brands, colours and conditions, as data."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from demo.marketplace.patterns import PatternName, Rgb
 
 BrandGroup = Literal["fashion", "shoes", "home", "tech", "toys"]
 Sizing = Literal["clothes", "shoes", "none"]
 
-CLOTH: tuple[PatternName, ...] = (
-    "plain", "plain", "plain", "stripes", "pinstripes", "checks", "tartan", "dots", "floral", "camouflage",
-    "zigzag", "stars", "colour block",
-)  # fmt: skip
-TAILORED: tuple[PatternName, ...] = (
-    "plain", "plain", "plain", "pinstripes", "checks", "tartan", "camouflage",
-)  # fmt: skip
-GRAPHIC: tuple[PatternName, ...] = (
-    "plain", "plain", "stripes", "logo", "logo", "dots", "floral", "camouflage", "stars", "gradient",
-    "colour block",
-)  # fmt: skip
-LEATHER: tuple[PatternName, ...] = ("plain", "plain", "plain", "plain", "checks", "logo", "dots")
-CERAMIC: tuple[PatternName, ...] = (
-    "plain", "plain", "stripes", "dots", "floral", "gradient", "checks", "zigzag",
-)  # fmt: skip
-HARD: tuple[PatternName, ...] = ("plain", "plain", "plain", "gradient")
-TOY: tuple[PatternName, ...] = ("plain", "plain", "plain", "dots", "stars", "gradient")
+PATTERN_SETS: dict[str, str] = {
+    "cloth": "plain, plain, plain, stripes, pinstripes, checks, tartan, dots, floral, camouflage, zigzag, "
+    "stars, colour block",
+    "tailored": "plain, plain, plain, pinstripes, checks, tartan, camouflage",
+    "graphic": "plain, plain, stripes, logo, logo, dots, floral, camouflage, stars, gradient, colour block",
+    "leather": "plain, plain, plain, plain, checks, logo, dots",
+    "ceramic": "plain, plain, stripes, dots, floral, gradient, checks, zigzag",
+    "hard": "plain, plain, plain, gradient",
+    "toy": "plain, plain, plain, dots, stars, gradient",
+    "ribbed": "plain, plain, stripes, zigzag, colour block",
+    "canvas": "plain, plain, plain, camouflage, checks, gradient, floral",
+    "boot": "plain, plain, plain, tartan",
+    "pump": "plain, plain, dots, floral",
+    "strap": "plain, plain, stripes, floral",
+    "seat": "plain, plain, stripes, checks, floral",
+    "sofa": "plain, plain, plain, stripes, checks, floral",
+    "print": "plain, gradient, stripes, dots, checks",
+    "pad": "plain, plain, gradient, camouflage",
+    "rubber": "plain, plain, gradient, dots",
+}
+"""Patterns of a kind of surface; those that are named more than once are drawn more often."""
+GENDERS = {"all": ("Women", "Men", "Unisex"), "women": ("Women",), "-": ()}
 
 
 @dataclass(frozen=True)
@@ -41,185 +46,79 @@ class ItemType:
     yen: int
     brands: BrandGroup
     patterns: tuple[PatternName, ...]
-    sizing: Sizing = "none"
-    genders: tuple[str, ...] = ()
-    popularity: int = 3
-    print_height: float = 0.47
+    sizing: Sizing
+    genders: tuple[str, ...]
+    popularity: int
+    print_height: float
 
 
-ALL = ("Women", "Men", "Unisex")
-WOMEN = ("Women",)
+TABLE = """
+t shirt; T-shirt; Tシャツ; Apparel/Topwear/T-shirts; 3200; 9; fashion; graphic; clothes, all
+shirt; shirt; シャツ; Apparel/Topwear/Shirts; 5600; 6; fashion; cloth; clothes, all
+sweater; sweater; ニット セーター; Apparel/Topwear/Knitwear/Sweaters; 6400; 4; fashion; cloth; clothes, all
+hoodie; hoodie; パーカー; Apparel/Topwear/Sweatshirts/Hoodies; 6900; 5; fashion; graphic; clothes, all
+jacket; jacket; ジャケット; Apparel/Outerwear/Jackets; 12800; 4; fashion; tailored; clothes, all
+coat; coat; コート; Apparel/Outerwear/Coats; 18800; 2; fashion; tailored; clothes, all
+dress; dress; ワンピース; Apparel/Dresses; 7800; 6; fashion; cloth; clothes, women
+skirt; skirt; スカート; Apparel/Bottomwear/Skirts; 4900; 5; fashion; cloth; clothes, women
+trousers; trousers; パンツ; Apparel/Bottomwear/Trousers; 6200; 5; fashion; tailored; clothes, all
+shorts; shorts; ショートパンツ; Apparel/Bottomwear/Shorts; 3600; 3; fashion; cloth; clothes, all
+cap; cap; キャップ; Accessories/Headwear/Caps; 3400; 3; fashion; graphic; none, all, 0.42
+beanie; beanie; ニット帽; Accessories/Headwear/Beanies; 2600; 2; fashion; ribbed; none, all
+scarf; scarf; マフラー; Accessories/Scarves; 4200; 2; fashion; cloth; none, all
+umbrella; umbrella; 傘; Accessories/Umbrellas; 2800; 2; fashion; cloth
+backpack; backpack; リュック; Bags/Backpacks; 8900; 4; fashion; cloth; none, all
+tote; tote bag; トートバッグ; Bags/Tote bags; 4800; 4; fashion; graphic; none, all, 0.66
+handbag; handbag; ハンドバッグ; Bags/Handbags; 14800; 4; fashion; leather; none, women, 0.7
+wallet; wallet; 財布; Bags/Small leather goods/Wallets; 7600; 3; fashion; leather; none, all, 0.5
+sneakers; sneakers; スニーカー; Shoes/Sneakers; 9800; 7; shoes; canvas; shoes, all
+boots; boots; ブーツ; Shoes/Boots; 13800; 3; shoes; boot; shoes, all
+heels; heels; パンプス; Shoes/Heels; 8800; 3; shoes; pump; shoes, women
+sandals; sandals; サンダル; Shoes/Sandals; 4600; 2; shoes; strap; shoes, all
+mug; mug; マグカップ; Home/Kitchen/Tableware/Cups/Mugs; 1900; 4; home; ceramic
+plate; plate; プレート 皿; Home/Kitchen/Tableware/Plates; 2200; 2; home; ceramic
+vase; vase; 花瓶; Home/Decoration/Vases; 3800; 2; home; ceramic
+lamp; table lamp; テーブルランプ; Home/Lighting/Table lamps; 6800; 2; home; ceramic
+chair; chair; チェア 椅子; Home/Furniture/Chairs; 11800; 3; home; seat
+sofa; sofa; ソファ; Home/Furniture/Sofas; 38000; 1; home; sofa
+cushion; cushion; クッション; Home/Textiles/Cushions; 2400; 3; home; cloth
+clock; wall clock; 掛け時計; Home/Decoration/Clocks; 4200; 2; home; hard
+poster; framed art print; アートポスター 額入り; Art; 3600; 2; home; print
+phone; smartphone; スマートフォン; Electronics/Phones/Smartphones; 42000; 4; tech; hard
+headphones; headphones; ヘッドホン; Electronics/Audio/Headphones/Over-ear; 14800; 3; tech; hard
+watch; watch; 腕時計; Electronics/Wearables/Watches; 16800; 4; tech; hard
+camera; camera; カメラ; Electronics/Cameras; 36000; 3; tech; hard
+controller; game controller; ゲームコントローラー; Electronics/Games/Controllers; 5800; 3; tech; pad
+plush; plush toy; ぬいぐるみ; Toys/Plush; 2600; 5; toys; toy
+ball; ball; ボール; Toys/Outdoor/Balls; 1800; 2; toys; rubber
+toy car; toy car; ミニカー; Toys/Vehicles/Cars; 2200; 3; toys; toy
+blocks; building blocks; 積み木; Toys/Building; 3200; 2; toys; toy
+guitar; guitar; ギター; Music/Instruments/Guitars; 28000; 2; tech; hard
+"""
+"""Name, English, Japanese, category, yen, popularity, brands and pattern set; then sizing, genders and the
+height of a logo where they are not the default."""
 
-TYPES: tuple[ItemType, ...] = (
-    ItemType(
-        "t-shirt", "T-shirt", "Tシャツ", ("Apparel", "Topwear", "T-shirts"), 3200,
-        "fashion", GRAPHIC, "clothes", genders=ALL, popularity=9,
-    ),
-    ItemType(
-        "shirt", "shirt", "シャツ", ("Apparel", "Topwear", "Shirts"), 5600,
-        "fashion", CLOTH, "clothes", genders=ALL, popularity=6,
-    ),
-    ItemType(
-        "sweater", "sweater", "ニット セーター", ("Apparel", "Topwear", "Knitwear", "Sweaters"), 6400,
-        "fashion", CLOTH, "clothes", genders=ALL, popularity=4,
-    ),
-    ItemType(
-        "hoodie", "hoodie", "パーカー", ("Apparel", "Topwear", "Sweatshirts", "Hoodies"), 6900,
-        "fashion", GRAPHIC, "clothes", genders=ALL, popularity=5,
-    ),
-    ItemType(
-        "jacket", "jacket", "ジャケット", ("Apparel", "Outerwear", "Jackets"), 12800,
-        "fashion", TAILORED, "clothes", genders=ALL, popularity=4,
-    ),
-    ItemType(
-        "coat", "coat", "コート", ("Apparel", "Outerwear", "Coats"), 18800,
-        "fashion", TAILORED, "clothes", genders=ALL, popularity=2,
-    ),
-    ItemType(
-        "dress", "dress", "ワンピース", ("Apparel", "Dresses"), 7800,
-        "fashion", CLOTH, "clothes", genders=WOMEN, popularity=6,
-    ),
-    ItemType(
-        "skirt", "skirt", "スカート", ("Apparel", "Bottomwear", "Skirts"), 4900,
-        "fashion", CLOTH, "clothes", genders=WOMEN, popularity=5,
-    ),
-    ItemType(
-        "trousers", "trousers", "パンツ", ("Apparel", "Bottomwear", "Trousers"), 6200,
-        "fashion", TAILORED, "clothes", genders=ALL, popularity=5,
-    ),
-    ItemType(
-        "shorts", "shorts", "ショートパンツ", ("Apparel", "Bottomwear", "Shorts"), 3600,
-        "fashion", CLOTH, "clothes", genders=ALL, popularity=3,
-    ),
-    ItemType(
-        "cap", "cap", "キャップ", ("Accessories", "Headwear", "Caps"), 3400,
-        "fashion", GRAPHIC, genders=ALL, popularity=3, print_height=0.42,
-    ),
-    ItemType(
-        "beanie", "beanie", "ニット帽", ("Accessories", "Headwear", "Beanies"), 2600,
-        "fashion", ("plain", "plain", "stripes", "zigzag", "colour block"), genders=ALL, popularity=2,
-    ),
-    ItemType(
-        "scarf", "scarf", "マフラー", ("Accessories", "Scarves"), 4200,
-        "fashion", CLOTH, genders=ALL, popularity=2,
-    ),
-    ItemType(
-        "umbrella", "umbrella", "傘", ("Accessories", "Umbrellas"), 2800,
-        "fashion", CLOTH, popularity=2,
-    ),
-    ItemType(
-        "backpack", "backpack", "リュック", ("Bags", "Backpacks"), 8900,
-        "fashion", CLOTH, genders=ALL, popularity=4, print_height=0.47,
-    ),
-    ItemType(
-        "tote", "tote bag", "トートバッグ", ("Bags", "Tote bags"), 4800,
-        "fashion", GRAPHIC, genders=ALL, popularity=4, print_height=0.66,
-    ),
-    ItemType(
-        "handbag", "handbag", "ハンドバッグ", ("Bags", "Handbags"), 14800,
-        "fashion", LEATHER, genders=WOMEN, popularity=4, print_height=0.7,
-    ),
-    ItemType(
-        "wallet", "wallet", "財布", ("Bags", "Small leather goods", "Wallets"), 7600,
-        "fashion", LEATHER, genders=ALL, popularity=3, print_height=0.5,
-    ),
-    ItemType(
-        "sneakers", "sneakers", "スニーカー", ("Shoes", "Sneakers"), 9800,
-        "shoes", ("plain", "plain", "plain", "camouflage", "checks", "gradient", "floral"), "shoes",
-        genders=ALL, popularity=7,
-    ),
-    ItemType(
-        "boots", "boots", "ブーツ", ("Shoes", "Boots"), 13800,
-        "shoes", ("plain", "plain", "plain", "tartan"), "shoes", genders=ALL, popularity=3,
-    ),
-    ItemType(
-        "heels", "heels", "パンプス", ("Shoes", "Heels"), 8800,
-        "shoes", ("plain", "plain", "dots", "floral"), "shoes", genders=WOMEN, popularity=3,
-    ),
-    ItemType(
-        "sandals", "sandals", "サンダル", ("Shoes", "Sandals"), 4600,
-        "shoes", ("plain", "plain", "stripes", "floral"), "shoes", genders=ALL, popularity=2,
-    ),
-    ItemType(
-        "mug", "mug", "マグカップ", ("Home", "Kitchen", "Tableware", "Cups", "Mugs"), 1900,
-        "home", CERAMIC, popularity=4,
-    ),
-    ItemType(
-        "plate", "plate", "プレート 皿", ("Home", "Kitchen", "Tableware", "Plates"), 2200,
-        "home", CERAMIC, popularity=2,
-    ),
-    ItemType(
-        "vase", "vase", "花瓶", ("Home", "Decoration", "Vases"), 3800,
-        "home", CERAMIC, popularity=2,
-    ),
-    ItemType(
-        "lamp", "table lamp", "テーブルランプ", ("Home", "Lighting", "Table lamps"), 6800,
-        "home", CERAMIC, popularity=2,
-    ),
-    ItemType(
-        "chair", "chair", "チェア 椅子", ("Home", "Furniture", "Chairs"), 11800,
-        "home", ("plain", "plain", "stripes", "checks", "floral"), popularity=3,
-    ),
-    ItemType(
-        "sofa", "sofa", "ソファ", ("Home", "Furniture", "Sofas"), 38000,
-        "home", ("plain", "plain", "plain", "stripes", "checks", "floral"), popularity=1,
-    ),
-    ItemType(
-        "cushion", "cushion", "クッション", ("Home", "Textiles", "Cushions"), 2400,
-        "home", CLOTH, popularity=3,
-    ),
-    ItemType(
-        "clock", "wall clock", "掛け時計", ("Home", "Decoration", "Clocks"), 4200,
-        "home", HARD, popularity=2,
-    ),
-    ItemType(
-        "poster", "framed art print", "アートポスター 額入り", ("Art",), 3600,
-        "home", ("plain", "gradient", "stripes", "dots", "checks"), popularity=2,
-    ),
-    ItemType(
-        "phone", "smartphone", "スマートフォン", ("Electronics", "Phones", "Smartphones"), 42000,
-        "tech", HARD, popularity=4,
-    ),
-    ItemType(
-        "headphones", "headphones", "ヘッドホン", ("Electronics", "Audio", "Headphones", "Over-ear"), 14800,
-        "tech", HARD, popularity=3,
-    ),
-    ItemType(
-        "watch", "watch", "腕時計", ("Electronics", "Wearables", "Watches"), 16800,
-        "tech", HARD, popularity=4,
-    ),
-    ItemType(
-        "camera", "camera", "カメラ", ("Electronics", "Cameras"), 36000,
-        "tech", HARD, popularity=3,
-    ),
-    ItemType(
-        "controller", "game controller", "ゲームコントローラー",
-        ("Electronics", "Games", "Controllers"), 5800,
-        "tech", ("plain", "plain", "gradient", "camouflage"), popularity=3,
-    ),
-    ItemType(
-        "plush", "plush toy", "ぬいぐるみ", ("Toys", "Plush"), 2600,
-        "toys", TOY, popularity=5,
-    ),
-    ItemType(
-        "ball", "ball", "ボール", ("Toys", "Outdoor", "Balls"), 1800,
-        "toys", ("plain", "plain", "gradient", "dots"), popularity=2,
-    ),
-    ItemType(
-        "toy car", "toy car", "ミニカー", ("Toys", "Vehicles", "Cars"), 2200,
-        "toys", TOY, popularity=3,
-    ),
-    ItemType(
-        "blocks", "building blocks", "積み木", ("Toys", "Building"), 3200,
-        "toys", TOY, popularity=2,
-    ),
-    ItemType(
-        "guitar", "guitar", "ギター", ("Music", "Instruments", "Guitars"), 28000,
-        "tech", HARD, popularity=2,
-    ),
-)  # fmt: skip
 
-TYPES_BY_NAME = {item_type.name: item_type for item_type in TYPES}
+def _item_type(row: str) -> ItemType:
+    name, english, japanese, category, yen, popularity, brands, patterns, *more = row.split("; ")
+    given = more[0].split(", ") if more else []
+    sizing, genders, height = (*given, *("none", "-", "0.47")[len(given) :])
+    return ItemType(
+        name=name,
+        english=english,
+        japanese=japanese,
+        category=tuple(category.split("/")),
+        yen=int(yen),
+        brands=cast(BrandGroup, brands),
+        patterns=cast(tuple[PatternName, ...], tuple(PATTERN_SETS[patterns].split(", "))),
+        sizing=cast(Sizing, sizing),
+        genders=GENDERS[genders],
+        popularity=int(popularity),
+        print_height=float(height),
+    )
+
+
+TYPES = tuple(_item_type(row) for row in TABLE.strip().splitlines())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from demo.marketplace.designs import Design
 from demo.marketplace.patterns import Rgb, mixed, texture
-from demo.marketplace.shapes import Fill, Hole, Mark, Marks, Outline, Paint, Point, Soft, Stroke
+from demo.marketplace.shapes import Fill, Hole, Mark, Marks, Outline, Paint, Point, Soft, Stroke, marks
 from demo.marketplace.silhouettes import SILHOUETTES
 
 UNITS = 100
@@ -46,11 +46,11 @@ def draw_design(design: Design, side: int) -> Image.Image:
     Mode RGBX: three bands of shaded colour, the fourth the item's coverage (0..255). RGBX and not RGBA,
     since Pillow premultiplies RGBA whenever it warps.
     """
-    marks = SILHOUETTES[design.item_type.name](design.form)
+    drawn = marks(SILHOUETTES[design.item_type.name](design.form))
     canvas = _blank(design, side)
-    for mark in marks:
+    for mark in drawn:
         _draw(canvas, mark, design)
-    shade = ImageChops.add(canvas.shade, _soft_shade(marks, canvas.coverage), 1, -NEUTRAL)
+    shade = ImageChops.add(canvas.shade, _soft_shade(drawn, canvas.coverage), 1, -NEUTRAL)
     return Image.merge("RGBX", (*_shaded(canvas.colour, shade).split(), canvas.coverage))
 
 
@@ -133,12 +133,12 @@ def line_rgb(rgb: Rgb) -> Rgb:
     return mixed(rgb, (0, 0, 0), 0.38) if max(rgb) > 70 else mixed(rgb, (255, 255, 255), 0.28)
 
 
-def _soft_shade(marks: Marks, coverage: Image.Image) -> Image.Image:
+def _soft_shade(drawn: Marks, coverage: Image.Image) -> Image.Image:
     """Folds, and the roundness of the whole item, lit from the top left."""
     quarter = max(32, coverage.width // 4)
     shade = Image.new("L", (quarter, quarter), NEUTRAL)
     pencil, scale = ImageDraw.Draw(shade), quarter / UNITS
-    for mark in marks:
+    for mark in drawn:
         if isinstance(mark, Soft):
             pencil.line(
                 [(x * scale, y * scale) for x, y in mark.outline],

@@ -1,30 +1,34 @@
-"""The pencil: outlines in a square of 100 × 100 units, y down, and the marks a silhouette is made of."""
+"""Outlines in a square of 100 × 100 units, y down, and the marks that a silhouette is made of.
+
+A silhouette is text: marks from back to front, separated by semicolons. `both; …; end` adds the mirror
+image of each mark between, about x = 50.
+
+    fill OUTLINE [: PAINT [TONE]]         a filled outline
+    line OUTLINE : WIDTH [PAINT [TONE]]   a line
+    soft OUTLINE : WIDTH AMOUNT           a blurred line of shade or light
+    hole OUTLINE                          removes what was drawn inside the outline
+    seam PATH [: WIDTH [TONE]]            a thin line in the item's own colour, darkened
+    fold PATH [: AMOUNT [WIDTH]]          a soft crease
+
+OUTLINE is a PATH as in SVG (M, L, Q and C with absolute coordinates), `mirrored PATH` (the right half of a
+symmetrical outline, from the top of the axis to its bottom), `shifted PATH` (1.6 units to the right and
+down), `oval x y rx ry [start end]` or `box left top right bottom [radius]`.
+"""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from math import cos, pi, sin
-from typing import Literal
+from typing import Literal, cast
 
 Point = tuple[float, float]
 Outline = tuple[Point, ...]
 Form = tuple[float, float, float]
 Paint = Literal[
-    "body",
-    "plain",
-    "second",
-    "line",
-    "dark",
-    "grey",
-    "light",
-    "metal",
-    "gold",
-    "wood",
-    "gum",
-    "screen",
+    "body", "plain", "second", "line", "dark", "grey", "light", "metal", "gold", "wood", "gum", "screen",
     "glow",
-]
+]  # fmt: skip
 
 STEPS_PER_CURVE = 9
 ARGUMENTS = {"M": 1, "L": 1, "Q": 2, "C": 3}
@@ -103,12 +107,6 @@ def flipped(outline: Outline) -> Outline:
     return tuple((100 - x, y) for x, y in outline)
 
 
-def mirrored(description: str) -> Outline:
-    """A symmetrical outline from its right half, which runs from the top of the axis to its bottom."""
-    right = path(description)
-    return right + flipped(right)[::-1]
-
-
 def oval(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360) -> Outline:
     """Points of an ellipse, or of its arc from `start` to `end` degrees clockwise from the right."""
     steps = max(6, round(36 * abs(end - start) / 360))
@@ -129,35 +127,62 @@ def box(left: float, top: float, right: float, bottom: float, radius: float = 0)
     return tuple(point for x, y, start in corners for point in oval(x, y, radius, radius, start, start + 90))
 
 
-def hour_marks(radius: float, dot: float, paint: Paint) -> Marks:
-    """Twelve dots on a circle about the middle."""
+def hour_marks(radius: float, dot: float, paint: str) -> str:
+    """Text of twelve dots on a circle about the middle."""
     hours = oval(50, 50, radius, radius)[::3][:12]
-    return tuple(Fill(oval(x, y, dot, dot), paint) for x, y in hours)
+    return "; ".join(f"fill oval {x} {y} {dot} {dot} : {paint}" for x, y in hours)
 
 
-def both(*marks: Mark) -> Marks:
-    """The marks and their reflections: the left one of each pair of sleeves, straps and shoes."""
-    return marks + tuple(_reflected(mark) for mark in marks)
+def marks(description: str) -> Marks:
+    """The marks of a silhouette's text, back to front."""
+    found: list[Mark] = []
+    pair_from = 0
+    for part in filter(None, (part.strip() for part in description.split(";"))):
+        if part == "both":
+            pair_from = len(found)
+        elif part == "end":
+            found += [replace(mark, outline=flipped(mark.outline)) for mark in found[pair_from:]]
+        else:
+            found.append(_mark(part))
+    return tuple(found)
 
 
-def _reflected(mark: Mark) -> Mark:
-    outline = flipped(mark.outline)
-    match mark:
-        case Fill(paint=paint, tone=tone):
-            return Fill(outline, paint, tone)
-        case Stroke(width=width, paint=paint, tone=tone):
-            return Stroke(outline, width, paint, tone)
-        case Soft(width=width, amount=amount):
-            return Soft(outline, width, amount)
-        case Hole():
-            return Hole(outline)
+def _mark(part: str) -> Mark:
+    shape, _, style = part.partition(" : ")
+    kind, _, outline = shape.partition(" ")
+    words = style.split()
+    match kind:
+        case "fill":
+            return Fill(_outline(outline), *_painted(words))
+        case "line":
+            return Stroke(_outline(outline), float(words[0]), *_painted(words[1:] or ["line"]))
+        case "soft":
+            return Soft(_outline(outline), float(words[0]), float(words[1]))
+        case "hole":
+            return Hole(_outline(outline))
+        case "seam":
+            width, tone = (float(word) for word in (words + ["0.7", "1"][len(words) :]))
+            return Stroke(path(outline), width, "line", tone)
+        case "fold":
+            amount, width = (float(word) for word in (words + ["-0.22", "4"][len(words) :]))
+            return Soft(path(outline), width, amount)
+    raise ValueError(f"no mark {kind!r} in {part!r}")
 
 
-def seam(description: str, width: float = 0.7, tone: float = 1.0) -> Stroke:
-    """A thin line in the item's own colour, darkened."""
-    return Stroke(path(description), width, "line", tone)
+def _painted(words: list[str]) -> tuple[Paint, float]:
+    paint, tone = (*words, *("body", "1")[len(words) :])
+    return cast(Paint, paint), float(tone)
 
 
-def fold(description: str, amount: float = -0.22, width: float = 4) -> Soft:
-    """A soft crease."""
-    return Soft(path(description), width, amount)
+def _outline(description: str) -> Outline:
+    kind, _, rest = description.partition(" ")
+    match kind:
+        case "mirrored":
+            return path(rest) + flipped(path(rest))[::-1]
+        case "shifted":
+            return tuple((x + 1.6, y + 1.6) for x, y in path(rest))
+        case "oval":
+            return oval(*(float(number) for number in rest.split()))
+        case "box":
+            return box(*(float(number) for number in rest.split()))
+    return path(description)

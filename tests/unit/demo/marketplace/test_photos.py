@@ -113,7 +113,7 @@ def test_every_type_comes_in_several_cuts(name: str) -> None:
 
 def test_every_pattern_shows_on_a_shirt() -> None:
     """Each pattern of the same two colours changes the photo, and no two look the same."""
-    shirt = replace(first_design("t-shirt"), rgb=(200, 40, 40), second_rgb=(30, 60, 160))
+    shirt = replace(first_design("t shirt"), rgb=(200, 40, 40), second_rgb=(30, 60, 160))
     drawn = [pixels(PhotoSpec(replace(shirt, pattern=pattern), make_scene())) for pattern in PATTERNS]
     for n, one in enumerate(drawn):
         for other in drawn[n + 1 :]:
@@ -122,7 +122,7 @@ def test_every_pattern_shows_on_a_shirt() -> None:
 
 def test_every_background_differs_from_the_others() -> None:
     """The same shirt lies on visibly different grounds."""
-    shirt = first_design("t-shirt")
+    shirt = first_design("t shirt")
     corners = [
         pixels(PhotoSpec(shirt, make_scene(background=name)))[:20, :20].mean(axis=(0, 1))
         for name in BACKGROUNDS

@@ -6,16 +6,16 @@ from demo.marketplace.shapes import (
     STEPS_PER_CURVE,
     Fill,
     Hole,
+    Mark,
     Soft,
     Stroke,
-    both,
     box,
     flipped,
     hour_marks,
-    mirrored,
+    marks,
     oval,
     path,
-)
+)  # fmt: skip
 
 
 def test_a_path_of_lines_keeps_its_points() -> None:
@@ -37,8 +37,8 @@ def test_a_curve_ends_where_it_says_and_bends_as_bezier_says(curve: str, middle:
 
 def test_a_mirrored_outline_is_its_own_reflection() -> None:
     """Every point has its partner on the other side of x = 50."""
-    outline = mirrored("M50 10 L80 30 Q90 60 50 90")
-    assert set(outline) == set(flipped(outline))
+    (mark,) = marks("fill mirrored M50 10 L80 30 Q90 60 50 90")
+    assert set(mark.outline) == set(flipped(mark.outline))
 
 
 def test_flipping_reflects_about_the_middle_of_the_square() -> None:
@@ -69,30 +69,43 @@ def test_a_rounded_box_stays_inside_the_square_one_and_lacks_its_corners() -> No
 
 
 @pytest.mark.parametrize(
-    "mark",
+    ("text", "mark"),
     [
-        Fill(path("M60 1 L70 2 L80 9"), "gold", 0.5),
-        Stroke(path("M60 1 L70 2"), 3, "dark", 0.7),
-        Soft(path("M60 1 L70 2"), 3, -0.4),
-        Hole(path("M60 1 L70 2 L80 9")),
+        ("fill M60 1 L70 2 L80 9", Fill(path("M60 1 L70 2 L80 9"), "body", 1.0)),
+        ("fill oval 50 40 30 10 : gold 0.5", Fill(oval(50, 40, 30, 10), "gold", 0.5)),
+        ("line box 1 2 3 4 : 3", Stroke(box(1, 2, 3, 4), 3, "line", 1.0)),
+        ("line M60 1 L70 2 : 3 dark 0.7", Stroke(path("M60 1 L70 2"), 3, "dark", 0.7)),
+        ("soft M60 1 L70 2 : 3 -0.4", Soft(path("M60 1 L70 2"), 3, -0.4)),
+        ("hole M60 1 L70 2 L80 9", Hole(path("M60 1 L70 2 L80 9"))),
+        ("seam M60 1 L70 2", Stroke(path("M60 1 L70 2"), 0.7, "line", 1.0)),
+        ("fold M60 1 L70 2 : 0.3", Soft(path("M60 1 L70 2"), 4, 0.3)),
+        ("fill shifted M60 1 L70 2", Fill(((61.6, 2.6), (71.6, 3.6)))),
     ],
 )
-def test_both_adds_the_reflection_and_keeps_everything_else(mark: Fill | Stroke | Soft | Hole) -> None:
-    """Paint, width, tone and amount are those of the original."""
-    original, reflection = both(mark)
-    assert original == mark
-    assert reflection.outline == flipped(mark.outline)
-    assert {**vars(reflection), "outline": None} == {**vars(mark), "outline": None}
+def test_a_mark_is_read_from_its_text(text: str, mark: Mark) -> None:
+    """Paint, tone, width and amount have defaults."""
+    assert marks(text) == (mark,)
+
+
+def test_both_adds_the_reflections_and_keeps_everything_else() -> None:
+    """After the originals, in their order; what comes after `end` is drawn once."""
+    found = marks("hole M1 1; both; fill M60 1 L70 2 : gold 0.5; fold M60 1 : -0.4 3; end; fill M2 2")
+    reflected = (Fill(((40, 1), (30, 2)), "gold", 0.5), Soft(((40, 1),), 3, -0.4))
+    assert found[3:5] == reflected
+    assert len(found) == 6
+
+
+def test_an_unknown_mark_is_refused() -> None:
+    """With its text."""
+    with pytest.raises(ValueError, match="no mark 'fil' in 'fil M1 1'"):
+        marks("fil M1 1")
 
 
 def test_a_dial_has_twelve_hours_on_a_circle() -> None:
-    """Twelve different dots, each 20 units from the middle."""
-    dots = hour_marks(20, 1, "dark")
+    """Twelve different dots, each about 20 units from the middle."""
+    dots = marks(hour_marks(20, 1, "dark"))
     middles = {
-        (
-            round(sum(x for x, _ in dot.outline[:-1]) / 36, 3),
-            round(sum(y for _, y in dot.outline[:-1]) / 36, 3),
-        )
+        (round(sum(x for x, _ in dot.outline[:-1]) / 36), round(sum(y for _, y in dot.outline[:-1]) / 36))
         for dot in dots
     }
     assert len(dots) == len(middles) == 12

@@ -15,7 +15,7 @@ from demo.marketplace.titles import reserved_title, title
 
 def make_design(pattern: PatternName = "stripes") -> Design:
     """A men's T-shirt in some colours."""
-    found = next(design for n in count() if (design := design_at(n, 7)).item_type.name == "t-shirt")
+    found = next(design for n in count() if (design := design_at(n, 7)).item_type.name == "t shirt")
     return replace(found, pattern=pattern, gender="Men")
 
 
