@@ -140,7 +140,7 @@ def scarf(form: Form) -> str:
     long = 84 + 5 * form[0]
     fringe = "; ".join(
         f"line M{x} {end - 1} L{x + 0.6} {end + 6} : 0.9 plain 0.85"
-        for (left, end) in ((33, long - 8), (54, long))
+        for left, end in ((33, long - 8), (54, long))
         for x in range(left, left + 16, 2)
     )
     return f"""

@@ -2,24 +2,18 @@
 
 from demo.marketplace.shapes import Form, hour_marks
 
-ICONS: tuple[tuple[float, tuple[Paint, Paint, Paint]], ...] = (
+ICONS = (
     (58, ("second", "light", "gold")),
     (69, ("light", "second", "glow")),
     (80, ("gold", "light", "second")),
 )
-
-
-BUTTONS: tuple[tuple[float, float, Paint], ...] = (
-    (73, 39, "second"),
-    (73, 53, "glow"),
-    (66, 46, "gold"),
-    (80, 46, "light"),
-)
+BUTTONS = """fill oval 73 39 2.7 2.7 : second; fill oval 73 53 2.7 2.7 : glow; fill oval 66 46 2.7 2.7 : gold;
+    fill oval 80 46 2.7 2.7 : light"""
 
 
 def phone(form: Form) -> str:
     """The back with its cameras, or the front with its screen."""
-    left, right = (29 - 3 * form[0], 71 + 3 * form[0])
+    left, right = 29 - 3 * form[0], 71 + 3 * form[0]
     case = f"fill box {left - 1} 5 {right + 1} 95 7 : metal; fill box {left} 6 {right} 94 6.4"
     if form[1] > 0.5:
         return f"{case}; {_phone_front(left, right)}; fold M{left + 6} 14 L{left + 6} 60 : 0.2 6"
@@ -29,8 +23,8 @@ def phone(form: Form) -> str:
 def _phone_front(left: float, right: float) -> str:
     icons = "; ".join(
         f"fill box {x} {y} {x + 6} {y + 6} 1.6 : {paint}"
-        for (y, paints) in ICONS
-        for (x, paint) in zip((left + 7, 47, right - 13), paints, strict=True)
+        for y, paints in ICONS
+        for x, paint in zip((left + 7, 47, right - 13), paints, strict=True)
     )
     return f"""
     fill box {left + 2} 8.4 {right - 2} 91.6 4.6 : screen;
@@ -117,7 +111,7 @@ def controller(form: Form) -> str:
         L50 67;
     fill box 42 35 58 48 2 : screen;
     fill M24 38 L30 38 L30 43 L35 43 L35 49 L30 49 L30 54 L24 54 L24 49 L19 49 L19 43 L24 43 : dark;
-    {"; ".join(f"fill oval {x} {y} 2.7 2.7 : {paint}" for (x, y, paint) in BUTTONS)};
+    {BUTTONS};
     both; fill oval 62 60 7 7 : dark; fill oval 62 60 4.6 4.6 : grey 0.7;
     line M66 30 Q82 28 87 42 : 2 plain 0.75; fold M90 60 Q92 72 88 {grip - 4} : -0.26 5;
     fold M70 33 Q80 33 84 42 : 0.3 4; end
