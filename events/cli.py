@@ -22,19 +22,19 @@ from tqdm import tqdm
 from console.number_types import Number, WholeNumber
 from events.names import STORE_EVENTS
 from events.user_ids import user_hash, user_salt
-from events.worker.app import build_intake, producer
+from events.worker.app import producer, work_queue
 from events.worker.backlog import open_backlog
 from events.worker.erasure import erase_logged, erase_refused, erase_stored
 from events.worker.export import export_day
 from events.worker.rejected import RejectedEvents
 from events.worker.retention import count_events, drop_logged, drop_stored, first_kept
-from events.worker.search_errors import delete_as_read
 from events.worker.settings import EventSettings
 from experiments.errors import ExperimentError
 from mappings.cli import FriendlyGroup
 from mappings.client import connect
 from mappings.errors import ContractError
-from mappings.scan import in_order
+from mappings.failures import Failure
+from mappings.scan import delete_as_read
 from queues.transport import Intake
 
 
@@ -45,7 +45,7 @@ class EventsGroup(FriendlyGroup):
         """The command's own result."""
         try:
             return super().invoke(ctx)
-        except ExperimentError as error:
+        except (ExperimentError, Failure) as error:
             raise click.ClickException(str(error)) from error
         except (OperationalError, redis.RedisError) as error:
             raise click.ClickException(
@@ -73,7 +73,7 @@ class Connections:
     @property
     def intake(self) -> Intake:
         """The queue's messages that no worker can take."""
-        return build_intake(self.settings)
+        return work_queue(self.settings).intake
 
 
 @click.group(name="events", cls=EventsGroup)
@@ -201,7 +201,7 @@ all_option = click.option("--all", "every", is_flag=True, help="Those of every r
 def list_command(connections: Connections, reason: str | None, as_json: bool) -> None:
     """List the rejected events, oldest first, and messages that no worker could take."""
     counts: Counter[str] = Counter()
-    rejected = (hit["_source"] for hit in in_order(connections.rejected.pages(reason)))
+    rejected = (hit["_source"] for hit in connections.rejected.index.search(reason))
     refused = (message.to_json() for message in connections.intake.refused.search(reason))
     for source in chain(rejected, refused):
         counts[source["reason"]] += 1
@@ -223,7 +223,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
     _check_choice(reason, every)
     sent = 0
     with closing(producer(connections.settings)) as queue:
-        for hits in connections.rejected.pages(reason):
+        for hits in connections.rejected.index.pages(reason):
             events = [json.loads(hit["_source"]["event"]) for hit in hits]
             queue.send_task(STORE_EVENTS, args=[events], retry=False)
             # After the sending, so that none is lost; and as it was read, since the worker may be faster.
@@ -241,7 +241,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
 def drop(connections: Connections, reason: str | None, every: bool) -> None:
     """Forget rejected events."""
     _check_choice(reason, every)
-    dropped = sum(delete_as_read(connections.es, hits) for hits in connections.rejected.pages(reason))
+    dropped = sum(delete_as_read(connections.es, hits) for hits in connections.rejected.index.pages(reason))
     refused = connections.intake.refused
     dropped += refused.release([message.id for message in refused.search(reason)])
     click.echo(f"dropped {dropped:,}")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from typing import Final
 
 from elasticsearch import Elasticsearch
 
-from events.names import day_of, event_index, event_indices, rejected_events_index
+from events.names import day_of, event_index, event_indices
 from mappings.errors import InvalidIndexName
 from mappings.lifecycle import ensure_index, mapping_file
 from mappings.names import written_through
+
+EVENTS_BODY: Final = mapping_file("events", "events.v1.json")
+REJECTED_BODY: Final = mapping_file("events", "events_rejected.v1.json")
+"""Settings and mappings of a daily index and of the index of rejected events."""
 
 
 def ensure_event_indices(es: Elasticsearch, prefix: str, days: Iterable[date]) -> None:
@@ -21,14 +26,7 @@ def ensure_event_indices(es: Elasticsearch, prefix: str, days: Iterable[date]) -
     found = es.indices.get_alias(index=event_indices(prefix), allow_no_indices=True)
     writable = {name for name, entry in found.items() if written_through(name) in entry["aliases"]}
     for name in sorted({event_index(prefix, day) for day in days} - writable):
-        ensure_index(es, name, mapping_file("events", "events.v1.json"))
-
-
-def ensure_rejected_events(es: Elasticsearch, prefix: str) -> str:
-    """The name of the index of rejected events, made if it is missing."""
-    name = rejected_events_index(prefix)
-    ensure_index(es, name, mapping_file("events", "events_rejected.v1.json"))
-    return name
+        ensure_index(es, name, EVENTS_BODY)
 
 
 def event_days(es: Elasticsearch, prefix: str) -> list[date]:

@@ -22,7 +22,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from tqdm import tqdm
 
 from console.number_types import WholeNumber
-from indexer.errors import ElasticsearchUnavailable, IndexingFailure, UnreadableFile
+from indexer.errors import UnreadableFile
 from indexer.intake.files import LeftOut, Selection, checked_rows_of, is_text_encoding, read_rows, select
 from indexer.intake.row import Row
 from indexer.intake.submission import QueueUnavailable, ResultMissing, Submission, chunked
@@ -30,16 +30,17 @@ from indexer.jobs.sweep import sweep
 from indexer.settings import IndexerSettings
 from indexer.summary import Account
 from indexer.worker.app import producer
-from indexer.worker.bootstrap import build_intake
+from indexer.worker.bootstrap import work_queue
 from indexer.worker.dead_letters import DeadLetter, DeadLetters
 from indexer.worker.parking import ParkingLot
 from indexer.worker.store import ListingStore
 from mappings.client import connect
 from mappings.errors import ContractError
+from mappings.failures import ElasticsearchUnavailable, Failure
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import EncoderIdentity, ensure_live_index
 from queues.broker import redis_client
-from queues.checked_task import BROKEN, LOST
+from queues.task import TASK_FAILED, WORKER_LOST
 from queues.transport import Intake
 
 INTERRUPTED = 130
@@ -63,7 +64,7 @@ class FriendlyCommand(click.Command):
             return super().invoke(ctx)
         except (
             ContractError,
-            IndexingFailure,
+            Failure,
             QueueUnavailable,
             ResultMissing,
             UnreadableFile,
@@ -140,7 +141,7 @@ class Connections:
     @property
     def intake(self) -> Intake:
         """The queue's messages that no worker can take."""
-        return build_intake(self.settings)
+        return work_queue(self.settings).intake
 
     def submission(self, *, wait: bool, progress: Callable[[int], object] = lambda _: None) -> Submission:
         """A way to send events."""
@@ -484,8 +485,8 @@ def replay_parked(connections: Connections, reason: str | None) -> Account:
     Those that ended their task or worker go one by one, so that a harmful one harms no neighbour again.
     """
     parked = list(connections.parking.search(reason))
-    suspects = [entry.event for entry in parked if entry.reason in {BROKEN, LOST}]
-    others = [entry.event for entry in parked if entry.reason not in {BROKEN, LOST}]
+    suspects = [entry.event for entry in parked if entry.reason in {TASK_FAILED, WORKER_LOST}]
+    others = [entry.event for entry in parked if entry.reason not in {TASK_FAILED, WORKER_LOST}]
     account = settle(connections, others) + settle(connections, suspects, chunk=1)
     connections.parking.release([entry.id for entry in parked])
     return account

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
@@ -13,12 +13,6 @@ from mappings.names import DEFAULT_PREFIX
 from settings.environment import seconds, whole
 
 DEFAULT_URL = "http://127.0.0.1:9200"
-
-CONFLICT: Final = 409
-UNFIT: Final = frozenset({400, 413})
-"""What Elasticsearch says of a document that it will never take (decision 141). Anything else is a condition
-that somebody ends: a full queue, a shard that moves, a write block, an index that was just dropped, a key
-that expired."""
 
 
 @dataclass(frozen=True)

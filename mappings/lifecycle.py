@@ -342,8 +342,13 @@ def ensure_live_index(
 def ensure_dead_letters(es: Elasticsearch, prefix: str) -> str:
     """The name of the dead-letter index, made if it is missing."""
     name = dead_letter_index(prefix)
-    ensure_index(es, name, mapping_file("mappings", "dead_letters.v1.json"))
+    ensure_index(es, name, dead_letter_body())
     return name
+
+
+def dead_letter_body() -> dict[str, Any]:
+    """Settings and mappings of the dead-letter index."""
+    return mapping_file("mappings", "dead_letters.v1.json")
 
 
 def writable_indices(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> list[str]:

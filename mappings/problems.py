@@ -66,6 +66,15 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
+DETAIL_LIMIT = 2_000
+"""Characters of a stored detail."""
+
+
+def shortened(detail: str) -> str:
+    """Return the detail as it is stored: printable and of at most DETAIL_LIMIT characters."""
+    return printable(detail[:DETAIL_LIMIT])
+
+
 def _plain(message: str) -> str:
     return message.removeprefix("Input should be ")
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
+from mappings.failures import UNAVAILABLE, ElasticsearchUnavailable, elasticsearch_errors
+
 PAGE: Final = 500
 """Hits a page: a megabyte or two of events."""
 KEEP_ALIVE: Final = "5m"
@@ -63,3 +65,31 @@ def pages(
             after = hits[-1]["sort"]
     finally:
         es.close_point_in_time(id=point)
+
+
+def delete_as_read(es: Elasticsearch, hits: Sequence[Hit]) -> int:
+    """Delete the hits and return how many; one that was written again since it was read stays.
+
+    Raises:
+        ElasticsearchUnavailable: one could not be deleted for another reason.
+    """
+    if not hits:
+        return 0
+    operations = [{"delete": _as_read(hit)} for hit in hits]
+    with elasticsearch_errors():
+        answer = es.bulk(operations=operations, refresh=True)
+    results = [entry["delete"] for entry in answer["items"]]
+    failed = [result for result in results if result["status"] not in {200, 404, 409}]
+    if failed:
+        detail = f"{len(failed):,} documents could not be deleted: {failed[0].get('error')}"
+        raise ElasticsearchUnavailable(UNAVAILABLE, detail)
+    return sum(result["status"] == 200 for result in results)
+
+
+def _as_read(hit: Hit) -> dict[str, Any]:
+    return {
+        "_index": hit["_index"],
+        "_id": hit["_id"],
+        "if_seq_no": hit["_seq_no"],
+        "if_primary_term": hit["_primary_term"],
+    }

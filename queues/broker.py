@@ -12,8 +12,6 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from mappings.errors import InvalidSetting
-from queues.messages import PLAIN_JSON
-from queues.transport import Intake, Transport
 from settings.environment import seconds
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
@@ -73,33 +71,4 @@ def transport_options(unacked_key: str, visibility_timeout_s: float) -> dict[str
         "socket_timeout": 30,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
-    }
-
-
-def delivery_settings(intake: Intake, transport: Mapping[str, Any]) -> dict[str, Any]:
-    """Celery settings of both workers, which keep a message until it is dealt with, each for a reason."""
-    return {
-        # Whatever was pushed, the worker goes on, and what it cannot take is kept (decision 144).
-        "broker_transport": f"{Transport.__module__}:{Transport.__name__}",
-        "broker_transport_options": {**transport, "intake": intake},
-        # A Redis that answers with an error (full, read-only, loading) is asked again, like one that is away.
-        "broker_channel_error_retry": True,
-        # Plain JSON: a message can never run code in the worker.
-        "task_serializer": "json",
-        "accept_content": ["json", PLAIN_JSON],
-        # Acknowledged when done, not when taken: what a killed worker held is processed again, which is
-        # harmless, since every write is idempotent.
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        # A process that ran into the hard limit gives its message back too.
-        "task_acks_on_failure_or_timeout": False,
-        # One message a process at a time: others stay in the queue, for whichever worker is free, and their
-        # visibility timeout does not run.
-        "worker_prefetch_multiplier": 1,
-        "worker_send_task_events": False,
-        # Redis may come up after the worker, or restart under it.
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "worker_log_format": "%(asctime)s %(levelname)s %(processName)s %(message)s",
-        "worker_task_log_format": "%(asctime)s %(levelname)s %(processName)s task=%(task_id)s %(message)s",
     }

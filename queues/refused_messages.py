@@ -15,10 +15,8 @@ import redis
 from celery.states import FAILURE
 
 from mappings.listing import isoformat
-from mappings.problems import printable
+from mappings.problems import shortened
 from queues.messages import MessageRefused, TaskMessage, task_id_in
-
-DETAIL_LIMIT = 2_000
 
 RESULT_KEY: Final = "celery-task-meta-"
 """What Celery's Redis backend puts before a task's id."""
@@ -93,7 +91,7 @@ class RefusedMessages:
         """
         facts = {
             "reason": refusal.reason,
-            "detail": printable(refusal.detail)[:DETAIL_LIMIT],
+            "detail": shortened(refusal.detail),
             "failed_at": isoformat(datetime.now(UTC)),
         }
         task_id = task_id_in(raw)

@@ -14,7 +14,9 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -238,62 +240,64 @@ def redis_url(redis_server: str, _numbers: Iterator[int]) -> Iterator[str]:
 WorkerFactory = Callable[..., RunningService]
 
 
+@dataclass(frozen=True)
+class WorkerStarter:
+    """Starts Celery workers on the services of a test, and stops them."""
+
+    workbench: Workbench
+    environ: Mapping[str, str]
+    numbers: Iterator[int]
+    started: list[RunningService] = dataclasses.field(default_factory=list)
+
+    def start(self, make: Callable[..., Service], kind: str, **options: Any) -> RunningService:
+        """Return a worker that takes tasks. `options` in capitals are its environment, others are `make`'s."""
+        environ = {name: options.pop(name) for name in list(options) if name.isupper()}
+        application = application_environment(
+            {**self.workbench.environ, **self.environ},
+            self.workbench.settings,
+            self.workbench.state,
+            elasticsearch=environ.pop("ELASTICSEARCH_URL", self.environ["ELASTICSEARCH_URL"]),
+            redis=environ.pop("NITAMONO_REDIS_URL", self.environ["NITAMONO_REDIS_URL"]),
+        )
+        name = f"{kind}-{next(self.numbers)}"
+        service = make({**application, **environ}, self.workbench.state, name=name, **options)
+        self.started.append(
+            RunningService(dataclasses.replace(service, grace=PATIENCE_AT_THE_END), self.workbench.supervisor)
+        )
+        self.started[-1].start()
+        return self.started[-1]
+
+
 @pytest.fixture
-def worker(
+def _workers(
     workbench: Workbench, elasticsearch_url: str, redis_url: str, index_prefix: str, _numbers: Iterator[int]
-) -> Iterator[WorkerFactory]:
+) -> Iterator[WorkerStarter]:
+    environ = {
+        "NITAMONO_INDEX_PREFIX": index_prefix,
+        "ELASTICSEARCH_URL": elasticsearch_url,
+        "NITAMONO_REDIS_URL": redis_url,
+        "OMP_NUM_THREADS": "1",
+    }
+    starter = WorkerStarter(workbench, environ, _numbers)
+    yield starter
+    for handle in starter.started:
+        handle.stop()
+
+
+@pytest.fixture
+def worker(_workers: WorkerStarter) -> WorkerFactory:
     """A function that starts a Celery worker and waits until it takes tasks.
 
     `worker(processes=2, NITAMONO_ENCODER=…)`: keywords in capitals are its environment. Call it several
     times for several workers. All are ended with the test.
     """
-    started: list[RunningService] = []
-
-    def start(*, processes: int = 1, **environment: str) -> RunningService:
-        environ = application_environment(
-            {**workbench.environ, "NITAMONO_INDEX_PREFIX": index_prefix, "OMP_NUM_THREADS": "1"},
-            workbench.settings,
-            workbench.state,
-            elasticsearch=elasticsearch_url,
-            redis=redis_url,
-        )
-        service = worker_service(
-            {**environ, **environment}, workbench.state, processes=processes, name=f"worker-{next(_numbers)}"
-        )
-        service = dataclasses.replace(service, grace=PATIENCE_AT_THE_END)
-        started.append(RunningService(service, workbench.supervisor))
-        started[-1].start()
-        return started[-1]
-
-    yield start
-    for handle in started:
-        handle.stop()
+    return partial(_workers.start, worker_service, "worker", processes=1)
 
 
 @pytest.fixture
-def events_worker(
-    workbench: Workbench, elasticsearch_url: str, redis_url: str, index_prefix: str, _numbers: Iterator[int]
-) -> Iterator[WorkerFactory]:
-    """A function that starts a worker of events; keywords are its environment."""
-    started: list[RunningService] = []
-
-    def start(**environment: str) -> RunningService:
-        environ = application_environment(
-            {**workbench.environ, "NITAMONO_INDEX_PREFIX": index_prefix},
-            workbench.settings,
-            workbench.state,
-            elasticsearch=environment.pop("ELASTICSEARCH_URL", elasticsearch_url),
-            redis=environment.pop("NITAMONO_REDIS_URL", redis_url),
-        )
-        service = events_service(environ | environment, workbench.state, name=f"events-{next(_numbers)}")
-        service = dataclasses.replace(service, grace=PATIENCE_AT_THE_END)
-        started.append(RunningService(service, workbench.supervisor))
-        started[-1].start()
-        return started[-1]
-
-    yield start
-    for handle in started:
-        handle.stop()
+def events_worker(_workers: WorkerStarter) -> WorkerFactory:
+    """The same for a worker of events."""
+    return partial(_workers.start, events_service, "events")
 
 
 @pytest.fixture

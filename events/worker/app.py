@@ -1,75 +1,60 @@
-"""The Celery app of events: `celery -A events.worker.app worker`. No encoder is in its processes."""
+"""The Celery app of events: `celery -A events.worker.app worker`. Its processes load no encoder."""
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import cache
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery
 
 from events.worker.arguments import TASKS
 from events.worker.settings import EventSettings
 from events.worker.store import EventStore
 from mappings.client import connect
-from queues.broker import delivery_settings, redis_client, transport_options
-from queues.deliveries import Deliveries
-from queues.refused_messages import RefusedMessages
-from queues.transport import Intake
+from queues import celery_app
+from queues.work_queue import WorkQueue
 
 
 @cache
 def settings() -> EventSettings:
-    """This process's settings, read when first needed."""
+    """Return this process's settings, read when first needed."""
     return EventSettings.from_environ(os.environ)
 
 
 @cache
-def store() -> EventStore:
-    """This process's store."""
-    return EventStore(connect(settings().bounded_elasticsearch), settings().prefix)
+def queue() -> WorkQueue:
+    """Return this process's queue."""
+    return work_queue(settings())
 
 
 @cache
-def deliveries() -> Deliveries:
-    """This process's count of deliveries."""
-    return Deliveries(redis_client(settings().redis_url), settings().queue)
+def store() -> EventStore:
+    """Return this process's store."""
+    return EventStore(connect(settings().bounded_elasticsearch), settings().prefix)
 
 
-def build_intake(chosen: EventSettings) -> Intake:
-    """What a worker takes from the queue, and where the messages go that it cannot take."""
-    refused = RefusedMessages(redis_client(chosen.redis_url), chosen.queue)
-    return Intake(chosen.queue, TASKS, refused, chosen.visibility_timeout_s)
+def work_queue(chosen: EventSettings) -> WorkQueue:
+    """Return the queue of events."""
+    return WorkQueue.of(chosen, TASKS)
 
 
 def configuration(chosen: EventSettings) -> dict[str, Any]:
-    """Celery's settings, each for a reason."""
-    transport = transport_options(chosen.unacked_key, chosen.visibility_timeout_s)
-    return delivery_settings(build_intake(chosen), transport) | {
-        "broker_url": chosen.redis_url,
+    """Return Celery's settings."""
+    return celery_app.configuration(work_queue(chosen)) | {
         "imports": ("events.worker.tasks",),
-        "task_default_queue": chosen.queue,
         # Nobody waits for a result: what was not stored is in the index of rejected events.
         "task_ignore_result": True,
+        # Before Redis gives the message to another worker.
         "task_time_limit": chosen.hard_limit_s,
     }
 
 
 def producer(chosen: EventSettings) -> Celery:
-    """An app that sends tasks. It says so soon when Redis is away."""
-    sender = Celery("nitamono-events-producer", set_as_current=False)
+    """Return an app that sends tasks, and fails at once if Redis is away."""
     configured = configuration(chosen)
     configured["broker_transport_options"] |= {"max_retries": 0}
-    sender.conf.update(configured | {"imports": ()})
-    return sender
+    return celery_app.producer_app("nitamono-events-producer", configured)
 
 
-app = Celery("nitamono-events")
-app.add_defaults(lambda: configuration(settings()))
-
-
-@signals.after_setup_logger.connect  # type: ignore[untyped-decorator]  # Celery has no types
-def quieten(**_: object) -> None:
-    """Leaves a line for each request to Elasticsearch out of the log."""
-    logging.getLogger("elastic_transport").setLevel(logging.WARNING)
+app = celery_app.worker_app("nitamono-events", lambda: configuration(settings()))

@@ -13,9 +13,8 @@ from elasticsearch import Elasticsearch
 
 from events.log_tables import TABLES, leftovers, replacing
 from events.names import event_indices, rejected_events_index
-from events.worker.search_errors import delete_as_read
 from experiments.errors import UnreadableLog
-from mappings.scan import pages
+from mappings.scan import delete_as_read, pages
 from queues.refused_messages import RefusedMessages
 
 ROWS_AT_ONCE: Final = 20_000

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from events.indices import ensure_rejected_events
+from events.indices import REJECTED_BODY
 from events.names import rejected_events_index
 from events.schema import event_id_of
 from events.user_ids import USER_HASH
-from events.worker.search_errors import EventsUnavailable, elasticsearch_errors
+from mappings.failures import UNAVAILABLE, ElasticsearchUnavailable
 from mappings.listing import isoformat
 from mappings.names import written_through
-from mappings.problems import printable
-from mappings.scan import Hit, pages
-
-DETAIL_LIMIT: Final = 2_000
+from mappings.problems import shortened
+from queues.rejected_index import RejectedIndex, digest
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,12 @@ class RejectedEvent:
         """The message without a `user_id` that is no hash: a raw one must not be stored."""
         if isinstance(message, Mapping):
             message = {name: value for name, value in message.items() if not _is_raw_id(name, value)}
-        return cls(message, reason, detail[:DETAIL_LIMIT])
+        return cls(message, reason, detail)
 
     @property
     def id(self) -> str:
         """The same for the same message, so that one rejected twice is kept once."""
-        return hashlib.sha256(self._text.encode()).hexdigest()[:32]
+        return digest(self._text)
 
     def to_source(self) -> dict[str, Any]:
         """As Elasticsearch stores it; the message as text, for it may be of any shape."""
@@ -52,7 +49,7 @@ class RejectedEvent:
             "event_id": event_id_of(self.message),
             "user_id": self._user_id,
             "reason": self.reason,
-            "detail": printable(self.detail),
+            "detail": shortened(self.detail),
             "event": self._text,
             "failed_at": isoformat(self.failed_at),
         }
@@ -79,33 +76,25 @@ class RejectedEvents:
     es: Elasticsearch
     prefix: str
 
-    def keep(self, rejected: Iterable[RejectedEvent]) -> None:
-        """Writes them.
+    @property
+    def index(self) -> RejectedIndex:
+        """The index that they are stored in."""
+        return RejectedIndex(self.es, rejected_events_index(self.prefix), REJECTED_BODY)
+
+    def write(self, rejected: Iterable[RejectedEvent]) -> None:
+        """Store them; one that was rejected before is stored once.
 
         Raises:
-            EventsUnavailable: Elasticsearch takes them not now.
+            ElasticsearchUnavailable: it does not accept all of them now.
         """
+        index = self.index
         operations: list[dict[str, Any]] = []
         for entry in rejected:
-            operations += [{"index": {"_id": entry.id}}, entry.to_source()]
-        if not operations:
-            return
-        with elasticsearch_errors():
-            index = written_through(ensure_rejected_events(self.es, self.prefix))
-            answer = self.es.bulk(index=index, operations=operations, require_alias=True)
-        failed = [item["index"] for item in answer["items"] if item["index"]["status"] >= 300]
+            operations += [
+                {"index": {"_index": written_through(index.name), "_id": entry.id}},
+                entry.to_source(),
+            ]
+        failed = [failure for failure in index.bulk(operations, require_alias=True) if failure]
         if failed:
-            raise EventsUnavailable(f"{len(failed):,} rejected events wait: {failed[0].get('error')}")
-
-    def pages(self, reason: str | None = None, before: datetime | None = None) -> Iterator[list[Hit]]:
-        """Them, oldest first; of one reason only, or rejected before a moment only, where that is given."""
-        index = rejected_events_index(self.prefix)
-        if not self.es.indices.exists(index=index):
-            return
-        wanted: list[dict[str, Any]] = []
-        if reason:
-            wanted.append({"term": {"reason": reason}})
-        if before:
-            wanted.append({"range": {"failed_at": {"lt": isoformat(before)}}})
-        query = {"bool": {"filter": wanted}}
-        yield from pages(self.es, index, query, sort=[{"failed_at": "asc"}], missing_ok=True)
+            detail = f"{len(failed):,} rejected events could not be stored: {failed[0]}"
+            raise ElasticsearchUnavailable(UNAVAILABLE, detail) from failed[0]

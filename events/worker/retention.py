@@ -14,7 +14,7 @@ from events.indices import drop_event_days, event_days
 from events.log_tables import TABLES
 from events.names import event_index
 from events.worker.rejected import RejectedEvents
-from events.worker.search_errors import delete_as_read
+from mappings.scan import delete_as_read
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def drop_stored(es: Elasticsearch, prefix: str, before: date) -> list[date]:
     """The days before one whose indices are deleted now; rejected events that are as old go with them."""
     old = [day for day in event_days(es, prefix) if day < before]
     drop_event_days(es, prefix, old)
-    for hits in RejectedEvents(es, prefix).pages(before=datetime.combine(before, time(), UTC)):
+    for hits in RejectedEvents(es, prefix).index.pages(before=datetime.combine(before, time(), UTC)):
         delete_as_read(es, hits)
     return old
 

@@ -20,9 +20,9 @@ from kombu.utils.json import dumps
 from indexer.settings import IndexerSettings
 from indexer.summary import Account
 from indexer.worker.arguments import INDEX_TASK
-from queues.checked_task import BROKEN
 from queues.messages import MessageRefused
 from queues.refused_messages import RESULT_KEY
+from queues.task import TASK_FAILED
 
 MOST_BYTES = 16 * 2**20
 """The JSON of a chunk. A worker refuses messages of four times as much, and base64 adds a third."""
@@ -203,7 +203,7 @@ def account_of(result: Mapping[str, Any], events: int) -> Account:
         return Account.from_json(result["result"])
     error = result["result"]
     refused = error.get("exc_type") == MessageRefused.__name__
-    return Account(rejected={error["exc_message"][0] if refused else BROKEN: events})
+    return Account(rejected={error["exc_message"][0] if refused else TASK_FAILED: events})
 
 
 def patiently(call: Callable[[], T]) -> T:

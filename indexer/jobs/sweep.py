@@ -8,7 +8,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from indexer.worker.store import elasticsearch_errors
+from mappings.failures import elasticsearch_errors
 from mappings.listing import Status, isoformat
 from mappings.names import written_through
 from mappings.scan import pages

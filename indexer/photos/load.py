@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import IndexingFailure, PhotoUnavailable, PhotoUnusable
+from indexer.errors import PhotoUnavailable, PhotoUnusable
 from indexer.photos.fetch import PhotoFetcher
 from indexer.worker.stage_times import Stages
+from mappings.failures import Failure
 from ml.inference.preprocess import OnDefect, UnusablePhoto
 
 Pixels = NDArray[np.uint8]
@@ -30,7 +31,7 @@ class PictureLoader:
     """Raises UnusablePhoto; gives OnDefect what was wrong with a photo that is used all the same."""
     budget_s: float
 
-    def load(self, references: Iterable[str], stages: Stages) -> dict[str, Pixels | IndexingFailure]:
+    def load(self, references: Iterable[str], stages: Stages) -> dict[str, Pixels | Failure]:
         """The pixels of each photo, or why there are none."""
         futures = {
             reference: self.pool.submit(self._load_one, reference, stages)
@@ -39,7 +40,7 @@ class PictureLoader:
         wait(futures.values(), timeout=self.budget_s)
         return {reference: _result(future) for reference, future in futures.items()}
 
-    def _load_one(self, reference: str, stages: Stages) -> Pixels | IndexingFailure:
+    def _load_one(self, reference: str, stages: Stages) -> Pixels | Failure:
         try:
             with stages.measure("fetch"):
                 data = self.fetcher.fetch(reference)
@@ -47,11 +48,11 @@ class PictureLoader:
                 return self.decode(data, stages.count)
         except UnusablePhoto as error:
             return PhotoUnusable(error.reason, str(error))
-        except IndexingFailure as error:
+        except Failure as error:
             return error
 
 
-def _result(future: Future[Pixels | IndexingFailure]) -> Pixels | IndexingFailure:
+def _result(future: Future[Pixels | Failure]) -> Pixels | Failure:
     if future.done():
         return future.result()
     future.cancel()

@@ -12,7 +12,7 @@ from celery import Celery, signals
 from elasticsearch import ApiError, TransportError
 
 from indexer.settings import IndexerSettings
-from indexer.worker.bootstrap import build_indexer, build_intake, build_parking
+from indexer.worker.bootstrap import build_indexer, build_parking, work_queue
 from indexer.worker.encoder_check import check_encoder
 from indexer.worker.logs import line
 from indexer.worker.parking import ParkingLot
@@ -22,49 +22,59 @@ from mappings.errors import ContractError, IndexMissing
 from mappings.lifecycle import EncoderIdentity, writable_indices
 from ml.artifact import load_artifact
 from ml.errors import MlError
-from queues.broker import delivery_settings, transport_options
+from queues import celery_app
+from queues.broker import transport_options
 from queues.refused_messages import RESULT_EXPIRES_S
+from queues.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
 
 @cache
 def settings() -> IndexerSettings:
-    """This process's settings, read when first needed."""
+    """Return this process's settings, read when first needed."""
     return IndexerSettings.from_environ(os.environ)
 
 
 @cache
 def indexer() -> Indexer:
-    """This process's indexer, with its encoder."""
+    """Return this process's indexer, with its encoder."""
     return build_indexer(settings())
 
 
 @cache
+def queue() -> WorkQueue:
+    """Return this process's queue."""
+    return work_queue(settings())
+
+
+@cache
 def parking() -> ParkingLot:
-    """This process's parking lot."""
+    """Return this process's parking lot."""
     return build_parking(settings())
 
 
 def configuration(chosen: IndexerSettings) -> dict[str, Any]:
-    """Celery's settings, each for a reason."""
-    transport = transport_options(chosen.unacked_key, chosen.visibility_timeout_s)
-    return delivery_settings(build_intake(chosen), transport) | {
-        "broker_url": chosen.redis_url,
-        "result_backend": chosen.redis_url,
-        "result_backend_transport_options": transport,
+    """Return Celery's settings."""
+    return celery_app.configuration(work_queue(chosen)) | {
         "imports": ("indexer.worker.tasks",),
-        "task_default_queue": chosen.queue,
+        # Who submits listings may wait for the summary of each chunk.
+        "result_backend": chosen.redis_url,
+        "result_backend_transport_options": transport_options(
+            chosen.unacked_key, chosen.visibility_timeout_s
+        ),
         "result_serializer": "json",
-        "task_soft_time_limit": chosen.soft_limit_s,
-        "task_time_limit": chosen.hard_limit_s,
-        # Decoders' memory stays fragmented; a fresh process costs a second or two.
-        "worker_max_tasks_per_child": 2000,
         "result_expires": RESULT_EXPIRES_S,
+        # A result that Redis does not accept is retried: without it the submission would wait for ever.
         "result_backend_always_retry": True,
         "result_backend_max_retries": 10,
         "redis_socket_timeout": 30,
         "redis_retry_on_timeout": True,
+        # Before Redis gives the message to another worker.
+        "task_soft_time_limit": chosen.soft_limit_s,
+        "task_time_limit": chosen.hard_limit_s,
+        # Decoders' memory stays fragmented; a fresh process costs a second or two.
+        "worker_max_tasks_per_child": 2000,
         # Sending (a retry above all) rides out a restart of Redis of about ten seconds.
         "task_publish_retry_policy": {
             "max_retries": 12,
@@ -72,25 +82,15 @@ def configuration(chosen: IndexerSettings) -> dict[str, Any]:
             "interval_step": 0.2,
             "interval_max": 1,
         },
-        "worker_hijack_root_logger": True,
     }
 
 
 def producer(chosen: IndexerSettings) -> Celery:
-    """An app that sends tasks and keeps no track of their results."""
-    sender = Celery("nitamono-producer", set_as_current=False)
-    sender.conf.update(configuration(chosen) | {"result_backend": None, "imports": ()})
-    return sender
+    """Return an app that sends tasks and keeps no track of their results."""
+    return celery_app.producer_app("nitamono-producer", configuration(chosen))
 
 
-app = Celery("nitamono")
-app.add_defaults(lambda: configuration(settings()))
-
-
-@signals.after_setup_logger.connect  # type: ignore[untyped-decorator]  # Celery has no types
-def quieten(**_: object) -> None:
-    """Leaves a line for each request to Elasticsearch out of the log."""
-    logging.getLogger("elastic_transport").setLevel(logging.WARNING)
+app = celery_app.worker_app("nitamono", lambda: configuration(settings()))
 
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # as above

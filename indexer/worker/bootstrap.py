@@ -19,9 +19,7 @@ from mappings.client import connect
 from mappings.lifecycle import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.inference.encoder import ImageEncoder, load_encoder
-from queues.broker import redis_client
-from queues.refused_messages import RefusedMessages
-from queues.transport import Intake
+from queues.work_queue import WorkQueue
 
 
 def build_indexer(
@@ -51,12 +49,11 @@ def build_indexer(
     )
 
 
+def work_queue(settings: IndexerSettings) -> WorkQueue:
+    """Return the queue of listings."""
+    return WorkQueue.of(settings, TASKS)
+
+
 def build_parking(settings: IndexerSettings) -> ParkingLot:
-    """The parking lot in the Redis of the queue. A Redis that restarts is waited for, some seconds."""
-    return ParkingLot(redis_client(settings.redis_url), settings.prefix)
-
-
-def build_intake(settings: IndexerSettings) -> Intake:
-    """What a worker takes from the queue, and where the messages go that it cannot take."""
-    refused = RefusedMessages(redis_client(settings.redis_url), settings.queue)
-    return Intake(settings.queue, TASKS, refused, settings.visibility_timeout_s)
+    """Return the parking lot, in the Redis of the queue; a restart of Redis is waited for, some seconds."""
+    return ParkingLot(work_queue(settings).client, settings.prefix)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,19 +10,22 @@ from typing import Any, NamedTuple
 
 from elasticsearch import Elasticsearch
 
-from indexer.errors import DocumentRejected, ElasticsearchUnavailable
-from indexer.worker.store import elasticsearch_errors, item_failure
-from mappings.lifecycle import ensure_dead_letters
+from mappings.failures import (
+    INDEX_MISSING,
+    UNAVAILABLE,
+    DocumentRejected,
+    ElasticsearchUnavailable,
+    elasticsearch_errors,
+)
+from mappings.lifecycle import dead_letter_body
 from mappings.listing import isoformat
 from mappings.names import dead_letter_index, written_through
-from mappings.problems import printable
-from mappings.scan import in_order, pages
+from mappings.problems import printable, shortened
+from queues.rejected_index import RejectedIndex, digest
 
 # A line that is no event can be anything, even a whole file without a line break.
 RAW_LIMIT = 10_000
-DETAIL_LIMIT = 2_000
 LETTER_OF = "item:"
-NO_INDEX = "index_not_found_exception"
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class DeadLetter:
         text = event if isinstance(event, str) else _to_json(event)
         storable = isinstance(event, Mapping) and is_storable(event)
         return cls(
-            id=item_letter(str(item_id)) if version else f"event:{_digest(text)}",
+            id=item_letter(str(item_id)) if version else f"event:{digest(text)}",
             reason=reason,
-            detail=printable(detail[:DETAIL_LIMIT]),
+            detail=shortened(detail),
             item_id=printable(item_id[:128]) if isinstance(item_id, str) else None,
             event=dict(event) if isinstance(event, Mapping) and storable else None,
             raw=None if storable else printable(text[:RAW_LIMIT]),
@@ -145,10 +147,6 @@ def _outline(value: object) -> object:
     return value if isinstance(value, str | float | bool | None) else f"({type(value).__name__})"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
-
-
 @dataclass(frozen=True)
 class DeadLetters:
     """The dead letters of a deployment."""
@@ -162,24 +160,21 @@ class DeadLetters:
         """The index they are in."""
         return dead_letter_index(self.prefix)
 
+    @property
+    def _stored(self) -> RejectedIndex:
+        return RejectedIndex(self.es, self.index, dead_letter_body())
+
     def write(self, letters: Iterable[DeadLetter]) -> None:
         """Writes the letters. A letter of an older event never replaces that of a newer one.
 
         Raises:
             ElasticsearchUnavailable: it takes them not now; any part may have been written.
         """
-        batch = list(letters)
-        if not batch:
-            return
-        with elasticsearch_errors():
-            ensure_dead_letters(self.es, self.prefix)
-        refused = self._bulk_write(batch)
-        self._bulk_write([letter.as_raw() for letter in refused if letter.event is not None])
+        rejected = self._write(list(letters))
+        self._write([letter.as_raw() for letter in rejected if letter.event is not None])
 
-    def _bulk_write(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-        """Writes the letters and returns those that Elasticsearch refuses for what they are."""
-        if not letters:
-            return []
+    def _write(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Writes the letters and returns those whose documents Elasticsearch rejects."""
         operations: list[dict[str, Any]] = []
         for letter in letters:
             order = {"version": letter.version, "version_type": "external_gte"} if letter.version else {}
@@ -187,12 +182,7 @@ class DeadLetters:
                 {"index": {"_index": written_through(self.index), "_id": letter.id} | order},
                 letter.to_source(self.encoder_id),
             ]
-        with elasticsearch_errors():
-            answer = self.es.bulk(operations=operations, require_alias=True)
-        failures = [item_failure(item["index"]) for item in answer["items"]]
-        for failure in failures:
-            if isinstance(failure, ElasticsearchUnavailable):
-                raise failure
+        failures = self._stored.bulk(operations, require_alias=True)
         return [
             letter
             for letter, failure in zip(letters, failures, strict=True)
@@ -205,7 +195,9 @@ class DeadLetters:
         Raises:
             ElasticsearchUnavailable: it does not take all of it now.
         """
-        self._delete([_deletion(self.index, item_letter(item_id), version) for item_id, version in items])
+        # A letter that is missing, or a newer one in its place, is as it should be.
+        deletions = [_deletion(self.index, item_letter(item_id), version) for item_id, version in items]
+        self._stored.bulk(deletions)
 
     def note(self, notes: Mapping[str, str]) -> None:
         """Puts a note before the detail of each item's letter.
@@ -216,7 +208,7 @@ class DeadLetters:
         for letter in map(DeadLetter.from_hit, self._get(list(notes))):
             note = notes[letter.id.removeprefix(LETTER_OF)]
             if not letter.detail.startswith(note):
-                self.write([replace(letter, detail=f"{note}; {letter.detail}"[:DETAIL_LIMIT])])
+                self.write([replace(letter, detail=shortened(f"{note}; {letter.detail}"))])
 
     def read(self, item_ids: Sequence[str]) -> dict[str, LetterContent]:
         """The content of the items' letters, as of now, by item; of events that are JSON objects only what
@@ -237,21 +229,9 @@ class DeadLetters:
         with elasticsearch_errors():
             answer = self.es.mget(index=self.index, ids=list(map(item_letter, item_ids)), **options)
         for doc in answer["docs"]:
-            if doc.get("error", {}).get("type", NO_INDEX) != NO_INDEX:
-                raise ElasticsearchUnavailable("elasticsearch_unavailable", str(doc["error"])[:500])
+            if doc.get("error", {}).get("type", INDEX_MISSING) != INDEX_MISSING:
+                raise ElasticsearchUnavailable(UNAVAILABLE, str(doc["error"])[:500])
         return [doc for doc in answer["docs"] if doc.get("found")]
-
-    def _delete(self, operations: Sequence[Mapping[str, Any]], **options: Any) -> None:
-        if not operations:
-            return
-        with elasticsearch_errors():
-            ensure_dead_letters(self.es, self.prefix)
-            answer = self.es.bulk(operations=operations, **options)
-        for result in (item["delete"] for item in answer["items"]):
-            # A letter that is not there, or a newer one in its place, is as it should be.
-            failure = item_failure(result) if "error" in result else None
-            if isinstance(failure, ElasticsearchUnavailable):
-                raise failure
 
     def search(self, reason: str | None = None) -> Iterator[DeadLetter]:
         """The letters, oldest first, page by page; of one reason only where it is given.
@@ -260,11 +240,7 @@ class DeadLetters:
             ElasticsearchUnavailable: it does not answer.
         """
         with elasticsearch_errors():
-            if not self.es.indices.exists(index=self.index):
-                return
-            query = {"term": {"reason": reason}} if reason else {"match_all": {}}
-            found = pages(self.es, self.index, query, sort=[{"failed_at": "asc"}])
-            yield from map(DeadLetter.from_hit, in_order(found))
+            yield from map(DeadLetter.from_hit, self._stored.search(reason))
 
     def drop(self, letters: Sequence[DeadLetter]) -> None:
         """Removes the letters that were read, unless a newer one has taken their place since.
@@ -272,7 +248,8 @@ class DeadLetters:
         Raises:
             ElasticsearchUnavailable: it does not answer.
         """
-        self._delete([_deletion(self.index, letter.id, letter.version) for letter in letters], refresh=True)
+        deletions = [_deletion(self.index, letter.id, letter.version) for letter in letters]
+        self._stored.bulk(deletions, refresh=True)
 
 
 def _deletion(index: str, letter_id: str, version: int | None) -> dict[str, Any]:

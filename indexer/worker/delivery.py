@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import Any
 from indexer.settings import IndexerSettings
 from indexer.summary import Account
 from indexer.worker.logs import line
-from indexer.worker.parking import AWAY, GivenUp, ParkingLot
+from indexer.worker.parking import GivenUp, ParkingLot
 from indexer.worker.pipeline import Chunk, Indexer
-from queues.checked_task import MEMORY
+from mappings.failures import UNAVAILABLE
 from queues.halving import by_halves
+from queues.task import OUT_OF_MEMORY
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ def deliver(
         if not chunk.waiting or retries < settings.max_retries:
             return Delivery(settled, chunk.remaining())
         detail = next(iter(chunk.waiting.values())).detail
-        return Delivery(settled, given_up=given_up(chunk.remaining(), AWAY, detail))
+        return Delivery(settled, given_up=given_up(chunk.remaining(), UNAVAILABLE, detail))
 
     def too_large(part: Sequence[Any], error: MemoryError) -> Delivery:
-        return Delivery(Account(), given_up=given_up(part, MEMORY, repr(error)))
+        return Delivery(Account(), given_up=given_up(part, OUT_OF_MEMORY, repr(error)))
 
     whole = sum(by_halves(index, events, too_large), Delivery(account))
     # Last and at once: a delivery that breaks before comes again, and would park events a second time.
@@ -81,15 +81,6 @@ def park(parking: ParkingLot, entries: Sequence[GivenUp]) -> Account:
     for reason, count in reasons.items():
         log.error(line("parked", events=count, reason=reason, detail=details[reason]))
     return Account(rejected=reasons)
-
-
-def wait_before(retry: int, settings: IndexerSettings) -> float:
-    """Seconds before the first, second, … retry: random below a bound that doubles from two seconds.
-
-    "Full jitter" spreads the retries of many chunks the most
-    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-    """
-    return random.uniform(0, min(settings.longest_wait_s, 2.0 ** min(retry, 30)))  # noqa: S311 - no secret
 
 
 def log_chunk(chunk: Chunk) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,9 +11,7 @@ from typing import Any
 import redis
 
 from mappings.listing import isoformat
-
-AWAY = "elasticsearch_unavailable"
-"""The reason code of events that Elasticsearch did not take in any retry; others: `queues.checked_task`."""
+from queues.rejected_index import digest
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class ParkingLot:
         """Keeps the events, all or none."""
         now = isoformat(datetime.now(UTC))
         entries: dict[Any, Any] = {
-            f"{_digest(entry.event)}@{now}": json.dumps(asdict(entry) | {"parked_at": now})
+            f"{_id_of(entry.event)}@{now}": json.dumps(asdict(entry) | {"parked_at": now})
             for entry in given_up
         }
         if entries:
@@ -76,6 +73,5 @@ class ParkingLot:
             self.client.hdel(self.key, *ids)
 
 
-def _digest(event: Any) -> str:
-    text = json.dumps(event, sort_keys=True)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+def _id_of(event: Any) -> str:
+    return digest(json.dumps(event, sort_keys=True))

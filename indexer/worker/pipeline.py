@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from indexer.errors import IndexingFailure, TransientFailure
 from indexer.photos.load import PictureLoader, Pixels
 from indexer.summary import INDEXED, OLDER, UNCHANGED, Outcome, Verdict, rejected, without_vector
 from indexer.worker.dead_letters import DeadLetter, DeadLetters
@@ -15,8 +14,9 @@ from indexer.worker.documents import NO_PHOTO, Photo, PhotoProblem, Picture, to_
 from indexer.worker.reconciliation import apply_refused
 from indexer.worker.stage_times import Stages
 from indexer.worker.status_update import parse_status_update, status_update_of
-from indexer.worker.store import ListingStore, StoredDocument, Superseded, VersionedDocument
+from indexer.worker.store import ListingStore, StoredDocument, VersionedDocument
 from mappings.errors import InvalidListing
+from mappings.failures import Failure, Superseded, TransientFailure
 from mappings.listing import Listing, Status, event_version, image_fingerprint, parse_listing
 from ml.inference.encoder import ImageEncoder
 from ml.inference.preprocess import photo_hash
@@ -304,7 +304,7 @@ def photo_of(entry: Work, pictures: Mapping[str, Picture], failure: object) -> P
         return None
     if entry.reference is None:
         return PhotoProblem(NO_PHOTO, "found no photo, expected at least one")
-    if isinstance(failure, IndexingFailure):
+    if isinstance(failure, Failure):
         return PhotoProblem(failure.reason, failure.detail)
     return pictures[entry.reference]
 
@@ -315,7 +315,7 @@ def versioned(entry: Work, photo: Photo, encoder_id: str) -> list[VersionedDocum
     return [VersionedDocument(index, entry.candidate.version, document) for index in entry.indices]
 
 
-def settle(chunk: Chunk, entry: Work, photo: Photo, failures: Sequence[IndexingFailure | None]) -> None:
+def settle(chunk: Chunk, entry: Work, photo: Photo, failures: Sequence[Failure | None]) -> None:
     """Gives an event its outcome, from what each index said to its document."""
     position, version = entry.candidate.position, entry.candidate.version
     for failure in failures:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from indexer.errors import DocumentRejected, ElasticsearchUnavailable
 from indexer.worker.dead_letters import DeadLetters
 from indexer.worker.documents import with_status
 from indexer.worker.status_update import StatusUpdate, parse_status_update, status_update_of
 from indexer.worker.store import ListingStore, VersionedDocument
+from mappings.failures import DocumentRejected, ElasticsearchUnavailable
 from mappings.listing import ListingDocument
 
 MOST_ROUNDS = 10

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from elastic_transport import TransportError
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import Elasticsearch
 
-from indexer.errors import DocumentRejected, ElasticsearchUnavailable, IndexingFailure
-from mappings.client import CONFLICT, UNFIT
 from mappings.errors import ContractError
+from mappings.failures import (
+    UNAVAILABLE,
+    ElasticsearchUnavailable,
+    Failure,
+    elasticsearch_errors,
+    item_failure,
+)
 from mappings.lifecycle import EncoderIdentity, writable_indices
 from mappings.listing import ListingDocument
 from mappings.names import written_through
@@ -41,10 +44,6 @@ class VersionedDocument:
     index: str
     version: int
     document: ListingDocument
-
-
-class Superseded(IndexingFailure):
-    """A newer version of the document is stored already."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,14 @@ class ListingStore:
             )
         for doc in answer["docs"]:
             if "error" in doc:  # a shard that is not there yet: not the same as no document
-                raise ElasticsearchUnavailable("elasticsearch_unavailable", str(doc["error"])[:500])
+                raise ElasticsearchUnavailable(UNAVAILABLE, str(doc["error"])[:500])
         return {
             doc["_id"]: StoredDocument(doc["_version"], doc["_source"])
             for doc in answer["docs"]
             if doc.get("found")
         }
 
-    def write(self, documents: Sequence[VersionedDocument]) -> list[IndexingFailure | None]:
+    def write(self, documents: Sequence[VersionedDocument]) -> list[Failure | None]:
         """Writes the documents in one request; for each, in order, None or why it was not written.
 
         Raises:
@@ -123,38 +122,3 @@ def _operations(documents: Iterable[VersionedDocument]) -> Iterator[dict[str, An
             }
         }
         yield entry.document.to_source()
-
-
-def item_failure(result: Mapping[str, Any]) -> IndexingFailure | None:
-    """What one entry of a bulk answer says: None for success."""
-    status, error = result["status"], result.get("error", {})
-    if status < 300:
-        return None
-    if error.get("type") == "index_not_found_exception":
-        words = (
-            f"no alias {error.get('index')} to write through, so its index was dropped; a retry looks anew"
-        )
-        return ElasticsearchUnavailable("elasticsearch_unavailable", words)
-    words = f"{error.get('type')}: {error.get('reason')}"
-    if status == CONFLICT:
-        return Superseded("older", words)
-    if status not in UNFIT:
-        return ElasticsearchUnavailable("elasticsearch_unavailable", words)
-    cause = error.get("caused_by", {}).get("reason")
-    return DocumentRejected("document_rejected", f"{words} ({cause})" if cause else words)
-
-
-@contextmanager
-def elasticsearch_errors() -> Iterator[None]:
-    """Turns the client's errors into the indexer's.
-
-    Raises:
-        ElasticsearchUnavailable: no connection, no answer in time, or any refusal of a whole request:
-            none of these is the events' fault, so they wait.
-    """
-    try:
-        yield
-    except TransportError as error:
-        raise ElasticsearchUnavailable("elasticsearch_unavailable", f"no answer: {error.message}") from error
-    except ApiError as error:
-        raise ElasticsearchUnavailable("elasticsearch_unavailable", f"it refuses: {error}") from error

@@ -21,14 +21,13 @@ import cli
 from events.names import STORE_EVENTS, event_indices, event_queue, rejected_events_index
 from events.user_ids import user_hash
 from events.worker import tasks
-from events.worker.app import configuration
+from events.worker.app import configuration, work_queue
 from events.worker.settings import EventSettings
-from events.worker.store import Account, EventStore
+from events.worker.store import EventStore, StoreSummary
 from mappings.client import ElasticsearchSettings, connect
 from mappings.lifecycle import create_index, swap_aliases
 from query.api.app import create_app
 from query.api.settings import QuerySettings
-from queues.deliveries import Deliveries
 from queues.refused_messages import RefusedMessages
 from tests.conftest import RunningService, WorkerFactory
 from tests.events import SALT, make_shopping_event, message
@@ -166,10 +165,10 @@ def test_doubled_and_shuffled_deliveries_store_each_once(es: Elasticsearch, shop
     messages = [message("item_view", item_id=f"m{number}") for number in range(40)]
     deliveries = messages * 3
     random.Random(5).shuffle(deliveries)
-    store, total = EventStore(es, shop), Account()
+    store, total = EventStore(es, shop), StoreSummary()
     for start in range(0, len(deliveries), 15):
-        account = store.store(deliveries[start : start + 15])
-        total = Account(total.stored + account.stored, total.repeated + account.repeated)
+        summary = store.store(deliveries[start : start + 15])
+        total = StoreSummary(total.stored + summary.stored, total.repeated + summary.repeated)
     assert (total.stored, total.repeated) == (40, 80)
     assert stored(es, shop).keys() == {each["event_id"] for each in messages}
 
@@ -184,7 +183,7 @@ def test_events_go_to_the_index_of_their_day(es: Elasticsearch, shop: str) -> No
     ]
 
 
-def test_what_can_never_be_stored_is_kept_apart_with_its_reason(es: Elasticsearch, shop: str) -> None:
+def test_what_can_never_be_stored_is_rejected_with_its_reason(es: Elasticsearch, shop: str) -> None:
     """No event, a raw user id, a document that the mapping refuses; the others are stored all the same."""
     es.indices.create(
         index=f"{shop}-events-2026.10.30",
@@ -192,13 +191,13 @@ def test_what_can_never_be_stored_is_kept_apart_with_its_reason(es: Elasticsearc
     )
     raw = message() | {"user_id": "u1@x.org"}
     refused = message() | {"time": "2026-10-30T00:00:00Z"}
-    account = EventStore(es, shop).store(["noise", raw, refused, message()])
-    assert account.stored == 1
-    assert account.rejected == {"event_wrong_type": 1, "user_id_malformed": 1, "document_refused": 1}
+    summary = EventStore(es, shop).store(["noise", raw, refused, message()])
+    assert summary.stored == 1
+    assert summary.rejected == {"event_wrong_type": 1, "user_id_malformed": 1, "document_rejected": 1}
 
     es.indices.refresh(index=rejected_events_index(shop))
     kept = es.search(index=rejected_events_index(shop))["hits"]["hits"]
-    assert {hit["_source"]["reason"] for hit in kept} == account.rejected.keys()
+    assert {hit["_source"]["reason"] for hit in kept} == summary.rejected.keys()
     assert "u1@x.org" not in repr(kept)
     assert any("strict_dynamic_mapping" in hit["_source"]["detail"] for hit in kept)
 
@@ -241,31 +240,30 @@ def in_process(es: Elasticsearch, redis_url: str, shop: str, monkeypatch: pytest
     """The task of this process works for the shop."""
     store = EventStore(es, shop)
     settings = EventSettings(ElasticsearchSettings(prefix=shop), redis_url, 3.0)
-    counted = Deliveries(redis.Redis.from_url(redis_url), settings.queue)
-    for name, value in (("store", store), ("settings", settings), ("deliveries", counted)):
+    for name, value in (("store", store), ("settings", settings), ("queue", work_queue(settings))):
         monkeypatch.setattr(tasks, name, lambda value=value: value)
     return store
 
 
 def rejected_reasons(store: EventStore) -> list[str]:
-    """Why events of the shop are kept apart."""
-    return [hit["_source"]["reason"] for hits in store.rejected.pages() for hit in hits]
+    """Why events of the shop are rejected."""
+    return [hit["_source"]["reason"] for hits in store.rejected.index.pages() for hit in hits]
 
 
-def test_a_message_that_ends_its_workers_is_kept_apart(in_process: EventStore, es: Elasticsearch) -> None:
-    """After five of them. One that came to an end in good order begins to count anew."""
+def test_a_message_that_ends_its_workers_is_rejected(in_process: EventStore, es: Elasticsearch) -> None:
+    """After five of them. The count restarts after a delivery that comes to an end."""
     for _ in range(6):
         tasks.store_events.apply(args=[[message()]], task_id="m1").get()
     assert rejected_reasons(in_process) == []
     for _ in range(5):
-        tasks.deliveries().begin("m1")
+        tasks.queue().deliveries.begin("m1:0")
     tasks.store_events.apply(args=[[message()]], task_id="m1").get()
     assert rejected_reasons(in_process) == ["worker_lost"]
     assert len(stored(es, in_process.prefix)) == 6
 
 
 def test_a_broken_task_keeps_its_events(in_process: EventStore) -> None:
-    """Where Celery would drop them."""
+    """Celery would drop them."""
     tasks.store_events.on_failure(ValueError("a fault of ours"), "t1", [[message(), message()]], {})
     assert rejected_reasons(in_process) == ["task_failed", "task_failed"]
 
@@ -277,7 +275,7 @@ def test_events_that_need_too_much_memory_are_kept_and_their_neighbours_stored(
     messages = [message() for _ in range(5)]
     store_all = EventStore.store
 
-    def store(self: EventStore, part: Sequence[Any]) -> Account:
+    def store(self: EventStore, part: Sequence[Any]) -> StoreSummary:
         if messages[3] in part:
             raise MemoryError
         return store_all(self, part)
@@ -304,7 +302,7 @@ def test_a_broken_task_keeps_its_message_while_elasticsearch_is_away(
 def test_while_elasticsearch_is_away_the_message_goes_back(
     in_process: EventStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the queue, and its count of deliveries begins anew."""
+    """To the queue, and its count of deliveries restarts."""
     away = ElasticsearchSettings(("http://127.0.0.1:9",), max_retries=0)
     monkeypatch.setattr(tasks, "store", lambda: EventStore(connect(away), in_process.prefix))
     with pytest.raises(Reject) as caught:

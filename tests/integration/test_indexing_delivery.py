@@ -13,16 +13,13 @@ import redis
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
-from indexer.errors import DocumentRejected, ElasticsearchUnavailable
 from indexer.intake.submission import account_of, is_final
-from indexer.settings import IndexerSettings
 from indexer.summary import Account
 from indexer.worker import tasks
-from indexer.worker.bootstrap import build_indexer, build_parking
-from indexer.worker.delivery import deliver, given_up, wait_before
+from indexer.worker.bootstrap import build_indexer, build_parking, work_queue
+from indexer.worker.delivery import deliver, given_up
 from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline import Indexer
-from indexer.worker.store import Superseded, item_failure
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import drop_index
 from ml.inference.preprocess import OnDefect
@@ -51,9 +48,11 @@ def lonely(shop: Shop) -> Indexer:
 
 
 @pytest.fixture
-def in_process(shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def in_process(shop: Shop, parking: ParkingLot, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The tasks of this process work for the shop."""
-    for name, value in (("indexer", shop.indexer), ("parking", parking), ("settings", shop.settings)):
+    settings = replace(shop.settings, redis_url=redis_url)
+    local = {"indexer": shop.indexer, "parking": parking, "settings": settings, "queue": work_queue(settings)}
+    for name, value in local.items():
         monkeypatch.setattr(tasks, name, lambda value=value: value)
     return shop
 
@@ -189,34 +188,6 @@ def test_events_wait_for_an_index(shop: Shop, parking: ParkingLot) -> None:
 
     delivery = deliver(shop.indexer, parking, shop.settings, [shop.event()], Account(), 0)
     assert len(delivery.remaining) == 1
-
-
-def test_waits_double_up_to_half_the_visibility_timeout() -> None:
-    """Random below the bound, so that chunks do not come back together."""
-    settings = IndexerSettings(visibility_timeout_s=60)
-    first = [wait_before(1, settings) for _ in range(200)]
-    late = [wait_before(15, settings) for _ in range(200)]
-
-    assert 0 <= min(first) < 0.5
-    assert 1.5 < max(first) <= 2
-    assert 25 < max(late) <= 30
-
-
-@pytest.mark.parametrize(
-    ("status", "failure"),
-    [
-        (409, Superseded),
-        *((status, ElasticsearchUnavailable) for status in (401, 403, 404, 429, 500, 503)),
-        (400, DocumentRejected),
-        (413, DocumentRejected),
-    ],
-)
-def test_each_answer_to_a_document_has_its_meaning(status: int, failure: type[Exception]) -> None:
-    """Conflicts are older events; only of two answers the document is at fault; all else passes."""
-    answer = {"status": status, "error": {"type": "t", "reason": "r", "caused_by": {"reason": "why"}}}
-
-    assert type(item_failure(answer)) is failure
-    assert item_failure({"status": 201}) is None
 
 
 def test_a_document_that_elasticsearch_refuses_is_set_aside(

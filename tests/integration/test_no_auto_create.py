@@ -9,20 +9,17 @@ from datetime import UTC, datetime
 import pytest
 from elasticsearch import Elasticsearch, NotFoundError
 
-from events.names import rejected_events_index
-from events.worker import rejected
 from events.worker import store as event_store
-from events.worker.search_errors import EventsUnavailable
 from events.worker.store import EventStore
 from experiments.assignment import kill_switch as switches
-from indexer.errors import ElasticsearchUnavailable
 from indexer.jobs.sweep import delete
-from indexer.worker import dead_letters
 from indexer.worker.dead_letters import DeadLetter, DeadLetters
 from indexer.worker.documents import to_document
 from indexer.worker.store import ListingStore, VersionedDocument
 from mappings import lifecycle
+from mappings.failures import ElasticsearchUnavailable
 from mappings.names import written_through
+from queues import rejected_index
 from tests.events import message
 from tests.factories import make_identity, make_listing
 
@@ -75,7 +72,7 @@ def test_no_dead_letter_makes_an_index(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither a letter nor the deletion of one, which has an external version and so would make an index."""
-    monkeypatch.setattr(dead_letters, "ensure_dead_letters", lambda *_: None)  # it was there a moment ago
+    monkeypatch.setattr(rejected_index, "ensure_index", lambda *_: None)  # it was there a moment ago
     with suppress(ElasticsearchUnavailable):
         act(DeadLetters(es, index_prefix))
     assert names(es, index_prefix) == set()
@@ -86,9 +83,9 @@ def test_no_event_makes_an_index(
 ) -> None:
     """Neither one that is stored nor one that is rejected; both wait."""
     monkeypatch.setattr(event_store, "ensure_event_indices", lambda *_: None)
-    monkeypatch.setattr(rejected, "ensure_rejected_events", lambda _, prefix: rejected_events_index(prefix))
+    monkeypatch.setattr(rejected_index, "ensure_index", lambda *_: None)
     for messages in ([message()], ["no event"]):
-        with pytest.raises(EventsUnavailable, match="wait"):
+        with pytest.raises(ElasticsearchUnavailable, match="no alias"):
             EventStore(es, index_prefix).store(messages)
     assert names(es, index_prefix) == set()
 

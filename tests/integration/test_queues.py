@@ -20,18 +20,19 @@ from click.testing import CliRunner
 from elasticsearch import Elasticsearch
 
 from cli import main
-from events.indices import ensure_rejected_events
-from events.names import STORE_EVENTS, event_indices
+from events.indices import REJECTED_BODY
+from events.names import STORE_EVENTS, event_indices, rejected_events_index
 from events.schema import parse_message as parse_event
 from events.worker.arguments import TASKS as EVENT_TASKS
 from events.worker.rejected import RejectedEvents
 from events.worker.settings import EventSettings
-from events.worker.store import REFUSED as DOCUMENT_REFUSED
 from indexer.intake.submission import ResultMissing, read_results
 from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK
 from indexer.worker.arguments import TASKS as INDEX_TASKS
 from mappings.client import ElasticsearchSettings
 from mappings.errors import InvalidEvent
+from mappings.failures import DOCUMENT_REJECTED
+from mappings.lifecycle import ensure_index
 from mappings.scan import pages
 from queues.messages import MessageRefused, TaskMessage, Tasks, parse_message
 from queues.refused_messages import RefusedMessages
@@ -164,12 +165,12 @@ def test_any_message_on_the_queue_of_events(
     assert running.pid == pid
     assert psutil.pid_exists(pid)
     assert Counter(message.raw for message in events.search()) == Counter(refused)
-    ensure_rejected_events(es, index_prefix)
+    ensure_index(es, rejected_events_index(index_prefix), REJECTED_BODY)
     es.indices.refresh(index=f"{index_prefix}-events-*")
-    rejected = [hit["_source"] for hits in RejectedEvents(es, index_prefix).pages() for hit in hits]
+    rejected = [hit["_source"] for hit in RejectedEvents(es, index_prefix).index.search()]
     everywhere = pages(es, event_indices(index_prefix), {"match_all": {}})
     stored = {hit["_id"] for hits in everywhere for hit in hits}
-    unfit = {source["event_id"] for source in rejected if source["reason"] == DOCUMENT_REFUSED}
+    unfit = {source["event_id"] for source in rejected if source["reason"] == DOCUMENT_REJECTED}
     ids, others = outcomes(taken)
     assert stored | unfit == ids
     assert len(rejected) - len(unfit) == len(others)

@@ -1,0 +1,68 @@
+"""An index of events that could not be processed; rejected listings and rejected shopping events each have
+one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from mappings.failures import ElasticsearchUnavailable, Failure, elasticsearch_errors, item_failure
+from mappings.lifecycle import ensure_index
+from mappings.listing import isoformat
+from mappings.scan import Hit, in_order, pages
+
+
+def digest(text: str) -> str:
+    """Return an id that is the same for the same text: 128 bits of its SHA-256 as hex digits."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class RejectedIndex:
+    """An index whose documents have at least `reason`, `detail` and `failed_at`."""
+
+    es: Elasticsearch
+    name: str
+    body: Mapping[str, Any]
+    """Its settings and mappings."""
+
+    def bulk(self, operations: Sequence[Mapping[str, Any]], **options: Any) -> list[Failure | None]:
+        """Execute bulk operations on the index, created if it is missing.
+
+        Returns, for each operation in order, why it failed, or None.
+
+        Raises:
+            ElasticsearchUnavailable: it does not execute all of them now; any part may be done.
+        """
+        if not operations:
+            return []
+        with elasticsearch_errors():
+            ensure_index(self.es, self.name, self.body)
+            answer = self.es.bulk(operations=operations, **options)
+        failures = [item_failure(result) for item in answer["items"] for result in item.values()]
+        for failure in failures:
+            if isinstance(failure, ElasticsearchUnavailable):
+                raise failure
+        return failures
+
+    def pages(self, reason: str | None = None, before: datetime | None = None) -> Iterator[list[Hit]]:
+        """Yield the documents page by page, oldest first; only those of a reason, or rejected before a
+        moment, where given."""
+        if not self.es.indices.exists(index=self.name):
+            return
+        wanted: list[dict[str, Any]] = []
+        if reason:
+            wanted.append({"term": {"reason": reason}})
+        if before:
+            wanted.append({"range": {"failed_at": {"lt": isoformat(before)}}})
+        query = {"bool": {"filter": wanted}}
+        yield from pages(self.es, self.name, query, sort=[{"failed_at": "asc"}], missing_ok=True)
+
+    def search(self, reason: str | None = None) -> Iterator[Hit]:
+        """Yield the documents, oldest first, in the same order at each call."""
+        yield from in_order(self.pages(reason))
