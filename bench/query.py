@@ -33,15 +33,11 @@ import numpy as np
 from elasticsearch import Elasticsearch, helpers
 from numpy.typing import NDArray
 
+from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings, connect
-from mappings.lifecycle import (
-    EncoderIdentity,
-    IndexOptions,
-    create_index,
-    drop_index,
-    index_body,
-    swap_aliases,
-)
+from mappings.creation import IndexOptions, create_index, index_body
+from mappings.identity import EncoderIdentity
+from mappings.lifecycle import drop_index
 from mappings.listing import Listing, ListingDocument, Status, category_paths, parse_listing
 from mappings.names import IndexName, read_alias
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact

@@ -1,36 +1,45 @@
-"""The daily indices of events: made from one mapping, listed, dropped."""
+"""The indices of events: created from a mapping file each, updated, listed, deleted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 from elasticsearch import Elasticsearch
 
-from events.names import day_of, event_index, event_indices
+from events.names import day_of, event_index, event_indices, rejected_events_index
+from mappings.creation import ensure_index, read_mapping
 from mappings.errors import InvalidIndexName
-from mappings.lifecycle import ensure_index, mapping_file
-from mappings.names import written_through
 
-EVENTS_BODY: Final = mapping_file("events", "events.v1.json")
-REJECTED_BODY: Final = mapping_file("events", "events_rejected.v1.json")
+EVENTS_BODY: Final = read_mapping(Path(__file__).with_name("events.v1.json"))
+REJECTED_BODY: Final = read_mapping(Path(__file__).with_name("events_rejected.v1.json"))
 """Settings and mappings of a daily index and of the index of rejected events."""
 
 
 def ensure_event_indices(es: Elasticsearch, prefix: str, days: Iterable[date]) -> None:
-    """Makes the indices of the days that have none.
+    """Create the indices of the days that have none, and add the fields that the others lack.
 
-    Made here and not from a template, which only an account with rights over the whole cluster may keep.
+    Created here and not from a template, which only an account with rights over the whole cluster may keep.
+
+    Raises:
+        MappingMismatch: an index has a field with another type.
     """
-    found = es.indices.get_alias(index=event_indices(prefix), allow_no_indices=True)
-    writable = {name for name, entry in found.items() if written_through(name) in entry["aliases"]}
-    for name in sorted({event_index(prefix, day) for day in days} - writable):
-        ensure_index(es, name, EVENTS_BODY)
+    for day in sorted(days):
+        ensure_index(es, event_index(prefix, day), EVENTS_BODY)
+
+
+def update_indices(es: Elasticsearch, prefix: str) -> None:
+    """Add the fields that existing indices lack. Raises as `ensure_event_indices` does."""
+    ensure_event_indices(es, prefix, event_days(es, prefix))
+    rejected = rejected_events_index(prefix)
+    if es.indices.exists(index=rejected):
+        ensure_index(es, rejected, REJECTED_BODY)
 
 
 def event_days(es: Elasticsearch, prefix: str) -> list[date]:
-    """The days that have an index, oldest first."""
+    """Return the days that have an index, oldest first."""
     days = []
     for name in es.indices.get_alias(index=event_indices(prefix), allow_no_indices=True):
         try:
@@ -41,6 +50,6 @@ def event_days(es: Elasticsearch, prefix: str) -> list[date]:
 
 
 def drop_event_days(es: Elasticsearch, prefix: str, days: Iterable[date]) -> None:
-    """Deletes the indices of these days, for good."""
+    """Delete the indices of these days."""
     for day in days:
         es.indices.delete(index=event_index(prefix, day), ignore_unavailable=True)

@@ -22,7 +22,7 @@ from experiments.assignment.kill_switch import read_stopped, resume, stop
 from experiments.errors import ExperimentError
 from mappings.client import ElasticsearchSettings, connect
 from mappings.errors import ContractError, IndexMissing, InvalidSetting, MappingMismatch
-from mappings.lifecycle import read_identity
+from mappings.inspection import read_identity
 from mappings.names import read_alias
 
 # Imported when called: what reads logs and computes statistics takes a second that `stop` can do without.

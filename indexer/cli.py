@@ -37,8 +37,9 @@ from indexer.worker.store import ListingStore
 from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.failures import ElasticsearchUnavailable, Failure
+from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
-from mappings.lifecycle import EncoderIdentity, ensure_live_index
+from mappings.lifecycle import ensure_live_index
 from queues.broker import redis_client
 from queues.task import TASK_FAILED, WORKER_LOST
 from queues.transport import Intake

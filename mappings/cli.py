@@ -11,10 +11,12 @@ import click
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from console.number_types import WholeNumber
-from mappings import lifecycle
+from mappings import aliases, creation, inspection, lifecycle
 from mappings.client import ElasticsearchSettings, connect
+from mappings.creation import IndexOptions
 from mappings.errors import ContractError
-from mappings.lifecycle import EncoderIdentity, IndexOptions, IndexState
+from mappings.identity import EncoderIdentity
+from mappings.lifecycle import IndexState
 from mappings.names import read_alias
 
 
@@ -60,7 +62,7 @@ encoder_option = click.option(
 @click.option("--shards", default=1, show_default=True, type=WholeNumber(1, 1024))
 @click.option("--replicas", default=0, show_default=True, type=WholeNumber(0, 10))
 @click.option(
-    "--vector-index", default="hnsw", show_default=True, type=click.Choice(lifecycle.VECTOR_INDEX_TYPES)
+    "--vector-index", default="hnsw", show_default=True, type=click.Choice(creation.VECTOR_INDEX_TYPES)
 )
 @click.option("--write", is_flag=True, help="Keep it up to date, before requests read it.")
 @click.option("--live", is_flag=True, help="Point the read and write aliases at it.")
@@ -92,12 +94,12 @@ def create(
         click.echo(lifecycle.ensure_live_index(es, prefix, identity, options=options))
         return
     if live and not force:
-        lifecycle.check_swap(es, prefix, None)
-    name = lifecycle.create_index(es, prefix, identity, options=options)
+        aliases.check_swap(es, prefix, None)
+    name = creation.create_index(es, prefix, identity, options=options)
     if live:
-        lifecycle.swap_aliases(es, prefix, name)
+        aliases.swap_aliases(es, prefix, name)
     elif write:
-        lifecycle.start_writing(es, prefix, name)
+        aliases.start_writing(es, prefix, name)
     click.echo(name)
 
 
@@ -110,9 +112,9 @@ def check(connection: tuple[Elasticsearch, str], index: str | None, encoder: Pat
     es, prefix = connection
     identity = EncoderIdentity.from_artifact(encoder)
     if index is None:
-        lifecycle.check_live(es, prefix, identity)
+        inspection.check_live(es, prefix, identity)
     else:
-        lifecycle.check_index(es, index, identity)
+        inspection.check_index(es, index, identity)
     click.echo(f"{index or read_alias(prefix)} is for {identity.encoder_id}, {identity.dims} dims")
 
 
@@ -146,8 +148,8 @@ def _contents(state: IndexState) -> str:
 def swap(connection: tuple[Elasticsearch, str], index: str, stop_writing: bool, force: bool) -> None:
     """Let requests read INDEX from now on."""
     if not force:
-        lifecycle.check_swap(*connection, index)
-    before = lifecycle.swap_aliases(*connection, index, keep_writing=not stop_writing)
+        aliases.check_swap(*connection, index)
+    before = aliases.swap_aliases(*connection, index, keep_writing=not stop_writing)
     click.echo(f"{read_alias(connection[1])}: {', '.join(before) or 'nothing'} → {index}")
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from elastic_transport import TransportError
 from elasticsearch import ApiError
 
+from mappings.errors import MappingMismatch
+
 UNAVAILABLE: Final = "elasticsearch_unavailable"
 DOCUMENT_REJECTED: Final = "document_rejected"
 INDEX_MISSING: Final = "index_not_found_exception"
@@ -78,7 +80,7 @@ def elasticsearch_errors() -> Iterator[None]:
 
     Raises:
         ElasticsearchUnavailable: no connection, no answer in time, or a whole request was refused. None of
-            these is the events' fault, so they wait.
+            these is the events' fault, so they wait. So do those for an index whose mapping is wrong.
     """
     try:
         yield
@@ -86,3 +88,5 @@ def elasticsearch_errors() -> Iterator[None]:
         raise ElasticsearchUnavailable(UNAVAILABLE, f"no answer: {error.message}") from error
     except ApiError as error:
         raise ElasticsearchUnavailable(UNAVAILABLE, f"request refused: {error}") from error
+    except MappingMismatch as error:
+        raise ElasticsearchUnavailable(UNAVAILABLE, str(error)) from error

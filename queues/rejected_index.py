@@ -11,8 +11,8 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from mappings.creation import ensure_index
 from mappings.failures import ElasticsearchUnavailable, Failure, elasticsearch_errors, item_failure
-from mappings.lifecycle import ensure_index
 from mappings.listing import isoformat
 from mappings.scan import Hit, in_order, pages
 

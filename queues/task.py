@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
@@ -15,6 +16,8 @@ from mappings.failures import TransientFailure
 from queues.backoff import wait_before
 from queues.messages import Arguments, MessageRefused, TaskMessage, bind
 from queues.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
 
 WORKER_LOST: Final = "worker_lost"
 TASK_FAILED: Final = "task_failed"
@@ -97,6 +100,7 @@ class QueueTask(Task):  # type: ignore[misc]  # Celery has no types
             with self.work_queue().deliveries.counted(message) as count:
                 yield count
         except (TransientFailure, redis.RedisError) as error:
+            log.warning("waiting detail=%r", str(error)[:300])
             raise Reject(str(error), requeue=True) from error
 
     def retry_as(self, successor: Task, args: Sequence[Any], longest_wait_s: float) -> NoReturn:

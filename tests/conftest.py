@@ -250,7 +250,7 @@ class WorkerStarter:
     started: list[RunningService] = dataclasses.field(default_factory=list)
 
     def start(self, make: Callable[..., Service], kind: str, **options: Any) -> RunningService:
-        """Return a worker that takes tasks. `options` in capitals are its environment, others are `make`'s."""
+        """Return a worker that takes tasks. Capital `options` are its environment, others go to `make`."""
         environ = {name: options.pop(name) for name in list(options) if name.isupper()}
         application = application_environment(
             {**self.workbench.environ, **self.environ},

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from experiments.assignment.definition import Experiment
-from mappings.lifecycle import EncoderIdentity
+from mappings.identity import EncoderIdentity
 from mappings.listing import Listing, parse_listing
 
 # Most of them Python reads as numbers.

@@ -26,8 +26,9 @@ from indexer.worker.bootstrap import build_indexer
 from indexer.worker.dead_letters import DeadLetter
 from indexer.worker.pipeline import Chunk, Indexer
 from mappings.client import ElasticsearchSettings
+from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
-from mappings.lifecycle import EncoderIdentity, ensure_live_index
+from mappings.lifecycle import ensure_live_index
 from ml.artifact import (
     GOLDEN,
     IMAGE_GRAPH,

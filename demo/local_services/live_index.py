@@ -11,7 +11,8 @@ from elasticsearch import ApiError, AuthenticationException, AuthorizationExcept
 
 from demo.local_services.errors import UnfitServer
 from mappings.client import ElasticsearchSettings, connect
-from mappings.lifecycle import EncoderIdentity, ensure_live_index
+from mappings.identity import EncoderIdentity
+from mappings.lifecycle import ensure_live_index
 
 
 @dataclass(frozen=True)

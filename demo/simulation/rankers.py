@@ -12,7 +12,7 @@ from demo.marketplace.listings import photos_at
 from demo.marketplace.photos import encode_photo
 from demo.simulation.catalogue import Catalogue, Floats, unit
 from experiments.assignment.definition import Arm
-from mappings.lifecycle import EncoderIdentity
+from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.inference.encoder import load_encoder
 from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights

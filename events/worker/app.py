@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from functools import cache
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
+from elasticsearch import ApiError, TransportError
 
+from events.indices import update_indices
 from events.worker.arguments import TASKS
 from events.worker.settings import EventSettings
 from events.worker.store import EventStore
 from mappings.client import connect
+from mappings.errors import ContractError
 from queues import celery_app
 from queues.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
 
 
 @cache
@@ -58,3 +65,16 @@ def producer(chosen: EventSettings) -> Celery:
 
 
 app = celery_app.worker_app("nitamono-events", lambda: configuration(settings()))
+
+
+@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def update_mappings(**_: object) -> None:
+    """Add new fields to existing indices; refuse to start if one has a field with another type."""
+    chosen = settings()
+    try:
+        with connect(chosen.elasticsearch) as es:
+            update_indices(es, chosen.prefix)
+    except (TransportError, ApiError) as error:
+        log.warning("elasticsearch_unavailable detail=%r", str(error)[:300])
+    except ContractError as error:
+        sys.exit(f"The worker of events cannot start: {error}")

@@ -11,14 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
 
-from mappings.lifecycle import ensure_index, mapping_file
+from mappings.creation import ensure_index, read_mapping
 from mappings.names import written_through
 
 logger = logging.getLogger(__name__)
+
+SWITCHES_BODY: Final = read_mapping(Path(__file__).with_name("switches.v1.json"))
+"""Settings and mappings of the index of switches."""
 
 MAX_AGE_S: Final = 3.0
 TIMEOUT_S: Final = 0.5
@@ -111,7 +115,7 @@ class Switches:
 
 
 def _switch(es: Elasticsearch, prefix: str, name: str, now: datetime, *, stopped: bool) -> None:
-    ensure_index(es, switch_index(prefix), mapping_file("experiments.assignment", "switches.v1.json"))
+    ensure_index(es, switch_index(prefix), SWITCHES_BODY)
     document = {"experiment": name, "stopped": stopped, "changed_at": now.isoformat()}
     index = written_through(switch_index(prefix))
     es.index(index=index, id=name, document=document, refresh=True, require_alias=True)

@@ -17,9 +17,10 @@ from indexer.worker.encoder_check import check_encoder
 from indexer.worker.logs import line
 from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline import Indexer
+from mappings.aliases import writable_indices
 from mappings.client import connect
 from mappings.errors import ContractError, IndexMissing
-from mappings.lifecycle import EncoderIdentity, writable_indices
+from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.errors import MlError
 from queues import celery_app

@@ -16,7 +16,7 @@ from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline import Indexer
 from indexer.worker.store import ListingStore
 from mappings.client import connect
-from mappings.lifecycle import EncoderIdentity
+from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.inference.encoder import ImageEncoder, load_encoder
 from queues.work_queue import WorkQueue

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from elasticsearch import Elasticsearch
 
+from mappings.creation import DEAD_LETTERS_BODY
 from mappings.failures import (
     INDEX_MISSING,
     UNAVAILABLE,
@@ -17,7 +18,6 @@ from mappings.failures import (
     ElasticsearchUnavailable,
     elasticsearch_errors,
 )
-from mappings.lifecycle import dead_letter_body
 from mappings.listing import isoformat
 from mappings.names import dead_letter_index, written_through
 from mappings.problems import printable, shortened
@@ -162,7 +162,7 @@ class DeadLetters:
 
     @property
     def _stored(self) -> RejectedIndex:
-        return RejectedIndex(self.es, self.index, dead_letter_body())
+        return RejectedIndex(self.es, self.index, DEAD_LETTERS_BODY)
 
     def write(self, letters: Iterable[DeadLetter]) -> None:
         """Writes the letters. A letter of an older event never replaces that of a newer one.

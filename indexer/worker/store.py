@@ -8,6 +8,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from mappings.aliases import writable_indices
 from mappings.errors import ContractError
 from mappings.failures import (
     UNAVAILABLE,
@@ -16,7 +17,7 @@ from mappings.failures import (
     elasticsearch_errors,
     item_failure,
 )
-from mappings.lifecycle import EncoderIdentity, writable_indices
+from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument
 from mappings.names import written_through
 

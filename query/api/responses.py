@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.assignment.kill_switch import FORGOTTEN_AFTER_S
 from mappings.errors import Problem
+from mappings.identity import EncoderIdentity
 from mappings.image_roots import is_remote
-from mappings.lifecycle import EncoderIdentity
 from mappings.listing import AttributeValue, ListingDocument, Status
 from query.search.browse import Page
 from query.search.experiment import Exposure

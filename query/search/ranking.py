@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mappings.lifecycle import EncoderIdentity
+from mappings.identity import EncoderIdentity
 
 # Both measured in docs/decisions/151-ranking-weights.md.
 CATEGORY_SPREADS = 2.0

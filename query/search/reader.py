@@ -11,7 +11,8 @@ from typing import Any
 from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError, TransportError
 
 from mappings.errors import IndexMissing, MappingMismatch
-from mappings.lifecycle import EncoderIdentity, read_identity, resolve
+from mappings.identity import EncoderIdentity
+from mappings.inspection import read_identity, resolve
 from mappings.listing import ListingDocument
 from mappings.names import read_alias
 from query.api.errors import NoLiveIndex, SearchUnavailable, UnknownItem

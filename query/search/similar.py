@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mappings.lifecycle import EncoderIdentity
+from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument, Status
 from query.api.parameters import SimilarParameters
 from query.search.builder import Reach, SimilarQuery, fallback_body, nearest_body, similar_body

@@ -26,8 +26,10 @@ from experiments.assignment.assign import assign, place
 from experiments.assignment.definition import Experiment, read_experiments
 from experiments.assignment.kill_switch import resume, stop
 from indexer.worker.documents import Picture, to_document
+from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
-from mappings.lifecycle import create_index, drop_index, swap_aliases
+from mappings.creation import create_index
+from mappings.lifecycle import drop_index
 from query.api.app import create_app
 from query.api.settings import QuerySettings
 from tests.factories import make_identity, make_listing

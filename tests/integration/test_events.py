@@ -24,8 +24,9 @@ from events.worker import tasks
 from events.worker.app import configuration, work_queue
 from events.worker.settings import EventSettings
 from events.worker.store import EventStore, StoreSummary
+from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings, connect
-from mappings.lifecycle import create_index, swap_aliases
+from mappings.creation import create_index
 from query.api.app import create_app
 from query.api.settings import QuerySettings
 from queues.refused_messages import RefusedMessages

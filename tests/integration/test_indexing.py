@@ -10,7 +10,8 @@ from elasticsearch import Elasticsearch
 
 from indexer.jobs.sweep import sweep
 from indexer.summary import Account
-from mappings.lifecycle import create_index, swap_aliases
+from mappings.aliases import swap_aliases
+from mappings.creation import create_index
 from tests.indexing import BLUE, GREEN, RED, Shop, at, unit
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)

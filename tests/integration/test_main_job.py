@@ -17,8 +17,9 @@ from flask.testing import FlaskClient
 from demo.contact_sheet import draw_contact_sheet, find_rows
 from demo.marketplace.folder import write_marketplace
 from mappings.client import ElasticsearchSettings
+from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
-from mappings.lifecycle import EncoderIdentity, ensure_live_index
+from mappings.lifecycle import ensure_live_index
 from ml.artifact import DEFAULT_ARTIFACT
 from query.api.app import create_app
 from query.api.settings import QuerySettings

@@ -15,9 +15,10 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from cli import main
 from indexer.worker.documents import Picture, to_document
-from mappings import lifecycle
+from mappings import aliases, creation, inspection, lifecycle
+from mappings.creation import IndexOptions
 from mappings.errors import IndexExists, IndexInUse, IndexMissing, MappingMismatch, SwapLosesListings
-from mappings.lifecycle import EncoderIdentity, IndexOptions
+from mappings.identity import EncoderIdentity
 from mappings.names import read_alias, write_alias
 from tests.factories import make_identity, make_listing
 
@@ -34,7 +35,7 @@ def test_first_index_goes_live_and_a_second_call_keeps_it(es: Elasticsearch, ind
     first = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     assert lifecycle.ensure_live_index(es, index_prefix, make_identity()) == first
     assert behind(es, read_alias(index_prefix)) == behind(es, write_alias(index_prefix)) == [first]
-    assert lifecycle.read_identity(es, read_alias(index_prefix)) == make_identity()
+    assert inspection.read_identity(es, read_alias(index_prefix)) == make_identity()
     assert es.indices.exists(index=f"{index_prefix}-dead-letters")
 
 
@@ -43,9 +44,9 @@ def test_index_of_another_encoder_is_refused_naming_both(es: Elasticsearch, inde
     lifecycle.ensure_live_index(es, index_prefix, make_identity())
     other = make_identity(encoder_id="colour-00000002")
     for refuse in (
-        lambda: lifecycle.check_index(es, read_alias(index_prefix), other),
+        lambda: inspection.check_index(es, read_alias(index_prefix), other),
         lambda: lifecycle.ensure_live_index(es, index_prefix, other),
-        lambda: lifecycle.writable_indices(es, index_prefix, other),
+        lambda: aliases.writable_indices(es, index_prefix, other),
     ):
         with pytest.raises(MappingMismatch, match=r"colour-00000001.*colour-00000002"):
             refuse()
@@ -56,22 +57,22 @@ def test_swap_moves_reading_in_one_step_and_keeps_the_old_index_written(
 ) -> None:
     """A new encoder's index takes over; the old one stays current for a swap back."""
     new_encoder = make_identity(encoder_id="colour-00000002")
-    old = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
-    lifecycle.swap_aliases(es, index_prefix, old)
-    new = lifecycle.create_index(es, index_prefix, new_encoder, now=LATE)
-    assert lifecycle.swap_aliases(es, index_prefix, new) == [old]
+    old = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
+    aliases.swap_aliases(es, index_prefix, old)
+    new = creation.create_index(es, index_prefix, new_encoder, now=LATE)
+    assert aliases.swap_aliases(es, index_prefix, new) == [old]
     assert behind(es, read_alias(index_prefix)) == [new]
     assert behind(es, write_alias(index_prefix)) == sorted([old, new])
-    assert lifecycle.writable_indices(es, index_prefix, make_identity()) == [old]
-    assert lifecycle.writable_indices(es, index_prefix, new_encoder) == [new]
-    lifecycle.swap_aliases(es, index_prefix, old, keep_writing=False)
+    assert aliases.writable_indices(es, index_prefix, make_identity()) == [old]
+    assert aliases.writable_indices(es, index_prefix, new_encoder) == [new]
+    aliases.swap_aliases(es, index_prefix, old, keep_writing=False)
     assert behind(es, write_alias(index_prefix)) == [old]
 
 
 def test_index_in_use_is_not_dropped(es: Elasticsearch, index_prefix: str) -> None:
     """Only what no alias needs goes, unless forced; an alias or pattern is no index."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
-    spare = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+    spare = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
     assert lifecycle.unused_indices(es, index_prefix) == [spare]
     with pytest.raises(IndexInUse, match="swap OTHER --stop-writing"):
         lifecycle.drop_index(es, live)
@@ -95,27 +96,27 @@ def test_an_index_that_would_empty_the_shop_does_not_go_live(es: Elasticsearch, 
     """Empty, or far from full, or full of what nobody can buy; both are named with their numbers."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     fill(es, live, 20)
-    new = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+    new = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
     with pytest.raises(SwapLosesListings, match=rf"{new} has 0 listings .* {live}, which is live, has 20;"):
-        lifecycle.check_swap(es, index_prefix, new)
+        aliases.check_swap(es, index_prefix, new)
     with pytest.raises(SwapLosesListings, match="a new index has 0"):
-        lifecycle.check_swap(es, index_prefix, None)
+        aliases.check_swap(es, index_prefix, None)
     fill(es, new, 20, status="sold_out")
     with pytest.raises(SwapLosesListings, match=f"{new} has 0"):
-        lifecycle.check_swap(es, index_prefix, new)
+        aliases.check_swap(es, index_prefix, new)
     fill(es, new, 17)
     with pytest.raises(SwapLosesListings, match=f"{new} has 17"):
-        lifecycle.check_swap(es, index_prefix, new)
+        aliases.check_swap(es, index_prefix, new)
     fill(es, new, 18)
-    lifecycle.check_swap(es, index_prefix, new)
-    lifecycle.check_swap(es, index_prefix, live)
+    aliases.check_swap(es, index_prefix, new)
+    aliases.check_swap(es, index_prefix, live)
 
 
 @pytest.mark.parametrize("name", ["{}-read", "{}-*", "{}-read,{}-write", "_all", "{}-none"])
 def test_only_one_index_of_that_very_name_goes_live(es: Elasticsearch, index_prefix: str, name: str) -> None:
     """A pattern or an alias would let requests read several, or what they read already."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
-    for refuse in (lifecycle.check_swap, lifecycle.swap_aliases):
+    for refuse in (aliases.check_swap, aliases.swap_aliases):
         with pytest.raises(IndexMissing):
             refuse(es, index_prefix, name.format(index_prefix, index_prefix))
     assert behind(es, read_alias(index_prefix)) == [live]
@@ -124,14 +125,14 @@ def test_only_one_index_of_that_very_name_goes_live(es: Elasticsearch, index_pre
 def test_an_index_is_kept_up_to_date_before_it_goes_live(es: Elasticsearch, index_prefix: str) -> None:
     """So that it is full when it does."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
-    new = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
-    lifecycle.start_writing(es, index_prefix, new)
+    new = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
+    aliases.start_writing(es, index_prefix, new)
     assert behind(es, read_alias(index_prefix)) == [live]
-    assert sorted(lifecycle.writable_indices(es, index_prefix, make_identity())) == sorted([live, new])
+    assert sorted(aliases.writable_indices(es, index_prefix, make_identity())) == sorted([live, new])
 
 
 def half_swapped(es: Elasticsearch, prefix: str, live: str) -> str:
-    other = lifecycle.create_index(es, prefix, make_identity(), now=EARLY)
+    other = creation.create_index(es, prefix, make_identity(), now=EARLY)
     es.indices.put_alias(index=other, name=read_alias(prefix))
     return f"leads to 2 indices .*{live}.*swap INDEX"
 
@@ -179,7 +180,7 @@ def test_an_alias_that_cannot_be_read_is_found_by_the_check(
     """And setting up anew does not pass over it either."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     words = spoil(es, index_prefix, live)
-    for check in (lifecycle.check_live, lifecycle.ensure_live_index):
+    for check in (inspection.check_live, lifecycle.ensure_live_index):
         with pytest.raises((MappingMismatch, IndexMissing), match=words):
             check(es, index_prefix, make_identity())
 
@@ -192,10 +193,10 @@ def test_the_advised_command_repairs_what_the_check_found(
     """Run as the message has it, INDEX and OTHER being one that can be read, however few its listings."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     fill(es, live, 20)
-    spare = lifecycle.create_index(es, index_prefix, make_identity(), now=LATE)
+    spare = creation.create_index(es, index_prefix, make_identity(), now=LATE)
     spoil(es, index_prefix, live)
     with pytest.raises((MappingMismatch, IndexMissing)) as caught:
-        lifecycle.check_live(es, index_prefix, make_identity())
+        inspection.check_live(es, index_prefix, make_identity())
     live_is_lost = spoil in (closed, without_encoder)
     if spoil is without_encoder:  # its listings can still be found, and so would be lost
         fill(es, spare, 20)
@@ -206,7 +207,7 @@ def test_the_advised_command_repairs_what_the_check_found(
         assert CliRunner().invoke(main, ["mappings", "list"], env=environ).exit_code == 0
         result = CliRunner().invoke(main, [*named.split(), *yes], env=environ)
         assert result.exit_code == 0, result.output
-    lifecycle.check_live(es, index_prefix, make_identity())
+    inspection.check_live(es, index_prefix, make_identity())
 
 
 def test_a_closed_live_index_is_replaced_by_a_new_one_and_not_written_any_more(
@@ -216,12 +217,12 @@ def test_a_closed_live_index_is_replaced_by_a_new_one_and_not_written_any_more(
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     fill(es, live, 20)
     es.indices.close(index=live)
-    lifecycle.check_swap(es, index_prefix, None)
-    new = lifecycle.create_index(es, index_prefix, make_identity(), now=LATE)
-    lifecycle.swap_aliases(es, index_prefix, new)
-    assert lifecycle.writable_indices(es, index_prefix, make_identity()) == [new]
+    aliases.check_swap(es, index_prefix, None)
+    new = creation.create_index(es, index_prefix, make_identity(), now=LATE)
+    aliases.swap_aliases(es, index_prefix, new)
+    assert aliases.writable_indices(es, index_prefix, make_identity()) == [new]
     with pytest.raises(IndexMissing, match=f"{live} is closed"):
-        lifecycle.check_swap(es, index_prefix, live)
+        aliases.check_swap(es, index_prefix, live)
 
 
 def test_the_message_about_another_encoder_says_what_puts_it_live(
@@ -243,7 +244,7 @@ def test_the_message_about_another_encoder_says_what_puts_it_live(
     }
     result = CliRunner().invoke(main, advised[0].split(), env=environ)
     assert result.output.strip() == lifecycle.ensure_live_index(es, index_prefix, other)
-    assert lifecycle.writable_indices(es, index_prefix, other) == [result.output.strip()]
+    assert aliases.writable_indices(es, index_prefix, other) == [result.output.strip()]
 
 
 def read_blocked(es: Elasticsearch, index: str) -> None:
@@ -254,7 +255,7 @@ def without_shards(es: Elasticsearch, index: str) -> None:
     """The index made anew where no node may hold it."""
     aliases = es.indices.get_alias(index=index)[index]["aliases"]
     es.indices.delete(index=index)
-    body = lifecycle.index_body(make_identity(), IndexOptions())
+    body = creation.index_body(make_identity(), IndexOptions())
     body["settings"]["index.routing.allocation.require._name"] = "no-such-node"
     es.indices.create(index=index, aliases=aliases, wait_for_active_shards=0, **body)
 
@@ -267,7 +268,7 @@ def test_an_unreadable_live_index_has_nothing_to_lose(
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     fill(es, live, 20)
     spoil(es, live)
-    lifecycle.check_swap(es, index_prefix, None)
+    aliases.check_swap(es, index_prefix, None)
     assert [state.name for state in lifecycle.list_indices(es, index_prefix)] == [live]
 
 
@@ -287,7 +288,7 @@ def test_the_list_tells_a_closed_index_from_an_empty_one(
     es: Elasticsearch, elasticsearch_url: str, index_prefix: str
 ) -> None:
     """Its count of documents would be 0."""
-    name = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+    name = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
     es.indices.close(index=name)
     environ = {"ELASTICSEARCH_URL": elasticsearch_url, "NITAMONO_INDEX_PREFIX": index_prefix}
     result = CliRunner().invoke(main, ["mappings", "list"], env=environ)
@@ -298,33 +299,33 @@ def test_the_list_tells_a_closed_index_from_an_empty_one(
 
 def test_second_index_within_one_second_is_named(es: Elasticsearch, index_prefix: str) -> None:
     """Names tell seconds apart; whoever is faster hears so."""
-    name = lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+    name = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
     with pytest.raises(IndexExists, match=name):
-        lifecycle.create_index(es, index_prefix, make_identity(), now=EARLY)
+        creation.create_index(es, index_prefix, make_identity(), now=EARLY)
 
 
 def test_absent_index_is_named_with_the_remedy(es: Elasticsearch, index_prefix: str) -> None:
     """Whoever starts before `mappings create` is told so."""
     with pytest.raises(IndexMissing, match="nitamono mappings create --live"):
-        lifecycle.read_identity(es, read_alias(index_prefix))
+        inspection.read_identity(es, read_alias(index_prefix))
     with pytest.raises(IndexMissing):
-        lifecycle.swap_aliases(es, index_prefix, f"{index_prefix}-none")
+        aliases.swap_aliases(es, index_prefix, f"{index_prefix}-none")
 
 
-@pytest.mark.parametrize("kind", lifecycle.VECTOR_INDEX_TYPES)
+@pytest.mark.parametrize("kind", creation.VECTOR_INDEX_TYPES)
 def test_every_offered_vector_index_is_one_elasticsearch_has(
     es: Elasticsearch, index_prefix: str, kind: str
 ) -> None:
     """An option that the cluster refuses would be no option."""
     options = IndexOptions(vector_index=kind)
-    name = lifecycle.create_index(es, index_prefix, make_identity(dims=128), options=options)
+    name = creation.create_index(es, index_prefix, make_identity(dims=128), options=options)
     mapping = es.indices.get_mapping(index=name)[name]["mappings"]
     assert mapping["properties"]["vector"]["index_options"]["type"] == kind
 
 
 def test_unknown_field_is_refused_by_the_mapping(es: Elasticsearch, index_prefix: str) -> None:
     """The mapping is strict: a writer that invents a field is told."""
-    name = lifecycle.create_index(es, index_prefix, make_identity())
+    name = creation.create_index(es, index_prefix, make_identity())
     with pytest.raises(BadRequestError, match="strict_dynamic_mapping"):
         es.index(index=name, document={"item_id": "m1", "surprise": 1})
 
@@ -362,7 +363,7 @@ def test_command_line_makes_lists_swaps_checks_and_drops(
     assert run("drop", "--unused", "--yes") == "nothing to drop"
     fill(es, name, 2, dims=8)
     assert "a new index has 0 listings" in run("create", "--live", code=1)
-    spare = lifecycle.create_index(es, index_prefix, EncoderIdentity.from_artifact(tmp_path), now=EARLY)
+    spare = creation.create_index(es, index_prefix, EncoderIdentity.from_artifact(tmp_path), now=EARLY)
     assert f"{spare} has 0 listings" in run("swap", spare, code=1)
     assert run("swap", spare, "--force").endswith(f"→ {spare}")
     assert "`nitamono mappings swap OTHER --stop-writing`" in run("drop", name, "--yes", code=1)

@@ -22,9 +22,10 @@ from demo.local_services.ports import free_port
 from events.schema import Event, Impression, ItemView, Tap
 from events.user_ids import user_hash
 from indexer.worker.documents import Picture, to_document
+from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings, connect
+from mappings.creation import create_index
 from mappings.image_roots import ImageRoots
-from mappings.lifecycle import create_index, swap_aliases
 from query.api.app import create_app
 from query.api.events import EventQueue
 from query.api.settings import QuerySettings

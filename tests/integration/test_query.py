@@ -15,8 +15,10 @@ from flask.testing import FlaskClient
 
 from cli import main
 from indexer.worker.documents import Photo, PhotoProblem, Picture, to_document
+from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings, connect
-from mappings.lifecycle import create_index, drop_index, swap_aliases
+from mappings.creation import create_index
+from mappings.lifecycle import drop_index
 from query.api.app import create_app
 from query.api.settings import QuerySettings
 from tests.factories import make_identity, make_listing

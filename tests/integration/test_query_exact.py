@@ -9,7 +9,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from bench.query import SIZE, Oracle, Row, loaded, nitamono_way, sampled, synthetic_catalogue
-from mappings.lifecycle import IndexOptions
+from mappings.creation import IndexOptions
 from mappings.listing import Status
 
 COUNT = 3000

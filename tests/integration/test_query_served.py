@@ -24,7 +24,8 @@ from PIL import Image
 
 from demo.local_services.ports import free_port
 from indexer.worker.documents import Picture, to_document
-from mappings.lifecycle import create_index, swap_aliases
+from mappings.aliases import swap_aliases
+from mappings.creation import create_index
 from tests.factories import make_identity, make_listing
 
 PICTURE = Picture((1.0, 0.0, 0.0, 0.0), "0" * 16)

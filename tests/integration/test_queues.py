@@ -30,9 +30,9 @@ from indexer.intake.submission import ResultMissing, read_results
 from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK
 from indexer.worker.arguments import TASKS as INDEX_TASKS
 from mappings.client import ElasticsearchSettings
+from mappings.creation import ensure_index
 from mappings.errors import InvalidEvent
 from mappings.failures import DOCUMENT_REJECTED
-from mappings.lifecycle import ensure_index
 from mappings.scan import pages
 from queues.messages import MessageRefused, TaskMessage, Tasks, parse_message
 from queues.refused_messages import RefusedMessages

@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 
 from cli import main
 from indexer.worker.documents import Picture, to_document
+from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
-from mappings.lifecycle import IndexOptions, create_index, index_body, swap_aliases
+from mappings.creation import IndexOptions, create_index, index_body
 from query.api.app import create_app
 from query.api.errors import NoLiveIndex
 from query.api.settings import QuerySettings

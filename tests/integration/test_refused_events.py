@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch, TransportError
 
-from mappings.lifecycle import create_index, swap_aliases
+from mappings.aliases import swap_aliases
+from mappings.creation import create_index
 from tests.indexing import RED, Shop, at, stored_documents, unit
 
 APPLIED = "its status and price are applied to the stored listing if they are newer"

@@ -10,7 +10,7 @@ from demo.local_services.elasticsearch_node import answers_searches, has_alias
 from demo.local_services.live_index import LiveIndex, require_redis
 from demo.local_services.redis_server import answers
 from mappings.client import ElasticsearchSettings
-from mappings.lifecycle import EncoderIdentity
+from mappings.identity import EncoderIdentity
 
 
 def test_elasticsearch_is_the_expected_version(es):

@@ -24,8 +24,9 @@ from events.user_ids import user_hash
 from experiments.assignment.assign import assign
 from experiments.assignment.definition import read_experiment
 from indexer.worker.documents import Picture, to_document
+from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
-from mappings.lifecycle import create_index, swap_aliases
+from mappings.creation import create_index
 from mappings.listing import parse_listing
 from query.api.app import create_app
 from query.api.settings import QuerySettings

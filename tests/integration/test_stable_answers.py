@@ -11,8 +11,9 @@ from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
 from indexer.worker.documents import Picture, to_document
+from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
-from mappings.lifecycle import VECTOR_INDEX_TYPES, IndexOptions, create_index, swap_aliases
+from mappings.creation import VECTOR_INDEX_TYPES, IndexOptions, create_index
 from query.api.app import create_app
 from query.api.parameters import SimilarParameters
 from query.api.settings import QuerySettings

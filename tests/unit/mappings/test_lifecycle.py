@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mappings.creation import VECTOR_INDEX_TYPES, IndexOptions, index_body
 from mappings.errors import InvalidSetting
-from mappings.lifecycle import VECTOR_INDEX_TYPES, EncoderIdentity, IndexOptions, index_body
+from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument
 from tests.factories import make_identity
 

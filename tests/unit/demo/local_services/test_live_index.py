@@ -14,7 +14,7 @@ from demo.local_services.errors import UnfitServer
 from demo.local_services.live_index import LiveIndex, require_redis
 from demo.local_services.ports import free_port
 from mappings.client import ElasticsearchSettings
-from mappings.lifecycle import EncoderIdentity
+from mappings.identity import EncoderIdentity
 
 ENCODER = EncoderIdentity(encoder_id="test-1", dims=4, similarity_mean=0.5, similarity_spread=0.1)
 

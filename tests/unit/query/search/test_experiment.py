@@ -14,7 +14,7 @@ from events.user_ids import user_hash
 from experiments.assignment.assign import Assignment, arm_array
 from experiments.assignment.definition import Experiment
 from experiments.assignment.kill_switch import Switches
-from mappings.lifecycle import EncoderIdentity
+from mappings.identity import EncoderIdentity
 from query.api.errors import InvalidParameters, NoLiveIndex, SearchUnavailable, UnknownItem
 from query.api.parameters import SlateParameters
 from query.api.settings import QuerySettings

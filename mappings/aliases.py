@@ -1,0 +1,120 @@
+"""The aliases that requests read and that workers write through."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from elasticsearch import ApiError, Elasticsearch
+
+from mappings.errors import SwapLosesListings
+from mappings.identity import EncoderIdentity
+from mappings.inspection import (
+    check_index,
+    describe_indices,
+    encoder_of,
+    indices_behind,
+    is_closed,
+    read_identity,
+    require_alias_names,
+    require_index,
+)
+from mappings.listing import Status
+from mappings.names import read_alias, write_alias, written_through
+
+LEAST_SHARE = 0.9
+"""Of the listings that can be found in the live index, an index must have this share to go live. One that is
+filled from the same shop has all of them, but for those whose photos were not fetched again."""
+
+# What Elasticsearch calls a search of an index that is closed, has a read block, or has no shards at hand.
+_UNREADABLE = ("index_closed_exception", "cluster_block_exception", "search_phase_execution_exception")
+
+
+def swap_aliases(es: Elasticsearch, prefix: str, index: str, *, keep_writing: bool = True) -> list[str]:
+    """The indices that the read alias led to before; from now on it leads to `index` alone, in one step.
+
+    The write alias gains `index`. With `keep_writing` the indices of before stay up to date as well, so
+    that a swap back is instant; only closed ones, which take no writes, leave the write alias.
+
+    Raises:
+        IndexMissing: there is no index of that very name (an alias or a pattern is refused too).
+        MappingMismatch: an index has the very name of one of the aliases.
+    """
+    require_index(es, index)
+    require_alias_names(es, prefix)
+    before = indices_behind(es, read_alias(prefix))
+    actions: list[dict[str, Any]] = [
+        {"remove": {"index": old, "alias": read_alias(prefix)}} for old in before if old != index
+    ]
+    written = indices_behind(es, write_alias(prefix))
+    fallen_behind = [old for old, entry in written.items() if not keep_writing or is_closed(entry)]
+    actions += [
+        {"remove": {"index": old, "alias": write_alias(prefix)}} for old in fallen_behind if old != index
+    ]
+    actions += [
+        {"add": {"index": index, "alias": alias}} for alias in (read_alias(prefix), write_alias(prefix))
+    ]
+    es.indices.update_aliases(actions=actions)
+    return sorted(before)
+
+
+def check_swap(es: Elasticsearch, prefix: str, index: str | None) -> None:
+    """Nothing, if requests would find about as many listings in `index` as they do now.
+
+    index: None is one that is yet to be made, and so empty.
+
+    Raises:
+        IndexMissing: there is no index of that very name, or it is closed.
+        MappingMismatch: it is none that can be read, or an index has the very name of one of the aliases.
+        SwapLosesListings: it has less than LEAST_SHARE of what is live.
+    """
+    require_alias_names(es, prefix)
+    if index is not None:
+        require_index(es, index)
+        read_identity(es, index)
+    live = [name for name in indices_behind(es, read_alias(prefix)) if name != index]
+    now = max((_searchable(es, name) for name in live), default=0)
+    then = _searchable(es, index) if index else 0
+    if then < now * LEAST_SHARE:
+        raise SwapLosesListings(
+            f"{index or 'a new index'} has {then:,} listings for sale with a vector, and {', '.join(live)}, "
+            f"which is live, has {now:,}; index the listings into it first, or pass --force. "
+            "For the encoder of the live index, `nitamono mappings create --write` makes an index that "
+            "`nitamono index` fills as well; one for another encoder is filled once it is live"
+        )
+
+
+def start_writing(es: Elasticsearch, prefix: str, index: str) -> None:
+    """Lets the write alias cover the index too: it is kept up to date before requests read it."""
+    es.indices.put_alias(index=index, name=write_alias(prefix))
+
+
+def writable_indices(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> list[str]:
+    """The indices behind the write alias that hold this encoder's vectors.
+
+    Raises:
+        IndexMissing: no index is live at all.
+        MappingMismatch: some are, none of them made for this encoder.
+    """
+    found = describe_indices(es, write_alias(prefix))
+    ours = [name for name, entry in found.items() if encoder_of(entry) == identity.encoder_id]
+    for name in ours or found:
+        check_index(es, name, identity)
+    for name in ours:
+        if written_through(name) not in found[name]["aliases"]:  # an index of before there were such aliases
+            es.indices.put_alias(index=name, name=written_through(name))
+    return ours
+
+
+def _searchable(es: Elasticsearch, index: str) -> int:
+    """How many listings requests can find in the index by their picture; 0 where it cannot be read at all."""
+    found = [{"term": {"status": Status.ON_SALE.value}}, {"exists": {"field": "vector"}}]
+    try:
+        # A refresh would wait a minute for a shard that is not there.
+        es.search(index=index, size=0, allow_partial_search_results=False)
+        es.indices.refresh(index=index)
+        return int(es.count(index=index, query={"bool": {"filter": found}})["count"])
+    except ApiError as error:
+        if error.status_code == HTTPStatus.TOO_MANY_REQUESTS or error.error not in _UNREADABLE:
+            raise
+        return 0

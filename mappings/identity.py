@@ -1,0 +1,61 @@
+"""Which encoder's vectors an index holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mappings.errors import InvalidSetting
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """What an index remembers of the encoder whose vectors it holds.
+
+    `similarity_mean` and `similarity_spread` are the mean and standard deviation of the cosine between
+    an item and its nearest hundred: the scale on which the ranking weighs category and price.
+    """
+
+    encoder_id: str
+    dims: int
+    similarity_mean: float
+    similarity_spread: float
+
+    @classmethod
+    def from_artifact(cls, folder: Path) -> EncoderIdentity:
+        """From an encoder artifact's `manifest.json`, without loading the encoder.
+
+        Raises:
+            InvalidSetting: no readable manifest there.
+        """
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            similarity = manifest["similarity"]
+            return cls(
+                encoder_id=str(manifest["encoder_id"]),
+                dims=int(manifest["dims"]),
+                similarity_mean=float(similarity["mean"]),
+                similarity_spread=float(similarity["spread"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidSetting(
+                f"no encoder artifact in {folder}: {error!r}; "
+                "set NITAMONO_ENCODER to a folder with a manifest.json"
+            ) from error
+
+    @classmethod
+    def from_meta(cls, fields: Mapping[str, Any]) -> EncoderIdentity:
+        """From an index's `_meta`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is absent or no number.
+        """
+        return cls(
+            encoder_id=str(fields["encoder_id"]),
+            dims=int(fields["dims"]),
+            similarity_mean=float(fields["similarity_mean"]),
+            similarity_spread=float(fields["similarity_spread"]),
+        )

@@ -1,0 +1,175 @@
+"""What the indices behind a name are, and whether they fit an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from elasticsearch import Elasticsearch, NotFoundError
+
+from mappings.errors import IndexMissing, MappingMismatch
+from mappings.identity import EncoderIdentity
+from mappings.names import read_alias, write_alias, written_through
+
+SCHEMA_VERSION = 1
+
+DESCRIPTION = ("*.aliases", "*.mappings._meta", "*.settings.index.verified_before_close")
+"""What is read of an index, and no more: every page of listings asks for it."""
+
+
+def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> None:
+    """Nothing, if the index (or every index behind the alias) was made for this encoder and schema.
+
+    Raises:
+        IndexMissing: there is no such index.
+        MappingMismatch: naming what was found and what this process needs.
+    """
+    for name, entry in describe_indices(es, index).items():
+        meta = _meta(entry)
+        found = (meta.get("schema_version"), meta.get("encoder_id"), meta.get("dims"))
+        expected = (SCHEMA_VERSION, identity.encoder_id, identity.dims)
+        if found != expected:
+            raise MappingMismatch(
+                f"index {name} has (schema_version, encoder_id, dims) = {found}, "
+                f"this process needs {expected}; "
+                "set NITAMONO_ENCODER to the encoder of the index, or put a new index for "
+                f"{identity.encoder_id} live with `nitamono mappings create --live --force`: requests find "
+                "nothing until `nitamono index` has filled it"
+            )
+
+
+def read_identity(es: Elasticsearch, index: str) -> EncoderIdentity:
+    """The encoder of the one index behind a name or alias.
+
+    Raises:
+        IndexMissing: there is none, or it is closed.
+        MappingMismatch: there are several, or the index carries no readable `_meta` of this schema.
+    """
+    return identity_of(*only_index(es, index))
+
+
+def resolve(es: Elasticsearch, alias: str) -> tuple[str, EncoderIdentity]:
+    """The one index behind an alias, and its encoder.
+
+    Raises:
+        IndexMissing: there is none, or it is closed.
+        MappingMismatch: as `read_identity`, or the alias has a filter, or it is an index itself.
+    """
+    name, entry = only_index(es, alias)
+    if name == alias:
+        raise named_like_alias(alias)
+    if "filter" in entry["aliases"][alias]:
+        raise MappingMismatch(
+            f"alias {alias} has a filter, which searches by picture would not apply; "
+            f"`nitamono mappings swap {name}` sets the alias without one"
+        )
+    return name, identity_of(name, entry)
+
+
+def check_live(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> str:
+    """The index that requests read, if it was made for this encoder and updates reach it.
+
+    Raises:
+        IndexMissing, MappingMismatch: as `resolve`, or the write alias does not cover the index.
+    """
+    name, _ = resolve(es, read_alias(prefix))
+    check_index(es, name, identity)
+    if name not in indices_behind(es, write_alias(prefix)):
+        raise MappingMismatch(
+            f"{write_alias(prefix)} does not lead to {name}, so that no update reaches what requests read; "
+            f"`nitamono mappings swap {name}` adds it"
+        )
+    return name
+
+
+def describe_indices(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
+    """Aliases, `_meta` and whether it is closed, of each index behind a name."""
+    try:
+        return dict(es.indices.get(index=index, filter_path=DESCRIPTION))
+    except NotFoundError as error:
+        raise IndexMissing(
+            f"no index or alias {index}; `nitamono mappings create --live` makes one, "
+            "or `nitamono mappings swap INDEX` where `nitamono mappings list` shows one with listings"
+        ) from error
+
+
+def only_index(es: Elasticsearch, index: str) -> tuple[str, dict[str, Any]]:
+    """The name and entry of the one index behind a name or alias."""
+    found = describe_indices(es, index)
+    if len(found) != 1:
+        raise MappingMismatch(
+            f"{index} leads to {len(found)} indices ({', '.join(sorted(found))}), expected one; "
+            "`nitamono mappings swap INDEX` lets it lead to INDEX alone"
+        )
+    return next(iter(found.items()))
+
+
+def identity_of(name: str, entry: Mapping[str, Any]) -> EncoderIdentity:
+    """The encoder of the index of this name and entry, which must be open."""
+    if is_closed(entry):
+        raise IndexMissing(
+            f"index {name} is closed; open it with `POST /{name}/_open`, "
+            "or let requests read another one with `nitamono mappings swap OTHER`"
+        )
+    meta = _meta(entry)
+    if meta.get("schema_version") != SCHEMA_VERSION:
+        raise MappingMismatch(
+            f"index {name} has schema_version {meta.get('schema_version')}, expected {SCHEMA_VERSION}; "
+            "`nitamono mappings swap OTHER` lets requests read another one"
+        )
+    try:
+        return EncoderIdentity.from_meta(meta)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MappingMismatch(
+            f"index {name}: _meta names no encoder: {error!r}; "
+            "`nitamono mappings swap OTHER` lets requests read another one"
+        ) from error
+
+
+def require_alias_names(es: Elasticsearch, prefix: str) -> None:
+    """Nothing, if no index has the very name of the read or the write alias, which could then not be set."""
+    for alias in (read_alias(prefix), write_alias(prefix)):
+        if alias in es.options(ignore_status=404).indices.get_alias(index=alias):
+            raise named_like_alias(alias)
+
+
+def named_like_alias(alias: str) -> MappingMismatch:
+    return MappingMismatch(
+        f"{alias} is an index, expected an alias; `nitamono mappings drop {alias}` deletes the index, "
+        "then `nitamono mappings swap INDEX` sets the alias"
+    )
+
+
+def is_closed(entry: Mapping[str, Any]) -> bool:
+    settings: Mapping[str, str] = entry.get("settings", {}).get("index", {})
+    return settings.get("verified_before_close") == "true"
+
+
+def _meta(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return cast("dict[str, Any]", entry.get("mappings", {}).get("_meta", {}))
+
+
+def encoder_of(entry: Mapping[str, Any]) -> str | None:
+    """Return the id of the encoder in an index's description, if it has one."""
+    return cast("str | None", _meta(entry).get("encoder_id"))
+
+
+def aliases_of(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """The aliases that put an index to use, which the one that it is written through does not."""
+    return tuple(sorted(set(entry["aliases"]) - {written_through(name)}))
+
+
+def require_index(es: Elasticsearch, index: str) -> dict[str, Any]:
+    """The aliases of the index of that very name."""
+    try:
+        return cast("dict[str, Any]", es.indices.get_alias(index=index)[index])
+    except (NotFoundError, KeyError) as error:
+        raise IndexMissing(f"no index {index}; `nitamono mappings list` shows those there are") from error
+
+
+def indices_behind(es: Elasticsearch, alias: str) -> dict[str, dict[str, Any]]:
+    """Each index behind an alias; none where there is no such alias."""
+    try:
+        return describe_indices(es, alias)
+    except IndexMissing:
+        return {}
