@@ -25,27 +25,14 @@ from demo.marketplace.random_source import UnusableSeed
 @click.option(
     "--photo-size", type=WholeNumber(32, 2048), default=320, show_default=True, help="Pixels a side."
 )
-@click.option("--no-photos", is_flag=True, help="Write listings.jsonl alone.")
-@click.option(
-    "--events",
-    "later_events",
-    is_flag=True,
-    help="Also write events.jsonl: what happens in the 30 days after.",
-)
+@click.option("--no-photos", is_flag=True, help="Write listings.jsonl only.")
 @click.option("--force", is_flag=True, help="Replace the marketplace in OUT; other files there stay.")
-def generate(
-    *, out: Path, count: int, seed: int, photo_size: int, no_photos: bool, later_events: bool, force: bool
-) -> None:
+def generate(*, out: Path, count: int, seed: int, photo_size: int, no_photos: bool, force: bool) -> None:
     """Write a synthetic marketplace: listings.jsonl and images/<id>-<n>.jpg."""
     started = perf_counter()
     try:
-        written = write_marketplace(
-            out, count, seed, photo_size, photos=not no_photos, later_events=later_events, force=force
-        )
+        written = write_marketplace(out, count, seed, photo_size, photos=not no_photos, force=force)
     except (OSError, UnusableSeed) as error:
         raise click.ClickException(str(error)) from error
     took = perf_counter() - started
-    click.echo(
-        f"{out}: {written.listings} listings, {written.photos} photos, "
-        f"{written.events} later events in {took:.1f} s"
-    )
+    click.echo(f"{out}: {written.listings} listings, {written.photos} photos in {took:.1f} s")

@@ -32,30 +32,30 @@ class Design:
 @lru_cache(maxsize=65_536)
 def design_at(number: int, seed: int) -> Design:
     """The design of this number."""
-    chance = stream(seed, Purpose.DESIGN, number)
-    item_type = chance.choice(TYPES_BY_POPULARITY)
-    brand = chance.choice(BRANDS_OF[item_type.brands])
-    colour, second = two_colours(chance)
+    rng = stream(seed, Purpose.DESIGN, number)
+    item_type = rng.choice(TYPES_BY_POPULARITY)
+    brand = rng.choice(BRANDS_OF[item_type.brands])
+    colour, second = two_colours(rng)
     return Design(
         number=number,
         item_type=item_type,
         brand=brand,
         colour=colour,
         second=second,
-        rgb=_dyed(colour.rgb, chance),
-        second_rgb=_dyed(second.rgb, chance),
-        pattern=chance.choice(item_type.patterns),
-        form=(chance.random(), chance.random(), chance.random()),
-        grain=chance.getrandbits(32),
-        gender=chance.choice(item_type.genders) if item_type.genders else "",
-        yen=round(item_type.yen * brand.factor * (0.8 + 0.45 * chance.random())),
+        rgb=_dyed(colour.rgb, rng),
+        second_rgb=_dyed(second.rgb, rng),
+        pattern=rng.choice(item_type.patterns),
+        form=(rng.random(), rng.random(), rng.random()),
+        grain=rng.getrandbits(32),
+        gender=rng.choice(item_type.genders) if item_type.genders else "",
+        yen=round(item_type.yen * brand.factor * (0.8 + 0.45 * rng.random())),
     )
 
 
-def two_colours(chance: Random) -> tuple[Colour, Colour]:
+def two_colours(rng: Random) -> tuple[Colour, Colour]:
     """A main colour and one far enough from it that a pattern of the two shows."""
-    main = chance.choice(COLOURS)
-    return main, chance.choice(CONTRASTS[main.english])
+    main = rng.choice(COLOURS)
+    return main, rng.choice(CONTRASTS[main.english])
 
 
 def _distance(one: Rgb, other: Rgb) -> float:
@@ -68,7 +68,7 @@ CONTRASTS = {
 }
 
 
-def _dyed(rgb: Rgb, chance: Random) -> Rgb:
+def _dyed(rgb: Rgb, rng: Random) -> Rgb:
     """The colour as one maker's dye gives it: each channel up to 12 levels off."""
-    red, green, blue = (min(250, max(12, level + chance.randint(-12, 12))) for level in rgb)
+    red, green, blue = (min(250, max(12, level + rng.randint(-12, 12))) for level in rgb)
     return red, green, blue

@@ -1,4 +1,4 @@
-"""A marketplace on disk: listings.jsonl, its photos, and what happens later."""
+"""A marketplace on disk: listings.jsonl and its photos."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,10 +13,8 @@ from tqdm import tqdm
 
 from demo.marketplace.listings import ListingEvent, generate, item_id, photos_at
 from demo.marketplace.photos import encode_photo
-from demo.marketplace.sales_history import events
 
 LISTINGS = "listings.jsonl"
-EVENTS = "events.jsonl"
 IMAGES = "images"
 CHUNK = 64  # listings a process draws before it reports back
 PROGRESS_AFTER = 2  # seconds
@@ -32,7 +30,6 @@ class Written:
 
     listings: int
     photos: int
-    events: int
 
 
 def write_marketplace(
@@ -42,25 +39,23 @@ def write_marketplace(
     photo_size: int = 320,
     *,
     photos: bool = True,
-    later_events: bool = False,
     force: bool = False,
     processes: int | None = None,
 ) -> Written:
-    """Write `images/<id>-<n>.jpg` (unless `photos` is off), `events.jsonl` if asked, and `listings.jsonl`.
+    """Write `images/<id>-<n>.jpg`, unless `photos` is off, and `listings.jsonl`.
 
-    The listings come last and whole: where the file is, so is all it names.
+    The listings are written last: once the file exists, so do all the photos that it names.
 
     Raises FolderNotEmpty where the folder holds anything and `force` is off, UnusableSeed, OSError.
     """
     listings = generate(count, seed)
     prepare_folder(folder, force=force)
     drawn = write_photos(folder, count, seed, photo_size, processes or polite_processes()) if photos else 0
-    happened = _write_lines(folder / EVENTS, events(generate(count, seed), seed), None) if later_events else 0
-    return Written(_write_lines(folder / LISTINGS, listings, count), drawn, happened)
+    return Written(_write_lines(folder / LISTINGS, listings, count), drawn)
 
 
 def prepare_folder(folder: Path, *, force: bool) -> None:
-    """Make the folder, without what an earlier marketplace left in it; other files stay.
+    """Make the folder and delete an earlier marketplace from it; other files stay.
 
     Raises FolderNotEmpty where it holds anything and `force` is off.
     """
@@ -69,7 +64,7 @@ def prepare_folder(folder: Path, *, force: bool) -> None:
             f"{folder} is not empty; choose another folder, or pass --force to overwrite what is in it"
         )
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
-    for left in (folder / LISTINGS, folder / EVENTS, *(folder / IMAGES).glob("d*-[123].jpg")):
+    for left in (folder / LISTINGS, *(folder / IMAGES).glob("d*-[123].jpg")):
         left.unlink(missing_ok=True)
 
 
@@ -109,7 +104,7 @@ def _write_listing_photos(folder: Path, seed: int, size: int, number: int) -> in
     return len(specs)
 
 
-def _write_lines(file: Path, written: Iterable[ListingEvent], total: int | None) -> int:
+def _write_lines(file: Path, written: Iterable[ListingEvent], total: int) -> int:
     """One JSON object a line, under the file's name once all are written; the number of lines."""
     lines, unfinished = 0, file.with_suffix(".part")
     with unfinished.open("wb") as out:

@@ -1,6 +1,5 @@
 """The marketplace itself: who lists what, with which photos, at which price."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,11 +28,6 @@ COPY_SHARE = 0.04
 LOWEST_YEN = 300
 SIZES_CLOTHES = ("XS", "S", "M", "M", "L", "L", "XL")
 SIZES_SHOES = tuple(f"{length / 2:g}cm" for length in range(45, 59))
-REFERENCE = re.compile(r"images/d(?P<number>(?!0{7})\d{7})-(?P<nth>[1-9])\.jpg")
-
-
-class UnknownPhoto(LookupError):
-    """No listing has this photo."""
 
 
 class ListingEvent(TypedDict):
@@ -80,22 +74,22 @@ def offer_at(number: int, seed: int) -> Offer:
     Designs and sellers are drawn from a pool that grows with the number, so early ones collect many listings
     and most have few: the heavy tail of a real marketplace, without counting what was listed before.
     """
-    chance = stream(seed, Purpose.OFFER, number)
-    copied = chance.random() < COPY_SHARE and number > 20
-    design = int(chance.random() * (40 + number * 0.4))
-    seller = int(chance.random() ** 2 * (12 + number * 0.25))
+    rng = stream(seed, Purpose.OFFER, number)
+    copied = rng.random() < COPY_SHARE and number > 20
+    design = int(rng.random() * (40 + number * 0.4))
+    seller = int(rng.random() ** 2 * (12 + number * 0.25))
     if not copied:
-        return Offer(number, design, seller, number, _photo_count(chance))
-    source = offer_at(1 + int(chance.random() * (number - 1)), seed)
-    relisted = chance.random() < 0.5
+        return Offer(number, design, seller, number, _photo_count(rng))
+    source = offer_at(1 + int(rng.random() * (number - 1)), seed)
+    relisted = rng.random() < 0.5
     return Offer(
         number, source.design, source.seller if relisted else seller, source.photographed, source.photos
     )
 
 
-def _photo_count(chance: Random) -> int:
+def _photo_count(rng: Random) -> int:
     """One photo for most listings, two or three for some."""
-    draw = chance.random()
+    draw = rng.random()
     return 1 if draw < 0.82 else 2 if draw < 0.95 else 3
 
 
@@ -103,15 +97,15 @@ def listing_at(number: int, seed: int) -> ListingEvent:
     """Listing `number` of this seed, as it stands at the end of the year."""
     offer = offer_at(number, seed)
     design = design_at(offer.design, seed)
-    chance = stream(seed, Purpose.LISTING, number)
-    status, condition, size = _status(chance), _condition(chance), _size(design, chance)
-    created = LISTED_FROM + int(chance.random() * (LISTED_UNTIL - LISTED_FROM))
-    updated = created + int(chance.random() ** 2 * (LISTED_UNTIL - created))
+    rng = stream(seed, Purpose.LISTING, number)
+    status, condition, size = _status(rng), _condition(rng), _size(design, rng)
+    created = LISTED_FROM + int(rng.random() * (LISTED_UNTIL - LISTED_FROM))
+    updated = created + int(rng.random() ** 2 * (LISTED_UNTIL - created))
     return {
         "item_id": item_id(number),
-        "title": reserved_title(chance) if status == "reserved" else title(design, size, condition, chance),
+        "title": reserved_title(rng) if status == "reserved" else title(design, size, condition, rng),
         "category": list(design.item_type.category),
-        "price": price(design, condition, chance),
+        "price": price(design, condition, rng),
         "currency": "JPY",
         "seller_id": f"s{offer.seller:05d}",
         "status": status,
@@ -136,12 +130,12 @@ def attributes(design: Design, condition: Condition, size: str) -> dict[str, str
     return {name: value for name, value in found.items() if value}
 
 
-def price(design: Design, condition: Condition, chance: Random) -> int:
+def price(design: Design, condition: Condition, rng: Random) -> int:
     """Yen, as people ask them: round hundreds, or just under."""
-    worth = design.yen * condition.factor * (0.85 + 0.35 * chance.random())
+    worth = design.yen * condition.factor * (0.85 + 0.35 * rng.random())
     step = 1000 if worth >= 20_000 else 100
     rounded = max(LOWEST_YEN, round(worth / step) * step)
-    return rounded - 20 if chance.random() < 0.4 and rounded > 1000 else rounded
+    return rounded - 20 if rng.random() < 0.4 and rounded > 1000 else rounded
 
 
 def timestamp(seconds: int) -> str:
@@ -155,20 +149,20 @@ def _date(day: int) -> str:
     return datetime.fromtimestamp(day * DAY, UTC).date().isoformat()
 
 
-def _status(chance: Random) -> Status:
-    return chance.choices(STATUSES, cum_weights=STATUS_CUMULATED)[0]
+def _status(rng: Random) -> Status:
+    return rng.choices(STATUSES, cum_weights=STATUS_CUMULATED)[0]
 
 
-def _condition(chance: Random) -> Condition:
-    return CONDITIONS[int(chance.random() ** 1.2 * len(CONDITIONS))]
+def _condition(rng: Random) -> Condition:
+    return CONDITIONS[int(rng.random() ** 1.2 * len(CONDITIONS))]
 
 
-def _size(design: Design, chance: Random) -> str:
+def _size(design: Design, rng: Random) -> str:
     match design.item_type.sizing:
         case "clothes":
-            return chance.choice(SIZES_CLOTHES)
+            return rng.choice(SIZES_CLOTHES)
         case "shoes":
-            return chance.choice(SIZES_SHOES)
+            return rng.choice(SIZES_SHOES)
         case "none":
             return ""
 
@@ -179,25 +173,11 @@ def photos_at(number: int, seed: int) -> tuple[PhotoSpec, ...]:
     first = offer if offer.photographed == number else offer_at(offer.photographed, seed)
     design = design_at(first.design, seed)
     habit = seller_habit(first.seller, seed)
-    chance = stream(seed, Purpose.PHOTO, first.number)
-    return tuple(PhotoSpec(design, draw_scene(chance, habit, closer=nth > 0)) for nth in range(first.photos))
-
-
-def photo_at(reference: str, seed: int) -> PhotoSpec:
-    """What to draw for one entry of a listing's `images`, so that photos need not be stored.
-
-    Raises UnknownPhoto where no listing of this seed has it.
-    """
-    named = REFERENCE.fullmatch(reference)
-    specs = photos_at(int(named["number"]), seed) if named else ()
-    if not named or int(named["nth"]) > len(specs):
-        raise UnknownPhoto(
-            f"{reference!r} found, expected images/<item id>-<n>.jpg of a listing of seed {seed}"
-        )
-    return specs[int(named["nth"]) - 1]
+    rng = stream(seed, Purpose.PHOTO, first.number)
+    return tuple(PhotoSpec(design, draw_scene(rng, habit, closer=nth > 0)) for nth in range(first.photos))
 
 
 @lru_cache(maxsize=65_536)
 def seller_habit(seller: int, seed: int) -> Habit:
-    """How this seller takes photos."""
+    """Return how this seller takes photos."""
     return draw_habit(stream(seed, Purpose.SELLER, seller))

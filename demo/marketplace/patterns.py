@@ -60,18 +60,18 @@ def _bands(pencil: Pencil, side: int, step: float, width: float, colour: Rgb, *,
         pencil.rectangle(edges, colour)
 
 
-def _stripes(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
-    step = image.width * chance.choice((0.075, 0.1, 0.14))
-    _bands(ImageDraw.Draw(image), image.width, step, step * chance.choice((0.3, 0.45)), second, upright=False)
+def _stripes(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
+    step = image.width * rng.choice((0.075, 0.1, 0.14))
+    _bands(ImageDraw.Draw(image), image.width, step, step * rng.choice((0.3, 0.45)), second, upright=False)
 
 
-def _pinstripes(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
-    step = image.width * chance.choice((0.05, 0.07, 0.1))
-    _bands(ImageDraw.Draw(image), image.width, step, step * chance.choice((0.2, 0.45)), second, upright=True)
+def _pinstripes(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
+    step = image.width * rng.choice((0.05, 0.07, 0.1))
+    _bands(ImageDraw.Draw(image), image.width, step, step * rng.choice((0.2, 0.45)), second, upright=True)
 
 
-def _checks(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
-    pencil, step = ImageDraw.Draw(image), image.width * chance.choice((0.06, 0.09, 0.12))
+def _checks(image: Image.Image, main: Rgb, second: Rgb, rng: Random) -> None:
+    pencil, step = ImageDraw.Draw(image), image.width * rng.choice((0.06, 0.09, 0.12))
     half = mixed(main, second, 0.5)
     _bands(pencil, image.width, step, step / 2, half, upright=True)
     _bands(pencil, image.width, step, step / 2, half, upright=False)
@@ -81,8 +81,8 @@ def _checks(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
             pencil.rectangle((x, y, x + step / 2, y + step / 2), second)
 
 
-def _tartan(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
-    pencil, step = ImageDraw.Draw(image, "RGBA"), image.width * chance.choice((0.17, 0.23))
+def _tartan(image: Image.Image, main: Rgb, second: Rgb, rng: Random) -> None:
+    pencil, step = ImageDraw.Draw(image, "RGBA"), image.width * rng.choice((0.17, 0.23))
     dark = mixed(main, (10, 10, 20), 0.6)
     for upright in (True, False):
         for offset, width, colour, strength in (
@@ -106,18 +106,18 @@ def _lattice(side: int, step: float) -> list[tuple[float, float]]:
     ]
 
 
-def _dots(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
-    pencil, step = ImageDraw.Draw(image), image.width * chance.choice((0.08, 0.11, 0.15))
-    radius = step * chance.choice((0.2, 0.29))
+def _dots(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
+    pencil, step = ImageDraw.Draw(image), image.width * rng.choice((0.08, 0.11, 0.15))
+    radius = step * rng.choice((0.2, 0.29))
     for x, y in _lattice(image.width, step):
         pencil.ellipse((x - radius, y - radius, x + radius, y + radius), second)
 
 
-def _floral(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
-    pencil, step = ImageDraw.Draw(image), image.width * chance.choice((0.14, 0.19))
+def _floral(image: Image.Image, main: Rgb, second: Rgb, rng: Random) -> None:
+    pencil, step = ImageDraw.Draw(image), image.width * rng.choice((0.14, 0.19))
     leaf, heart = mixed((60, 130, 70), main, 0.2), mixed((250, 220, 90), second, 0.1)
     for x, y in _lattice(image.width, step):
-        turn, radius = chance.random() * pi, step * (0.17 + 0.06 * chance.random())
+        turn, radius = rng.random() * pi, step * (0.17 + 0.06 * rng.random())
         for angle in (turn + 0.6, turn + 3.4):
             _disc(pencil, x + 1.9 * radius * cos(angle), y + 1.9 * radius * sin(angle), radius * 0.5, leaf)
         for petal in range(5):
@@ -130,33 +130,33 @@ def _disc(pencil: Pencil, x: float, y: float, radius: float, colour: Rgb) -> Non
     pencil.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
 
 
-def _gradient(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
-    ramp = Image.linear_gradient("L").rotate(90 * chance.randrange(4)).resize(image.size)
+def _gradient(image: Image.Image, main: Rgb, second: Rgb, rng: Random) -> None:
+    ramp = Image.linear_gradient("L").rotate(90 * rng.randrange(4)).resize(image.size)
     image.paste(
         Image.composite(Image.new("RGB", image.size, second), Image.new("RGB", image.size, main), ramp)
     )
 
 
-def _logo(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+def _logo(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
     """A print on the chest: an emblem above two bars like lettering."""
     pencil, side = ImageDraw.Draw(image), image.width
-    x, y, radius = side / 2, side * 0.47, side * chance.choice((0.075, 0.1))
-    corners = chance.choice((3, 4, 5, 6, 40))
+    x, y, radius = side / 2, side * 0.47, side * rng.choice((0.075, 0.1))
+    corners = rng.choice((3, 4, 5, 6, 40))
     points = [
         (x + radius * sin(2 * pi * n / corners), y - radius * cos(2 * pi * n / corners))
         for n in range(corners)
     ]
     pencil.polygon(points, second)
-    letters, left = chance.randint(4, 7), x - radius * 1.7
+    letters, left = rng.randint(4, 7), x - radius * 1.7
     width = 3.4 * radius / letters
     for letter in range(letters):
-        high = chance.choice((0.32, 0.46, 0.46))
+        high = rng.choice((0.32, 0.46, 0.46))
         start = left + letter * width
         pencil.rectangle((start, y + radius * (1.75 - high), start + width * 0.7, y + radius * 1.75), second)
 
 
-def _camouflage(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> None:
-    noise = np.random.default_rng(chance.getrandbits(32))
+def _camouflage(image: Image.Image, main: Rgb, second: Rgb, rng: Random) -> None:
+    noise = np.random.default_rng(rng.getrandbits(32))
     for colour, share in ((mixed(main, (20, 20, 16), 0.55), 0.42), (mixed(main, second, 0.62), 0.3)):
         rough = Image.fromarray((noise.random((11, 11)) * 255).astype(np.uint8))
         smooth = rough.resize(image.size, Image.Resampling.BICUBIC)
@@ -164,19 +164,19 @@ def _camouflage(image: Image.Image, main: Rgb, second: Rgb, chance: Random) -> N
         image.paste(colour, mask=smooth.point([0 if value < level else 255 for value in range(256)]))
 
 
-def _zigzag(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+def _zigzag(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
     pencil, side = ImageDraw.Draw(image), image.width
-    step = side * chance.choice((0.09, 0.13))
+    step = side * rng.choice((0.09, 0.13))
     teeth = np.arange(-step, side + step, step / 2).tolist()
     for y in np.arange(0, side + step, step).tolist():
         line = [(x, y + (n % 2) * step * 0.45) for n, x in enumerate(teeth)]
         pencil.line(line, second, round(step * 0.3))
 
 
-def _stars(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
-    pencil, step = ImageDraw.Draw(image), image.width * chance.choice((0.13, 0.18))
+def _stars(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
+    pencil, step = ImageDraw.Draw(image), image.width * rng.choice((0.13, 0.18))
     for x, y in _lattice(image.width, step):
-        turn = chance.random() * pi
+        turn = rng.random() * pi
         points = [
             (x + reach * sin(turn + n * pi / 5), y - reach * cos(turn + n * pi / 5))
             for n in range(10)
@@ -185,9 +185,9 @@ def _stars(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
         pencil.polygon(points, second)
 
 
-def _colour_block(image: Image.Image, _main: Rgb, second: Rgb, chance: Random) -> None:
+def _colour_block(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
     side = image.width
-    edges = chance.choice(((0, 0.5, 1, 1), (0, 0, 1, 0.42), (0.5, 0, 1, 1), (0, 0.36, 1, 0.62)))
+    edges = rng.choice(((0, 0.5, 1, 1), (0, 0, 1, 0.42), (0.5, 0, 1, 1), (0, 0.36, 1, 0.62)))
     ImageDraw.Draw(image).rectangle([edge * side for edge in edges], second)
 
 

@@ -12,8 +12,6 @@ class Purpose(IntEnum):
     LISTING = 3
     SELLER = 4
     PHOTO = 5
-    LIFE = 6
-    PATTERN = 7
 
 
 class UnusableSeed(ValueError):
@@ -24,7 +22,7 @@ SEED_LIMIT = 2**63
 
 
 def check_seed(seed: int) -> int:
-    """The seed itself.
+    """Return the seed itself.
 
     Raises UnusableSeed unless 0 <= seed < 2**63: Python folds negative seeds onto positive ones.
     """

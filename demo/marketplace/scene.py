@@ -55,39 +55,39 @@ class Habit:
     brightness: float
 
 
-def draw_habit(chance: Random) -> Habit:
+def draw_habit(rng: Random) -> Habit:
     """A seller's way of taking photos."""
     return Habit(
-        chance.choice((*BACKGROUNDS, "studio", "wood", "sheet", "wall")),
-        chance.randrange(VARIANTS),
-        0.1 * (chance.random() - 0.5),
-        0.86 + 0.24 * chance.random(),
+        rng.choice((*BACKGROUNDS, "studio", "wood", "sheet", "wall")),
+        rng.randrange(VARIANTS),
+        0.1 * (rng.random() - 0.5),
+        0.86 + 0.24 * rng.random(),
     )
 
 
-def draw_scene(chance: Random, habit: Habit, *, closer: bool = False) -> Scene:
+def draw_scene(rng: Random, habit: Habit, *, closer: bool = False) -> Scene:
     """A photo taken by someone of this habit; a second photo of an item may come `closer`."""
-    at_home = chance.random() < 0.75
-    background = habit.background if at_home else chance.choice(BACKGROUNDS)
+    at_home = rng.random() < 0.75
+    background = habit.background if at_home else rng.choice(BACKGROUNDS)
     steady = background in ("studio", "paper")
     turn = 4 if steady else 11
     return Scene(
         background=background,
-        variant=habit.variant if at_home else chance.randrange(VARIANTS),
-        crop=(chance.random(), chance.random(), 0.55 + 0.45 * chance.random()),
-        mirrored=chance.random() < 0.5,
-        angle=chance.gauss(0, turn),
-        scale=(0.98 + 0.2 * chance.random()) if closer else (0.72 + 0.2 * chance.random()),
-        offset=(chance.gauss(0, 0.025), chance.gauss(0, 0.025)),
-        tilt=(chance.gauss(0, 0.05), chance.gauss(0, 0.05)),
-        brightness=habit.brightness * (0.94 + 0.12 * chance.random()),
-        warmth=habit.warmth + chance.gauss(0, 0.015),
-        vignette=0.0 if steady else 0.35 * chance.random(),
-        light=(chance.gauss(0, 0.09), chance.gauss(0, 0.09)),
-        shadow=0.25 + 0.3 * chance.random(),
-        noise=1 + 4 * chance.random() ** 2,
-        grain=chance.randrange(NOISE_STARTS),
-        quality=chance.randint(72, 93),
+        variant=habit.variant if at_home else rng.randrange(VARIANTS),
+        crop=(rng.random(), rng.random(), 0.55 + 0.45 * rng.random()),
+        mirrored=rng.random() < 0.5,
+        angle=rng.gauss(0, turn),
+        scale=(0.98 + 0.2 * rng.random()) if closer else (0.72 + 0.2 * rng.random()),
+        offset=(rng.gauss(0, 0.025), rng.gauss(0, 0.025)),
+        tilt=(rng.gauss(0, 0.05), rng.gauss(0, 0.05)),
+        brightness=habit.brightness * (0.94 + 0.12 * rng.random()),
+        warmth=habit.warmth + rng.gauss(0, 0.015),
+        vignette=0.0 if steady else 0.35 * rng.random(),
+        light=(rng.gauss(0, 0.09), rng.gauss(0, 0.09)),
+        shadow=0.25 + 0.3 * rng.random(),
+        noise=1 + 4 * rng.random() ** 2,
+        grain=rng.randrange(NOISE_STARTS),
+        quality=rng.randint(72, 93),
     )
 
 

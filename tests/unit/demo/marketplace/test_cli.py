@@ -1,7 +1,5 @@
 """`nitamono demo generate`: what a person types and reads."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,12 +13,11 @@ def run(*arguments: str | Path) -> Result:
 
 
 def test_generate_says_what_it_wrote(tmp_path: Path) -> None:
-    """Listings, photos and events are counted, with the folder and the time."""
-    result = run("--out", tmp_path / "market", "--count", "12", "--photo-size", "32", "--events")
+    """Listings and photos are counted, with the folder and the time."""
+    result = run("--out", tmp_path / "market", "--count", "12", "--photo-size", "32")
     photos = len(list(tmp_path.rglob("*.jpg")))
-    later = len((tmp_path / "market/events.jsonl").read_text().splitlines())
     assert result.exit_code == 0, result.output
-    assert f"{tmp_path / 'market'}: 12 listings, {photos} photos, {later} later events in" in result.output
+    assert f"{tmp_path / 'market'}: 12 listings, {photos} photos in" in result.output
 
 
 def test_generate_without_photos_writes_listings_alone(tmp_path: Path) -> None:
@@ -62,11 +59,3 @@ def test_generate_into_a_file_is_refused(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "Error: " in result.output
     assert "Not a directory" in result.output
-
-
-def test_the_module_runs_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """python -m demo.marketplace."""
-    monkeypatch.setattr(sys, "argv", ["marketplace", "--out", str(tmp_path), "--count", "2", "--no-photos"])
-    with pytest.raises(SystemExit, match="0"):
-        runpy.run_module("demo.marketplace", run_name="__main__")
-    assert (tmp_path / "listings.jsonl").exists()

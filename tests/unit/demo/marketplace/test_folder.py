@@ -10,7 +10,6 @@ from demo.marketplace.folder import FolderNotEmpty, Written, write_marketplace
 from demo.marketplace.listings import generate, photos_at
 from demo.marketplace.photos import encode_photo
 from demo.marketplace.random_source import UnusableSeed
-from demo.marketplace.sales_history import events
 
 
 def lines(file: Path) -> list[object]:
@@ -28,7 +27,7 @@ def test_a_folder_holds_every_listing_and_every_photo_it_names(tmp_path: Path) -
     assert lines(tmp_path / "market" / "listings.jsonl") == listings
     named = {image for listing in listings for image in listing["images"]}
     assert {str(file.relative_to(tmp_path / "market")) for file in tmp_path.rglob("*.jpg")} == named
-    assert written == Written(listings=20, photos=len(named), events=0)
+    assert written == Written(listings=20, photos=len(named))
     for image in named:
         with Image.open(tmp_path / "market" / image) as photo:
             assert photo.size == (48, 48)
@@ -47,15 +46,6 @@ def test_a_photo_file_is_the_photo_drawn_on_demand(tmp_path: Path) -> None:
     assert (tmp_path / "market/images/d0000003-1.jpg").read_bytes() == encode_photo(photos_at(3, 7)[0], 40)
 
 
-def test_later_events_are_written_when_asked_for(tmp_path: Path) -> None:
-    """events.jsonl holds what `events` gives; without photos, no image is there."""
-    written = write_marketplace(tmp_path / "market", 50, seed=7, photos=False, later_events=True)
-    later = list(events(generate(50, 7), 7))
-    assert lines(tmp_path / "market" / "events.jsonl") == later
-    assert written == Written(listings=50, photos=0, events=len(later))
-    assert not list(tmp_path.rglob("*.jpg"))
-
-
 def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
     """Refused by name, with the way out, and nothing is touched."""
     (tmp_path / "notes.txt").write_text("mine")
@@ -66,8 +56,8 @@ def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_force_replaces_the_earlier_marketplace_and_keeps_other_files(tmp_path: Path) -> None:
-    """No photo or event of the larger one before is left; notes.txt is."""
-    write_marketplace(tmp_path / "old", 30, seed=1, photo_size=32, later_events=True)
+    """No photo of the larger one before is left; notes.txt is."""
+    write_marketplace(tmp_path / "old", 30, seed=1, photo_size=32)
     (tmp_path / "old" / "notes.txt").write_text("mine")
     write_marketplace(tmp_path / "old", 5, seed=7, photo_size=32, force=True)
     write_marketplace(tmp_path / "new", 5, seed=7, photo_size=32)

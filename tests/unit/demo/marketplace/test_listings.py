@@ -12,10 +12,8 @@ from demo.marketplace.listings import (
     LISTED_FROM,
     LISTED_UNTIL,
     ListingEvent,
-    UnknownPhoto,
     generate,
     offer_at,
-    photo_at,
     photos_at,
     timestamp,
 )
@@ -175,22 +173,6 @@ def test_dates_lie_in_the_year_and_updates_follow_creation(listings: list[Listin
 def test_timestamps_are_written_in_utc(seconds: int, written: str) -> None:
     """Hand-computed instants."""
     assert timestamp(seconds) == written
-
-
-def test_a_photo_is_found_by_its_reference() -> None:
-    """The specification behind images/d0000005-1.jpg is the first of listing 5."""
-    assert photo_at("images/d0000005-1.jpg", 7) == photos_at(5, 7)[0]
-
-
-@pytest.mark.parametrize(
-    "reference",
-    ["images/d0000005-4.jpg", "images/d0000000-1.jpg", "d0000005-1.jpg", "images/../d0000005-1.jpg", ""],
-)
-def test_a_photo_that_no_listing_has_is_refused_by_name(reference: str) -> None:
-    """The message repeats the reference and says what one looks like."""
-    with pytest.raises(UnknownPhoto, match="expected images/") as caught:
-        photo_at(reference, 7)
-    assert repr(reference) in str(caught.value)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63])
