@@ -9,7 +9,8 @@ from demo.marketplace.patterns import JAPANESE, PatternName
 JAPANESE_SHARE = 0.55
 BUYERS_ENGLISH = ("Emma", "Yuki", "Noah", "Hana", "Liam", "Mika", "Sora", "Olivia", "Ken", "Aya")
 BUYERS_JAPANESE = (
-    "ゆき", "はな", "みか", "そら", "あやの", "けん", "りん", "まいまい", "tomo", "さくら", "ひろ", "ねこすけ",
+    "ゆき", "はな", "みか", "そら", "あやの", "けん", "りん", "まいまい", "tomo",
+    "さくら", "ひろ", "ねこすけ",
 )  # fmt: skip
 GENDERS_JAPANESE = {"Women": "レディース", "Men": "メンズ", "Unisex": "ユニセックス", "": ""}
 GENDERS_ENGLISH = {"Women": "women's", "Men": "men's", "Unisex": "unisex", "": ""}
