@@ -66,20 +66,20 @@ def measure(plan: Plan) -> Measured:
     ready = time.perf_counter()
     cpu = time.process_time()
     with tempfile.TemporaryDirectory() as name:
-        account = write_simulation(Path(name) / "log", market)
+        written = write_simulation(Path(name) / "log", market)
         took = time.process_time() - cpu
         size = sum(path.stat().st_size for path in Path(name).rglob("*.parquet"))
     return Measured(
-        impressions=account.events["impressions"],
-        events=sum(account.events.values()),
+        impressions=written.events["impressions"],
+        events=sum(written.events.values()),
         users=plan.users,
         listings=plan.count,
         days=market.days,
         threads=os.environ.get("OMP_NUM_THREADS", "all"),
         setup_seconds=round(ready - begun, 1),
-        seconds=round(account.seconds, 1),
+        seconds=round(written.seconds, 1),
         cpu_seconds=round(took, 1),
-        impressions_per_cpu_s=round(account.events["impressions"] / took),
+        impressions_per_cpu_s=round(written.events["impressions"] / took),
         log_mib=round(size / 2**20, 1),
         peak_mib=peak_mib(),
     )

@@ -1,116 +1,102 @@
-"""A client of the running API, as a page or an application is one."""
+"""A client of the running API, like a page or an application."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
-import httpcore
+import urllib3
 
+from demo.simulation.errors import ApiUnusable
 from query.api.parameters import USER_HEADER
 
 BATCH: Final = 150
-"""Events in a request: of slates of 24 items they come to 200 kB."""
-TRIES: Final = 5
-PATIENCE_S: Final = 10.0
-BUSY: Final = frozenset({429, 502, 503, 504})
+"""Events in a request: with slates of 24 items they come to 200 kB."""
+RETRIES: Final = 4
+TIMEOUT_S: Final = 10.0
+BUSY: Final = (429, 502, 503, 504)
 
 
-class ApiUnusable(Exception):
-    """The API does not answer, or refuses what a simulation needs."""
-
-
-@dataclass
 class Api:
-    """Requests to one API, at most `concurrency` at once. A context manager."""
+    """Requests to one API, at most `concurrency` at once; a busy API is asked again. A context manager."""
 
-    url: str
-    concurrency: int = 8
-    pause_s: float = 0.5
-    """Before a busy API is asked again; longer each time."""
-    unanswered: Counter[int] = field(default_factory=Counter)
-    """Requests for similar items that got no answer, by HTTP status."""
+    def __init__(self, url: str, concurrency: int = 8, backoff_s: float = 0.5) -> None:
+        self.url = url
+        self.unanswered: Counter[int] = Counter()
+        """Requests for similar items without an answer, by HTTP status."""
+        retries = urllib3.Retry(
+            RETRIES,
+            connect=0,
+            backoff_factor=backoff_s,
+            status_forcelist=BUSY,
+            allowed_methods=None,
+            raise_on_status=False,
+        )
+        self._pool = urllib3.PoolManager(maxsize=concurrency, retries=retries, timeout=TIMEOUT_S)
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="buyer")
 
     def __enter__(self) -> Self:
-        """Open."""
-        self._pool = httpcore.ConnectionPool(max_connections=self.concurrency)
-        self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="buyer")
+        """Return the client itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close."""
+        """Close all connections."""
         self._threads.shutdown(cancel_futures=True)
-        self._pool.close()
+        self._pool.clear()
 
     def similar(self, asked: Sequence[tuple[str, str]], size: int) -> list[dict[str, Any] | None]:
-        """The answer for each (item id, user id), in their order; None where the API has none, counted.
+        """Return the answer for each (item id, user id), in their order; None where there is none, counted.
 
-        Raises:
-            ApiUnusable
+        Raises ApiUnusable.
         """
         return list(self._threads.map(lambda pair: self._similar(pair[0], pair[1], size), asked))
 
     def _similar(self, item_id: str, user_id: str, size: int) -> dict[str, Any] | None:
         path = f"/v1/listings/{quote(item_id, safe='')}/similar?size={size}"
-        status, body = self._ask("GET", path, [(USER_HEADER, user_id)], b"")
+        status, body = self._request("GET", path, {USER_HEADER: user_id})
         if status != 200:
             self.unanswered[status] += 1
             return None
         return body
 
     def send(self, events: Iterable[dict[str, Any]]) -> Counter[str]:
-        """Sends events in batches, in their order: how many were accepted, and rejected by reason code.
+        """Send events in batches; return how many were accepted, and rejected by reason code.
 
-        Raises:
-            ApiUnusable: also where events are off.
+        Raises ApiUnusable, also where the API takes no events.
         """
-        account: Counter[str] = Counter()
-        for done in self._threads.map(self._send, _batches(events)):
-            account += done
-        return account
+        total: Counter[str] = Counter()
+        for sent in self._threads.map(self._send, _batches(events)):
+            total += sent
+        return total
 
     def _send(self, batch: list[dict[str, Any]]) -> Counter[str]:
         body = json.dumps({"events": batch}).encode()
-        status, answer = self._ask("POST", "/v1/events", [("Content-Type", "application/json")], body)
+        status, answer = self._request("POST", "/v1/events", {"Content-Type": "application/json"}, body)
         if status != 202:
             raise ApiUnusable(f"{self.url}/v1/events answers {status}: {answer.get('detail', answer)}")
         reasons = [rejected["problems"][0]["reason"] for rejected in answer["rejected"]]
         return Counter({"accepted": answer["accepted"]}) + Counter(reasons)
 
-    def _ask(
-        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    def _request(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON of an answer; a busy API is asked again a few times."""
-        for tried in range(1, TRIES + 1):
-            try:
-                answer = self._pool.request(
-                    method,
-                    f"{self.url}{path}",
-                    headers=headers,
-                    content=body,
-                    extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE_S)},
-                )
-                if answer.status not in BUSY or tried == TRIES:
-                    return answer.status, json.loads(answer.content)
-            except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-                if tried == TRIES or isinstance(error, httpcore.ConnectError):
-                    raise ApiUnusable(
-                        f"{self.url} does not answer ({error!r}); start it with `make up`, or name another"
-                    ) from error
-            except (httpcore.UnsupportedProtocol, ValueError) as error:
-                raise ApiUnusable(f"{self.url}{path}: {error}; expected the URL of a nitamono API") from error
-            time.sleep(self.pause_s * tried)
-        raise AssertionError("the last try returns or raises")
+        """Return the status and the JSON of an answer."""
+        try:
+            answer = self._pool.request(method, f"{self.url}{path}", headers=headers, body=body)
+            return answer.status, answer.json()
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise ApiUnusable(
+                f"{self.url} does not answer as a nitamono API ({error}); start one with `make up`, or name "
+                "another"
+            ) from error
 
 
 def _batches(events: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""What people do with a slate: look, tap, view, buy. Probabilities only; chances are drawn beforehand."""
+"""What people do with a slate: look, tap, view, buy. Probabilities only; draws are drawn beforehand."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.simulation.buyers import Buyers, Flags
-from demo.simulation.catalogue import Floats, Rows
+from demo.simulation.buyers import Buyers
+from demo.simulation.columns import NOTHING, Flags, Floats, Rows
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.ranking import NOTHING
 from demo.simulation.stock import Stock
 
 LOWEST_PRICE: Final = 0.01
@@ -21,7 +20,7 @@ Number = TypeVar("Number", np.float32, np.int64)
 
 
 @dataclass(frozen=True)
-class Chances:
+class Draws:
     """Uniform numbers in [0, 1), drawn once for each slate and candidate, whatever becomes of the slate."""
 
     tap: Floats
@@ -40,18 +39,18 @@ class Chances:
     """(S,) how many positions the buyer looks at"""
 
     @classmethod
-    def draw(cls, slates: int, reserve: int, truth: GroundTruth, chance: np.random.Generator) -> Chances:
+    def draw(cls, slates: int, reserve: int, truth: GroundTruth, rng: np.random.Generator) -> Draws:
         """For slates with a reserve of candidates each."""
-        tap, purchase, reading, deciding, complaint, order = chance.random(
+        tap, purchase, reading, deciding, complaint, order = rng.random(
             (6, slates, reserve), dtype=np.float32
         )
-        depth = draw_depths(slates, truth, chance)
+        depth = draw_depths(slates, truth, rng)
         return cls(tap, purchase, reading, deciding, complaint, order, depth)
 
 
-def draw_depths(slates: int, truth: GroundTruth, chance: np.random.Generator) -> Rows:
+def draw_depths(slates: int, truth: GroundTruth, rng: np.random.Generator) -> Rows:
     """(S,) how far down the slate is looked at."""
-    further = chance.geometric(1 / (truth.mean_depth - truth.least_depth), slates)
+    further = rng.geometric(1 / (truth.mean_depth - truth.least_depth), slates)
     return np.asarray(truth.least_depth + further)
 
 
@@ -88,15 +87,15 @@ def mean_examination(truth: GroundTruth) -> NDArray[np.float64]:
     return np.asarray(position**-truth.position_bias * looks)
 
 
-def shown(candidates: Rows, alive: Flags, shuffled: Flags, chances: Chances, length: int) -> Rows:
+def shown(candidates: Rows, alive: Flags, shuffled: Flags, draws: Draws, length: int) -> Rows:
     """(S, L) places among the candidates (S, R) that a slate shows, in its order; NOTHING after the last.
 
-    The first `length` that are alive, in the order of the ranking or, in a shuffled slate, of chance.
+    The first `length` that are alive, in the order of the ranking or, in a shuffled slate, of rng.
     """
     there = alive & (candidates != NOTHING)
     there &= np.cumsum(there, axis=1) <= length
     ranked = np.arange(candidates.shape[1], dtype=np.float32)[None, :]
-    key = np.where(shuffled[:, None], chances.order, ranked)
+    key = np.where(shuffled[:, None], draws.order, ranked)
     key = np.where(there, key, np.inf)
     order = np.argsort(key, axis=1, kind="stable")[:, :length]
     return np.where(np.take_along_axis(there, order, axis=1), order, NOTHING)
@@ -113,8 +112,8 @@ def tap_probability(
 
 def purchase_probability(truth: GroundTruth, attracted: Floats, bot: Flags, lift: Floats) -> Floats:
     """(S, L) of a tapped item."""
-    chance = np.float32(truth.buy_after_tap) * lift[:, None] * attracted
-    return np.where(bot[:, None], np.float32(0), chance)
+    human = np.float32(truth.buy_after_tap) * lift[:, None] * attracted
+    return np.where(bot[:, None], np.float32(0), human)
 
 
 def at(values: NDArray[Number], places: Rows) -> NDArray[Number]:

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import cos, tau
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from demo.simulation.catalogue import Catalogue, Floats, Rows, Seconds, unit
+from demo.simulation.catalogue import Catalogue, unit
+from demo.simulation.columns import Columns, Flags, Floats, Rows, Seconds
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.stock import DAY, Shelf, Stock
 from events.user_ids import user_hash
-
-Flags = NDArray[np.bool_]
 
 SALT: Final = "simulated"
 """Not a secret: the users do not exist."""
 HOURS: Final = np.array(
     [3, 2, 1, 1, 1, 1, 2, 4, 5, 4, 4, 4, 6, 5, 4, 4, 4, 5, 6, 7, 9, 10, 9, 6], dtype=np.float64
 )
-"""Activity by hour of the day, in parts: the evening, and a little lunch."""
+"""Relative activity by hour of the day: highest in the evening, with a small peak at lunch."""
 PAGES_SEEN: Final = 16
 """Pages that a search offers for each that a buyer opens."""
 CHOOSINESS: Final = 6.0
-"""How much the likeness to what the session is out for weighs in that choice, against a Gumbel chance."""
+"""Weight of likeness to what the session looks for in that choice, against Gumbel noise."""
 SECONDS_PER_PAGE: Final = 40.0
 MIDWINTER: Final = 15  # day of the year
 
@@ -56,12 +53,12 @@ class Buyers:
 
 def draw_buyers(count: int, catalogue: Catalogue, truth: GroundTruth, seed: int) -> Buyers:
     """`count` users of this seed."""
-    chance = np.random.default_rng([seed, 4])
-    favourite = chance.integers(len(catalogue), size=(count, truth.favourites))
-    role = chance.random(count)
+    rng = np.random.default_rng([seed, 4])
+    favourite = rng.integers(len(catalogue), size=(count, truth.favourites))
+    role = rng.random(count)
     bot = role < truth.bot_share
-    activity = chance.gamma(truth.activity_shape, truth.slates_per_day / truth.activity_shape, count)
-    sensitivity = truth.price_sensitivity * chance.lognormal(0, truth.price_sensitivity_spread, count)
+    activity = rng.gamma(truth.activity_shape, truth.slates_per_day / truth.activity_shape, count)
+    sensitivity = truth.price_sensitivity * rng.lognormal(0, truth.price_sensitivity_spread, count)
     return Buyers(
         user=tuple(user_hash(SALT, user_id(number)) for number in range(1, count + 1)),
         taste=unit(catalogue.truth[favourite].mean(axis=1)).astype(np.float32),
@@ -79,7 +76,7 @@ def user_id(number: int) -> str:
 
 
 @dataclass(frozen=True)
-class Visits:
+class Visits(Columns):
     """V pages that users open on a day, in the order of time."""
 
     user: Rows
@@ -89,69 +86,49 @@ class Visits:
     nth: Rows
     """(V,) in the session, from 0."""
     wish: Rows
-    """(V,) the row of the catalogue that the session is out for."""
+    """(V,) the row of the catalogue that the session looks for."""
 
     def between(self, start: float, end: float) -> Visits:
-        """Those of [start, end)."""
-        first, last = np.searchsorted(self.moment, [start, end])
-        return self.part(slice(first, last))
-
-    def part(self, chosen: slice | Flags) -> Visits:
-        """The chosen ones."""
-        return Visits(self.user[chosen], self.moment[chosen], self.nth[chosen], self.wish[chosen])
-
-    def welcomed(self, shelf: Shelf) -> Visits:
-        """All of them, or none where nothing is on sale: then there is no page to open."""
-        return self if len(shelf.rows) else self.part(slice(0))
-
-    @classmethod
-    def joined(cls, days: Sequence[Visits]) -> Visits:
-        """Those of several days."""
-        return cls(
-            np.concatenate([day.user for day in days]),
-            np.concatenate([day.moment for day in days]),
-            np.concatenate([day.nth for day in days]),
-            np.concatenate([day.wish for day in days]),
-        )
+        """Return those of [start, end)."""
+        return self.take(slice(*np.searchsorted(self.moment, [start, end])))
 
 
-def draw_visits(buyers: Buyers, day: float, truth: GroundTruth, chance: np.random.Generator) -> Visits:
+def draw_visits(buyers: Buyers, day: float, truth: GroundTruth, rng: np.random.Generator) -> Visits:
     """The visits of a day that begins at `day`, seconds since 1970: sessions of a few pages each."""
     weekday = datetime.fromtimestamp(day, UTC).weekday()
     rate = buyers.activity * truth.weekdays[weekday] / truth.slates_per_session
-    owner = np.repeat(np.arange(len(buyers)), chance.poisson(rate))
-    length = chance.geometric(1 / truth.slates_per_session, len(owner))
+    owner = np.repeat(np.arange(len(buyers)), rng.poisson(rate))
+    length = rng.geometric(1 / truth.slates_per_session, len(owner))
     session = np.repeat(np.arange(len(owner)), length)
     nth = np.arange(len(session)) - np.repeat(np.cumsum(length) - length, length)
-    hour = chance.choice(len(HOURS), size=len(owner), p=HOURS / HOURS.sum())
-    begun = (hour + chance.random(len(owner))) * (DAY / len(HOURS))
-    pause = np.where(buyers.bot[owner[session]], 0.5, SECONDS_PER_PAGE) * chance.exponential(
-        size=len(session)
-    )
+    hour = rng.choice(len(HOURS), size=len(owner), p=HOURS / HOURS.sum())
+    begun = (hour + rng.random(len(owner))) * (DAY / len(HOURS))
+    pause = np.where(buyers.bot[owner[session]], 0.5, SECONDS_PER_PAGE) * rng.exponential(size=len(session))
     within = np.cumsum(pause)
     within -= np.repeat(within[np.cumsum(length) - length] if len(length) else [], length)
     # A session that would pass midnight ends in the last minute: each day is simulated by itself.
-    moment = day + np.minimum(10 + begun[session] + within, DAY - 60 * chance.random(len(session)))
-    favourite = buyers.favourite[owner, chance.integers(truth.favourites, size=len(owner))]
+    moment = day + np.minimum(10 + begun[session] + within, DAY - 60 * rng.random(len(session)))
+    favourite = buyers.favourite[owner, rng.integers(truth.favourites, size=len(owner))]
     order = np.argsort(moment, kind="stable")
     return Visits(owner[session][order], np.round(moment[order], 6), nth[order], favourite[session][order])
 
 
-def choose_pages(
-    visits: Visits, stock: Stock, shelf: Shelf, truth: GroundTruth, chance: np.random.Generator
+def open_pages(
+    visits: Visits, stock: Stock, shelf: Shelf, truth: GroundTruth, rng: np.random.Generator
 ) -> Rows:
-    """(V,) the row of the stock whose page each visit opens: by search, never by tapping a slate.
+    """Return the row of the stock whose page each visit opens: (V,) int64.
 
-    So which pages are visited does not depend on an arm, and a lift injected into taps is the lift of CTR.
+    Pages are found by search and never by tapping a slate. So which pages are visited does not depend on an
+    arm, and a lift injected into taps is the lift of CTR.
     """
-    if len(visits.user) == 0:
+    if len(visits) == 0:
         return np.zeros(0, dtype=np.int64)
     weight = np.cumsum(stock.popularity[shelf.rows] * _in_season(stock, shelf, truth))
-    drawn = chance.random((len(visits.user), PAGES_SEEN)) * weight[-1]
+    drawn = rng.random((len(visits), PAGES_SEEN)) * weight[-1]
     offered = shelf.rows[np.minimum(np.searchsorted(weight, drawn), len(shelf.rows) - 1)]
     vectors = stock.catalogue.truth
     likeness = np.einsum("vd,vpd->vp", vectors[visits.wish], vectors[stock.base[offered]])
-    best = (CHOOSINESS * likeness + chance.gumbel(size=likeness.shape)).argmax(axis=1)
+    best = (CHOOSINESS * likeness + rng.gumbel(size=likeness.shape)).argmax(axis=1)
     return np.asarray(offered[np.arange(len(best)), best])
 
 

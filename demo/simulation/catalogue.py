@@ -15,24 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.marketplace.listings import ListingEvent, listing_at, offer_at
+from demo.simulation.columns import Floats, Rows, Seconds
+from demo.simulation.errors import NothingOnSale
 from demo.simulation.ground_truth import GroundTruth
 from indexer.intake.files import read_rows, select
 from mappings.errors import InvalidListing
 from mappings.listing import Status, parse_listing
-
-Floats = NDArray[np.float32]
-Seconds = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 WIDTHS: Final = {"type": 24, "colour": 12, "pattern": 12, "brand": 8, "own": 8}
 """Dimensions of each attribute's part of a true vector."""
 
 WARM: Final = frozenset({"coat", "jacket", "sweater", "hoodie", "scarf", "beanie", "boots"})
 LIGHT: Final = frozenset({"T-shirt", "shorts", "sandals", "dress", "umbrella", "skirt"})
-
-
-class NothingOnSale(ValueError):
-    """A catalogue without a listing that anyone could be shown."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from demo.simulation.behaviour import Chances, attraction, examination, purchase_probability, tap_probability
-from demo.simulation.catalogue import Seconds
+from demo.simulation.behaviour import Draws, attraction, examination, purchase_probability, tap_probability
+from demo.simulation.columns import Seconds
 from demo.simulation.market import Market, Slates
 from demo.simulation.rankers import Ranker
 from demo.simulation.ranking import rank
@@ -51,7 +51,7 @@ class Expectation:
     """(rankers, slates) each."""
     _purchases: list[Seconds] = field(default_factory=list)
 
-    def watch(self, slates: Slates, stock: Stock, chances: Chances) -> None:
+    def watch(self, slates: Slates, stock: Stock, draws: Draws) -> None:
         """Takes a tick's first slates of people in the experiment, without testers."""
         market = self.market
         human = ~market.buyers.bot[slates.user] & ~slates.override & (slates.arm != NOBODYS)
@@ -62,7 +62,7 @@ class Expectation:
         size, one = market.truth.slate_length, np.ones(len(taken), dtype=np.float32)
         nobody = np.zeros(len(taken), dtype=bool)
         user, query = slates.user[taken], slates.query[taken]
-        examined = examination(market.truth, chances.depth[taken], slates.nth[taken])
+        examined = examination(market.truth, draws.depth[taken], slates.nth[taken])
         taps, purchases = [], []
         for ranker in self.rankers.values():
             items = rank(ranker, stock, shelf, query, size=size, depth=size)

@@ -1,18 +1,19 @@
-"""A simulated log on disk: its tables, SIMULATED.json that says so, and truth.json."""
+"""A simulated log on disk: its tables, SIMULATED.json with every parameter, and truth.json."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
 import orjson
 
+from demo.simulation.errors import LogExists
 from demo.simulation.expectation import Expectation
-from demo.simulation.fault_injection import Done, Mischief, do_mischief, tear
+from demo.simulation.fault_injection import Faults, inject_faults, truncate_files
 from demo.simulation.log import DayTables, write_day
 from demo.simulation.market import Market, simulate
 from demo.simulation.rankers import Ranker
@@ -28,18 +29,13 @@ SENTENCE: Final = (
 )
 
 
-class LogExists(FileExistsError):
-    """The folder holds something already: two simulations in one log would be one broken experiment."""
-
-
 @dataclass(frozen=True)
-class Account:
-    """What was written."""
+class WrittenLog:
+    """Summary of a simulation that was written."""
 
     events: Mapping[str, int]
-    """Rows of each table, doubled ones twice."""
-    sold: int
-    mischief: Mapping[str, int]
+    """Rows of each table, duplicates included."""
+    faults: Mapping[str, int]
     truth: Mapping[str, Any]
     """As in truth.json."""
     seconds: float
@@ -49,52 +45,50 @@ def write_simulation(
     log: Path,
     market: Market,
     *,
-    mischief: Mischief | None = None,
+    faults: Faults | None = None,
     others: Mapping[str, Ranker] | None = None,
     progress: Callable[[int], object] = lambda _: None,
-) -> Account:
-    """Simulates day by day and writes each before the next, so memory does not grow with the days.
+) -> WrittenLog:
+    """Simulate day by day and write each day before the next, so that memory does not grow with the days.
 
-    others: encoders of no arm whose expected CTR truth.json is to tell as well.
-    progress: is told the number of slates of each day.
+    others: encoders of no arm whose expected CTR truth.json includes as well.
+    progress: called with the number of slates of each day.
 
-    Raises LogExists where the folder holds anything, OSError.
+    Raises LogExists where the folder is not empty, OSError.
     """
     begun = perf_counter()
     prepare(log)
-    # First, lest what an interrupted simulation leaves be taken for a real log.
+    # First, so that nobody takes an interrupted simulation for a real log.
     write_json(log / SIMULATED, statement(market))
-    arms = zip(market.experiment.arms, market.rankers, strict=True)
-    rankers = {arm.name: ranker for arm, ranker in arms} | dict(others or {})
-    expectation = Expectation(market, rankers)
+    expectation = Expectation(market, market.rankers_by_arm() | dict(others or {}))
     events: Counter[str] = Counter()
-    done, asked = Done(), mischief or Mischief()
+    injected: Counter[str] = Counter()
     for number, (stock, day) in enumerate(simulate(market, expectation.watch)):
         tables = DayTables(market, number, stock, day).tables()
-        if asked:
-            tables = do_mischief(tables, asked, market, number, done)
+        if faults:
+            tables = inject_faults(tables, faults, market, number, injected)
         write_day(log, number, tables)
         events.update({name: len(table) for name, table in tables.items()})
         progress(len(day.slates))
         last = stock
-    write_vectors(log / VECTORS, rankers, last)
-    torn = len(tear(log)) if asked.torn else 0
+    write_vectors(log / VECTORS, expectation.rankers, last)
+    if faults and faults.truncate_files:
+        injected["truncated_file"] = truncate_files(log)
     truth = expectation.to_json()
     write_json(log / TRUTH, truth)
-    spoiled = asdict(done) | {"torn": torn}
-    write_json(log / SIMULATED, statement(market) | {"events": events, "mischief": spoiled})
-    return Account(events, int(events["purchases"]), spoiled, truth, perf_counter() - begun)
+    write_json(log / SIMULATED, statement(market) | {"events": events, "injected_faults": injected})
+    return WrittenLog(events, injected, truth, perf_counter() - begun)
 
 
 def prepare(log: Path) -> None:
-    """Makes the folder. Raises LogExists where it holds anything."""
+    """Make the folder. Raises LogExists where it is not empty."""
     if log.is_dir() and any(log.iterdir()):
         raise LogExists(f"{log} is not empty; name a new folder: a log is of one simulation")
     log.mkdir(parents=True, exist_ok=True)
 
 
 def statement(market: Market) -> dict[str, Any]:
-    """What SIMULATED.json says: that it is one, and every parameter."""
+    """Return what SIMULATED.json says: that the log is simulated, and every parameter."""
     return {
         "sentence": SENTENCE,
         "seed": market.seed,
@@ -105,18 +99,15 @@ def statement(market: Market) -> dict[str, Any]:
         "start": market.start.isoformat(),
         "days": market.days,
         "experiment": market.experiment.model_dump(mode="json"),
-        "encoders": {
-            arm.name: ranker.encoder_id
-            for arm, ranker in zip(market.experiment.arms, market.rankers, strict=True)
-        },
+        "encoders": {arm: ranker.encoder_id for arm, ranker in market.rankers_by_arm().items()},
         "ground_truth": market.truth.to_json(),
     }
 
 
 def write_vectors(folder: Path, rankers: Mapping[str, Ranker], stock: Stock) -> None:
-    """NAME.npy and NAME.ids.txt for each encoder, as `nitamono ml embed` writes them: of all listings.
+    """Write NAME.npy and NAME.ids.txt of all listings for each encoder, as `nitamono ml embed` does.
 
-    With them `nitamono experiment offline` can put the log's slates in the order of any of them.
+    `nitamono experiment offline` reads them to put the log's slates in the order of each encoder.
     """
     rows = stock.base[: len(stock.item_ids)]
     for name, ranker in rankers.items():
@@ -124,6 +115,6 @@ def write_vectors(folder: Path, rankers: Mapping[str, Ranker], stock: Stock) -> 
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """The file, written whole or not at all, in a form that people can read."""
+    """Write indented JSON, whole or not at all."""
     with replacing(path) as unfinished:
         unfinished.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")

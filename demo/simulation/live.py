@@ -1,4 +1,4 @@
-"""Simulated buyers in front of the running API: it answers, they look, and their events go back to it."""
+"""Simulated buyers of the running API: it answers, they look, and their events go back to it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ import numpy as np
 from demo.marketplace.listings import ListingEvent
 from demo.marketplace.random_source import check_seed
 from demo.simulation.api import Api
-from demo.simulation.behaviour import Chances
-from demo.simulation.buyers import Visits, choose_pages, draw_buyers, draw_visits, user_id
-from demo.simulation.catalogue import Rows, catalogue_of, read_events
+from demo.simulation.behaviour import Draws
+from demo.simulation.buyers import Visits, draw_buyers, draw_visits, open_pages, user_id
+from demo.simulation.catalogue import catalogue_of, read_events
+from demo.simulation.columns import NOTHING, Rows
+from demo.simulation.errors import ImpossibleTruth
 from demo.simulation.folder import SENTENCE
-from demo.simulation.ground_truth import GroundTruth, ImpossibleTruth
-from demo.simulation.market import Acts, Market, Slates, Tick, settle
-from demo.simulation.ranking import NOTHING
+from demo.simulation.ground_truth import GroundTruth
+from demo.simulation.market import Market, Slates, Tick, settle
 from demo.simulation.setup import DEFAULT_EXPERIMENT
 from demo.simulation.stock import DAY, Stock
 from events.schema import OLDEST
 from experiments.assignment.assign import NOBODYS
 from mappings.listing import isoformat
 
-TOGETHER: Final = 64
-"""Visits asked for at once. What is bought in one batch is off the shelf for the next."""
+BATCH: Final = 64
+"""Visits requested at once. What is bought in one batch is not on sale in the next."""
 MARGIN: Final = timedelta(hours=1)
-"""Kept from the oldest time that the API takes, for a simulation takes a while."""
+"""Distance from the oldest time that the API takes, because a simulation takes a while."""
+
+FROM_ANSWER: Final = ("slate_id", "arms", "encoder_id", "took_ms", "randomised", "override")
+"""Fields of an answer that its impression repeats."""
 
 Sell = Callable[[list[dict[str, Any]]], None]
 
@@ -42,26 +46,26 @@ class LivePlan:
     """What to simulate through an API."""
 
     listings: Path
-    """Those that the API's index holds."""
+    """The listings of the API's index."""
     truth: GroundTruth = field(default_factory=GroundTruth)
     users: int = 200
     days: int = 3
-    """That have passed; the API takes events of the last seven."""
+    """Of the past; the API takes events of the last seven."""
     count: int | None = None
     """Of the listings; all by default."""
     seed: int = 7
 
 
 @dataclass
-class LiveAccount:
-    """What came of it."""
+class LiveSummary:
+    """What was simulated."""
 
     visits: int = 0
     slates: Counter[str] = field(default_factory=Counter)
-    """Shown, by arm as the answers told it; "" for none."""
+    """Slates shown, by the arms of their answers; "" for none."""
     sent: Counter[str] = field(default_factory=Counter)
     """Events by type."""
-    settled: Counter[str] = field(default_factory=Counter)
+    received: Counter[str] = field(default_factory=Counter)
     """Events accepted, and rejected by reason."""
     unanswered: Counter[int] = field(default_factory=Counter)
     """Visits without a slate, by HTTP status."""
@@ -76,45 +80,45 @@ def simulate_live(
     *,
     now: datetime,
     progress: Callable[[int], object] = lambda _: None,
-) -> LiveAccount:
-    """Visits of the past days in the order of time, each asked of the API, with the events that follow.
+) -> LiveSummary:
+    """Request the visits of the past days from the API in the order of time, and send the events that follow.
 
     sell: sends listing events of what was sold to the indexer.
-    progress: is told how many visits are done.
+    progress: called with the number of visits of each batch.
 
     Raises:
         ApiUnusable, NothingOnSale, UnreadableFile
-        ImpossibleTruth: lifts are to be injected, but the API's arms differ by themselves.
+        ImpossibleTruth: a lift is set; lifts are injected into a log only.
     """
     check_seed(plan.seed)
     if (plan.truth.tap_lift, plan.truth.purchase_lift) != (1.0, 1.0):
-        raise ImpossibleTruth("tap_lift and purchase_lift are injected into a log alone, not through the API")
+        raise ImpossibleTruth("tap_lift and purchase_lift are injected into a log only, not through the API")
     begun = perf_counter()
     events = read_events(plan.listings, plan.count)
     market, visits = prepare(plan, events, now)
-    still = replace(plan.truth, arrivals=0.0)  # what arrives, the API's index has to learn from sellers
+    still = replace(plan.truth, arrivals=0.0)  # new listings would have to be indexed first
     stock = Stock.opening(market.catalogue, still, market.start.timestamp(), 0, plan.seed)
-    account = LiveAccount()
-    for number, first in enumerate(range(0, len(visits.user), TOGETHER)):
-        part = visits.part(slice(first, first + TOGETHER))
+    summary = LiveSummary()
+    for number, first in enumerate(range(0, len(visits), BATCH)):
+        part = visits.take(slice(first, first + BATCH))
         tick, answers = _batch(market, stock, part, number, api)
-        told = list(as_events(stock, tick, answers, now))
-        account.settled += api.send(told)
-        account.sent.update(event["type"] for event in told)
-        account.slates.update(",".join(answer["arms"]) for answer in answers)
+        sent = list(as_events(stock, tick, answers, now))
+        summary.received += api.send(sent)
+        summary.sent.update(event["type"] for event in sent)
+        summary.slates.update(",".join(answer["arms"]) for answer in answers)
         sold = [events[row] for row in tick.purchases.row.tolist()] if plan.truth.single_unit else []
-        account.sold += len(sold)
+        summary.sold += len(sold)
         if sold:
             sell([sold_event(event) for event in sold])
-        account.visits += len(part.user)
-        progress(len(part.user))
-    account.unanswered = api.unanswered
-    account.seconds = perf_counter() - begun
-    return account
+        summary.visits += len(part)
+        progress(len(part))
+    summary.unanswered = api.unanswered
+    summary.seconds = perf_counter() - begun
+    return summary
 
 
 def live_statement(plan: LivePlan) -> dict[str, Any]:
-    """What SIMULATED.json says of a log into which the events are exported."""
+    """Return what SIMULATED.json says of a log into which the events are exported."""
     return {
         "sentence": SENTENCE,
         "seed": plan.seed,
@@ -126,8 +130,8 @@ def live_statement(plan: LivePlan) -> dict[str, Any]:
 
 
 def prepare(plan: LivePlan, events: Sequence[ListingEvent], now: datetime) -> tuple[Market, Visits]:
-    """The buyers, and their visits within the time that the API takes, in the order of time."""
-    truth = replace(plan.truth, tester_share=0.0)  # whoever overrides an arm has to know its name
+    """Return the buyers, and their visits within the time that the API takes, in the order of time."""
+    truth = replace(plan.truth, tester_share=0.0)  # overriding an arm takes its name
     catalogue = catalogue_of(events, truth, plan.seed, np.arange(len(events)))
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     market = Market(
@@ -141,7 +145,7 @@ def prepare(plan: LivePlan, events: Sequence[ListingEvent], now: datetime) -> tu
         seed=plan.seed,
     )
     days = [
-        draw_visits(market.buyers, market.start.timestamp() + day * DAY, truth, market.chance(1, day))
+        draw_visits(market.buyers, market.start.timestamp() + day * DAY, truth, market.rng(1, day))
         for day in range(plan.days)
     ]
     visits = Visits.joined(days)
@@ -151,24 +155,24 @@ def prepare(plan: LivePlan, events: Sequence[ListingEvent], now: datetime) -> tu
 def _batch(
     market: Market, stock: Stock, visits: Visits, number: int, api: Api
 ) -> tuple[Tick, list[dict[str, Any]]]:
-    """What a few visits lead to, and the API's answers to those that got one."""
-    chance = market.chance(2, number)
+    """Return what a few visits lead to, and the API's answers to those that got one."""
+    rng = market.rng(2, number)
     shelf = stock.shelf(float(visits.moment[0]))
-    visits = visits.welcomed(shelf)
-    query = choose_pages(visits, stock, shelf, market.truth, chance)
+    visits = visits if len(shelf.rows) else visits.take(slice(0))  # nothing on sale, no page to open
+    query = open_pages(visits, stock, shelf, market.truth, rng)
     asked = [
         (stock.item_ids[row], user_id(int(user) + 1)) for row, user in zip(query, visits.user, strict=True)
     ]
     found = api.similar(asked, market.truth.slate_length)
     there = np.array([answer is not None for answer in found], dtype=bool)
     answers = [answer for answer in found if answer is not None]
-    slates = _slates(market, visits.part(there), query[there], answers)
-    chances = Chances.draw(len(slates), market.truth.slate_length, market.truth, chance)
-    return settle(market, stock, slates, chances, chance.random(len(slates))), answers
+    slates = _slates(market, visits.take(there), query[there], answers)
+    draws = Draws.draw(len(slates), market.truth.slate_length, market.truth, rng)
+    return settle(market, stock, slates, draws, rng.random(len(slates))), answers
 
 
 def _slates(market: Market, visits: Visits, query: Rows, answers: Sequence[Mapping[str, Any]]) -> Slates:
-    """The answers as slates. Listings that the file does not have are left out: nothing is known of them."""
+    """Return the answers as slates, without listings that are not in the file: nothing is known of them."""
     rows = {item_id: row for row, item_id in enumerate(market.catalogue.item_ids)}
     items = np.full((len(answers), market.truth.slate_length), NOTHING, dtype=np.int64)
     for slate, answer in enumerate(answers):
@@ -192,63 +196,39 @@ def _slates(market: Market, visits: Visits, query: Rows, answers: Sequence[Mappi
 def as_events(
     stock: Stock, tick: Tick, answers: Sequence[Mapping[str, Any]], now: datetime
 ) -> Iterator[dict[str, Any]]:
-    """The events of a batch as the API takes them, slates first. None is later than now."""
+    """Yield the events of a batch as the API takes them, slates first. None is later than now."""
     slates = tick.slates
     for number, answer in enumerate(answers):
-        shown = slates.items[number][slates.items[number] != NOTHING]
+        shown = enumerate(slates.items[number][slates.items[number] != NOTHING], 1)
         yield {
-            "type": "impression",
-            **_common(slates, number, float(slates.moment[number]), now),
-            "slate_id": answer["slate_id"],
+            **_event("impression", slates, number, slates.moment[number], now),
+            **{name: answer[name] for name in FROM_ANSWER},
             "query_item_id": answer["item"]["item_id"],
-            "items": [
-                {"item_id": stock.item_ids[row], "position": position}
-                for position, row in enumerate(shown, 1)
-            ],
-            "arms": answer["arms"],
-            "encoder_id": answer["encoder_id"],
-            "took_ms": answer["took_ms"],
-            "randomised": answer["randomised"],
-            "override": answer["override"],
+            "items": [{"item_id": stock.item_ids[row], "position": position} for position, row in shown],
             "simulated": True,
         }
-    kinds = (
-        ("tap", tick.taps),
-        ("item_view", tick.views),
-        ("purchase", tick.purchases),
-        ("complaint", tick.complaints),
-    )
-    for kind, acts in kinds:
-        for act in range(len(acts)):
-            yield _act(kind, acts, act, stock, slates, answers, now)
-
-
-def _act(
-    kind: str,
-    acts: Acts,
-    act: int,
-    stock: Stock,
-    slates: Slates,
-    answers: Sequence[Mapping[str, Any]],
-    now: datetime,
-) -> dict[str, Any]:
-    number, position, row = int(acts.slate[act]), int(acts.position[act]), int(acts.row[act])
-    event = {
-        "type": kind,
-        **_common(slates, number, float(acts.moment[act]), now),
-        "item_id": stock.item_ids[row],
+    kinds = {
+        "tap": tick.taps,
+        "item_view": tick.views,
+        "purchase": tick.purchases,
+        "complaint": tick.complaints,
     }
-    if position:  # 0 is the query item itself, to whose page no slate led
-        event["slate_id"] = answers[number]["slate_id"]
-    if kind == "tap":
-        event |= {"query_item_id": answers[number]["item"]["item_id"], "position": position}
-    if kind == "purchase":
-        event["price"] = float(stock.price[row])
-    return event
+    for kind, acts in kinds.items():
+        for number, position, row, moment in zip(*vars(acts).values(), strict=True):
+            event = _event(kind, slates, number, moment, now) | {"item_id": stock.item_ids[row]}
+            if position:  # 0 is the query item itself, to whose page no slate led
+                event["slate_id"] = answers[number]["slate_id"]
+            if kind == "tap":
+                query = answers[number]["item"]["item_id"]
+                event |= {"query_item_id": query, "position": int(position)}
+            if kind == "purchase":
+                event["price"] = float(stock.price[row])
+            yield event
 
 
-def _common(slates: Slates, number: int, moment: float, now: datetime) -> dict[str, Any]:
+def _event(kind: str, slates: Slates, number: int, moment: float, now: datetime) -> dict[str, Any]:
     return {
+        "type": kind,
         "event_id": uuid4().hex,
         "time": isoformat(min(datetime.fromtimestamp(moment, UTC), now)),
         "user_id": user_id(int(slates.user[number]) + 1),
@@ -256,5 +236,5 @@ def _common(slates: Slates, number: int, moment: float, now: datetime) -> dict[s
 
 
 def sold_event(event: ListingEvent) -> dict[str, Any]:
-    """The listing as its seller's application tells it once it is bought: sold out, from this moment on."""
+    """Return the listing event of a purchase: sold out, from now on."""
     return {**event, "status": "sold_out", "updated_at": isoformat(datetime.now(UTC))}

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from demo.simulation.catalogue import Rows, Seconds
+from demo.simulation.columns import NOTHING, Rows, Seconds
 from demo.simulation.market import Acts, Market, Slates, Tick
-from demo.simulation.ranking import NOTHING
 from demo.simulation.stock import Stock
 from events.log_tables import INSTANT, SHOWN_ITEM, TABLES, write_part
 
@@ -85,8 +84,7 @@ class DayTables:
 
     def _of(self, acts: Acts, letter: str, more: tuple[str, ...]) -> dict[str, Any]:
         """A table of acts in the order of time. The query item's own have no slate: no tap was before."""
-        order = np.argsort(acts.moment, kind="stable")
-        acts = Acts(acts.slate[order], acts.position[order], acts.row[order], acts.moment[order])
+        acts = acts.take(np.argsort(acts.moment, kind="stable"))
         slates = self._tick.slates
         slate_id = self._slate_id.take(acts.slate)
         own = pa.array(acts.position == 0)

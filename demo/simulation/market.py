@@ -1,7 +1,7 @@
 """The marketplace, tick by tick: visits, slates, what people do with them, and what is sold by that.
 
 Within a tick everybody's slates are ranked at once from what was on sale when it began, deeper than they are
-long. A listing bought within the tick is taken out of the slates that are later: from the same chances, what
+long. A listing bought within the tick is taken out of the slates that are later: from the same draws, what
 would happen is computed again until nothing changes. As a purchase only touches what comes after it, each
 round settles at least the earliest open one.
 """
@@ -9,7 +9,7 @@ round settles at least the earliest open one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.simulation.behaviour import (
-    Chances,
+    Draws,
     at,
     attraction,
     examination,
@@ -25,11 +25,12 @@ from demo.simulation.behaviour import (
     shown,
     tap_probability,
 )
-from demo.simulation.buyers import Buyers, Flags, Visits, choose_pages, draw_visits
-from demo.simulation.catalogue import Catalogue, Floats, Rows, Seconds
+from demo.simulation.buyers import Buyers, Visits, draw_visits, open_pages
+from demo.simulation.catalogue import Catalogue
+from demo.simulation.columns import NOTHING, Columns, Flags, Floats, Rows, Seconds
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import Ranker
-from demo.simulation.ranking import NOTHING, rank
+from demo.simulation.ranking import rank
 from demo.simulation.stock import DAY, Stock
 from experiments.assignment.assign import NOBODYS, arm_array
 from experiments.assignment.definition import Experiment
@@ -41,7 +42,7 @@ RESERVE: Final = 12
 
 
 @dataclass(frozen=True)
-class Slates:
+class Slates(Columns):
     """S slates that were shown, in the order of time."""
 
     user: Rows
@@ -50,22 +51,18 @@ class Slates:
     query: Rows
     """(S,) rows of the stock."""
     ranker: Rows
-    """(S,) the number of the arm that answered; the control's where nobody's."""
+    """(S,) the number of the arm that answered; the control's outside the experiment."""
     arm: Rows
-    """(S,) the number of the arm that the log tells, or NOBODYS."""
+    """(S,) the number of the arm in the log, or NOBODYS."""
     shuffled: Flags
     override: Flags
     took_ms: Seconds
     items: Rows
     """(S, L) rows of the stock, in the order shown, then NOTHING."""
 
-    def __len__(self) -> int:
-        """How many."""
-        return len(self.user)
-
 
 @dataclass(frozen=True)
-class Acts:
+class Acts(Columns):
     """What was done, in the order of the slates that it came from."""
 
     slate: Rows
@@ -75,10 +72,6 @@ class Acts:
     row: Rows
     """Of the stock."""
     moment: Seconds
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self.slate)
 
 
 @dataclass(frozen=True)
@@ -90,6 +83,18 @@ class Tick:
     views: Acts
     purchases: Acts
     complaints: Acts
+
+    @classmethod
+    def joined(cls, ticks: Sequence[Tick]) -> Tick:
+        """Return the ticks of a day as one."""
+        first = np.cumsum([0, *(len(tick.slates) for tick in ticks)])
+
+        def acts(name: str) -> Acts:
+            each = zip((getattr(tick, name) for tick in ticks), first, strict=False)
+            return Acts.joined([replace(part, slate=part.slate + by) for part, by in each])
+
+        slates = Slates.joined([tick.slates for tick in ticks])
+        return cls(slates, *(acts(name) for name in ("taps", "views", "purchases", "complaints")))
 
 
 @dataclass(frozen=True)
@@ -107,13 +112,17 @@ class Market:
     days: int
     seed: int
 
-    def chance(self, purpose: int, *numbers: int) -> np.random.Generator:
+    def rng(self, purpose: int, *numbers: int) -> np.random.Generator:
         """A random stream for one purpose, day and tick."""
         return np.random.default_rng([self.seed, 16 + purpose, *numbers])
 
+    def rankers_by_arm(self) -> dict[str, Ranker]:
+        """Return the ranker of each arm."""
+        return {arm.name: ranker for arm, ranker in zip(self.experiment.arms, self.rankers, strict=True)}
+
 
 def simulate(
-    market: Market, watch: Callable[[Slates, Stock, Chances], None] | None = None
+    market: Market, watch: Callable[[Slates, Stock, Draws], None] | None = None
 ) -> Iterator[tuple[Stock, Tick]]:
     """Each day's events with the stock that their rows are of.
 
@@ -123,11 +132,11 @@ def simulate(
     arms = arm_array(market.experiment, market.buyers.user)
     for number in range(market.days):
         begins = market.start.timestamp() + number * DAY
-        stock.pass_night(begins, market.truth, market.chance(0, number))
-        visits = draw_visits(market.buyers, begins, market.truth, market.chance(1, number))
+        stock.pass_night(begins, market.truth, market.rng(0, number))
+        visits = draw_visits(market.buyers, begins, market.truth, market.rng(1, number))
         today = _arms_today(market, arms, begins)
         ticks = [_tick(market, stock, visits, today, begins, (number, tick), watch) for tick in range(TICKS)]
-        yield stock, joined(ticks)
+        yield stock, Tick.joined(ticks)
 
 
 def _arms_today(market: Market, arms: NDArray[np.int8], begins: float) -> Rows:
@@ -146,16 +155,16 @@ def _tick(
     arms: Rows,
     begins: float,
     number: tuple[int, int],
-    watch: Callable[[Slates, Stock, Chances], None] | None,
+    watch: Callable[[Slates, Stock, Draws], None] | None,
 ) -> Tick:
     length = DAY / TICKS
     start = begins + number[1] * length
-    chance = market.chance(2, *number)
-    slates = draw_slates(market, stock, visits.between(start, start + length), arms, start, chance)
-    chances = Chances.draw(len(slates), slates.items.shape[1], market.truth, chance)
+    rng = market.rng(2, *number)
+    slates = draw_slates(market, stock, visits.between(start, start + length), arms, start, rng)
+    draws = Draws.draw(len(slates), slates.items.shape[1], market.truth, rng)
     if watch is not None:
-        watch(slates, stock, chances)
-    return settle(market, stock, slates, chances, chance.random(len(slates)))
+        watch(slates, stock, draws)
+    return settle(market, stock, slates, draws, rng.random(len(slates)))
 
 
 def draw_slates(
@@ -164,19 +173,19 @@ def draw_slates(
     visits: Visits,
     arms: Rows,
     start: float,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Slates:
     """The slates of visits, each with all its candidates as items: (S, slate_length + RESERVE)."""
     shelf = stock.shelf(start)
-    visits = visits.welcomed(shelf)
+    visits = visits if len(shelf.rows) else visits.take(slice(0))  # nothing on sale, no page to open
     tester = market.buyers.tester[visits.user] & (arms.max() != NOBODYS)
-    chosen = chance.integers(len(market.rankers), size=len(visits.user))
+    chosen = rng.integers(len(market.rankers), size=len(visits.user))
     arm = np.where(tester, chosen, arms[visits.user])
     ranker = np.where(arm == NOBODYS, 0, arm)
-    query = choose_pages(visits, stock, shelf, market.truth, chance)
+    query = open_pages(visits, stock, shelf, market.truth, rng)
     shares = np.array([each.shuffle for each in market.experiment.arms])
-    shuffled = (chance.random(len(query)) < shares[ranker]) & (arm != NOBODYS)
-    took = market.truth.took_ms * chance.lognormal(0, market.truth.took_spread, len(query))
+    shuffled = (rng.random(len(query)) < shares[ranker]) & (arm != NOBODYS)
+    took = market.truth.took_ms * rng.lognormal(0, market.truth.took_spread, len(query))
     size = market.truth.slate_length
     items = np.full((len(query), size + RESERVE), NOTHING, dtype=np.int64)
     for each, of in enumerate(market.rankers):
@@ -197,7 +206,7 @@ def draw_slates(
     )
 
 
-def settle(market: Market, stock: Stock, slates: Slates, chances: Chances, direct: Seconds) -> Tick:
+def settle(market: Market, stock: Stock, slates: Slates, draws: Draws, direct: Seconds) -> Tick:
     """What people do with the slates; afterwards the stock lacks what they bought.
 
     direct: (S,) uniform numbers that decide who buys the query item itself.
@@ -205,29 +214,23 @@ def settle(market: Market, stock: Stock, slates: Slates, chances: Chances, direc
     attracted = attraction(market.truth, stock, market.buyers, slates.user, slates.query, slates.items)
     gone = stock.gone_at
     while True:
-        tick = _acts(market, stock, slates, chances, direct, attracted, gone)
+        tick = _acts(market, stock, slates, draws, direct, attracted, gone)
         if not market.truth.single_unit:
             return tick
         sold = stock.gone_at.copy()
         np.minimum.at(sold, tick.purchases.row, tick.purchases.moment)
         if np.array_equal(sold, gone):
             stock.gone_at = sold
-            return _first_come(tick, sold)
+            bought = tick.purchases  # of two who want a listing, the first gets it
+            return replace(tick, purchases=bought.take(bought.moment == sold[bought.row]))
         gone = sold
-
-
-def _first_come(tick: Tick, sold: Seconds) -> Tick:
-    """Without the purchases of what somebody else had bought a moment earlier."""
-    bought = tick.purchases
-    first = bought.moment == sold[bought.row]
-    return Tick(tick.slates, tick.taps, tick.views, _only(bought, first), tick.complaints)
 
 
 def _acts(
     market: Market,
     stock: Stock,
     slates: Slates,
-    chances: Chances,
+    draws: Draws,
     direct: Seconds,
     attracted: Floats,
     gone: Seconds,
@@ -236,33 +239,37 @@ def _acts(
     truth, bot = market.truth, market.buyers.bot[slates.user]
     treated = slates.arm > 0
     alive = gone[slates.items] > slates.moment[:, None]
-    places = shown(slates.items, alive, slates.shuffled, chances, truth.slate_length)
+    places = shown(slates.items, alive, slates.shuffled, draws, truth.slate_length)
     there = places != NOTHING
     items = np.where(there, at(slates.items, places), NOTHING)
     pull = np.where(there, at(attracted, places), np.float32(0))
-    examined = examination(truth, chances.depth, slates.nth)
-    tapped = at(chances.tap, places) < tap_probability(
+    examined = examination(truth, draws.depth, slates.nth)
+    tapped = at(draws.tap, places) < tap_probability(
         truth, examined, pull, bot, _lift(treated, truth.tap_lift)
     )
     buying = purchase_probability(truth, pull, bot, _lift(treated, truth.purchase_lift))
     # What was paid for before the tick is no longer to be had, though it is shown until then.
     free = np.isinf(stock.gone_at[items])
-    bought = tapped & free & (at(chances.purchase, places) < buying)
-    complained = tapped & ~bot[:, None] & (at(chances.complaint, places) < truth.complaint * (1 - pull))
+    bought = tapped & free & (at(draws.purchase, places) < buying)
+    complained = tapped & ~bot[:, None] & (at(draws.complaint, places) < truth.complaint * (1 - pull))
     pace = np.where(bot, 0.02, 2.0)[:, None]  # seconds a position; no human is as fast as a bot
-    reading = pace * (np.arange(1, truth.slate_length + 1) + exponential(at(chances.reading, places)))
-    deciding = truth.deciding_seconds * exponential(at(chances.deciding, places))
-    final = _with_items(slates, items)
+    reading = pace * (np.arange(1, truth.slate_length + 1) + exponential(at(draws.reading, places)))
+    deciding = truth.deciding_seconds * exponential(at(draws.deciding, places))
+    final = replace(slates, items=items)
     taps = _acts_of(final, tapped, slates.moment[:, None] + reading)
     own = (direct < truth.buy_directly) & ~bot & np.isinf(stock.gone_at[slates.query])
     own &= gone[slates.query] > slates.moment
     return Tick(
         slates=final,
         taps=taps,
-        views=_merged(_later(taps, 1.0), _own_page(final, np.ones(len(final), dtype=bool), -2.0)),
-        purchases=_merged(
-            _acts_of(final, bought, slates.moment[:, None] + reading + 5 + deciding),
-            _own_page(final, own, 30.0),
+        views=Acts.joined(
+            [replace(taps, moment=taps.moment + 1.0), _own_page(final, np.ones(len(final), dtype=bool), -2.0)]
+        ),
+        purchases=Acts.joined(
+            [
+                _acts_of(final, bought, slates.moment[:, None] + reading + 5 + deciding),
+                _own_page(final, own, 30.0),
+            ]
         ),
         complaints=_acts_of(final, complained, slates.moment[:, None] + reading + 60),
     )
@@ -270,10 +277,6 @@ def _acts(
 
 def _lift(treated: Flags, lift: float) -> Floats:
     return np.where(treated, np.float32(lift), np.float32(1))
-
-
-def _with_items(slates: Slates, items: Rows) -> Slates:
-    return Slates(**(slates.__dict__ | {"items": items}))
 
 
 def _acts_of(slates: Slates, done: Flags, moments: Seconds) -> Acts:
@@ -293,40 +296,3 @@ def _own_page(slates: Slates, done: Flags, later: float) -> Acts:
 def exponential(uniform: NDArray[Any]) -> Seconds:
     """Exponential numbers of mean 1 from uniform ones in [0, 1)."""
     return -np.log1p(-uniform.astype(np.float64))
-
-
-def _later(acts: Acts, seconds: float) -> Acts:
-    """The same acts, some seconds later."""
-    return Acts(acts.slate, acts.position, acts.row, acts.moment + seconds)
-
-
-def _only(acts: Acts, kept: Flags) -> Acts:
-    return Acts(acts.slate[kept], acts.position[kept], acts.row[kept], acts.moment[kept])
-
-
-def _merged(*parts: Acts, first: Sequence[int] | None = None) -> Acts:
-    """All acts; `first` is what to add to the slate numbers of each part."""
-    shift = first or [0] * len(parts)
-    return Acts(
-        np.concatenate([part.slate + by for part, by in zip(parts, shift, strict=True)]),
-        np.concatenate([part.position for part in parts]),
-        np.concatenate([part.row for part in parts]),
-        np.concatenate([part.moment for part in parts]),
-    )
-
-
-def joined(ticks: Sequence[Tick]) -> Tick:
-    """The ticks of a day as one."""
-    counts = [len(tick.slates) for tick in ticks]
-    first = np.concatenate([[0], np.cumsum(counts)[:-1]]).tolist()
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(tick.slates, name) for tick in ticks])
-        for name in Slates.__dataclass_fields__
-    }
-    return Tick(
-        Slates(**columns),
-        *(
-            _merged(*(getattr(tick, name) for tick in ticks), first=first)
-            for name in ("taps", "views", "purchases", "complaints")
-        ),
-    )

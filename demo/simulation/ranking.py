@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from demo.simulation.catalogue import Floats, Rows, Seconds
+from demo.simulation.columns import NOTHING, Floats, Rows, Seconds
 from demo.simulation.rankers import Ranker
 from demo.simulation.stock import Shelf, Stock
 from query.search.price_band import DEFAULT_RATIO, widening_bands
@@ -18,8 +18,6 @@ from query.search.ranking import PRICE_HALF_DISTANCE, Calibration, shared_depth
 
 CHUNK = 64
 """Query items at once, of neighbouring prices, so that their bands cover much the same part of the shelf."""
-NOTHING = -1
-"""Where a slate has fewer items than places."""
 
 
 def rank(ranker: Ranker, stock: Stock, shelf: Shelf, queries: Rows, *, size: int, depth: int) -> Rows:

@@ -10,8 +10,10 @@ from typing import Final
 
 from demo.marketplace.random_source import check_seed
 from demo.simulation.buyers import draw_buyers
-from demo.simulation.catalogue import Catalogue, Floats, drawn_catalogue, read_catalogue
-from demo.simulation.ground_truth import GroundTruth, ImpossibleTruth
+from demo.simulation.catalogue import Catalogue, drawn_catalogue, read_catalogue
+from demo.simulation.columns import Floats
+from demo.simulation.errors import ImpossibleTruth, UnknownArm, UnknownPhotos
+from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.market import Market
 from demo.simulation.rankers import Ranker, artifact_vectors, noise_id, noisy_vectors, ranker_for
 from experiments.assignment.definition import Arm, Experiment
@@ -25,14 +27,6 @@ DEFAULT_EXPERIMENT: Final = Experiment(
     minimum_detectable_effect=0.05,
 )
 CONTROL_NOISE, TREATMENT_NOISE = 1.2, 0.6
-
-
-class UnknownArm(ValueError):
-    """An encoder for an arm that the experiment does not have."""
-
-
-class PhotosUnknown(ValueError):
-    """An artifact for listings whose photos the simulation cannot draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +53,7 @@ def market_of(plan: Plan) -> Market:
     """The marketplace of a plan.
 
     Raises:
-        UnknownArm, PhotosUnknown, NothingOnSale, UnreadableFile, UnusableSeed
+        UnknownArm, UnknownPhotos, NothingOnSale, UnreadableFile, UnusableSeed
         MlError: an artifact that cannot be used.
     """
     check_seed(plan.seed)
@@ -102,7 +96,7 @@ def _vectors(plan: Plan, arm: Arm, catalogue: Catalogue) -> tuple[str, Floats]:
         noise = float(asked)
     except ValueError:
         if plan.listings is not None:
-            raise PhotosUnknown(
+            raise UnknownPhotos(
                 f"{arm.name}={asked}: an artifact encodes photos, and those of {plan.listings} are not drawn "
                 "here; leave out --listings, or give the length of a noise"
             ) from None

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.simulation.catalogue import Catalogue, Rows, Seconds
+from demo.simulation.catalogue import Catalogue
+from demo.simulation.columns import Rows, Seconds
 from demo.simulation.ground_truth import GroundTruth
 
 DAY: Final = 86_400.0
@@ -52,19 +53,19 @@ class Stock:
     def opening(cls, catalogue: Catalogue, truth: GroundTruth, start: float, days: int, seed: int) -> Stock:
         """The stock of the first day. The last of the catalogue arrive, evenly, within the days."""
         count = len(catalogue)
-        chance = np.random.default_rng([seed, 3])
+        rng = np.random.default_rng([seed, 3])
         arriving = min(count // 2, round(count * truth.arrivals * days))
         made = days * (_daily(count, truth.relistings) + _daily(count, truth.copies))
         age = catalogue.age - catalogue.age[: count - arriving].min()
         listed_at = np.concatenate([start - age, np.full(made, NEVER)])
-        listed_at[count - arriving : count] = start + np.sort(chance.random(arriving)) * days * DAY
+        listed_at[count - arriving : count] = start + np.sort(rng.random(arriving)) * days * DAY
         return cls(
             catalogue=catalogue,
             base=np.concatenate([np.arange(count), np.zeros(made, dtype=np.int64)]),
             price=np.concatenate([catalogue.price, np.zeros(made)]),
             listed_at=listed_at,
             gone_at=np.full(count + made, NEVER),
-            popularity=chance.lognormal(0, 1, count + made),
+            popularity=rng.lognormal(0, 1, count + made),
             item_ids=list(catalogue.item_ids),
             sellers=list(catalogue.sellers),
         )
@@ -84,20 +85,20 @@ class Stock:
         """(Q,) 1 where a row is on the shelf, else 0."""
         return np.isin(rows, shelf.rows).astype(np.int64)
 
-    def pass_night(self, day: float, truth: GroundTruth, chance: np.random.Generator) -> None:
+    def pass_night(self, day: float, truth: GroundTruth, rng: np.random.Generator) -> None:
         """What sellers do on a day: relist what has waited long, and take others' photos."""
         waiting = np.flatnonzero((self.listed_at <= day - RELISTED_AFTER) & (self.gone_at == NEVER))
         shown = np.flatnonzero((self.listed_at <= day) & (self.gone_at == NEVER))
         count = len(self.catalogue)
-        for source in _some(waiting, _daily(count, truth.relistings), chance):
-            moment = day + chance.random() * DAY
+        for source in _some(waiting, _daily(count, truth.relistings), rng):
+            moment = day + rng.random() * DAY
             self.gone_at[source] = moment
             price = max(1.0, round(self.price[source] * RELISTED_PRICE))
             self._list("relisted", int(source), self.sellers[source], price, moment)
-        for source in _some(shown, _daily(count, truth.copies), chance):
-            seller = self.sellers[int(chance.integers(count))]
-            price = max(1.0, round(self.price[source] * (0.8 + 0.4 * chance.random())))
-            self._list("copied", int(source), seller, price, day + chance.random() * DAY)
+        for source in _some(shown, _daily(count, truth.copies), rng):
+            seller = self.sellers[int(rng.integers(count))]
+            price = max(1.0, round(self.price[source] * (0.8 + 0.4 * rng.random())))
+            self._list("copied", int(source), seller, price, day + rng.random() * DAY)
 
     def _list(self, why: str, source: int, seller: str, price: float, moment: float) -> None:
         row = len(self.item_ids)
@@ -110,5 +111,5 @@ def _daily(count: int, share: float) -> int:
     return round(count * share)
 
 
-def _some(rows: Rows, count: int, chance: np.random.Generator) -> Rows:
-    return chance.choice(rows, size=min(count, len(rows)), replace=False)
+def _some(rows: Rows, count: int, rng: np.random.Generator) -> Rows:
+    return rng.choice(rows, size=min(count, len(rows)), replace=False)

@@ -18,7 +18,7 @@ from demo.marketplace.listings import generate
 from demo.simulation.api import Api
 from demo.simulation.catalogue import drawn_catalogue
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.live import LiveAccount, LivePlan, simulate_live
+from demo.simulation.live import LivePlan, LiveSummary, simulate_live
 from events.names import event_queue
 from events.user_ids import user_hash
 from experiments.assignment.assign import assign
@@ -104,8 +104,8 @@ def api_url(
 def test_buyers_are_answered_by_their_arms_and_all_their_events_are_taken(
     api_url: str, listings: Path, experiments: Path, redis_url: str, index_prefix: str, es: Elasticsearch
 ) -> None:
-    """Each user sees the arm of the assignment alone; shuffled slates are told; what is sold leaves."""
-    told: list[dict[str, Any]] = []
+    """Each user sees the assigned arm; shuffled slates are marked; what is sold leaves the index."""
+    sent: list[dict[str, Any]] = []
     index = f"{index_prefix}-read"
 
     def sell(events: list[dict[str, Any]]) -> None:
@@ -117,16 +117,16 @@ def test_buyers_are_answered_by_their_arms_and_all_their_events_are_taken(
 
         def send(self, events: Any) -> Any:
             kept = list(events)
-            told.extend(kept)
+            sent.extend(kept)
             return super().send(kept)
 
     plan = LivePlan(listings=listings, truth=TRUTH, users=60, days=2)
     with Watched(api_url) as api:
-        account: LiveAccount = simulate_live(plan, api, sell, now=datetime.now(UTC))
-    slates = [event for event in told if event["type"] == "impression"]
+        summary: LiveSummary = simulate_live(plan, api, sell, now=datetime.now(UTC))
+    slates = [event for event in sent if event["type"] == "impression"]
 
-    assert account.settled == {"accepted": len(told)}
-    assert account.sent["tap"] > 0
+    assert summary.received == {"accepted": len(sent)}
+    assert summary.sent["tap"] > 0
     with redis.Redis.from_url(redis_url) as client:
         assert client.llen(event_queue(index_prefix)) > 0
     experiment = read_experiment(experiments / "price.toml")
@@ -134,7 +134,7 @@ def test_buyers_are_answered_by_their_arms_and_all_their_events_are_taken(
         arm = assign(experiment, user_hash(SALT, slate["user_id"]), datetime.now(UTC).date())
         assert arm is not None
         assert slate["arms"] == [f"price:{arm.name}"]
-    assert set(account.slates) == {"price:light", "price:heavy"}
+    assert set(summary.slates) == {"price:light", "price:heavy"}
     assert 0 < sum(slate["randomised"] for slate in slates) < len(slates)
-    assert account.sold > 0
-    assert account.visits == len(slates) + account.unanswered[404]
+    assert summary.sold > 0
+    assert summary.visits == len(slates) + summary.unanswered[404]

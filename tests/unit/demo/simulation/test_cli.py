@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from demo.simulation.cli import as_live_lines, mark, simulate
-from demo.simulation.live import LiveAccount, LivePlan
+from demo.simulation.cli import as_live_lines, mark_as_simulated, simulate
+from demo.simulation.live import LivePlan, LiveSummary
 from tests.factories import make_event
 
 SMALL = ("--users", "40", "--days", "1", "--pre-days", "1", "--count", "200")
@@ -21,18 +21,19 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(simulate, [str(argument) for argument in arguments])
 
 
-def test_a_log_is_written_with_an_account(tmp_path):
+def test_a_log_is_written_with_a_summary(tmp_path):
     """Events of each kind, the true effect, and where the parameters are."""
-    done = run("--out", tmp_path / "log", *SMALL, "--doubled", "0.5", "--torn")
+    done = run("--out", tmp_path / "log", *SMALL, "--duplicate-rate", "0.5", "--truncate-files")
     assert done.exit_code == 0, done.output
     stated = json.loads((tmp_path / "log" / "SIMULATED.json").read_text())
     assert f"simulated {stated['events']['impressions']:,} impressions" in done.output
     assert "control: expected CTR" in done.output
-    spoiled = stated["mischief"]
-    assert f"mischief: {spoiled['doubled']:,} doubled, {spoiled['torn']} torn" in done.output
+    faults = stated["injected_faults"]
+    said = f"Injected faults: duplicate {faults['duplicate']:,}, truncated_file {faults['truncated_file']}"
+    assert said in done.output
 
 
-def test_listings_and_experiment_may_be_ones_own(tmp_path):
+def test_listings_and_experiment_are_read_from_files(tmp_path):
     """A file of listings as `nitamono index` takes it, and the definition of a real experiment."""
     listings = tmp_path / "listings.jsonl"
     events = [
@@ -59,7 +60,7 @@ def test_listings_and_experiment_may_be_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--truth", "tap_lift=9"), "tap_lift 9 exceeds 1"),
+        (("--truth", "tap_lift=9"), "tap_rate times tap_lift exceeds 1"),
         (("--truth", "tap_lift"), "expected NAME=VALUE"),
         (("--encoder", "blue=1"), "no arm 'blue'"),
         (("--encoder", "control=nan"), "control=nan: expected a noise of at least 0"),
@@ -67,7 +68,7 @@ def test_listings_and_experiment_may_be_ones_own(tmp_path):
         (("--seed", "-1"), "'-1' is not a whole number"),
     ],
 )
-def test_what_cannot_be_simulated_is_told_in_a_sentence(tmp_path, arguments, said):
+def test_impossible_simulations_are_refused_with_one_message(tmp_path, arguments, said):
     """And nothing is written."""
     done = run("--out", tmp_path / "log", *SMALL, *arguments)
     assert done.exit_code != 0
@@ -76,39 +77,39 @@ def test_what_cannot_be_simulated_is_told_in_a_sentence(tmp_path, arguments, sai
     assert not (tmp_path / "log").exists()
 
 
-def test_what_shapes_a_log_is_refused_with_an_api(tmp_path):
+def test_options_of_a_log_are_refused_with_an_api(tmp_path):
     """Rather than ignored."""
     done = run("--api", "http://127.0.0.1:9", "--encoder", "control=1")
     assert done.exit_code == 2
-    assert "arms are the API's own" in " ".join(done.output.split())
+    assert "whose arms are its own" in " ".join(done.output.split())
 
 
 def test_a_log_is_marked_once_it_has_simulated_events(tmp_path):
-    """What stood there stays: it is of the first simulation."""
-    mark(LivePlan(listings=tmp_path), None)
-    mark(LivePlan(listings=tmp_path, users=5), tmp_path / "log")
-    mark(LivePlan(listings=tmp_path, users=6), tmp_path / "log")
+    """A file that is there already stays: it describes the first simulation."""
+    mark_as_simulated(LivePlan(listings=tmp_path), None)
+    mark_as_simulated(LivePlan(listings=tmp_path, users=5), tmp_path / "log")
+    mark_as_simulated(LivePlan(listings=tmp_path, users=6), tmp_path / "log")
     stated = json.loads((tmp_path / "log" / "SIMULATED.json").read_text())
     assert stated["users"] == 5
     assert stated["sentence"].startswith("simulated: ")
 
 
-def test_where_to_is_asked_for():
+def test_a_folder_or_an_api_is_required():
     """Neither a folder nor an API."""
     done = run(*SMALL)
     assert done.exit_code == 2
     assert "name a folder with --out, or an API with --api" in done.output
 
 
-def test_a_file_that_holds_no_listings_is_told_in_a_sentence():
+def test_a_file_without_listings_is_refused_with_one_message():
     """For an API as for a log."""
     done = run("--api", "http://127.0.0.1:9", "--listings", __file__)
     assert done.exit_code == 1
     assert "expected a file that ends in .jsonl" in done.output
 
 
-def test_an_api_that_is_away_is_told_in_a_sentence(tmp_path):
-    """With the way to start it; nothing claims to be simulated."""
+def test_an_unreachable_api_is_reported_with_one_message(tmp_path):
+    """With the command that starts it; no SIMULATED.json is written."""
     listings = tmp_path / "listings.jsonl"
     listings.write_text("\n".join(json.dumps(make_event(item_id=f"m{n}")) for n in range(9)))
     done = run("--api", "http://127.0.0.1:9", "--out", tmp_path / "log", "--listings", listings)
@@ -118,22 +119,22 @@ def test_an_api_that_is_away_is_told_in_a_sentence(tmp_path):
     assert not (tmp_path / "log").exists()
 
 
-def test_the_account_of_live_buyers_adds_up():
+def test_the_summary_of_live_buyers_adds_up():
     """Slates by arm, events by kind, what was rejected and why."""
-    account = LiveAccount(
+    summary = LiveSummary(
         visits=12,
         slates=Counter({"test:a": 6, "": 4}),
         sent=Counter(impression=10, tap=3),
-        settled=Counter({"accepted": 12, "time_too_old": 1}),
+        received=Counter({"accepted": 12, "time_too_old": 1}),
         unanswered=Counter({404: 2}),
         sold=1,
         seconds=2.0,
     )
-    assert as_live_lines("http://api", account) == [
+    assert as_live_lines("http://api", summary) == [
         "http://api: 12 simulated visits in 2.0 s: 10 impressions, 3 taps",
-        "  accepted 12, rejected 1; 1 time_too_old",
-        "  sold: 1 listings, told to the indexer",
-        "  in no experiment: 4 slates",
+        "  Accepted: 12. Rejected: 1 (time_too_old 1).",
+        "  Sold: 1 listings, sent to the indexer",
+        "  no experiment: 4 slates",
         "  test:a: 6 slates",
-        "  without an answer: 2 visits (HTTP 404)",
+        "  HTTP 404 instead of similar items: 2 visits",
     ]

@@ -1,4 +1,4 @@
-"""The log on disk: schemas, account, statement, truth, and mischief in counted quantities."""
+"""The log on disk: schemas, statement, truth, and injected faults in counted quantities."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from demo.simulation.fault_injection import Mischief
-from demo.simulation.folder import SENTENCE, LogExists, write_simulation
+from demo.simulation.errors import LogExists
+from demo.simulation.fault_injection import Faults
+from demo.simulation.folder import SENTENCE, write_simulation
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import noisy_vectors, ranker_of
 from events.log_tables import TABLES
@@ -22,14 +23,14 @@ from tests.unit.demo.simulation.test_market import EXPERIMENT, TRUTH, make_marke
 
 
 def read(log: Path, name: str) -> pa.Table:
-    """All files of one kind that are whole."""
-    files = [path for path in sorted((log / name).rglob("*.parquet")) if path.stem != "torn"]
+    """All complete files of one kind."""
+    files = [path for path in sorted((log / name).rglob("*.parquet")) if path.stem != "truncated"]
     return pa.concat_tables(pq.ParquetFile(path).read() for path in files)
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log without mischief."""
+    """A log without faults."""
     folder = tmp_path_factory.mktemp("simulated") / "log"
     write_simulation(folder, make_market(users=300))
     return folder
@@ -98,10 +99,10 @@ def test_truth_orders_encoders_by_their_noise(tmp_path):
         name: ranker_of(name, noisy_vectors(market.catalogue, noise, 7))
         for name, noise in {"perfect": 0.0, "blind": 8.0}.items()
     }
-    account = write_simulation(tmp_path / "log", market, others=others)
-    assert account.truth["order"] == ["perfect", "treatment", "control", "blind"]
-    assert account.truth == json.loads((tmp_path / "log" / "truth.json").read_text())
-    lift = account.truth["encoders"]["treatment"]
+    written = write_simulation(tmp_path / "log", market, others=others)
+    assert written.truth["order"] == ["perfect", "treatment", "control", "blind"]
+    assert written.truth == json.loads((tmp_path / "log" / "truth.json").read_text())
+    lift = written.truth["encoders"]["treatment"]
     assert lift["ctr_lift"] > 5 * lift["ctr_lift_error"] > 0
 
 
@@ -141,72 +142,77 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def spoiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, int]]:
-    """A log with every mischief, and how much of each its account tells."""
-    folder = tmp_path_factory.mktemp("spoiled") / "log"
-    mischief = Mischief(
-        doubled=0.02, disordered=True, future=0.01, two_arms=0.03, unknown_arm=0.02, torn=True
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, int]]:
+    """A log with every fault, and how many of each were injected."""
+    folder = tmp_path_factory.mktemp("faulty") / "log"
+    faults = Faults(
+        duplicate_rate=0.02,
+        shuffle_rows=True,
+        future_rate=0.01,
+        wrong_arm_rate=0.03,
+        unknown_arm_rate=0.02,
+        truncate_files=True,
     )
-    return folder, write_simulation(folder, make_market(users=200), mischief=mischief).mischief
+    return folder, write_simulation(folder, make_market(users=200), faults=faults).faults
 
 
-def test_doubled_events_are_counted(spoiled):
+def test_duplicates_are_counted(faulty):
     """Rows less the different ids."""
-    log, account = spoiled
+    log, injected = faulty
     ids = [event_id for name in TABLES for event_id in read(log, name)["event_id"].to_pylist()]
-    assert len(ids) - len(set(ids)) == account["doubled"] > 10
+    assert len(ids) - len(set(ids)) == injected["duplicate"] > 10
 
 
-def test_events_from_the_future_are_counted(spoiled):
+def test_events_from_the_future_are_counted(faulty):
     """Each of them once, though it may have come twice."""
-    log, account = spoiled
+    log, injected = faulty
     late = {
         row["event_id"]
         for name in TABLES
         for row in read(log, name).select(["event_id", "time"]).to_pylist()
         if row["time"].year >= 2036
     }
-    assert len(late) == account["future"] > 5
+    assert len(late) == injected["future"] > 5
 
 
-def test_wrong_arms_are_counted(spoiled):
+def test_wrong_arms_are_counted(faulty):
     """Unknown ones by name; users in two arms beside the testers, who are marked."""
-    log, account = spoiled
+    log, injected = faulty
     slates = {row["slate_id"]: row for row in read(log, "impressions").to_pylist() if row["arms"]}
     unknown = [row for row in slates.values() if row["arms"] == ["test:no-such-arm"]]
-    assert len(unknown) == account["unknown_arm"] > 0
+    assert len(unknown) == injected["unknown_arm"] > 0
     arms: dict[str, set[str]] = {}
     for row in slates.values():
         if not row["override"]:
             arms.setdefault(row["user_id"], set()).update(set(row["arms"]) - {"test:no-such-arm"})
-    assert 0 < sum(len(seen) == 2 for seen in arms.values()) <= account["two_arms"]
+    assert 0 < sum(len(seen) == 2 for seen in arms.values()) <= injected["wrong_arm"]
 
 
-def test_rows_are_in_no_order(spoiled):
-    """A reader must not rely on any."""
-    times = read(spoiled[0], "impressions")["time"].to_pylist()
+def test_rows_are_shuffled(faulty):
+    """A reader must not rely on their order."""
+    times = read(faulty[0], "impressions")["time"].to_pylist()
     assert times != sorted(times)
 
 
-def test_a_torn_file_cannot_be_read(spoiled):
+def test_a_truncated_file_cannot_be_read(faulty):
     """One of each kind, as its writer was killed."""
-    torn = sorted(spoiled[0].rglob("torn.parquet"))
-    assert len(torn) == spoiled[1]["torn"] == len(TABLES)
-    for path in torn:
+    truncated = sorted(faulty[0].rglob("truncated.parquet"))
+    assert len(truncated) == faulty[1]["truncated_file"] == len(TABLES)
+    for path in truncated:
         with pytest.raises(pa.ArrowInvalid):
             pq.ParquetFile(path)
 
 
-def test_what_reads_the_log_keeps_the_mischief_apart(spoiled):
-    """As many repeated events as were doubled, each unknown arm, each torn file; the future too."""
-    folder, account = spoiled
+def test_readers_of_the_log_exclude_what_was_injected(faulty):
+    """Every duplicate, unknown arm, future event and truncated file."""
+    folder, injected = faulty
     with open_log(folder, threads=1) as opened:
         clean = opened.clean(EXPERIMENT, EXPERIMENT.start + timedelta(days=1))
         found = {exclusion.reason: exclusion.count for exclusion in clean.exclusions}
-        faulty = {fault.path.name for fault in opened.faulty}
-    assert found[Reason.REPEATED_EVENT] == account["doubled"]
-    # An unknown arm may be told from the future, which is noticed first; late purchases end on the next day.
-    assert 0 <= account["unknown_arm"] - found[Reason.UNKNOWN_ARM] <= 2
-    assert 0 <= found[Reason.FUTURE] - account["future"] <= 3
+        unreadable = {fault.path.name for fault in opened.faulty}
+    assert found[Reason.REPEATED_EVENT] == injected["duplicate"]
+    # A slate of an unknown arm may be in the future, which is counted first; late purchases end the next day.
+    assert 0 <= injected["unknown_arm"] - found[Reason.UNKNOWN_ARM] <= 2
+    assert 0 <= found[Reason.FUTURE] - injected["future"] <= 3
     assert found[Reason.TWO_ARMS] > 0
-    assert faulty == {"torn.parquet"}
+    assert unreadable == {"truncated.parquet"}

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from demo.simulation.api import BATCH, Api, ApiUnusable
-from demo.simulation.ground_truth import GroundTruth, ImpossibleTruth
+from demo.simulation.api import BATCH, Api
+from demo.simulation.errors import ApiUnusable, ImpossibleTruth
+from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.live import LivePlan, simulate_live
 from events.schema import Impression, Purchase, Tap, parse_event
 from mappings.listing import parse_listing
@@ -112,67 +113,67 @@ def listings(tmp_path: Path) -> Path:
 
 
 def live(fake: FakeApi, listings: Path, **changes: Any) -> tuple[Any, list[dict[str, Any]]]:
-    """The account, and the listing events that were sent."""
+    """The summary, and the listing events that were sent."""
     truth = GroundTruth(bot_share=0.0, buy_after_tap=0.5)
     sold: list[dict[str, Any]] = []
     plan = LivePlan(**({"listings": listings, "truth": truth, "users": 60, "days": 3} | changes))
-    with Api(fake.url, pause_s=0.01) as api:
+    with Api(fake.url, backoff_s=0.01) as api:
         return simulate_live(plan, api, sold.extend, now=NOW), sold
 
 
 def test_events_are_those_that_the_real_api_takes(fake, listings):
-    """Each passes its validation, none is from the future or older than it takes, and the account adds up."""
-    account, _ = live(fake, listings, days=7)
+    """Each passes its validation, none is from the future or older than it takes, and the summary adds up."""
+    summary, _ = live(fake, listings, days=7)
     parsed = [parse_event(event, salt="s", now=NOW) for event in fake.events]
-    assert account.settled == {"accepted": len(parsed)}
-    assert account.sent == Counter(event["type"] for event in fake.events)
-    assert account.visits == account.sent["impression"] == len(fake.answered)
+    assert summary.received == {"accepted": len(parsed)}
+    assert summary.sent == Counter(event["type"] for event in fake.events)
+    assert summary.visits == summary.sent["impression"] == len(fake.answered)
     assert max(event.time for event in parsed) <= NOW
     assert min(event.time for event in parsed) > NOW - timedelta(days=7)
     assert {type(event) for event in parsed} >= {Impression, Tap, Purchase}
     assert all(event.simulated for event in parsed if isinstance(event, Impression))
 
 
-def test_slates_are_told_as_they_were_answered(fake, listings):
+def test_impressions_report_the_slates_that_were_answered(fake, listings):
     """In the API's order, with its arms and ids; only what is not in the file, or sold, is left out."""
-    account, sold = live(fake, listings)
+    summary, sold = live(fake, listings)
     gone = {event["item_id"] for event in sold}
     slates = {event["slate_id"]: event for event in fake.events if event["type"] == "impression"}
     for slate_id, event in slates.items():
-        told = [item["item_id"] for item in event["items"]]
+        shown = [item["item_id"] for item in event["items"]]
         answered = fake.answered[slate_id][:-1]
-        assert [item for item in answered if item in set(told)] == told
-        assert set(answered) - set(told) <= gone
-        assert [item["position"] for item in event["items"]] == list(range(1, len(told) + 1))
+        assert [item for item in answered if item in set(shown)] == shown
+        assert set(answered) - set(shown) <= gone
+        assert [item["position"] for item in event["items"]] == list(range(1, len(shown) + 1))
         assert slate_id.endswith(event["user_id"])
-    assert account.slates == Counter(event["arms"][0] for event in slates.values())
+    assert summary.slates == Counter(event["arms"][0] for event in slates.values())
     for tap in (event for event in fake.events if event["type"] == "tap"):
         assert {"item_id": tap["item_id"], "position": tap["position"]} in slates[tap["slate_id"]]["items"]
 
 
 def test_what_is_bought_is_taken_off_sale_once(fake, listings):
     """As a listing event that the indexer takes, later than the one that put it on sale."""
-    account, sold = live(fake, listings)
+    summary, sold = live(fake, listings)
     bought = [event["item_id"] for event in fake.events if event["type"] == "purchase"]
     assert Counter(event["item_id"] for event in sold) == Counter(bought)
     assert max(Counter(bought).values()) == 1
-    assert account.sold == len(sold) > 0
+    assert summary.sold == len(sold) > 0
     assert {parse_listing(event).status for event in sold} == {"sold_out"}
 
 
 def test_pages_that_the_api_does_not_know_are_counted(fake, listings):
     """A listing that was not indexed has no slate, and that ends nothing."""
     fake.unknown = set(ITEMS[:20])
-    account, _ = live(fake, listings)
-    assert account.unanswered[404] > 0
-    assert account.visits == account.unanswered[404] + account.sent["impression"]
+    summary, _ = live(fake, listings)
+    assert summary.unanswered[404] > 0
+    assert summary.visits == summary.unanswered[404] + summary.sent["impression"]
 
 
 def test_a_busy_api_is_asked_again(fake, listings):
     """A few times; here it recovers."""
     fake.busy = 3
-    account, _ = live(fake, listings)
-    assert account.unanswered == {}
+    summary, _ = live(fake, listings)
+    assert summary.unanswered == {}
 
 
 def test_events_that_are_off_end_with_what_the_api_says(fake, listings):
@@ -183,13 +184,13 @@ def test_events_that_are_off_end_with_what_the_api_says(fake, listings):
 
 
 def test_an_api_that_is_not_there_is_named(listings):
-    """With the way to start it."""
+    """With the command that starts it."""
     plan = LivePlan(listings=listings)
-    with Api("http://127.0.0.1:9", pause_s=0.01) as api, pytest.raises(ApiUnusable, match="make up"):
+    with Api("http://127.0.0.1:9", backoff_s=0.01) as api, pytest.raises(ApiUnusable, match="make up"):
         simulate_live(plan, api, lambda _: None, now=NOW)
 
 
 def test_lifts_are_not_injected_into_real_arms(fake, listings):
-    """A lift beside that of real encoders would be nobody's truth."""
-    with pytest.raises(ImpossibleTruth, match="into a log alone"):
+    """The difference of real encoders would be mixed with it."""
+    with pytest.raises(ImpossibleTruth, match="into a log only"):
         live(fake, listings, truth=GroundTruth(tap_lift=1.5))

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from demo.simulation.behaviour import mean_examination
+from demo.simulation.columns import NOTHING
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.log import DayTables
 from demo.simulation.market import Market, Tick, simulate
-from demo.simulation.ranking import NOTHING
 from demo.simulation.setup import Plan, market_of
 from demo.simulation.stock import Stock
 from events.log_tables import TABLES

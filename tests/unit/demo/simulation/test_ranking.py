@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from demo.simulation.catalogue import drawn_catalogue
+from demo.simulation.columns import NOTHING
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import artifact_vectors, noisy_vectors, ranker_for, ranker_of
-from demo.simulation.ranking import NOTHING, bands, highest, rank
+from demo.simulation.ranking import bands, highest, rank
 from demo.simulation.stock import Stock
 from experiments.assignment.definition import Arm
 from ml.artifact import DEFAULT_ARTIFACT
