@@ -1,1 +1,1 @@
-"""How good and how fast encoders are."""
+"""Measuring encoders: quality, speed, reports and model cards."""

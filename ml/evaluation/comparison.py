@@ -1,4 +1,4 @@
-"""Evaluations from data to rows: one comparison for each source of the data."""
+"""Comparisons of encoders, one for each source of the data."""
 
 import importlib
 from collections import Counter
@@ -28,7 +28,7 @@ from ml.metrics.relevance import (
 )
 from ml.metrics.retrieval import DEPTH, RANKS, Ranking
 
-LEAST_PHOTOS: Final = 2
+MIN_PHOTOS: Final = 2
 
 
 class SplitTooSmall(MlError):
@@ -37,7 +37,7 @@ class SplitTooSmall(MlError):
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of an evaluation beside the encoders."""
+    """Options of an evaluation other than the encoders."""
 
     split: str = "test"
     ks: tuple[int, ...] = (DEPTH,)
@@ -48,16 +48,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything measured on one source."""
+    """All measurements on one source."""
 
     source: str
     name: str
-    """For readers elsewhere; no other source of the run has it."""
+    """Short name for reports, unique within the run."""
     task: Task
     searched: Corpus
-    """The photos of the split; rankings are rows of it."""
+    """The photos of the split; rankings hold its row numbers."""
     sizes: dict[str, int]
-    """Photos of the source by split."""
+    """Number of photos of the source by split."""
     relevance: Relevance
     rankings: dict[str, Ranking]
     rows: list[Row]
@@ -65,12 +65,12 @@ class Comparison:
 
     @property
     def metric(self) -> str:
-        """The one that gains, tests and slices are about."""
+        """The metric of gains, tests and slices: nDCG at the first k."""
         return f"ndcg@{self.task.ks[0]}"
 
     @property
     def counts(self) -> Counts | None:
-        """What became of the judgments; None where labels are graded."""
+        """How many judgments were used; None where labels grade relevance."""
         return self.relevance.counts if isinstance(self.relevance, JudgedRelevance) else None
 
 
@@ -80,15 +80,15 @@ def comparisons(
     task: Task,
     left_out: Callable[[UnusableJudgments], object] = lambda _: None,
 ) -> Iterator[Comparison]:
-    """A comparison per source of a corpus that was read at encoders.image_size.
+    """Compare the encoders on each source of a corpus that was read at encoders.image_size.
 
-    left_out: told why of each source that the judgments are not about, if they are about another.
+    left_out: called with the reason for each source that is skipped because no judgment is about it.
 
     Raises:
         SplitTooSmall: a source has too few photos in the split.
-        UninformativeLabels: all its photos have the same labels, or none has a like.
+        UninformativeLabels: all its photos have the same labels, or no two share a type.
         UnusableJudgments: no judgment is about the photos of any source.
-        UnknownEncoder: there is no row of the baseline's name.
+        UnknownEncoder: no row has the baseline's name.
     """
     relevances, unusable = relevances_of(corpus, task)
     for error in unusable:
@@ -106,7 +106,11 @@ def comparisons(
 
 
 def relevances_of(corpus: Corpus, task: Task) -> tuple[dict[str, Relevance], list[UnusableJudgments]]:
-    """The relevance of each source, and why the judgments leave others without."""
+    """The relevance of each source, and an error for each source without a usable judgment.
+
+    Raises:
+        SplitTooSmall, UninformativeLabels, UnusableJudgments: see comparisons.
+    """
     relevances: dict[str, Relevance] = {}
     unusable = []
     for source in corpus.sources:
@@ -120,11 +124,16 @@ def relevances_of(corpus: Corpus, task: Task) -> tuple[dict[str, Relevance], lis
 
 
 def relevance_of(corpus: Corpus, source: str, task: Task) -> Relevance:
+    """The relevance among a source's photos of the split, from judgments or else from labels.
+
+    Raises:
+        SplitTooSmall, UninformativeLabels, UnusableJudgments: see comparisons.
+    """
     pairs = [corpus.pairs[row] for row in corpus.rows(task.split, source)]
-    if len(pairs) < LEAST_PHOTOS:
+    if len(pairs) < MIN_PHOTOS:
         raise SplitTooSmall(
-            f"{source}: {len(pairs)} usable photos in split {task.split}, expected {LEAST_PHOTOS} or more; "
-            "give more data, or another --split"
+            f"{source}: {len(pairs)} usable photos in split {task.split}, expected at least {MIN_PHOTOS}; "
+            "add data, or choose another --split"
         )
     if task.judgments is None:
         return LabelRelevance([pair.labels for pair in pairs])
@@ -133,19 +142,20 @@ def relevance_of(corpus: Corpus, source: str, task: Task) -> Relevance:
 
 
 def unique_names(sources: Sequence[str]) -> dict[str, str]:
-    """Source to the shortest of its names that no other source could have."""
+    """Map each source to its shortest name that fits no other source."""
     return {
         source: unique_name(source, [other for other in sources if other != source]) for source in sources
     }
 
 
 def unique_name(source: str, others: Sequence[str]) -> str:
+    """The shortest name of a source that fits none of the others; else the source itself."""
     taken = {name for other in others for name in names_of(other)}
     return next((name for name in names_of(source) if name not in taken), source)
 
 
 def names_of(source: str) -> list[str]:
-    """short_name, then ends of the path, each a folder longer: shop, shop/a.jsonl, home/shop/a.jsonl."""
+    """short_name, then path endings of growing length: shop, shop/a.jsonl, home/shop/a.jsonl."""
     parts = Path(source).absolute().parts
     return [short_name(source), *("/".join(parts[-count:]) for count in range(2, len(parts)))]
 
@@ -154,7 +164,7 @@ def import_libraries(encoders: EvaluatedEncoders, *, charts: bool = False) -> No
     """Import what the rows, and charts, need, so that a missing library stops the command early.
 
     Raises:
-        ModuleNotFoundError: one is not installed.
+        ModuleNotFoundError: a library is not installed.
     """
     if encoders.mobilenets or any(tower_config(artifact) for artifact in encoders.artifacts):
         importlib.import_module("torch")

@@ -1,4 +1,4 @@
-"""What an evaluation compares: the encoders that were named, and references that put them in place."""
+"""The encoders of an evaluation: the given artifacts and MobileNetV2s, their variants, and random vectors."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,52 +22,55 @@ MOBILENET: Final = "MobileNetV2"
 PCA_DIMS: Final = 128
 TOWER: Final[TypeAdapter[HubTower | TowerConfig]] = TypeAdapter(Tower)
 PCA_PHOTOS: Final = 3000
-"""At most so many photos of the train split, from the first to the last, fit a reference's PCA."""
+"""Maximum number of photos of the train split, evenly spaced, that the PCA of a MobileNetV2 is fitted to."""
 
 
 class UnknownEncoder(MlError):
-    """A folder that is neither an artifact nor a MobileNetV2."""
+    """A folder that is neither an artifact nor a MobileNetV2, or a baseline that no row is named after."""
 
 
 @dataclass(frozen=True)
 class EvaluatedEncoders:
-    """Encoders by what runs them."""
+    """The encoders that are compared."""
 
     artifacts: tuple[EncoderArtifact, ...]
     mobilenets: Mapping[str, Path]
-    """Name to folder in the hub's layout."""
+    """Row name to folder in Hugging Face layout."""
     threads: int = 1
 
     @property
     def image_size(self) -> int:
-        """Pixels of a side at which photos are read and split."""
+        """Pixels per side at which photos are read and split."""
         return self.artifacts[0].image_size if self.artifacts else 128
 
 
 def load_encoders(folders: Sequence[Path], mobilenet: Path | None, threads: int = 1) -> EvaluatedEncoders:
-    """What lies in each folder: an artifact, or a MobileNetV2 in the hub's layout.
+    """Load the artifact, or note the MobileNetV2 in Hugging Face layout, of each folder.
 
     Raises:
         UnknownEncoder: a folder holds neither.
         ArtifactError: an artifact is damaged.
     """
-    artifacts, hub = [], [] if mobilenet is None else [mobilenet]
+    artifacts, hf_folders = [], [] if mobilenet is None else [mobilenet]
     for folder in folders:
         if (folder / MANIFEST).exists():
             artifacts.append(load_artifact(folder))
         elif model_type(folder / "config.json") == "mobilenet_v2":
-            hub.append(folder)
+            hf_folders.append(folder)
         else:
             raise UnknownEncoder(
                 f"{folder}: neither an artifact ({MANIFEST}) nor a MobileNetV2 (config.json with model_type "
-                "mobilenet_v2); make an artifact of another model with `nitamono ml import`"
+                "mobilenet_v2); import other models with `nitamono ml import`"
             )
-    names = {MOBILENET: hub[0]} if len(hub) == 1 else {f"{MOBILENET} {path.name}": path for path in hub}
+    if len(hf_folders) == 1:
+        names = {MOBILENET: hf_folders[0]}
+    else:
+        names = {f"{MOBILENET} {path.name}": path for path in hf_folders}
     return EvaluatedEncoders(tuple(artifacts), names, threads)
 
 
 def model_type(config: Path) -> str | None:
-    """What a hub folder's config.json says it is; None where there is none to read."""
+    """The model_type of a Hugging Face folder's config.json; None if it cannot be read."""
     try:
         content = json.loads(config.read_bytes())
     except (OSError, ValueError):
@@ -75,23 +78,23 @@ def model_type(config: Path) -> str | None:
     return content.get("model_type") if isinstance(content, dict) else None
 
 
-def baseline_of(names: Sequence[str], encoders: EvaluatedEncoders, wanted: str | None) -> str | None:
-    """The row that others are compared with: the one wanted, else a MobileNetV2, else the first of several.
+def baseline_of(names: Sequence[str], encoders: EvaluatedEncoders, requested: str | None) -> str | None:
+    """Name of the baseline row: the requested one, else a MobileNetV2, else the first of several artifacts.
 
     Raises:
-        UnknownEncoder: no row has the name wanted.
+        UnknownEncoder: no row has the requested name.
     """
-    if wanted is not None:
-        if wanted not in names:
-            raise UnknownEncoder(f"no row is named {wanted!r}; expected one of: {', '.join(names)}")
-        return wanted
+    if requested is not None:
+        if requested not in names:
+            raise UnknownEncoder(f"no row is named {requested!r}; expected one of: {', '.join(names)}")
+        return requested
     if encoders.mobilenets:
         return next(iter(encoders.mobilenets))
     return encoders.artifacts[0].encoder_id if len(encoders.artifacts) > 1 else None
 
 
 def fit_mobilenets(encoders: EvaluatedEncoders, corpus: Corpus) -> dict[str, Projection]:
-    """PCA of each MobileNetV2 on photos of the train split; none where these are fewer than PCA_DIMS."""
+    """PCA of each MobileNetV2 on photos of the train split; empty with fewer than PCA_DIMS photos."""
     train = corpus.rows("train")
     if len(train) < PCA_DIMS:
         return {}
@@ -105,7 +108,7 @@ def fit_mobilenets(encoders: EvaluatedEncoders, corpus: Corpus) -> dict[str, Pro
 def rankings(
     encoders: EvaluatedEncoders, searched: Corpus, projections: Mapping[str, Projection], ranks: int = RANKS
 ) -> dict[str, Ranking]:
-    """What each row of the comparison finds for each photo searched, by exact search."""
+    """Row name to the ranking (n, ≤ ranks) int64 of each photo searched, by exact search."""
     dims = encoders.artifacts[0].dims if encoders.artifacts else PCA_DIMS
     vectors = {"random": random_vectors(len(searched.pairs), dims)}
     vectors |= mobilenet_rows(encoders, searched, projections)
@@ -122,7 +125,8 @@ def rankings(
 def mobilenet_rows(
     encoders: EvaluatedEncoders, searched: Corpus, projections: Mapping[str, Projection]
 ) -> dict[str, Vectors]:
-    from ml.models.reference_encoders import with_colours  # noqa: PLC0415  with transformers, which serving lacks
+    """Row name to vectors (n, d) float32, unit norm: each MobileNetV2 alone, after PCA, and with colours."""
+    from ml.models.reference_encoders import with_colours  # noqa: PLC0415  heavy, and for some rows alone
 
     rows = {}
     photos = [pair.photo.read_bytes() for pair in searched.pairs] if encoders.mobilenets else []
@@ -135,15 +139,19 @@ def mobilenet_rows(
 
 
 def mobilenet_vectors(folder: Path, photos: Sequence[bytes], threads: int) -> Vectors:
-    from ml.models import reference_encoders as baseline  # noqa: PLC0415
+    """(n, 1280) float32, unit norm, of photo files."""
+    from ml.models import reference_encoders  # noqa: PLC0415  heavy, and for some rows alone
 
-    return baseline.mobilenet_features(folder, photos, threads=threads)
+    return reference_encoders.mobilenet_features(folder, photos, threads=threads)
 
 
 def artifact_rows(
     artifact: EncoderArtifact, pixels: NDArray[np.uint8], threads: int
 ) -> Iterator[tuple[str, Vectors]]:
-    """The artifact's network untrained and before PCA, where its checkpoint is there, and as it is served."""
+    """Row name and vectors (n, d) float32, unit norm, of pixels (n, s, s, 3).
+
+    As served; and where the artifact has its checkpoint, untrained and at full width before PCA.
+    """
     from ml.inference.encoder import load_encoder  # noqa: PLC0415
 
     name = artifact.encoder_id
@@ -155,7 +163,7 @@ def artifact_rows(
 
 
 def tower_config(artifact: EncoderArtifact) -> HubTower | TowerConfig | None:
-    """The towers that an artifact's files rebuild with their weights; None of others, as imported ones."""
+    """The towers of an artifact that has their checkpoint; None for others, such as imported ones."""
     try:
         tower = TOWER.validate_python(artifact.manifest.training.get("tower"))
     except ValidationError:
@@ -167,7 +175,7 @@ def tower_config(artifact: EncoderArtifact) -> HubTower | TowerConfig | None:
 def torch_vectors(
     folder: Path, tower: HubTower | TowerConfig, pixels: NDArray[np.uint8], threads: int, *, trained: bool
 ) -> Vectors:
-    """(n, width) float32, unit norm, before PCA, with an artifact's weights or fresh random ones."""
+    """(n, width) float32, unit norm, before PCA, of pixels (n, s, s, 3), with trained or random weights."""
     import torch  # noqa: PLC0415
 
     from ml.models.checkpoint import empty_model, load_checkpoint  # noqa: PLC0415
@@ -181,7 +189,7 @@ def torch_vectors(
 
 
 def pixels_for(corpus: Corpus, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """(n, s, s, 3): the corpus's own pixels, or its photos decoded again where others are needed."""
+    """(n, s, s, 3) uint8: the corpus's own pixels, or its photos decoded again for another preprocessing."""
     if preprocessing == Preprocessing(image_size=corpus.size):
         return corpus.pixels
     return np.stack([preprocessing.decode(pair.photo.read_bytes()) for pair in corpus.pairs])

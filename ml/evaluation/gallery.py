@@ -1,4 +1,4 @@
-"""What a gallery of results is made of: small pictures within the page, each with its mark."""
+"""The gallery of a report: queries and their first results as thumbnails inside the page."""
 
 import base64
 import io
@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 THUMBNAIL: Final = 72
-"""Pixels of a side."""
+"""Pixels per side."""
 QUALITY: Final = 70
+"""Of the JPEGs."""
 QUERIES: Final = 12
+"""Queries per gallery."""
 SHOWN: Final = 5
+"""Results per query and encoder."""
 
 
 @dataclass(frozen=True)
 class GalleryResult:
-    """A result in the gallery."""
+    """A result of a query."""
 
     title: str
     image: str
@@ -29,7 +32,7 @@ class GalleryResult:
 
 @dataclass(frozen=True)
 class Example:
-    """A query of the gallery with the first results of each encoder."""
+    """A query with the first results of each encoder."""
 
     title: str
     image: str
@@ -37,13 +40,13 @@ class Example:
 
 
 def sample_queries(queries: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most QUERIES of queries (q,), evenly."""
+    """At most QUERIES, evenly spaced, of the row numbers (q,)."""
     places = np.linspace(0, len(queries) - 1, min(QUERIES, len(queries))).round().astype(np.int64)
     return queries[places]
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
-    """A JPEG, THUMBNAIL pixels a side, of pixels (s, s, 3)."""
+    """A JPEG of THUMBNAIL pixels per side, of pixels (s, s, 3) uint8."""
     buffer = io.BytesIO()
     image = Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
@@ -51,4 +54,5 @@ def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def data_url(jpeg: bytes) -> str:
+    """The JPEG as a URL that contains it."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""What int8_hnsw makes of vectors: Lucene's scalar quantisation, with exact search in place of the graph."""
+"""Emulation of int8_hnsw: Lucene's scalar quantisation, with exact search in place of the graph."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,13 +11,14 @@ from ml.metrics.retrieval import Ranking, nearest
 Vectors = NDArray[np.float32]
 
 LEVELS: Final = 127
-"""int8_hnsw keeps 7 bits a component (Lucene's ScalarQuantizer)."""
-LEAST_CONFIDENCE: Final = 0.9
+"""int8_hnsw keeps 7 bits per component (Lucene's ScalarQuantizer)."""
+MIN_CONFIDENCE: Final = 0.9
+"""Smallest confidence interval (Lucene's ScalarQuantizer.MINIMUM_CONFIDENCE_INTERVAL)."""
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """A vector v becomes codes q with v ≈ low + step · q, and one correction for its dot products."""
+    """Vectors v as codes q with v ≈ low + step · q, and one correction each for dot products."""
 
     codes: NDArray[np.uint8]
     """(n, d), 0 to LEVELS."""
@@ -27,26 +28,26 @@ class Quantised:
 
 
 def quantise(vectors: Vectors) -> Quantised:
-    """Codes of vectors (n, d), unit norm, between the quantiles of all components that Lucene takes.
+    """Codes of vectors (n, d) float32, unit norm, between quantiles of all components.
 
-    Lucene leaves out the outermost 1 / (d + 1) of the components (calculateDefaultConfidenceInterval), half
-    at either end, and averages the quantiles of twenty vectors at a time; here they are those of all vectors.
+    Like Lucene (calculateDefaultConfidenceInterval) it clips the outermost 1 / (d + 1) of components, half
+    at either end. Lucene averages the quantiles of groups of twenty vectors; here they are of all vectors.
     """
-    confidence = max(LEAST_CONFIDENCE, 1 - 1 / (vectors.shape[1] + 1))
+    confidence = max(MIN_CONFIDENCE, 1 - 1 / (vectors.shape[1] + 1))
     low, high = np.quantile(vectors, [(1 - confidence) / 2, (1 + confidence) / 2]).astype(np.float64)
     step = (high - low) / LEVELS
     codes = np.rint((np.clip(vectors, low, high) - low) / step)
-    # ScalarQuantizer.quantize: what the codes' dot product lacks, to first order in the rounding errors.
+    # ScalarQuantizer.quantize: the error of the codes' dot product, to first order in the rounding errors.
     restored = codes * step
     corrections = (low * (vectors - low / 2) + (vectors - low - restored) * restored).sum(axis=1)
     return Quantised(codes.astype(np.uint8), corrections.astype(np.float32), float(step))
 
 
 def int8_nearest(vectors: Vectors, count: int) -> Ranking:
-    """(n, ≤ count) neighbours of vectors (n, d), unit norm, both sides quantised.
+    """(n, ≤ count) int64 neighbours of vectors (n, d) float32, unit norm, both sides quantised.
 
-    The score is step² · q·q' + corrections, as Lucene's without oversampling.
-    A query's own correction is the same for all candidates and changes no order.
+    The score is step² · q·q' + corrections, as in Lucene without oversampling. The query's own correction is
+    the same for all candidates, so it is left out.
     """
     quantised = quantise(vectors)
     scaled = quantised.codes.astype(np.float32) * np.float32(quantised.step)

@@ -1,4 +1,4 @@
-"""The model card: what an artifact was made of, what it was measured at, and where it is weak."""
+"""The model card of an artifact: its data, measurements, weak slices and configuration."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,20 +23,19 @@ WEAK_SLICES: Final = 8
 
 @dataclass(frozen=True)
 class Section:
-    """What a card says of one source of data."""
+    """The part of a card about one source of data."""
 
     comparison: Comparison
     served: Row
     weak: list[Slice]
 
 
-def measure_card(
-    encoders: EvaluatedEncoders,
-    corpus: Corpus,
-) -> Path:
-    """Measure the first of the artifacts on the test split of a corpus, and its speed, and write its card.
+def measure_card(encoders: EvaluatedEncoders, corpus: Corpus) -> Path:
+    """Measure the first artifact on the test split of a corpus, and its speed, and write its card.
 
-    corpus: decoded at encoders.image_size. What is raised: see comparisons, write_card.
+    corpus: decoded at encoders.image_size.
+
+    Raises: as comparisons and write_card.
     """
     artifact = encoders.artifacts[0]
     speed = speed_figures(artifact, encoders.threads)
@@ -51,13 +50,13 @@ def write_card(
     fingerprint: str,
     speed: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write MODEL_CARD.md into an artifact's folder; the manifest does not name it, so the encoder_id stays.
+    """Write MODEL_CARD.md into an artifact's folder. The manifest does not list it, so the encoder_id stays.
 
-    measured: comparisons that have a row of the artifact. fingerprint: of the data they were made on.
-    speed: what was timed, by what it is, such as {"pictures a second": "1,100 on two cores"}.
+    measured: comparisons with a row of the artifact. fingerprint: of the data that they were measured on.
+    speed: label to value, such as {"photos per second": "1,100 on two cores"}.
 
     Raises:
-        NotWritten: there is no room, or no permission.
+        NotWritten: the disk is full, or permission is missing.
     """
     folder, manifest = artifact.folder, artifact.manifest
     sizes = {name: (folder / name).stat().st_size for name in manifest.files}
@@ -75,7 +74,7 @@ def card(
     sizes: Mapping[str, int],
     speed: Mapping[str, str],
 ) -> str:
-    """The card as Markdown. sizes: bytes by file name."""
+    """The card as Markdown. sizes: bytes by file name. speed: label to value."""
     sections = [section(comparison, manifest.encoder_id) for comparison in measured]
     template = environment().get_template("model_card.md.jinja")
     filled = template.render(
@@ -92,12 +91,13 @@ def card(
 
 
 def section(comparison: Comparison, encoder: str) -> Section:
+    """The section about a comparison, with the weakest slices of the encoder as served."""
     served = next(row for row in comparison.rows if row.encoder == encoder)
     return Section(comparison, served, weakest(served.slices, WEAK_SLICES))
 
 
 def flat(settings: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
-    """Settings by dotted name."""
+    """Nested settings as pairs of dotted name and value."""
     for name, value in settings.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{name}.")
@@ -106,5 +106,5 @@ def flat(settings: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[
 
 
 def cell(value: object) -> str:
-    """A value as the text of a Markdown table's cell."""
+    """A value as text for a cell of a Markdown table."""
     return " ".join(str(value).split()).replace("|", r"\|").replace("<", "&lt;")

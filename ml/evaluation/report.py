@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing beside it."""
+"""An evaluation as one self-contained HTML page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,28 +15,29 @@ def write_report(comparisons: Sequence[Comparison], path: Path) -> None:
     """Write the page to `path`.
 
     Raises:
-        NotWritten: the folder is missing or full, or may not be written to.
+        NotWritten: the folder is missing or not writable, or the disk is full.
     """
     with replaced(path, remedy="give --report another file") as file:
         file.write(page(comparisons).encode(errors="backslashreplace"))
 
 
 def page(comparisons: Sequence[Comparison]) -> str:
-    """The page: bars with intervals, a table, slices and a gallery for each comparison."""
+    """The page as HTML: bars with intervals, a table, slices and a gallery for each comparison."""
     galleries = [gallery(comparison) for comparison in comparisons]
     template = environment().get_template("evaluation.html.jinja")
     return template.render(sections=list(zip(comparisons, galleries, strict=True)))
 
 
 def gallery(comparison: Comparison) -> list[Example]:
-    """Examples from the first query to the last, so that every class has its share."""
+    """Evenly spaced queries as examples, so that every class is represented."""
     return [example(comparison, int(query)) for query in sample_queries(comparison.relevance.queries)]
 
 
 def example(comparison: Comparison, query: int) -> Example:
+    """A query, by its row, with the first results of each encoder."""
     (gains,) = comparison.relevance.gains(np.array([query]))
     results = {
-        name: [found(comparison, int(row), float(gains[row])) for row in ranking[query, :SHOWN]]
+        name: [result(comparison, int(row), float(gains[row])) for row in ranking[query, :SHOWN]]
         for name, ranking in comparison.rankings.items()
     }
     return Example(
@@ -44,13 +45,14 @@ def example(comparison: Comparison, query: int) -> Example:
     )
 
 
-def found(comparison: Comparison, row: int, gain: float) -> GalleryResult:
-    picture = data_url(thumbnail(comparison.searched.pixels[row]))
-    return GalleryResult(title_of(comparison, row), picture, gain, gain >= comparison.relevance.hit)
+def result(comparison: Comparison, row: int, gain: float) -> GalleryResult:
+    """The photo of a row as a result with this gain."""
+    image = data_url(thumbnail(comparison.searched.pixels[row]))
+    return GalleryResult(title_of(comparison, row), image, gain, gain >= comparison.relevance.hit)
 
 
 def title_of(comparison: Comparison, row: int) -> str:
-    """The title, or the class of a photo without one, and the labels."""
+    """The title with the labels; the labels alone for a photo without a title."""
     pair = comparison.searched.pairs[row]
     labels = ", ".join(part for part in (pair.labels.type, pair.labels.gender, pair.labels.colour) if part)
     return f"{pair.title} ({labels})" if pair.title else labels

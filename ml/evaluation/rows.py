@@ -14,16 +14,17 @@ from ml.metrics.retrieval import DEPTH, Ranking, means, scores_of
 from ml.metrics.significance import holm, randomisation_p
 
 Groups = Mapping[str, NDArray[np.str_]]
-"""What queries are told apart by, such as colour, to (n,) the value of each photo, "" for none."""
+"""Grouping, such as colour, to the value (n,) of each photo, "" for unknown."""
 
 NO_GAIN: Final = (None, None)
+"""Gain and interval where there are none."""
 MIN_SLICE: Final = 20
-"""Slices of fewer queries are left out: their intervals span half the scale."""
+"""Slices with fewer queries are left out: their intervals would span half the scale."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """An encoder's score on some of the queries."""
+    """An encoder's score on the queries of one group."""
 
     by: str
     value: str
@@ -35,25 +36,25 @@ class Slice:
 
 @dataclass(frozen=True)
 class Row:
-    """One encoder in a comparison: means over queries with 95 % intervals, and how it differs from the
+    """One encoder in a comparison: means over queries with 95 % intervals, and its difference from the
     baseline in the first metric, nDCG at the first k."""
 
     encoder: str
     means: dict[str, float]
-    """NaN where no query has a score: see scores_of."""
+    """By metric; NaN if no query has a score: see scores_of."""
     intervals: dict[str, tuple[float, float]]
     gain: float | None
-    """Over the baseline's mean, as a share of the latter; None for the baseline, or without one above 0."""
+    """mean / baseline's mean − 1; None for the baseline itself, without one, or if its mean is near 0."""
     gain_interval: tuple[float, float] | None
-    """95 %, paired: the same queries are drawn for both encoders, and both means are of the drawn ones."""
+    """95 %, paired: each resample draws the same queries for both encoders."""
     p: float | None
-    """Of a paired randomisation test, two-sided."""
+    """Two-sided p-value of a paired randomisation test."""
     p_holm: float | None
-    """The same, corrected for the number of encoders compared with the baseline."""
+    """The p-value corrected by Holm's method for the number of encoders compared with the baseline."""
     slices: list[Slice]
 
     def text(self, metric: str) -> str:
-        """A mean and its interval for readers; a dash where no query has a score."""
+        """The mean and its interval as text; a dash if no query has a score."""
         low, high = self.intervals[metric]
         return "–" if np.isnan(low) else f"{self.means[metric]:.3f} ({low:.3f}–{high:.3f})"
 
@@ -66,7 +67,10 @@ def compare(
     ks: Sequence[int] = (DEPTH,),
     groups: Groups | None = None,
 ) -> list[Row]:
-    """A row per encoder, in the order given. rankings: name to what it finds for each photo searched."""
+    """A row per encoder, in the order given.
+
+    rankings: encoder to its ranking (n, ranks) int64 of the n photos searched. groups: see Groups.
+    """
     scores = {name: scores_of(ranking, relevance, ks) for name, ranking in rankings.items()}
     first = f"ndcg@{ks[0]}"
     pairs = {
@@ -96,14 +100,14 @@ def compare(
 def gain_over(scores: Scores, baseline: Scores) -> tuple[float, tuple[float, float]] | tuple[None, None]:
     """Gain of scores (q,) over the baseline's (q,) as a share of the latter's mean, and its 95 % interval.
 
-    None where the baseline is so near 0 that a share of it has no bounds.
+    None if the baseline's mean is so near 0 that the ratio has no bounds.
     """
     low, high = ratio_interval(scores, baseline)
     return NO_GAIN if np.isnan(low) else (mean(scores) / mean(baseline) - 1, (low - 1, high - 1))
 
 
 def slices_of(scores: Scores, groups: Groups) -> list[Slice]:
-    """Means of scores (q,) for each value of MIN_SLICE answerable queries or more, most queries first."""
+    """Means of scores (q,) for each value with at least MIN_SLICE scored queries, largest slices first."""
     answerable = ~np.isnan(scores)
     slices = []
     for by, values in groups.items():

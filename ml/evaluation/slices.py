@@ -1,4 +1,4 @@
-"""What queries are told apart by: category, price, colour, and whether training saw their title."""
+"""Groups of queries for slices: by category, price, colour, and whether their title occurs in training."""
 
 from typing import Final
 
@@ -12,14 +12,14 @@ PRICE_BANDS: Final = (
     (3_000, "¥1,000 to ¥2,999"),
     (10_000, "¥3,000 to ¥9,999"),
 )
-"""Upper ends in yen, exclusive."""
-DEAREST: Final = "¥10,000 and more"
+"""Upper bounds in yen, exclusive."""
+TOP_BAND: Final = "¥10,000 and more"
 
 
 def query_groups(searched: Corpus, corpus: Corpus) -> dict[str, NDArray[np.str_]]:
-    """Values (n,) of each photo searched, by what tells queries apart; "" where unknown.
+    """Grouping to the value (n,) str of each photo searched; "" where unknown.
 
-    corpus: the whole, whose train split says which titles training saw.
+    corpus: all splits; its train split decides which titles were seen in training.
     """
     seen = {normalised(corpus.pairs[row].title) for row in corpus.rows("train")}
     return {
@@ -31,12 +31,14 @@ def query_groups(searched: Corpus, corpus: Corpus) -> dict[str, NDArray[np.str_]
 
 
 def price_band(price: float | None) -> str:
+    """The band of a price in yen; "" without a price."""
     if price is None:
         return ""
-    return next((name for end, name in PRICE_BANDS if price < end), DEAREST)
+    return next((name for end, name in PRICE_BANDS if price < end), TOP_BAND)
 
 
 def title_group(title: str, seen: set[str]) -> str:
+    """Whether a title occurs in training; "" without a title. seen: normalised titles of training."""
     if not title:
         return ""
     return "seen in training" if normalised(title) in seen else "never seen in training"

@@ -1,4 +1,4 @@
-"""Rows of a comparison as tables of text."""
+"""Rows of a comparison as plain-text tables."""
 
 import math
 from collections.abc import Sequence
@@ -7,18 +7,19 @@ from ml.evaluation.rows import Row
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Lines of text: a row per encoder, a column per metric with its 95 % interval, the gain and its test."""
+    """A row per encoder: each metric with its 95 % interval, the gain and its p-value."""
     metrics = list(rows[0].means)
-    wide = max(len(row.encoder) for row in rows)
+    width = max(len(row.encoder) for row in rows)
     first = metrics[0].replace("ndcg", "nDCG")
-    lines = [" " * wide + "".join(f"{metric:>22}" for metric in metrics) + f"   {first} gain"]
+    lines = [" " * width + "".join(f"{metric:>22}" for metric in metrics) + f"   {first} gain"]
     for row in rows:
         cells = "".join(f"{row.text(name):>22}" for name in metrics)
-        lines.append(f"{row.encoder:<{wide}}{cells}{gain_text(row)}")
+        lines.append(f"{row.encoder:<{width}}{cells}{gain_text(row)}")
     return "\n".join(lines)
 
 
 def gain_text(row: Row) -> str:
+    """The gain with its interval and p-value; empty for the baseline."""
     if row.gain is None or row.gain_interval is None:
         return ""
     low, high = row.gain_interval
@@ -27,18 +28,18 @@ def gain_text(row: Row) -> str:
 
 
 def slice_table(rows: Sequence[Row]) -> str:
-    """Lines of text: a row per slice, a column per encoder with the mean of the first metric."""
+    """A row per slice, a column per encoder with the mean of the first metric."""
     names = [f"{one.by}: {one.value} ({one.queries})" for one in rows[0].slices]
     if not names:
         return "no slice has enough queries"
-    wide = max(map(len, names))
-    lines = [" " * wide + "".join(f"  {row.encoder}" for row in rows)]
+    width = max(map(len, names))
+    lines = [" " * width + "".join(f"  {row.encoder}" for row in rows)]
     for place, name in enumerate(names):
         means = (f"  {score_text(row.slices[place].mean):>{len(row.encoder)}}" for row in rows)
-        lines.append(f"{name:<{wide}}" + "".join(means))
+        lines.append(f"{name:<{width}}" + "".join(means))
     return "\n".join(lines)
 
 
 def score_text(score: float) -> str:
-    """A dash where no query has a score."""
+    """Three decimals; a dash if no query has a score."""
     return "–" if math.isnan(score) else f"{score:.3f}"

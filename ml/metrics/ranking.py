@@ -1,7 +1,8 @@
-"""Ranking metrics per query, NumPy only. k counts ranks from the top; NaN: no candidate is relevant.
+"""Ranking metrics per query. NumPy only. A score is NaN where no candidate is relevant.
 
-Of metrics that know hits and misses alone, `relevant` is (q, c), in ranked order, and `total` (q,) counts the
-relevant candidates of each query, shown or not.
+Binary metrics take `relevant` (q, c) bool, in ranked order, and `total` (q,) int, the number of relevant
+candidates of each query, ranked or not. Definitions: Manning, Raghavan and Schütze, Introduction to
+Information Retrieval, chapter 8; nDCG: Järvelin and Kekäläinen (2002).
 """
 
 from typing import Final
@@ -13,13 +14,13 @@ Gains = NDArray[np.floating] | NDArray[np.integer]
 Scores = NDArray[np.float64]
 
 DRAWN_AT_ONCE: Final = 2**20
-"""Queries that a bootstrap draws before it takes means, in some 30 MB, whatever the number of resamples."""
+"""Queries that a bootstrap draws at once, which bounds its memory to about 30 MB."""
 
 
 def dcg_at_k(gains: Gains, k: int) -> Scores:
-    """(q,) sums of gain / log2(rank + 1) over the first k ranks; gains are taken as they are (linear).
+    """(q,) float64 sums of gain / log2(rank + 1) over the first k ranks, with linear gains.
 
-    gains: (q, c), of the candidates in ranked order.
+    gains: (q, c), in ranked order.
     """
     top = np.asarray(gains, dtype=np.float64)[:, :k]
     discounts = 1 / np.log2(np.arange(top.shape[1]) + 2)
@@ -27,7 +28,7 @@ def dcg_at_k(gains: Gains, k: int) -> Scores:
 
 
 def ndcg_at_k(ranked: Gains, candidates: Gains, k: int) -> Scores:
-    """(q,) DCG over that of the best possible order; NaN where no candidate has a gain.
+    """(q,) float64 DCG divided by that of the ideal order; NaN where no candidate has a gain.
 
     ranked: (q, ≥ k) gains in ranked order. candidates: (q, c) gains of all candidates, in any order.
     """
@@ -37,33 +38,33 @@ def ndcg_at_k(ranked: Gains, candidates: Gains, k: int) -> Scores:
 
 
 def precision_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
-    """(q,) share of the first k that are relevant; ranks that a short ranking lacks count as misses."""
+    """(q,) float64 share of the first k that are relevant; missing ranks count as misses."""
     return nan_without_relevant(relevant[:, :k].sum(axis=1) / k, total)
 
 
 def hit_rate_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
-    """(q,) 1.0 where any of the first k is relevant, else 0.0."""
+    """(q,) float64, 1 where any of the first k is relevant, else 0."""
     return nan_without_relevant(np.asarray(relevant[:, :k].any(axis=1), dtype=np.float64), total)
 
 
 def recall_at_k(relevant: NDArray[np.bool_], total: NDArray[np.integer], k: int) -> Scores:
-    """(q,) share of all relevant candidates that are among the first k."""
+    """(q,) float64 share of all relevant candidates that are among the first k."""
     return nan_without_relevant(relevant[:, :k].sum(axis=1) / np.maximum(total, 1), total)
 
 
 def reciprocal_rank(relevant: NDArray[np.bool_], total: NDArray[np.integer]) -> Scores:
-    """(q,) 1 / rank of the first relevant candidate, 0 where the ranking has none."""
+    """(q,) float64 1 / rank of the first relevant candidate, 0 where the ranking has none."""
     first = 1 / (relevant.argmax(axis=1) + 1)
     return nan_without_relevant(np.where(relevant.any(axis=1), first, 0), total)
 
 
 def nan_without_relevant(values: NDArray[np.floating], total: NDArray[np.integer]) -> Scores:
-    """Values (q,) of queries with a relevant candidate; the others have none to find or to miss."""
+    """Values (q,) float64, NaN for queries without a relevant candidate."""
     return np.asarray(np.where(total > 0, values, np.nan), dtype=np.float64)
 
 
 def mean(scores: Scores) -> float:
-    """Over the queries (q,) that have a score; NaN where none has."""
+    """Mean of scores (q,), ignoring NaN; NaN if all are."""
     known = scores[~np.isnan(scores)]
     return float(known.mean()) if len(known) else np.nan
 
@@ -71,9 +72,9 @@ def mean(scores: Scores) -> float:
 def bootstrap_interval(
     scores: Scores, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of the mean over queries drawn again with replacement; NaN queries are left out.
+    """Percentile bootstrap interval of the mean of scores (q,), ignoring NaN (Efron and Tibshirani, 1993).
 
-    NaN twice where no query has a score.
+    (NaN, NaN) if no query has a score.
     """
     known = scores[~np.isnan(scores)]
     if not len(known):
@@ -84,10 +85,10 @@ def bootstrap_interval(
 def ratio_interval(
     scores: Scores, others: Scores, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of mean(scores) / mean(others): both have the same queries drawn, and both vary.
+    """Percentile bootstrap interval of mean(scores) / mean(others); each resample draws the same queries.
 
-    scores, others: (q,) of the same queries; those that are NaN in either are left out. NaN twice where a
-    draw of queries has a mean of 0 in others, so that the ratio has no bounds, and where no query has both.
+    scores, others: (q,) of the same queries; queries that are NaN in either are ignored. (NaN, NaN) if no
+    query has both scores, or if a resample of `others` has the mean 0, so that the ratio is unbounded.
     """
     both = np.stack([scores, others])
     known = both[:, ~np.isnan(both).any(axis=0)]
@@ -98,16 +99,18 @@ def ratio_interval(
 
 
 def resampled_means(scores: Scores, resamples: int, seed: int) -> Scores:
-    """(m, resamples) means of m encoders' scores (m, q), without NaN, over q queries drawn with replacement;
-    in each resample all m have the same queries."""
-    random, queries = np.random.default_rng(seed), scores.shape[1]
+    """(m, resamples) float64 means of scores (m, q) without NaN, over q queries drawn with replacement.
+
+    Each resample draws the same queries for all m encoders.
+    """
+    rng, queries = np.random.default_rng(seed), scores.shape[1]
     at_once = max(1, DRAWN_AT_ONCE // queries)
     sizes = (min(at_once, resamples - start) for start in range(0, resamples, at_once))
-    draws = (random.integers(0, queries, (size, queries)) for size in sizes)
+    draws = (rng.integers(0, queries, (size, queries)) for size in sizes)
     return np.concatenate([scores[:, drawn].mean(axis=2) for drawn in draws], axis=1)
 
 
 def percentile_interval(values: Scores, level: float) -> tuple[float, float]:
-    """Quantiles that leave out as many values at either end, and `level` of them between."""
+    """Central interval of values (n,) that contains the share `level` of them."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

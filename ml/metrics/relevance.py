@@ -1,4 +1,4 @@
-"""Which candidate answers a query, and how well: graded by labels, or judged in a log."""
+"""Relevance of candidates to queries: graded by labels, or by judgments from a log."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,42 +18,42 @@ Rows = NDArray[np.int64]
 EXACT: Final = 3
 """Gain of a candidate of the same type, gender and colour."""
 
-
 MAX_GAIN: Final = 30
-"""Of a judgment: ndcg_exp takes 2^gain − 1, which far above this leaves nothing of every other answer, and
-at 1,024 is no number."""
+"""Largest gain of a judgment. ndcg_exp uses 2^gain − 1: far above this one judgment outweighs all others, and
+at 1,024 it overflows."""
 
 
 class UnusableJudgments(MlError):
-    """A file of judgments that cannot be read, or that says nothing about the photos searched."""
+    """A file of judgments that cannot be read, or that is not about the photos searched."""
 
 
 class UninformativeLabels(MlError):
-    """Photos whose labels make every order of results equally good."""
+    """Labels under which every order of results scores the same."""
 
 
 class Relevance(Protocol):
-    """Gains of candidates for queries; both are rows of the photos searched."""
+    """Gains of candidates for queries. Both are row numbers of the photos searched."""
 
     queries: Rows
-    """(q,)"""
+    """(q,) int64 row numbers of the queries."""
     hit: float
-    """From this gain on, a candidate counts as a hit."""
+    """Minimum gain of a hit."""
     graded_by_labels: bool
+    """Whether gains come from labels."""
 
     def gains(self, queries: Rows) -> NDArray[np.float64]:
-        """(b, n) gain of each photo for queries (b,); 0 for the query itself."""
+        """(b, n) float64 gain of each photo for queries (b,); 0 for the query itself."""
         ...
 
 
 class LabelRelevance:
-    """Every photo is a query. 3: same type, gender and colour. 2: same type and gender. 1: same type."""
+    """Every photo is a query. Gain 3: same type, gender, colour; 2: same type and gender; 1: same type."""
 
     hit: float = EXACT
     graded_by_labels = True
 
     def __init__(self, labels: Sequence[Labels]) -> None:
-        """Take a label per photo.
+        """Take the labels of each photo.
 
         Raises:
             UninformativeLabels: all photos have the same labels, or no two share a type.
@@ -63,16 +63,17 @@ class LabelRelevance:
         self.queries = np.arange(len(labels))
         if not self._codes.any():
             raise UninformativeLabels(
-                f"all {len(labels)} photos have the same labels ({labels[0]}), so any order is right; "
-                "give photos of two classes or more"
+                f"all {len(labels)} photos have the same labels ({labels[0]}), so all orders score the same; "
+                "add photos of other classes"
             )
         if len(np.unique(self._codes[:, 0])) == len(labels):
             raise UninformativeLabels(
-                f"no two of {len(labels)} photos share a type, so no query has an answer; "
-                "give more photos of each class, or another --split"
+                f"no two of {len(labels)} photos share a type, so no query has a relevant photo; "
+                "add photos of each class, or choose another --split"
             )
 
     def gains(self, queries: Rows) -> NDArray[np.float64]:
+        """(b, n) float64 gain of each photo for queries (b,); 0 for the query itself."""
         same = self._codes[queries][:, None, :] == self._codes[None, :, :]
         gains: NDArray[np.float64] = np.cumprod(same, axis=2).sum(axis=2).astype(np.float64)
         gains[np.arange(len(queries)), queries] = 0
@@ -80,7 +81,7 @@ class LabelRelevance:
 
 
 class Judgment(BaseModel):
-    """One line of a log: how well an item answered another item's page, from 0 for not at all."""
+    """How relevant an item is to a query item, from 0 (not at all)."""
 
     query_id: str = Field(min_length=1)
     item_id: str = Field(min_length=1)
@@ -89,25 +90,27 @@ class Judgment(BaseModel):
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the judgments of a file."""
+    """How many judgments of a file were used and ignored."""
 
     used: int
     unknown_queries: int
-    """Judgments whose query_id is no photo searched."""
+    """Judgments whose query_id is not among the photos searched."""
     unknown_items: int
-    """Judgments of a known query whose item_id is no photo searched."""
+    """Judgments of a known query whose item_id is not among the photos searched."""
 
 
 class JudgedRelevance:
-    """The queries are those judged; a candidate without a judgment has gain 0."""
+    """The judged items are the queries; a candidate without a judgment has gain 0."""
 
     graded_by_labels = False
 
     def __init__(self, judgments: Sequence[Judgment], item_ids: Sequence[str], name: str) -> None:
-        """Take judgments by id, and the id of each photo searched. The best of several judgments counts.
+        """Take the judgments and the item_id of each photo searched; of several for a pair the best counts.
+
+        name: of the file and source, for messages.
 
         Raises:
-            UnusableJudgments: none has a gain and names two photos searched.
+            UnusableJudgments: none has a gain above 0 between two of the photos searched.
         """
         row_of = {item_id: row for row, item_id in enumerate(item_ids)}
         known = [judgment for judgment in judgments if judgment.query_id in row_of]
@@ -122,20 +125,21 @@ class JudgedRelevance:
         positive = [gain for gains in self._judged.values() for gain in gains.values() if gain > 0]
         if not positive:
             raise UnusableJudgments(
-                f"{name}: {len(judgments)} judgments, none of a gain above 0 between two of the "
+                f"{name}: {len(judgments)} judgments, none with a gain above 0 between two of the "
                 f"{len(item_ids)} photos searched ({self.counts.unknown_queries} with an unknown query_id, "
-                f"{self.counts.unknown_items} with an unknown item_id); check that ids are item_ids of the "
-                "data, and that --split holds them"
+                f"{self.counts.unknown_items} with an unknown item_id); check that the ids are item_ids of "
+                "the data, and that --split contains them"
             )
         self.hit = min(positive)
         self.queries = np.array(sorted(self._judged), dtype=np.int64)
         self._candidates = len(item_ids)
 
     def gains(self, queries: Rows) -> NDArray[np.float64]:
+        """(b, n) float64 judged gain of each photo for queries (b,); 0 for the query itself."""
         gains = np.zeros((len(queries), self._candidates))
-        for place, query in enumerate(queries):
+        for index, query in enumerate(queries):
             for item, gain in self._judged.get(int(query), {}).items():
-                gains[place, item] = gain
+                gains[index, item] = gain
         return gains
 
 
@@ -143,7 +147,7 @@ def read_judgments(path: Path) -> list[Judgment]:
     """Judgments of a .jsonl or .parquet file with the fields query_id, item_id and gain.
 
     Raises:
-        UnusableJudgments: the file cannot be read, is empty, or a line is no judgment; the line is named.
+        UnusableJudgments: the file cannot be read or is empty, or a line is invalid; the message names it.
     """
     try:
         judgments = list(
@@ -152,36 +156,53 @@ def read_judgments(path: Path) -> list[Judgment]:
     except OSError as error:
         raise UnusableJudgments(f"{path}: {error}; expected JSON lines or parquet") from error
     if not judgments:
-        raise UnusableJudgments(f"{path}: no judgment in it; expected query_id, item_id and gain a line")
+        raise UnusableJudgments(
+            f"{path}: no judgments found; expected query_id, item_id and gain on each line"
+        )
     return judgments
 
 
 def line_judgments(path: Path) -> Iterator[Judgment]:
+    """Judgments of a JSONL file.
+
+    Raises:
+        UnusableJudgments: a line is invalid.
+    """
     for number, line in json_lines(path):
         yield judgment_of(line, f"{path}:{number}")
 
 
 def parquet_judgments(path: Path) -> Iterator[Judgment]:
-    import pyarrow  # noqa: PLC0415  only this kind of file needs it
+    """Judgments of a parquet file.
+
+    Raises:
+        UnusableJudgments: the file is damaged, or a row is invalid.
+    """
+    import pyarrow  # noqa: PLC0415  only parquet files need it
     import pyarrow.parquet  # noqa: PLC0415
 
     try:
         table = pyarrow.parquet.read_table(path)
     except pyarrow.ArrowException as error:
-        raise UnusableJudgments(f"{path}: {error}; write the file again") from error
+        raise UnusableJudgments(f"{path}: {error}; restore or rewrite the file") from error
     for number, row in enumerate(table.to_pylist(), start=1):
         yield judgment_of(row, f"{path}: row {number}")
 
 
-def judgment_of(line: bytes | dict[str, object], place: str) -> Judgment:
+def judgment_of(line: bytes | dict[str, object], position: str) -> Judgment:
+    """The judgment of a line. position: file and line, for messages.
+
+    Raises:
+        UnusableJudgments: the line is invalid.
+    """
     try:
-        return (
-            Judgment.model_validate_json(line) if isinstance(line, bytes) else Judgment.model_validate(line)
-        )
+        if isinstance(line, bytes):
+            return Judgment.model_validate_json(line)
+        return Judgment.model_validate(line)
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"])) or "the line"
         raise UnusableJudgments(
-            f"{place}: {field}: {fault['msg']}; expected "
+            f"{position}: {field}: {fault['msg']}; expected "
             f'{{"query_id": "m1", "item_id": "m2", "gain": 1}} with gain from 0 to {MAX_GAIN}'
         ) from error

@@ -1,4 +1,4 @@
-"""How good an encoder is: exact search, scores per query and their means."""
+"""Retrieval quality of vectors: exact search, scores per query and their means."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -20,24 +20,25 @@ from ml.metrics.relevance import LabelRelevance, Relevance
 
 Vectors = NDArray[np.float32]
 Ranking = NDArray[np.int64]
-"""(n, ranks) rows of the photos found for each photo, the nearest first."""
+"""(n, ranks) int64 row numbers of the photos found for each photo, nearest first."""
 
 DEPTH: Final = 5
+"""Default k."""
 RANKS: Final = 100
-"""Ranks that are looked at; an answer farther down counts as none in mrr@100."""
+"""Ranks that are scored; a hit further down counts as 0 in mrr@100."""
 CHUNK: Final = 512
-"""Queries at once, so that memory grows with the photos searched and not with their square."""
+"""Queries at a time, so that memory grows linearly with the photos searched."""
 
 
 def nearest(vectors: Vectors, count: int, queries: Vectors | None = None) -> Ranking:
-    """(n, ≤ count) rows of vectors (n, d) by dot product with each; a row is not its own neighbour.
+    """(n, ≤ count) int64 row numbers of the vectors (n, d) nearest to each by dot product, without itself.
 
-    queries: (n, d), what asks on behalf of each row; the vectors themselves unless given.
+    queries: (n, d), vectors to search with instead of the vectors themselves.
     """
-    asking = vectors if queries is None else queries
+    searching = vectors if queries is None else queries
     ranked = []
     for start in range(0, len(vectors), CHUNK):
-        similarity = asking[start : start + CHUNK] @ vectors.T
+        similarity = searching[start : start + CHUNK] @ vectors.T
         own = np.arange(len(similarity))
         similarity[own, start + own] = -np.inf
         ranked.append(np.argsort(-similarity, axis=1, kind="stable")[:, : min(count, len(vectors) - 1)])
@@ -45,11 +46,12 @@ def nearest(vectors: Vectors, count: int, queries: Vectors | None = None) -> Ran
 
 
 def scores_of(ranking: Ranking, relevance: Relevance, ks: Sequence[int] = (DEPTH,)) -> dict[str, Scores]:
-    """Scores (q,) by metric, of each query of `relevance`; NaN where nothing that the metric counts answers.
+    """Metric to the scores (q,) float64 of the queries of `relevance`; NaN where nothing relevant exists.
 
-    ndcg@k: gains as they are. ndcg_exp@k: 2^gain − 1. p@k, hit@k, recall@k and mrr@100 go by hits: for labels
-    the same type, gender and colour, for judgments any gain. type@k, labels only: share of the same type.
-    So a query that only gains below a hit answer has an nDCG, and no p@k, hit@k, recall@k or mrr@100.
+    ranking: (n, ranks). ndcg@k uses linear gains, ndcg_exp@k 2^gain − 1 (Burges et al., 2005). p@k, hit@k,
+    recall@k and mrr@100 count hits: the same type, gender and colour for labels, any gain for judgments.
+    type@k, for labels only, is the share of the same type. A query whose candidates all have gains below a
+    hit has an nDCG, but no p@k, hit@k, recall@k or mrr@100.
     """
     starts = range(0, len(relevance.queries), CHUNK)
     parts = [
@@ -61,10 +63,11 @@ def scores_of(ranking: Ranking, relevance: Relevance, ks: Sequence[int] = (DEPTH
 def chunk_scores(
     ranking: Ranking, relevance: Relevance, queries: NDArray[np.int64], ks: Sequence[int]
 ) -> dict[str, Scores]:
+    """scores_of for some of the queries (b,)."""
     gains = relevance.gains(queries)
     ranked = np.take_along_axis(gains, ranking[queries], axis=1)
     hits, total = ranked >= relevance.hit, (gains >= relevance.hit).sum(axis=1)
-    like, likes = ranked > 0, (gains > 0).sum(axis=1)
+    same_type, same_type_total = ranked > 0, (gains > 0).sum(axis=1)
     scores: dict[str, Scores] = {}
     for k in ks:
         scores[f"ndcg@{k}"] = ndcg_at_k(ranked, gains, k)
@@ -75,7 +78,7 @@ def chunk_scores(
         scores[f"hit@{k}"] = hit_rate_at_k(hits, total, k)
         scores[f"recall@{k}"] = recall_at_k(hits, total, k)
         if relevance.graded_by_labels:
-            scores[f"type@{k}"] = precision_at_k(like, likes, k)
+            scores[f"type@{k}"] = precision_at_k(same_type, same_type_total, k)
     scores[f"mrr@{RANKS}"] = reciprocal_rank(hits, total)
     return scores
 
@@ -83,16 +86,16 @@ def chunk_scores(
 def retrieval_scores(
     vectors: Vectors, labels: Sequence[Labels], ks: Sequence[int] = (DEPTH,)
 ) -> dict[str, Scores]:
-    """scores_of every photo as a query among the others. vectors: (n, d), unit norm, a row per label."""
+    """scores_of with every photo as a query among the others. vectors: (n, d) float32, unit norm."""
     return scores_of(nearest(vectors, max(RANKS, *ks)), LabelRelevance(labels), ks)
 
 
 def means(scores: Mapping[str, Scores]) -> dict[str, float]:
-    """Over the queries that have a score; NaN where none has."""
+    """Mean of each metric's scores (q,), ignoring NaN; NaN if all are."""
     return {name: mean(values) for name, values in scores.items()}
 
 
 def random_vectors(count: int, dims: int, seed: int = 0) -> Vectors:
-    """(count, dims) float32, unit norm, of evenly spread directions: the row that anything must beat."""
+    """(count, dims) float32, unit norm, uniformly distributed: the lower bound for any encoder."""
     vectors = np.random.default_rng(seed).standard_normal((count, dims))
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)

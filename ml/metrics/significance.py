@@ -1,4 +1,4 @@
-"""Whether a difference between two encoders could be chance. NumPy only."""
+"""Significance tests of differences between encoders. NumPy only."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,39 +8,41 @@ import numpy as np
 from ml.metrics.ranking import Scores
 
 RESAMPLES: Final = 10_000
-"""Smallest p-value that can be told: 1 / (RESAMPLES + 1)."""
+"""The smallest possible p-value is 1 / (RESAMPLES + 1)."""
 CHUNK: Final = 500
+"""Resamples at a time, to bound memory."""
 
 
 def randomisation_p(differences: Scores, *, resamples: int = RESAMPLES, seed: int = 0) -> float:
-    """Two-sided p-value of a mean difference between two encoders over the same queries.
+    """Two-sided p-value of the mean difference between two encoders over the same queries.
 
-    Fisher's paired randomisation: were both alike, each query's difference could as well have the other
-    sign. The share of random signs whose mean is at least as far from 0, the observed signs counted in.
+    Fisher's paired randomisation test (Smucker, Allan and Carterette, 2007): if the encoders are equal, each
+    query's difference is as likely to have the opposite sign. The p-value is the share of random sign
+    assignments, including the observed one, whose mean is at least as far from 0.
 
-    differences: (q,), NaN where a query has no score.
+    differences: (q,) float64, NaN where a query has no score.
     """
     known = differences[~np.isnan(differences)]
     # Sums of the same numbers in another order differ in the last bits, and must count as equal.
     observed = abs(known.sum()) * (1 - 1e-12)
-    random = np.random.default_rng(seed)
-    farther = 0
+    rng = np.random.default_rng(seed)
+    extreme = 0
     for start in range(0, resamples, CHUNK):
         count = min(CHUNK, resamples - start)
-        signs = random.integers(0, 2, (count, len(known)), dtype=np.int8) * 2 - 1
-        farther += int((np.abs(signs @ known) >= observed).sum())
-    return (farther + 1) / (resamples + 1)
+        signs = rng.integers(0, 2, (count, len(known)), dtype=np.int8) * 2 - 1
+        extreme += int((np.abs(signs @ known) >= observed).sum())
+    return (extreme + 1) / (resamples + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values for several comparisons in one run, in the order given (Holm 1979, step-down).
+    """Adjusted p-values of several comparisons, in the order given (Holm, 1979, step-down).
 
-    The i-th smallest of m, counted from 0, is multiplied by m − i; none is below a smaller one's or above 1.
-    NaN, of a comparison that could not be made, stays NaN and is none of the m.
+    The i-th smallest of m, counted from 0, is multiplied by m − i, made monotone and capped at 1. NaN, of a
+    comparison that could not be made, stays NaN and is not counted in m.
     """
     adjusted = [float("nan")] * len(p_values)
-    floor, made = 0.0, len(p_values) - int(np.isnan(p_values).sum())
-    for place, index in enumerate(np.argsort(p_values, kind="stable")[:made]):  # NaN comes last
-        floor = max(floor, min(1.0, p_values[index] * (made - place)))
+    floor, compared = 0.0, len(p_values) - int(np.isnan(p_values).sum())
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")[:compared]):  # NaN comes last
+        floor = max(floor, min(1.0, p_values[index] * (compared - rank)))
         adjusted[index] = floor
     return adjusted

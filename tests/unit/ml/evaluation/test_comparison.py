@@ -1,4 +1,4 @@
-"""Evaluations from data to rows: names, sources that are refused or left out, and what is typed."""
+"""Comparisons from data to rows: names, rejected and skipped sources, and the command."""
 
 import json
 import sys
@@ -22,8 +22,8 @@ def evaluate(*arguments: str | Path) -> Result:
     return CliRunner().invoke(group, ["evaluate", *map(str, arguments)])
 
 
-def test_names_tell_sources_apart() -> None:
-    """A folder's name is enough until two sources share it."""
+def test_names_of_sources_are_unique() -> None:
+    """The folder's name is used unless two sources share it."""
     sources = ["/a/shop/x.jsonl", "/a/shop/y.jsonl", "/a/photos/own", "/b/data/z.jsonl", "/c/data/z.jsonl"]
     assert unique_names(sources) == dict(
         zip(
@@ -34,8 +34,8 @@ def test_names_tell_sources_apart() -> None:
     )
 
 
-def test_too_few_photos_are_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """The source, the split and what to do."""
+def test_too_few_photos_are_rejected(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """The message has the source, the split and a remedy."""
     train = corpus.part(corpus.rows("train"))
     with pytest.raises(
         SplitTooSmall, match=r"listings.jsonl: 0 usable photos in split test.*another --split"
@@ -43,14 +43,14 @@ def test_too_few_photos_are_refused(artifact: EncoderArtifact, corpus: Corpus) -
         list(comparisons(train, EvaluatedEncoders((artifact,), {}), Task()))
 
 
-def test_one_class_is_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """Any order of photos that are all alike is right."""
+def test_one_class_is_rejected(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """Every order of photos with equal labels scores the same."""
     alike = np.array([row for row, pair in enumerate(corpus.pairs) if pair.labels == corpus.pairs[0].labels])
     with pytest.raises(UninformativeLabels, match="have the same labels"):
         list(comparisons(corpus.part(alike), EvaluatedEncoders((artifact,), {}), Task("all")))
 
 
-def test_judgments_of_nothing_are_refused(artifact: EncoderArtifact, corpus: Corpus) -> None:
+def test_judgments_of_other_photos_are_rejected(artifact: EncoderArtifact, corpus: Corpus) -> None:
     """Before any encoder runs."""
     judgments = [Judgment(query_id="x", item_id="y", gain=1)]
     task = Task("all", judgments=judgments, judgments_name="taps.jsonl")
@@ -58,8 +58,8 @@ def test_judgments_of_nothing_are_refused(artifact: EncoderArtifact, corpus: Cor
         list(comparisons(corpus, EvaluatedEncoders((artifact,), {}), task))
 
 
-def test_sources_without_judgments_are_left_out(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """As long as another has some; of those left out it is told why."""
+def test_sources_without_judgments_are_skipped(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """If another source has some; the reason is reported."""
     pairs = tuple(replace(pair, source=f"shop/{row % 2}.jsonl") for row, pair in enumerate(corpus.pairs))
     task = Task("all", judgments=[Judgment(query_id="m1", item_id="m3", gain=1)], judgments_name="taps")
     left_out: list[UnusableJudgments] = []
@@ -73,7 +73,7 @@ def test_sources_without_judgments_are_left_out(artifact: EncoderArtifact, corpu
 def test_comparing_without_torch_fails_before_photos_are_decoded(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The data are not even read."""
+    """The data is not read either."""
     (tmp_path / "config.json").write_text('{"model_type": "mobilenet_v2"}')
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr("ml.commands.evaluate.read", lambda *_: pytest.fail("data was read"))
@@ -82,8 +82,8 @@ def test_comparing_without_torch_fails_before_photos_are_decoded(
     assert "torch is not installed; training and comparing need it" in result.output
 
 
-def test_json_says_null_where_no_query_has_a_score(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """Programs other than Python's take no NaN, and the table for people has a dash."""
+def test_json_has_null_without_a_score(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """JSON has no NaN; the table has a dash."""
     for number in range(8):
         folder = tmp_path / "images"
         draw_photo(folder / f"m{number}.png", "Red", list(TYPES)[number % 2], number)

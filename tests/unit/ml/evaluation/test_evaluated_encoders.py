@@ -1,4 +1,4 @@
-"""Which rows an evaluation has, and which folders it takes."""
+"""The rows of an evaluation, and the folders that it accepts."""
 
 import json
 import shutil
@@ -21,8 +21,8 @@ from ml.evaluation.evaluated_encoders import (
 from ml.metrics.retrieval import nearest
 
 
-def hub_folder(folder: Path, kind: str = "mobilenet_v2") -> Path:
-    """A folder that says what model it holds, without the model."""
+def hf_folder(folder: Path, kind: str = "mobilenet_v2") -> Path:
+    """A folder with a config.json alone."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": kind}))
     return folder
@@ -36,20 +36,20 @@ def fake_features(
     return (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_folders_are_told_apart(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """Artifacts by their manifest, MobileNetV2s by their config; several of these by their folders' names."""
-    hub = hub_folder(tmp_path / "mobilenet")
-    one = load_encoders([artifact.folder, hub], None)
+def test_artifacts_and_mobilenets_are_recognised(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """Artifacts by their manifest, MobileNetV2s by their config; several are named by folder."""
+    hf = hf_folder(tmp_path / "mobilenet")
+    one = load_encoders([artifact.folder, hf], None)
     assert [found.encoder_id for found in one.artifacts] == [artifact.encoder_id]
-    assert one.mobilenets == {"MobileNetV2": hub}
-    two = load_encoders([hub], hub_folder(tmp_path / "wide"))
+    assert one.mobilenets == {"MobileNetV2": hf}
+    two = load_encoders([hf], hf_folder(tmp_path / "wide"))
     assert set(two.mobilenets) == {"MobileNetV2 wide", "MobileNetV2 mobilenet"}
     assert two.image_size == 128
 
 
 @pytest.mark.parametrize("config", [None, "no JSON", '{"model_type": "siglip"}', "[]"])
-def test_other_folders_are_refused(config: str | None, tmp_path: Path) -> None:
-    """The message says what to make of another model."""
+def test_other_folders_are_rejected(config: str | None, tmp_path: Path) -> None:
+    """The message says how to import another model."""
     if config is not None:
         (tmp_path / "config.json").write_text(config)
     with pytest.raises(UnknownEncoder, match=r"neither an artifact .*nor a MobileNetV2.*nitamono ml import"):
@@ -57,7 +57,7 @@ def test_other_folders_are_refused(config: str | None, tmp_path: Path) -> None:
 
 
 def test_rows_of_an_artifact(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """Untrained, before PCA, as served, and through the index's codes; each finds other photos first."""
+    """Untrained, before PCA, as served, and quantised; no photo finds itself."""
     found = rankings(EvaluatedEncoders((artifact,), {}), corpus, {})
     name = artifact.encoder_id
     assert list(found) == ["random", f"{name}, untrained", f"{name}, full width", name, f"{name}, int8 index"]
@@ -74,7 +74,7 @@ def test_rows_of_an_artifact(artifact: EncoderArtifact, corpus: Corpus) -> None:
 def test_an_artifact_without_a_checkpoint_has_no_rows_of_torch(
     artifact: EncoderArtifact, corpus: Corpus
 ) -> None:
-    """An imported encoder is compared as it is served."""
+    """An imported encoder is compared only as served."""
     files = {name: digest for name, digest in artifact.manifest.files.items() if "checkpoint" not in name}
     bare = EncoderArtifact(artifact.folder, artifact.manifest.model_copy(update={"files": files}))
     found = rankings(EvaluatedEncoders((bare,), {}), corpus, {})
@@ -82,7 +82,7 @@ def test_an_artifact_without_a_checkpoint_has_no_rows_of_torch(
 
 
 def test_rows_of_a_mobilenet(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Alone, after PCA that the train split fitted, and with colours."""
+    """Alone, after PCA fitted to the train split, and with colours."""
     monkeypatch.setattr("ml.models.reference_encoders.mobilenet_features", fake_features)
     encoders = EvaluatedEncoders((), {"MobileNetV2": tmp_path})
     assert fit_mobilenets(encoders, corpus) == {}, "96 photos cannot fit 128 dims"
@@ -100,7 +100,7 @@ def test_rows_of_a_mobilenet(corpus: Corpus, tmp_path: Path, monkeypatch: pytest
 def test_the_baseline_is_a_mobilenet_or_the_first_of_several(
     artifact: EncoderArtifact, tmp_path: Path
 ) -> None:
-    """One artifact alone has nothing to be compared with; a name that is no row is refused."""
+    """A single artifact has no baseline; an unknown name is rejected."""
     one, two = EvaluatedEncoders((artifact,), {}), EvaluatedEncoders((artifact, artifact), {})
     assert baseline_of([], one, None) is None
     assert baseline_of([], two, None) == artifact.encoder_id
@@ -120,10 +120,8 @@ def test_photos_are_decoded_again_for_another_size(corpus: Corpus) -> None:
     assert not np.array_equal(cropped, part.pixels)
 
 
-def test_a_damaged_artifact_is_not_taken_for_something_else(
-    artifact: EncoderArtifact, tmp_path: Path
-) -> None:
-    """The file and the remedy, as wherever artifacts are loaded."""
+def test_a_damaged_artifact_is_named(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """With the file and the remedy, as everywhere."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     (folder / "image.onnx").unlink()
     with pytest.raises(ArtifactError, match=r"image.onnx: cannot be read"):

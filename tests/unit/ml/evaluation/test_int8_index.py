@@ -1,4 +1,4 @@
-"""Lucene's scalar quantisation, by hand and against unquantised search."""
+"""Lucene's scalar quantisation against exact values and exact search."""
 
 import numpy as np
 import pytest
@@ -15,10 +15,10 @@ def test_codes_span_seven_bits_and_outliers_are_clipped() -> None:
     assert codes.max() == LEVELS
 
 
-def test_scores_of_neighbours_come_back_from_codes_and_corrections() -> None:
-    """step² · q·q' with both corrections is the dot product of near vectors, to 1 in 50.
+def test_scores_of_neighbours_follow_from_codes_and_corrections() -> None:
+    """step² · q·q' with both corrections is within 0.02 of the dot product of near vectors.
 
-    Of far ones it is not: Lucene's correction supposes that both vectors were clipped alike.
+    For distant vectors it is not: Lucene's correction assumes that both are clipped in the same components.
     """
     vectors = random_vectors(50, 128)
     near = unit(vectors + 0.3 * random_vectors(50, 128, seed=1))
@@ -29,8 +29,8 @@ def test_scores_of_neighbours_come_back_from_codes_and_corrections() -> None:
     assert found == pytest.approx((vectors * near).sum(axis=1), abs=0.02)
 
 
-def test_the_first_neighbours_stay() -> None:
-    """Of random vectors in 128 dimensions, where neighbours are hardest to tell, most stay."""
+def test_most_neighbours_are_kept() -> None:
+    """Even of random vectors in 128 dimensions, whose neighbours hardly differ."""
     vectors = random_vectors(500, 128)
     exact, found = nearest(vectors, 10), int8_nearest(vectors, 10)
     kept = [len(set(a) & set(b)) / 10 for a, b in zip(exact.tolist(), found.tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""The page and the card of an evaluation: whole by themselves, escaped, and true to the rows."""
+"""The page and the card of an evaluation: self-contained, escaped, and equal to the rows."""
 
 import json
 import re
@@ -24,7 +24,7 @@ RISKY = '<script>alert("1")</script> | 専用'
 
 
 class Page(HtmlPage):
-    """That of an evaluation."""
+    """The page of an evaluation."""
 
     def figures(self, kind: str) -> int:
         return sum(tag == "figure" and attrs.get("class") == kind for tag, attrs in self.tags)
@@ -32,7 +32,7 @@ class Page(HtmlPage):
 
 @pytest.fixture(scope="module")
 def comparison(artifact: EncoderArtifact, corpus: Corpus) -> Comparison:
-    """The shop searched whole, the first title a risky one."""
+    """All splits of the shop; the first title contains markup."""
     pairs = (replace(corpus.pairs[0], title=RISKY), *corpus.pairs[1:])
     (measured,) = comparisons(
         replace(corpus, pairs=pairs), EvaluatedEncoders((artifact,), {}), Task("all", baseline="random")
@@ -40,8 +40,8 @@ def comparison(artifact: EncoderArtifact, corpus: Corpus) -> Comparison:
     return measured
 
 
-def test_the_page_needs_nothing_beside_it(comparison: Comparison) -> None:
-    """No script, no style sheet and no picture from elsewhere; the risky title is text."""
+def test_the_page_is_self_contained(comparison: Comparison) -> None:
+    """No script, style sheet or image from elsewhere; markup in a title is escaped."""
     html = page([comparison])
     found = Page(html)
     assert RISKY in " ".join(str(attrs.get("title")) for _, attrs in found.tags) + found.text
@@ -51,12 +51,12 @@ def test_the_page_needs_nothing_beside_it(comparison: Comparison) -> None:
     ]
     assert sources
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
-    assert not re.search(r"url\((?!#)", html), "only parts of the page itself"
+    assert not re.search(r"url\((?!#)", html), "references only to parts of the page"
     assert "http" not in html
 
 
 def test_the_page_shows_every_row_and_marks_results(comparison: Comparison) -> None:
-    """Twelve examples with five results of each encoder; marks are by colour and in words."""
+    """Twelve examples with five results of each encoder; colours and words mark hits."""
     found = Page(page([comparison]))
     for row in comparison.rows:
         assert row.encoder in found.text
@@ -70,7 +70,7 @@ def test_the_page_shows_every_row_and_marks_results(comparison: Comparison) -> N
 
 
 def test_a_score_that_no_query_has_is_a_dash_on_the_page(comparison: Comparison) -> None:
-    """And not nan."""
+    """Not nan."""
     row = comparison.rows[0]
     nothing = replace(
         row, means=row.means | {"p@1": np.nan}, intervals=row.intervals | {"p@1": (np.nan, np.nan)}
@@ -80,10 +80,10 @@ def test_a_score_that_no_query_has_is_a_dash_on_the_page(comparison: Comparison)
     assert "\n– \n" in text
 
 
-def test_two_files_of_a_folder_have_a_name_each_on_the_page(
+def test_two_files_of_a_folder_have_different_names_on_the_page(
     artifact: EncoderArtifact, corpus: Corpus
 ) -> None:
-    """The file's own name is added."""
+    """The file name is added."""
     pairs = tuple(replace(pair, source=f"shop/{row % 2}.jsonl") for row, pair in enumerate(corpus.pairs))
     html = page(
         list(comparisons(replace(corpus, pairs=pairs), EvaluatedEncoders((artifact,), {}), Task("all")))
@@ -91,8 +91,8 @@ def test_two_files_of_a_folder_have_a_name_each_on_the_page(
     assert re.findall("<h2>(.*): 48 photos", html) == ["shop/0.jsonl", "shop/1.jsonl"]
 
 
-def test_a_page_that_cannot_be_written_is_named(comparison: Comparison, tmp_path: Path) -> None:
-    """The file, and what to do."""
+def test_an_unwritable_page_is_named(comparison: Comparison, tmp_path: Path) -> None:
+    """The message has the file and a remedy."""
     with pytest.raises(NotWritten, match=r"gone/report.html: cannot be written .No such file.*another file"):
         write_report([comparison], tmp_path / "gone" / "report.html")
 
@@ -100,7 +100,7 @@ def test_a_page_that_cannot_be_written_is_named(comparison: Comparison, tmp_path
 def test_the_card_does_not_change_the_artifact(
     artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path
 ) -> None:
-    """It has data, scores, weak slices, sizes and settings; the artifact loads under the same id."""
+    """The artifact still loads, under the same encoder_id."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     path = measure_card(load_encoders([folder], None), corpus)
     assert path == folder / CARD
@@ -128,7 +128,7 @@ def test_the_card_does_not_change_the_artifact(
 def test_the_card_names_weak_slices_lowest_first(
     artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
 ) -> None:
-    """As the rows have them, with counts; other data than the training's is said to be so."""
+    """With counts; the card says that the data is not that of training."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     text = write_card(load_artifact(folder), [comparison], fingerprint="other").read_text(encoding="utf-8")
     weak = text.split("## Known weak slices")[1].split("## Size")[0]
@@ -142,18 +142,18 @@ def test_the_card_names_weak_slices_lowest_first(
     assert gain in text
 
 
-def test_a_folder_that_takes_no_card_is_named(
+def test_an_unwritable_card_is_named(
     artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
 ) -> None:
-    """The file and the remedy."""
+    """The message has the file."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     (folder / CARD).mkdir()
     with pytest.raises(match=r"MODEL_CARD.md: cannot be written .Is a directory"):
         write_card(load_artifact(folder), [comparison], fingerprint="other")
 
 
-def test_cells_stay_in_their_table() -> None:
-    """Bars and lines would break it."""
+def test_cells_are_escaped() -> None:
+    """Pipes and line breaks would break the table."""
     assert cell("a|b\nc<d") == r"a\|b c&lt;d"
 
 
@@ -166,7 +166,7 @@ def call(*arguments: str | Path) -> str:
 def test_evaluate_compares_several_encoders_on_judgments(
     artifact: EncoderArtifact, shop: Path, tmp_path: Path
 ) -> None:
-    """As typed: two encoders after one option, judgments, slices, two k, and a page beside the table."""
+    """Two encoders after one option, judgments, slices, two k, and a page."""
     other = Path(shutil.copytree(artifact.folder, tmp_path / "other"))
     log, html = tmp_path / "taps.jsonl", tmp_path / "report.html"
     lines = [{"query_id": f"m{n}", "item_id": f"m{n + 12}", "gain": 1 + n % 2} for n in range(40)]
@@ -184,7 +184,7 @@ def test_evaluate_compares_several_encoders_on_judgments(
 
 
 def test_artifact_card_is_a_command(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
-    """It measures, writes, and says where."""
+    """It prints the path of the card."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     assert f"{folder / CARD}: written" in call("artifact", "card", folder, "--data", shop)
     assert artifact.encoder_id in (folder / CARD).read_text(encoding="utf-8")

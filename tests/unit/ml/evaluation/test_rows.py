@@ -12,7 +12,7 @@ from ml.metrics.retrieval import nearest, random_vectors
 
 
 def three_classes() -> tuple[LabelRelevance, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]]:
-    """Sixty photos of three classes, and what random directions and the classes themselves find."""
+    """Sixty photos of three classes, and rankings by random vectors and by class."""
     labels = [Labels(kind) for kind in ("a", "b", "c") for _ in range(20)]
     good = np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)
     return LabelRelevance(labels), {
@@ -23,7 +23,7 @@ def three_classes() -> tuple[LabelRelevance, dict[str, np.ndarray[tuple[int, ...
 
 
 def test_compare_gives_each_encoder_its_gain_over_the_baseline() -> None:
-    """A better encoder's gain and interval are positive, and no chance; the baseline has none."""
+    """A better encoder has a positive, significant gain; the baseline has none."""
     relevance, rankings = three_classes()
     rows = compare(rankings, relevance, "random")
     assert [row.encoder for row in rows] == ["random", "good", "again"]
@@ -41,15 +41,15 @@ def test_compare_gives_each_encoder_its_gain_over_the_baseline() -> None:
 
 
 def test_gains_vary_with_the_baseline_as_well() -> None:
-    """A perfect encoder has the gain 1 / m − 1 in any draw of queries, m being the baseline's mean there."""
+    """A perfect encoder has the gain 1 / m − 1 in every resample, where m is the baseline's mean."""
     relevance, rankings = three_classes()
     baseline, good, _ = compare(rankings, relevance, "random")
     low, high = baseline.intervals["ndcg@5"]
     assert good.gain_interval == pytest.approx((1 / high - 1, 1 / low - 1), rel=1e-3)
 
 
-def test_a_baseline_that_finds_nothing_gives_no_gains() -> None:
-    """No share of nothing; whether the difference is chance can still be told."""
+def test_a_baseline_with_the_mean_0_gives_no_gains() -> None:
+    """The ratio is undefined, but the test of the difference is not."""
     labels = [Labels("ab"[row // 20]) for row in range(40)]
     good = nearest(np.repeat(np.eye(2, dtype=np.float32), 20, axis=0), 5)
     row = compare({"worst": (good + 20) % 40, "good": good}, LabelRelevance(labels), "worst")[1]
@@ -58,7 +58,7 @@ def test_a_baseline_that_finds_nothing_gives_no_gains() -> None:
 
 
 def test_a_score_that_no_query_has_is_a_dash() -> None:
-    """Of photos without an exact like only the graded metrics say anything."""
+    """Without photos of equal labels only graded metrics have scores."""
     labels = [Labels("ab"[row % 2], colour=str(row)) for row in range(30)]
     (row,) = compare({"random": nearest(random_vectors(30, 8), 100)}, LabelRelevance(labels))
     assert row.text("p@1") == row.text("mrr@100") == "–"
@@ -66,7 +66,7 @@ def test_a_score_that_no_query_has_is_a_dash() -> None:
 
 
 def test_compare_scores_at_every_k_and_the_first_one_decides() -> None:
-    """Metrics at 1 and 10; ten like neighbours of nineteen are 10/19 of them."""
+    """Metrics at 1 and 10; ten of nineteen photos of the same class are found."""
     relevance, rankings = three_classes()
     row = compare(rankings, relevance, "random", ks=(10, 1))[1]
     assert {"ndcg@10", "ndcg_exp@1", "p@1", "p@10", "hit@10", "recall@1", "type@10", "mrr@100"} <= set(
@@ -78,7 +78,7 @@ def test_compare_scores_at_every_k_and_the_first_one_decides() -> None:
 
 
 def test_slices_hold_the_queries_of_a_value() -> None:
-    """Means by value, most queries first; unanswerable queries, unknown values and small slices are out."""
+    """Largest first; queries without a score, unknown values and small slices are ignored."""
     scores = np.array([1.0] * 21 + [0.0, 0.5] * 10 + [0.3] * 19 + [np.nan] * 5)
     colours = np.array(["Red"] * 21 + ["Blue"] * 20 + ["Green"] * 19 + ["Red"] * 5)
     slices = slices_of(scores, {"colour": colours, "price": np.full(65, "")})

@@ -1,4 +1,4 @@
-"""Groups of queries, by hand."""
+"""Groups of queries."""
 
 from pathlib import Path
 
@@ -21,19 +21,19 @@ from tests.unit.ml.conftest import draw_photo, make_event, write_listings
     ],
 )
 def test_price_bands_end_before_their_upper_end(price: int | None, band: str) -> None:
-    """A thousand yen is not under a thousand."""
+    """Upper bounds are exclusive."""
     assert price_band(price) == band
 
 
 def test_titles_are_compared_as_the_split_compares_them() -> None:
-    """Case and spaces make no new title; a photo without one is in no group."""
+    """Case and spaces are ignored; a photo without a title is in no group."""
     assert title_group("  Red  SKIRT", {"red skirt"}) == "seen in training"
     assert title_group("Blue skirt", {"red skirt"}) == "never seen in training"
     assert title_group("", {"red skirt"}) == ""
 
 
 def test_each_photo_has_a_value_in_every_group(corpus: Corpus) -> None:
-    """Category, colour, price and title of photos, beside the train split's titles."""
+    """Category, colour, price and title of photos, given the titles of the train split."""
     searched = corpus.part(corpus.rows("all")[:3])
     groups = query_groups(searched, corpus)
     assert groups["category"].tolist() == ["Skirts", "Ties", "Belts"]
@@ -46,7 +46,7 @@ def test_each_photo_has_a_value_in_every_group(corpus: Corpus) -> None:
 
 
 def test_photos_of_classes_have_a_category_alone(tmp_path: Path) -> None:
-    """People's own photos have no title, price or colour."""
+    """Photos from folders have no title, price or colour."""
     draw_photo(tmp_path / "skirt" / "one.png", "Red", "Skirts", 1)
     corpus = read_corpus([tmp_path], 32)
     groups = query_groups(corpus, corpus)
@@ -60,7 +60,7 @@ def test_photos_of_classes_have_a_category_alone(tmp_path: Path) -> None:
 
 
 def test_a_listing_without_a_usable_price_is_in_no_band(tmp_path: Path) -> None:
-    """A price in words, or none, is no reason to leave a photo out."""
+    """A photo without a numeric price is kept."""
     events = [make_event("m1", price=700), make_event("m2", price="cheap"), make_event("m3", price=None)]
     for number in (1, 2, 3):
         draw_photo(tmp_path / "images" / f"m{number}.png", "Red", "Skirts", number)

@@ -27,23 +27,23 @@ def test_dcg_by_hand() -> None:
 
 
 def test_ndcg_by_hand() -> None:
-    """The best order of 3, 2, 0 gives 3 + 2 / log2(3) = 4.26186, so 4 becomes 0.93855."""
+    """The ideal order of 3, 2, 0 gives 3 + 2 / log2(3) = 4.26186, so 4 becomes 0.93855."""
     gains = np.array([[3, 0, 2]])
     assert ndcg_at_k(gains, gains, 5)[0] == pytest.approx(4 / 4.2618595)
 
 
 def test_ndcg_counts_what_the_ranking_missed() -> None:
-    """Gains among the candidates that the ranking never showed lower it."""
+    """Relevant candidates below the ranking lower the score."""
     assert ndcg_at_k(np.array([[1]]), np.array([[0, 1, 3]]), 1)[0] == pytest.approx(1 / 3)
 
 
-def test_ndcg_without_anything_relevant_is_no_number() -> None:
-    """A query that nothing answers is left out of means, not counted as a failure."""
+def test_ndcg_without_a_relevant_candidate_is_nan() -> None:
+    """Such queries are ignored in means, not counted as 0."""
     assert np.isnan(ndcg_at_k(np.array([[0, 0]]), np.array([[0, 0]]), 2)[0])
 
 
 def test_precision_and_hit_rate_by_hand() -> None:
-    """One of the first two is relevant: half precise, one hit; a short ranking's missing ranks are misses."""
+    """One of the first two is relevant: precision 0.5, hit 1; missing ranks count as misses."""
     relevant, total = np.array([[False, True, True], [False, False, True]]), np.array([2, 1])
     assert precision_at_k(relevant, total, 2).tolist() == [0.5, 0.0]
     assert hit_rate_at_k(relevant, total, 2).tolist() == [1.0, 0.0]
@@ -51,18 +51,18 @@ def test_precision_and_hit_rate_by_hand() -> None:
 
 
 def test_recall_by_hand() -> None:
-    """Two of four relevant ones are among the first three."""
+    """Two of four relevant candidates are among the first three."""
     assert recall_at_k(np.array([[True, False, True, True]]), np.array([4]), 3).tolist() == [0.5]
 
 
 def test_reciprocal_rank_by_hand() -> None:
-    """First at rank 1, at rank 3, and below what the ranking shows."""
+    """First hit at rank 1, at rank 3, and below the ranking."""
     relevant = np.array([[True, True, False], [False, False, True], [False, False, False]])
     assert reciprocal_rank(relevant, np.array([2, 1, 4])) == pytest.approx([1, 1 / 3, 0])
 
 
-def test_a_query_with_nothing_to_hit_has_none_of_the_scores() -> None:
-    """All four leave the same queries out, so that they are means over the same ones."""
+def test_a_query_without_a_relevant_candidate_has_no_score() -> None:
+    """All four ignore the same queries, so their means are comparable."""
     relevant, total = np.array([[True, False], [False, False]]), np.array([1, 0])
     for scores in (
         precision_at_k(relevant, total, 1),
@@ -101,7 +101,7 @@ def oracle_values(
     gains: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
     order: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
 ) -> dict[tuple[str, str], float]:
-    """ir-measures' value by query and measure."""
+    """Values of ir-measures by query and measure."""
     qrels = [
         ir_measures.Qrel(f"q{q}", f"d{d}", int(gain))
         for q, row in enumerate(gains)
@@ -116,8 +116,8 @@ def oracle_values(
     return {(metric.query_id, str(metric.measure)): metric.value for metric in found}
 
 
-def test_bootstrap_interval_holds_the_mean_and_shrinks_with_queries() -> None:
-    """The interval lies around the mean, is narrower for more queries, and leaves NaN out."""
+def test_bootstrap_interval_contains_the_mean_and_shrinks_with_queries() -> None:
+    """NaN is ignored."""
     few = np.array([0.0, 1.0] * 10 + [np.nan])
     low, high = bootstrap_interval(few)
     assert low < 0.5 < high
@@ -127,14 +127,14 @@ def test_bootstrap_interval_holds_the_mean_and_shrinks_with_queries() -> None:
     assert many_high - many_low == pytest.approx(0.062, abs=0.006)
 
 
-def test_scores_of_no_query_have_no_mean_and_no_interval() -> None:
-    """Nothing to average is no number, and no warning."""
+def test_without_scores_mean_and_interval_are_nan() -> None:
+    """And NumPy does not warn."""
     nothing = np.array([np.nan, np.nan])
     assert np.isnan([mean(nothing), *bootstrap_interval(nothing)]).all()
 
 
 def test_a_bootstrap_of_many_queries_takes_little_memory() -> None:
-    """Twenty thousand queries, 2,000 times over, would be 640 MB in one piece."""
+    """Drawn at once, 2,000 resamples of 20,000 queries would take 640 MB."""
     scores = np.random.default_rng(0).random(20_000)
     tracemalloc.start()
     low, high = bootstrap_interval(scores)
@@ -145,15 +145,15 @@ def test_a_bootstrap_of_many_queries_takes_little_memory() -> None:
 
 
 def test_intervals_do_not_depend_on_how_much_is_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pieces of seven resamples draw what one piece does."""
+    """Chunks of seven resamples draw the same queries as a single chunk."""
     scores = np.random.default_rng(0).random(30)
     whole = bootstrap_interval(scores)
     monkeypatch.setattr("ml.metrics.ranking.DRAWN_AT_ONCE", 7 * 30)
     assert bootstrap_interval(scores) == whole
 
 
-def test_the_interval_of_a_ratio_lets_both_means_vary() -> None:
-    """Twice the others on each query is twice as good in any draw; independent scores vary on both sides."""
+def test_the_interval_of_a_ratio_varies_with_both_means() -> None:
+    """Doubled scores have the ratio 2 in every resample; independent scores vary."""
     random = np.random.default_rng(0)
     others, scores = random.uniform(0, 1, 1000), random.uniform(0, 1, 1000)
     others[0] = np.nan
@@ -164,6 +164,6 @@ def test_the_interval_of_a_ratio_lets_both_means_vary() -> None:
     assert high - low == pytest.approx(0.101, abs=0.01)
 
 
-def test_a_ratio_to_next_to_nothing_has_no_bounds() -> None:
-    """With one query of ten above 0, every third draw has none of it to divide by."""
+def test_a_ratio_to_a_mean_near_zero_is_nan() -> None:
+    """With one query of ten above 0, every third resample has the mean 0."""
     assert np.isnan(ratio_interval(np.ones(10), np.eye(10)[0])).all()

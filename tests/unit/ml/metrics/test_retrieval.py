@@ -1,4 +1,4 @@
-"""Relevance, exact search and scores on a handful of photos, worked out by hand."""
+"""Exact search and scores on a handful of photos, worked out by hand."""
 
 import ir_measures
 import numpy as np
@@ -25,12 +25,12 @@ def at_angles(*degrees: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float3
 
 
 def test_nearest_leaves_the_query_out() -> None:
-    """Neighbours come by angle, and a photo is never its own."""
+    """Neighbours are sorted by angle, and a photo is not its own neighbour."""
     assert nearest(at_angles(0, 10, 30, 80), 2).tolist() == [[1, 2], [0, 2], [1, 0], [2, 1]]
 
 
 def test_a_perfect_order_scores_one() -> None:
-    """Neighbours in order of gain give nDCG 1; the tie without a like has no score."""
+    """Neighbours in order of gain give nDCG 1; the tie, the only one, has no score."""
     scores = retrieval_scores(at_angles(0, 1, 4, 12, 60), LABELS)
     assert scores["ndcg@5"][0] == pytest.approx(1)
     assert np.isnan(scores["ndcg@5"][4])
@@ -42,14 +42,14 @@ def test_a_perfect_order_scores_one() -> None:
         assert np.isnan(scores[metric]).tolist() == [False, False, True, True, True], metric
 
 
-def test_exponential_gains_punish_a_wrong_top_more() -> None:
-    """With the worst skirt first, 2^gain − 1 scores below gain."""
+def test_exponential_gains_penalise_a_wrong_top_more() -> None:
+    """With the least relevant skirt first, ndcg_exp is below ndcg."""
     scores = retrieval_scores(at_angles(0, 30, 20, 10, 60), LABELS)
     assert scores["ndcg_exp@5"][0] < scores["ndcg@5"][0] < 1
 
 
-def test_means_of_hits_are_those_of_ir_measures() -> None:
-    """Over the queries for which its judgments name a relevant photo: here, one like in all labels."""
+def test_means_of_hits_equal_those_of_ir_measures() -> None:
+    """ir-measures averages over the queries with a relevant photo: here, one with equal labels."""
     random = np.random.default_rng(0)
     labels = [
         Labels(*(str(random.choice(list(values))) for values in ("ST", "WM", "RGBYPK"))) for _ in range(40)
@@ -57,7 +57,7 @@ def test_means_of_hits_are_those_of_ir_measures() -> None:
     vectors = random_vectors(40, 8)
     relevance, ranking = LabelRelevance(labels), nearest(vectors, 100)
     gains = relevance.gains(relevance.queries)
-    assert 0 < (gains == EXACT).any(axis=1).sum() < 40, "some have a like and some have none"
+    assert 0 < (gains == EXACT).any(axis=1).sum() < 40, "some queries have a hit and some have none"
     oracle = ir_measures.calc_aggregate(
         [P(rel=EXACT) @ 1, Success(rel=EXACT) @ 5, R(rel=EXACT) @ 5, RR(rel=EXACT)],
         [ir_measures.Qrel(str(q), str(d), EXACT) for q, d in np.argwhere(gains == EXACT)],
@@ -74,8 +74,8 @@ def test_means_of_hits_are_those_of_ir_measures() -> None:
     assert found["mrr@100"] == pytest.approx(oracle[RR(rel=EXACT)])
 
 
-def test_scores_do_not_depend_on_how_many_queries_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of seven queries find and score what one chunk does."""
+def test_scores_do_not_depend_on_the_chunk_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of seven queries give the same scores as a single chunk."""
     labels = [Labels("abc"[row % 3], colour="de"[row % 2]) for row in range(60)]
     vectors = random_vectors(60, 8)
     whole = retrieval_scores(vectors, labels)
@@ -84,6 +84,6 @@ def test_scores_do_not_depend_on_how_many_queries_are_asked_at_once(monkeypatch:
         assert np.array_equal(values, whole[name], equal_nan=True), name
 
 
-def test_means_leave_unanswerable_queries_out() -> None:
-    """A query without any relevant photo counts neither way."""
+def test_means_ignore_queries_without_a_score() -> None:
+    """NaN is ignored."""
     assert means({"ndcg@5": np.array([0.5, np.nan, 1.0])}) == {"ndcg@5": 0.75}
