@@ -1,8 +1,8 @@
-"""How long PCA of 20 million vectors takes, from a measured part of them: `python -m bench.pca --help`.
+"""Duration of PCA of 20 million vectors, extrapolated from a measured part: `python -m bench.pca --help`.
 
-Random clustered vectors are written as shards of float32 and summed shard by shard, each removed before the
-next is made, so that disk and memory stay those of one shard. Making and writing them is not counted;
-reading, checking, bringing to unit length, summing and saving the sums are. The eigenvectors come once.
+Random clustered vectors are written as float32 shards and summed shard by shard. Each shard is removed before
+the next is created, so disk and memory hold one shard. The time to create and write shards is excluded; the
+time to read, check, normalise and sum them and to save the sums is included. Eigenvectors are computed once.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SHARD_ROWS = 50_000
 
 @dataclass(frozen=True)
 class Measured:
-    """One pass over shards; seconds are of summing alone unless they say otherwise."""
+    """One pass over shards. Seconds are those of summing unless named otherwise."""
 
     rows: int
     width: int
@@ -36,39 +36,39 @@ class Measured:
     seconds: float
     rows_per_s: float
     gflop_per_s: float
-    """Of the products that make the scatter: rows × width², for a symmetric product takes half the steps."""
+    """Of the scatter products: rows × width², since a symmetric product takes half the operations."""
     solve_seconds: float
-    """Of the eigenvectors, once."""
+    """Of the eigenvectors, computed once."""
     first_shard_peak_mib: float
     peak_mib: float
-    """Resident memory; what it lies above the first shard's is what more rows cost."""
+    """Peak resident memory; the excess over the first shard's is the cost of more rows."""
     planned_rows: int
     planned_hours: float
 
 
 def measure(rows: int, width: int, planned_rows: int) -> Measured:
     """Sum `rows` vectors shard by shard and extrapolate to `planned_rows`."""
-    random = np.random.default_rng(0)
-    centres = random.standard_normal((CLUSTERS, width)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((CLUSTERS, width)).astype(np.float32)
     total: CovarianceSums | None = None
     seconds, peaks = 0.0, []
     with tempfile.TemporaryDirectory() as name:
         for start in range(0, rows, SHARD_ROWS):
             path = Path(name) / f"{start}.npy"
-            np.save(path, clustered(random, centres, min(SHARD_ROWS, rows - start)))
-            begun = time.perf_counter()
+            np.save(path, clustered(rng, centres, min(SHARD_ROWS, rows - start)))
+            started = time.perf_counter()
             saved = save_shard_sums(open_shard(path), Path(name))
             sums = load_sums(saved)
             total = sums if total is None else total + sums
-            seconds += time.perf_counter() - begun
+            seconds += time.perf_counter() - started
             path.unlink()
             saved.unlink()
             peaks.append(peak_mib())
             print(f"{total.count:>12,} rows, {seconds:.1f} s", file=sys.stderr)
     assert total is not None  # noqa: S101  # rows is at least 1
-    begun = time.perf_counter()
+    started = time.perf_counter()
     total.spectrum()
-    solve = time.perf_counter() - begun
+    solve = time.perf_counter() - started
     rate = rows / seconds
     return Measured(
         rows=rows,
@@ -85,21 +85,23 @@ def measure(rows: int, width: int, planned_rows: int) -> Measured:
     )
 
 
-def clustered(random: np.random.Generator, centres: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
-    """(rows, width) float32 around the centres, as photos of alike items lie."""
-    vectors = random.standard_normal((rows, centres.shape[1]), dtype=np.float32)
+def clustered(rng: np.random.Generator, centres: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+    """(rows, width) float32 around the centres (c, width), like photos of similar items."""
+    vectors = rng.standard_normal((rows, centres.shape[1]), dtype=np.float32)
     vectors *= 0.5
-    vectors += centres[random.integers(0, len(centres), rows)]
+    vectors += centres[rng.integers(0, len(centres), rows)]
     return vectors
 
 
 def peak_mib() -> float:
+    """Peak resident memory of this process in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Kilobytes on Linux, bytes on macOS.
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def main() -> None:
+    """Measure as the command line says and print one JSON object."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writing of files and folders: readers see the old content or the complete new one."""
 
 import fcntl
 import glob
@@ -14,19 +14,21 @@ from typing import BinaryIO, Final
 from ml.errors import MlError
 
 UNFINISHED: Final = ".unfinished-"
+"""Prefix of temporary folders."""
 LOCK: Final = "lock"
+"""File in a temporary folder that its process keeps locked."""
 
 UNLOCKED_S: Final = 3600
-"""Seconds after which something unfinished without a lock counts as left by a killed process: one that is
-alive takes its lock at once."""
+"""Seconds after which an unlocked temporary file or folder counts as abandoned by a killed process; a running
+process locks it immediately."""
 
 
 class NotWritten(MlError):
-    """A file that could not be written: no room on its disk, no permission, no such folder."""
+    """A file could not be written: disk full, no permission, or no such folder."""
 
 
 class SameFolder(MlError):
-    """A result that would take the place of what it is made of."""
+    """The output folder is the input folder."""
 
 
 @contextmanager
@@ -34,18 +36,19 @@ def replaced(
     path: Path,
     *,
     shared: bool = False,
-    remedy: str = "make room or choose another folder, then run the same command again",
+    remedy: str = "free disk space or choose another folder, then run the same command again",
 ) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` when the block ends.
+    """A file to write that replaces `path` when the block ends.
 
-    Whoever reads `path`, and whoever pulls the plug, finds the old file or the new one; an error in the block
-    leaves the old one. Written meanwhile is path.partial, which a killed process leaves to the next one.
+    Readers see the old file or the new one, also after a power failure; an error in the block keeps the old
+    one. The content is written to path.partial first; the next write overwrites one left by a killed process.
 
-    shared: another process may write the same path at the same time, so that each needs an unfinished file
-    of its own; one that is killed leaves it to whoever writes the path an hour later.
+    shared: other processes may write the same path at the same time, so each has its own temporary file. One
+    left by a killed process is removed by a write at least an hour later.
+    remedy: end of the error message.
 
     Raises:
-        NotWritten: the system's error in opening, writing or moving the file; ends with the remedy.
+        NotWritten: the file cannot be opened, written or moved.
     """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.partial" if shared else f"{path.name}.partial")
     try:
@@ -60,28 +63,27 @@ def replaced(
     except OSError as error:
         raise NotWritten(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
     finally:
-        with suppress(OSError):  # nothing there, or not even a folder
+        with suppress(OSError):  # it, or even its folder, does not exist
             unfinished.unlink()
 
 
 def flush(file: BinaryIO) -> None:
-    """Return once what was written is on the disk."""
+    """Return once the content is on the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 @contextmanager
 def replaced_folder(out: Path, *, last: str, earlier: tuple[str, ...]) -> Iterator[Path]:
-    """A folder to write in, whose files move to `out` when the block ends; an error leaves `out` as it was.
+    """A temporary folder whose files move to `out` when the block ends; an error keeps `out` unchanged.
 
-    A killed process leaves the folder, as `out`/.unfinished-*, to the next one that writes to `out`.
+    The temporary folder of a killed process, `out`/.unfinished-*, is removed by the next write to `out`.
 
-    last: the file without which `out` counts as unfinished; it is taken away first and comes last.
-    earlier: patterns of the files of an earlier run, which the new one may not have; without `last` they are
-    somebody else's and stay.
+    last: the file that marks `out` as complete; it is removed first and moved last.
+    earlier: patterns of files of an earlier run to remove; without `last` such files are not ours and stay.
 
     Raises:
-        NotWritten: the system's error, in the block too.
+        NotWritten: an OSError, also in the block.
     """
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -97,9 +99,9 @@ def replaced_folder(out: Path, *, last: str, earlier: tuple[str, ...]) -> Iterat
 
 @contextmanager
 def unfinished_folder(out: Path) -> Iterator[Path]:
-    """An empty folder within `out`, so that moving is renaming: what lies beside it may be another disk.
+    """An empty temporary folder inside `out`, hence on the same file system, so that moving is renaming.
 
-    It is locked as long as this process lives; the system unlocks it when a process ends, however it ends.
+    It is locked while this process runs; the system removes the lock when the process ends for any reason.
     """
     for folder in out.glob(f"{UNFINISHED}*"):
         if unlocked(folder / LOCK) if (folder / LOCK).exists() else old(folder):
@@ -109,27 +111,30 @@ def unfinished_folder(out: Path) -> Iterator[Path]:
         Path(name, f"{LOCK}.new").open("wb") as lock,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
-        Path(lock.name).rename(Path(name, LOCK))  # so that nobody finds it unlocked
+        Path(lock.name).rename(Path(name, LOCK))  # so that it never exists unlocked
         (files := Path(name, "files")).mkdir()
         yield files
 
 
 def remove_abandoned_files(path: Path) -> None:
+    """Remove the temporary files that killed processes left for `path`."""
     for unfinished in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
         if old(unfinished) and unlocked(unfinished):
             unfinished.unlink(missing_ok=True)
 
 
 def unlocked(path: Path) -> bool:
+    """Whether no process has locked the file."""
     try:
         with path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # locked, gone by now, or on a file system without locks
+    except OSError:  # locked, removed meanwhile, or on a file system without locks
         return False
     return True
 
 
 def old(path: Path) -> bool:
+    """Whether it was last changed at least UNLOCKED_S ago."""
     try:
         return time.time() - path.stat().st_mtime > UNLOCKED_S
     except OSError:
@@ -138,7 +143,7 @@ def old(path: Path) -> bool:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Names the file, or else `path`, in what the system says of it.
+    """Turn an OSError of the block into an error that names the file, or else `path`.
 
     Raises:
         NotWritten: an OSError in the block.
@@ -148,14 +153,15 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise NotWritten(
             f"{error.filename or path}: cannot be written or read ({error.strerror or error}); "
-            "make room or mend the permissions, then rerun"
+            "free disk space or fix the permissions, then rerun"
         ) from error
 
 
 def refuse_same(source: Path, out: Path) -> None:
-    """
+    """Check that the output would not replace the input.
+
     Raises:
-        SameFolder: they are one folder.
+        SameFolder: both are the same folder.
     """
     if source.resolve() == out.resolve():
-        raise SameFolder(f"{out}: would take the place of what it is made of; name another --out")
+        raise SameFolder(f"{out}: is the input folder; choose another --out")

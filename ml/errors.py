@@ -1,5 +1,5 @@
-"""What goes wrong in ml/ that its user can mend."""
+"""Base of the errors of ml/ that a user can fix."""
 
 
 class MlError(Exception):
-    """Base of the package's errors; the message says what was found, what was expected and what to do."""
+    """Base of the package's errors. The message says what was found, what was expected and what to do."""

@@ -1,4 +1,4 @@
-"""Work begun before it is asked for, but not far before."""
+"""Work that is started a bounded number of items before its result is needed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,23 +7,23 @@ from itertools import islice
 from typing import Final, TypeVar
 
 PREFETCH: Final = 64
-"""Photos decoded ahead: of two batches of the encoder one waits while the other is encoded. At 256 pixels
-they take 13 MB."""
+"""Photos decoded in advance: two batches of the encoder, one of which waits while the other is encoded.
+At 256 pixels per side they take 13 MB."""
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def prefetch(
-    pool: Executor, work: Callable[[Given], Made], items: Iterable[Given], *, limit: int = PREFETCH
-) -> Iterator[Made]:
-    """What `work` makes of each item, in order, with at most `limit` items begun and not yet taken.
+    pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], *, limit: int = PREFETCH
+) -> Iterator[Result]:
+    """Yield `work(item)` for each item, in order, with at most `limit` items in progress or waiting.
 
-    Executor.map would begin them all, and so hold every decoded photo in memory at once.
+    Executor.map would start them all and so hold every decoded photo in memory at once.
     """
     remaining = iter(items)
-    begun = deque(pool.submit(work, item) for item in islice(remaining, limit))
-    while begun:
-        made = begun.popleft().result()
-        begun.extend(pool.submit(work, item) for item in islice(remaining, 1))
-        yield made
+    started = deque(pool.submit(work, item) for item in islice(remaining, limit))
+    while started:
+        result = started.popleft().result()
+        started.extend(pool.submit(work, item) for item in islice(remaining, 1))
+        yield result

@@ -1,4 +1,4 @@
-"""Pictures drawn by chance, where a network or a clock needs something to work on and no photos are given."""
+"""Random images for exports and timings without photos."""
 
 import io
 
@@ -7,27 +7,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
-def draw_picture(random: np.random.Generator, width: int, height: int) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8: soft noise with a little grain, whose JPEG is about as large as a photo's."""
-    soft = Image.fromarray(random.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+def draw_picture(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8: soft noise with some grain, whose JPEG is about as large as a photo's."""
+    soft = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
     smooth = np.asarray(soft.resize((width, height), Image.Resampling.BICUBIC)).astype(np.int16)
-    grain = random.integers(-6, 7, smooth.shape, dtype=np.int16)
+    grain = rng.integers(-6, 7, smooth.shape, dtype=np.int16)
     return (smooth + grain).clip(0, 255).astype(np.uint8)
 
 
 def draw_pictures(count: int, side: int) -> NDArray[np.uint8]:
-    """(count, side, side, 3) uint8, each another, the same in every run."""
-    random = np.random.default_rng(0)
-    return np.stack([draw_picture(random, side, side) for _ in range(count)])
+    """(count, side, side, 3) uint8, all different, the same in every run."""
+    rng = np.random.default_rng(0)
+    return np.stack([draw_picture(rng, side, side) for _ in range(count)])
 
 
 def draw_jpegs(count: int, width: int, height: int, *, quality: int = 90) -> list[bytes]:
-    """JPEG files, each another, the same in every run."""
-    random = np.random.default_rng(0)
-    return [to_jpeg(draw_picture(random, width, height), quality) for _ in range(count)]
+    """JPEG files, all different, the same in every run. width, height: in pixels."""
+    rng = np.random.default_rng(0)
+    return [to_jpeg(draw_picture(rng, width, height), quality) for _ in range(count)]
 
 
 def to_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """A JPEG file of pixels (h, w, 3) uint8."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A WordPiece tokenizer for captions in English and Japanese, trained on the captions themselves."""
+"""WordPiece tokenizers for English and Japanese captions, trained on the captions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ UNKNOWN: Final = "[UNK]"
 
 
 class UnreadableTokenizer(MlError):
-    """A file that holds no tokenizer."""
+    """A file that is not a tokenizer."""
 
 
 def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) -> Tokenizer:
-    """A tokenizer that gives exactly `length` ids below `vocabulary`, padded with 0; repeatable."""
+    """Train a tokenizer that outputs `length` ids below `vocabulary`, padded with 0. Deterministic."""
     draft = word_pieces({})
     letters = sorted(set(draft.normalizer.normalize_str("".join(captions))) - {" "})
-    # The trainer numbers inner letters in the random order of a hash table and breaks ties by number. Naming
-    # them first fixes the order; a second tokenizer takes them back as plain pieces of words.
+    # The trainer numbers inner letters in the random order of a hash table and breaks ties by number. Listing
+    # them as special tokens fixes the order; a second tokenizer then treats them as ordinary word pieces.
     first = [PADDING, UNKNOWN, *(f"##{letter}" for letter in letters)]
     trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=first, show_progress=False)
     draft.train_from_iterator(captions, trainer)
@@ -34,8 +34,9 @@ def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) ->
 
 
 def word_pieces(vocabulary: Mapping[str, int]) -> Tokenizer:
+    """An untrained tokenizer with this vocabulary, NFKC, lower case and BERT's word boundaries."""
     tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token=UNKNOWN))
-    # Accents stay: stripping them would turn ガ into カ.
+    # Accents are kept: stripping them would turn ガ into カ.
     bert = normalizers.BertNormalizer(lowercase=True, strip_accents=False, handle_chinese_chars=True)
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), bert])
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -43,14 +44,16 @@ def word_pieces(vocabulary: Mapping[str, int]) -> Tokenizer:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Raises:
-    UnreadableTokenizer: the file is missing or damaged.
+    """The tokenizer of a file.
+
+    Raises:
+        UnreadableTokenizer: the file is missing or damaged.
     """
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:
+    except Exception as error:  # tokenizers raises nothing more specific
         raise UnreadableTokenizer(
-            f"{path}: no tokenizer can be read ({error}); restore the file, or train into another folder"
+            f"{path}: not a readable tokenizer ({error}); restore the file, or train into another folder"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Shards of embeddings: .npy files of float32 rows, read a chunk at a time. NumPy only."""
+"""Shards of embeddings: .npy files of float32 rows, read in chunks. NumPy only."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from ml.errors import MlError
 Vectors = NDArray[np.float32]
 
 CHUNK_ROWS: Final = 4096
-"""25 MB at width 768 in float64: large enough that matrix products, not reading, take the time."""
+"""25 MB at width 768 in float64: large enough that matrix products, not reading, dominate the time."""
 
 HELD_OUT_EVERY: Final = 20
-"""Rows 19, 39, 59 … of each shard measure what PCA loses and are not fitted. Whether a row is one of them
-depends on its own shard alone, so that shards may be added later."""
+"""Rows 19, 39, 59 … of each shard are held out to measure the loss of PCA. The choice depends on the shard
+alone, so that shards can be added later."""
 
 
 class BadShard(MlError):
-    """A shard of embeddings that cannot be used, or none at all."""
+    """A shard of embeddings is missing or unusable."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A .npy file whose header was read and found right."""
+    """A .npy file with a valid header."""
 
     path: Path
     rows: int
@@ -36,9 +36,9 @@ class Shard:
         """(n, width) float32, unit norm.
 
         Raises:
-            BadShard: a row has a value that is not finite, or only zeros.
+            BadShard: a row is all zeros or has a value that is not finite.
         """
-        # Mapped anew for each chunk: one long-lived map would keep the whole shard resident.
+        # Mapped again for each chunk: one long-lived map would keep the whole shard resident.
         vectors = np.array(map_shard(self.path)[rows], dtype=np.float32)
         norms = np.linalg.norm(vectors, axis=1)
         bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
@@ -47,12 +47,12 @@ class Shard:
             found = "only zeros" if norms[row] == 0 else "NaN or infinite values"
             raise BadShard(
                 f"{self.path}: row {range(self.rows)[rows][row]} has {found}, expected finite numbers; "
-                "embed that photo again, or leave the row out, then rerun: finished shards are skipped"
+                "embed that photo again or remove the row, then rerun: finished shards are skipped"
             )
         return np.asarray(vectors / norms[:, None])
 
     def fitted(self) -> Iterator[Vectors]:
-        """Chunks of the rows that are not held out."""
+        """Chunks (≤ CHUNK_ROWS, width) float32, unit norm, of the rows that are not held out."""
         for start in range(0, self.rows, CHUNK_ROWS):
             chunk = self.read(slice(start, min(start + CHUNK_ROWS, self.rows)))
             chunk = chunk[(start + np.arange(len(chunk))) % HELD_OUT_EVERY != HELD_OUT_EVERY - 1]
@@ -61,62 +61,65 @@ class Shard:
 
     @property
     def held_out(self) -> slice:
+        """The rows that are not fitted."""
         return slice(HELD_OUT_EVERY - 1, self.rows, HELD_OUT_EVERY)
 
     @property
     def fitted_rows(self) -> int:
+        """Number of rows that are not held out."""
         return self.rows - len(range(self.rows)[self.held_out])
 
 
 def open_shards(paths: Sequence[Path]) -> list[Shard]:
-    """The .npy files named, and those of the folders named in the order of their names.
+    """The given .npy files, and those in the given folders, sorted by name.
 
     Raises:
-        BadShard: there is none; one cannot be read, is empty or not float32; or two differ in width.
+        BadShard: there is none; one is unreadable, empty or not float32; or widths differ.
     """
     files = [file for path in paths for file in (sorted(path.glob("*.npy")) if path.is_dir() else [path])]
     if not files:
         raise BadShard(
             f"no .npy file in {', '.join(map(str, paths))}; "
-            "write some with `nitamono ml embed … --out NAME.npy`"
+            "create one with `nitamono ml embed … --out NAME.npy`"
         )
     shards = [open_shard(path) for path in files]
     for shard in shards:
         if shard.width != shards[0].width:
             raise BadShard(
                 f"{shard.path}: rows of {shard.width}, expected {shards[0].width} as in {shards[0].path}; "
-                "fit the shards of one encoder at a time"
+                "fit shards of one encoder at a time"
             )
     return shards
 
 
 def open_shard(path: Path) -> Shard:
-    """The shard, of which only the header has been read.
+    """The shard; reads only its header.
 
     Raises:
-        BadShard: it cannot be read, is empty or is not float32 of shape (n, width).
+        BadShard: it is unreadable, empty or not float32 of shape (n, width).
     """
     try:
         vectors = map_shard(path)
     except (OSError, ValueError, EOFError) as error:
         raise BadShard(
-            f"{path}: cannot be read as .npy ({error}); write it again with `nitamono ml embed`, or remove it"
+            f"{path}: cannot be read as .npy ({error}); recreate it with `nitamono ml embed`, or remove it"
         ) from error
     if vectors.dtype != np.float32 or vectors.ndim != 2 or 0 in vectors.shape:
         raise BadShard(
             f"{path}: found {vectors.dtype} of shape {vectors.shape}, expected float32 of (rows, width), "
-            "both at least 1; write it again with `nitamono ml embed`, or remove it"
+            "both at least 1; recreate it with `nitamono ml embed`, or remove it"
         )
     return Shard(path, *vectors.shape)
 
 
 def map_shard(path: Path) -> Vectors:
+    """The array of a .npy file, (n, width) float32 in a valid shard, mapped into memory."""
     mapped: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped
 
 
 def held_out_sample(shards: Sequence[Shard], limit: int) -> Vectors:
-    """(≤ limit, width) float32, unit norm: held-out rows, evenly spread over the shards."""
+    """(≤ limit, width) float32, unit norm: held-out rows, evenly spaced over the shards."""
     counts = [len(range(shard.rows)[shard.held_out]) for shard in shards]
     chosen = np.linspace(0, sum(counts) - 1, min(limit, sum(counts))).astype(np.int64)
     ends = np.cumsum(counts)

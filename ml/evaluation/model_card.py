@@ -62,7 +62,7 @@ def write_card(
     sizes = {name: (folder / name).stat().st_size for name in manifest.files}
     text = card(manifest, measured, fingerprint, sizes, speed or {})
     path = folder / CARD
-    with replaced(path, remedy="make room or the folder writable, then measure again") as file:
+    with replaced(path, remedy="free disk space or make the folder writable, then measure again") as file:
         file.write(text.encode())
     return path
 

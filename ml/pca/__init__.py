@@ -1,1 +1,1 @@
-"""PCA: fitted in memory or over shards, and applied."""
+"""PCA: fitting in memory or over shards, and applying."""

@@ -1,4 +1,4 @@
-"""PCA fitted to shards of embeddings: the sums of each are kept, so a rerun reads only what is new."""
+"""Fitting PCA to shards of embeddings. The sums of each shard are saved, so a rerun reads only new shards."""
 
 import hashlib
 from collections.abc import Sequence
@@ -29,26 +29,27 @@ from ml.pca.projection import (
 Solver = Literal["scikit-learn", "streaming"]
 
 SAMPLE: Final = 5000
-"""Held-out rows among which neighbours are compared: an exact search of 5,000 × 5,000 takes seconds."""
+"""Maximum number of held-out rows that are compared: exact search of 5,000 among 5,000 takes seconds."""
 NEIGHBOURS: Final = 10
+"""Neighbours per held-out row that are compared."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a number of dims keeps."""
+    """How much a number of dims keeps."""
 
     dims: int
     explained: float
-    """Share of the variance."""
+    """Share of the variance, from 0 to 1."""
     recall: float
-    """Share of a held-out row's NEIGHBOURS nearest at full width that stay its nearest, from 0 to 1."""
+    """Mean share of a held-out row's NEIGHBOURS nearest at full width that stay its nearest, from 0 to 1."""
 
 
 def require_rows(shards: Sequence[Shard], dims: int) -> None:
-    """Refuse what cannot be fitted before anything is read.
+    """Check that the shards suffice, before any is read.
 
     Raises:
-        TooFewVectors: there are fewer fitted rows, or columns, than dims; or too few are held out to compare.
+        TooFewVectors: there are fewer fitted rows or columns than dims, or fewer than two held-out rows.
     """
     rows, width = sum(shard.fitted_rows for shard in shards), shards[0].width
     held_out = sum(shard.rows for shard in shards) - rows
@@ -56,14 +57,14 @@ def require_rows(shards: Sequence[Shard], dims: int) -> None:
         raise TooFewVectors(
             f"{shards[0].path} and {len(shards) - 1} more: {rows} rows of {width} to fit and {held_out} "
             f"held out, expected at least {dims} rows and columns and 2 held out; "
-            "embed more photos or ask for fewer --dims"
+            "embed more photos or choose fewer --dims"
         )
 
 
 def fit_shards(
     shards: Sequence[Shard], sums_folder: Path, *, memory_limit: int, workers: int = 1
 ) -> tuple[Spectrum, Solver]:
-    """The spectrum of all fitted rows, by scikit-learn where they fit in memory_limit bytes, else by sums."""
+    """The spectrum of all fitted rows and its solver: scikit-learn within memory_limit bytes, else sums."""
     if bytes_in_memory(shards) <= memory_limit:
         return fit_in_memory(
             np.concatenate([chunk for shard in shards for chunk in shard.fitted()])
@@ -72,18 +73,18 @@ def fit_shards(
 
 
 def bytes_in_memory(shards: Sequence[Shard]) -> int:
-    """What fit_in_memory takes at most: the rows as float32, and as float64 with a centred copy."""
+    """Peak memory of fit_in_memory: the rows as float32, and as float64 with a centred copy."""
     return sum(shard.fitted_rows * shard.width for shard in shards) * (4 + 8 + 8)
 
 
 def fit_in_memory(vectors: Vectors) -> Spectrum:
-    """The spectrum of vectors (n, width) by scikit-learn's PCA; its axes are min(n, width)."""
-    from sklearn.decomposition import PCA  # noqa: PLC0415
+    """The spectrum of vectors (n, width) float32 by scikit-learn's PCA, with min(n, width) axes."""
+    from sklearn.decomposition import PCA  # noqa: PLC0415  heavy, and for this solver alone
 
     rows, width = vectors.shape
-    # Both solvers are exact; that on the covariance is the faster where there are many rows.
+    # Both solvers are exact; covariance_eigh is faster for many rows.
     pca = PCA(svd_solver="covariance_eigh" if rows >= 2 * width else "full")
-    with np.errstate(invalid="ignore"):  # of shares of no variance at all; see Spectrum.explained
+    with np.errstate(invalid="ignore"):  # vectors without variance; see Spectrum.explained
         pca.fit(vectors.astype(np.float64))
     variances = np.zeros(width)
     variances[: len(pca.explained_variance_)] = pca.explained_variance_
@@ -91,19 +92,19 @@ def fit_in_memory(vectors: Vectors) -> Spectrum:
 
 
 def stream_sums(shards: Sequence[Shard], folder: Path, workers: int = 1) -> CovarianceSums:
-    """The sums of all shards, in the memory of `workers` chunks; folder has those that are finished."""
+    """The sums of all shards, in the memory of `workers` chunks. folder: where finished sums are saved."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    # Threads suffice: reading and matrix products leave the interpreter free.
+    # Threads suffice: reading and matrix products release the GIL.
     with ThreadPoolExecutor(workers) as pool:
         paths = pool.map(partial(save_shard_sums, folder=folder), shards)
         saved = list(tqdm(paths, "summing", len(shards), unit="shard", disable=None))
-    # In the order of the shards, so that the result does not depend on which worker was first.
+    # In the order of the shards, so that the result does not depend on which worker finishes first.
     return reduce(add, map(load_sums, saved))
 
 
 def save_shard_sums(shard: Shard, folder: Path) -> Path:
-    """Where the sums of a shard lie; they are made if they are not there yet."""
+    """Path of the sums of a shard, which are computed unless they exist."""
     path = folder / f"{shard.path.stem}-{shard_key(shard)}.npz"
     if not path.exists():
         sum_chunks(shard.fitted()).save(path)
@@ -111,14 +112,14 @@ def save_shard_sums(shard: Shard, folder: Path) -> Path:
 
 
 def shard_key(shard: Shard) -> str:
-    """8 hex digits that change when the shard is moved or written again."""
+    """8 hex digits that change when the shard is moved or rewritten."""
     state = shard.path.stat()
-    named = f"{shard.path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
-    return hashlib.blake2b(named.encode(), digest_size=4).hexdigest()
+    state_text = f"{shard.path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
+    return hashlib.blake2b(state_text.encode(), digest_size=4).hexdigest()
 
 
 def measure_choices(spectrum: Spectrum, shards: Sequence[Shard], dims: Sequence[int]) -> list[Choice]:
-    """What each number of dims keeps, measured on up to SAMPLE held-out rows."""
+    """How much each number of dims keeps, measured on up to SAMPLE held-out rows."""
     sample = held_out_sample(shards, SAMPLE)
     nearest = nearest_rows(sample, NEIGHBOURS)
     return [
@@ -132,8 +133,12 @@ def measure_choices(spectrum: Spectrum, shards: Sequence[Shard], dims: Sequence[
 
 
 def draw_choices(spectrum: Spectrum, choices: Sequence[Choice], path: Path) -> None:
-    """A PNG of the variance explained by the first dims, and of the neighbours kept at each choice."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  # a Figure of its own needs no display
+    """Write a PNG with the variance explained by the first dims and the recall of each choice.
+
+    Raises:
+        NotWritten: the file cannot be written.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415  heavy, and for reports alone
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""PCA from the towers' width to the index's dims, and how alike neighbours are after it. NumPy only."""
+"""PCA from the width of a network to the dims of the index, and similarity of neighbours. NumPy only."""
 
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -18,73 +18,81 @@ from ml.errors import MlError
 Vectors = NDArray[np.float32]
 Float64s = NDArray[np.float64]
 
-
-REMEDY: Final = "make room or choose another --out, then rerun: finished shards are skipped"
+REMEDY: Final = "free disk space or choose another --out, then rerun: finished shards are skipped"
 
 
 class TooFewVectors(MlError, ValueError):
-    """PCA was asked for more dims than there are vectors or columns."""
+    """More dims were requested than there are vectors or columns."""
 
 
 class NoVariance(MlError, ValueError):
-    """PCA was asked for axes of vectors that are all the same."""
+    """All vectors are equal, so PCA has no axes."""
 
 
 class BadProjection(MlError):
-    """A saved projection, or saved sums, that cannot be read, or are of another network."""
+    """A file of a projection, or of sums, that cannot be read or has other content."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """A unit vector v becomes components · (v − mean), brought back to unit length."""
+    """Maps a unit vector v to components · (v − mean), normalised to unit length."""
 
     mean: Vectors
-    """(width,)"""
+    """(width,) float32."""
     components: Vectors
-    """(dims, width), orthonormal rows."""
+    """(dims, width) float32, orthonormal rows."""
     explained: float
-    """Share of the variance that is kept."""
+    """Share of the variance that is kept, from 0 to 1."""
 
     def apply(self, vectors: Vectors) -> Vectors:
-        """(n, dims) float32, unit norm, of vectors (n, width)."""
+        """(n, dims) float32, unit norm, of vectors (n, width) float32, unit norm."""
         projected = (vectors - self.mean) @ self.components.T
         return np.asarray(projected / np.linalg.norm(projected, axis=1, keepdims=True), dtype=np.float32)
 
 
 def save_projection(projection: Projection, path: Path) -> None:
-    """Write `mean`, `components` and `explained` to a .npz file, whole or not at all."""
+    """Write `mean`, `components` and `explained` to a .npz file atomically.
+
+    Raises:
+        NotWritten: the file cannot be written.
+    """
     arrays = {"mean": projection.mean, "components": projection.components}
     save_arrays(path, arrays | {"explained": np.float64(projection.explained)})
 
 
 def load_projection(path: Path) -> Projection:
-    """What save_projection wrote.
+    """Read a file of save_projection.
 
     Raises:
-        BadProjection: the file cannot be read or holds something else.
+        BadProjection: the file cannot be read or has other content.
     """
     mean, components, explained = load_arrays(path, "mean", "components", "explained")
     if components.ndim != 2 or mean.shape != components.shape[1:] or explained.shape:
         raise BadProjection(
             f"{path}: mean {mean.shape}, components {components.shape} and explained {explained.shape} "
-            "do not fit each other; write it again with `nitamono ml fit-pca`"
+            "do not match; write it again with `nitamono ml fit-pca`"
         )
     return Projection(mean.astype(np.float32), components.astype(np.float32), float(explained))
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic] | np.generic]) -> None:
-    """Write a .npz file, whole or not at all, also where several workers share a folder of sums.
+    """Write arrays (of any shape) to a .npz file atomically, also if other processes write the same file.
 
     Raises:
-        NotWritten: there is no room, or no such folder.
+        NotWritten: the disk is full, or the folder is missing or not writable.
     """
     with replaced(path, shared=True, remedy=REMEDY) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # typeshed takes the names for allow_pickle
 
 
 def load_arrays(path: Path, *names: str) -> list[NDArray[np.float64]]:
+    """The named arrays of a .npz file (any shape) as float64.
+
+    Raises:
+        BadProjection: the file cannot be read or lacks an array.
+    """
     try:
-        # np.load would give the array of a .npy file, which is no archive to take names from.
+        # np.load would return an array for a .npy file instead of an archive.
         with path.open("rb") as file, NpzFile(file) as arrays:
             return [np.asarray(arrays[name], dtype=np.float64) for name in names]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
@@ -96,18 +104,18 @@ def load_arrays(path: Path, *names: str) -> list[NDArray[np.float64]]:
 
 @dataclass(frozen=True)
 class CovarianceSums:
-    """What PCA needs of any number of vectors; the sums of two parts add up to those of the whole."""
+    """Sufficient statistics of vectors for PCA. Adding those of two parts gives those of the whole."""
 
     count: int
     mean: Float64s
-    """(width,)"""
+    """(width,) float64."""
     scatter: Float64s
-    """(width, width): Σ (v − mean)(v − mean)ᵀ. Kept about the mean, since Σ v vᵀ − n · mean · meanᵀ loses
-    the digits in which embeddings differ."""
+    """(width, width) float64: Σ (v − mean)(v − mean)ᵀ. Kept about the mean, since Σ v vᵀ − n · mean · meanᵀ
+    cancels the digits in which embeddings differ."""
 
     @classmethod
     def of(cls, vectors: Vectors) -> "CovarianceSums":
-        """The sums of vectors (n, width), n ≥ 1."""
+        """The sums of vectors (n, width) float32, n ≥ 1."""
         wide = vectors.astype(np.float64)
         mean = wide.mean(axis=0)
         wide -= mean
@@ -116,106 +124,111 @@ class CovarianceSums:
     def __add__(self, other: "CovarianceSums") -> "CovarianceSums":
         """Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm", equation 2.1."""
         count = self.count + other.count
-        apart = other.mean - self.mean
+        difference = other.mean - self.mean
         scatter = self.scatter + other.scatter
-        scatter += np.outer(apart, apart) * (self.count * other.count / count)
-        return CovarianceSums(count, self.mean + apart * (other.count / count), scatter)
+        scatter += np.outer(difference, difference) * (self.count * other.count / count)
+        return CovarianceSums(count, self.mean + difference * (other.count / count), scatter)
 
     def spectrum(self) -> "Spectrum":
-        """All principal axes."""
+        """All principal axes and their variances."""
         variances, axes = np.linalg.eigh(self.scatter / max(1, self.count - 1))
         return Spectrum(self.count, self.mean, with_fixed_signs(axes.T[::-1]), variances[::-1].clip(0))
 
     def save(self, path: Path) -> None:
+        """Write the sums to a .npz file atomically.
+
+        Raises:
+            NotWritten: the file cannot be written.
+        """
         save_arrays(path, {"count": np.int64(self.count), "mean": self.mean, "scatter": self.scatter})
 
 
 def load_sums(path: Path) -> CovarianceSums:
-    """What CovarianceSums.save wrote.
+    """Read a file of CovarianceSums.save.
 
     Raises:
-        BadProjection: the file cannot be read or holds something else.
+        BadProjection: the file cannot be read or has other content.
     """
     count, mean, scatter = load_arrays(path, "count", "mean", "scatter")
     return CovarianceSums(int(count), mean, scatter)
 
 
 def sum_chunks(chunks: Iterable[Vectors]) -> CovarianceSums:
-    """The sums of one or more chunks (n, width), in the memory of one."""
+    """The sums of one or more chunks (n, width) float32, in the memory of one."""
     return reduce(add, map(CovarianceSums.of, chunks))
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The principal axes of vectors, from the one with the most variance down."""
+    """The principal axes of vectors, largest variance first."""
 
     count: int
-    """Of vectors."""
+    """Number of vectors."""
     mean: Float64s
-    """(width,)"""
+    """(width,) float64."""
     axes: Float64s
-    """(≤ width, width), orthonormal rows; the largest entry of each is positive."""
+    """(≤ width, width) float64, orthonormal rows; the largest entry of each is positive."""
     variances: Float64s
-    """(width,), descending."""
+    """(width,) float64, descending."""
 
     def explained(self, dims: int) -> float:
-        """Share of the variance in the first `dims` axes.
+        """Share of the variance in the first `dims` axes, from 0 to 1.
 
         Raises:
-            NoVariance: the vectors differ by no more than float32 rounds.
+            NoVariance: the vectors differ by no more than float32 rounding.
         """
         total = float(self.variances.sum())
         if total <= float(np.finfo(np.float32).eps) ** 2 * float(self.mean @ self.mean):
             raise NoVariance(
-                f"the {self.count} vectors are all the same, so PCA finds no axes; "
-                "embed photos that differ, or see which file has one vector many times"
+                f"the {self.count} vectors are all equal, so PCA finds no axes; "
+                "embed different photos, or check which file repeats one vector"
             )
         return float(self.variances[:dims].sum()) / total
 
     def projection(self, dims: int) -> Projection:
-        """On the first `dims` axes.
+        """The projection to the first `dims` axes.
 
         Raises:
-            TooFewVectors: there are fewer vectors, or fewer columns, than dims.
-            NoVariance: the vectors are all the same.
+            TooFewVectors: there are fewer vectors or columns than dims.
+            NoVariance: all vectors are equal.
         """
         shape = (self.count, len(self.mean))
         if min(shape) < dims:
             raise TooFewVectors(
-                f"PCA to {dims} dims needs as many vectors and columns, found {shape}; "
-                "give more photos or ask for fewer dims"
+                f"PCA to {dims} dims needs at least as many vectors and columns, found {shape}; "
+                "add photos or choose fewer dims"
             )
         components = self.axes[:dims].astype(np.float32)
         return Projection(self.mean.astype(np.float32), components, self.explained(dims))
 
 
 def with_fixed_signs(axes: Float64s) -> Float64s:
-    """The axes with the sign that makes the largest entry of each positive: solvers choose it at random."""
+    """The axes (n, width), each with its largest entry positive: solvers choose the sign arbitrarily."""
     largest = np.abs(axes).argmax(axis=1, keepdims=True)
     return np.asarray(axes * np.sign(np.take_along_axis(axes, largest, axis=1)))
 
 
 def fit_projection(vectors: Vectors, dims: int) -> Projection:
-    """The first `dims` principal components of vectors (n, width), n ≥ dims.
+    """Fit PCA to vectors (n, width) float32, n ≥ dims, in memory.
 
     Raises:
-        TooFewVectors: there are fewer vectors, or fewer columns, than dims.
-        NoVariance: the vectors are all the same.
+        TooFewVectors: there are fewer vectors or columns than dims.
+        NoVariance: all vectors are equal.
     """
     return CovarianceSums.of(vectors).spectrum().projection(dims)
 
 
 @dataclass(frozen=True)
 class NeighbourSimilarity:
-    """Cosines between a query and its nearest neighbours, averaged over queries."""
+    """Cosines between vectors and their nearest neighbours, averaged over the vectors."""
 
     mean: float
     spread: float
-    """Mean standard deviation: the scale on which re-ranking weights are calibrated."""
+    """Mean standard deviation, by which re-ranking weights are scaled."""
 
 
 def neighbour_similarity(vectors: Vectors, neighbours: int) -> NeighbourSimilarity:
-    """By exact search of each of vectors (n, dims), unit norm, among the others."""
+    """Similarity of vectors (n, dims) float32, unit norm, to their nearest neighbours, by exact search."""
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -np.inf)
     nearest = -np.sort(-cosines, axis=1)[:, : min(neighbours, len(vectors) - 1)]
@@ -223,7 +236,7 @@ def neighbour_similarity(vectors: Vectors, neighbours: int) -> NeighbourSimilari
 
 
 def nearest_rows(vectors: Vectors, neighbours: int) -> NDArray[np.int64]:
-    """(n, k) row numbers of each vector's k nearest others, in any order; k = min(neighbours, n − 1)."""
+    """(n, k) int64 rows of the k = min(neighbours, n − 1) nearest others of each vector (n, d), unordered."""
     found = min(neighbours, len(vectors) - 1)
     nearest = np.empty((len(vectors), found), np.int64)
     for start in range(0, len(vectors), 512):
@@ -235,6 +248,6 @@ def nearest_rows(vectors: Vectors, neighbours: int) -> NDArray[np.int64]:
 
 
 def neighbour_recall(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
-    """Share of the nearest rows (n, k) before that are among those after: recall@k against full width."""
+    """Mean share of the rows `before` (n, k) that are among those `after` (n, k): recall@k, from 0 to 1."""
     pairs = zip(before, after, strict=True)
     return float(np.mean([len(np.intersect1d(one, other)) / len(one) for one, other in pairs]))

@@ -1,4 +1,4 @@
-"""Files that are replaced whole, or not at all."""
+"""Files and folders are replaced completely or not at all."""
 
 import io
 import os
@@ -18,14 +18,14 @@ FULL = Path("/dev/full")
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file that was written before."""
+    """An existing file."""
     written = tmp_path / "sums.npz"
     written.write_bytes(b"old")
     return written
 
 
-def test_readers_find_the_old_file_until_the_new_one_is_whole(path: Path) -> None:
-    """Nothing but the file itself is left."""
+def test_readers_see_the_old_file_until_the_new_one_is_complete(path: Path) -> None:
+    """No temporary file is left."""
     with replaced(path) as file:
         file.write(b"new")
         file.flush()
@@ -44,15 +44,15 @@ def stop_half_way(path: Path, stop: type[BaseException]) -> None:
 def test_an_error_in_the_block_is_passed_on_and_keeps_the_old_file(
     path: Path, stop: type[BaseException]
 ) -> None:
-    """Half a file is thrown away."""
+    """The incomplete file is removed."""
     with pytest.raises(stop):
         stop_half_way(path, stop)
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_a_killed_process_left_is_written_over(path: Path) -> None:
-    """It was longer than the new file."""
+def test_a_file_left_by_a_killed_process_is_overwritten(path: Path) -> None:
+    """Also if it was longer than the new file."""
     path.with_name("sums.npz.partial").write_bytes(b"half of a long file")
     with replaced(path) as file:
         file.write(b"new")
@@ -60,8 +60,8 @@ def test_what_a_killed_process_left_is_written_over(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_two_that_write_at_the_same_time_do_not_meet(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has an unfinished file of its own; the last to end stays."""
+def test_concurrent_writers_do_not_interfere(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own temporary file; the last one to finish wins."""
     with replaced(path, shared=True) as ours:
         ours.write(b"ours")
         with monkeypatch.context() as other:
@@ -76,7 +76,7 @@ def test_two_that_write_at_the_same_time_do_not_meet(path: Path, monkeypatch: py
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full to fill a disk with")
 @pytest.mark.parametrize("size", [1, io.DEFAULT_BUFFER_SIZE * 20])
 def test_a_full_disk_keeps_the_old_file(path: Path, size: int) -> None:
-    """Whether it is full in the middle of writing or when the last buffer is emptied."""
+    """Whether it fills up while writing or in the final flush."""
     path.with_name("sums.npz.partial").symlink_to(FULL)
     message = rf"^{path}: cannot be written \(No space left on device\); sweep$"
     with pytest.raises(NotWritten, match=message), replaced(path, remedy="sweep") as file:
@@ -85,16 +85,16 @@ def test_a_full_disk_keeps_the_old_file(path: Path, size: int) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """With the remedy that serves any command."""
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    """With the default remedy."""
     missing = tmp_path / "missing" / "sums.npz"
     message = rf"^{missing}: .*No such file.*run the same command again$"
     with pytest.raises(NotWritten, match=message), replaced(missing):
         pass
 
 
-def test_a_plain_file_in_the_place_of_a_folder_is_named(path: Path) -> None:
-    """Nor does tidying up fail on it."""
+def test_a_file_instead_of_a_folder_is_named(path: Path) -> None:
+    """And the clean-up does not fail."""
     with pytest.raises(NotWritten, match="Not a directory"), replaced(path / "more.npz"):
         pass
     with (
@@ -106,14 +106,14 @@ def test_a_plain_file_in_the_place_of_a_folder_is_named(path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What an earlier run wrote, and a file of somebody else."""
+    """Files of an earlier run, and a foreign file."""
     for name in ("part-0", "part-1", "report", "notes"):
         (tmp_path / name).write_text("old")
     return tmp_path
 
 
 def test_a_folder_is_replaced_by_name(folder: Path) -> None:
-    """Files of the earlier run go, also those that the new one lacks; others stay."""
+    """Files of the earlier run are removed, also those without a new version; others stay."""
     with replaced_folder(folder, last="report", earlier=("part-*",)) as unfinished:
         for name in ("part-0", "report"):
             (unfinished / name).write_text("new")
@@ -122,8 +122,8 @@ def test_a_folder_is_replaced_by_name(folder: Path) -> None:
     assert found == {"part-0": "new", "report": "new", "notes": "old"}
 
 
-def test_a_folder_of_something_else_keeps_its_files(folder: Path) -> None:
-    """Without the file that says what it is, names that look like an earlier run's are somebody else's."""
+def test_a_foreign_folder_keeps_its_files(folder: Path) -> None:
+    """Without the marker file, files with matching names are not ours."""
     (folder / "report").unlink()
     with replaced_folder(folder, last="report", earlier=("part-*",)) as unfinished:
         (unfinished / "report").write_text("new")
@@ -132,8 +132,8 @@ def test_a_folder_of_something_else_keeps_its_files(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
-def test_a_folder_stays_as_it_was_after_an_error(folder: Path, stop: type[BaseException]) -> None:
-    """Whatever was written by then."""
+def test_an_error_keeps_the_folder_unchanged(folder: Path, stop: type[BaseException]) -> None:
+    """Whatever was written before it."""
 
     def write_half() -> None:
         with replaced_folder(folder, last="report", earlier=("part-*",)) as unfinished:
@@ -146,10 +146,10 @@ def test_a_folder_stays_as_it_was_after_an_error(folder: Path, stop: type[BaseEx
     assert found == {"part-0": "old", "part-1": "old", "report": "old", "notes": "old"}
 
 
-def test_a_folder_is_recognised_however_it_is_spelled(tmp_path: Path) -> None:
-    """A result must not take the place of its source."""
+def test_the_input_folder_is_recognised_under_any_path(tmp_path: Path) -> None:
+    """The output must not replace the input."""
     (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(SameFolder, match="name another --out"):
+    with pytest.raises(SameFolder, match="choose another --out"):
         refuse_same(tmp_path, tmp_path / "link")
     refuse_same(tmp_path, tmp_path / "other")
 
@@ -166,8 +166,8 @@ with replaced_folder(Path(sys.argv[1]), last="report", earlier=()) as unfinished
 """
 
 
-def test_what_a_killed_process_left_goes_at_the_next_run(folder: Path) -> None:
-    """What one that is alive writes stays."""
+def test_a_folder_left_by_a_killed_process_is_removed_by_the_next_run(folder: Path) -> None:
+    """That of a running process stays."""
     alive, killed = (
         subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE)
         for _ in range(2)
@@ -193,8 +193,8 @@ def make_old(path: Path) -> None:
     os.utime(path, (time.time() - 7200, time.time() - 7200))
 
 
-def test_unfinished_folders_without_a_lock_go_after_an_hour(folder: Path) -> None:
-    """As releases without locks left them; a fresh one may belong to somebody."""
+def test_unlocked_temporary_folders_are_removed_after_an_hour(folder: Path) -> None:
+    """As versions without locks left them; a recent one may be in use."""
     for name in (".unfinished-old", ".unfinished-fresh"):
         (folder / name).mkdir()
     make_old(folder / ".unfinished-old")
@@ -203,8 +203,8 @@ def test_unfinished_folders_without_a_lock_go_after_an_hour(folder: Path) -> Non
     assert [path.name for path in folder.glob(".unfinished-*")] == [".unfinished-fresh"]
 
 
-def test_shared_files_of_killed_processes_go_after_an_hour(path: Path) -> None:
-    """Those of other files stay, and those that are young."""
+def test_shared_files_of_killed_processes_are_removed_after_an_hour(path: Path) -> None:
+    """Those of other files stay, and so do recent ones."""
     for name in ("sums.npz.1.partial", "sums.npz.2.partial", "other.npz.1.partial"):
         path.with_name(name).touch()
         if ".2." not in name:
@@ -215,8 +215,8 @@ def test_shared_files_of_killed_processes_go_after_an_hour(path: Path) -> None:
     assert names == {"sums.npz", "sums.npz.2.partial", "other.npz.1.partial"}
 
 
-def test_a_shared_file_that_is_being_written_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it takes."""
+def test_a_shared_file_in_progress_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long writing takes."""
     with replaced(path, shared=True) as ours:
         ours.write(b"ours")
         ours.flush()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_rows_are_measured_and_the_plan_extrapolated() -> None:
-    """Two shards, the second short; the plan is the rate times the rows."""
+    """Two shards, the second one short; the planned hours follow from the rate."""
     measured = measure(SHARD_ROWS + 500, 8, 10**12)
     assert measured.rows == SHARD_ROWS + 500
     assert measured.rows_per_s == pytest.approx(measured.rows / measured.seconds, rel=0.01)
@@ -23,7 +23,7 @@ def test_rows_are_measured_and_the_plan_extrapolated() -> None:
 
 
 def test_the_command_prints_one_json_object() -> None:
-    """Figures on stdout, progress on stderr; no rows are a usage error."""
+    """Results on stdout, progress on stderr; zero rows are a usage error."""
     command = [sys.executable, "-m", "bench.pca", "--width", "16", "--rows"]
     environ = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, "1000"], cwd=ROOT, env=environ, capture_output=True, check=True)

@@ -282,7 +282,9 @@ def test_a_full_disk_is_named_with_the_remedy(
         result = write(shop, "--out", out)
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
-    assert "train-00000.parquet: cannot be written (No space left on device); make room" in result.output
+    assert (
+        "train-00000.parquet: cannot be written (No space left on device); free disk space" in result.output
+    )
     assert contents(out) == before
     assert write(shop, "--out", out, "--rows-per-shard", 10).exit_code == 0
     assert contents(out) != before

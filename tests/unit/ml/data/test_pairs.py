@@ -190,7 +190,7 @@ def test_utf_16_is_refused_by_name(tmp_path: Path, encoding: str) -> None:
     """Rather than as lines that are no listings."""
     path = write_listings(tmp_path, [make_event("m1")])
     path.write_bytes(("\ufeff" + path.read_text()).encode(encoding))
-    with pytest.raises(NotUtf8, match=r"listings.jsonl: is UTF-16, expected UTF-8; save it as UTF-8"):
+    with pytest.raises(NotUtf8, match=r"listings.jsonl: UTF-16, expected UTF-8; save it as UTF-8"):
         read_corpus([path], 32)
 
 

@@ -1,4 +1,4 @@
-"""Work is begun ahead of the one who asks for it, but not far ahead."""
+"""Work is started before its result is needed, a bounded number of items ahead."""
 
 import threading
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import pytest
 from ml.data.prefetch import prefetch
 
 
-def test_keeps_order_and_bounds_what_is_begun() -> None:
-    """However many items there are, only `most` are begun before the first is taken."""
+def test_keeps_order_and_bounds_the_items_in_progress() -> None:
+    """Only `limit` items are started before the first result is taken."""
     begun: list[int] = []
 
     def items() -> Iterator[int]:
@@ -26,7 +26,7 @@ def test_keeps_order_and_bounds_what_is_begun() -> None:
 
 
 def test_works_while_the_caller_does() -> None:
-    """The next item is done although nobody has asked for it."""
+    """The next item is finished before it is requested."""
     second = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         made = prefetch(pool, lambda event: event.set(), [threading.Event(), second], limit=2)
@@ -35,6 +35,6 @@ def test_works_while_the_caller_does() -> None:
 
 
 def test_an_error_reaches_the_caller() -> None:
-    """What a worker thread raises is not lost."""
+    """An exception of a worker thread is raised."""
     with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
         list(prefetch(pool, lambda number: 1 // number, [1, 0]))

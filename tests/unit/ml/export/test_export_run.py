@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_the_earlier_artifact(
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr("ml.export.export_run.onnx.save", full)
-    with pytest.raises(NotWritten, match=r"image\.onnx: cannot be written .*No space left.*make room"):
+    with pytest.raises(NotWritten, match=r"image\.onnx: cannot be written .*No space left.*free disk space"):
         export_artifact(run, corpus, out)
     assert load_artifact(out) == replace(artifact, folder=out)
     assert {path.name for path in out.iterdir()} == {path.name for path in artifact.folder.iterdir()}

@@ -407,7 +407,7 @@ def test_refuses_pca_on_too_few_photos(siglip: Path, shop: Path, tmp_path: Path)
     """More dims than photos cannot be fitted; the artifact of an earlier import stays whole."""
     photos = sorted((shop.parent / "images").iterdir())
     before = import_artifact(str(siglip), tmp_path)
-    with pytest.raises(TooFewVectors, match=r"PCA to 8 dims .* found \(3, 32\); give more photos"):
+    with pytest.raises(TooFewVectors, match=r"PCA to 8 dims .* found \(3, 32\); add photos"):
         import_artifact(str(siglip), tmp_path, photos=photos[:3], dims=8, text=False)
     assert load_artifact(tmp_path).encoder_id == before.encoder_id
     assert {path.name for path in tmp_path.iterdir()} == {MANIFEST, *before.manifest.files}
@@ -416,7 +416,7 @@ def test_refuses_pca_on_too_few_photos(siglip: Path, shop: Path, tmp_path: Path)
 def test_refuses_to_write_over_its_source(damaged: Path) -> None:
     """The tokenizer of the artifact would take the place of the model's."""
     before = {path.name for path in damaged.iterdir()}
-    with pytest.raises(SameFolder, match="name another --out"):
+    with pytest.raises(SameFolder, match="choose another --out"):
         import_artifact(str(damaged), damaged)
     assert {path.name for path in damaged.iterdir()} == before
 

@@ -130,7 +130,7 @@ def test_refuses_to_take_the_place_of_its_source(artifact: EncoderArtifact, shop
     """In one sentence; the source is as it was."""
     result = call("quantise", artifact.folder, "--data", shop, "--out", artifact.folder)
     assert result.exit_code == 1
-    assert result.output.startswith(f"Error: {artifact.folder}: would take the place of what it is made of")
+    assert result.output.startswith(f"Error: {artifact.folder}: is the input folder")
     assert load_artifact(artifact.folder).encoder_id == artifact.encoder_id
 
 

@@ -1,4 +1,4 @@
-"""`nitamono ml fit-pca`: the same axes by every way, and shards that are not what they should be."""
+"""`nitamono ml fit-pca`: equal axes from both solvers, and invalid shards."""
 
 import json
 from pathlib import Path
@@ -18,14 +18,14 @@ WIDTH = 24
 
 
 def make_vectors(rows: int, seed: int = 0) -> Vectors:
-    """(rows, WIDTH) far from the origin, each column with a variance of its own, not of unit length."""
+    """(rows, WIDTH) far from the origin, each column with a different variance, not normalised."""
     random = np.random.default_rng(seed)
     scales = np.linspace(2, 0.05, WIDTH)
     return (random.standard_normal((rows, WIDTH)) * scales + 3).astype(np.float32)
 
 
 def write_shards(folder: Path, *sizes: int) -> Path:
-    """A folder of shards of those sizes."""
+    """A folder of shards with these numbers of rows."""
     folder.mkdir(exist_ok=True)
     for number, rows in enumerate(sizes):
         np.save(folder / f"part-{number}.npy", make_vectors(rows, number))
@@ -37,7 +37,7 @@ def fit(*arguments: str | Path) -> Result:
 
 
 def unit_fitted_rows(folder: Path) -> Vectors:
-    """What should be fitted, by plain NumPy."""
+    """The rows that should be fitted, (n, WIDTH), by plain NumPy."""
     parts = [np.load(path) for path in sorted(folder.glob("*.npy"))]
     rows = np.concatenate(
         [part[np.arange(len(part)) % HELD_OUT_EVERY != HELD_OUT_EVERY - 1] for part in parts]
@@ -49,7 +49,7 @@ def unit_fitted_rows(folder: Path) -> Vectors:
 def test_both_solvers_equal_scikit_learn_on_unit_vectors(
     memory_limit: int, solver: str, tmp_path: Path
 ) -> None:
-    """To 1e-5 up to sign, over shards of unlike sizes, one longer than a chunk and one of a single row."""
+    """To 1e-5 up to sign, over shards of different sizes, one longer than a chunk and one of a single row."""
     folder = write_shards(tmp_path / "shards", CHUNK_ROWS + 700, 1, 333)
     expected = PCA(8, svd_solver="full").fit(unit_fitted_rows(folder).astype(np.float64))
     result = fit(folder, "--out", tmp_path / "out", "--dims", 4, "--keep", 8, "--memory-limit", memory_limit)
@@ -62,16 +62,16 @@ def test_both_solvers_equal_scikit_learn_on_unit_vectors(
     assert found.explained == pytest.approx(expected.explained_variance_ratio_.sum(), abs=1e-5)
 
 
-def test_workers_change_nothing(tmp_path: Path) -> None:
-    """Three shards by one worker and by three give the same bits."""
+def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+    """One worker and three give bit-identical results."""
     shards = open_shards([write_shards(tmp_path / "shards", 300, 200, 100)])
     one, _ = fit_shards(shards, tmp_path / "one", memory_limit=0)
     three, _ = fit_shards(shards, tmp_path / "three", memory_limit=0, workers=3)
     assert np.array_equal(one.axes, three.axes)
 
 
-def test_recall_is_that_of_a_search_by_hand(tmp_path: Path) -> None:
-    """At full width nothing is lost; at fewer dims the report has the overlap that plain sorting finds."""
+def test_recall_equals_that_of_a_plain_search(tmp_path: Path) -> None:
+    """1 at full width; at fewer dims the overlap that plain sorting finds."""
     folder = write_shards(tmp_path / "shards", 2000, 1000)
     shards = open_shards([folder])
     spectrum, _ = fit_shards(shards, tmp_path / "sums", memory_limit=0)
@@ -91,7 +91,7 @@ def test_recall_is_that_of_a_search_by_hand(tmp_path: Path) -> None:
 
 
 def test_the_sample_is_spread_over_the_shards(tmp_path: Path) -> None:
-    """Of 60 held-out rows six are taken, three from each shard, and none of them is fitted."""
+    """Six of 60 held-out rows, three from each shard, none of which is fitted."""
     folder = write_shards(tmp_path / "shards", 600, 600)
     sample = held_out_sample(open_shards([folder]), 6)
     assert sample.shape == (6, WIDTH)
@@ -101,8 +101,8 @@ def test_the_sample_is_spread_over_the_shards(tmp_path: Path) -> None:
     assert sample[0] == pytest.approx(first / np.linalg.norm(first))
 
 
-def test_the_report_has_a_row_for_each_choice_and_a_picture(tmp_path: Path) -> None:
-    """JSON for programs, PNG for people; --keep is measured too."""
+def test_the_report_has_a_row_for_each_choice_and_a_chart(tmp_path: Path) -> None:
+    """JSON and PNG; --keep is measured too."""
     folder = write_shards(tmp_path / "shards", 2000)
     result = fit(folder, "--out", tmp_path / "out", "--dims", "2,4,16", "--keep", "8")
     assert result.exit_code == 0, result.output
@@ -114,8 +114,8 @@ def test_the_report_has_a_row_for_each_choice_and_a_picture(tmp_path: Path) -> N
     assert Image.open(tmp_path / "out" / "report.png").format == "PNG"
 
 
-def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
-    """The second shard stops the run; once it is mended only it is read; the result is that of one run."""
+def test_a_stopped_run_resumes(tmp_path: Path) -> None:
+    """A damaged second shard stops the run; once repaired only it is read."""
     folder = write_shards(tmp_path / "shards", 400, 400)
     broken = make_vectors(400, 1)
     broken[123, 5] = np.nan
@@ -135,8 +135,8 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert np.array_equal(resumed.components, unbroken.components)
 
 
-def test_a_shard_that_was_written_again_is_summed_again(tmp_path: Path) -> None:
-    """Sums of the old content are not used."""
+def test_a_rewritten_shard_is_summed_again(tmp_path: Path) -> None:
+    """Sums of the old content are ignored."""
     folder = write_shards(tmp_path / "shards", 400)
     arguments = (folder, "--out", tmp_path / "out", "--dims", "4", "--keep", "4", "--memory-limit", "0")
     fit(*arguments)
@@ -147,8 +147,8 @@ def test_a_shard_that_was_written_again_is_summed_again(tmp_path: Path) -> None:
     assert not np.array_equal(before.components, after.components)
 
 
-def test_sums_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    """A damaged file of sums is not taken for a finished shard."""
+def test_unreadable_sums_are_named(tmp_path: Path) -> None:
+    """A damaged file of sums does not count as a finished shard."""
     folder = write_shards(tmp_path / "shards", 400)
     arguments = (folder, "--out", tmp_path / "out", "--dims", "4", "--keep", "4", "--memory-limit", "0")
     fit(*arguments)
@@ -188,32 +188,32 @@ def test_a_bad_shard_is_named_with_the_remedy(spoil, message: str, tmp_path: Pat
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: {bad}: ")
     assert message in result.output
-    assert "again" in result.output or "one encoder at a time" in result.output
+    assert any(remedy in result.output for remedy in ("recreate", "again", "one encoder at a time"))
     assert not (tmp_path / "out" / "projection.npz").exists()
 
 
 def test_a_folder_without_shards_is_named(tmp_path: Path) -> None:
-    """The message says how to make some."""
+    """The message says how to create some."""
     result = fit(tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert f"no .npy file in {tmp_path}; write some with `nitamono ml embed" in result.output
+    assert f"no .npy file in {tmp_path}; create one with `nitamono ml embed" in result.output
 
 
 @pytest.mark.parametrize("memory_limit", [0, 2**30])
-def test_shards_of_one_vector_alone_are_refused(memory_limit: int, tmp_path: Path) -> None:
-    """By either solver, rather than with a share of nothing."""
+def test_shards_of_equal_vectors_are_rejected(memory_limit: int, tmp_path: Path) -> None:
+    """By either solver, instead of dividing by zero."""
     np.save(tmp_path / "same.npy", np.tile(make_vectors(1), (80, 1)))
     out = tmp_path / "out"
     result = fit(
         tmp_path / "same.npy", "--out", out, "--dims", 4, "--keep", 4, "--memory-limit", memory_limit
     )
     assert result.exit_code == 1
-    assert "the 76 vectors are all the same" in result.output
+    assert "the 76 vectors are all equal" in result.output
     assert not (out / "projection.npz").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """A plain file stands where OUT should go."""
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
+    """The parent of OUT is a file."""
     (tmp_path / "file").touch()
     result = fit(
         write_shards(tmp_path / "shards", 400), "--out", tmp_path / "file" / "out", "--keep", 4, "--dims", 4
@@ -222,16 +222,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path / 'file' / 'out'}: cannot be written" in result.output
 
 
-def test_too_few_rows_are_refused_before_reading(tmp_path: Path) -> None:
-    """114 fitted rows of 24 columns cannot give 128 dims."""
+def test_too_few_rows_are_rejected_before_reading(tmp_path: Path) -> None:
+    """114 fitted rows of 24 columns are too few for 128 dims."""
     result = fit(write_shards(tmp_path / "shards", 120), "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "114 rows of 24 to fit and 6 held out, expected at least 256 rows and columns" in result.output
 
 
 @pytest.mark.parametrize("dims", ["", "a", "8,x", "0,4", "-3"])
-def test_dims_that_are_no_numbers_are_refused(dims: str, tmp_path: Path) -> None:
-    """Click's usage error, with an example."""
+def test_invalid_dims_are_rejected(dims: str, tmp_path: Path) -> None:
+    """A usage error with an example."""
     result = fit(write_shards(tmp_path / "shards", 40), "--out", tmp_path / "out", f"--dims={dims}")
     assert result.exit_code == 2
     assert "expected for example 32,64,128" in result.output

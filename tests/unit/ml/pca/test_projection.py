@@ -1,4 +1,4 @@
-"""PCA against scikit-learn's, and the scale of neighbours' similarity by hand."""
+"""PCA compared with scikit-learn's, and neighbours worked out by hand."""
 
 from pathlib import Path
 
@@ -30,21 +30,21 @@ def test_equals_scikit_learn() -> None:
 
 
 def test_projected_vectors_have_unit_norm() -> None:
-    """What goes into a dot_product field is a unit vector again."""
+    """As a dot_product field requires."""
     vectors = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
     projected = fit_projection(vectors, 3).apply(vectors)
     assert projected.dtype == np.float32
     assert np.linalg.norm(projected, axis=1) == pytest.approx(1, abs=1e-6)
 
 
-def test_too_few_vectors_are_refused() -> None:
-    """Seven photos span no eight dimensions."""
+def test_too_few_vectors_are_rejected() -> None:
+    """Seven photos cannot span eight dimensions."""
     with pytest.raises(ValueError, match=r"PCA to 8 dims .* found \(7, 16\)"):
         fit_projection(np.zeros((7, 16), np.float32), 8)
 
 
 def test_neighbour_similarity_by_hand() -> None:
-    """Four directions a right angle apart: each has neighbours at cosine 0, 0 and −1."""
+    """Four orthogonal directions: each has neighbours at cosine 0, 0 and −1."""
     cross = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], dtype=np.float32)
     all_three = neighbour_similarity(cross, 100)
     assert all_three.mean == pytest.approx(-1 / 3)
@@ -53,7 +53,7 @@ def test_neighbour_similarity_by_hand() -> None:
 
 
 def test_sums_of_parts_add_up_to_those_of_the_whole() -> None:
-    """Also far from the origin, where Σ v vᵀ would have lost what tells vectors apart."""
+    """Also far from the origin, where Σ v vᵀ would lose the differences between vectors."""
     vectors = (np.random.default_rng(0).standard_normal((900, 6)) * 1e-3 + 1e3).astype(np.float32)
     parts = [CovarianceSums.of(part) for part in (vectors[:1], vectors[1:700], vectors[700:])]
     added = parts[0] + (parts[1] + parts[2])
@@ -63,8 +63,8 @@ def test_sums_of_parts_add_up_to_those_of_the_whole() -> None:
     assert added.mean == pytest.approx(vectors.mean(axis=0, dtype=np.float64), rel=1e-12)
 
 
-def test_saved_sums_and_projections_are_the_same_again(tmp_path: Path) -> None:
-    """Bit for bit, so that workers may pass sums on as files."""
+def test_saved_sums_and_projections_are_read_back_exactly(tmp_path: Path) -> None:
+    """So that workers can exchange sums as files."""
     vectors = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
     sums, projection = CovarianceSums.of(vectors), fit_projection(vectors, 3)
     sums.save(tmp_path / "sums.npz")
@@ -76,8 +76,8 @@ def test_saved_sums_and_projections_are_the_same_again(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["projection.npz", "sums.npz"]
 
 
-def test_a_file_that_is_no_projection_is_named(tmp_path: Path) -> None:
-    """Not an archive, other arrays, or arrays that do not fit each other."""
+def test_an_invalid_projection_file_is_named(tmp_path: Path) -> None:
+    """Not an archive, other arrays, or arrays of mismatched shapes."""
     path = tmp_path / "projection.npz"
     path.write_text("nothing")
     with pytest.raises(BadProjection, match=r"projection\.npz: cannot be read .* fit-pca` again"):
@@ -86,7 +86,7 @@ def test_a_file_that_is_no_projection_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadProjection, match=r"expected a \.npz with mean, components, explained"):
         load_projection(path)
     np.savez(path, mean=np.zeros(3), components=np.zeros((2, 4)), explained=1.0)
-    with pytest.raises(BadProjection, match=r"mean \(3,\), components \(2, 4\) and .* do not fit"):
+    with pytest.raises(BadProjection, match=r"mean \(3,\), components \(2, 4\) and .* do not match"):
         load_projection(path)
     with path.open("wb") as file:
         np.save(file, np.zeros((2, 3)))
@@ -97,10 +97,10 @@ def test_a_file_that_is_no_projection_is_named(tmp_path: Path) -> None:
         load_projection(path)
 
 
-def test_vectors_that_are_all_the_same_have_no_axes() -> None:
-    """Nor where float32 rounding tells them apart; a little more than that suffices."""
+def test_equal_vectors_have_no_axes() -> None:
+    """Nor do vectors that differ only by float32 rounding; slightly larger differences suffice."""
     same = np.tile(np.random.default_rng(0).standard_normal(8).astype(np.float32), (40, 1))
-    with pytest.raises(NoVariance, match="the 40 vectors are all the same"):
+    with pytest.raises(NoVariance, match="the 40 vectors are all equal"):
         fit_projection(same, 2)
     rounded = same * (1 + np.float32(6e-8) * (np.arange(40) % 2)[:, None].astype(np.float32))
     with pytest.raises(NoVariance):
@@ -110,23 +110,23 @@ def test_vectors_that_are_all_the_same_have_no_axes() -> None:
 
 
 def test_a_projection_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    """The reason and the remedy."""
+    """The message has the reason and a remedy."""
     sums = CovarianceSums.of(np.eye(3, dtype=np.float32))
     missing = tmp_path / "missing" / "sums.npz"
     with pytest.raises(
-        NotWritten, match=rf"^{missing}: cannot be written .* make room .* shards are skipped$"
+        NotWritten, match=rf"^{missing}: cannot be written .* free disk space .* shards are skipped$"
     ):
         sums.save(missing)
 
 
-def test_kept_neighbours_by_hand() -> None:
-    """Of two and two neighbours, one and two are kept; order does not count."""
+def test_neighbour_recall_by_hand() -> None:
+    """One of two and two of two neighbours are kept; the order is ignored."""
     before, after = np.array([[1, 2], [0, 2]]), np.array([[3, 1], [2, 0]])
     assert neighbour_recall(before, after) == pytest.approx(0.75)
 
 
 def test_nearest_rows_by_hand() -> None:
-    """On a circle each point's nearest are those beside it, never itself."""
+    """On a circle the nearest points are the adjacent ones, without the point itself."""
     angles = np.deg2rad([0, 10, 30, 100])
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     assert nearest_rows(points, 1).tolist() == [[1], [0], [1], [2]]
