@@ -25,10 +25,9 @@ from transformers import SiglipImageProcessor
 
 from ml.artifact import CHECKPOINT, DEFAULT_ARTIFACT, EncoderArtifact, load_artifact
 from ml.data.synthetic_photos import draw_jpegs
-from ml.evaluation.evaluated_encoders import tower_config
 from ml.evaluation.speed import Pipeline, backend_pipeline, best_of_rounds, torch_pipeline
-from ml.inference.encoder import BATCH, Backend
-from ml.models.checkpoint import load_checkpoint
+from ml.inference.graph import BATCH, Backend
+from ml.models.checkpoint import load_checkpoint, tower_config
 
 
 @dataclass(frozen=True)

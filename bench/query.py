@@ -42,6 +42,7 @@ from mappings.listing import Listing, ListingDocument, Status, category_paths, p
 from mappings.names import IndexName, read_alias
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact
 from ml.inference.encoder import load_encoder
+from ml.inference.preprocess import decode_as
 from query.api.parameters import SimilarParameters
 from query.search.builder import Reach
 from query.search.reader import IndexReader
@@ -161,7 +162,9 @@ def _encoded(listings: Sequence[Listing], root: Path) -> Vectors:
     batches = []
     for start in range(0, len(listings), 32):
         photos = [(root / listing.images[0]).read_bytes() for listing in listings[start : start + 32]]
-        batches.append(encoder.encode(np.stack([artifact.preprocessing.decode(photo) for photo in photos])))
+        batches.append(
+            encoder.encode(np.stack([decode_as(artifact.preprocessing, photo) for photo in photos]))
+        )
     return np.concatenate(batches)
 
 

@@ -12,7 +12,7 @@ from mappings.client import ElasticsearchSettings
 from mappings.errors import InvalidSetting
 from mappings.image_roots import ImageRoots
 from ml.artifact import DEFAULT_ARTIFACT
-from ml.inference.encoder import Backend
+from ml.inference.graph import Backend
 from ml.inference.preprocess import MAX_BYTES
 from queues.broker import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, redis_url, visibility_timeout
 from settings.environment import seconds, whole

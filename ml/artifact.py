@@ -10,12 +10,10 @@ from typing import Final, Literal
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ml.atomic_files import replaced
 from ml.errors import MlError
-from ml.inference.preprocess import OnDefect, decode_photo, ignore
 
 MANIFEST: Final = "manifest.json"
 IMAGE_GRAPH: Final = "image.onnx"
@@ -46,7 +44,7 @@ class ArtifactError(MlError):
 
 
 class Preprocessing(BaseModel):
-    """How a photo becomes the graph's input: by ml.inference.preprocess.decode_photo."""
+    """How a photo becomes the graph's input: see ml.inference.preprocess.decode_as."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,11 +56,6 @@ class Preprocessing(BaseModel):
 
     resample: Resample | None = None
     """The filter of the resize; without it bilinear."""
-
-    def decode(self, data: bytes, on_defect: OnDefect = ignore) -> NDArray[np.uint8]:
-        """Pixels (image_size, image_size, 3); raises UnusablePhoto as decode_photo does."""
-        resample = Image.Resampling[(self.resample or "bilinear").upper()]
-        return decode_photo(data, self.image_size, self.crop, resample, on_defect)
 
 
 class Similarity(BaseModel):
@@ -278,3 +271,6 @@ def save_manifest(folder: Path, manifest: Manifest) -> EncoderArtifact:
     with replaced(folder / MANIFEST) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
     return EncoderArtifact(folder, manifest)
+
+
+CARD: Final = "MODEL_CARD.md"

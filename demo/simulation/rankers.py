@@ -16,6 +16,7 @@ from experiments.assignment.definition import Arm
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.inference.encoder import load_encoder
+from ml.inference.preprocess import decode_as
 from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights
 
 NEIGHBOURS = 100
@@ -81,7 +82,7 @@ def artifact_vectors(catalogue: Catalogue, folder: Path, seed: int) -> tuple[str
     vectors = np.empty((len(shown), encoder.dims), dtype=np.float32)
     for start in tqdm(range(0, len(shown), 64), desc="photos", delay=2, disable=None):
         part = shown[start : start + 64]
-        pixels = np.stack([artifact.preprocessing.decode(_photo(int(row) + 1, seed)) for row in part])
+        pixels = np.stack([decode_as(artifact.preprocessing, _photo(int(row) + 1, seed)) for row in part])
         vectors[start : start + 64] = encoder.encode(pixels)
     return artifact.encoder_id, vectors[place]
 

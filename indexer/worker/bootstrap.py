@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from elasticsearch import Elasticsearch
 
@@ -19,6 +20,7 @@ from mappings.client import connect
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.inference.encoder import ImageEncoder, load_encoder
+from ml.inference.preprocess import decode_as
 from queues.work_queue import WorkQueue
 
 
@@ -40,7 +42,7 @@ def build_indexer(
             fetcher=PhotoFetcher(settings.fetch, settings.roots),
             pool=ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="photo"),
             decoding=threading.Semaphore(settings.decode_threads),
-            decode=artifact.preprocessing.decode,
+            decode=partial(decode_as, artifact.preprocessing),
             budget_s=settings.photo_budget_s,
         ),
         encoder=encoder

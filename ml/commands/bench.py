@@ -39,7 +39,7 @@ def bench(
     """Measure each backend and precision on this machine, beside the machine's own limit."""
     from ml.data.synthetic_photos import draw_jpegs  # noqa: PLC0415
     from ml.evaluation import speed  # noqa: PLC0415
-    from ml.inference.encoder import BATCH  # noqa: PLC0415
+    from ml.inference.graph import BATCH  # noqa: PLC0415
 
     artifact = load_artifact(artifact_folder)
     start = speed.measure_cold_start(artifact_folder, threads)

@@ -11,7 +11,8 @@ import click
 from ml.commands.export import export_run
 from ml.commands.options import data_option, folder, photos, read, threads_option
 from ml.errors import MlError
-from ml.training.config import FinetuneConfig, HubTower, UnfitConfig
+from ml.models.tower_specs import HuggingFaceTower
+from ml.training.config import FinetuneConfig, UnfitConfig
 
 if TYPE_CHECKING:
     from ml.data.pairs import Corpus
@@ -63,7 +64,7 @@ def finetune(
     Under torchrun or Accelerate all processes share each batch; the first one exports.
     """
     chosen = load_config(config, smoke=smoke)
-    if base and not isinstance(chosen.tower, HubTower):
+    if base and not isinstance(chosen.tower, HuggingFaceTower):
         raise click.UsageError(f"--base is for towers of the hub; {config} has its own")
     if lesson and teacher:
         raise click.UsageError("--lesson and --teacher exclude each other; give one")

@@ -6,7 +6,7 @@ It learns from a MobileNetV2's features alone (`--teacher`), from no caption and
 from dataclasses import replace
 
 from ml.configs import siglip_small
-from ml.training.config import TowerConfig
+from ml.models.tower_specs import TowerConfig
 
 CONFIG = replace(
     siglip_small.CONFIG,

@@ -5,14 +5,15 @@ Needs a GPU, or weeks. Without a way to the hub, name a local copy with --base.
 
 from dataclasses import replace
 
-from ml.training.config import FinetuneConfig, HubTower
+from ml.models.tower_specs import HuggingFaceTower
+from ml.training.config import FinetuneConfig
 
 SOURCE = "google/siglip-base-patch16-256-multilingual"
 
 CONFIG = FinetuneConfig(
     name="siglip-b16-256-multilingual",
     base_model=SOURCE,
-    tower=HubTower(SOURCE, image_size=256, width=768),
+    tower=HuggingFaceTower(SOURCE, image_size=256, width=768),
     epochs=5,
     batch=256,
     learning_rate=5e-5,
@@ -25,7 +26,7 @@ SMOKE = replace(
     CONFIG,
     name="siglip-b16-smoke",
     base_model="none: random weights",
-    tower=HubTower("", image_size=32, width=16),
+    tower=HuggingFaceTower("", image_size=32, width=16),
     epochs=2,
     batch=16,
     learning_rate=1e-3,

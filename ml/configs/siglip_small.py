@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from ml.training.config import FinetuneConfig, TowerConfig
+from ml.models.tower_specs import TowerConfig
+from ml.training.config import FinetuneConfig
 
 CONFIG = FinetuneConfig(
     name="siglip-small",

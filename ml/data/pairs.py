@@ -278,7 +278,7 @@ def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
         refuse_table(path)
         yield from listing_events(path, reserved)
     elif (path / SHARDS_REPORT).exists():
-        from ml.data.pair_shards import read_shards  # noqa: PLC0415  # it builds on this module
+        from ml.data.pair_shards import read_shards  # it builds on this module
 
         yield from (Event(key_of(pair), math.inf, pair) for pair in read_shards(path))
     else:
@@ -616,3 +616,22 @@ def describe(corpus: Corpus) -> str:
         "dropped": dict(corpus.dropped),
     }
     return json.dumps(counts, ensure_ascii=False)
+
+
+def unique_names(sources: Sequence[str]) -> dict[str, str]:
+    """Map each source to its shortest name that fits no other source."""
+    return {
+        source: unique_name(source, [other for other in sources if other != source]) for source in sources
+    }
+
+
+def unique_name(source: str, others: Sequence[str]) -> str:
+    """The shortest name of a source that fits none of the others; else the source itself."""
+    taken = {name for other in others for name in names_of(other)}
+    return next((name for name in names_of(source) if name not in taken), source)
+
+
+def names_of(source: str) -> list[str]:
+    """short_name, then path endings of growing length: shop, shop/a.jsonl, home/shop/a.jsonl."""
+    parts = Path(source).absolute().parts
+    return [short_name(source), *("/".join(parts[-count:]) for count in range(2, len(parts)))]

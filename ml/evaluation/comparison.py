@@ -4,18 +4,11 @@ import importlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from ml.data.pairs import Corpus, short_name
+from ml.data.pairs import Corpus, unique_names
 from ml.errors import MlError
-from ml.evaluation.evaluated_encoders import (
-    EvaluatedEncoders,
-    baseline_of,
-    fit_mobilenets,
-    rankings,
-    tower_config,
-)
+from ml.evaluation.evaluated_encoders import EvaluatedEncoders, baseline_of, fit_mobilenets, rankings
 from ml.evaluation.rows import Row, compare
 from ml.evaluation.slices import query_groups
 from ml.metrics.relevance import (
@@ -27,6 +20,7 @@ from ml.metrics.relevance import (
     UnusableJudgments,
 )
 from ml.metrics.retrieval import DEPTH, RANKS, Ranking
+from ml.models.checkpoint import tower_config
 
 MIN_PHOTOS: Final = 2
 
@@ -139,25 +133,6 @@ def relevance_of(corpus: Corpus, source: str, task: Task) -> Relevance:
         return LabelRelevance([pair.labels for pair in pairs])
     name = f"{task.judgments_name} on {source}"
     return JudgedRelevance(task.judgments, [pair.item_id for pair in pairs], name)
-
-
-def unique_names(sources: Sequence[str]) -> dict[str, str]:
-    """Map each source to its shortest name that fits no other source."""
-    return {
-        source: unique_name(source, [other for other in sources if other != source]) for source in sources
-    }
-
-
-def unique_name(source: str, others: Sequence[str]) -> str:
-    """The shortest name of a source that fits none of the others; else the source itself."""
-    taken = {name for other in others for name in names_of(other)}
-    return next((name for name in names_of(source) if name not in taken), source)
-
-
-def names_of(source: str) -> list[str]:
-    """short_name, then path endings of growing length: shop, shop/a.jsonl, home/shop/a.jsonl."""
-    parts = Path(source).absolute().parts
-    return [short_name(source), *("/".join(parts[-count:]) for count in range(2, len(parts)))]
 
 
 def import_libraries(encoders: EvaluatedEncoders, *, charts: bool = False) -> None:

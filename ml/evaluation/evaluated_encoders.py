@@ -8,19 +8,19 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
-from ml.artifact import CHECKPOINT, MANIFEST, NETWORK_FILES, EncoderArtifact, Preprocessing, load_artifact
+from ml.artifact import CHECKPOINT, MANIFEST, EncoderArtifact, Preprocessing, load_artifact
 from ml.data.pairs import Corpus, evenly
 from ml.errors import MlError
 from ml.evaluation.int8_index import int8_nearest
+from ml.inference.preprocess import decode_as
 from ml.metrics.retrieval import RANKS, Ranking, Vectors, nearest, random_vectors
+from ml.models.checkpoint import tower_config
+from ml.models.tower_specs import HuggingFaceTower, TowerConfig
 from ml.pca.projection import Projection, fit_projection
-from ml.training.config import HubTower, Tower, TowerConfig
 
 MOBILENET: Final = "MobileNetV2"
 PCA_DIMS: Final = 128
-TOWER: Final[TypeAdapter[HubTower | TowerConfig]] = TypeAdapter(Tower)
 PCA_PHOTOS: Final = 3000
 """Maximum number of photos of the train split, evenly spaced, that the PCA of a MobileNetV2 is fitted to."""
 
@@ -162,24 +162,19 @@ def artifact_rows(
     yield name, load_encoder(artifact, threads=threads).encode(pixels)
 
 
-def tower_config(artifact: EncoderArtifact) -> HubTower | TowerConfig | None:
-    """The towers of an artifact that has their checkpoint; None for others, such as imported ones."""
-    try:
-        tower = TOWER.validate_python(artifact.manifest.training.get("tower"))
-    except ValidationError:
-        return None
-    needed = {CHECKPOINT, *NETWORK_FILES} if isinstance(tower, HubTower) else {CHECKPOINT}
-    return tower if needed <= artifact.manifest.files.keys() else None
-
-
 def torch_vectors(
-    folder: Path, tower: HubTower | TowerConfig, pixels: NDArray[np.uint8], threads: int, *, trained: bool
+    folder: Path,
+    tower: HuggingFaceTower | TowerConfig,
+    pixels: NDArray[np.uint8],
+    threads: int,
+    *,
+    trained: bool,
 ) -> Vectors:
     """(n, width) float32, unit norm, before PCA, of pixels (n, s, s, 3), with trained or random weights."""
     import torch  # noqa: PLC0415
 
     from ml.models.checkpoint import empty_model, load_checkpoint  # noqa: PLC0415
-    from ml.training.finetune import embed  # noqa: PLC0415
+    from ml.models.features import embed  # noqa: PLC0415
 
     torch.set_num_threads(threads)
     with torch.random.fork_rng(devices=[]):
@@ -192,4 +187,4 @@ def pixels_for(corpus: Corpus, preprocessing: Preprocessing) -> NDArray[np.uint8
     """(n, s, s, 3) uint8: the corpus's own pixels, or its photos decoded again for another preprocessing."""
     if preprocessing == Preprocessing(image_size=corpus.size):
         return corpus.pixels
-    return np.stack([preprocessing.decode(pair.photo.read_bytes()) for pair in corpus.pairs])
+    return np.stack([decode_as(preprocessing, pair.photo.read_bytes()) for pair in corpus.pairs])

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from ml.artifact import EncoderArtifact, Manifest
+from ml.artifact import CARD, EncoderArtifact, Manifest
 from ml.atomic_files import replaced
 from ml.data.pairs import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
@@ -17,7 +17,6 @@ from ml.evaluation.rows import Row, Slice, weakest
 from ml.evaluation.speed import speed_figures
 from ml.evaluation.templates import environment
 
-CARD: Final = "MODEL_CARD.md"
 WEAK_SLICES: Final = 8
 
 

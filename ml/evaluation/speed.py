@@ -1,5 +1,6 @@
 """How fast an artifact encodes on this machine, and the machine's own limit."""
 
+import importlib.util
 import io
 import logging
 import math
@@ -23,17 +24,11 @@ from PIL import Image
 from ml.artifact import EncoderArtifact, load_artifact
 from ml.data.prefetch import prefetch
 from ml.data.synthetic_photos import draw_jpegs
-from ml.inference.encoder import (
-    BATCH,
-    AnyBackend,
-    BackendMissing,
-    ImageEncoder,
-    Precision,
-    PrecisionMissing,
-    load_encoder,
-)
+from ml.inference.encoder import ImageEncoder, OpenReference, load_encoder
+from ml.inference.graph import BATCH, Backend, BackendMissing, Precision, PrecisionMissing
+from ml.inference.machine import processor
+from ml.inference.preprocess import decode_as
 from ml.inference.self_check import WrongVectors
-from ml.training.run_folder import processor
 
 if TYPE_CHECKING:
     import onnx
@@ -89,12 +84,17 @@ class ColdStart:
 def available_pipelines(artifact: EncoderArtifact, threads: int) -> list[Pipeline]:
     """Pipelines of every backend and precision that this machine supports."""
     precisions: tuple[Precision, ...] = ("int8",) if artifact.quantised else ("f32", "bf16")
-    backends: tuple[AnyBackend, ...] = ("cuda", "openvino", "onnxruntime", "torch")
+    backends: list[tuple[str, Backend | OpenReference]]
+    backends = [("cuda", "cuda"), ("openvino", "openvino"), ("onnxruntime", "onnxruntime")]
+    if importlib.util.find_spec("torch"):
+        from ml.models.torch_backend import open_reference  # noqa: PLC0415  serving machines have no torch
+
+        backends.append(("torch", open_reference))
     found = []
-    for backend in backends:
+    for name, backend in backends:
         for precision in precisions:
             try:
-                found.append(backend_pipeline(artifact, backend, precision, threads))
+                found.append(backend_pipeline(artifact, name, backend, precision, threads))
             except (BackendMissing, PrecisionMissing):
                 continue
             except WrongVectors as error:
@@ -103,7 +103,7 @@ def available_pipelines(artifact: EncoderArtifact, threads: int) -> list[Pipelin
 
 
 def backend_pipeline(
-    artifact: EncoderArtifact, backend: AnyBackend, precision: Precision, threads: int
+    artifact: EncoderArtifact, name: str, backend: Backend | OpenReference, precision: Precision, threads: int
 ) -> Pipeline:
     """Our decoder and the artifact's graph in one backend and precision.
 
@@ -112,7 +112,7 @@ def backend_pipeline(
         WrongVectors: the backend does not reproduce the golden vectors.
     """
     encoder = load_encoder(artifact, backend=backend, precision=precision, threads=threads)
-    return Pipeline(f"{backend} {precision}", artifact.preprocessing.decode, encoder.encode)
+    return Pipeline(f"{name} {precision}", partial(decode_as, artifact.preprocessing), encoder.encode)
 
 
 def stock_pipeline(folder: Path) -> Pipeline:
@@ -148,7 +148,7 @@ def torch_pipeline(processor: "BaseImageProcessor", network: "Callable[[Tensor],
 def speed_figures(artifact: EncoderArtifact, threads: int) -> dict[str, str]:
     """The speed section of a model card: label to value, measured with the backend that `auto` picks."""
     encoder = load_encoder(artifact, threads=threads)
-    pipeline = Pipeline("ours", artifact.preprocessing.decode, encoder.encode)
+    pipeline = Pipeline("ours", partial(decode_as, artifact.preprocessing), encoder.encode)
     (rate,) = measure_rates(
         [pipeline], draw_jpegs(CARD_PHOTOS, CARD_SIDE, CARD_SIDE), threads=threads, repeats=3
     )

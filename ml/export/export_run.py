@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import JsonValue
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from ml.artifact import (
+    CARD,
     CHECKPOINT,
     FILES,
     IMAGE_GRAPH,
@@ -31,21 +31,22 @@ from ml.artifact import (
     write_manifest,
 )
 from ml.atomic_files import NotWritten, replaced_folder
-from ml.data.pairs import Corpus, evenly
+from ml.data.pairs import Corpus, evenly, unique_names
 from ml.data.tokenizer import load_tokenizer, tokenize
 from ml.errors import MlError
-from ml.evaluation.comparison import unique_names
-from ml.evaluation.model_card import CARD
 from ml.export.golden import write_golden
-from ml.inference.encoder import Inputs, encode_batches, open_graph
+from ml.inference.graph import Inputs, encode_batches, open_graph
 from ml.metrics.retrieval import means, retrieval_scores
-from ml.models.checkpoint import described, load_checkpoint
+from ml.models.checkpoint import load_checkpoint
+from ml.models.features import embed
+from ml.models.huggingface_folder import network_folder
 from ml.models.library_warnings import errors_alone
+from ml.models.serving_graph import ImageGraph, TextGraph
+from ml.models.tower_specs import HuggingFaceTower, TowerConfig
 from ml.models.two_towers import Convolution, ImageNetwork, TwoTowers
 from ml.pca.projection import Projection, fit_projection, neighbour_similarity
-from ml.training.augment import to_unit_range
-from ml.training.config import FinetuneConfig, HubTower, TowerConfig
-from ml.training.finetune import embed, read_config, refuse_small
+from ml.training.config import FinetuneConfig
+from ml.training.finetune import read_config, refuse_small
 from ml.training.run_folder import DATA, UnreadableRun
 
 OPSET: Final = 18
@@ -66,45 +67,6 @@ class ExportMismatch(MlError):
 
 class OtherData(MlError):
     """A corpus that a run was not trained on."""
-
-
-class ImageGraph(nn.Module):
-    """uint8 pixels (n, s, s, 3) to unit vectors (n, dims): scaling, network, PCA and norm in one graph."""
-
-    def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
-        super().__init__()
-        self.tower = tower
-        self.last = projection_layer(projection, centred=True)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return functional.normalize(self.last(self.tower(to_unit_range(pixels))), dim=-1)
-
-
-class TextGraph(nn.Module):
-    """Token ids (n, tokens) to unit vectors (n, dims) that are compared with those of photos.
-
-    PCA's mean is that of photos. Taking it from a text would only add the same amount to every photo's
-    score, so a text is turned into the same components without it.
-    """
-
-    def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
-        super().__init__()
-        self.tower = tower
-        self.last = projection_layer(projection, centred=False)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return functional.normalize(self.last(self.tower(ids)), dim=-1)
-
-
-def projection_layer(projection: Projection | None, *, centred: bool) -> nn.Module:
-    """PCA as a layer; without a projection, one that changes nothing."""
-    if projection is None:
-        return nn.Identity()
-    layer = nn.Linear(projection.components.shape[1], projection.components.shape[0], bias=centred)
-    layer.weight.data = torch.from_numpy(projection.components)
-    if centred:
-        layer.bias.data = torch.from_numpy(-projection.components @ projection.mean)
-    return layer
 
 
 def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -> EncoderArtifact:
@@ -203,9 +165,11 @@ def refuse_other_data(run: Path, corpus: Corpus) -> None:
         )
 
 
-def network_files(tower: HubTower | TowerConfig, run: Path) -> list[Path]:
+def network_files(tower: HuggingFaceTower | TowerConfig, run: Path) -> list[Path]:
     """What rebuilds the run's towers, beside the manifest: nothing for our own."""
-    return [described(run) / name for name in NETWORK_FILES] if isinstance(tower, HubTower) else []
+    return (
+        [network_folder(run) / name for name in NETWORK_FILES] if isinstance(tower, HuggingFaceTower) else []
+    )
 
 
 def without_batch_norm(tower: ImageNetwork) -> ImageNetwork:

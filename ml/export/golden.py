@@ -17,7 +17,7 @@ from ml.artifact import (
 )
 from ml.atomic_files import replaced
 from ml.data.synthetic_photos import draw_picture
-from ml.inference.encoder import Inputs, open_graph
+from ml.inference.graph import Inputs, open_graph
 
 CAPTIONS: Final = ("red skirt", "a pair of white running shoes", "赤いスカート", "")
 

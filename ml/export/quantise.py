@@ -10,15 +10,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from ml.artifact import FILES, IMAGE_GRAPH, MANIFEST, EncoderArtifact, Preprocessing, write_manifest
+from ml.artifact import CARD, FILES, IMAGE_GRAPH, MANIFEST, EncoderArtifact, Preprocessing, write_manifest
 from ml.atomic_files import refuse_same, replaced_folder
 from ml.data.pairs import evenly
 from ml.errors import MlError
-from ml.evaluation.model_card import CARD
 from ml.export.export_run import without_traces
 from ml.export.golden import write_golden
 from ml.inference.embed import TooFewPhotos, photo_sources, read
-from ml.inference.encoder import ImageEncoder, open_graph
+from ml.inference.encoder import ImageEncoder
+from ml.inference.graph import open_graph
 from ml.models.reference_encoders import unit
 
 LEAST_COSINE: Final = 0.995

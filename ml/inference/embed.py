@@ -20,8 +20,9 @@ from ml.data.json_lines import SUFFIXES, json_lines
 from ml.data.pairs import SHARDS_REPORT, SURROGATE, files_under, refuse_table
 from ml.data.prefetch import prefetch
 from ml.errors import MlError
-from ml.inference.encoder import BATCH, ImageEncoder
-from ml.inference.preprocess import MAX_BYTES, UnusablePhoto
+from ml.inference.encoder import ImageEncoder
+from ml.inference.graph import BATCH
+from ml.inference.preprocess import MAX_BYTES, UnusablePhoto, decode_as
 
 LEFT_OUT: Final = {
     "not_a_photo": "neither its suffix nor its first bytes are those of a photo",
@@ -147,7 +148,7 @@ def read(source: Source, preprocessing: Preprocessing) -> NDArray[np.uint8] | st
     except (OSError, ValueError) as error:  # a ValueError of a path with a null byte
         return f"photo_unreadable: {str(source.photo)!r}: {error}"
     try:
-        return preprocessing.decode(data)
+        return decode_as(preprocessing, data)
     except UnusablePhoto as error:
         return str(error)
 

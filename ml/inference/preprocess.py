@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
+from ml.artifact import Preprocessing
 from ml.inference.decoding.boxes import PrimaryItem, primary_item
 from ml.inference.decoding.colour import UnusableProfile, coded_profile, to_srgb
 from ml.inference.decoding.errors import DECODER_ERRORS, FORMATS, UnusablePhoto, truncated, unsupported
@@ -31,6 +32,7 @@ __all__ = [
     "MAX_BYTES",
     "SUFFIXES",
     "UnusablePhoto",
+    "decode_as",
     "decode_photo",
     "photo_hash",
 ]
@@ -163,6 +165,16 @@ def decode_photo(
         raise UnusablePhoto("photo_too_many_pixels", str(error), f"at most {MAX_PIXELS:,} pixels") from error
     except DECODER_ERRORS as error:
         raise truncated(data, error) from error
+
+
+def decode_as(preprocessing: Preprocessing, data: bytes, on_defect: OnDefect = ignore) -> NDArray[np.uint8]:
+    """Pixels (image_size, image_size, 3) uint8, as the artifact of this preprocessing expects them.
+
+    Raises:
+        UnusablePhoto: see decode_photo.
+    """
+    resample = Image.Resampling[(preprocessing.resample or "bilinear").upper()]
+    return decode_photo(data, preprocessing.image_size, preprocessing.crop, resample, on_defect)
 
 
 def check_bytes(data: bytes) -> None:

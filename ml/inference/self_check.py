@@ -12,7 +12,7 @@ from ml.artifact import EncoderArtifact, GoldenSample
 from ml.errors import MlError
 
 if TYPE_CHECKING:
-    from ml.inference.encoder import CompiledGraph, Graph
+    from ml.inference.graph import CompiledGraph, Graph
 
 LEAST_COSINE_F32: Final = 0.9999
 """Least cosine of a vector to the golden one, computed in float32: that between torch and an exported graph
@@ -80,7 +80,7 @@ def lowest_cosine(graph: "Graph", golden: GoldenSample) -> float:
 
 
 def described(path: Path, graph: "CompiledGraph", cosine: float) -> str:
-    from ml.training.run_folder import processor  # noqa: PLC0415  only where something is wrong
+    from ml.inference.machine import processor  # noqa: PLC0415  only where something is wrong
 
     machine = processor() or "this machine"
     return (

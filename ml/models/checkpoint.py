@@ -1,22 +1,22 @@
 """A training run's weights on disk: half precision, since that is what the artifact can afford to carry."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ml.artifact import MANIFEST
+from ml.artifact import CHECKPOINT, NETWORK_FILES, EncoderArtifact
+from ml.atomic_files import replaced
 from ml.errors import MlError
+from ml.models.huggingface_siglip import untrained
+from ml.models.tower_specs import HuggingFaceTower, Tower, TowerConfig
 from ml.models.two_towers import Siglip, TwoTowers
-from ml.training.config import HubTower, TowerConfig
-from ml.training.run_folder import run_file
-
-HUB: Final = "hub"
-"""Folder of a run with the files that say what the networks are, in the hub's layout."""
 
 
 class UnfitCheckpoint(MlError):
@@ -37,21 +37,16 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
         file.write(save(weights))
 
 
-def empty_model(tower: TowerConfig | HubTower, folder: Path, *, checkpointing: bool = False) -> TwoTowers:
+def empty_model(
+    tower: TowerConfig | HuggingFaceTower, folder: Path, *, checkpointing: bool = False
+) -> TwoTowers:
     """The networks of a run's or an artifact's folder, with random weights."""
     if isinstance(tower, TowerConfig):
         return Siglip(tower)
-    from ml.models.huggingface_siglip import untrained  # noqa: PLC0415  transformers only where it is needed
-
     return untrained(folder, checkpointing=checkpointing)
 
 
-def described(folder: Path) -> Path:
-    """Where the folder of a run or an artifact keeps NETWORK_FILES."""
-    return folder if (folder / MANIFEST).exists() else folder / HUB
-
-
-def load_checkpoint(path: Path, tower: TowerConfig | HubTower) -> TwoTowers:
+def load_checkpoint(path: Path, tower: TowerConfig | HuggingFaceTower) -> TwoTowers:
     """The model in evaluation mode, float32. The network files of a hub tower lie beside its weights.
 
     Raises:
@@ -75,3 +70,26 @@ def load_checkpoint(path: Path, tower: TowerConfig | HubTower) -> TwoTowers:
 
 def shape_of(weights: Mapping[str, Tensor], name: str) -> torch.Size | None:
     return weights[name].shape if name in weights else None
+
+
+def run_file(path: Path) -> AbstractContextManager[BinaryIO]:
+    """A file of a run to write, which is whole or as it was.
+
+    Raises:
+        NotWritten: there is no room.
+    """
+    remedy = "make room on that disk, then run again with --resume: nothing that was written before is lost"
+    return replaced(path, remedy=remedy)
+
+
+TOWER: Final[TypeAdapter[HuggingFaceTower | TowerConfig]] = TypeAdapter(Tower)
+
+
+def tower_config(artifact: EncoderArtifact) -> HuggingFaceTower | TowerConfig | None:
+    """The towers of an artifact that has their checkpoint; None for others, such as imported ones."""
+    try:
+        tower = TOWER.validate_python(artifact.manifest.training.get("tower"))
+    except ValidationError:
+        return None
+    needed = {CHECKPOINT, *NETWORK_FILES} if isinstance(tower, HuggingFaceTower) else {CHECKPOINT}
+    return tower if needed <= artifact.manifest.files.keys() else None

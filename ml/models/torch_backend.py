@@ -8,10 +8,9 @@ from onnx import numpy_helper
 from torch import nn
 
 from ml.artifact import CHECKPOINT, EncoderArtifact
-from ml.evaluation.evaluated_encoders import tower_config
-from ml.export.export_run import ImageGraph, TextGraph
-from ml.inference.encoder import BackendMissing, Graph, Inputs, PrecisionMissing, Vectors
-from ml.models.checkpoint import load_checkpoint
+from ml.inference.graph import BackendMissing, Graph, Inputs, PrecisionMissing, Vectors
+from ml.models.checkpoint import load_checkpoint, tower_config
+from ml.models.serving_graph import ImageGraph, TextGraph
 
 
 def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph:
@@ -40,7 +39,7 @@ def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph
 
 
 def last_layer(path: Path) -> nn.Linear:
-    """PCA, as ml.export.export_run.projection_layer put it into a graph."""
+    """PCA, as ml.models.serving_graph.projection_layer put it into a graph."""
     stored = {
         weight.name.removesuffix(".half"): weight
         for weight in onnx.load(path).graph.initializer

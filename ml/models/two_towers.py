@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ml.training.config import TowerConfig
-from ml.training.distributed import GlobalBatchNorm
+from ml.models.global_batch_norm import GlobalBatchNorm
+from ml.models.tower_specs import TowerConfig
 
 
 class Convolution(nn.Module):

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ml.models.serving_graph import to_unit_range
+
 
 def random_views(
     pixels: Tensor,
@@ -37,16 +39,3 @@ def random_views(
     views = functional.grid_sample(photos, grid, padding_mode="border", align_corners=False)
     gain = 1 + uniform(-contrast, contrast)[..., None, None]
     return views * gain + uniform(-contrast, contrast)[..., None, None]
-
-
-def to_unit_range(pixels: Tensor) -> Tensor:
-    """(n, 3, h, w) float32 in −1 to 1 of pixels (n, h, w, 3) uint8; channels last in memory."""
-    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def squares(pixels: Tensor, size: int) -> Tensor:
-    """(n, 3, size, size) float32 in −1 to 1 of pixels (n, s, s, 3) uint8."""
-    photos = to_unit_range(pixels)
-    if photos.shape[-1] == size:
-        return photos
-    return functional.interpolate(photos, (size, size), mode="bilinear", antialias=True)

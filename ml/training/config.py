@@ -1,46 +1,14 @@
 """What a training run is made of: frozen settings, written whole into the run folder and the manifest."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from ml.errors import MlError
+from ml.models.tower_specs import HuggingFaceTower, Tower, TowerConfig
 
 
 class UnfitConfig(MlError):
     """Settings that contradict each other."""
-
-
-@dataclass(frozen=True)
-class TowerConfig:
-    """Sizes of the two towers."""
-
-    image_size: int = 128
-    """Pixels of a side that the exported graph takes."""
-    channels: tuple[int, ...] = (48, 96, 160, 256)
-    """Maps of each residual block; the first is also the stem's."""
-    width: int = 192
-    """Of the shared space, before PCA."""
-    vocabulary: int = 3000
-    tokens: int = 20
-    """Caption length; longer ones are cut."""
-    text_width: int = 128
-    text_heads: int = 4
-
-
-@dataclass(frozen=True)
-class HubTower:
-    """The two towers of a SigLIP in the hub's layout, which says everything else about them."""
-
-    source: str
-    """Hub id or local folder. Empty: a tiny one with random weights, which the run makes itself."""
-    image_size: int = 256
-    width: int = 768
-
-
-Tower = Annotated[HubTower | TowerConfig, Field(union_mode="left_to_right")]
-"""Of either kind; read from JSON, what names a source is of the hub."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +17,7 @@ class FinetuneConfig:
 
     name: str
     base_model: str = "none: trained from scratch"
-    tower: Tower = TowerConfig()
+    tower: Tower = TowerConfig()  # noqa: RUF009  it is frozen
     epochs: int = 30
     batch: int = 64
     """Photos of a step, over all processes; each is paired with the captions of all."""
@@ -116,7 +84,7 @@ class FinetuneConfig:
                 raise UnfitConfig(f"{self.name}: {name} is {getattr(self, name)}, expected 1 or more")
         if self.dims > self.tower.width:
             raise UnfitConfig(f"{self.name}: {self.dims} dims after PCA of a width of {self.tower.width}")
-        if self.checkpointing and not isinstance(self.tower, HubTower):
+        if self.checkpointing and not isinstance(self.tower, HuggingFaceTower):
             raise UnfitConfig(f"{self.name}: checkpointing is for hub towers; leave it off for our own")
         if len(set(self.frozen)) == 2:
             raise UnfitConfig(f"{self.name}: both towers are frozen, so nothing is trained; free one")

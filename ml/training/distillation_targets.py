@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import MlError
+from ml.models.checkpoint import run_file
 from ml.models.reference_encoders import Vectors, unit
-from ml.training.run_folder import make_folder, run_file
+from ml.training.run_folder import make_folder
 
 
 class UnreadableLesson(MlError):

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from ml.errors import MlError
+from ml.models.global_batch_norm import process_count
 
 
 class UnevenBatch(MlError):
@@ -54,10 +55,6 @@ def started_processes(environ: Mapping[str, str], *, device: str = "auto") -> It
         distributed.destroy_process_group()
 
 
-def process_count() -> int:
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
 def wait_for_all() -> None:
     """Returns once every process is here."""
     if distributed.is_initialized():
@@ -81,22 +78,6 @@ def mean_over_processes(values: Tensor) -> Tensor:
     total = values.detach().clone()
     distributed.all_reduce(total)
     return total / process_count()
-
-
-class SumOverProcesses(torch.autograd.Function):
-    """Every process's sum of all tensors; as each sum uses each tensor, gradients are summed too."""
-
-    @staticmethod
-    def forward(_: torch.autograd.function.FunctionCtx, part: Tensor) -> Tensor:
-        total = part.clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(_: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(total)
-        return total
 
 
 class FromNeighbour(torch.autograd.Function):
@@ -128,37 +109,3 @@ def passed(part: Tensor, steps: int) -> Tensor:
     for request in distributed.batch_isend_irecv(exchange):
         request.wait()
     return received
-
-
-class GlobalBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the batch of all processes.
-
-    torch's SyncBatchNorm refuses CPUs. With one process this is nn.BatchNorm2d.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name that nn.BatchNorm2d gives it
-        """Maps (n, channels, h, w), normed."""
-        if not self.training or process_count() == 1:
-            return super().forward(input)
-        mean = self.over_all(input)
-        centred = input - mean
-        variance = self.over_all(centred.square())
-        self.remember(mean.flatten(), variance.flatten(), input.numel() // len(mean.flatten()))
-        weight, bias = (value[:, None, None] for value in (self.weight, self.bias))
-        return centred * (variance + self.eps).rsqrt() * weight + bias
-
-    def over_all(self, maps: Tensor) -> Tensor:
-        """(1, channels, 1, 1) means over photos and places; every process has equally many photos."""
-        total: Tensor = SumOverProcesses.apply(maps.mean(dim=(0, 2, 3), keepdim=True))
-        return total / process_count()
-
-    @torch.no_grad()
-    def remember(self, mean: Tensor, variance: Tensor, places: int) -> None:
-        """Move the running statistics as nn.BatchNorm2d does, with the unbiased variance."""
-        count = places * process_count()
-        if self.running_mean is None or self.running_var is None or self.momentum is None:
-            return
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)

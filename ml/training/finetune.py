@@ -9,7 +9,6 @@ from typing import Final, NoReturn
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import nn
 from tqdm import tqdm
@@ -20,15 +19,17 @@ from ml.data.tokenizer import load_tokenizer, train_tokenizer
 from ml.errors import MlError
 from ml.metrics.retrieval import means, retrieval_scores
 from ml.models.checkpoint import empty_model, load_checkpoint, save_checkpoint
+from ml.models.features import embed
+from ml.models.tower_specs import HuggingFaceTower, TowerConfig
 from ml.models.two_towers import Siglip, TwoTowers
-from ml.training.augment import squares
 from ml.training.batches import Shown
-from ml.training.config import FinetuneConfig, HubTower, TowerConfig, UnfitConfig
+from ml.training.config import FinetuneConfig, UnfitConfig
 from ml.training.distillation_targets import Lesson
 from ml.training.distributed import Processes, UnevenBatch, of_first, wait_for_all
 from ml.training.learner import Learner
 from ml.training.run_folder import STATE, describe_run, make_folder, read_config, write_log
 from ml.training.schedule import Schedule
+from ml.training.start_huggingface import start_huggingface
 from ml.training.training_state import Position, load_state, made_of, save_state
 
 __all__ = ["embed", "finetune", "read_config", "refuse_small"]
@@ -174,7 +175,7 @@ def out_of_patience(config: FinetuneConfig, at: Position) -> bool:
 
 def view_size(config: FinetuneConfig, progress: float) -> int:
     """Pixels of a side of the views at a share of the run. A hub tower knows one size alone."""
-    if isinstance(config.tower, HubTower) or progress >= config.small_share:
+    if isinstance(config.tower, HuggingFaceTower) or progress >= config.small_share:
         return config.tower.image_size
     return config.small_size
 
@@ -204,11 +205,9 @@ def beginning(
     model: TwoTowers
     if resume and (out / TOKENIZER).exists():
         return empty_model(tower, out, checkpointing=config.checkpointing), load_tokenizer(out / TOKENIZER)
-    if isinstance(tower, HubTower):
-        from ml.models.huggingface_siglip import beginning_of_hub  # noqa: PLC0415  transformers only where it is needed
-
+    if isinstance(tower, HuggingFaceTower):
         captions = train_captions(corpus)
-        model, tokenizer = beginning_of_hub(
+        model, tokenizer = start_huggingface(
             tower, out, captions, start, base, checkpointing=config.checkpointing, processes=processes
         )
     elif start:
@@ -271,14 +270,6 @@ def diverged(loss: float, step: int, config: FinetuneConfig, out: Path) -> Train
         f"{out}: loss or gradient is {loss} at step {step}; lower learning_rate ({config.learning_rate}) or "
         "look for blank photos, then run again with --resume: the last state before that is kept"
     )
-
-
-@torch.no_grad()
-def embed(tower: nn.Module, pixels: NDArray[np.uint8], size: int, batch: int = 128) -> NDArray[np.float32]:
-    """(n, width) float32, unit norm, of pixels (n, s, s, 3) uint8 in size × size, by an evaluating tower."""
-    device = next(tower.parameters()).device
-    parts = torch.split(torch.from_numpy(pixels), batch)
-    return np.concatenate([tower(squares(part.to(device), size)).cpu().numpy() for part in parts])
 
 
 def validation_scores(tower: nn.Module, corpus: Corpus, size: int) -> dict[str, float]:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ml.training.distributed import from_neighbour, passed, process_count
+from ml.models.global_batch_norm import process_count
+from ml.training.distributed import from_neighbour, passed
 
 
 def sigmoid_loss(images: Tensor, texts: Tensor, matches: Tensor, scale: Tensor, bias: Tensor) -> Tensor:

@@ -6,10 +6,8 @@ import json
 import math
 import os
 import platform
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,9 +15,11 @@ from typing import BinaryIO, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from ml.atomic_files import NotWritten, replaced
+from ml.atomic_files import NotWritten
 from ml.data.pairs import Corpus, short_name
 from ml.errors import MlError
+from ml.inference.machine import processor
+from ml.models.checkpoint import run_file
 from ml.training.config import FinetuneConfig
 
 CONFIG: Final = "config.json"
@@ -47,16 +47,6 @@ Line = tuple[int, int, int, float, float, int, str, float]
 
 class UnreadableRun(MlError):
     """A folder that is no run of this release."""
-
-
-def run_file(path: Path) -> AbstractContextManager[BinaryIO]:
-    """A file of a run to write, which is whole or as it was.
-
-    Raises:
-        NotWritten: there is no room.
-    """
-    remedy = "make room on that disk, then run again with --resume: nothing that was written before is lost"
-    return replaced(path, remedy=remedy)
 
 
 def make_folder(out: Path) -> None:
@@ -99,15 +89,6 @@ def environment() -> dict[str, object]:
         "cores": os.cpu_count(),
         "packages": {name: found for name in PACKAGES if (found := installed(name))},
     }
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    if sys.platform == "linux":
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        return names[0] if names else ""
-    return platform.processor()
 
 
 def installed(name: str) -> str | None:

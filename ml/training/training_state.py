@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from ml.errors import MlError
+from ml.models.checkpoint import run_file
 from ml.training.config import FinetuneConfig
 from ml.training.distillation_targets import Lesson
 from ml.training.learner import Learner
-from ml.training.run_folder import STATE, Line, run_file
+from ml.training.run_folder import STATE, Line
 
 
 class UnfitState(MlError):

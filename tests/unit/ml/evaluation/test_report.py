@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ml.artifact import EncoderArtifact, load_artifact
+from ml.artifact import CARD, EncoderArtifact, load_artifact
 from ml.atomic_files import NotWritten
 from ml.cli import group
 from ml.data.pairs import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders, load_encoders
-from ml.evaluation.model_card import CARD, cell, measure_card, write_card
+from ml.evaluation.model_card import cell, measure_card, write_card
 from ml.evaluation.report import page, write_report
 from tests.html_page import HtmlPage
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.artifact import NETWORK_FILES, EncoderArtifact, load_artifact
+from ml.artifact import CARD, NETWORK_FILES, EncoderArtifact, load_artifact
 from ml.atomic_files import NotWritten
 from ml.configs.siglip_b16_256_multilingual import SMOKE as HUB_SMOKE
 from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
 from ml.data.pairs import Corpus
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders, rankings
-from ml.evaluation.model_card import CARD
 from ml.export.export_run import OtherData, export_artifact
 from ml.training.distillation_targets import Lesson
 from ml.training.finetune import finetune

@@ -22,16 +22,19 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from ml.artifact import GOLDEN, IMAGE_GRAPH, MANIFEST, load_artifact
+from ml.artifact import CARD, GOLDEN, IMAGE_GRAPH, MANIFEST, load_artifact
 from ml.atomic_files import SameFolder
 from ml.data.synthetic_photos import draw_picture, draw_pictures
 from ml.data.tokenizer import load_tokenizer, tokenize, train_tokenizer
-from ml.evaluation.model_card import CARD
-from ml.export.export_run import ImageGraph, write_graph
-from ml.export.hf_import import HubUnreachable, artifact_name, import_artifact, read_towers
-from ml.inference.encoder import Backend, NoTextTower, load_encoder, load_text_encoder, open_graph
+from ml.export.export_run import write_graph
+from ml.export.hf_import import artifact_name, import_artifact
+from ml.inference.encoder import NoTextTower, load_encoder, load_text_encoder
+from ml.inference.graph import Backend, open_graph
+from ml.inference.preprocess import decode_as
+from ml.models.huggingface_folder import HubUnreachable, read_towers
 from ml.models.huggingface_processing import UnfitHubModel
 from ml.models.reference_encoders import unit
+from ml.models.serving_graph import ImageGraph
 from ml.pca.projection import BadProjection, Projection, TooFewVectors
 from tests.unit.ml.conftest import COLOURS
 from tests.unit.ml.test_cli import call
@@ -185,7 +188,7 @@ def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
     with torch.inference_mode():
         inputs = processor(photo, return_tensors="pt")
         expected = unit(MobileNetV2Model.from_pretrained(MOBILENET)(**inputs).pooler_output.numpy())
-    found = load_encoder(made, precision="f32").encode(made.preprocessing.decode(buffer.getvalue())[None])
+    found = load_encoder(made, precision="f32").encode(decode_as(made.preprocessing, buffer.getvalue())[None])
     assert (found * expected).sum() == pytest.approx(1, abs=3e-3)
     assert (made.dims, made.image_size, made.has_text) == (1280, 224, False)
     assert made.preprocessing.crop == 0.875

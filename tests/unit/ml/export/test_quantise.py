@@ -22,14 +22,8 @@ from ml.data.pairs import Corpus
 from ml.export.golden import golden_pixels
 from ml.export.quantise import LossyQuantisation, mean_cosine, quantise, split_photos, whole_weights
 from ml.inference.embed import TooFewPhotos
-from ml.inference.encoder import (
-    Backend,
-    CompiledGraph,
-    Precision,
-    PrecisionMissing,
-    load_encoder,
-    open_onnxruntime,
-)
+from ml.inference.encoder import load_encoder
+from ml.inference.graph import Backend, CompiledGraph, Precision, PrecisionMissing, open_onnxruntime
 from ml.inference.preprocess import decode_photo
 from ml.inference.self_check import WrongVectors
 from tests.unit.ml.conftest import COLOURS
@@ -102,8 +96,8 @@ def test_int8_that_this_machine_computes_wrongly_is_computed_in_float32(
         graph = open_onnxruntime(path, threads, precision)
         return graph if precision == "f32" else replace(graph, run=lambda batch: graph(batch[::-1]))
 
-    monkeypatch.setattr("ml.inference.encoder.open_openvino", miscomputing)
-    monkeypatch.setattr("ml.inference.encoder.open_onnxruntime", miscomputing)
+    monkeypatch.setattr("ml.inference.graph.open_openvino", miscomputing)
+    monkeypatch.setattr("ml.inference.graph.open_onnxruntime", miscomputing)
     pixels = golden_pixels(int8.image_size)
     backends: tuple[Backend, ...] = ("auto", "onnxruntime")
     found = [load_encoder(int8, backend=backend).encode(pixels) for backend in backends]

@@ -15,18 +15,9 @@ import pytest
 from ml.artifact import DEFAULT_ARTIFACT, ArtifactError, EncoderArtifact, load_artifact
 from ml.data.pairs import Corpus
 from ml.data.synthetic_photos import draw_pictures
-from ml.inference.encoder import (
-    BATCH,
-    AnyBackend,
-    BackendMissing,
-    ImageEncoder,
-    Precision,
-    PrecisionMissing,
-    WrongInput,
-    in_parts,
-    load_encoder,
-    load_text_encoder,
-)
+from ml.inference.encoder import ImageEncoder, OpenReference, WrongInput, load_encoder, load_text_encoder
+from ml.inference.graph import BATCH, Backend, BackendMissing, Precision, PrecisionMissing, in_parts
+from ml.models.torch_backend import open_reference
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +84,7 @@ def test_backends_agree(which: str, artifact: EncoderArtifact) -> None:
     chosen = artifact if which == "smoke" else load_artifact(DEFAULT_ARTIFACT)
     side = chosen.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
-    backends: tuple[AnyBackend, ...] = ("openvino", "onnxruntime")
+    backends: tuple[Backend, ...] = ("openvino", "onnxruntime")
     photos = [load_encoder(chosen, backend=one, precision="f32").encode(pixels) for one in backends]
     assert (photos[0] * photos[1]).sum(axis=1) == pytest.approx(1, abs=TOLERANCE["f32"])
     captions = ["Red Skirts", "赤いスカート", ""]
@@ -122,7 +113,7 @@ def test_graphs_give_the_vectors_of_the_reference(which: str, artifact: EncoderA
     chosen = artifact if which == "smoke" else load_artifact(DEFAULT_ARTIFACT)
     side = chosen.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
-    backends: tuple[AnyBackend, ...] = ("torch", "onnxruntime")
+    backends: tuple[Backend | OpenReference, ...] = (open_reference, "onnxruntime")
     photos = [load_encoder(chosen, backend=one).encode(pixels) for one in backends]
     assert (photos[0] * photos[1]).sum(axis=1).min() >= 0.9999
     captions = ["Red Skirts", "赤いスカート", ""]
@@ -130,19 +121,16 @@ def test_graphs_give_the_vectors_of_the_reference(which: str, artifact: EncoderA
     assert (texts[0] * texts[1]).sum(axis=1).min() >= 0.9999
 
 
-def test_says_what_the_reference_lacks(artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch itself, a checkpoint, or a precision."""
+def test_says_what_the_reference_lacks(artifact: EncoderArtifact) -> None:
+    """A checkpoint, or a precision."""
     with pytest.raises(PrecisionMissing, match="torch computes in f32; take OpenVINO for bf16"):
-        load_encoder(artifact, backend="torch", precision="bf16")
+        load_encoder(artifact, backend=open_reference, precision="bf16")
     int8 = replace(artifact, manifest=artifact.manifest.model_copy(update={"training": {"int8": {}}}))
     with pytest.raises(PrecisionMissing, match="torch computes in f32; name the artifact it was made of"):
-        load_encoder(int8, backend="torch")
+        load_encoder(int8, backend=open_reference)
     bare = replace(artifact, manifest=artifact.manifest.model_copy(update={"files": {}}))
     with pytest.raises(BackendMissing, match=r"torch needs checkpoint\.safetensors.* take another backend"):
-        load_encoder(bare, backend="torch")
-    monkeypatch.setitem(sys.modules, "ml.models.torch_backend", None)
-    with pytest.raises(BackendMissing, match="needs torch; pip install"):
-        load_encoder(artifact, backend="torch")
+        load_encoder(bare, backend=open_reference)
 
 
 def encode_photos(artifact: EncoderArtifact) -> None:

@@ -21,15 +21,8 @@ from ml.artifact import (
     sha256,
 )
 from ml.export.golden import golden_pixels
-from ml.inference.encoder import (
-    Backend,
-    CompiledGraph,
-    Precision,
-    Vectors,
-    load_encoder,
-    load_text_encoder,
-    open_onnxruntime,
-)
+from ml.inference.encoder import load_encoder, load_text_encoder
+from ml.inference.graph import Backend, CompiledGraph, Precision, Vectors, open_onnxruntime
 from ml.inference.self_check import LEAST_COSINE, WrongVectors
 from tests.unit.ml.test_cli import call
 
@@ -121,7 +114,7 @@ def bf16_cpu(monkeypatch: pytest.MonkeyPatch, damage: Damage, *wrong_in: str) ->
         run = (lambda batch: damage(graph(batch))) if chosen in wrong_in else graph.run
         return CompiledGraph(run, "openvino", chosen)
 
-    monkeypatch.setattr("ml.inference.encoder.open_openvino", open_openvino)
+    monkeypatch.setattr("ml.inference.graph.open_openvino", open_openvino)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -12,7 +12,8 @@ from PIL import Image
 from transformers import AutoImageProcessor, SiglipImageProcessor
 
 from ml.data.synthetic_photos import draw_picture
-from ml.export.hf_import import PooledTower
+from ml.inference.preprocess import decode_as
+from ml.models.huggingface_folder import PooledTower
 from ml.models.huggingface_processing import UnfitHubModel, read_processing
 
 SQUARE = {"height": 32, "width": 32}
@@ -62,7 +63,7 @@ def png(image: Image.Image) -> bytes:
 def test_the_network_sees_what_transformers_shows_it(tmp_path: Path, changes: dict[str, object]) -> None:
     """Of a photo that is no square, through decode_photo and the first step of the graph."""
     processing = read_processing(write_settings(tmp_path, **changes), "siglip")
-    pixels = processing.preprocessing.decode(png(photo()))
+    pixels = decode_as(processing.preprocessing, png(photo()))
     unit_range = torch.tensor(pixels / 127.5 - 1).permute(2, 0, 1)[None].float()
     found = PooledTower(Seen(), processing)(unit_range).numpy()
     theirs = AutoImageProcessor.from_pretrained(tmp_path, use_fast=False)(photo(), return_tensors="pt")

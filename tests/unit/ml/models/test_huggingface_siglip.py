@@ -20,15 +20,18 @@ from ml.data.pairs import Corpus
 from ml.data.tokenizer import load_tokenizer, train_tokenizer
 from ml.export.export_run import export_artifact
 from ml.inference.encoder import load_encoder
-from ml.models.checkpoint import HUB, load_checkpoint
+from ml.models.checkpoint import load_checkpoint
+from ml.models.huggingface_folder import HUB
 from ml.models.huggingface_processing import PREPROCESSOR, PROCESSOR, UnfitHubModel
-from ml.models.huggingface_siglip import HubSiglip, pretrained, write_tiny_siglip
+from ml.models.huggingface_siglip import HubSiglip
+from ml.models.tower_specs import HuggingFaceTower
 from ml.training.batches import Batch
-from ml.training.config import FinetuneConfig, HubTower, UnfitConfig
+from ml.training.config import FinetuneConfig, UnfitConfig
 from ml.training.distributed import Processes, UnevenBatch
 from ml.training.finetune import finetune, read_config
 from ml.training.learner import Learner, parameter_groups
 from ml.training.run_folder import LOG
+from ml.training.start_huggingface import pretrained, write_tiny_siglip
 
 CAPTIONS = ["red skirt", "blue tie", "black belt"] * 5
 
@@ -52,7 +55,7 @@ def tuned(hub: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -
 
 def make_model(hub: Path, run: Path) -> HubSiglip:
     """The folder's model, as a run begins with it."""
-    return pretrained(str(hub), HubTower("", 32, 16), run, checkpointing=False)[0]
+    return pretrained(str(hub), HuggingFaceTower("", 32, 16), run, checkpointing=False)[0]
 
 
 def make_batch(count: int = 12) -> Batch:
@@ -174,7 +177,7 @@ def test_a_tokenizer_of_another_model_is_refused(hub: Path, corpus: Corpus, tmp_
 
 def test_other_sizes_than_configured_are_refused(hub: Path, corpus: Corpus, tmp_path: Path) -> None:
     """The photos would be decoded at the wrong size."""
-    config = replace(SMOKE, tower=HubTower("", image_size=64, width=16))
+    config = replace(SMOKE, tower=HuggingFaceTower("", image_size=64, width=16))
     with pytest.raises(UnfitHubModel, match=r"config\.json: 32 px and width 16, expected 64 px and 16"):
         finetune(config, corpus, tmp_path, base=str(hub))
     content = json.loads((hub / "config.json").read_text())
@@ -188,7 +191,7 @@ def test_other_sizes_than_configured_are_refused(hub: Path, corpus: Corpus, tmp_
 def test_the_papers_settings() -> None:
     """Five epochs, batches of 256 and a rate of 5e-5, on the multilingual B/16 at 256 px."""
     assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (5, 256, 5e-5)
-    assert PAPER.tower == HubTower("google/siglip-base-patch16-256-multilingual", 256, 768)
+    assert PAPER.tower == HuggingFaceTower("google/siglip-base-patch16-256-multilingual", 256, 768)
     assert (LARGE.precision, LARGE.checkpointing, LARGE.tower) == ("bf16", True, PAPER.tower)
 
 
@@ -198,7 +201,7 @@ def test_the_papers_settings() -> None:
 def test_every_configuration_has_a_smoke_version(name: str) -> None:
     """`--smoke` finds one that needs no download."""
     config = ml.commands.finetune.load_config(name, smoke=True)
-    assert not isinstance(config.tower, HubTower) or config.tower.source == ""
+    assert not isinstance(config.tower, HuggingFaceTower) or config.tower.source == ""
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:

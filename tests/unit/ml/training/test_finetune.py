@@ -17,8 +17,9 @@ from ml.data.pairs import Corpus, NoPairs
 from ml.export.export_run import MEASURED, ExportMismatch, halve_weights, write_graph
 from ml.inference.encoder import load_encoder, load_text_encoder
 from ml.models.checkpoint import load_checkpoint
+from ml.models.features import embed
 from ml.pca.projection import fit_projection
-from ml.training.finetune import TrainingDiverged, embed, finetune, read_config
+from ml.training.finetune import TrainingDiverged, finetune, read_config
 from ml.training.run_folder import LOG_COLUMNS, UnreadableRun
 
 

@@ -10,9 +10,10 @@ from ml.artifact import CHECKPOINT
 from ml.configs.siglip_small import SMOKE
 from ml.data.pairs import Corpus
 from ml.models.checkpoint import load_checkpoint
+from ml.models.features import embed
 from ml.models.reference_encoders import Vectors, unit
 from ml.training.distillation_targets import Lesson
-from ml.training.finetune import embed, finetune
+from ml.training.finetune import finetune
 from ml.training.teacher import TeacherMissing, colour_grid, fit_head, lesson, load_lite
 
 

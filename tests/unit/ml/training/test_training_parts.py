@@ -12,10 +12,12 @@ from ml.data.pairs import Labels, Pair
 from ml.data.tokenizer import load_tokenizer, tokenize, train_tokenizer
 from ml.export.export_run import without_batch_norm
 from ml.models.checkpoint import UnfitCheckpoint, load_checkpoint, save_checkpoint
+from ml.models.serving_graph import to_unit_range
+from ml.models.tower_specs import TowerConfig
 from ml.models.two_towers import ImageTower, Siglip, TextTower
-from ml.training.augment import random_views, to_unit_range
+from ml.training.augment import random_views
 from ml.training.batches import Captions, batches
-from ml.training.config import FinetuneConfig, TowerConfig
+from ml.training.config import FinetuneConfig
 from ml.training.learner import follow, parameter_groups
 from ml.training.loss import matches, sigmoid_loss
 from ml.training.schedule import Schedule, distil_weight, learning_rate

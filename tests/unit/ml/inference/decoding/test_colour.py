@@ -22,7 +22,7 @@ from ml.inference.decoding.colour import (
     srgb_transform,
 )
 from ml.inference.encoder import load_encoder
-from ml.inference.preprocess import decode_photo
+from ml.inference.preprocess import decode_as, decode_photo
 from tests.pictures import PROFILES, encode, icc_profile, png_chunk, png_with, smooth
 
 SIZE = 64
@@ -114,7 +114,7 @@ def test_the_vector_is_that_of_the_picture_in_srgb() -> None:
         encode(in_space(smooth(), space), "JPEG", quality=92, icc_profile=PROFILES[space]) for space in SPACES
     ]
     vectors = load_encoder(artifact).encode(
-        np.stack([artifact.preprocessing.decode(photo) for photo in photos])
+        np.stack([decode_as(artifact.preprocessing, photo) for photo in photos])
     )
     assert (vectors[1:] @ vectors[0]).min() >= 0.99
 

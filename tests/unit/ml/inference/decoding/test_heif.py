@@ -13,7 +13,7 @@ from PIL import Image
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact
 from ml.inference.decoding.boxes import PrimaryItem, primary_item
 from ml.inference.encoder import load_encoder
-from ml.inference.preprocess import UnusablePhoto, decode_photo
+from ml.inference.preprocess import UnusablePhoto, decode_as, decode_photo
 from tests.pictures import box, encode, ftyp, smooth
 
 SIZE = 64
@@ -31,7 +31,7 @@ def test_the_vector_is_that_of_the_jpeg(kind: str) -> None:
     artifact = load_artifact(DEFAULT_ARTIFACT)
     photos = [encode(smooth(), "JPEG", quality=90), encode(smooth(), kind, quality=80)]
     one, other = load_encoder(artifact).encode(
-        np.stack([artifact.preprocessing.decode(data) for data in photos])
+        np.stack([decode_as(artifact.preprocessing, data) for data in photos])
     )
     assert one @ other > 0.995
 
