@@ -43,7 +43,9 @@ class Row:
 
 
 def ours(artifact: EncoderArtifact, backend: Backend, threads: int) -> Pipeline:
-    return replace(backend_pipeline(artifact, backend, "auto", threads), name=f"nitamono, {backend}")
+    """Our decoder and the artifact's graph in one backend."""
+    pipeline = backend_pipeline(artifact, backend, backend, "auto", threads)
+    return replace(pipeline, name=f"nitamono, {backend}")
 
 
 def stock(artifact: EncoderArtifact) -> Pipeline:

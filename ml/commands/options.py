@@ -50,7 +50,8 @@ threads_option = click.option(
 
 
 def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
-    from ml.data.pairs import describe, read_corpus  # noqa: PLC0415
+    from ml.data.pairs import describe  # noqa: PLC0415
+    from ml.training.corpus import read_corpus  # noqa: PLC0415
 
     corpus = read_corpus(data, size, threads=threads)
     click.echo(describe(corpus), err=True)

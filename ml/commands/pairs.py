@@ -69,8 +69,8 @@ def pairs(
     near-identical photos and equal titles stay in one split. OUT/report.json says what was dropped and why,
     and `--data OUT` trains on the rest.
     """
-    from ml.data.pair_shards import PairSettings, write_pairs  # noqa: PLC0415
     from ml.data.pairs import RESERVED_TITLE  # noqa: PLC0415
+    from ml.training.write_pair_shards import PairSettings, write_pairs  # noqa: PLC0415
 
     settings = PairSettings(reserved_pattern or RESERVED_TITLE, train_until, rows_per_shard, threads)
     report = write_pairs(listings, out, settings)

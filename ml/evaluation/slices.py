@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.pairs import Corpus, normalised
+from ml.data.pairs import Corpus
+from ml.data.splits import normalized_title
 
 PRICE_BANDS: Final = (
     (1_000, "under ¥1,000"),
@@ -21,7 +22,7 @@ def query_groups(searched: Corpus, corpus: Corpus) -> dict[str, NDArray[np.str_]
 
     corpus: all splits; its train split decides which titles were seen in training.
     """
-    seen = {normalised(corpus.pairs[row].title) for row in corpus.rows("train")}
+    seen = {normalized_title(corpus.pairs[row].title) for row in corpus.rows("train")}
     return {
         "category": np.array([pair.labels.type for pair in searched.pairs]),
         "colour": np.array([pair.labels.colour for pair in searched.pairs]),
@@ -38,7 +39,7 @@ def price_band(price: float | None) -> str:
 
 
 def title_group(title: str, seen: set[str]) -> str:
-    """Whether a title occurs in training; "" without a title. seen: normalised titles of training."""
+    """Whether a title occurs in training; "" without a title. seen: normalized_title titles of training."""
     if not title:
         return ""
-    return "seen in training" if normalised(title) in seen else "never seen in training"
+    return "seen in training" if normalized_title(title) in seen else "never seen in training"

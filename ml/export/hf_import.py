@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -34,9 +34,6 @@ from ml.inference.graph import open_graph
 from ml.models.huggingface_folder import PooledText, Towers, fetch, read_towers
 from ml.models.serving_graph import ImageGraph, TextGraph
 from ml.pca.projection import BadProjection, Projection, fit_projection, neighbour_similarity
-
-if TYPE_CHECKING:
-    pass
 
 PARITY_SAMPLES: Final = 8
 """Photos, or captions, that torch and the graph are compared on: a ViT-B/16 takes a second for each."""

@@ -17,11 +17,12 @@ from tqdm import tqdm
 from ml.artifact import Preprocessing
 from ml.atomic_files import flush, replaced, writing
 from ml.data.json_lines import SUFFIXES, json_lines
-from ml.data.pairs import SHARDS_REPORT, SURROGATE, files_under, refuse_table
+from ml.data.pairs import SHARDS_REPORT, SURROGATE, refuse_table
 from ml.data.prefetch import prefetch
 from ml.errors import MlError
 from ml.inference.encoder import ImageEncoder
 from ml.inference.graph import BATCH
+from ml.inference.photo_files import files_under
 from ml.inference.preprocess import MAX_BYTES, UnusablePhoto, decode_as
 
 LEFT_OUT: Final = {
@@ -29,7 +30,7 @@ LEFT_OUT: Final = {
     "link_to_folder": "links to folders are not followed; give the folder itself",
     "folder_unreadable": "the folder cannot be listed; check its permissions",
 }
-"""Reason code of ml.data.pairs.files_under to what it means."""
+"""Reason code of ml.inference.photo_files.files_under to what it means."""
 
 
 class TooFewPhotos(MlError):

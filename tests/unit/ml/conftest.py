@@ -9,8 +9,9 @@ from PIL import Image
 
 from ml.artifact import EncoderArtifact
 from ml.configs.siglip_small import SMOKE
-from ml.data.pairs import Corpus, read_corpus
+from ml.data.pairs import Corpus
 from ml.export.export_run import export_artifact
+from ml.training.corpus import read_corpus
 from ml.training.distillation_targets import Lesson, around_mean
 from ml.training.finetune import finetune
 

@@ -10,8 +10,10 @@ from click.testing import CliRunner, Result
 
 from ml.atomic_files import NotWritten
 from ml.cli import group
-from ml.data.pair_shards import BadPairShard, PairSettings, read_report, read_shards, write_pairs
-from ml.data.pairs import Pair, read_corpus
+from ml.data.pair_shards import BadPairShard, read_report, read_shards
+from ml.data.pairs import Pair
+from ml.training.corpus import read_corpus
+from ml.training.write_pair_shards import PairSettings, write_pairs
 from tests.unit.ml.conftest import COLOURS, TYPES, draw_photo, make_event, write_listings
 
 SEASON = ("2026-06-01T09:00:00Z", "2026-07-01T09:00:00Z", "2026-08-31T23:30:00Z", "2026-09-01T00:00:00Z")

@@ -12,22 +12,11 @@ import pytest
 from PIL import Image
 
 from ml.data.json_lines import NotUtf8
-from ml.data.pairs import (
-    Corpus,
-    Labels,
-    NoListings,
-    NoPairs,
-    NoRoom,
-    Pair,
-    PhotoPrints,
-    groups,
-    photo_print,
-    read_class_folders,
-    read_corpus,
-    read_pairs,
-    split_of,
-)
+from ml.data.near_identical import PhotoPrints
+from ml.data.pairs import Corpus, Labels, NoListings, NoPairs, Pair
+from ml.data.splits import groups, split_of
 from ml.inference.embed import photo_sources
+from ml.training.corpus import NoRoom, photo_print, read_class_folders, read_corpus, read_pairs
 from tests.unit.ml.conftest import draw_photo, make_event, write_listings
 
 SMOOTH = np.random.default_rng(5).integers(0, 256, (8, 8, 3), dtype=np.uint8)

@@ -1,0 +1,100 @@
+"""Near-identical photos: one picture, but for compression, scaling or a slightly different crop."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+PRINT_SIZE: Final = 64
+"""Pixels a side from which hash and thumbnail are made; they use 9 × 8 and 16 × 16 of them."""
+
+
+NEAR_IDENTICAL_BITS: Final = 2
+
+
+NEAR_IDENTICAL_LEVELS: Final = 4.0
+"""Two photos are near-identical if their hashes differ in at most this many of 64 bits and their 16 × 16
+thumbnails by at most this many of 255 levels on average. Bits alone would chain most T-shirts on white into
+one group; see docs/decisions/101-split.md."""
+
+
+@dataclass(frozen=True)
+class PhotoPrints:
+    """What identifies near-identical photos: row i of both belongs to photo i."""
+
+    hashes: NDArray[np.uint64]
+    """(n,), see ml.inference.preprocess.photo_hash."""
+    thumbnails: NDArray[np.uint8]
+    """(n, 16, 16, 3), RGB; may be mapped from a file."""
+
+    @classmethod
+    def of(cls, prints: Sequence[tuple[int, NDArray[np.uint8]]]) -> "PhotoPrints":
+        """Of hashes and thumbnails, a pair a photo."""
+        hashes = np.array([number for number, _ in prints], dtype=np.uint64)
+        return cls(hashes, np.array([small for _, small in prints]))
+
+
+def digest_of(data: bytes) -> int:
+    """64 bits that equal bytes share."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
+
+
+def first_and_later(keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """(first row, later row) for every row whose key an earlier one has; keys (n,) are those of rows (n,)."""
+    _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    later = np.flatnonzero(firsts[inverse] != np.arange(len(keys)))
+    yield from zip(rows[firsts[inverse[later]]].tolist(), rows[later].tolist(), strict=True)
+
+
+def near_identical(prints: PhotoPrints) -> Iterator[tuple[int, int]]:
+    """Rows of photos that are one picture but for compression, scaling or a hair's breadth of framing."""
+    digests = [digest_of(small.tobytes()) for small in prints.thumbnails]
+    equal = np.array(digests, dtype=np.uint64) ^ prints.hashes
+    rows = np.arange(len(equal))
+    yield from first_and_later(equal, rows)
+    # One of each suffices from here: a placeholder that thousands of listings show would meet itself millions
+    # of times.
+    rows = np.sort(np.unique(equal, return_index=True)[1])
+    coarse = coarse_thumbnails(prints.thumbnails)[rows]
+    for row, others in rows_with_close_hashes(prints.hashes[rows]):
+        # The mean of differences is at least the difference of means, so this loses no twin and reads few.
+        apart = np.abs(coarse[others] - coarse[row]).mean(axis=1)
+        candidates = rows[others[apart <= NEAR_IDENTICAL_LEVELS]]
+        own = prints.thumbnails[rows[row]].astype(np.float32)
+        differences = np.abs(prints.thumbnails[candidates] - own).mean(axis=(1, 2, 3))
+        close = candidates[differences <= NEAR_IDENTICAL_LEVELS]
+        yield from ((int(rows[row]), other) for other in close.tolist())
+
+
+def coarse_thumbnails(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, 12) means of the quarters of thumbnails (n, 16, 16, 3)."""
+    coarse = np.empty((len(thumbnails), 12), np.float32)
+    for start in range(0, len(thumbnails), 4096):
+        part = thumbnails[start : start + 4096].reshape(-1, 2, 8, 2, 8, 3)
+        coarse[start : start + 4096] = part.mean(axis=(2, 4), dtype=np.float32).reshape(-1, 12)
+    return coarse
+
+
+def thumbnail(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(16, 16, 3) of pixels (s, s, 3)."""
+    return np.asarray(Image.fromarray(square).resize((16, 16), Image.Resampling.BOX))
+
+
+def rows_with_close_hashes(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each row with the later rows whose hash differs in at most NEAR_IDENTICAL_BITS bits; some come twice.
+
+    Hashes that differ in k bits agree in one of k + 1 bands, so only rows that share a band are compared.
+    """
+    for bits in np.array_split(np.arange(64, dtype=np.uint64), NEAR_IDENTICAL_BITS + 1):
+        band = hashes & np.bitwise_or.reduce(np.uint64(1) << bits)
+        order = np.argsort(band, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
+            for position, row in enumerate(rows[:-1]):
+                others = rows[position + 1 :]
+                close = np.bitwise_count(hashes[others] ^ hashes[row]) <= NEAR_IDENTICAL_BITS
+                if close.any():
+                    yield int(row), others[close]

@@ -1,0 +1,196 @@
+"""Decoded photos with captions, from listings, shards and folders of photos."""
+
+import math
+import re
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ml.data.near_identical import (
+    PRINT_SIZE,
+    PhotoPrints,
+    digest_of,
+    thumbnail,
+)
+from ml.data.pair_shards import read_shards
+from ml.data.pairs import (
+    RESERVED_TITLE,
+    SHARDS_REPORT,
+    SURROGATE,
+    Corpus,
+    Event,
+    Labels,
+    NoPairs,
+    Pair,
+    key_of,
+    listing_events,
+    refuse_table,
+)
+from ml.data.prefetch import prefetch
+from ml.data.splits import groups, split_pairs
+from ml.errors import MlError
+from ml.inference.photo_files import files_under
+from ml.inference.preprocess import UnusablePhoto, decode_photo, photo_hash
+
+
+@dataclass(frozen=True)
+class DecodedPhoto:
+    """A photo file that is a picture."""
+
+    squares: list[NDArray[np.uint8]]
+    """Pixels (size, size, 3), one for each size asked for."""
+    digest: int
+    """Of the file's bytes, see digest_of."""
+
+
+class NoRoom(MlError):
+    """A disk without room for the pixels."""
+
+
+def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus:
+    """Decode and split everything under `paths`: listing JSONL files, folders of one folder per class, or
+    folders that `nitamono ml pairs` wrote, whose splits stay as they are.
+
+    Raises:
+        NoPairs: nothing usable was found; the message has the reasons.
+        NoListings: a CSV or parquet file.
+        BadPairShard: a folder of `nitamono ml pairs` is damaged or incomplete.
+        NoRoom: the pixels do not fit on the disk of temporary files.
+    """
+    dropped: Counter[str] = Counter()
+    pairs = list(read_pairs(paths, dropped))
+    try:
+        with tempfile.TemporaryFile() as spool:
+            kept, photos, prints = decode_pairs(pairs, size, dropped, threads, spool)
+            spool.flush()
+            pixels = mapped(spool, (len(kept), size, size, 3))
+    except OSError as error:
+        raise NoRoom(
+            f"{tempfile.gettempdir()}: pixels of {len(pairs)} photos could not be kept there ({error}); "
+            f"they take {len(pairs) * size * size * 3 / 2**20:.0f} MiB: make room, or set TMPDIR to a folder "
+            "on a larger disk"
+        ) from error
+    if not kept:
+        where = ", ".join(map(str, paths))
+        raise NoPairs(
+            f"no usable pair in {where}: {dict(dropped)}; expected a listings JSONL or CLASS/photo.jpg"
+        )
+    return Corpus(kept, pixels, split_pairs(kept, groups(kept, prints)), photos, dropped)
+
+
+def mapped(spool: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The bytes of a file, which may be closed then, as an array whose changes stay in memory."""
+    return np.memmap(spool, np.uint8, "c", shape=shape) if shape[0] else np.empty(shape, np.uint8)
+
+
+def read_pairs(
+    paths: Sequence[Path], dropped: Counter[str], reserved: re.Pattern[str] = RESERVED_TITLE
+) -> Iterator[Pair]:
+    """The pairs of data paths of any kind, of each item what its newest event gives.
+
+    Paths are read twice, so that of each event only 16 bytes and a bit are held. `dropped` counts the
+    reasons for which events give no pair.
+    """
+    for path, newest in zip(paths, newest_events(paths, reserved), strict=True):
+        # What is added to a file between the two readings is left to the next run.
+        for event, counts in zip(read_events(path, reserved), newest, strict=False):
+            told = event.outcome if counts else "earlier_event_of_item"
+            if isinstance(told, Pair):
+                yield told
+            else:
+                dropped[told] += 1
+
+
+def newest_events(paths: Sequence[Path], reserved: re.Pattern[str]) -> list[NDArray[np.bool_]]:
+    """For each path (n,) whether each of its events is the newest of its item."""
+    items, updated, ends = array("Q"), array("d"), []
+    for path in paths:
+        for event in read_events(path, reserved):
+            items.append(digest_of(event.item.encode(errors="surrogatepass")))
+            updated.append(event.updated)
+        ends.append(len(items))
+    keys = np.array(items, dtype=np.uint64)
+    order = np.lexsort((np.array(updated), keys))  # stable: of equal times the later event comes last
+    newest = np.ones(len(keys), bool)
+    newest[order[:-1]] = keys[order[:-1]] != keys[order[1:]]
+    return np.split(newest, ends[:-1])
+
+
+def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
+    """What a data path of any kind says.
+
+    Pairs of shards count as newer than any line, so that their splits stay.
+    """
+    if not path.is_dir():
+        refuse_table(path)
+        yield from listing_events(path, reserved)
+    elif (path / SHARDS_REPORT).exists():
+        yield from (Event(key_of(pair), math.inf, pair) for pair in read_shards(path))
+    else:
+        for number, told in enumerate(read_class_folders(path)):
+            key = f"{path}:{number}" if isinstance(told, str) else key_of(told)
+            yield Event(key, -math.inf, told)
+
+
+def read_class_folders(folder: Path) -> Iterator[Pair | str]:
+    """One pair per photo of folder/CLASS/*: people's own photos, captioned by their class.
+
+    For each other file the reason why there is none.
+    """
+    files = files_under(folder)
+    yield from files.left_out.values()
+    for photo in files.photos:
+        name = photo.parent.name
+        if SURROGATE.search(name):  # no tokenizer takes it
+            yield "class_name_not_utf8"
+            continue
+        caption = f"a photo of a {name}, people's own photo"
+        item_id = photo.relative_to(folder).with_suffix("").as_posix()
+        yield Pair(item_id, photo, "", (caption,), Labels(name), str(folder))
+
+
+def decode_pairs(
+    pairs: Sequence[Pair], size: int, dropped: Counter[str], threads: int, spool: BinaryIO
+) -> tuple[tuple[Pair, ...], NDArray[np.uint64], PhotoPrints]:
+    """The pairs that can be used, their photos' digests (n,) and prints; the spool gets their pixels."""
+    kept, photos, prints = [], [], []
+    with ThreadPoolExecutor(threads) as pool:
+        # The prints have a size of their own: splits must not change with the encoder's.
+        decoded = prefetch(pool, lambda pair: decode_or_reason(pair.photo, PRINT_SIZE, size), pairs)
+        progress = tqdm(zip(pairs, decoded, strict=True), "decoding", len(pairs), unit="photo", disable=None)
+        for pair, outcome in progress:
+            if isinstance(outcome, str):
+                dropped[outcome] += 1
+                continue
+            small, square = outcome.squares
+            kept.append(pair)
+            photos.append(outcome.digest)
+            prints.append(photo_print(small))
+            spool.write(square.tobytes())
+    return tuple(kept), np.array(photos, dtype=np.uint64), PhotoPrints.of(prints)
+
+
+def decode_or_reason(photo: Path, *sizes: int) -> DecodedPhoto | str:
+    """The photo in each size, or the reason code for which there is none."""
+    try:
+        data = photo.read_bytes()
+    except (OSError, ValueError):  # a ValueError of a path with a null byte
+        return "photo_unreadable"
+    try:
+        return DecodedPhoto([decode_photo(data, size) for size in sizes], digest_of(data))
+    except UnusablePhoto as error:
+        return error.reason
+
+
+def photo_print(photo: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
+    """The hash and the thumbnail of a photo (PRINT_SIZE, PRINT_SIZE, 3)."""
+    return int(photo_hash(photo), 16), thumbnail(photo)
