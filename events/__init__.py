@@ -1,1 +1,1 @@
-"""Interactions (impression, tap, view, purchase, complaint): their schema, indices and hashed user ids."""
+"""Events (impression, tap, item view, purchase, complaint): schema, indices and hashed user ids."""

@@ -22,7 +22,7 @@ SHOWN_ITEM: Final = pa.struct(
     [
         ("item_id", pa.string()),
         ("position", pa.int16()),  # from 1
-        ("seller_id", pa.string()),  # null where the item was not indexed when the event came
+        ("seller_id", pa.string()),  # null if the item was not indexed when the event came
         ("price", pa.float64()),
         ("created_at", INSTANT),
     ]
@@ -32,7 +32,7 @@ EVENT: Final = [("event_id", pa.string()), ("time", INSTANT), ("user_id", pa.str
 FROM_SLATE: Final = [
     ("slate_id", pa.string()),
     ("item_id", pa.string()),
-]  # slate_id: null without a tap before
+]  # slate_id: null if no tap led there
 
 TABLES: Final = {
     "impressions": pa.schema(
@@ -47,7 +47,7 @@ TABLES: Final = {
             ("took_ms", pa.float64()),
             ("randomised", pa.bool_()),  # the order was shuffled
             ("override", pa.bool_()),  # a tester chose the arm
-            ("simulated", pa.bool_()),  # a program made the user up
+            ("simulated", pa.bool_()),  # the user is simulated
             ("items", pa.list_(SHOWN_ITEM)),  # in the order shown; none: an empty answer
         ]
     ),
@@ -56,10 +56,10 @@ TABLES: Final = {
     "purchases": pa.schema([*EVENT, *FROM_SLATE, ("seller_id", pa.string()), ("price", pa.float64())]),
     "complaints": pa.schema([*EVENT, *FROM_SLATE, ("reason", pa.string())]),
 }
-"""Name of a folder to the columns of its files."""
+"""The columns of the files in each folder."""
 
 SIMULATED: Final = "SIMULATED.json"
-"""In the folder of a log whose users a program made up."""
+"""A file in the folder of a log whose users are simulated."""
 
 
 UNFINISHED: Final = ".unfinished"
@@ -67,8 +67,7 @@ UNFINISHED: Final = ".unfinished"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Where to write a file that takes the place of `path` once it is whole; after an error nothing has
-    changed."""
+    """Yield where to write a file that replaces `path` once it is complete; an error changes nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
     try:
@@ -79,17 +78,28 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def leftovers(log: Path) -> Iterator[Path]:
-    """The parquet files that somebody was writing when the process ended, or still writes."""
+    """Yield the unfinished parquet files, which a process left behind or still writes."""
     for name in TABLES:
         yield from sorted((log / name).rglob(f".*.parquet{UNFINISHED}"))
 
 
 def write_part(table: pa.Table, log: Path, name: str, part: str) -> Path:
-    """The file LOG/name/part.parquet, written whole or not at all.
+    """Write LOG/name/part.parquet, completely or not at all, and return its path.
 
-    table: of the columns of TABLES[name]. part: a file name without its ending, with folders if wanted.
+    table: columns of TABLES[name]; missing ones are null. part: a file name without its ending, with folders
+    if wanted.
     """
     path = log / name / f"{part}.parquet"
     with replacing(path) as unfinished:
-        pq.write_table(table.cast(TABLES[name]), unfinished, compression="zstd")
+        pq.write_table(to_log_table(name, table), unfinished, compression="zstd")
     return path
+
+
+def to_log_table(name: str, table: pa.Table) -> pa.Table:
+    """Return the table with the columns of TABLES[name]; missing ones are null, others are left out."""
+    schema, given = TABLES[name], set(table.column_names)
+    columns = {
+        column.name: table[column.name] if column.name in given else pa.nulls(len(table), column.type)
+        for column in schema
+    }
+    return pa.table(columns).cast(schema)

@@ -1,4 +1,4 @@
-"""The names around events: of their indices, their queue and the task that stores them."""
+"""Names of the indices, the queue and the task of events."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ _DAY: Final = "%Y.%m.%d"
 
 
 def event_queue(prefix: str) -> str:
-    """The Celery queue of events: one for each prefix, so that deployments can share a Redis."""
+    """Return the Celery queue of events: one for each prefix, so that deployments can share a Redis."""
     return f"nitamono-{prefix}-events"
 
 
 def event_index(prefix: str, day: date) -> str:
-    """The index of the events that happened on a day (UTC)."""
+    """Return the index of the events of a day (UTC)."""
     return f"{prefix}-events-{day:{_DAY}}"
 
 
 def event_indices(prefix: str) -> str:
-    """The pattern of all daily indices, and of nothing else."""
+    """Return a pattern that matches all daily indices and nothing else."""
     return f"{prefix}-events-*.*.*"
 
 
 def rejected_events_index(prefix: str) -> str:
-    """The index of events that could not be stored."""
+    """Return the index of events that could not be stored."""
     return f"{prefix}-events-rejected"
 
 
 def day_of(index: str, prefix: str) -> date:
-    """The day of a daily index.
+    """Return the day of a daily index.
 
     Raises:
-        InvalidIndexName: the name is of another form or prefix.
+        InvalidIndexName: the name has another form or prefix.
     """
     match = re.fullmatch(rf"{re.escape(prefix)}-events-(\d{{4}}\.\d\d\.\d\d)", index)
     try:

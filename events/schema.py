@@ -29,7 +29,7 @@ from mappings.listing import CLOCK_SKEW, Identifier, Instant
 from mappings.problems import first_per_field, printable, shown
 
 OLDEST: Final = timedelta(days=7)
-"""A telephone may hold events back while it has no network; for longer, a day's figures never settle."""
+"""A phone without a network sends events late; a longer limit would delay the final figures of a day."""
 
 MAX_ITEMS: Final = 100
 LONGEST_USER_ID: Final = 128
@@ -65,7 +65,7 @@ Position = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Model(BaseModel):
-    """Part of an event. A misspelt field is refused: a purchase whose slate is not read counts wrongly."""
+    """A part of an event. A misspelt field is refused: a purchase without its slate counts wrongly."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -78,19 +78,21 @@ class ShownItem(Model):
 
 
 class Event(Model):
-    """What all events have."""
+    """The fields that all events have."""
 
-    event_id: Annotated[Identifier, Field(description="Of the sender's choice: sent twice, it counts once.")]
+    event_id: Annotated[
+        Identifier, Field(description="Chosen by the sender; an event sent twice under one id counts once.")
+    ]
     time: Annotated[Instant, Field(description="When it happened, in ISO 8601 with a time zone.")]
     user_id: Annotated[HashedUserId, Field(description="Any stable id of the user. It is hashed on arrival.")]
 
     @property
     def day(self) -> date:
-        """When it happened, in UTC: the index it belongs into."""
+        """The day it happened, in UTC: the day of its index."""
         return self.time.astimezone(UTC).date()
 
     def to_message(self) -> dict[str, Any]:
-        """The event as JSON values, as it is queued; `user_id` is the hash."""
+        """Return the event as JSON values, as it is queued; `user_id` is the hash."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
@@ -102,7 +104,7 @@ class Impression(Event):
     query_item_id: Annotated[Identifier, Field(description="The item that the others are similar to.")]
     items: Annotated[
         tuple[ShownItem, ...],
-        Field(max_length=MAX_ITEMS, strict=False, description="None: the answer was empty."),
+        Field(max_length=MAX_ITEMS, strict=False, description="Empty if the answer was."),
     ]
     arms: Annotated[
         tuple[ArmName, ...],
@@ -114,7 +116,7 @@ class Impression(Event):
     ] = None
     randomised: Annotated[bool, Field(description="From the answer: the order was shuffled.")] = False
     override: Annotated[bool, Field(description="From the answer: a tester chose the arm.")] = False
-    simulated: Annotated[bool, Field(description="The user is made up, and so is what follows.")] = False
+    simulated: Annotated[bool, Field(description="The user is simulated.")] = False
 
     @field_validator("items")
     @classmethod
@@ -134,9 +136,7 @@ class Tap(Event):
     position: Annotated[Position, Field(description="From 1.")]
 
 
-SlateBefore = Annotated[
-    Identifier | None, Field(description="Of the slate whose tap led here, where there was one.")
-]
+SlateBefore = Annotated[Identifier | None, Field(description="Of the slate whose tap led here, if any.")]
 
 
 class ItemView(Event):
@@ -175,10 +175,10 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
 
 
 def parse_event(data: object, *, salt: str, now: datetime | None = None) -> Event:
-    """The event that `data`, decoded JSON as senders write it, describes. Its user is hashed already.
+    """Parse an event, decoded from the JSON of a sender. Its user id is hashed.
 
     Raises:
-        InvalidEvent: with every problem found, each under a stable reason code. None repeats the user id.
+        InvalidEvent: with every problem found, each with a stable reason code. None repeats the user id.
     """
     event = _validated(data, {_SALT: salt})
     untimely = _time_problems(event.time, now or datetime.now(UTC))
@@ -188,7 +188,7 @@ def parse_event(data: object, *, salt: str, now: datetime | None = None) -> Even
 
 
 def parse_message(data: object) -> Event:
-    """The event of a message, as `Event.to_message` made it. It may have waited for any length of time.
+    """Parse an event of a message, as `Event.to_message` writes it, of any age.
 
     Raises:
         InvalidEvent: with every problem found, such as a `user_id` that is no hash.
@@ -197,7 +197,7 @@ def parse_message(data: object) -> Event:
 
 
 def event_id_of(data: object) -> str | None:
-    """The id that something which may be no event claims to have, shortened."""
+    """Return the `event_id` of what may be no event, shortened."""
     event_id = data.get("event_id") if isinstance(data, Mapping) else None
     return printable(event_id[:128]) if isinstance(event_id, str) else None
 

@@ -23,22 +23,22 @@ from mappings.listing import Status
 from mappings.names import read_alias, write_alias, written_through
 
 LEAST_SHARE = 0.9
-"""Of the listings that can be found in the live index, an index must have this share to go live. One that is
-filled from the same shop has all of them, but for those whose photos were not fetched again."""
+"""To go live, an index must have at least this share of the live index's searchable listings. One that is
+filled from the same shop has all of them except those whose photos could not be fetched again."""
 
 # What Elasticsearch calls a search of an index that is closed, has a read block, or has no shards at hand.
 _UNREADABLE = ("index_closed_exception", "cluster_block_exception", "search_phase_execution_exception")
 
 
 def swap_aliases(es: Elasticsearch, prefix: str, index: str, *, keep_writing: bool = True) -> list[str]:
-    """The indices that the read alias led to before; from now on it leads to `index` alone, in one step.
+    """Point the read alias at `index` alone, in one step, and return the indices that it pointed at.
 
-    The write alias gains `index`. With `keep_writing` the indices of before stay up to date as well, so
-    that a swap back is instant; only closed ones, which take no writes, leave the write alias.
+    The write alias gains `index`. With `keep_writing` the previous indices stay up to date as well, so
+    that a swap back is instant; only closed ones, which accept no writes, leave the write alias.
 
     Raises:
-        IndexMissing: there is no index of that very name (an alias or a pattern is refused too).
-        MappingMismatch: an index has the very name of one of the aliases.
+        IndexMissing: there is no index of this name (an alias or a pattern is refused too).
+        MappingMismatch: an index has the name of one of the aliases.
     """
     require_index(es, index)
     require_alias_names(es, prefix)
@@ -59,13 +59,13 @@ def swap_aliases(es: Elasticsearch, prefix: str, index: str, *, keep_writing: bo
 
 
 def check_swap(es: Elasticsearch, prefix: str, index: str | None) -> None:
-    """Nothing, if requests would find about as many listings in `index` as they do now.
+    """Check that requests would find about as many listings in `index` as they do now.
 
-    index: None is one that is yet to be made, and so empty.
+    index: None stands for one that is yet to be created, and so empty.
 
     Raises:
-        IndexMissing: there is no index of that very name, or it is closed.
-        MappingMismatch: it is none that can be read, or an index has the very name of one of the aliases.
+        IndexMissing: there is no index of this name, or it is closed.
+        MappingMismatch: it cannot be read, or an index has the name of one of the aliases.
         SwapLosesListings: it has less than LEAST_SHARE of what is live.
     """
     require_alias_names(es, prefix)
@@ -79,38 +79,40 @@ def check_swap(es: Elasticsearch, prefix: str, index: str | None) -> None:
         raise SwapLosesListings(
             f"{index or 'a new index'} has {then:,} listings for sale with a vector, and {', '.join(live)}, "
             f"which is live, has {now:,}; index the listings into it first, or pass --force. "
-            "For the encoder of the live index, `nitamono mappings create --write` makes an index that "
+            "For the encoder of the live index, `nitamono mappings create --write` creates an index that "
             "`nitamono index` fills as well; one for another encoder is filled once it is live"
         )
 
 
 def start_writing(es: Elasticsearch, prefix: str, index: str) -> None:
-    """Lets the write alias cover the index too: it is kept up to date before requests read it."""
+    """Add the index to the write alias, so that it is kept up to date before requests read it."""
     es.indices.put_alias(index=index, name=write_alias(prefix))
 
 
 def writable_indices(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> list[str]:
-    """The indices behind the write alias that hold this encoder's vectors.
+    """Return the indices behind the write alias that hold this encoder's vectors.
 
     Raises:
         IndexMissing: no index is live at all.
-        MappingMismatch: some are, none of them made for this encoder.
+        MappingMismatch: some are, none of them created for this encoder.
     """
     found = describe_indices(es, write_alias(prefix))
     ours = [name for name, entry in found.items() if encoder_of(entry) == identity.encoder_id]
     for name in ours or found:
         check_index(es, name, identity)
     for name in ours:
-        if written_through(name) not in found[name]["aliases"]:  # an index of before there were such aliases
+        if (
+            written_through(name) not in found[name]["aliases"]
+        ):  # an index from before there were such aliases
             es.indices.put_alias(index=name, name=written_through(name))
     return ours
 
 
 def _searchable(es: Elasticsearch, index: str) -> int:
-    """How many listings requests can find in the index by their picture; 0 where it cannot be read at all."""
+    """Return how many listings can be found by photo; 0 if the index cannot be read at all."""
     found = [{"term": {"status": Status.ON_SALE.value}}, {"exists": {"field": "vector"}}]
     try:
-        # A refresh would wait a minute for a shard that is not there.
+        # A refresh would wait a minute for a missing shard.
         es.search(index=index, size=0, allow_partial_search_results=False)
         es.indices.refresh(index=index)
         return int(es.count(index=index, query={"bool": {"filter": found}})["count"])

@@ -1,4 +1,4 @@
-"""A client for Elasticsearch, made from settings."""
+"""The Elasticsearch client and its settings."""
 
 from __future__ import annotations
 

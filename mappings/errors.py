@@ -1,4 +1,4 @@
-"""What can be wrong with the contract: a listing, an index, a photo path, a connection."""
+"""Violations of the contract: by a listing, an event, an index, a photo path or a setting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class ContractError(Exception):
-    """Something breaks the contract between writer and reader."""
+    """A violation of the contract between writer and reader."""
 
 
 @dataclass(frozen=True)
@@ -22,38 +22,37 @@ class Problem:
         return f"{self.field}: found {self.found}, expected {self.expected}"
 
 
-class InvalidListing(ContractError):
-    """A listing event breaks the schema. Every problem is named, not the first alone."""
+class SchemaViolation(ContractError):
+    """An input does not match its schema. The message has every problem, not the first alone."""
 
-    def __init__(self, item_id: str | None, problems: tuple[Problem, ...]) -> None:
-        self.item_id = item_id
+    noun = "input"
+
+    def __init__(self, id_: str | None, problems: tuple[Problem, ...]) -> None:
+        self.id = id_
         self.problems = problems
         listed = "; ".join(str(problem) for problem in problems)
-        super().__init__(f"listing {item_id or '(no id)'} is not valid: {listed}")
+        super().__init__(f"{self.noun} {id_ or '(no id)'} is not valid: {listed}")
 
     @property
     def reason(self) -> str:
-        """The reason code the event is counted under: its first problem's."""
+        """The reason code that the input is counted under: its first problem's."""
         return self.problems[0].reason
 
 
-class InvalidEvent(ContractError):
-    """An event breaks the schema. Every problem is named, not the first alone."""
+class InvalidListing(SchemaViolation):
+    """A listing event that does not match the schema."""
 
-    def __init__(self, event_id: str | None, problems: tuple[Problem, ...]) -> None:
-        self.event_id = event_id
-        self.problems = problems
-        listed = "; ".join(str(problem) for problem in problems)
-        super().__init__(f"event {event_id or '(no id)'} is not valid: {listed}")
+    noun = "listing"
 
-    @property
-    def reason(self) -> str:
-        """The reason code the event is counted under: its first problem's."""
-        return self.problems[0].reason
+
+class InvalidEvent(SchemaViolation):
+    """A shopping event that does not match the schema."""
+
+    noun = "event"
 
 
 class UnsafePhotoPath(ContractError):
-    """A photo reference that must not, or can not, be read from this machine's disk."""
+    """A photo reference that must not, or cannot, be read from this machine's disk."""
 
     def __init__(self, reference: str, reason: str, expected: str) -> None:
         self.reference = reference
@@ -62,11 +61,11 @@ class UnsafePhotoPath(ContractError):
 
 
 class IndexMissing(ContractError):
-    """No index behind a name, or none that is open."""
+    """There is no index behind a name, or none that is open."""
 
 
 class MappingMismatch(ContractError):
-    """An index was made for another encoder, dimension or schema than the process that opened it."""
+    """An index was created for another encoder, dimension or schema than this process has."""
 
 
 class IndexInUse(ContractError):
@@ -74,16 +73,16 @@ class IndexInUse(ContractError):
 
 
 class SwapLosesListings(ContractError):
-    """Far fewer listings could be found in the index that is to go live than in the one that is."""
+    """The index that is to go live has far fewer searchable listings than the live one."""
 
 
 class IndexExists(ContractError):
-    """An index of that name was made already, within the same second."""
+    """An index of this name was created within the same second."""
 
 
 class InvalidIndexName(ContractError):
-    """A name that is not `<prefix>-<encoder_id>-<YYYYMMDDHHMMSS>`."""
+    """An index name that is not `<prefix>-<encoder_id>-<YYYYMMDDHHMMSS>`."""
 
 
 class InvalidSetting(ContractError):
-    """An environment variable holds a value that cannot be used."""
+    """An environment variable has a value that cannot be used."""

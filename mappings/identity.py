@@ -13,7 +13,7 @@ from mappings.errors import InvalidSetting
 
 @dataclass(frozen=True)
 class EncoderIdentity:
-    """What an index remembers of the encoder whose vectors it holds.
+    """What an index stores about the encoder whose vectors it holds.
 
     `similarity_mean` and `similarity_spread` are the mean and standard deviation of the cosine between
     an item and its nearest hundred: the scale on which the ranking weighs category and price.
@@ -26,7 +26,7 @@ class EncoderIdentity:
 
     @classmethod
     def from_artifact(cls, folder: Path) -> EncoderIdentity:
-        """From an encoder artifact's `manifest.json`, without loading the encoder.
+        """Read the identity from an encoder artifact's `manifest.json`, without loading the encoder.
 
         Raises:
             InvalidSetting: no readable manifest there.
@@ -48,10 +48,10 @@ class EncoderIdentity:
 
     @classmethod
     def from_meta(cls, fields: Mapping[str, Any]) -> EncoderIdentity:
-        """From an index's `_meta`.
+        """Read the identity from an index's `_meta`.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is absent or no number.
+            KeyError, TypeError, ValueError: a field is missing or is not a number.
         """
         return cls(
             encoder_id=str(fields["encoder_id"]),

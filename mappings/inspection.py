@@ -1,4 +1,4 @@
-"""What the indices behind a name are, and whether they fit an encoder."""
+"""The description of the indices behind a name, and checks that they fit an encoder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DESCRIPTION = ("*.aliases", "*.mappings._meta", "*.settings.index.verified_befor
 
 
 def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> None:
-    """Nothing, if the index (or every index behind the alias) was made for this encoder and schema.
+    """Check that the index, or every index behind the alias, was created for this encoder and schema.
 
     Raises:
         IndexMissing: there is no such index.
-        MappingMismatch: naming what was found and what this process needs.
+        MappingMismatch: one was not; the message has what was found and what this process needs.
     """
     for name, entry in describe_indices(es, index).items():
         meta = _meta(entry)
@@ -39,7 +39,7 @@ def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> Non
 
 
 def read_identity(es: Elasticsearch, index: str) -> EncoderIdentity:
-    """The encoder of the one index behind a name or alias.
+    """Return the encoder of the one index behind a name or alias.
 
     Raises:
         IndexMissing: there is none, or it is closed.
@@ -49,7 +49,7 @@ def read_identity(es: Elasticsearch, index: str) -> EncoderIdentity:
 
 
 def resolve(es: Elasticsearch, alias: str) -> tuple[str, EncoderIdentity]:
-    """The one index behind an alias, and its encoder.
+    """Return the one index behind an alias, and its encoder.
 
     Raises:
         IndexMissing: there is none, or it is closed.
@@ -60,14 +60,14 @@ def resolve(es: Elasticsearch, alias: str) -> tuple[str, EncoderIdentity]:
         raise named_like_alias(alias)
     if "filter" in entry["aliases"][alias]:
         raise MappingMismatch(
-            f"alias {alias} has a filter, which searches by picture would not apply; "
+            f"alias {alias} has a filter, which searches by photo would not apply; "
             f"`nitamono mappings swap {name}` sets the alias without one"
         )
     return name, identity_of(name, entry)
 
 
 def check_live(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> str:
-    """The index that requests read, if it was made for this encoder and updates reach it.
+    """Return the index that requests read, which must be for this encoder and receive updates.
 
     Raises:
         IndexMissing, MappingMismatch: as `resolve`, or the write alias does not cover the index.
@@ -76,64 +76,83 @@ def check_live(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> str
     check_index(es, name, identity)
     if name not in indices_behind(es, write_alias(prefix)):
         raise MappingMismatch(
-            f"{write_alias(prefix)} does not lead to {name}, so that no update reaches what requests read; "
+            f"{write_alias(prefix)} does not include {name}: requests read an index without updates; "
             f"`nitamono mappings swap {name}` adds it"
         )
     return name
 
 
 def describe_indices(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
-    """Aliases, `_meta` and whether it is closed, of each index behind a name."""
+    """Return aliases, `_meta` and whether it is closed, of each index behind a name.
+
+    Raises:
+        IndexMissing: there is no such index or alias.
+    """
     try:
         return dict(es.indices.get(index=index, filter_path=DESCRIPTION))
     except NotFoundError as error:
         raise IndexMissing(
-            f"no index or alias {index}; `nitamono mappings create --live` makes one, "
+            f"no index or alias {index}; `nitamono mappings create --live` creates one, "
             "or `nitamono mappings swap INDEX` where `nitamono mappings list` shows one with listings"
         ) from error
 
 
 def only_index(es: Elasticsearch, index: str) -> tuple[str, dict[str, Any]]:
-    """The name and entry of the one index behind a name or alias."""
+    """Return the name and description of the one index behind a name or alias.
+
+    Raises:
+        IndexMissing: there is none.
+        MappingMismatch: there are several.
+    """
     found = describe_indices(es, index)
     if len(found) != 1:
         raise MappingMismatch(
-            f"{index} leads to {len(found)} indices ({', '.join(sorted(found))}), expected one; "
-            "`nitamono mappings swap INDEX` lets it lead to INDEX alone"
+            f"{index} points at {len(found)} indices ({', '.join(sorted(found))}), expected one; "
+            "`nitamono mappings swap INDEX` points it at INDEX alone"
         )
     return next(iter(found.items()))
 
 
 def identity_of(name: str, entry: Mapping[str, Any]) -> EncoderIdentity:
-    """The encoder of the index of this name and entry, which must be open."""
+    """Return the encoder in an index's description.
+
+    Raises:
+        IndexMissing: the index is closed.
+        MappingMismatch: it has no readable `_meta` of this schema.
+    """
     if is_closed(entry):
         raise IndexMissing(
             f"index {name} is closed; open it with `POST /{name}/_open`, "
-            "or let requests read another one with `nitamono mappings swap OTHER`"
+            "or point requests at another one with `nitamono mappings swap OTHER`"
         )
     meta = _meta(entry)
     if meta.get("schema_version") != SCHEMA_VERSION:
         raise MappingMismatch(
             f"index {name} has schema_version {meta.get('schema_version')}, expected {SCHEMA_VERSION}; "
-            "`nitamono mappings swap OTHER` lets requests read another one"
+            "`nitamono mappings swap OTHER` points requests at another one"
         )
     try:
         return EncoderIdentity.from_meta(meta)
     except (KeyError, TypeError, ValueError) as error:
         raise MappingMismatch(
             f"index {name}: _meta names no encoder: {error!r}; "
-            "`nitamono mappings swap OTHER` lets requests read another one"
+            "`nitamono mappings swap OTHER` points requests at another one"
         ) from error
 
 
 def require_alias_names(es: Elasticsearch, prefix: str) -> None:
-    """Nothing, if no index has the very name of the read or the write alias, which could then not be set."""
+    """Check that no index has the name of the read or write alias, which could then not be set.
+
+    Raises:
+        MappingMismatch: one has.
+    """
     for alias in (read_alias(prefix), write_alias(prefix)):
         if alias in es.options(ignore_status=404).indices.get_alias(index=alias):
             raise named_like_alias(alias)
 
 
 def named_like_alias(alias: str) -> MappingMismatch:
+    """Return the error for an index that has the name of an alias."""
     return MappingMismatch(
         f"{alias} is an index, expected an alias; `nitamono mappings drop {alias}` deletes the index, "
         "then `nitamono mappings swap INDEX` sets the alias"
@@ -141,6 +160,7 @@ def named_like_alias(alias: str) -> MappingMismatch:
 
 
 def is_closed(entry: Mapping[str, Any]) -> bool:
+    """Return whether the index of this description is closed."""
     settings: Mapping[str, str] = entry.get("settings", {}).get("index", {})
     return settings.get("verified_before_close") == "true"
 
@@ -155,20 +175,24 @@ def encoder_of(entry: Mapping[str, Any]) -> str | None:
 
 
 def aliases_of(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """The aliases that put an index to use, which the one that it is written through does not."""
+    """Return the aliases of an index, without the one that it is written through."""
     return tuple(sorted(set(entry["aliases"]) - {written_through(name)}))
 
 
 def require_index(es: Elasticsearch, index: str) -> dict[str, Any]:
-    """The aliases of the index of that very name."""
+    """Return the description of the index of this name, which must be no alias or pattern.
+
+    Raises:
+        IndexMissing: there is none.
+    """
     try:
         return cast("dict[str, Any]", es.indices.get_alias(index=index)[index])
     except (NotFoundError, KeyError) as error:
-        raise IndexMissing(f"no index {index}; `nitamono mappings list` shows those there are") from error
+        raise IndexMissing(f"no index {index}; `nitamono mappings list` shows the existing ones") from error
 
 
 def indices_behind(es: Elasticsearch, alias: str) -> dict[str, dict[str, Any]]:
-    """Each index behind an alias; none where there is no such alias."""
+    """Return the description of each index behind an alias; none if there is no such alias."""
     try:
         return describe_indices(es, alias)
     except IndexMissing:

@@ -18,20 +18,20 @@ from mappings.names import IndexName, read_alias
 
 @dataclass(frozen=True)
 class IndexState:
-    """One index of ours as the cluster has it."""
+    """The state of one index of listings in the cluster."""
 
     name: str
     encoder_id: str
     created: datetime
     documents: int | None
-    """None, as are the bytes, where the index is closed or has lost its shards."""
+    """None, as are the bytes, if the index is closed or its shards are missing."""
     bytes: int | None
     aliases: tuple[str, ...]
     closed: bool
 
 
 def list_indices(es: Elasticsearch, prefix: str) -> list[IndexState]:
-    """Every index of this prefix, oldest first."""
+    """Return the indices of this prefix, oldest first."""
     states = []
     entries = es.indices.get(
         index=f"{prefix}-*", expand_wildcards=["open", "closed"], filter_path=DESCRIPTION
@@ -58,35 +58,35 @@ def list_indices(es: Elasticsearch, prefix: str) -> list[IndexState]:
 
 
 def check_drop(es: Elasticsearch, index: str, *, force: bool = False) -> None:
-    """Nothing, if the index may be dropped.
+    """Check that the index may be dropped.
 
     Raises:
-        IndexMissing: there is none of that very name (an alias or a pattern is refused too).
+        IndexMissing: there is none of this name (an alias or a pattern is refused too).
         IndexInUse: an alias points at it and `force` is not given.
     """
     aliases = aliases_of(index, require_index(es, index))
     if aliases and not force:
         raise IndexInUse(
             f"index {index} is in use by {', '.join(aliases)}; "
-            "`nitamono mappings swap OTHER --stop-writing` takes all but OTHER out of use; or pass --force"
+            "`nitamono mappings swap OTHER --stop-writing` leaves only OTHER in use; or pass --force"
         )
 
 
 def drop_index(es: Elasticsearch, index: str, *, force: bool = False) -> None:
-    """Deletes the index. Raises as check_drop does."""
+    """Delete the index. Raises as check_drop does."""
     check_drop(es, index, force=force)
     es.indices.delete(index=index)
 
 
 def unused_indices(es: Elasticsearch, prefix: str) -> list[str]:
-    """The indices of this prefix that no alias points at."""
+    """Return the indices of this prefix that no alias points at."""
     return [state.name for state in list_indices(es, prefix) if not state.aliases]
 
 
 def ensure_live_index(
     es: Elasticsearch, prefix: str, identity: EncoderIdentity, *, options: IndexOptions | None = None
 ) -> str:
-    """The index that is read and written for the encoder: the live one, or a new one put live if none is.
+    """Return the live index of the encoder, created if none is live.
 
     Raises:
         IndexMissing, MappingMismatch: as `check_live`, such as that an index of another encoder is live.
@@ -100,6 +100,6 @@ def ensure_live_index(
 
 
 def _primaries(es: Elasticsearch, index: str) -> dict[str, Any]:
-    """Counts of documents and bytes; empty where no shard answers."""
+    """Return counts of documents and bytes; empty if no shard answers."""
     stats = es.indices.stats(index=index, metric=["docs", "store"])
     return cast("dict[str, Any]", stats["_all"]["primaries"])

@@ -27,7 +27,7 @@ class IndexName:
 
     @classmethod
     def parse(cls, name: str, prefix: str) -> IndexName:
-        """The parts of an index name.
+        """Split an index name into its parts.
 
         Raises:
             InvalidIndexName: the name is of another form or prefix.
@@ -40,17 +40,17 @@ class IndexName:
 
 
 def read_alias(prefix: str, arm: str | None = None) -> str:
-    """The alias that requests read, of one experiment arm where there are arms."""
+    """Return the alias that requests read; of one experiment arm, if given."""
     return f"{prefix}-read" if arm is None else f"{prefix}-read-{arm}"
 
 
 def write_alias(prefix: str) -> str:
-    """The alias that covers every index kept up to date."""
+    """Return the alias of all indices that are kept up to date."""
     return f"{prefix}-write"
 
 
 def written_through(index: str) -> str:
-    """The alias of one index that every write to it names.
+    """Return the alias through which an index is written.
 
     A write that names a missing index makes Elasticsearch create it, with whatever mapping the first document
     suggests. A missing alias is refused: by `require_alias`, and for deletions, which have no such parameter,
@@ -60,5 +60,5 @@ def written_through(index: str) -> str:
 
 
 def dead_letter_index(prefix: str) -> str:
-    """The index of events that could not be processed."""
+    """Return the index of events that could not be processed."""
     return f"{prefix}-dead-letters"

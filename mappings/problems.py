@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, as problems with stable reason codes."""
+"""The errors of pydantic as problems with stable reason codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 
 from mappings.errors import Problem
 
-# A field that nobody knows can have any name.
+# An unknown field can have any name.
 LONGEST_FIELD = 64
 
 _DATES = "2026-01-31T09:30:00Z or 2026-01-31 18:30:00+09:00"
@@ -45,7 +45,7 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
 
 
 def first_per_field(error: ValidationError) -> tuple[Problem, ...]:
-    """The problems, one a field: a union's branches or a tuple's items would tell the same thing often."""
+    """Return one problem per field: a union's branches or a tuple's items would repeat it."""
     problems: dict[str, Problem] = {}
     for detail in error.errors(include_url=False):
         problem = _to_problem(detail)
@@ -54,7 +54,7 @@ def first_per_field(error: ValidationError) -> tuple[Problem, ...]:
 
 
 def _to_problem(detail: ErrorDetails) -> Problem:
-    # Without a place, it is a field whose very name is no Unicode.
+    # Without a location it is a field whose name is not valid Unicode.
     field = printable(str(detail["loc"][0])[:LONGEST_FIELD]) if detail["loc"] else "field"
     suffix, expected = _SUFFIXES.get(detail["type"], ("wrong_type", _plain(detail["msg"])))
     found = "nothing" if detail["type"] == "missing" else shown(detail["input"])
@@ -62,7 +62,7 @@ def _to_problem(detail: ErrorDetails) -> Problem:
 
 
 def printable(text: str) -> str:
-    """The text with each half of a surrogate pair escaped, which JSON has and UTF-8 has not."""
+    """Return the text with each half of a surrogate pair escaped: JSON allows them, UTF-8 does not."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -80,6 +80,6 @@ def _plain(message: str) -> str:
 
 
 def shown(value: object) -> str:
-    """The value in at most some 80 characters."""
+    """Return the value in at most about 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"

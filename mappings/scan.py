@@ -1,4 +1,4 @@
-"""Every hit of a query, however many there are."""
+"""All hits of a query, page by page, and their deletion."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mappings.failures import UNAVAILABLE, ElasticsearchUnavailable, elasticsear
 PAGE: Final = 500
 """Hits a page: a megabyte or two of events."""
 KEEP_ALIVE: Final = "5m"
-"""Between two pages, what is done with a page included."""
+"""The longest time between two pages, which includes the processing of a page."""
 
 Hit = dict[str, Any]
 
 
 def in_order(pages: Iterable[Sequence[Hit]]) -> Iterator[Hit]:
-    """The hits of pages that were sorted, those of equal sort values by id: the same order at each call.
+    """Yield the hits of sorted pages, those of equal sort values by id: the same order at each call.
 
     Elasticsearch breaks ties by where a document is stored, which moves, and cannot sort by `_id`.
     """
@@ -35,11 +35,12 @@ def pages(
     sort: Sequence[Mapping[str, Any]] = (),
     missing_ok: bool = False,
 ) -> Iterator[list[Hit]]:
-    """Every hit of a query as things stand now, page by page.
+    """Yield all current hits of a query, page by page.
 
-    Each hit has `_version`, and `_seq_no` and `_primary_term`, so that it can be changed only as it was read.
+    Each hit has `_version`, `_seq_no` and `_primary_term`, so that a change can require that it is as it was
+    read.
 
-    missing_ok: nothing is found where no index is; by default the client's NotFoundError is raised.
+    missing_ok: yield nothing if there is no index; by default the client's NotFoundError is raised.
     """
     es.indices.refresh(index=index, allow_no_indices=True, ignore_unavailable=missing_ok)
     point = es.open_point_in_time(index=index, keep_alive=KEEP_ALIVE, ignore_unavailable=missing_ok)["id"]

@@ -1,1 +1,1 @@
-"""What both Celery workers share: the broker, checked messages, and what becomes of refused ones."""
+"""The stack of both Celery workers: broker, checked messages, tasks, retries, stores of failures."""

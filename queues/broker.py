@@ -1,4 +1,4 @@
-"""Where the queues are, and how their messages are kept from getting lost."""
+"""The Redis of the queues, and the transport options that keep messages from getting lost."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ DEFAULT_VISIBILITY_TIMEOUT_S: Final = 120.0
 
 
 def redis_url(environ: Mapping[str, str]) -> str:
-    """NITAMONO_REDIS_URL, in a form that both Celery and redis-py can read.
+    """Return NITAMONO_REDIS_URL, in a form that both Celery and redis-py accept.
 
     Raises:
-        InvalidSetting: another form. It may hold a password, so the message does not repeat it.
+        InvalidSetting: it has another form. The message does not repeat it, since it may hold a password.
     """
     text = environ.get("NITAMONO_REDIS_URL") or DEFAULT_REDIS_URL
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"redis", "rediss"} and parts.port != 0
-    except ValueError:  # a port that is none, half an IPv6 address
+    except ValueError:  # an invalid port, half an IPv6 address
         usable = False
     if not usable or not re.fullmatch(r"/?[0-9]*", parts.path):
         raise InvalidSetting(f"NITAMONO_REDIS_URL is not a URL such as {DEFAULT_REDIS_URL}")
@@ -36,7 +36,7 @@ def redis_url(environ: Mapping[str, str]) -> str:
 
 
 def redis_client(url: str) -> redis.Redis:
-    """A client that rides out a restart of Redis: it tries for about five seconds before it gives up."""
+    """Return a client that survives a restart of Redis: its own retries last about five seconds."""
     return redis.Redis.from_url(
         url,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), 8),
@@ -46,21 +46,21 @@ def redis_client(url: str) -> redis.Redis:
 
 
 def visibility_timeout(environ: Mapping[str, str]) -> float:
-    """NITAMONO_VISIBILITY_TIMEOUT: seconds after which Redis gives a message that nobody acknowledged to
+    """Return NITAMONO_VISIBILITY_TIMEOUT: the seconds after which Redis gives an unacknowledged message to
     another worker.
 
     Raises:
-        InvalidSetting: it is no number from 0.1 to 86,400.
+        InvalidSetting: it is not a number from 0.1 to 86,400.
     """
     return seconds(environ, "NITAMONO_VISIBILITY_TIMEOUT", DEFAULT_VISIBILITY_TIMEOUT_S)
 
 
 def transport_options(unacked_key: str, visibility_timeout_s: float) -> dict[str, Any]:
-    """Celery's `broker_transport_options` for Redis, each for a reason."""
+    """Return Celery's `broker_transport_options` for Redis, each with its reason."""
     return {
-        # A message that a dead worker held is given out again after this; by default only after an hour.
+        # A message that a dead worker held is delivered again after this; by default only after an hour.
         "visibility_timeout": visibility_timeout_s,
-        # What is in a worker's hands, apart from that of other workers on this Redis.
+        # The unacknowledged messages of this queue alone: other workers may share the Redis.
         "unacked_key": unacked_key,
         "unacked_index_key": f"{unacked_key}-index",
         "unacked_mutex_key": f"{unacked_key}-mutex",

@@ -1,4 +1,4 @@
-"""How often a message was given out without coming to an end: one that kills its workers must stop."""
+"""The number of deliveries of a message that did not end: one that kills its workers must stop."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import redis
 DAY_S: Final = 86_400
 
 MOST_DELIVERIES: Final = 5
-"""A message whose worker was killed comes back. One that kills its workers would do so for ever."""
+"""A message whose worker was killed is delivered again. One that kills its workers would be for ever."""
 
 
 @dataclass(frozen=True)
 class Deliveries:
-    """A counter in Redis for each message in a worker's hands."""
+    """A counter in Redis for each message that a worker holds."""
 
     client: redis.Redis
     queue: str
 
     @contextmanager
     def counted(self, message: str) -> Iterator[int]:
-        """How often the message was given out since it last came to an end, this time included.
+        """Yield how often the message was delivered since a delivery last ended, this one included.
 
-        Leaving the block is such an end, an error too: only a process that was killed never leaves it.
+        Leaving the block ends a delivery, also by an error: only a process that was killed never leaves it.
         """
         count = self.begin(message)
         try:
@@ -35,7 +35,7 @@ class Deliveries:
             self.client.delete(self._key(message))
 
     def begin(self, message: str) -> int:
-        """How often the message was given out since it last came to an end, this time included."""
+        """Count a delivery and return how many there were since one last ended, this one included."""
         with self.client.pipeline() as pipe:
             pipe.incr(self._key(message))
             pipe.expire(self._key(message), DAY_S)

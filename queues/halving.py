@@ -1,4 +1,4 @@
-"""Work on a batch that does not fit into memory at once."""
+"""Processing of a batch that does not fit into memory at once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ def by_halves(
     batch: Sequence[Any],
     give_up: Callable[[Sequence[Any], MemoryError], T],
 ) -> list[T]:
-    """What `work` returns for the batch, or, where it runs out of memory, for each half of it, and so on;
-    for a single entry that needs too much by itself, what `give_up` returns. A later part may still fail."""
+    """Return the result of `work` for the batch or, if it runs out of memory, for each half, and so on.
+
+    For a single entry that needs too much memory by itself it is the result of `give_up`. A later part may
+    still fail.
+    """
     try:
         return [work(batch)]
     except MemoryError as error:

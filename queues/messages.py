@@ -1,4 +1,4 @@
-"""What a message on a queue must be before a worker takes it.
+"""Validation of the messages on a queue before a worker processes them.
 
 Redis holds whatever was pushed. Celery trusts it: a missing property, a body of another shape or an unknown
 task ends a worker's main process or makes it drop the message. So each message is parsed here first, and
@@ -30,21 +30,21 @@ INVALID_ARGUMENTS: Final = "arguments_invalid"
 """The reason codes of refused messages."""
 
 MOST_BYTES: Final = 64 * 2**20
-"""A chunk of a thousand listings with twenty photo references each has at most some 40 MB."""
+"""A chunk of a thousand listings with twenty photo references each has at most about 40 MB."""
 
 MOST_DEPTH: Final = 200
 """Levels of nesting. Celery pickles the arguments for its processes, and pickle recurses with each."""
 
 PLAIN_JSON: Final = "application/x-plain-json"
-"""The content type of the canonical form: JSON that kombu's own decoder does not read, which makes Python
-objects of `{"__type__": …, "__value__": …}` or refuses the whole message."""
+"""The content type of the canonical form. kombu's decoder for JSON would make Python objects of
+`{"__type__": …, "__value__": …}`, or refuse the whole message."""
 
 MOST_ENTRIES: Final = 10_000
 """Events or ids in one message."""
 
 
 class MessageRefused(ContractError):
-    """A message that no worker can take. `reason` is a stable code for counts and lists."""
+    """A message that no worker can process. `reason` is a stable code for counts and lists."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
@@ -62,14 +62,14 @@ class Arguments(BaseModel):
 
 
 Tasks = Mapping[str, type[Arguments]]
-"""The tasks of a queue, each with its arguments."""
+"""The arguments of each task of a queue."""
 
 Entries = Annotated[list[Any], Field(max_length=MOST_ENTRIES)]
-"""Events or ids, each of which is validated by itself later, so that one takes no other along."""
+"""Events or ids. Each is validated by itself later, so that an invalid one does not reject the others."""
 
 
 def bind(arguments: type[Arguments], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
-    """The arguments of a call.
+    """Validate the arguments of a call.
 
     Raises:
         MessageRefused: with every problem found.
@@ -89,7 +89,7 @@ def bind(arguments: type[Arguments], args: Sequence[Any], kwargs: Mapping[str, A
 
 @dataclass(frozen=True)
 class TaskMessage:
-    """A call of a task, as a message carries it."""
+    """A call of a task in a message."""
 
     task: str
     args: Sequence[Any]
@@ -99,10 +99,10 @@ class TaskMessage:
     eta: datetime | None = None
 
     def to_bytes(self, queue: str) -> bytes:
-        """The message in Celery's protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html).
+        """Return the message in Celery's protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html).
 
         The delivery tag is new: two messages with one tag would overwrite each other among the
-        unacknowledged ones. The route leads back to the queue, so a restored message cannot go elsewhere.
+        unacknowledged ones. The route is this queue, so a restored message cannot go elsewhere.
         """
         body = json.dumps([self.args, self.kwargs, {}]).encode()
         headers = {
@@ -174,7 +174,7 @@ class _Envelope(_Part):
 def parse_message(
     raw: bytes, tasks: Tasks, *, longest_wait: timedelta, now: datetime | None = None, replayed: bool = False
 ) -> TaskMessage:
-    """The call that the bytes carry. A replayed message neither expires nor waits.
+    """Parse the call in a message. A replayed message neither expires nor waits.
 
     Raises:
         MessageRefused: with the reason code and what is wrong.
@@ -211,7 +211,7 @@ def _check_times(headers: _Headers, now: datetime, longest_wait: timedelta) -> N
     if headers.expires is not None and headers.expires <= now:
         raise MessageRefused(EXPIRED, f"expired at {isoformat(headers.expires)}, found at {isoformat(now)}")
     if headers.eta is not None and headers.eta > now + longest_wait:
-        # Its worker would hold it for longer than Redis lets it before another worker gets it as well.
+        # Its worker would hold it beyond the visibility timeout, and another worker would get it too.
         raise MessageRefused(TOO_LATE, f"eta {isoformat(headers.eta)}, expected within {longest_wait}")
 
 
@@ -238,7 +238,7 @@ def _call(envelope: _Envelope) -> tuple[list[Any], dict[str, Any]]:
 
 
 def task_id_in(raw: bytes) -> str | None:
-    """The task id of a message that may be refused for anything else; None where it cannot be read."""
+    """Return the task id of a message that may be invalid otherwise; None if it cannot be read."""
     try:
         return None if len(raw) > MOST_BYTES else _Identified.model_validate(_json(raw, "message")).headers.id
     except (MessageRefused, ValidationError):
@@ -257,7 +257,7 @@ def _json(data: bytes, name: str) -> Any:
 
 
 def is_deeper(value: Any, depth: int) -> bool:
-    """Whether lists and objects nest deeper than `depth`."""
+    """Return whether lists and objects nest deeper than `depth`."""
     level: list[list[Any] | dict[str, Any]] = [[value]]
     for _ in range(depth + 1):
         children = (child for node in level for child in (node.values() if isinstance(node, dict) else node))
@@ -268,7 +268,7 @@ def is_deeper(value: Any, depth: int) -> bool:
 
 
 def _problems(error: ValidationError) -> str:
-    """`headers.id: Field required, found an object`, for each problem."""
+    """Return `headers.id: Field required, found an object` for each problem."""
     return "; ".join(
         f"{'.'.join(map(_name, detail['loc']))}: {detail['msg']}, found {kind(detail['input'])}"
         for detail in error.errors(include_url=False)
@@ -276,7 +276,7 @@ def _problems(error: ValidationError) -> str:
 
 
 def kind(value: object) -> str:
-    """What a decoded value is. Its content stays out of details and logs: it may be about a person."""
+    """Return the kind of a decoded value. Its content may be personal data, which details and logs omit."""
     return _KINDS.get(type(value), type(value).__name__)
 
 
@@ -292,5 +292,5 @@ _KINDS: Final[Mapping[type, str]] = {
 
 
 def _name(part: object) -> str:
-    """A name from a message, where it looks like a name: keys hold personal data as well as values do."""
+    """Return a name from a message if it looks like one: keys can hold personal data as well as values."""
     return str(part) if re.fullmatch(r"[\w.-]{1,64}", str(part), re.ASCII) else "(another name)"

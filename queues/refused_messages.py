@@ -1,4 +1,4 @@
-"""Messages that no worker can take, kept in Redis beside their queue until somebody replays or drops them."""
+"""Messages that no worker can process, stored in Redis until an operator replays or drops them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mappings.problems import shortened
 from queues.messages import MessageRefused, TaskMessage, task_id_in
 
 RESULT_KEY: Final = "celery-task-meta-"
-"""What Celery's Redis backend puts before a task's id."""
+"""The prefix of the keys of Celery's Redis backend, before a task's id."""
 
 RESULT_EXPIRES_S: Final = 3600
-"""Long enough for whoever waits with --wait, short enough not to fill Redis."""
+"""Long enough for a command with --wait, short enough not to fill Redis."""
 
 
 def failure(task_id: str, reason: str, detail: str) -> dict[str, Any]:
-    """A result as Celery stores it of a task that raised `MessageRefused`."""
+    """Return the result that Celery stores for a task that raised `MessageRefused`."""
     error = {
         "exc_type": MessageRefused.__name__,
         "exc_message": [reason, detail],
@@ -37,7 +37,7 @@ def failure(task_id: str, reason: str, detail: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RefusedMessage:
-    """A message with what is wrong with it."""
+    """A message with the reason for its refusal."""
 
     id: str
     raw: bytes
@@ -48,7 +48,7 @@ class RefusedMessage:
 
     @property
     def text(self) -> str:
-        """The message as text, and its body, which Celery puts into base64, as far as they are text."""
+        """The message and its body, decoded from base64, as far as they are text."""
         body = re.search(rb'"body"\s*:\s*"([A-Za-z0-9+/=]*)"', self.raw)
         try:
             decoded = base64.b64decode(body[1]) if body else b""
@@ -57,7 +57,7 @@ class RefusedMessage:
         return "\n".join(part.decode(errors="replace") for part in (self.raw, decoded))
 
     def to_json(self) -> dict[str, Any]:
-        """The message as commands list it: its bytes as text, or in base64 where they are none."""
+        """Return the message as commands list it: its bytes as text, or in base64 if they are not text."""
         try:
             content = {"raw": self.raw.decode("utf-8")}
         except UnicodeDecodeError:
@@ -73,7 +73,7 @@ class RefusedMessage:
 
 @dataclass(frozen=True)
 class RefusedMessages:
-    """A Redis hash. Each value is a line of JSON and then the message's bytes."""
+    """A Redis hash. Each value is a line of JSON followed by the message's bytes."""
 
     client: redis.Redis
     queue: str
@@ -84,7 +84,7 @@ class RefusedMessages:
         return f"{self.queue}:refused"
 
     def keep(self, raw: bytes, refusal: MessageRefused) -> None:
-        """Keeps the message, and gives its task a result, so that whoever waits for one learns of it.
+        """Store the message, and a failure as the result of its task for whoever waits for it.
 
         Raises:
             RedisError: Redis does not answer.
@@ -103,7 +103,7 @@ class RefusedMessages:
             pipe.execute()
 
     def keep_call(self, call: TaskMessage, refusal: MessageRefused) -> None:
-        """Keeps a call that came over no queue, or whose task cannot keep its events itself.
+        """Store a call that came over no queue, or whose events cannot be stored by themselves.
 
         Raises:
             RedisError: Redis does not answer.
@@ -111,7 +111,7 @@ class RefusedMessages:
         self.keep(call.to_bytes(self.queue), refusal)
 
     def search(self, reason: str | None = None) -> Iterator[RefusedMessage]:
-        """The messages, oldest first; of one reason only where it is given."""
+        """Yield the messages, oldest first; only those of a reason, if given."""
         times: list[tuple[str, bytes]] = []
         for key, value in self.client.hscan_iter(self.key, count=100):
             facts = json.loads(value.partition(b"\n")[0])
@@ -119,15 +119,15 @@ class RefusedMessages:
                 times.append((facts["failed_at"], key))
         for _, key in sorted(times):
             kept: Any = self.client.hget(self.key, key)  # its stubs say str
-            if kept is not None:  # else replayed or dropped meanwhile
+            if kept is not None:  # else replayed or dropped in the meantime
                 head, _, raw = kept.partition(b"\n")
                 yield RefusedMessage(id=key.decode(), raw=raw, **json.loads(head))
 
     def expire(self, before: datetime) -> int:
-        """How many messages were refused before a moment, and are deleted now."""
+        """Delete the messages that were refused before a moment, and return how many there were."""
         limit = isoformat(before)
         return self.release([message.id for message in self.search() if message.failed_at < limit])
 
     def release(self, ids: Sequence[str]) -> int:
-        """How many of these were deleted."""
+        """Delete messages by id and return how many there were."""
         return int(self.client.hdel(self.key, *ids)) if ids else 0

@@ -1,6 +1,6 @@
-"""The way of a message from Redis into a worker: checked first, bounded, and never lost on it.
+"""A kombu transport that validates each message, bounds how many a worker holds, and loses none.
 
-A kombu transport that Celery uses through the setting `broker_transport`. Decision 144 has the reasons.
+Celery uses it through the setting `broker_transport`. Decision 144 has the reasons.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ log = logging.getLogger(__name__)
 register("plain-json", json.dumps, json.loads, content_type=PLAIN_JSON)
 
 MOST_HELD: Final = 256
-"""Messages that one worker holds at once, those that wait for a retry included. A chunk of 64 listings takes
-0.2 MB in its main process (decision 144)."""
+"""The most messages that one worker holds, those that wait for a retry included. A chunk of 64 listings
+takes 0.2 MB in its main process (decision 144)."""
 
 UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What kombu raises of a control message that has another shape, or is nested too deeply."""
+"""The errors that kombu raises for a control message of another shape or with too many levels."""
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What became of refused messages."""
+    """The outcome of replaying refused messages."""
 
     sent: int
     kept: int
 
     def sentences(self, command: str) -> Iterator[str]:
-        """Them for a person, where there are any; `command` is the group that lists and drops messages."""
+        """Yield a sentence for each count above 0; `command` is the group that lists and drops messages."""
         if self.sent:
             yield f"Refused messages put back on the queue: {self.sent:,}."
         if self.kept:
@@ -51,7 +51,7 @@ class Replayed:
 
 
 class Intake:
-    """What a worker's main process takes from its queue."""
+    """The check between a queue and the main process of its worker."""
 
     def __init__(self, queue: str, tasks: Tasks, refused: RefusedMessages, longest_wait_s: float) -> None:
         self.queue = queue
@@ -61,10 +61,10 @@ class Intake:
         self._in_hand: bytes | None = None
 
     def take(self, raw: bytes) -> bytes | None:
-        """The canonical form of a message from the queue; None where it is refused, and kept.
+        """Return the canonical form of a message; None if it was refused and stored as such.
 
         Raises:
-            RedisError: it could not be kept. It is still in hand.
+            RedisError: it could not be stored. `give_back` returns it to the queue.
         """
         self._in_hand = raw
         try:
@@ -76,17 +76,17 @@ class Intake:
             return None
 
     def delivered(self) -> None:
-        """The message is stored: among the unacknowledged or the refused ones."""
+        """Note that the message is stored: as unacknowledged or as refused."""
         self._in_hand = None
 
     def give_back(self, client: redis.Redis) -> None:
-        """Puts the message back that was taken when the connection broke, before it was stored."""
+        """Return a message to the queue that was taken but not stored before the connection broke."""
         if self._in_hand is not None:
             client.rpush(self.queue, self._in_hand)
             self.delivered()
 
     def replay(self, reason: str | None = None) -> Replayed:
-        """Puts refused messages back on the queue, but for those that would be refused again."""
+        """Put refused messages back on the queue, except those that would be refused again."""
         sent = kept = 0
         for message in self.refused.search(reason):
             try:
@@ -101,14 +101,14 @@ class Intake:
 
 
 class CheckedClient(redis.Redis):
-    """A client whose blocking pops give only messages that a worker can take."""
+    """A client whose blocking pops return only messages that a worker can process."""
 
     def __init__(self, *args: Any, intake: Intake, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._intake = intake
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
-        """The reply; to a pop of a message that is refused, the reply of an empty queue."""
+        """Return the reply; for a pop of a message that is refused, the reply of an empty queue."""
         reply = super().parse_response(connection, command_name, **options)
         if command_name != "BRPOP" or not reply:
             return reply
@@ -120,20 +120,20 @@ class CheckedClient(redis.Redis):
 
 
 class CheckedQoS(kombu_redis.QoS):
-    """Messages in the worker's hands: not too many, and given back to the one queue, whatever they are."""
+    """The unacknowledged messages of a worker: limited in number, and restored to its one queue."""
 
     def can_consume(self) -> bool:
-        """Whether there is room for one more.
+        """Return whether there is room for one more.
 
-        Celery raises the prefetch count by one for each message that waits for its time, without end. Its
-        own limit, `worker_eta_task_limit`, caps the raising and not the lowering: after it was reached
-        once, the count is too low for good and processes idle.
+        Celery raises the prefetch count by one for each message that waits for its time, without limit. Its
+        own setting, `worker_eta_task_limit`, caps the raising but not the lowering: once it was reached, the
+        count stays too low and processes idle.
         """
         held = len(self._delivered) - len(self._dirty)
         return held < MOST_HELD and bool(super().can_consume())
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
-        """Puts an unacknowledged message back; also one that is no message, to be refused and kept.
+        """Put an unacknowledged message back, even if it is invalid: it is refused then.
 
         kombu drops a message that it cannot route, and a value that is no JSON ends the worker.
         """
@@ -150,7 +150,7 @@ class CheckedQoS(kombu_redis.QoS):
 
 
 class CheckedChannel(kombu_redis.Channel):
-    """A channel that reads through the intake of its transport options."""
+    """A channel that reads through the intake in its transport options."""
 
     QoS = CheckedQoS
     intake: Intake
@@ -172,14 +172,14 @@ class CheckedChannel(kombu_redis.Channel):
         return found
 
     def _receive_one(self, c: Any) -> Any:
-        """Delivers a control message (ping, inspect); kombu's reader does not expect deep nesting."""
+        """Deliver a control message (ping, inspect); kombu's reader does not expect deep nesting."""
         try:
             return super()._receive_one(c)
         except RecursionError as error:
             return ignored(error)
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> Any:
-        """Delivers a control message; one of another shape would end the worker."""
+        """Deliver a control message; one of another shape would end the worker."""
         try:
             self.message_to_python(message)
         except UNREADABLE as error:
@@ -194,14 +194,13 @@ class Transport(kombu_redis.Transport):
 
 
 def ignored(error: Exception) -> bool:
-    """That a control message was dealt with, for kombu, after a line in the log."""
+    """Log that a control message is ignored, and return True, which tells kombu that it was delivered."""
     log.warning("control_message_ignored detail=%r", f"{type(error).__name__}: {error}"[:300])
     return True
 
 
 def _message_in(stored: bytes) -> bytes:
-    """The message in an entry of kombu's unacknowledged ones, `[message, exchange, routing key]`; the entry
-    itself where it is nothing such."""
+    """Return the message in kombu's `[message, exchange, routing key]`; an entry of another form as it is."""
     try:
         message, _, _ = json.loads(stored)
         return json.dumps(message).encode()

@@ -1,1 +1,1 @@
-"""Events from the queue to Elasticsearch, and from there to parquet; their retention and erasure."""
+"""The worker that stores events in Elasticsearch, their export to parquet, retention and erasure."""

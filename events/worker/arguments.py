@@ -1,4 +1,4 @@
-"""The arguments of the task of events, checked before anything is done."""
+"""The arguments of the task that stores events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from queues.messages import Arguments, Entries
 
 
 class StoreArguments(Arguments):
-    """Those of `store_events`."""
+    """The arguments of `store_events`."""
 
     messages: Entries
 

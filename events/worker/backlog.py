@@ -1,4 +1,4 @@
-"""Messages of events that were taken from the API and are not stored yet."""
+"""Events that the API accepted and that are not stored yet."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ PAUSE_S: Final = 0.5
 
 
 class EventsNotStored(ExperimentError):
-    """Events wait for a worker that does not come to an end with them."""
+    """Events are still waiting after the longest time that was allowed."""
 
 
 class Backlog:
-    """The queue of events, and what is in its workers' hands."""
+    """The messages in the queue of events and in its workers."""
 
     def __init__(self, client: redis.Redis, settings: EventSettings) -> None:
         self._client = client
         self._settings = settings
 
     def count(self) -> int:
-        """Messages in the queue or in a worker's hands.
+        """Return the number of messages in the queue or in a worker.
 
         Raises:
             EventsNotStored: Redis does not answer.
@@ -35,15 +35,16 @@ class Backlog:
             return int(queued) + int(self._client.hlen(self._settings.unacked_key))
         except redis.RedisError as error:
             raise EventsNotStored(
-                f"Redis does not tell how many events wait ({error}); start it with `make up`, or set "
-                "NITAMONO_REDIS_URL"
+                f"Redis does not answer ({error}); start it with `make up`, or set NITAMONO_REDIS_URL"
             ) from error
 
     def wait(self, longest_s: float, *, pause_s: float = PAUSE_S) -> None:
-        """Return once nothing waits: seen twice, since a message on its way to a worker is in neither place.
+        """Return once nothing waits, seen twice: a message on its way to a worker is in neither place.
 
-        Raises:
-            EventsNotStored: after so many seconds something still does, or Redis does not answer.
+        It polls at a fixed interval: nothing fails that a backoff would spare.
+
+            Raises:
+                EventsNotStored: something still waits after longest_s seconds, or Redis does not answer.
         """
         end, empty = time.monotonic() + longest_s, 0
         while empty < 2:
@@ -52,12 +53,12 @@ class Backlog:
             if left and time.monotonic() > end:
                 raise EventsNotStored(
                     f"{left:,} messages of events are not stored after {longest_s:g} s; "
-                    "`nitamono demo status` tells whether the worker of events runs, its log what it does"
+                    "`nitamono demo status` shows whether the worker of events runs; its log has the cause"
                 )
             time.sleep(pause_s)
 
 
 def open_backlog(settings: EventSettings) -> Backlog:
-    """That of the Redis of the settings."""
+    """Return the backlog in the Redis of the settings."""
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=10, socket_connect_timeout=5)
     return Backlog(client, settings)

@@ -1,4 +1,4 @@
-"""An event and what the index knows of its items, as one document: later changes of a listing stay out."""
+"""Events as documents, with the listing fields of their items as of now: later changes do not count."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from events.schema import Event, Impression, Purchase
 
 Listings = Mapping[str, Mapping[str, Any]]
-"""Sources of listings by item_id, as far as they are indexed."""
+"""Sources of the indexed listings by item_id."""
 
 LISTING_FIELDS = ("seller_id", "price", "created_at", "category")
 
 
 def item_ids(event: Event) -> set[str]:
-    """The items that `to_document` wants to know of."""
+    """Return the items whose listings `to_document` uses."""
     if isinstance(event, Impression):
         return {event.query_item_id, *(item.item_id for item in event.items)}
     return {event.item_id} if isinstance(event, Purchase) else set()
 
 
 def to_document(event: Event, listings: Listings) -> dict[str, Any]:
-    """The event as Elasticsearch stores it. What is not known of an item is left out."""
+    """Return the event as Elasticsearch stores it. Unknown fields of an item are left out."""
     document = event.to_message()
     if isinstance(event, Impression):
         query = listings.get(event.query_item_id, {})

@@ -1,4 +1,4 @@
-"""A user's events go because the user asks for it: from the indices, and from the parquet log."""
+"""Erasure of a user's events from the indices, the refused messages and the parquet log."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ROWS_AT_ONCE: Final = 20_000
 
 
 def erase_stored(es: Elasticsearch, prefix: str, user_id: str) -> int:
-    """How many events of a user were deleted, rejected ones included. No search finds one any more.
+    """Delete a user's events, rejected ones included, and return how many there were.
 
-    Deleted one by one: the server's own delete-by-query is a module that not every distribution has.
+    They are deleted one by one: the server's own delete-by-query is a module that not every distribution has.
     """
     indices = f"{event_indices(prefix)},{rejected_events_index(prefix)}"
     return sum(
@@ -33,19 +33,19 @@ def erase_stored(es: Elasticsearch, prefix: str, user_id: str) -> int:
 
 
 def erase_refused(refused: RefusedMessages, user_hash: str, raw_id: str) -> int:
-    """How many messages that no worker could take named a user, by hash or raw id, and are deleted now."""
+    """Delete the refused messages that name a user, by hash or raw id, and return how many there were."""
     raw_ids = {re.escape(json.dumps(raw_id, ensure_ascii=ascii_only)) for ascii_only in (True, False)}
     named = re.compile(rf'{re.escape(user_hash)}|"user_id"\s*:\s*({"|".join(sorted(raw_ids))})')
     return refused.release([message.id for message in refused.search() if named.search(message.text)])
 
 
 def erase_logged(log: Path, user_id: str) -> int:
-    """How many events of a user were in the log's files, which are without them now.
+    """Delete a user's events from the files of a log and return how many there were.
 
-    What an export left unfinished goes whole: nobody reads it, and the user may be in it.
+    Files that an export left unfinished are deleted: nothing reads them, and the user may be in them.
 
     Raises:
-        UnreadableLog: a file cannot be read. Those before it are done already.
+        UnreadableLog: a file cannot be read. Those before it are done.
     """
     folders = [log / table for table in TABLES]
     for leftover in leftovers(log):
@@ -63,13 +63,13 @@ def _erase_from(path: Path, user_id: str) -> int:
             _rewrite_without(path, user_id)
     except (OSError, KeyError, ValueError) as error:  # ArrowInvalid is a ValueError
         raise UnreadableLog(
-            f"{path} cannot be read ({error}); mend or delete it, and erase the user again"
+            f"{path} cannot be read ({error}); repair or delete it, then erase the user again"
         ) from error
     return int(found)
 
 
 def _rewrite_without(path: Path, user_id: str) -> None:
-    """Replaces the file, in one step, by one without the user's rows."""
+    """Replace the file, in one step, by one without the user's rows."""
     with (
         pq.ParquetFile(path) as file,
         replacing(path) as unfinished,

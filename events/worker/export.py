@@ -1,4 +1,4 @@
-"""Events from Elasticsearch to the parquet log: a file for each day and kind, whole or not there."""
+"""Export of events from Elasticsearch to the parquet log: a complete file for each day and type."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ TABLE_OF: Final[Mapping[str, str]] = {
     "purchase": "purchases",
     "complaint": "complaints",
 }
-"""The kind of an event to the folder of the log that it goes into."""
+"""The folder of the log for each type of event."""
 
 ROW_GROUP: Final = 20_000
-"""Rows held at once. An impression of 24 items has some 2 kB here."""
+"""Rows in memory at once. An impression of 24 items takes about 2 kB."""
 
 
 def export_day(
     es: Elasticsearch, prefix: str, day: date, log: Path, progress: Callable[[int], object] = lambda _: None
 ) -> int:
-    """How many events of the day there are; its files in the log hold exactly them, oldest first.
+    """Write the events of a day to the log, oldest first, and return how many there are.
 
-    Each kind's file is replaced in one step, so a reader of the log meets the old one or the new one.
+    Each file is replaced in one step, so a reader of the log sees the old one or the new one.
     """
     return sum(_export_kind(es, prefix, day, kind, log, progress) for kind in TABLE_OF)
 
 
 def day_folder(log: Path, table: str, day: date) -> Path:
-    """The folder of the files of a day."""
+    """Return the folder of a day's files."""
     return log / table / f"date={day.isoformat()}"
 
 
@@ -67,7 +67,7 @@ def _export_kind(
 
 
 def to_row(table: str, source: Mapping[str, Any]) -> dict[str, Any]:
-    """An event as a row of its table. What it does not have is null."""
+    """Return an event as a row of its table. Missing fields are null."""
     row = {name: source.get(name) for name in TABLES[table].names}
     row["time"] = datetime.fromisoformat(source["time"])
     if "items" in source:
@@ -77,7 +77,7 @@ def to_row(table: str, source: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
-    """A function that takes rows and writes them in groups."""
+    """Yield a function that writes rows in groups."""
     held: list[pa.Table] = []
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
 

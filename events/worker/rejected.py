@@ -1,4 +1,4 @@
-"""Events that could not be stored, kept with the reason until somebody replays or drops them."""
+"""Rejected events, stored with the reason until an operator replays or drops them."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from queues.rejected_index import RejectedIndex, digest
 
 @dataclass(frozen=True)
 class RejectedEvent:
-    """A message that is no event, or an event that Elasticsearch refuses."""
+    """A message that is no event, or an event that could not be stored."""
 
     message: Any
-    """Decoded JSON, never with a raw user id."""
+    """Decoded JSON, without a raw user id."""
     reason: str
     detail: str
     failed_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @classmethod
     def of(cls, message: Any, reason: str, detail: str) -> RejectedEvent:
-        """The message without a `user_id` that is no hash: a raw one must not be stored."""
+        """Return the rejected message, without a `user_id` that is no hash: a raw one must not be stored."""
         if isinstance(message, Mapping):
             message = {name: value for name, value in message.items() if not _is_raw_id(name, value)}
         return cls(message, reason, detail)
 
     @property
     def id(self) -> str:
-        """The same for the same message, so that one rejected twice is kept once."""
+        """The same for the same message, so that one rejected twice is stored once."""
         return digest(self._text)
 
     def to_source(self) -> dict[str, Any]:
-        """As Elasticsearch stores it; the message as text, for it may be of any shape."""
+        """Return it as Elasticsearch stores it; the message as text, since it can have any shape."""
         fields = {
             "event_id": event_id_of(self.message),
             "user_id": self._user_id,

@@ -1,4 +1,4 @@
-"""How many events each day has, and how old days go."""
+"""Counts of events by day, and deletion of old days."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mappings.scan import delete_as_read
 
 @dataclass(frozen=True)
 class DayCount:
-    """How many events of each kind a day has."""
+    """The number of events of each type on a day."""
 
     day: date
     kinds: Mapping[str, int]
 
 
 def count_events(es: Elasticsearch, prefix: str) -> Iterator[DayCount]:
-    """Each day that has an index, oldest first."""
+    """Yield each day that has an index, oldest first."""
     for day in event_days(es, prefix):
         index = event_index(prefix, day)
         es.indices.refresh(index=index)
@@ -37,7 +37,7 @@ def count_events(es: Elasticsearch, prefix: str) -> Iterator[DayCount]:
 
 
 def drop_stored(es: Elasticsearch, prefix: str, before: date) -> list[date]:
-    """The days before one whose indices are deleted now; rejected events that are as old go with them."""
+    """Delete the indices of the days before one, and rejected events that are as old; return the days."""
     old = [day for day in event_days(es, prefix) if day < before]
     drop_event_days(es, prefix, old)
     for hits in RejectedEvents(es, prefix).index.pages(before=datetime.combine(before, time(), UTC)):
@@ -46,7 +46,7 @@ def drop_stored(es: Elasticsearch, prefix: str, before: date) -> list[date]:
 
 
 def drop_logged(log: Path, before: date) -> list[date]:
-    """The days before one that the log has no files of any more."""
+    """Delete the files of the days before one from a log, and return the days."""
     old = {path: day for path, day in _day_folders(log) if day < before}
     for path in old:
         shutil.rmtree(path)
@@ -54,7 +54,7 @@ def drop_logged(log: Path, before: date) -> list[date]:
 
 
 def first_kept(today: date, days: int) -> date:
-    """The oldest day that is kept."""
+    """Return the oldest day to keep."""
     return today - timedelta(days=days)
 
 

@@ -1,4 +1,4 @@
-"""Messages to documents in daily indices: each event once, however often and in whatever order it comes."""
+"""Storage of messages as documents in daily indices: each event once, in whatever order they come."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ class StoreSummary:
 
 @dataclass(frozen=True)
 class EventStore:
-    """The events of a deployment, as its worker writes them."""
+    """The indices of a deployment's events."""
 
     es: Elasticsearch
     prefix: str
 
     @property
     def rejected(self) -> RejectedEvents:
-        """Where those go that cannot be stored."""
+        """The store of rejected events."""
         return RejectedEvents(self.es, self.prefix)
 
     def store(self, messages: Sequence[Any]) -> StoreSummary:
-        """Stores each event that is not stored yet, and records as rejected what never can be.
+        """Store each event that is not stored yet, and as rejected what never can be.
 
         Raises:
             ElasticsearchUnavailable: it does not accept all of them now. Any part may be stored; storing the
@@ -92,10 +92,10 @@ class EventStore:
         )
 
     def reject(self, messages: Sequence[Any], reason: str, detail: str) -> StoreSummary:
-        """Records all messages as rejected.
+        """Store all messages as rejected.
 
         Raises:
-            ElasticsearchUnavailable: not now.
+            ElasticsearchUnavailable: it does not accept them now.
         """
         self.rejected.write(RejectedEvent.of(message, reason, detail) for message in messages)
         return StoreSummary(rejected={reason: len(messages)})
@@ -118,10 +118,10 @@ class EventStore:
         return [item_failure(item["create"]) for item in answer["items"]]
 
     def _listings(self, wanted: Iterable[str]) -> Listings:
-        """What the live index says of the items; those that are not indexed are absent.
+        """Return the indexed listings among the items.
 
         Raises:
-            ElasticsearchUnavailable: it cannot say now.
+            ElasticsearchUnavailable: they cannot be read now.
         """
         ordered, found = sorted(wanted), {}
         for start in range(0, len(ordered), READ_AT_ONCE):
@@ -132,7 +132,7 @@ class EventStore:
             )
             for document in answer["docs"]:
                 problem = document.get("error", {}).get("type", INDEX_MISSING)
-                if problem != INDEX_MISSING:  # without a live index nothing is known of an item
+                if problem != INDEX_MISSING:  # without a live index all are unknown
                     detail = f"listings cannot be read: {document['error']}"
                     raise ElasticsearchUnavailable(UNAVAILABLE, detail)
                 if document.get("found"):
@@ -151,5 +151,5 @@ def _parsed(messages: Sequence[Any]) -> tuple[list[Event], list[RejectedEvent]]:
 
 
 def _problems(error: InvalidEvent) -> str:
-    """Each problem without what was found: it may be a raw user id, which is not stored anywhere."""
+    """Return the problems without the values found, which may be raw user ids."""
     return "; ".join(f"{problem.field}: expected {problem.expected}" for problem in error.problems)

@@ -96,7 +96,7 @@ app = celery_app.worker_app("nitamono", lambda: configuration(settings()))
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # as above
 def check_contract(**_: object) -> None:
-    """Refuses to start on an encoder that is damaged or wrong here, or on indices made for another one."""
+    """Refuse to start with an encoder that is damaged or fails here, or with indices for another one."""
     chosen = settings()
     try:
         load_artifact(chosen.encoder)
@@ -116,5 +116,5 @@ def check_contract(**_: object) -> None:
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]  # as above
 def load(**_: object) -> None:
-    """Loads the encoder before the first chunk comes."""
+    """Load the encoder before the first chunk arrives."""
     indexer()

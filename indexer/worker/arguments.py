@@ -1,4 +1,4 @@
-"""The arguments of the indexer's tasks, checked before anything is done."""
+"""The arguments of the indexer's tasks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _plausible(moment: datetime) -> datetime:
 
 
 def _checked(found: object, parse: ValidatorFunctionWrapHandler) -> Account:
-    """The account that `Account.to_json` gave, whose `given` is the sum of the other counts."""
+    """Validate an account as `Account.to_json` writes it: `given` is the sum of the other counts."""
     fields = (
         {name: value for name, value in found.items() if name != "given"}
         if isinstance(found, dict)
@@ -43,14 +43,14 @@ carries whatever a worker counts."""
 
 
 class IndexArguments(Arguments):
-    """Those of `index_listings`."""
+    """The arguments of `index_listings`."""
 
     events: Entries
     account: AccountArgument | None = None
 
 
 class RemoveArguments(Arguments):
-    """Those of `remove_listings`."""
+    """The arguments of `remove_listings`."""
 
     item_ids: Entries
     at: Annotated[Instant, AfterValidator(_plausible)]

@@ -1,4 +1,4 @@
-"""The one place where the indexer's adapters are chosen."""
+"""Construction of the indexer from its settings."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from queues.work_queue import WorkQueue
 def build_indexer(
     settings: IndexerSettings, *, es: Elasticsearch | None = None, encoder: ImageEncoder | None = None
 ) -> Indexer:
-    """An indexer on the services that the settings name. The encoder is loaded here, so once a process.
+    """Return an indexer for the services in the settings. It loads the encoder: call it once per process.
 
     Raises:
-        ArtifactError: the encoder's folder is damaged or holds none.
+        ArtifactError: the encoder's folder is damaged or has none.
         InvalidSetting: its manifest cannot be read.
     """
     identity = EncoderIdentity.from_artifact(settings.encoder)
@@ -57,5 +57,5 @@ def work_queue(settings: IndexerSettings) -> WorkQueue:
 
 
 def build_parking(settings: IndexerSettings) -> ParkingLot:
-    """Return the parking lot, in the Redis of the queue; a restart of Redis is waited for, some seconds."""
+    """Return the parking lot, in the Redis of the queue."""
     return ParkingLot(work_queue(settings).client, settings.prefix)

@@ -1,4 +1,4 @@
-"""From a message to its account: what is settled is counted, what waits is sent again, nothing is lost."""
+"""One delivery of a chunk: settled events are counted, waiting ones are retried, none is lost."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Delivery:
-    """The account so far, the events that are to be sent again, and those that are to be parked."""
+    """The account so far, the events to retry, and the events to park."""
 
     account: Account
     remaining: Sequence[Any] = ()
     given_up: Sequence[GivenUp] = ()
 
     def __add__(self, other: Delivery) -> Delivery:
-        """Both."""
+        """The sum of both."""
         return Delivery(
             self.account + other.account,
             [*self.remaining, *other.remaining],
@@ -45,10 +45,10 @@ def deliver(
     account: Account,
     retries: int,
 ) -> Delivery:
-    """Indexes the events; `retries` tells how often that was tried before.
+    """Index the events; `retries` is the number of earlier attempts.
 
-    After the last try nothing remains: what Elasticsearch does not take is parked. A chunk that needs more
-    memory than there is goes in halves, and an event that does so by itself is parked.
+    After the last attempt nothing remains: what Elasticsearch does not accept is parked. A chunk that needs
+    more memory than there is, is split in halves; an event that does so by itself is parked.
     """
 
     def index(part: Sequence[Any]) -> Delivery:
@@ -64,17 +64,17 @@ def deliver(
         return Delivery(Account(), given_up=given_up(part, OUT_OF_MEMORY, repr(error)))
 
     whole = sum(by_halves(index, events, too_large), Delivery(account))
-    # Last and at once: a delivery that breaks before comes again, and would park events a second time.
+    # Last and at once: a delivery that fails before is repeated, and would park events twice.
     return Delivery(whole.account + park(parking, whole.given_up), whole.remaining)
 
 
 def given_up(events: Sequence[Any], reason: str, detail: str) -> list[GivenUp]:
-    """The events, to be parked for this reason."""
+    """Return the events with the reason to park them."""
     return [GivenUp(event, reason, detail) for event in events]
 
 
 def park(parking: ParkingLot, entries: Sequence[GivenUp]) -> Account:
-    """Keeps the events in Redis and returns their account."""
+    """Park the events and return their account."""
     parking.park(entries)
     reasons = Counter(entry.reason for entry in entries)
     details = {entry.reason: entry.detail for entry in entries}
@@ -84,7 +84,7 @@ def park(parking: ParkingLot, entries: Sequence[GivenUp]) -> Account:
 
 
 def log_chunk(chunk: Chunk) -> None:
-    """Writes one line for the chunk and one for each event that did not go well."""
+    """Log a line for the chunk and one for each event that failed or waits."""
     account = Account.of(chunk.outcomes())
     took = {f"{stage}_ms": seconds * 1000 for stage, seconds in chunk.stages.seconds.items()}
     log.info(

@@ -1,4 +1,4 @@
-"""Whether the encoder works on this machine: `python -m indexer.worker.encoder_check`."""
+"""A check that the encoder works on this machine: `python -m indexer.worker.encoder_check`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ml.inference.encoder import load_encoder
 
 
 class EncoderUnfit(MlError):
-    """An encoder that cannot be loaded here, or gives wrong vectors."""
+    """An encoder that cannot be loaded on this machine, or computes wrong vectors."""
 
 
 TIMEOUT_S: Final = 120.0
-"""A ViT-B/16 takes about 10 s of a core. A library that deadlocks would keep the worker from starting."""
+"""A ViT-B/16 takes about 10 s of a core. Without a limit, a deadlock in a library would block the start."""
 
 
 def check_encoder(environ: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> None:

@@ -6,7 +6,7 @@ import json
 
 
 def line(event: str, **fields: object) -> str:
-    """The event and its fields on one line. Text with spaces or quotes is written as JSON."""
+    """Return the event and its fields on one line. Text with spaces or quotes is written as JSON."""
     return " ".join([event, *(f"{name}={_value(value)}" for name, value in fields.items())])
 
 

@@ -1,4 +1,4 @@
-"""Events that wait in Redis because they could not be indexed and no dead letter could be written."""
+"""Parked events: they wait in Redis because neither a document nor a dead letter could be written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from queues.rejected_index import digest
 
 @dataclass(frozen=True)
 class GivenUp:
-    """An event that is to be parked, and why."""
+    """An event to park, with the reason."""
 
     event: Any
     reason: str
@@ -25,7 +25,7 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class ParkedEvent:
-    """An event that waits for somebody to replay it."""
+    """An event that waits for an operator to replay it."""
 
     id: str
     event: Any
@@ -36,10 +36,10 @@ class ParkedEvent:
 
 @dataclass(frozen=True)
 class ParkingLot:
-    """A Redis hash. The name of an entry changes when its event is parked again, so that releasing what was
-    sent never removes what has come back meanwhile.
+    """A Redis hash. An event that is parked again has another id, so releasing the events that were replayed
+    never removes one that failed again.
 
-    It lies beside the queue: where the queue survives, it survives.
+    It is in the Redis of the queue, and as durable.
     """
 
     client: redis.Redis
@@ -51,7 +51,7 @@ class ParkingLot:
         return f"nitamono:{self.prefix}:parked"
 
     def park(self, given_up: Sequence[GivenUp]) -> None:
-        """Keeps the events, all or none."""
+        """Store the events, all or none."""
         now = isoformat(datetime.now(UTC))
         entries: dict[Any, Any] = {
             f"{_id_of(entry.event)}@{now}": json.dumps(asdict(entry) | {"parked_at": now})
@@ -61,14 +61,14 @@ class ParkingLot:
             self.client.hset(self.key, mapping=entries)
 
     def search(self, reason: str | None = None) -> Iterator[ParkedEvent]:
-        """The parked events, in no order; of one reason only where it is given."""
+        """Yield the parked events in no order; only those of a reason, if given."""
         for key, value in self.client.hscan_iter(self.key, count=500):
             parked = ParkedEvent(id=key.decode(), **json.loads(value))
             if reason in {None, parked.reason}:
                 yield parked
 
     def release(self, ids: Sequence[str]) -> None:
-        """Forgets the events of these ids."""
+        """Delete the events of these ids."""
         if ids:
             self.client.hdel(self.key, *ids)
 

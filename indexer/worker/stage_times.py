@@ -1,4 +1,4 @@
-"""How long each stage of a chunk took, and how often what happened in them."""
+"""Durations of the stages of a chunk, and counts of what happened in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class Stages:
-    """Seconds by stage and occurrences by code, added up over threads."""
+    """Seconds by stage and occurrences by code, summed over threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,7 +19,7 @@ class Stages:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Adds the time spent inside to the stage."""
+        """Add the time spent in the block to the stage."""
         start = time.perf_counter()
         try:
             yield
@@ -28,6 +28,6 @@ class Stages:
                 self.seconds[stage] += time.perf_counter() - start
 
     def count(self, code: str) -> None:
-        """Counts one occurrence."""
+        """Count one occurrence."""
         with self._lock:
             self.counts[code] += 1

@@ -165,7 +165,7 @@ def _timed(data: Any, now: datetime) -> Any:
 
 def _rejected(index: int, error: InvalidEvent) -> RejectedEvent:
     problems = tuple(ParameterProblem.of(problem) for problem in error.problems)
-    return RejectedEvent(index=index, event_id=error.event_id, problems=problems)
+    return RejectedEvent(index=index, event_id=error.id, problems=problems)
 
 
 def _all_problems(invalid: Mapping[int, InvalidEvent]) -> Iterator[Problem]:

@@ -186,12 +186,8 @@ def test_events_go_to_the_index_of_their_day(es: Elasticsearch, shop: str) -> No
 
 def test_what_can_never_be_stored_is_rejected_with_its_reason(es: Elasticsearch, shop: str) -> None:
     """No event, a raw user id, a document that the mapping refuses; the others are stored all the same."""
-    es.indices.create(
-        index=f"{shop}-events-2026.10.30",
-        mappings={"dynamic": "strict", "properties": {"type": {"type": "keyword"}}},
-    )
     raw = message() | {"user_id": "u1@x.org"}
-    refused = message() | {"time": "2026-10-30T00:00:00Z"}
+    refused = message() | {"time": "2300-01-01T00:00:00Z"}  # beyond date_nanos
     summary = EventStore(es, shop).store(["noise", raw, refused, message()])
     assert summary.stored == 1
     assert summary.rejected == {"event_wrong_type": 1, "user_id_malformed": 1, "document_rejected": 1}
@@ -200,7 +196,7 @@ def test_what_can_never_be_stored_is_rejected_with_its_reason(es: Elasticsearch,
     kept = es.search(index=rejected_events_index(shop))["hits"]["hits"]
     assert {hit["_source"]["reason"] for hit in kept} == summary.rejected.keys()
     assert "u1@x.org" not in repr(kept)
-    assert any("strict_dynamic_mapping" in hit["_source"]["detail"] for hit in kept)
+    assert any("failed to parse field [time]" in hit["_source"]["detail"] for hit in kept)
 
 
 def test_a_user_is_erased_from_the_queue_too(

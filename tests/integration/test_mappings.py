@@ -134,7 +134,7 @@ def test_an_index_is_kept_up_to_date_before_it_goes_live(es: Elasticsearch, inde
 def half_swapped(es: Elasticsearch, prefix: str, live: str) -> str:
     other = creation.create_index(es, prefix, make_identity(), now=EARLY)
     es.indices.put_alias(index=other, name=read_alias(prefix))
-    return f"leads to 2 indices .*{live}.*swap INDEX"
+    return f"points at 2 indices .*{live}.*swap INDEX"
 
 
 def foreign(es: Elasticsearch, prefix: str, live: str) -> str:
@@ -161,7 +161,7 @@ def filtered(es: Elasticsearch, prefix: str, live: str) -> str:
 
 def unwritten(es: Elasticsearch, prefix: str, live: str) -> str:
     es.indices.delete_alias(index=live, name=write_alias(prefix))
-    return f"{prefix}-write does not lead to {live}, .*swap {live}"
+    return f"{prefix}-write does not include {live}, .*swap {live}"
 
 
 def index_for_read_alias(es: Elasticsearch, prefix: str, live: str) -> str:

@@ -107,7 +107,7 @@ def missing(es: Elasticsearch, prefix: str, live: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (half_swapped, "leads to 2 indices"),
+        (half_swapped, "points at 2 indices"),
         (foreign, "-other has schema_version None, expected 1"),
         (foreign_with_the_listing, "-other has schema_version None, expected 1"),
         (later_schema, "-other has schema_version 2, expected 1"),

@@ -42,5 +42,5 @@ def test_the_salt_of_the_example_is_refused(tmp_path: Path) -> None:
     """Whoever copied `.env.example` and forgot it would have users that everybody can find."""
     example = (REPOSITORY / ".env.example").read_text()
     ((_, salt),) = [line.split("=") for line in example.splitlines() if line.startswith("USER_SALT=")]
-    with pytest.raises(InvalidSetting, match="everybody knows"):
+    with pytest.raises(InvalidSetting, match="is public"):
         user_salt({"NITAMONO_STATE": str(tmp_path), "NITAMONO_USER_SALT": salt})

@@ -53,8 +53,8 @@ def test_what_does_not_end_is_named() -> None:
         backlog(Counts((4, 0))).wait(0, pause_s=0)
 
 
-def test_a_redis_that_is_away_is_told() -> None:
+def test_an_unreachable_redis_is_reported() -> None:
     """In a sentence."""
-    with pytest.raises(EventsNotStored, match="Redis does not tell") as caught:
+    with pytest.raises(EventsNotStored, match="Redis does not answer") as caught:
         open_backlog(EventSettings(redis_url="redis://127.0.0.1:1/0")).count()
     assert isinstance(caught.value.__cause__, redis.RedisError)
