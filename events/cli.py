@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 from tqdm import tqdm
 
 from console.number_types import Number, WholeNumber
+from events.errors import EventsError
 from events.names import STORE_EVENTS
 from events.user_ids import user_hash, user_salt
 from events.worker.app import producer, work_queue
@@ -29,12 +30,12 @@ from events.worker.export import export_day
 from events.worker.rejected import RejectedEvents
 from events.worker.retention import count_events, drop_logged, drop_stored, first_kept
 from events.worker.settings import EventSettings
-from experiments.errors import ExperimentError
 from mappings.cli import FriendlyGroup
 from mappings.client import connect
 from mappings.errors import ContractError
 from mappings.failures import Failure
 from mappings.scan import delete_as_read
+from queues.rejected_index import check_reason
 from queues.transport import Intake
 
 
@@ -45,7 +46,7 @@ class EventsGroup(FriendlyGroup):
         """The command's own result."""
         try:
             return super().invoke(ctx)
-        except (ExperimentError, Failure) as error:
+        except (EventsError, Failure) as error:
             raise click.ClickException(str(error)) from error
         except (OperationalError, redis.RedisError) as error:
             raise click.ClickException(
@@ -221,6 +222,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
     can take it now, however late; otherwise it stays.
     """
     _check_choice(reason, every)
+    _check_reason(connections, reason)
     sent = 0
     with closing(producer(connections.settings)) as queue:
         for hits in connections.rejected.index.pages(reason):
@@ -241,6 +243,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
 def drop(connections: Connections, reason: str | None, every: bool) -> None:
     """Forget rejected events."""
     _check_choice(reason, every)
+    _check_reason(connections, reason)
     dropped = sum(delete_as_read(connections.es, hits) for hits in connections.rejected.index.pages(reason))
     refused = connections.intake.refused
     dropped += refused.release([message.id for message in refused.search(reason)])
@@ -250,6 +253,12 @@ def drop(connections: Connections, reason: str | None, every: bool) -> None:
 def _check_choice(reason: str | None, every: bool) -> None:
     if every == bool(reason):
         raise click.UsageError("name a --reason, or pass --all")
+
+
+def _check_reason(connections: Connections, reason: str | None) -> None:
+    """Check that something was rejected for the reason, if one is given."""
+    refused = (message.reason for message in connections.intake.refused.search())
+    check_reason(reason, chain(connections.rejected.index.reasons(), refused))
 
 
 def _line(source: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from mappings.errors import InvalidIndexName
 
-STORE_EVENTS: Final = "experiments.store_events"
+STORE_EVENTS: Final = "events.store_events"
 """The task. Its argument is a list of events as `events.schema.Event.to_message` makes them."""
 
 _DAY: Final = "%Y.%m.%d"

@@ -41,6 +41,7 @@ from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import ensure_live_index
 from queues.broker import redis_client
+from queues.rejected_index import check_reason
 from queues.task import TASK_FAILED, WORKER_LOST
 from queues.transport import Intake
 
@@ -439,6 +440,15 @@ def entries(connections: Connections, reason: str | None) -> Iterator[dict[str, 
         yield message.to_json()
 
 
+def reasons(connections: Connections) -> Iterator[str]:
+    """Yield the reasons of all dead letters, parked events and refused messages."""
+    yield from connections.dead_letters.reasons()
+    for parked in connections.parking.search():
+        yield parked.reason
+    for message in connections.intake.refused.search():
+        yield message.reason
+
+
 def shown(entry: dict[str, Any]) -> str:
     """The entry on one line."""
     detail = " ".join(entry["detail"].split())
@@ -456,6 +466,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
     the queue if a worker can take it now, however late; otherwise it stays.
     """
     check_choice(reason, every)
+    check_reason(reason, reasons(connections))
     warn_without_worker(connections)
     account, unreplayable = replay_letters(connections, reason)
     account += replay_parked(connections, reason)
@@ -509,6 +520,7 @@ def settle(connections: Connections, events: Iterable[Any], chunk: int | None = 
 def drop(connections: Connections, reason: str | None, every: bool) -> None:
     """Forget rejected listings."""
     check_choice(reason, every)
+    check_reason(reason, reasons(connections))
     dropped = list(connections.dead_letters.search(reason))
     connections.dead_letters.drop(dropped)
     parked = [entry.id for entry in connections.parking.search(reason)]

@@ -7,14 +7,10 @@ from typing import Final
 
 import redis
 
+from events.errors import EventsNotStored
 from events.worker.settings import EventSettings
-from experiments.errors import ExperimentError
 
 PAUSE_S: Final = 0.5
-
-
-class EventsNotStored(ExperimentError):
-    """Events are still waiting after the longest time that was allowed."""
 
 
 class Backlog:

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from elasticsearch import Elasticsearch
 
+from events.errors import DamagedLogFile
 from events.log_tables import TABLES, leftovers, replacing
 from events.names import event_indices, rejected_events_index
-from experiments.errors import UnreadableLog
 from mappings.scan import delete_as_read, pages
 from queues.refused_messages import RefusedMessages
 
@@ -45,7 +45,7 @@ def erase_logged(log: Path, user_id: str) -> int:
     Files that an export left unfinished are deleted: nothing reads them, and the user may be in them.
 
     Raises:
-        UnreadableLog: a file cannot be read. Those before it are done.
+        DamagedLogFile: a file cannot be read. Those before it are done.
     """
     folders = [log / table for table in TABLES]
     for leftover in leftovers(log):
@@ -62,7 +62,7 @@ def _erase_from(path: Path, user_id: str) -> int:
         elif found:
             _rewrite_without(path, user_id)
     except (OSError, KeyError, ValueError) as error:  # ArrowInvalid is a ValueError
-        raise UnreadableLog(
+        raise DamagedLogFile(
             f"{path} cannot be read ({error}); repair or delete it, then erase the user again"
         ) from error
     return int(found)

@@ -164,6 +164,10 @@ class DeadLetters:
     def _stored(self) -> RejectedIndex:
         return RejectedIndex(self.es, self.index, DEAD_LETTERS_BODY)
 
+    def reasons(self) -> Iterator[str]:
+        """Yield the reasons of all letters."""
+        return self._stored.reasons()
+
     def write(self, letters: Iterable[DeadLetter]) -> None:
         """Writes the letters. A letter of an older event never replaces that of a newer one.
 

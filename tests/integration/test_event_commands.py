@@ -42,7 +42,7 @@ def event_of(age: int, kind: str = "tap", **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def run(elasticsearch_url: str, redis_url: str, index_prefix: str) -> Run:
-    """A command of `nitamono events`, which has to succeed."""
+    """A command of `nitamono events`, which must exit with 0 unless a test says otherwise."""
     environ = {
         "ELASTICSEARCH_URL": elasticsearch_url,
         "ELASTICSEARCH_TIMEOUT": "30",
@@ -51,9 +51,9 @@ def run(elasticsearch_url: str, redis_url: str, index_prefix: str) -> Run:
         "NITAMONO_USER_SALT": SALT,
     }
 
-    def invoke(*words: str) -> Result:
+    def invoke(*words: str, exit_code: int = 0) -> Result:
         result = CliRunner().invoke(cli.main, ["events", *words], env=environ)
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == exit_code, result.output
         return result
 
     return invoke
@@ -237,6 +237,8 @@ def test_rejected_events_are_listed_replayed_and_dropped(
     ]
     assert run("rejected", "list").output.splitlines()[-1] == "1 type_unknown, 2 worker_lost"
 
+    typo = run("rejected", "replay", "--reason", "worker_lots", exit_code=1).output
+    assert "rejected with reason 'worker_lots'; existing reasons: type_unknown, worker_lost" in typo
     assert "2 events sent again" in run("rejected", "replay", "--reason", "worker_lost").output
     (queued,) = redis.Redis.from_url(redis_url).lrange(event_queue(store.prefix), 0, -1)
     assert event["event_id"] in decoded(queued)

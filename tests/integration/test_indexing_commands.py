@@ -118,6 +118,8 @@ def check_dead_letters(missing: Path) -> None:
     assert len(nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()) == 4
     dropped = nitamono("indexer", "dead-letters", "drop", "--reason", "not_json", "--yes")
     assert dropped.stdout == "dropped 2\n"
+    typo = nitamono("indexer", "dead-letters", "replay", "--reason", "not_jsno")
+    assert "nothing was rejected with reason 'not_jsno'; existing reasons: photo_outside_roots" in typo.stderr
 
 
 def test_other_kinds_of_files_give_the_same_documents(

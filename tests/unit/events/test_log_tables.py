@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from events.log_tables import TABLES, replacing, write_part
+from events.errors import DamagedLogFile
+from events.log_tables import TABLES, replacing, to_log_table, write_part
 from events.worker.documents import item_ids, to_document
 from events.worker.erasure import erase_logged
 from events.worker.export import TABLE_OF, to_row
 from events.worker.retention import drop_logged, first_kept
-from experiments.errors import UnreadableLog
 from tests.events import NOW, make_shopping_event, message, parsed
 
 ALICE, BOB = "a" * 32, "b" * 32
@@ -68,6 +68,14 @@ def test_what_the_index_knew_becomes_columns() -> None:
     assert second == {"item_id": "m3", "position": 2, "created_at": None}
 
 
+def test_a_column_that_its_writer_does_not_know_is_null() -> None:
+    """So a new field needs no change in other writers; columns of no table are left out."""
+    table = to_log_table("taps", pa.table({"item_id": ["m1", "m2"], "colour": ["red", "blue"]}))
+    assert table.schema == TABLES["taps"]
+    assert table["item_id"].to_pylist() == ["m1", "m2"]
+    assert table["slate_id"].to_pylist() == [None, None]
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     """After an error the old one is there, and nothing else."""
     path = tmp_path / "day" / "part.parquet"
@@ -116,7 +124,7 @@ def test_a_half_written_file_is_named(tmp_path: Path) -> None:
     """Whoever asked to be erased must not be left in a file that nobody looked at."""
     whole = write_taps(tmp_path, [ALICE])
     whole.write_bytes(whole.read_bytes()[:-20])
-    with pytest.raises(UnreadableLog, match=r"part-0000\.parquet cannot be read"):
+    with pytest.raises(DamagedLogFile, match=r"part-0000\.parquet cannot be read"):
         erase_logged(tmp_path, ALICE)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
-from events.worker.backlog import Backlog, EventsNotStored, open_backlog
+from events.errors import EventsNotStored
+from events.worker.backlog import Backlog, open_backlog
 from events.worker.settings import EventSettings
 
 SETTINGS = EventSettings()
