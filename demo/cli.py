@@ -24,7 +24,7 @@ from mappings.errors import ContractError
 FURTHER_COMMANDS = {
     "contact-sheet": "demo.contact_sheet",
     "generate": "demo.marketplace.cli",
-    "run": "demo.tour",
+    "run": "demo.run",
     "simulate": "demo.simulation.cli",
 }
 

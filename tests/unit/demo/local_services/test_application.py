@@ -117,6 +117,18 @@ def test_another_encoder_starts_them_anew(state, tmp_path):
     assert identities[0] == identities[1] != identities[2]
 
 
+def test_another_api_port_restarts_the_api_and_no_worker(state):
+    """A worker never reads it, and would load its encoder again."""
+    environments = [make_environment(state, NITAMONO_API_PORT=port) for port in ("8000", "8123")]
+    workers = {worker_service(environment, state, processes=1).identity for environment in environments}
+    workers |= {events_service(environment, state).identity for environment in environments}
+    apis = {
+        api_service(environment, ServiceSettings.from_environ(environment)).identity
+        for environment in environments
+    }
+    assert (len(workers), len(apis)) == (2, 2)
+
+
 def test_workers_of_two_clones_have_different_names(tmp_path):
     """On one Redis, the worker of one clone does not answer for that of another."""
     names = set()

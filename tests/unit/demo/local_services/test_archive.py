@@ -9,7 +9,7 @@ import pytest
 from demo.local_services.archive import archive_url, fetch_archive
 from demo.local_services.distribution import VERSION
 from demo.local_services.errors import ChecksumMismatch, DownloadFailed
-from tests.unit.demo.local_services.stand_ins import publish_archive
+from tests.unit.demo.local_services.fakes import publish_archive
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from demo.local_services.distribution import VERSION, Distribution, obtain, requ
 from demo.local_services.errors import JdkMissing, NoElasticsearch, UnfitDistribution
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
-from demo.local_services.unprivileged_user import Account
-from tests.unit.demo.local_services.stand_ins import make_distribution, make_java, make_maven, publish_archive
+from demo.local_services.unprivileged_user import ServiceUser
+from tests.unit.demo.local_services.fakes import make_distribution, make_java, make_maven, publish_archive
 
-CALLER = Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+CALLER = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 
 

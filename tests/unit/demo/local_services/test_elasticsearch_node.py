@@ -25,10 +25,10 @@ from demo.local_services.ports import free_port
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
-from demo.local_services.unprivileged_user import Account, service_account
-from tests.unit.demo.local_services.stand_ins import make_distribution, make_java
+from demo.local_services.unprivileged_user import ServiceUser, service_user
+from tests.unit.demo.local_services.fakes import make_distribution, make_java
 
-CALLER = Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+CALLER = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
@@ -45,12 +45,12 @@ def make_settings(state, **environment):
     return ServiceSettings.from_environ({"NITAMONO_STATE": str(state.path), **environment})
 
 
-def launch_with(state, tmp_path, environ, *, with_jdk=True, account=CALLER):
+def launch_with(state, tmp_path, environ, *, with_jdk=True, user=CALLER):
     """The launch of a stand-in distribution."""
     home = make_distribution(tmp_path / "home", with_jdk=with_jdk)
     distribution = Distribution(home, None if with_jdk else tmp_path / "jdk")
     settings = make_settings(state, **environ)
-    return launch(distribution, node_folder(state, account), account, settings, environ)
+    return launch(distribution, node_folder(state, user), user, settings, environ)
 
 
 def test_the_configuration_is_a_loopback_node_with_our_folders(state, tmp_path):
@@ -102,7 +102,7 @@ def test_the_node_lies_in_the_state_folder(state):
 def test_a_closed_clone_keeps_a_link_to_the_node(state, tmp_path):
     """Below a folder that is closed to others the node lies elsewhere; erasing it takes the link along."""
     tmp_path.chmod(0o700)
-    nobody = service_account("nobody")
+    nobody = service_user("nobody")
     folder = node_folder(state, nobody)
     assert state.elasticsearch.is_symlink()
     assert tmp_path not in folder.parents
@@ -116,7 +116,7 @@ def test_a_closed_clone_keeps_a_link_to_the_node(state, tmp_path):
 def test_a_node_that_was_swept_away_is_made_anew(state, tmp_path):
     """A link that leads nowhere, because the system cleared its temporary folder, is replaced."""
     tmp_path.chmod(0o700)
-    nobody = service_account("nobody")
+    nobody = service_user("nobody")
     first = node_folder(state, nobody)
     shutil.rmtree(first)
     assert node_folder(state, nobody) != first
@@ -124,10 +124,10 @@ def test_a_node_that_was_swept_away_is_made_anew(state, tmp_path):
 
 @as_root
 def test_a_distribution_out_of_reach_is_copied(state, tmp_path):
-    """Elasticsearch in root's closed home is copied to where the account can run it, once."""
+    """Elasticsearch in root's closed home is copied to where the user can run it, once."""
     tmp_path.chmod(0o700)
-    nobody = service_account("nobody")
-    command = launch_with(state, tmp_path, {}, account=nobody).command[0]
+    nobody = service_user("nobody")
+    command = launch_with(state, tmp_path, {}, user=nobody).command[0]
     assert command == str(
         state.elasticsearch.resolve() / f"elasticsearch-{VERSION}" / "bin" / "elasticsearch"
     )
@@ -148,7 +148,7 @@ def test_too_little_memory_is_told_before_the_start(state, tmp_path, monkeypatch
 
 def test_preparing_takes_the_given_home(state, tmp_path, monkeypatch):
     """The node's program is that of ES_HOME, with the JDK that was ordered."""
-    monkeypatch.setattr(elasticsearch_node, "service_account", lambda _: CALLER)
+    monkeypatch.setattr(elasticsearch_node, "service_user", lambda _: CALLER)
     home, java = make_distribution(tmp_path / "home", with_jdk=False), make_java(tmp_path / "jdk")
     environ = {
         "ES_HOME": str(home),

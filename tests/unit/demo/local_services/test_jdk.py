@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from demo.local_services.errors import JdkMissing
 from demo.local_services.jdk import NEEDED_MODULES, Java, find_jdk, inspect, java_homes
-from demo.local_services.unprivileged_user import Account
-from tests.unit.demo.local_services.stand_ins import ALL_MODULES, make_java
+from demo.local_services.unprivileged_user import ServiceUser
+from tests.unit.demo.local_services.fakes import ALL_MODULES, make_java
 
-CALLER = Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+CALLER = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
 
 
 def test_the_newest_fit_one_is_taken(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from demo.local_services.distribution import VERSION
 from demo.local_services.errors import ChecksumMismatch, DownloadFailed
 from demo.local_services.maven import fetch_by_maven, first_error
-from tests.unit.demo.local_services.stand_ins import make_maven
+from tests.unit.demo.local_services.fakes import make_maven
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from demo.local_services.processes import (
 )
 from demo.local_services.progress import Progress
 from demo.local_services.state import StateFolder
-from demo.local_services.unprivileged_user import Account
+from demo.local_services.unprivileged_user import ServiceUser
 
 LISTEN = """
 import os, socket, sys, time
@@ -56,12 +56,12 @@ def supervisor(tmp_path):
 def make_service(supervisor, code=LISTEN, *, port=None, is_ready=None, name="server", **changes):
     """A service that runs `code` in Python and is ready once its port is taken."""
     port = port or free_port()
-    caller = Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+    caller = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
     launch = Launch(
         command=[sys.executable, "-c", code, str(port)],
         environment={**os.environ, "COLOUR": "indigo"},
         folder=supervisor.state.path,
-        account=caller,
+        user=caller,
     )
     service = Service(
         name=name,

@@ -1,4 +1,4 @@
-"""The account that runs Elasticsearch."""
+"""The user that runs Elasticsearch."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ import pwd
 
 import pytest
 
-from demo.local_services.errors import NoServiceAccount
-from demo.local_services.unprivileged_user import Account, service_account
+from demo.local_services.errors import NoUnprivilegedUser
+from demo.local_services.unprivileged_user import ServiceUser, service_user
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 def test_an_ordinary_user_runs_it_himself():
     """Nothing is given up by a caller who is not root."""
-    account = service_account("nobody", uid=1000)
-    assert (account.uid, account.is_caller, account.demotion) == (1000, True, {})
+    user = service_user("nobody", uid=1000)
+    assert (user.uid, user.is_caller, user.popen_arguments) == (1000, True, {})
 
 
 def test_root_hands_over_to_the_account_that_is_set():
     """Root gives up its user, its group and every further group."""
-    account = service_account("nobody", uid=0)
+    user = service_user("nobody", uid=0)
     entry = pwd.getpwnam("nobody")
-    assert account.demotion == {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    assert user.popen_arguments == {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
-@pytest.mark.parametrize("name", ["no-such-account", "root"])
-def test_an_account_that_cannot_serve_is_refused(name):
-    """An unknown account, or root again, is refused with the setting that helps."""
-    with pytest.raises(NoServiceAccount, match=f"{name}.*NITAMONO_ES_USER"):
-        service_account(name, uid=0)
+@pytest.mark.parametrize("name", ["no-such-user", "root"])
+def test_a_user_that_cannot_serve_is_refused(name):
+    """An unknown user, or root again, is refused with the setting that helps."""
+    with pytest.raises(NoUnprivilegedUser, match=f"{name}.*NITAMONO_ES_USER"):
+        service_user(name, uid=0)
 
 
 def test_the_caller_owns_what_it_makes(tmp_path):
     """For the calling user nothing changes hands, and its own folders are within reach."""
-    account = Account(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
-    account.own(tmp_path)
-    assert account.can_enter(tmp_path)
-    assert account.can_read(tmp_path)
-    assert not account.can_read(tmp_path / "absent")
+    user = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+    user.own(tmp_path)
+    assert user.can_enter(tmp_path)
+    assert user.can_read(tmp_path)
+    assert not user.can_read(tmp_path / "absent")
 
 
 @as_root
 def test_a_closed_folder_is_out_of_reach(tmp_path):
-    """What lies below a folder with mode 700 cannot be reached by another account, whatever its own mode."""
-    nobody = service_account("nobody")
+    """What lies below a folder with mode 700 cannot be reached by another user, whatever its own mode."""
+    nobody = service_user("nobody")
     inner = tmp_path / "closed" / "inner"
     inner.mkdir(parents=True)
     inner.chmod(0o777)
@@ -56,8 +56,8 @@ def test_a_closed_folder_is_out_of_reach(tmp_path):
 
 @as_root
 def test_a_folder_is_handed_over_with_all_below(tmp_path):
-    """Files, folders and links below belong to the account; what a link leads to does not."""
-    nobody = service_account("nobody")
+    """Files, folders and links below belong to the user; what a link leads to does not."""
+    nobody = service_user("nobody")
     outside = tmp_path / "outside"
     outside.write_text("")
     folder = tmp_path / "folder"

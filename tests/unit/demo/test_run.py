@@ -7,28 +7,28 @@ import os
 import click
 import pytest
 
-from demo import tour
+from demo import run
 from demo.marketplace.folder import LISTINGS
 
 
 def test_the_marketplace_is_drawn_once(tmp_path, monkeypatch, capsys):
     """The first call draws the listings and photos, the second finds them."""
-    monkeypatch.setattr(tour, "MARKETPLACE_LISTINGS", 3)
-    file = tour.drawn_marketplace(tmp_path)
+    monkeypatch.setattr(run, "MARKETPLACE_LISTINGS", 3)
+    file = run.drawn_marketplace(tmp_path)
     assert len(file.read_text().splitlines()) == 3
     assert list((tmp_path / "images").glob("*.jpg"))
     assert "Drawing 3 listings" in capsys.readouterr().out
     written = file.stat().st_mtime_ns
-    assert tour.drawn_marketplace(tmp_path).stat().st_mtime_ns == written
+    assert run.drawn_marketplace(tmp_path).stat().st_mtime_ns == written
     assert capsys.readouterr().out == ""
 
 
 def test_a_drawing_that_was_interrupted_is_done_again(tmp_path, monkeypatch):
     """Photos without their listings are not a marketplace yet."""
-    monkeypatch.setattr(tour, "MARKETPLACE_LISTINGS", 2)
+    monkeypatch.setattr(run, "MARKETPLACE_LISTINGS", 2)
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "d0000001-1.jpg").write_bytes(b"half a photo")
-    assert tour.drawn_marketplace(tmp_path) == tmp_path / LISTINGS
+    assert run.drawn_marketplace(tmp_path) == tmp_path / LISTINGS
     assert (tmp_path / "images" / "d0000001-1.jpg").read_bytes() != b"half a photo"
 
 
@@ -36,7 +36,7 @@ def test_listings_that_cannot_be_indexed_end_with_where_to_look(tmp_path, capfd)
     """`nitamono index` says what is wrong, then the sentence says where the reasons are kept."""
     (tmp_path / "listings.txt").write_text("no listings")
     with pytest.raises(click.ClickException, match=r"dead-letters list.*demo logs worker"):
-        tour.index(tmp_path / "listings.txt", os.environ)
+        run.index(tmp_path / "listings.txt", os.environ)
     assert ".jsonl" in capfd.readouterr().err
 
 
@@ -46,7 +46,7 @@ def test_three_answers_are_shown(tmp_path, monkeypatch, capsys):
         "item": {"title": "Mug", "price": 900, "currency": "JPY", "category": ["Home"]},
         "items": [{"title": "Cup", "price": 800, "currency": "JPY", "category": ["Home"], "similarity": 0.5}],
     }
-    monkeypatch.setattr(tour, "example_items", lambda _: iter(()))
-    monkeypatch.setattr(tour, "example_answers", lambda *_: iter([answer] * 5))
-    tour.show_examples(tmp_path, "http://127.0.0.1:8000")
+    monkeypatch.setattr(run, "example_items", lambda _: iter(()))
+    monkeypatch.setattr(run, "example_answers", lambda *_: iter([answer] * 5))
+    run.show_examples(tmp_path, "http://127.0.0.1:8000")
     assert capsys.readouterr().out.count("Mug · 900 JPY · Home\n  0.50       800 JPY  Cup") == 3

@@ -1,4 +1,4 @@
-"""The encoders of experiments' arms: each prefix that an arm reads has an index and a worker of its own."""
+"""Encoders of experiments' arms: each prefix that an arm reads has its own index and worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARTIFACTS = REPOSITORY / "ml" / "artifacts"
 
 @dataclass(frozen=True)
 class ArmEncoder:
-    """An encoder that runs beside the deployment's own."""
+    """An encoder of an arm, in addition to the deployment's own."""
 
     prefix: str
     artifact: Path
@@ -26,7 +26,7 @@ class ArmEncoder:
         return f"worker-{self.prefix}"
 
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment `own` turned to this encoder's index and queue."""
+        """Return the environment `own` with this encoder's index and queue."""
         return {**own, "NITAMONO_INDEX_PREFIX": self.prefix, "NITAMONO_ENCODER": str(self.artifact)}
 
 
@@ -37,7 +37,7 @@ def arm_encoders(experiments: Path, artifacts: Path = ARTIFACTS) -> tuple[ArmEnc
     """
     if not any(experiments.glob("*.toml")):
         return ()
-    # Most machines run no experiment, and a second `up` is to be quick.
+    # pydantic: most machines run no experiment, and a second `up` should be quick.
     from experiments.assignment.definition import read_experiments  # noqa: PLC0415
 
     enabled = (experiment for experiment in read_experiments(experiments) if experiment.enabled)
@@ -54,7 +54,7 @@ def artifact_of(encoder: str | None, prefix: str, artifacts: Path) -> Path:
     """Return the folder of the artifact with that encoder_id. Raises NoSuchEncoder."""
     known = dict(encoder_ids(artifacts))
     if encoder not in known:
-        raise NoSuchEncoder(prefix, encoder, sorted(known), artifacts)
+        raise NoSuchEncoder(prefix, encoder or "(none named)", artifacts, ", ".join(sorted(known)) or "none")
     return known[encoder]
 
 

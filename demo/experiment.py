@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from demo.command import succeeds
-from demo.local_services.arms import ARTIFACTS, encoder_ids
+from demo.local_services.arm_encoders import ARTIFACTS, encoder_ids
 from demo.local_services.state import StateFolder
 
 NAME: Final = "encoder"
@@ -58,7 +58,7 @@ def write_definition(folder: Path, day: date) -> None:
     (folder / f"{NAME}.toml").write_text(text, encoding="utf-8")
 
 
-def run_trial(listings: Path, state: StateFolder, environment: Mapping[str, str], api_url: str) -> None:
+def run_experiment(listings: Path, state: StateFolder, environment: Mapping[str, str], api_url: str) -> None:
     """Let simulated buyers look at both arms, and report on them."""
     log, report = state.event_log, state.reports / NAME
     steps = {

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 import click
 import pytest
 
-from demo import trial
-from demo.local_services.arms import arm_encoders
+from demo.experiment import run_experiment, write_definition
+from demo.local_services.arm_encoders import arm_encoders
 from demo.local_services.state import StateFolder
 from experiments.assignment.assign import arm_array
 from experiments.assignment.definition import Metric, read_experiments
@@ -19,7 +19,7 @@ TODAY = date(2026, 11, 21)
 
 def test_the_experiment_is_of_the_week_before_today(tmp_path):
     """Its arms are the two encoders that come with the code, the weaker one being control."""
-    trial.write_definition(tmp_path, TODAY)
+    write_definition(tmp_path, TODAY)
     (experiment,) = read_experiments(tmp_path)
     assert (experiment.name, experiment.primary, experiment.start) == (
         "encoder",
@@ -36,7 +36,7 @@ def test_it_moves_on_with_the_days(tmp_path):
     users = [f"{number:032x}" for number in range(50)]
     arms = []
     for day in (TODAY, TODAY + timedelta(days=3)):
-        trial.write_definition(tmp_path, day)
+        write_definition(tmp_path, day)
         (experiment,) = read_experiments(tmp_path)
         assert experiment.start == day - timedelta(days=7)
         arms.append(arm_array(experiment, users).tolist())
@@ -48,5 +48,5 @@ def test_a_step_that_fails_is_named(tmp_path, capfd):
     state = StateFolder.open(tmp_path / "state")
     environment = {**os.environ, "NITAMONO_REDIS_URL": "redis://127.0.0.1:1/0"}
     with pytest.raises(click.ClickException, match=r"`nitamono demo simulate` failed, so there is no report"):
-        trial.run_trial(tmp_path / "none.jsonl", state, environment, "http://127.0.0.1:1")
+        run_experiment(tmp_path / "none.jsonl", state, environment, "http://127.0.0.1:1")
     assert "none.jsonl" in capfd.readouterr().err

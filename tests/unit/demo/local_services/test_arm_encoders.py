@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from demo.local_services.arms import ArmEncoder, arm_encoders
+from demo.local_services.arm_encoders import ArmEncoder, arm_encoders
 from demo.local_services.errors import NoSuchEncoder
 from experiments.errors import InvalidDefinition
 

@@ -11,13 +11,13 @@ import click
 
 from demo.command import succeeds
 from demo.examples import as_table, example_answers, example_items
+from demo.experiment import run_experiment, today, write_definition
 from demo.local_services.application import encoder_folder
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from demo.local_services.system import System
 from demo.marketplace.folder import LISTINGS, write_marketplace
-from demo.trial import run_trial, today, write_definition
 
 MARKETPLACE_LISTINGS, MARKETPLACE_SEED = 1200, 7
 EXAMPLES = 3
@@ -46,7 +46,7 @@ def run(*, data: Path | None) -> None:
         index(listings, environment)
     show_examples(listings, system.api_url)
     if data is None:
-        run_trial(listings, system.state, system.environment, system.api_url)
+        run_experiment(listings, system.state, system.environment, system.api_url)
     else:
         click.echo("\nNo experiment is run: the simulated buyers know only the drawn marketplace.")
     click.echo(f"\nLook at them: {system.api_url}   (`make down` stops everything)")
