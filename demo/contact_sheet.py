@@ -1,4 +1,4 @@
-"""A contact sheet: query items down the left, their most similar items beside them, as one picture."""
+"""A contact sheet: query items at the left, each with its most similar items, as one image."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def _require_format(_context: click.Context, _option: click.Parameter, out: Path
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
     callback=_require_format,
-    help="Picture to write, a JPEG or a PNG.",
+    help="Image to write, a JPEG or a PNG.",
 )
 @click.option("--rows", type=WholeNumber(1, 100), default=12, show_default=True, help="Query items.")
 @click.option("--columns", type=WholeNumber(1, 24), default=6, show_default=True, help="Similar ones.")
 def contact_sheet(*, out: Path, rows: int, columns: int) -> None:
-    """Draw queries of the live index beside their most similar items, as one picture."""
+    """Draw listings of the live index with their most similar ones, as one image."""
     environment = System.open(os.environ, Progress()).environment
     found = _rows_of_live_index(environment, rows, columns)
     if not found:
@@ -75,7 +75,7 @@ def contact_sheet(*, out: Path, rows: int, columns: int) -> None:
 
 
 def find_rows(es: Elasticsearch, prefix: str, *, rows: int, columns: int) -> list[Row]:
-    """Rows for the newest listing of each of the `rows` most common leaf categories."""
+    """Return rows for the newest listing of each of the `rows` most common leaf categories."""
     reader = IndexReader(es, prefix, PATIENCE_S)
     service = SimilarService(reader)
     parameters = SimilarParameters(size=columns)
@@ -83,7 +83,7 @@ def find_rows(es: Elasticsearch, prefix: str, *, rows: int, columns: int) -> lis
 
 
 def draw_contact_sheet(rows: Sequence[Row], roots: ImageRoots) -> Image.Image:
-    """The sheet, RGB: the query item framed at the left of each row, price and category below each photo."""
+    """Return the sheet, RGB: a row for each query item, framed, with price and category below each photo."""
     columns = 1 + max(len(row.similar) for row in rows)
     width = columns * (THUMBNAIL + GAP) + 2 * GAP
     sheet = Image.new("RGB", (width, len(rows) * (THUMBNAIL + CAPTION + GAP) + GAP), PAPER)
@@ -113,7 +113,7 @@ def _row(service: SimilarService, item_id: str, parameters: SimilarParameters) -
 
 
 def _newest_by_category(es: Elasticsearch, prefix: str, count: int) -> Iterator[str]:
-    """Ids of listings for sale whose photo could be encoded."""
+    """Yield ids of listings for sale whose photo could be encoded."""
     shown = [{"term": {"status": Status.ON_SALE.value}}, {"exists": {"field": "vector"}}]
     leaves = {"terms": {"field": "category", "size": 1000}}
     found = es.search(
@@ -151,7 +151,7 @@ def _draw_item(
 
 
 def _thumbnail(document: ListingDocument, roots: ImageRoots) -> Image.Image:
-    """The first photo, cut to a square; a grey square where it is gone, unreadable or on another server."""
+    """Return the first photo, cropped to a square, or a grey square if it cannot be read here."""
     grey = Image.new("RGB", (THUMBNAIL, THUMBNAIL), NO_PHOTO)
     if not document.images:
         return grey

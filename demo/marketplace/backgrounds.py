@@ -1,4 +1,4 @@
-"""What things are photographed on: textures of a floor, a wall, a lawn, made once each."""
+"""Textures of backgrounds, such as a floor, a wall or a lawn, each made once."""
 
 from collections.abc import Callable
 from functools import lru_cache

@@ -105,7 +105,7 @@ def _write_listing_photos(folder: Path, seed: int, size: int, number: int) -> in
 
 
 def _write_lines(file: Path, written: Iterable[ListingEvent], total: int) -> int:
-    """One JSON object a line, under the file's name once all are written; the number of lines."""
+    """Write one JSON object a line, atomically; the number of lines."""
     lines, unfinished = 0, file.with_suffix(".part")
     with unfinished.open("wb") as out:
         for event in tqdm(

@@ -94,7 +94,7 @@ def _photo_count(rng: Random) -> int:
 
 
 def listing_at(number: int, seed: int) -> ListingEvent:
-    """Listing `number` of this seed, as it stands at the end of the year."""
+    """Listing `number` of this seed, at the end of the year."""
     offer = offer_at(number, seed)
     design = design_at(offer.design, seed)
     rng = stream(seed, Purpose.LISTING, number)
@@ -117,7 +117,7 @@ def listing_at(number: int, seed: int) -> ListingEvent:
 
 
 def attributes(design: Design, condition: Condition, size: str) -> dict[str, str]:
-    """What a seller fills in beside the title."""
+    """Attributes that a seller fills in."""
     found = {
         "type": design.item_type.english,
         "brand": design.brand.english,
@@ -179,5 +179,5 @@ def photos_at(number: int, seed: int) -> tuple[PhotoSpec, ...]:
 
 @lru_cache(maxsize=65_536)
 def seller_habit(seller: int, seed: int) -> Habit:
-    """Return how this seller takes photos."""
+    """How this seller takes photos."""
     return draw_habit(stream(seed, Purpose.SELLER, seller))

@@ -1,4 +1,4 @@
-"""Photos on demand: a small specification → a picture, the same one every time."""
+"""Photos on demand: the same specification gives the same photo."""
 
 import io
 from dataclasses import dataclass

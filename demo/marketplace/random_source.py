@@ -1,4 +1,4 @@
-"""Random streams by key, so that listing n is the same listing whatever else was made before it."""
+"""Random streams by key, so that listing n does not depend on the listings before it."""
 
 import random
 from enum import IntEnum
@@ -22,7 +22,7 @@ SEED_LIMIT = 2**63
 
 
 def check_seed(seed: int) -> int:
-    """Return the seed itself.
+    """The seed itself.
 
     Raises UnusableSeed unless 0 <= seed < 2**63: Python folds negative seeds onto positive ones.
     """
@@ -32,5 +32,5 @@ def check_seed(seed: int) -> int:
 
 
 def stream(seed: int, purpose: Purpose, number: int) -> random.Random:
-    """A random stream that depends on these three numbers alone."""
+    """A random stream that depends only on these three numbers."""
     return random.Random((seed << 64) | (int(purpose) << 56) | number)  # noqa: S311 (drawings, not secrets)

@@ -1,4 +1,4 @@
-"""How a photo is taken: on which ground, with which camera, in which light."""
+"""How a photo is taken: background, camera and light."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,7 +56,7 @@ class Habit:
 
 
 def draw_habit(rng: Random) -> Habit:
-    """A seller's way of taking photos."""
+    """The usual background and light of a seller."""
     return Habit(
         rng.choice((*BACKGROUNDS, "studio", "wood", "sheet", "wall")),
         rng.randrange(VARIANTS),
@@ -66,7 +66,7 @@ def draw_habit(rng: Random) -> Habit:
 
 
 def draw_scene(rng: Random, habit: Habit, *, closer: bool = False) -> Scene:
-    """A photo taken by someone of this habit; a second photo of an item may come `closer`."""
+    """The scene of a photo by a seller of this habit; a second photo of an item may be `closer`."""
     at_home = rng.random() < 0.75
     background = habit.background if at_home else rng.choice(BACKGROUNDS)
     steady = background in ("studio", "paper")

@@ -1,1 +1,1 @@
-"""A marketplace that behaves: buyers and sellers of a stated ground truth, and their log."""
+"""A simulated marketplace: buyers and sellers with a known ground truth, and their event log."""

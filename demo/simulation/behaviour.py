@@ -1,4 +1,4 @@
-"""What people do with a slate: look, tap, view, buy. Probabilities only; draws are drawn beforehand."""
+"""Probabilities of what people do with a slate: look, tap, view, buy."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Number = TypeVar("Number", np.float32, np.int64)
 
 @dataclass(frozen=True)
 class Draws:
-    """Uniform numbers in [0, 1), drawn once for each slate and candidate, whatever becomes of the slate."""
+    """Uniform numbers in [0, 1), drawn once for each slate and candidate."""
 
     tap: Floats
     """(S, R)"""
     purchase: Floats
     """(S, R)"""
     reading: Floats
-    """(S, R) that tells how long before the tap"""
+    """(S, R) decides the time before the tap"""
     deciding: Floats
-    """(S, R) that tells how long before the purchase"""
+    """(S, R) decides the time before the purchase"""
     complaint: Floats
     """(S, R)"""
     order: Floats
-    """(S, R) by which a shuffled slate is ordered"""
+    """(S, R) the order of a shuffled slate"""
     depth: Rows
     """(S,) how many positions the buyer looks at"""
 
     @classmethod
     def draw(cls, slates: int, reserve: int, truth: GroundTruth, rng: np.random.Generator) -> Draws:
-        """For slates with a reserve of candidates each."""
+        """Return the draws of slates with `reserve` candidates each."""
         tap, purchase, reading, deciding, complaint, order = rng.random(
             (6, slates, reserve), dtype=np.float32
         )
@@ -49,7 +49,7 @@ class Draws:
 
 
 def draw_depths(slates: int, truth: GroundTruth, rng: np.random.Generator) -> Rows:
-    """(S,) how far down the slate is looked at."""
+    """Return the number of positions that each buyer looks at: (S,) int64."""
     further = rng.geometric(1 / (truth.mean_depth - truth.least_depth), slates)
     return np.asarray(truth.least_depth + further)
 
@@ -57,7 +57,7 @@ def draw_depths(slates: int, truth: GroundTruth, rng: np.random.Generator) -> Ro
 def attraction(
     truth: GroundTruth, stock: Stock, buyers: Buyers, user: Rows, query: Rows, items: Rows
 ) -> Floats:
-    """(S, R) the probability that an examined item is attractive to the user who looks at the query item.
+    """Return the probability that an examined item attracts the user: (S, R) float32.
 
     The logistic function of likeness, taste and price closeness; 0 where items is NOTHING.
     """
@@ -70,9 +70,9 @@ def attraction(
 
 
 def examination(truth: GroundTruth, depth: Rows, nth: Rows) -> Floats:
-    """(S, L) the probability that each position is examined.
+    """Return the probability that each position is examined: (S, L) float32.
 
-    Position bias by those who look that far, and tiredness by the slates seen before in the session.
+    Position bias, for buyers who look that far, and fatigue from earlier slates of the session.
     """
     position = np.arange(1, truth.slate_length + 1)
     bias = position**-truth.position_bias * (position <= depth[:, None])
@@ -80,7 +80,7 @@ def examination(truth: GroundTruth, depth: Rows, nth: Rows) -> Floats:
 
 
 def mean_examination(truth: GroundTruth) -> NDArray[np.float64]:
-    """(L,) of a first slate, over buyers' depths: what a log shows as position bias."""
+    """Return the mean probability that positions of a first slate are examined, the position bias: (L,)."""
     position = np.arange(1, truth.slate_length + 1)
     stays = 1 - 1 / (truth.mean_depth - truth.least_depth)
     looks = stays ** np.maximum(position - truth.least_depth - 1, 0)
@@ -88,9 +88,9 @@ def mean_examination(truth: GroundTruth) -> NDArray[np.float64]:
 
 
 def shown(candidates: Rows, alive: Flags, shuffled: Flags, draws: Draws, length: int) -> Rows:
-    """(S, L) places among the candidates (S, R) that a slate shows, in its order; NOTHING after the last.
+    """Return the places among the candidates (S, R) that a slate shows, then NOTHING: (S, L) int64.
 
-    The first `length` that are alive, in the order of the ranking or, in a shuffled slate, of rng.
+    The first `length` that are alive, in the order of the ranking or, in a shuffled slate, in random order.
     """
     there = alive & (candidates != NOTHING)
     there &= np.cumsum(there, axis=1) <= length
@@ -104,18 +104,18 @@ def shown(candidates: Rows, alive: Flags, shuffled: Flags, draws: Draws, length:
 def tap_probability(
     truth: GroundTruth, examined: Floats, attracted: Floats, bot: Flags, lift: Floats
 ) -> Floats:
-    """(S, L) of the items shown, from examination and attraction (S, L); lift (S,) of the slate's arm."""
+    """Return the probability of a tap (S, L), from examination and attraction (S, L) and lift (S,)."""
     human = np.float32(truth.tap_rate) * lift[:, None] * examined * attracted
     machine = np.float32(truth.bot_tap) * (attracted > 0)
     return np.where(bot[:, None], machine, human)
 
 
 def purchase_probability(truth: GroundTruth, attracted: Floats, bot: Flags, lift: Floats) -> Floats:
-    """(S, L) of a tapped item."""
+    """Return the probability that a tapped item is bought: (S, L) float32."""
     human = np.float32(truth.buy_after_tap) * lift[:, None] * attracted
     return np.where(bot[:, None], np.float32(0), human)
 
 
 def at(values: NDArray[Number], places: Rows) -> NDArray[Number]:
-    """values (S, R) at places (S, L); those at NOTHING are of the last column, and to be masked."""
+    """Return values (S, R) at places (S, L); mask those at NOTHING, which are of the last column."""
     return np.take_along_axis(values, places, axis=1)

@@ -1,4 +1,4 @@
-"""Who comes to the marketplace: tastes, activity, bots, testers; and when they look at which page."""
+"""Buyers, bots and testers: their tastes, their activity, and the pages that they visit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from demo.simulation.catalogue import Catalogue, unit
+from demo.simulation.catalogue import Catalogue, normalize
 from demo.simulation.columns import Columns, Flags, Floats, Rows, Seconds
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.stock import DAY, Shelf, Stock
@@ -52,7 +52,7 @@ class Buyers:
 
 
 def draw_buyers(count: int, catalogue: Catalogue, truth: GroundTruth, seed: int) -> Buyers:
-    """`count` users of this seed."""
+    """Return `count` users of this seed."""
     rng = np.random.default_rng([seed, 4])
     favourite = rng.integers(len(catalogue), size=(count, truth.favourites))
     role = rng.random(count)
@@ -61,7 +61,7 @@ def draw_buyers(count: int, catalogue: Catalogue, truth: GroundTruth, seed: int)
     sensitivity = truth.price_sensitivity * rng.lognormal(0, truth.price_sensitivity_spread, count)
     return Buyers(
         user=tuple(user_hash(SALT, user_id(number)) for number in range(1, count + 1)),
-        taste=unit(catalogue.truth[favourite].mean(axis=1)).astype(np.float32),
+        taste=normalize(catalogue.truth[favourite].mean(axis=1)).astype(np.float32),
         favourite=favourite,
         sensitivity=sensitivity.astype(np.float32),
         activity=np.where(bot, truth.bot_slates_per_day, activity),
@@ -71,7 +71,7 @@ def draw_buyers(count: int, catalogue: Catalogue, truth: GroundTruth, seed: int)
 
 
 def user_id(number: int) -> str:
-    """The id of user `number` (from 1)."""
+    """Return the id of user `number` (from 1)."""
     return f"u{number:06d}"
 
 
@@ -94,7 +94,7 @@ class Visits(Columns):
 
 
 def draw_visits(buyers: Buyers, day: float, truth: GroundTruth, rng: np.random.Generator) -> Visits:
-    """The visits of a day that begins at `day`, seconds since 1970: sessions of a few pages each."""
+    """Return the visits of the day that starts at `day`, seconds since 1970."""
     weekday = datetime.fromtimestamp(day, UTC).weekday()
     rate = buyers.activity * truth.weekdays[weekday] / truth.slates_per_session
     owner = np.repeat(np.arange(len(buyers)), rng.poisson(rate))
@@ -133,7 +133,7 @@ def open_pages(
 
 
 def _in_season(stock: Stock, shelf: Shelf, truth: GroundTruth) -> Seconds:
-    """(M,) how much interest there is at this time of the year."""
+    """Return the seasonal interest in each listing of the shelf: (M,) float64."""
     day = datetime.fromtimestamp(shelf.moment, UTC).timetuple().tm_yday
     swing = truth.season * cos(tau * (day - MIDWINTER) / 365.25)
     return 1 + swing * stock.catalogue.season[stock.base[shelf.rows]].astype(np.float64)

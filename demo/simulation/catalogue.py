@@ -1,4 +1,4 @@
-"""Listings as arrays: what is true of each, known before anything happens."""
+"""Listings as arrays, with their true vectors."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class Catalogue:
 
 
 def drawn_catalogue(count: int, seed: int, truth: GroundTruth) -> Catalogue:
-    """The first `count` listings of `demo.marketplace`'s seed, all of them on sale once."""
+    """Return the first `count` listings of the drawn marketplace, all of them as new listings."""
     events = [listing_at(number, seed) for number in range(1, count + 1)]
     photo = np.array([offer_at(number, seed).photographed - 1 for number in range(1, count + 1)])
     return catalogue_of(events, truth, seed, photo)
 
 
 def read_catalogue(path: Path, count: int | None, truth: GroundTruth, seed: int) -> Catalogue:
-    """The first `count` listings on sale of a file or folder that `nitamono index` takes.
+    """Return the first `count` listings on sale of a file or folder that `nitamono index` takes.
 
     Raises:
         NothingOnSale: none is.
@@ -74,10 +74,9 @@ def read_catalogue(path: Path, count: int | None, truth: GroundTruth, seed: int)
 
 
 def read_events(path: Path, count: int | None) -> list[ListingEvent]:
-    """The first `count` listings on sale of a file or folder, oldest first; raises as read_catalogue does.
+    """Return the first `count` listings on sale of a file or folder, oldest first. Raises as read_catalogue.
 
-    What is no valid listing is left out, as the indexer leaves it out, and of a listing that comes twice the
-    second.
+    Invalid listings are left out, as by the indexer, and so are repeated ones.
     """
     found: dict[str, ListingEvent] = {}
     for event in _on_sale(path):
@@ -101,7 +100,7 @@ def _on_sale(path: Path) -> Iterator[ListingEvent]:
 
 
 def catalogue_of(events: Sequence[ListingEvent], truth: GroundTruth, seed: int, photo: Rows) -> Catalogue:
-    """The listings of events, with a true vector for each from its attributes."""
+    """Return the listings of events, with a true vector for each from its attributes."""
     categories = list(dict.fromkeys(tuple(event["category"]) for event in events))
     numbers = {path: number for number, path in enumerate(categories)}
     created = np.array([datetime.fromisoformat(event["created_at"]).timestamp() for event in events])
@@ -127,7 +126,7 @@ def _season(item_type: str) -> int:
 
 
 def true_vectors(events: Sequence[ListingEvent], truth: GroundTruth, seed: int) -> Floats:
-    """(N, d) float32, unit norm: attribute parts side by side, each of the length of its share's root.
+    """Return (N, d) float32, unit norm: a part for each attribute, as long as the root of its share.
 
     So the cosine of two listings is the sum, over attributes, of the share times the cosine of their parts.
     """
@@ -139,12 +138,12 @@ def true_vectors(events: Sequence[ListingEvent], truth: GroundTruth, seed: int) 
         "brand": (_value_parts(events, "brand"), truth.brand_share),
         "own": (own, truth.own_share),
     }
-    vectors = np.concatenate([unit(part) * share**0.5 for part, share in parts.values()], axis=1)
-    return unit(vectors).astype(np.float32)
+    vectors = np.concatenate([normalize(part) * share**0.5 for part, share in parts.values()], axis=1)
+    return normalize(vectors).astype(np.float32)
 
 
 def _kind_parts(events: Iterable[Mapping[str, Any]]) -> Seconds:
-    """(N, 24): half its root category, half its type, so that a shirt is nearer to a coat than a mug."""
+    """Return (N, 24) float64: half root category, half type; a shirt is nearer to a coat than to a mug."""
     return np.stack(
         [
             _direction("type", _type_of(event))
@@ -160,12 +159,12 @@ def _value_parts(events: Iterable[Mapping[str, Any]], name: str) -> Seconds:
 
 @lru_cache(maxsize=4096)
 def _direction(name: str, value: str, width: int | None = None) -> Seconds:
-    """The unit vector that stands for a value: from its text alone, so the same in every catalogue."""
+    """Return the unit vector of a value, made from its text and so the same in every catalogue."""
     seed = int.from_bytes(hashlib.blake2b(f"{name}:{value}".encode(), digest_size=8).digest(), "big")
     direction = np.random.default_rng(seed).standard_normal(width or WIDTHS[name])
-    return np.asarray(unit(direction), dtype=np.float64)
+    return np.asarray(normalize(direction), dtype=np.float64)
 
 
-def unit(vectors: NDArray[Any]) -> NDArray[Any]:
-    """The same directions with norm 1 along the last axis."""
+def normalize(vectors: NDArray[Any]) -> NDArray[Any]:
+    """Return vectors (..., d) of the same directions with unit norm."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))

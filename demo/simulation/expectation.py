@@ -1,8 +1,7 @@
-"""What would be measured with endless users: the expected CTR and CVR of every encoder, by the ground truth.
+"""The expected CTR and CVR of every encoder under the ground truth, without sampling of users.
 
-On a sample of the slates that people are shown, each encoder ranks the same query item for the same user at
-the same moment, and the probabilities of taps are added up: no chance is left in a slate, and none between
-encoders.
+On a sample of slates, each encoder ranks the same query item for the same user at the same moment, and the
+probabilities of taps are added up: only the choice of slates is random.
 """
 
 from __future__ import annotations
@@ -25,23 +24,9 @@ SAMPLE: Final = 60
 """Slates a tick."""
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Of one encoder."""
-
-    ctr: float
-    """Taps per slate, without injected lifts."""
-    cvr_clicks: float
-    """Purchases per tap, if nobody else buys the item meanwhile."""
-    ctr_lift: float
-    """Over the first, relative, without injected lifts."""
-    ctr_lift_error: float
-    """Its standard error: the sample is finite."""
-
-
 @dataclass
 class Expectation:
-    """Adds up what each encoder would get; hand `watch` to `simulate`."""
+    """Adds up what each encoder would get; pass `watch` to `simulate`."""
 
     market: Market
     rankers: Mapping[str, Ranker]
@@ -52,7 +37,7 @@ class Expectation:
     _purchases: list[Seconds] = field(default_factory=list)
 
     def watch(self, slates: Slates, stock: Stock, draws: Draws) -> None:
-        """Takes a tick's first slates of people in the experiment, without testers."""
+        """Add the first slates of a tick, of people in the experiment without testers."""
         market = self.market
         human = ~market.buyers.bot[slates.user] & ~slates.override & (slates.arm != NOBODYS)
         taken = np.flatnonzero(human)[: self.sample]
@@ -78,45 +63,47 @@ class Expectation:
         """How many were taken."""
         return sum(taps.shape[1] for taps in self._taps)
 
-    def expected(self) -> dict[str, Expected]:
-        """By encoder; empty where no slate was taken."""
+    def by_encoder(self) -> dict[str, dict[str, float]]:
+        """Return expected rates by encoder, without injected lifts; empty without slates.
+
+        ctr: taps per slate; ctr_lift: over the first encoder, relative, with ctr_lift_error, the standard error
+        of the sample; cvr_clicks: purchases per tap, if nobody else buys the item meanwhile.
+        """
         if not self._taps:
             return {}
-        taps = np.concatenate(self._taps, axis=1)
-        purchases = np.concatenate(self._purchases, axis=1)
+        taps, purchases = (np.concatenate(each, axis=1) for each in (self._taps, self._purchases))
         return {
-            name: Expected(
-                ctr=float(taps[number].mean()),
-                cvr_clicks=float(purchases[number].sum() / taps[number].sum()),
-                ctr_lift=float(taps[number].sum() / taps[0].sum() - 1),
-                ctr_lift_error=_ratio_error(taps[number], taps[0]),
-            )
-            for number, name in enumerate(self.rankers)
+            name: {
+                "ctr": float(own.mean()),
+                "cvr_clicks": float(bought.sum() / own.sum()),
+                "ctr_lift": float(own.sum() / taps[0].sum() - 1),
+                "ctr_lift_error": _ratio_error(own, taps[0]),
+            }
+            for name, own, bought in zip(self.rankers, taps, purchases, strict=True)
         }
 
     def to_json(self) -> dict[str, Any]:
-        """truth.json: what each encoder and each arm would get."""
-        expected, truth = self.expected(), self.market.truth
+        """Return the content of truth.json: what each encoder and each arm would get."""
+        encoders, truth = self.by_encoder(), self.market.truth
         arms = {}
         for number, arm in enumerate(self.market.experiment.arms):
             tap, purchase = (truth.tap_lift, truth.purchase_lift) if number else (1.0, 1.0)
-            if arm.name in expected:
-                of = expected[arm.name]
+            if of := encoders.get(arm.name):
                 arms[arm.name] = {
-                    "ctr": of.ctr * tap,
-                    "cvr_clicks": of.cvr_clicks * purchase,
-                    "ctr_lift": (1 + of.ctr_lift) * tap - 1,
+                    "ctr": of["ctr"] * tap,
+                    "cvr_clicks": of["cvr_clicks"] * purchase,
+                    "ctr_lift": (1 + of["ctr_lift"]) * tap - 1,
                 }
         return {
-            "simulated": "expected under the stated ground truth; no user was asked",
+            "simulated": "expected under the ground truth; no real users",
             "slates": self.slates,
-            "encoders": {name: of.__dict__ for name, of in expected.items()},
-            "order": sorted(expected, key=lambda name: -expected[name].ctr),
+            "encoders": encoders,
+            "order": sorted(encoders, key=lambda name: -encoders[name]["ctr"]),
             "arms": arms,
         }
 
 
 def _ratio_error(above: Seconds, below: Seconds) -> float:
-    """The standard error of sum(above) / sum(below) over the same slates, by the delta method."""
+    """Return the standard error of sum(above) / sum(below) over the same slates, by the delta method."""
     ratio = above.sum() / below.sum()
     return float((above - ratio * below).std() / below.mean() / len(above) ** 0.5)

@@ -56,7 +56,7 @@ def write_simulation(
 
     Raises LogExists where the folder is not empty, OSError.
     """
-    begun = perf_counter()
+    started = perf_counter()
     prepare(log)
     # First, so that nobody takes an interrupted simulation for a real log.
     write_json(log / SIMULATED, statement(market))
@@ -77,7 +77,7 @@ def write_simulation(
     truth = expectation.to_json()
     write_json(log / TRUTH, truth)
     write_json(log / SIMULATED, statement(market) | {"events": events, "injected_faults": injected})
-    return WrittenLog(events, injected, truth, perf_counter() - begun)
+    return WrittenLog(events, injected, truth, perf_counter() - started)
 
 
 def prepare(log: Path) -> None:

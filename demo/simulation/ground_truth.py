@@ -137,7 +137,7 @@ class GroundTruth:
 
 
 def _json(text: str) -> Any:
-    """Return the value of a text, which stands for itself if it is not JSON."""
+    """Return the value of a JSON text, or the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

@@ -93,7 +93,7 @@ def simulate_live(
     check_seed(plan.seed)
     if (plan.truth.tap_lift, plan.truth.purchase_lift) != (1.0, 1.0):
         raise ImpossibleTruth("tap_lift and purchase_lift are injected into a log only, not through the API")
-    begun = perf_counter()
+    started = perf_counter()
     events = read_events(plan.listings, plan.count)
     market, visits = prepare(plan, events, now)
     still = replace(plan.truth, arrivals=0.0)  # new listings would have to be indexed first
@@ -113,7 +113,7 @@ def simulate_live(
         summary.visits += len(part)
         progress(len(part))
     summary.unanswered = api.unanswered
-    summary.seconds = perf_counter() - begun
+    summary.seconds = perf_counter() - started
     return summary
 
 

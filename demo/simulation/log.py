@@ -20,7 +20,7 @@ REASON: Final = "not as pictured"
 
 
 class DayTables:
-    """The tables of one day; what it happens to has the rows of one stock."""
+    """The tables of one day."""
 
     def __init__(self, market: Market, number: int, stock: Stock, tick: Tick) -> None:
         self._market, self._stock, self._tick = market, stock, tick
@@ -30,7 +30,7 @@ class DayTables:
         self._slate_id = _names(f"s{market.seed}-{number}-", np.arange(len(tick.slates)))
 
     def tables(self) -> dict[str, pa.Table]:
-        """Each table of the log by name, with the columns of TABLES."""
+        """Return each table of the log by name, with the columns of TABLES."""
         tick = self._tick
         made = {
             "impressions": self._impressions(tick.slates),
@@ -83,7 +83,7 @@ class DayTables:
         return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(parts, fields=list(SHOWN_ITEM)))
 
     def _of(self, acts: Acts, letter: str, more: tuple[str, ...]) -> dict[str, Any]:
-        """A table of acts in the order of time. The query item's own have no slate: no tap was before."""
+        """Return the columns of acts, ordered by time. Acts on the query item itself have no slate."""
         acts = acts.take(np.argsort(acts.moment, kind="stable"))
         slates = self._tick.slates
         slate_id = self._slate_id.take(acts.slate)
@@ -104,21 +104,21 @@ class DayTables:
 
 
 def write_day(log: Path, number: int, tables: dict[str, pa.Table]) -> None:
-    """The tables of a simulated day, each event in the folder of the date that it happened on."""
+    """Write the tables of a simulated day, each event into the folder of its date."""
     for name, table in tables.items():
         for date, part in by_date(table):
             write_part(part, log, name, f"date={date}/part-{number:04d}")
 
 
 def by_date(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """The rows of each date (UTC), by date."""
+    """Yield the rows of each date (UTC), by date."""
     days = pc.strftime(table["time"], format="%Y-%m-%d")
     for day in sorted(pc.unique(days).to_pylist()):
         yield day, table.filter(pc.equal(days, day))
 
 
 def instants(moments: Seconds) -> pa.Array:
-    """Times of the log from seconds since 1970."""
+    """Return timestamps from seconds since 1970 (n,)."""
     return pa.array(np.round(moments * 1e6).astype(np.int64)).cast(INSTANT)
 
 

@@ -1,9 +1,8 @@
 """The marketplace, tick by tick: visits, slates, what people do with them, and what is sold by that.
 
-Within a tick everybody's slates are ranked at once from what was on sale when it began, deeper than they are
-long. A listing bought within the tick is taken out of the slates that are later: from the same draws, what
-would happen is computed again until nothing changes. As a purchase only touches what comes after it, each
-round settles at least the earliest open one.
+All slates of a tick are ranked together from what was on sale at its start, with more candidates than
+positions. A listing bought within the tick is removed from later slates: the tick is computed again with the
+same draws until nothing changes. This ends, because a purchase affects only later slates.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ from experiments.assignment.assign import NOBODYS, arm_array
 from experiments.assignment.definition import Experiment
 
 TICKS: Final = 12
-"""A day. A new listing is shown from the tick after the one it comes in."""
+"""In a day. A new listing is shown from the next tick on."""
 RESERVE: Final = 12
-"""Candidates ranked beyond a slate's length, to fill what is sold within the tick."""
+"""Candidates beyond a slate's length, which replace listings sold within the tick."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Market:
     seed: int
 
     def rng(self, purpose: int, *numbers: int) -> np.random.Generator:
-        """A random stream for one purpose, day and tick."""
+        """Return a random stream for one purpose, day and tick."""
         return np.random.default_rng([self.seed, 16 + purpose, *numbers])
 
     def rankers_by_arm(self) -> dict[str, Ranker]:
@@ -124,24 +123,24 @@ class Market:
 def simulate(
     market: Market, watch: Callable[[Slates, Stock, Draws], None] | None = None
 ) -> Iterator[tuple[Stock, Tick]]:
-    """Each day's events with the stock that their rows are of.
+    """Yield each day's events with the stock that their rows are of.
 
-    watch: is told the slates of every tick with the stock as it was when it began, before it changes.
+    watch: called with the slates of every tick and the stock before it changes.
     """
     stock = Stock.opening(market.catalogue, market.truth, market.start.timestamp(), market.days, market.seed)
     arms = arm_array(market.experiment, market.buyers.user)
     for number in range(market.days):
-        begins = market.start.timestamp() + number * DAY
-        stock.pass_night(begins, market.truth, market.rng(0, number))
-        visits = draw_visits(market.buyers, begins, market.truth, market.rng(1, number))
-        today = _arms_today(market, arms, begins)
-        ticks = [_tick(market, stock, visits, today, begins, (number, tick), watch) for tick in range(TICKS)]
+        start = market.start.timestamp() + number * DAY
+        stock.simulate_sellers(start, market.truth, market.rng(0, number))
+        visits = draw_visits(market.buyers, start, market.truth, market.rng(1, number))
+        today = _arms_today(market, arms, start)
+        ticks = [_tick(market, stock, visits, today, start, (number, tick), watch) for tick in range(TICKS)]
         yield stock, Tick.joined(ticks)
 
 
-def _arms_today(market: Market, arms: NDArray[np.int8], begins: float) -> Rows:
-    """(U,) the arm of each user on this day, or NOBODYS."""
-    share = market.experiment.share_on(datetime.fromtimestamp(begins, UTC).date())
+def _arms_today(market: Market, arms: NDArray[np.int8], start: float) -> Rows:
+    """Return the arm of each user on this day, or NOBODYS: (U,) int64."""
+    share = market.experiment.share_on(datetime.fromtimestamp(start, UTC).date())
     if share == 0:
         return np.full(len(arms), NOBODYS, dtype=np.int64)
     today = arms if share == 1 else arm_array(market.experiment, market.buyers.user, share)
@@ -153,12 +152,12 @@ def _tick(
     stock: Stock,
     visits: Visits,
     arms: Rows,
-    begins: float,
+    start: float,
     number: tuple[int, int],
     watch: Callable[[Slates, Stock, Draws], None] | None,
 ) -> Tick:
     length = DAY / TICKS
-    start = begins + number[1] * length
+    start = start + number[1] * length
     rng = market.rng(2, *number)
     slates = draw_slates(market, stock, visits.between(start, start + length), arms, start, rng)
     draws = Draws.draw(len(slates), slates.items.shape[1], market.truth, rng)
@@ -175,7 +174,7 @@ def draw_slates(
     start: float,
     rng: np.random.Generator,
 ) -> Slates:
-    """The slates of visits, each with all its candidates as items: (S, slate_length + RESERVE)."""
+    """Return the slates of visits, each with all its candidates as items: (S, slate_length + RESERVE)."""
     shelf = stock.shelf(start)
     visits = visits if len(shelf.rows) else visits.take(slice(0))  # nothing on sale, no page to open
     tester = market.buyers.tester[visits.user] & (arms.max() != NOBODYS)
@@ -207,7 +206,7 @@ def draw_slates(
 
 
 def settle(market: Market, stock: Stock, slates: Slates, draws: Draws, direct: Seconds) -> Tick:
-    """What people do with the slates; afterwards the stock lacks what they bought.
+    """Return what people do with the slates, and remove what they buy from the stock.
 
     direct: (S,) uniform numbers that decide who buys the query item itself.
     """
@@ -235,44 +234,46 @@ def _acts(
     attracted: Floats,
     gone: Seconds,
 ) -> Tick:
-    """What would happen if listings were gone when `gone` has it."""
+    """Return what would happen if each listing were gone at its time in `gone`."""
     truth, bot = market.truth, market.buyers.bot[slates.user]
-    treated = slates.arm > 0
     alive = gone[slates.items] > slates.moment[:, None]
     places = shown(slates.items, alive, slates.shuffled, draws, truth.slate_length)
     there = places != NOTHING
-    items = np.where(there, at(slates.items, places), NOTHING)
     pull = np.where(there, at(attracted, places), np.float32(0))
-    examined = examination(truth, draws.depth, slates.nth)
-    tapped = at(draws.tap, places) < tap_probability(
-        truth, examined, pull, bot, _lift(treated, truth.tap_lift)
-    )
-    buying = purchase_probability(truth, pull, bot, _lift(treated, truth.purchase_lift))
-    # What was paid for before the tick is no longer to be had, though it is shown until then.
-    free = np.isinf(stock.gone_at[items])
-    bought = tapped & free & (at(draws.purchase, places) < buying)
+    final = replace(slates, items=np.where(there, at(slates.items, places), NOTHING))
+    tapped, bought = _tapped_and_bought(truth, stock, final, bot, draws, places, pull)
     complained = tapped & ~bot[:, None] & (at(draws.complaint, places) < truth.complaint * (1 - pull))
-    pace = np.where(bot, 0.02, 2.0)[:, None]  # seconds a position; no human is as fast as a bot
-    reading = pace * (np.arange(1, truth.slate_length + 1) + exponential(at(draws.reading, places)))
-    deciding = truth.deciding_seconds * exponential(at(draws.deciding, places))
-    final = replace(slates, items=items)
-    taps = _acts_of(final, tapped, slates.moment[:, None] + reading)
     own = (direct < truth.buy_directly) & ~bot & np.isinf(stock.gone_at[slates.query])
     own &= gone[slates.query] > slates.moment
+    pace = np.where(bot, 0.02, 2.0)[:, None]  # seconds a position; no human is as fast as a bot
+    reading = pace * (np.arange(1, truth.slate_length + 1) + exponential(at(draws.reading, places)))
+    tap_time = slates.moment[:, None] + reading
+    deciding = truth.deciding_seconds * exponential(at(draws.deciding, places))
+    taps = _acts_of(final, tapped, tap_time)
+    seen = _own_page(final, np.ones(len(final), dtype=bool), -2.0)
     return Tick(
         slates=final,
         taps=taps,
-        views=Acts.joined(
-            [replace(taps, moment=taps.moment + 1.0), _own_page(final, np.ones(len(final), dtype=bool), -2.0)]
-        ),
+        views=Acts.joined([replace(taps, moment=taps.moment + 1.0), seen]),
         purchases=Acts.joined(
-            [
-                _acts_of(final, bought, slates.moment[:, None] + reading + 5 + deciding),
-                _own_page(final, own, 30.0),
-            ]
+            [_acts_of(final, bought, tap_time + 5 + deciding), _own_page(final, own, 30.0)]
         ),
-        complaints=_acts_of(final, complained, slates.moment[:, None] + reading + 60),
+        complaints=_acts_of(final, complained, tap_time + 60),
     )
+
+
+def _tapped_and_bought(
+    truth: GroundTruth, stock: Stock, slates: Slates, bot: Flags, draws: Draws, places: Rows, pull: Floats
+) -> tuple[Flags, Flags]:
+    """Return which items are tapped, and which of them are bought: (S, L) bool each."""
+    treated = slates.arm > 0
+    examined = examination(truth, draws.depth, slates.nth)
+    tapping = tap_probability(truth, examined, pull, bot, _lift(treated, truth.tap_lift))
+    tapped = at(draws.tap, places) < tapping
+    buying = purchase_probability(truth, pull, bot, _lift(treated, truth.purchase_lift))
+    # What was paid for before the tick cannot be bought, though it is shown until then.
+    free = np.isinf(stock.gone_at[slates.items])
+    return tapped, tapped & free & (at(draws.purchase, places) < buying)
 
 
 def _lift(treated: Flags, lift: float) -> Floats:
@@ -280,13 +281,13 @@ def _lift(treated: Flags, lift: float) -> Floats:
 
 
 def _acts_of(slates: Slates, done: Flags, moments: Seconds) -> Acts:
-    """The acts at the places of a slate where done (S, L)."""
+    """Return the acts where done (S, L), with their moments (S, L)."""
     slate, column = np.nonzero(done)
     return Acts(slate, column + 1, slates.items[slate, column], np.round(moments[slate, column], 6))
 
 
 def _own_page(slates: Slates, done: Flags, later: float) -> Acts:
-    """The acts on the query item of those slates where done (S,), some seconds after the slate."""
+    """Return acts on the query item where done (S,), `later` seconds after the slate."""
     slate = np.flatnonzero(done)
     return Acts(
         slate, np.zeros(len(slate), dtype=np.int64), slates.query[slate], slates.moment[slate] + later
@@ -294,5 +295,5 @@ def _own_page(slates: Slates, done: Flags, later: float) -> Acts:
 
 
 def exponential(uniform: NDArray[Any]) -> Seconds:
-    """Exponential numbers of mean 1 from uniform ones in [0, 1)."""
+    """Return exponential numbers of mean 1 from uniform ones in [0, 1): the same shape, float64."""
     return -np.log1p(-uniform.astype(np.float64))

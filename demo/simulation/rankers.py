@@ -1,4 +1,4 @@
-"""How each arm answers: its vectors, and the weights of category and price in its ranking."""
+"""How each arm ranks: its vectors, and the weights of category and price."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from demo.marketplace.listings import photos_at
 from demo.marketplace.photos import encode_photo
-from demo.simulation.catalogue import Catalogue, unit
+from demo.simulation.catalogue import Catalogue, normalize
 from demo.simulation.columns import Floats
 from experiments.assignment.definition import Arm
 from mappings.identity import EncoderIdentity
@@ -34,44 +34,44 @@ class Ranker:
 
 
 def ranker_of(encoder_id: str, vectors: Floats, weights: Weights = DEFAULT_WEIGHTS) -> Ranker:
-    """A ranker that weighs category and price as production does with an encoder of this spread."""
+    """Return a ranker that weighs category and price as production does with an encoder of this spread."""
     mean, spread = similarity(vectors)
     identity = EncoderIdentity(encoder_id, vectors.shape[1], mean, spread)
     return Ranker(encoder_id, vectors, Calibration.of(identity, weights))
 
 
 def ranker_for(arm: Arm, encoder_id: str, vectors: Floats) -> Ranker:
-    """The ranker of an arm's definition."""
+    """Return the ranker of an arm's definition."""
     category = DEFAULT_WEIGHTS.category if arm.category_weight is None else arm.category_weight
     price = DEFAULT_WEIGHTS.price if arm.price_weight is None else arm.price_weight
     return ranker_of(encoder_id, vectors, Weights(category, price))
 
 
 def similarity(vectors: Floats, sample: int = 256) -> tuple[float, float]:
-    """The mean and the mean standard deviation of the cosine among a listing's nearest hundred."""
+    """Return mean and mean standard deviation of cosines to the nearest hundred of vectors (N, d)."""
     asked = vectors[:: max(1, len(vectors) // sample)]
     nearest = -np.sort(-(asked @ vectors.T), axis=1)[:, 1 : NEIGHBOURS + 1]
     return float(nearest.mean()), float(nearest.std(axis=1).mean())
 
 
 def noisy_vectors(catalogue: Catalogue, noise: float, seed: int) -> Floats:
-    """(N, d): the true vectors with noise whose mean length is `noise` times theirs; 0 is a perfect encoder.
+    """Return the true vectors with noise of `noise` times their length, 0 for none: (N, d) float32.
 
-    A copied photo has the noise of its original: an encoder sees the same picture.
+    A copied photo has the noise of its original: to an encoder they are the same photo.
     """
     width = catalogue.truth.shape[1]
     drawn = np.random.default_rng([seed, 2]).standard_normal(catalogue.truth.shape, dtype=np.float32)
     drawn *= np.float32(noise / width**0.5)
-    return np.asarray(unit(catalogue.truth + drawn[catalogue.photo]), dtype=np.float32)
+    return np.asarray(normalize(catalogue.truth + drawn[catalogue.photo]), dtype=np.float32)
 
 
 def noise_id(noise: float) -> str:
-    """The name of an encoder that is the truth and noise."""
+    """Return the encoder_id of an encoder with noise."""
     return f"simulated-noise-{noise:g}"
 
 
 def artifact_vectors(catalogue: Catalogue, folder: Path, seed: int) -> tuple[str, Floats]:
-    """The encoder_id of an artifact and its vectors of the photos that are drawn for a drawn catalogue.
+    """Return an artifact's encoder_id and its vectors (N, dims) of the photos of a drawn catalogue.
 
     Raises:
         ArtifactError, BackendMissing: see ml.

@@ -1,7 +1,7 @@
-"""The ranking of production over all that is on sale, for many query items at once.
+"""The ranking of production over everything on sale, for many query items at once.
 
-The formula, the price bands and their widening are those of `query`; only the search differs: exact, where
-Elasticsearch re-ranks a window of the nearest pictures.
+Formula, price bands and their widening are those of `query`. The search is exact, where Elasticsearch
+re-ranks a window of the nearest photos.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from query.search.price_band import DEFAULT_RATIO, widening_bands
 from query.search.ranking import PRICE_HALF_DISTANCE, Calibration, shared_depth
 
 CHUNK = 64
-"""Query items at once, of neighbouring prices, so that their bands cover much the same part of the shelf."""
+"""Query items at once, of similar prices, so that their bands overlap."""
 
 
 def rank(ranker: Ranker, stock: Stock, shelf: Shelf, queries: Rows, *, size: int, depth: int) -> Rows:
-    """(Q, depth) rows of the stock for each query row, best first; NOTHING where no more are in the band.
+    """Return the best rows of the stock for each query row, then NOTHING: (Q, depth) int64.
 
     The band is the narrowest that holds `size` others, as in production; `depth` is how many are returned.
     """
@@ -50,7 +50,7 @@ def rank(ranker: Ranker, stock: Stock, shelf: Shelf, queries: Rows, *, size: int
 
 
 def bands(price: Seconds, on_shelf: Rows, shelf: Seconds, size: int) -> tuple[Rows, Rows]:
-    """(Q,) and (Q,) places [low, high) on the shelf of the narrowest band that fills a slate.
+    """Return places [low, high) on the shelf of the narrowest band that fills a slate: (Q,) int64 each.
 
     on_shelf: (Q,) 1 where the query item itself is on the shelf, and so no answer, else 0.
     """
@@ -71,7 +71,7 @@ def _bounds(price: float) -> tuple[tuple[float, float], ...]:
 
 @lru_cache(maxsize=16)
 def category_terms(calibration: Calibration, categories: tuple[tuple[str, ...], ...]) -> Floats:
-    """(C, C) what the category adds to the score of a candidate (column) for a query item (row)."""
+    """Return the category term of a candidate (column) for a query item (row): (C, C) float32."""
     return np.array(
         [
             [calibration.category_term(shared_depth(asked, other), len(asked)) for other in categories]
@@ -82,7 +82,7 @@ def category_terms(calibration: Calibration, categories: tuple[tuple[str, ...], 
 
 
 def price_terms(calibration: Calibration, price: Seconds, others: Seconds) -> Floats:
-    """(Q, M) what the price adds, as Calibration.price_term."""
+    """Return the price term, as Calibration.price_term: (Q, M) float32."""
     distance = (others[None, :] - price[:, None]).astype(np.float32)
     distance /= (price[:, None] * PRICE_HALF_DISTANCE).astype(np.float32)
     np.square(distance, out=distance)
@@ -93,9 +93,9 @@ def price_terms(calibration: Calibration, price: Seconds, others: Seconds) -> Fl
 
 
 def highest(scores: Floats, depth: int) -> Rows:
-    """(Q, depth) columns of the highest finite scores of each row, highest first, then NOTHING.
+    """Return columns of the highest finite scores of each row, highest first, then NOTHING: (Q, depth) int64.
 
-    By the value that is depth-th highest: np.argpartition takes ten times as long as np.partition.
+    Uses np.partition, because np.argpartition takes ten times as long.
     """
     columns = scores.shape[1]
     found = np.full((len(scores), depth), NOTHING, dtype=np.int64)
@@ -104,7 +104,7 @@ def highest(scores: Floats, depth: int) -> Rows:
     kept = min(depth, columns)
     least = np.partition(scores, columns - kept, axis=1)[:, columns - kept]
     row, column = np.nonzero((scores >= least[:, None]) & np.isfinite(scores))
-    # Of equal scores at the end of a slate more than fit may have come through: those past the end are left.
+    # Equal scores at the end of a slate may be more than fit: the rest is dropped.
     order = np.lexsort((column, -scores[row, column], row))
     row, column = row[order], column[order]
     place = np.arange(len(row)) - np.searchsorted(row, row, side="left")

@@ -1,4 +1,4 @@
-"""A simulation from what a person asks for."""
+"""A market from the options of a simulation."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CONTROL_NOISE, TREATMENT_NOISE = 1.2, 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to simulate."""
+    """Options of a simulation."""
 
     truth: GroundTruth = field(default_factory=GroundTruth)
     experiment: Experiment = DEFAULT_EXPERIMENT
     encoders: Mapping[str, str] = field(default_factory=dict)
-    """Arm to the length of its encoder's noise, or to the folder of an artifact."""
+    """Arm to its encoder: a noise, or the folder of an artifact."""
     users: int = 2000
     days: int = 14
     """After the start."""
@@ -50,7 +50,7 @@ class Plan:
 
 
 def market_of(plan: Plan) -> Market:
-    """The marketplace of a plan.
+    """Return the marketplace of a plan.
 
     Raises:
         UnknownArm, UnknownPhotos, NothingOnSale, UnreadableFile, UnusableSeed
@@ -77,7 +77,7 @@ def market_of(plan: Plan) -> Market:
 
 
 def catalogue_of_plan(plan: Plan) -> Catalogue:
-    """The listings of a plan."""
+    """Return the listings of a plan."""
     if plan.listings is None:
         return drawn_catalogue(plan.count, plan.seed, plan.truth)
     return read_catalogue(plan.listings, plan.count, plan.truth, plan.seed)
@@ -89,7 +89,7 @@ def _ranker(plan: Plan, arm: Arm, catalogue: Catalogue) -> Ranker:
 
 
 def _vectors(plan: Plan, arm: Arm, catalogue: Catalogue) -> tuple[str, Floats]:
-    """The encoder_id and the vectors of an arm's encoder."""
+    """Return the encoder_id and the vectors of an arm's encoder."""
     default = CONTROL_NOISE if arm == plan.experiment.control else TREATMENT_NOISE
     asked = plan.encoders.get(arm.name, str(default))
     try:
@@ -98,7 +98,7 @@ def _vectors(plan: Plan, arm: Arm, catalogue: Catalogue) -> tuple[str, Floats]:
         if plan.listings is not None:
             raise UnknownPhotos(
                 f"{arm.name}={asked}: an artifact encodes photos, and those of {plan.listings} are not drawn "
-                "here; leave out --listings, or give the length of a noise"
+                "here; leave out --listings, or give a noise"
             ) from None
         return artifact_vectors(catalogue, Path(asked), plan.seed)
     if not 0 <= noise < float("inf"):

@@ -1,4 +1,4 @@
-"""What is for sale when: arrivals, sales, relistings and copied photos."""
+"""What is on sale when: arrivals, sales, relistings and copied photos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Shelf:
 
 @dataclass
 class Stock:
-    """Every listing that was or is on sale: those of the catalogue, then those that sellers make of them."""
+    """Every listing that was or is on sale: those of the catalogue, then relistings and copies."""
 
     catalogue: Catalogue
     base: Rows
@@ -45,13 +45,13 @@ class Stock:
     gone_at: Seconds
     """(R,) when it was sold or withdrawn; NEVER while it is on sale."""
     popularity: Seconds
-    """(R,) how often its page is found, in parts."""
+    """(R,) relative frequency at which its page is found."""
     item_ids: list[str] = field(default_factory=list)
     sellers: list[str] = field(default_factory=list)
 
     @classmethod
     def opening(cls, catalogue: Catalogue, truth: GroundTruth, start: float, days: int, seed: int) -> Stock:
-        """The stock of the first day. The last of the catalogue arrive, evenly, within the days."""
+        """Return the stock of the first day. The last listings of the catalogue arrive within the days."""
         count = len(catalogue)
         rng = np.random.default_rng([seed, 3])
         arriving = min(count // 2, round(count * truth.arrivals * days))
@@ -76,17 +76,17 @@ class Stock:
         return self.catalogue.kind[self.base]
 
     def shelf(self, moment: float) -> Shelf:
-        """What is on sale at a moment."""
+        """Return what is on sale at a moment."""
         rows = np.flatnonzero((self.listed_at <= moment) & (self.gone_at > moment))
         rows = rows[np.argsort(self.price[rows], kind="stable")]
         return Shelf(moment, rows, self.price[rows])
 
     def listed_on(self, rows: Rows, shelf: Shelf) -> Rows:
-        """(Q,) 1 where a row is on the shelf, else 0."""
+        """Return 1 where a row is on the shelf, else 0: (Q,) int64."""
         return np.isin(rows, shelf.rows).astype(np.int64)
 
-    def pass_night(self, day: float, truth: GroundTruth, rng: np.random.Generator) -> None:
-        """What sellers do on a day: relist what has waited long, and take others' photos."""
+    def simulate_sellers(self, day: float, truth: GroundTruth, rng: np.random.Generator) -> None:
+        """Relist what has waited long, and copy photos of others, on one day."""
         waiting = np.flatnonzero((self.listed_at <= day - RELISTED_AFTER) & (self.gone_at == NEVER))
         shown = np.flatnonzero((self.listed_at <= day) & (self.gone_at == NEVER))
         count = len(self.catalogue)
