@@ -1,4 +1,4 @@
-"""A few answers of the running API, as a person reads them."""
+"""A few answers of the running API, as text."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from indexer.intake.files import read_rows, select
 from query.search.price_band import DEFAULT_RATIO
 
 SIMILAR = 5  # shown of each example
-LOOKED_THROUGH = 5000  # rows, for listings of different kinds
+READ_ROWS = 5000  # rows, for listings of different kinds
 TITLE_WIDTH = 34  # columns of a terminal
 
 
 def example_items(data: Path) -> Iterator[str]:
     """Yield ids of listings on sale in `data`: first one of each kind, then all others.
 
-    The kinds that can fill an answer, with enough listings of their own at a like price, come first: what
-    else is shown for want of them says little about the search.
+    Kinds with enough listings at a similar price to fill an answer come first, because other answers say
+    little about the search.
     """
     rows = chain.from_iterable(read_rows(file, file.parent) for file in select(data).files)
-    events = [row.event for row in islice(rows, LOOKED_THROUGH) if row.event is not None]
+    events = [row.event for row in islice(rows, READ_ROWS) if row.event is not None]
     on_sale = [event for event in events if event.get("status") == "on_sale"]
     first_of_kind: dict[str, Mapping[str, Any]] = {}
-    for event in chain(_in_company(on_sale), on_sale):
+    for event in chain(_with_enough_similar(on_sale), on_sale):
         first_of_kind.setdefault(_kind(event), event)
     for event in chain(first_of_kind.values(), on_sale):
         yield str(event.get("item_id"))
 
 
 def example_answers(item_ids: Iterable[str], api_url: str) -> Iterator[dict[str, Any]]:
-    """Yield the API's answers for those of the items that have similar ones by their picture."""
+    """Yield the API's answers for the items that have visually similar ones."""
     for item_id in dict.fromkeys(item_ids):
         answer = _similar(item_id, api_url)
         if answer is not None and answer["items"] and answer["fallback"] is None:
@@ -53,8 +53,8 @@ def as_table(answer: Mapping[str, Any]) -> str:
     return "\n".join([heading, *(_line(item) for item in answer["items"])])
 
 
-def _in_company(events: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the events that have at least SIMILAR others of their kind at a like price."""
+def _with_enough_similar(events: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the events that have at least SIMILAR others of their kind at a similar price."""
     prices: defaultdict[str, list[float]] = defaultdict(list)
     priced = [event for event in events if isinstance(event.get("price"), int | float)]
     for event in sorted(priced, key=lambda event: event["price"]):
@@ -76,7 +76,7 @@ def _similar(item_id: str, api_url: str) -> dict[str, Any] | None:
         with urllib.request.urlopen(f"{api_url}{path}", timeout=10) as answer:  # noqa: S310 - our own API
             body: dict[str, Any] = json.load(answer)
     except urllib.error.HTTPError:
-        return None  # rejected while indexing: the next item is as good an example
+        return None  # rejected by the indexer: use the next item
     return body
 
 

@@ -16,10 +16,10 @@ from demo.local_services.state import StateFolder
 NAME: Final = "encoder"
 BUYERS: Final = 1000
 DAYS: Final = 7
-"""Of the experiment: events older than a week are not taken, and a report reads whole days alone."""
+"""Length of the experiment: the API takes events of the last week, and a report reads only whole days."""
 
 DEFINITION: Final = """\
-# The experiment of `make demo`. Its buyers are simulated; its slates are the API's own.
+# The experiment of `make demo`. Its buyers are simulated; its slates come from the API.
 name = "{name}"
 hypothesis = "Buyers tap more on what SigLIP with PCA finds than on what a student of MobileNetV2 finds."
 primary = "ctr"
@@ -32,7 +32,7 @@ pre_period_days = 0
 name = "mobilenet"
 prefix = "mobilenet"
 encoder = "{control}"
-shuffle = 0.05  # one slate in twenty in random order, from which position bias is measured
+shuffle = 0.05  # one slate in twenty is in random order, to measure position bias
 
 [[arms]]
 name = "siglip"
@@ -42,7 +42,7 @@ shuffle = 0.05
 
 
 def today() -> date:
-    """Return the day in UTC, as experiments count days."""
+    """Return today in UTC, the time zone of experiments."""
     return datetime.now(UTC).date()
 
 
@@ -59,7 +59,7 @@ def write_definition(folder: Path, day: date) -> None:
 
 
 def run_experiment(listings: Path, state: StateFolder, environment: Mapping[str, str], api_url: str) -> None:
-    """Let simulated buyers look at both arms, and report on them."""
+    """Simulate buyers of both arms, and report on them."""
     log, report = state.event_log, state.reports / NAME
     steps = {
         f"{BUYERS} simulated buyers look at similar items": (

@@ -1,4 +1,4 @@
-"""`nitamono demo run`, the whole of `make demo`: from nothing to three answers, a page and an experiment."""
+"""`nitamono demo run`, which is `make demo`: services, listings, examples and an experiment."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ EXAMPLES = 3
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
-    help="Listings of your own: a file or a folder that `nitamono index` reads.",
+    help="Your own listings: a file or a folder that `nitamono index` reads.",
     show_default="a marketplace that is drawn once",
 )
 def run(*, data: Path | None) -> None:
     """Start everything, index listings, show what is similar to three of them, and run an experiment.
 
-    The experiment has simulated buyers, who know the drawn marketplace alone.
+    The experiment has simulated buyers, who know only the drawn marketplace.
     """
     if data is None:
         write_definition(
@@ -61,12 +61,12 @@ def drawn_marketplace(folder: Path) -> Path:
 
 
 def index(listings: Path, environment: Mapping[str, str]) -> None:
-    """Run `nitamono index` on `listings`, with its progress and its closing account on the terminal."""
+    """Run `nitamono index` on `listings`, with its progress and summary on the terminal."""
     click.echo(f"Indexing {listings} with {encoder_folder(environment).name} …")
     if not succeeds(("index", str(listings), "--wait"), environment):
         raise click.ClickException(
             "The listings were not indexed. `nitamono indexer dead-letters list` gives the reasons of those "
-            "that were rejected, `nitamono demo logs worker` what the worker said."
+            "that were rejected, `nitamono demo logs worker` shows the worker's log."
         )
 
 

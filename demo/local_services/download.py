@@ -1,4 +1,4 @@
-"""Fetches a file and keeps it only if it is the one its publisher names."""
+"""Downloads a file and verifies its published SHA-512."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from demo.local_services.errors import ChecksumMismatch, DownloadFailed, NoDiskS
 from demo.local_services.progress import Step
 
 CHUNK = 1 << 20  # bytes
-SECONDS_WITHOUT_A_BYTE = 10.0
+TIMEOUT_S = 10.0
 
 
 def fetch_verified(url: str, target: Path, step: Step) -> None:
-    """Leave at `target` the file of `url` whose SHA-512 is the one in `url`.sha512.
+    """Download `url` to `target` and verify it by `url`.sha512.
 
-    Raises DownloadFailed, ChecksumMismatch or NoDiskSpace, and then leaves nothing there.
+    Raises DownloadFailed, ChecksumMismatch or NoDiskSpace, and then leaves no file.
     """
     expected = published_sha512(url)
     draft = target.with_name(f"{target.name}.part")
@@ -67,7 +67,7 @@ def _fetch(url: str, draft: Path, step: Step) -> str:
 
 def _open(url: str) -> http.client.HTTPResponse:
     try:
-        answer: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=SECONDS_WITHOUT_A_BYTE)  # noqa: S310 - the operator names the scheme
+        answer: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=TIMEOUT_S)  # noqa: S310 - the operator names the scheme
     except urllib.error.HTTPError as error:
         raise DownloadFailed(url, f"the server says {error.code} {error.reason}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:

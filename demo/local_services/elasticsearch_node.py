@@ -21,7 +21,7 @@ from demo.local_services.state import StateFolder
 from demo.local_services.unprivileged_user import ServiceUser, service_user
 from mappings.names import DEFAULT_PREFIX, read_alias
 
-# Only settings that Maven's build knows too: an unknown one stops the start.
+# Only settings that Maven's build knows as well: an unknown one prevents the start.
 CONFIGURATION = """\
 cluster.name: nitamono
 node.name: {name}
@@ -34,7 +34,7 @@ action.auto_create_index: false          # a misspelt index name is an error, ne
 path.data: '{folder}/data'
 path.logs: '{folder}/logs'
 """
-# The log goes to the console alone, which is the log file of the service.
+# Logs go to the console only, which is the log file of the service.
 LOGGING = """\
 status = error
 appender.console.type = Console
@@ -100,12 +100,12 @@ def launch(
 
 
 def node_folder(state: StateFolder, user: ServiceUser) -> Path:
-    """Return the folder of the node's data: in the state folder, or where `user` can reach it.
+    """Return the folder of the node's data: in the state folder, or elsewhere if `user` cannot enter that.
 
-    Where root's clone lies in a folder that is closed to others, the state folder keeps a link to the place.
+    If root's clone is in a folder that is closed to others, the state folder links to the data.
     """
     if state.elasticsearch.is_symlink() and not state.elasticsearch.exists():
-        state.elasticsearch.unlink()  # the place was swept away
+        state.elasticsearch.unlink()  # its target was deleted
     if not state.elasticsearch.exists():
         if user.can_enter(state.path):
             state.elasticsearch.mkdir()
@@ -118,7 +118,7 @@ def node_folder(state: StateFolder, user: ServiceUser) -> Path:
 
 
 def erase_node(state: StateFolder) -> None:
-    """Delete the node's data, wherever it lies."""
+    """Delete the node's data, also behind a link."""
     if state.elasticsearch.is_symlink():
         shutil.rmtree(state.elasticsearch.resolve(), ignore_errors=True)
         state.elasticsearch.unlink()
@@ -126,9 +126,9 @@ def erase_node(state: StateFolder) -> None:
 
 
 def answers_searches(url: str, alias: str) -> bool:
-    """Return whether the node at `url` answers searches of what `alias` leads to, if it leads anywhere.
+    """Return whether the node at `url` answers searches of the indices behind `alias`, if there are any.
 
-    Its health is 200 before its shards are there. Other indices may have lost theirs for good.
+    Its health is 200 before its shards are ready. Shards of other indices may be lost.
     """
     options = "size=0&ignore_unavailable=true&allow_partial_search_results=false"
     return answers_ok(f"{url}/{alias}/_search?{options}")
@@ -148,7 +148,7 @@ def require_memory(heap_mb: int) -> None:
 
 
 def _copy_within_reach(home: Path, folder: Path) -> Path:
-    """Return a copy of the distribution below `folder`, for an user that cannot read the original."""
+    """Return a copy of the distribution below `folder`, for a user that cannot read the original."""
     copy = folder / f"elasticsearch-{VERSION}"
     if not copy.exists():
         draft = folder / ".draft"
@@ -171,7 +171,7 @@ def _configure(home: Path, folder: Path, port: int) -> None:
 
 
 def _environment(environ: Mapping[str, str], folder: Path, jdk: Path | None, heap_mb: int) -> dict[str, str]:
-    """Return the environment of the node: the caller's own JVM options are not meant for it."""
+    """Return the environment of the node, without the caller's JVM options."""
     chosen = {"ES_JAVA_HOME": str(jdk)} if jdk else {}
     return {
         "PATH": environ.get("PATH", os.defpath),

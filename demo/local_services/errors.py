@@ -1,4 +1,4 @@
-"""What can go wrong while bringing the services up: one class a fact, one sentence that says what to do."""
+"""Errors of starting and stopping services. Each message says what was found and what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class ServiceError(Exception):
-    """A service could not be brought up or down; the message says what was found and what to do."""
+    """A service could not be started or stopped."""
 
     message = "{}"
 
@@ -34,7 +34,7 @@ class StateBusy(ServiceError):
 
 
 class PortInUse(ServiceError):
-    """A port is taken by a process that is none of ours."""
+    """A port is used by another process."""
 
     def __init__(self, title: str, port: int, user: str | None, *, setting: str, alternative: str) -> None:
         use_it = f", or set {alternative} to use what listens there" if alternative else ""
@@ -45,7 +45,7 @@ class PortInUse(ServiceError):
 
 
 class NoDiskSpace(ServiceError):
-    """The disk is too full for what is about to be written."""
+    """The disk has too little space left."""
 
     def __init__(self, folder: Path, needed: int, free: int, purpose: str) -> None:
         super().__init__(
@@ -85,7 +85,7 @@ class DownloadFailed(ServiceError):
 
 
 class ChecksumMismatch(ServiceError):
-    """A downloaded file is not the one its publisher names; it was deleted."""
+    """A downloaded file does not have the published SHA-512; it was deleted."""
 
     message = (
         "{} has the SHA-512 {:.16}…, its publisher says {:.16}…: the file was deleted. "

@@ -1,4 +1,4 @@
-"""The servers that were given, and the index that must be live before a worker starts."""
+"""Checks of external servers, and the index that must be live before a worker starts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class LiveIndex:
         return cls(ElasticsearchSettings.from_environ(environ), EncoderIdentity.from_artifact(encoder))
 
     def ensure(self) -> None:
-        """Have an index for the encoder live. Raises ContractError where one of another encoder is."""
+        """Create a live index if there is none. Raises ContractError if one has another encoder."""
         with connect(self.settings) as es:
             ensure_live_index(es, self.settings.prefix, self.encoder)
 
     def require_elasticsearch(self) -> None:
-        """Raise UnfitServer unless an Elasticsearch 9.x answers and lets us in."""
+        """Raise UnfitServer unless an Elasticsearch 9.x answers and accepts the credentials."""
         versions = self._versions()
         if not all(version.startswith("9.") for version in versions):
             raise self._unfit(f"it is of version {', '.join(sorted(versions))}")
@@ -43,7 +43,7 @@ class LiveIndex:
             with connect(self.settings) as es:
                 nodes = es.nodes.info(node_id="_local", filter_path="nodes.*.version")
         except AuthorizationException:
-            return set()  # it answers and knows us; to name its version takes a right of its own
+            return set()  # it accepts the credentials; reading its version takes another privilege
         except AuthenticationException as error:
             raise self._unfit("it refuses the credentials") from error
         except (ApiError, TransportError) as error:

@@ -1,4 +1,4 @@
-"""Elasticsearch from a Maven repository: Elastic's build for the tests of other projects, without a JDK."""
+"""Elasticsearch from a Maven repository: Elastic's build for integration tests, without a JDK."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _verify(archive: Path, coordinate: str, expected: str) -> None:
 
 
 def _unzip(archive: Path, folder: Path) -> None:
-    """Unpack with the programs executable, which the zip forgets."""
+    """Unpack and make the programs executable, which the zip does not record."""
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(folder)
     for program in folder.glob("*/bin/*"):

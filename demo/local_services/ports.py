@@ -1,4 +1,4 @@
-"""Loopback ports: which are free, who holds the others, and whether they answer."""
+"""Loopback ports: which are free, which process uses the others, and whether a server answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -49,7 +49,7 @@ def occupant(port: int) -> str | None:
     """Return who listens on `port` as 'name (pid 12)', or None where the system does not say."""
     try:
         connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:  # macOS tells root alone
+    except psutil.AccessDenied:  # on macOS only root may know
         return None
     pids = {
         found.pid

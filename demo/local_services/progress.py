@@ -1,4 +1,4 @@
-"""A line for every step, kept alive while the step lasts."""
+"""Progress lines: one for every step, updated while it lasts."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-QUIET_SECONDS = 2.0  # a step shorter than this needs no "still at it"
-LINE_SECONDS = 15.0  # between two lines where the output is no terminal
+QUIET_SECONDS = 2.0  # before the first line of a step where the output is no terminal
+LINE_SECONDS = 15.0  # between two such lines
 
 
 class Step:
-    """One step that is under way."""
+    """A step in progress."""
 
     def __init__(self, title: str, stream: TextIO, clock: Callable[[], float]) -> None:
         self._title, self._stream, self._clock = title, stream, clock
         self._live = stream.isatty()
         self._began = clock()
-        self._next_sign = self._began + (0.2 if self._live else QUIET_SECONDS)
+        self._next_line = self._began + (0.2 if self._live else QUIET_SECONDS)
         self._open_line = False
         self._result = f"{title}: done"
 
     def tick(self, detail: str = "") -> None:
-        """Say that the step goes on, if the last sign is long enough ago; `detail` is shown beside."""
+        """Show the seconds so far and `detail`, at most every few seconds."""
         now = self._clock()
-        if now < self._next_sign:
+        if now < self._next_line:
             return
-        self._next_sign = now + (0.2 if self._live else LINE_SECONDS)
+        self._next_line = now + (0.2 if self._live else LINE_SECONDS)
         self._write(f"{self._title} … {now - self._began:.0f} s {detail}".rstrip(), keep=not self._live)
 
     def result(self, text: str) -> None:
@@ -44,7 +44,7 @@ class Step:
         self._write(f"{self._result}{took}", keep=True)
 
     def abandon(self) -> None:
-        """Leave the cursor on a line of its own, so that the error stands alone."""
+        """End an open line, so that an error starts on a new one."""
         if self._open_line:
             self._stream.write("\n")
             self._stream.flush()
@@ -57,7 +57,7 @@ class Step:
 
 
 class Progress:
-    """Says on a stream what is being done; on a terminal each step is one line that counts the seconds."""
+    """Writes steps to a stream; on a terminal each step is one line that counts the seconds."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream or sys.stderr

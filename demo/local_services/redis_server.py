@@ -1,4 +1,4 @@
-"""One Redis server on the loopback address, which keeps every queued task over a restart."""
+"""One Redis server on the loopback address, which keeps all queued tasks over a restart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from demo.local_services.unprivileged_user import ServiceUser
 
-# `always`: a task is on the disk before the sender hears of it, so not even a power cut loses one. The price
+# `always`: a task is on the disk before the sender gets its answer, so a power cut loses none. The price
 # is measured in docs/decisions/131-redis-durability.md.
 DURABILITY = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 # A full Redis refuses new tasks; evicting one would lose it silently.

@@ -43,18 +43,18 @@ REMEMBERED = (
     "NITAMONO_ES_HEAP",
     "NITAMONO_WORKER_PROCESSES",
 )
-"""Settings that the next `up`, in another shell, takes over from the last one."""
+"""Settings of the last `up` that the next one uses unless they are set."""
 
 FOLDERS = ("NITAMONO_ENCODER", "NITAMONO_EXPERIMENTS", "NITAMONO_REPORTS")
-"""Folders that it takes over as well, recorded as absolute paths."""
+"""Folders of the last `up`, likewise, recorded as absolute paths."""
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """Whether one service runs and is ready."""
+    """Status of one service."""
 
     service: str
-    state: str  # "ready", "starting", "not ready", "stopped", or "external" for a server that is not ours
+    state: str  # "ready", "starting", "not ready", "stopped", or "external" for a server that a setting names
     pid: int | None
     url: str
     since: datetime | None
@@ -63,13 +63,13 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class System:
-    """The services that one set of settings asks for, in the order they start."""
+    """The services that the settings describe, in the order they start."""
 
     settings: ServiceSettings
     state: StateFolder
-    asked: Mapping[str, str]  # the caller's own environment, over what the last `up` was asked for
-    environment: Mapping[str, str]  # in which our own commands find the services
-    servers: tuple[Service, ...]  # Elasticsearch and Redis, where they are ours
+    asked: Mapping[str, str]  # the settings of the last `up`, overridden by the caller's environment
+    environment: Mapping[str, str]  # for our own commands, with the addresses of the services
+    servers: tuple[Service, ...]  # Elasticsearch and Redis, unless external
     applications: tuple[Service, ...]  # of our code; the API is the last
     arms: tuple[ArmEncoder, ...]
     supervisor: Supervisor
@@ -78,8 +78,8 @@ class System:
     def open(cls, environ: Mapping[str, str], progress: Progress) -> System:
         """Return the system that `environ` describes; nothing is started.
 
-        What it does not name is as at the last `up`. Servers that were given then are not taken over, nor
-        are the index prefix and the encoder where `environ` gives another server.
+        Settings that it lacks are those of the last `up`, except external servers, and except the index
+        prefix and the encoder if `environ` names another server.
 
         Raises ServiceError or InvalidSetting.
         """
@@ -122,16 +122,16 @@ class System:
 
     @property
     def services(self) -> tuple[Service, ...]:
-        """All that is ours, in the order it starts."""
+        """All services that we start, in that order."""
         return self.servers + self.applications
 
     @property
     def api_url(self) -> str:
-        """Where the page and the API are."""
+        """The URL of the pages and the API."""
         return self.applications[-1].url
 
     def up(self) -> list[str]:
-        """Start what does not run, have the index live, and return the names of what was started."""
+        """Start what does not run and create missing indices; return the names of what was started."""
         with self.state.locked():
             if self._is_up():
                 self._record()
@@ -139,8 +139,7 @@ class System:
             return self._bring_up()
 
     def _record(self) -> None:
-        """Write down what other commands need in order to find these services, and the next `up` to find its
-        own. Passwords are left out."""
+        """Record the addresses and settings that other commands and the next `up` need, without passwords."""
         servers = {name: without_passwords(self.environment[name]) for name in SERVERS}
         ours = {
             port: self.environment[port]
@@ -156,7 +155,7 @@ class System:
             replace_text(self.state.services, text)
 
     def _is_up(self) -> bool:
-        """Return whether nothing is to be done, found without the client that takes a second to import."""
+        """Return whether all is up, without importing the Elasticsearch client, which takes a second."""
         if self.settings.elasticsearch_url or self.settings.redis_url:
             return False
         prefixes = [self.environment.get("NITAMONO_INDEX_PREFIX") or DEFAULT_PREFIX]
@@ -178,7 +177,7 @@ class System:
             own.require_elasticsearch()
         if self.settings.redis_url:
             require_redis(self.settings.redis_url)
-        for service in self.services:  # before the first one takes its time to start
+        for service in self.services:  # a used port is reported before any service starts
             self.supervisor.require_port(service)
         self._record()
         started = [service.name for service in self.servers if self.supervisor.ensure(service)]
@@ -187,7 +186,7 @@ class System:
         return started + [service.name for service in self.applications if self.supervisor.ensure(service)]
 
     def down(self) -> list[str]:
-        """Stop all of ours that runs, last started first, and return the names of what was stopped."""
+        """Stop all services that run, the last one first; return their names."""
         with self.state.locked():
             return [service.name for service in reversed(self.services) if self.supervisor.stop(service)]
 
@@ -221,10 +220,9 @@ class System:
 def _with_our_own(
     settings: ServiceSettings, recorded: Mapping[str, str], supervisor: Supervisor
 ) -> ServiceSettings:
-    """Return `settings` without the URLs of servers of ours: they give such a server's port instead.
+    """Return `settings` with ports instead of URLs where a URL is the address of a server of ours.
 
-    A shell may have such a URL from an earlier version of `up`, which had the user export it. The server is
-    ours while it runs and after it has ended, but not where another one has taken its place.
+    It is ours while it runs and after it has ended, unless another process uses its port.
     """
 
     def own_port(service: str, variable: str, given: str | None) -> int | None:

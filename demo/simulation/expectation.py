@@ -66,8 +66,8 @@ class Expectation:
     def by_encoder(self) -> dict[str, dict[str, float]]:
         """Return expected rates by encoder, without injected lifts; empty without slates.
 
-        ctr: taps per slate; ctr_lift: over the first encoder, relative, with ctr_lift_error, the standard error
-        of the sample; cvr_clicks: purchases per tap, if nobody else buys the item meanwhile.
+        ctr: taps per slate. ctr_lift: relative to the first encoder; ctr_lift_error: its standard error.
+        cvr_clicks: purchases per tap, if nobody else buys the item meanwhile.
         """
         if not self._taps:
             return {}
