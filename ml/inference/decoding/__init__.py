@@ -1,1 +1,1 @@
-"""Bytes of one photo to an upright picture in sRGB, format by format; ml.inference.preprocess calls it."""
+"""Parsing of photo formats, colour conversion and limits, for ml.inference.preprocess."""

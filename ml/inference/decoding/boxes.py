@@ -1,4 +1,4 @@
-"""The boxes of an ISO base media file (ISO 14496-12): HEIC, AVIF, and the films that begin alike."""
+"""The boxes of an ISO base media file (ISO 14496-12): HEIC, AVIF, and videos."""
 
 import struct
 from collections.abc import Iterator
@@ -8,12 +8,13 @@ from typing import Final
 from ml.inference.decoding.errors import too_complex
 
 MAX_BOXES: Final = 10_000
-"""In one box. A photo of 200 megapixels in tiles of 512 has about 800 items; more boxes are an attack."""
+"""Maximum number of boxes inside one box. A photo of 200 megapixels in tiles of 512 pixels has about 800
+items."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box's kind and where its content lies in the file."""
+    """A box: its kind, and the range of its content in the file."""
 
     kind: bytes
     start: int
@@ -22,21 +23,21 @@ class Box:
 
 @dataclass(frozen=True)
 class PrimaryItem:
-    """What a HEIC or AVIF file says about the picture that it shows first."""
+    """The image that a HEIC or AVIF file shows first."""
 
     kind: bytes
-    """`hvc1`, `av01`, `grid`, …; empty where the file has a meta box in which it cannot be read."""
+    """`hvc1`, `av01`, `grid`, …; empty if it cannot be read from the meta box."""
     colours: tuple[int, int] | None = None
     """Colour primaries and transfer characteristics of its nclx box (ITU-T H.273)."""
     parts: frozenset[bytes] = frozenset()
-    """Types of the items that it is made of: the tiles of a grid."""
+    """Types of the items that it consists of, such as the tiles of a grid."""
 
 
 UNREADABLE: Final = PrimaryItem(b"")
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """The boxes between two places, as far as they can be read.
+    """The boxes between two offsets, up to the first invalid one.
 
     Raises:
         UnusablePhoto: more than MAX_BOXES.
@@ -53,29 +54,29 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         yield Box(kind, start + head, stop)
         start = stop
     if start + 8 <= end:
-        raise too_complex(f"more than {MAX_BOXES:,} boxes in one place", f"at most {MAX_BOXES:,}")
+        raise too_complex(f"more than {MAX_BOXES:,} boxes inside one box", f"at most {MAX_BOXES:,}")
 
 
 def brands(data: bytes) -> list[bytes]:
-    """The major brand and the compatible ones of a file that begins with an ftyp box."""
+    """The major brand and the compatible brands in the ftyp box at the start of a file."""
     first = next(boxes(data, 0, len(data)), None)
     if first is None or first.kind != b"ftyp":
         return [data[8:12]]
     listed = data[first.start : min(first.end, first.start + 256)]
-    return [listed[:4], *(listed[place : place + 4] for place in range(8, len(listed) - 3, 4))]
+    return [listed[:4], *(listed[offset : offset + 4] for offset in range(8, len(listed) - 3, 4))]
 
 
 def primary_item(data: bytes) -> PrimaryItem | None:
-    """The primary item's type and colours, read before anything is decoded; None without a meta box.
+    """The type and colours of the primary item, read before decoding; None without a meta box.
 
     Raises:
-        UnusablePhoto: more than MAX_BOXES in one place.
+        UnusablePhoto: more than MAX_BOXES inside one box.
     """
     metas = [box for box in boxes(data, 0, len(data)) if box.kind == b"meta"]
     if not metas:
         return None
     try:
-        # Of several, which the standard does not allow, decoders may take another one.
+        # The standard allows one; of several, decoders may use another than the first.
         return _primary_item(data, metas[0]) if len(metas) == 1 else UNREADABLE
     except (struct.error, IndexError):
         return UNREADABLE
@@ -97,7 +98,7 @@ def _child(data: bytes, parent: Box, kind: bytes) -> Box | None:
 
 
 def _item_types(data: bytes, meta: Box) -> dict[int, bytes]:
-    """Of each item; of those listed twice the first counts, as in libheif."""
+    """Item to type. The first entry of an item counts, as in libheif."""
     iinf = _child(data, meta, b"iinf")
     if iinf is None:
         return {}
@@ -107,13 +108,13 @@ def _item_types(data: bytes, meta: Box) -> dict[int, bytes]:
             continue
         wide = data[entry.start] >= 3
         item = struct.unpack_from(">I" if wide else ">H", data, entry.start + 4)[0]
-        place = entry.start + (10 if wide else 8)
-        types.setdefault(item, data[place : place + 4])
+        offset = entry.start + (10 if wide else 8)
+        types.setdefault(item, data[offset : offset + 4])
     return types
 
 
 def _parts(data: bytes, meta: Box, item: int) -> Iterator[int]:
-    """The items that an item is made of."""
+    """The items that an item consists of."""
     iref = _child(data, meta, b"iref")
     if iref is None:
         return
@@ -145,13 +146,13 @@ def _associations(data: bytes, ipma: Box, item: int) -> list[int]:
     """The numbers, from 1, of an item's properties."""
     version, wide = data[ipma.start], data[ipma.start + 3] & 1
     (count,) = struct.unpack_from(">I", data, ipma.start + 4)
-    place = ipma.start + 8
+    offset = ipma.start + 8
     for _ in range(min(count, MAX_BOXES)):
-        (found,) = struct.unpack_from(">I" if version else ">H", data, place)
-        place += 4 if version else 2
-        number, place = data[place], place + 1
-        listed = struct.unpack_from(f">{number}{'H' if wide else 'B'}", data, place)
+        (found,) = struct.unpack_from(">I" if version else ">H", data, offset)
+        offset += 4 if version else 2
+        number, offset = data[offset], offset + 1
+        listed = struct.unpack_from(f">{number}{'H' if wide else 'B'}", data, offset)
         if found == item:
             return [entry & (0x7FFF if wide else 0x7F) for entry in listed]
-        place += number * (2 if wide else 1)
+        offset += number * (2 if wide else 1)
     return []

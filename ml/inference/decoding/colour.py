@@ -1,7 +1,7 @@
-"""Colours to sRGB, which browsers show and encoders are trained on.
+"""Conversion of colours to sRGB, which browsers show and encoders are trained on.
 
-Whatever a file says of its colours, an ICC profile, code points or a gamma, becomes one ICC profile here,
-so that Little CMS does all the arithmetic.
+The colour information of a file (an ICC profile, code points or a gamma) is turned into an ICC profile, so
+that Little CMS does all conversions.
 """
 
 import io
@@ -19,20 +19,22 @@ from PIL import Image, ImageCms
 Floats = NDArray[np.float64]
 
 MAX_PROFILE_BYTES: Final = 4_000_000
-"""The largest profiles of print shops have 2.7 MB; a camera's has 500 bytes."""
+"""Largest profile. Those of print shops have up to 2.7 MB; a camera's has 500 bytes."""
 
 UNREADABLE: Final = b""
-"""The profile of a photo whose colour information cannot be read."""
+"""Stands for the profile of a photo whose colour information cannot be read."""
 
-SAME: Final = 2
-"""Levels of 255 by which a profile may differ from sRGB and still be left out: what rounding makes of the
+TOLERANCE: Final = 2
+"""Levels of 255 by which a profile may differ from sRGB and still be skipped: the rounding differences of the
 many versions of sRGB."""
 
 SPACES: Final = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
-"""The colour space of a profile (ICC.1:2022, 7.2.6) and Pillow's name for it."""
+"""Colour space of a profile (ICC.1:2022, 7.2.6) to Pillow's mode."""
 
 WHITE_D65: Final = (0.3127, 0.3290)
+"""CIE x and y of the white of sRGB (IEC 61966-2-1)."""
 D50: Final = np.array([0.9642, 1.0, 0.8249])
+"""CIE XYZ of the white of ICC profiles (ICC.1:2022, 7.2.16)."""
 
 PRIMARIES: Final = {
     1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), WHITE_D65),  # BT.709, sRGB
@@ -44,43 +46,44 @@ PRIMARIES: Final = {
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), WHITE_D65),  # Display P3
     22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), WHITE_D65),  # EBU 3213
 }
-"""Red, green, blue and white as CIE x and y, by the code points of ITU-T H.273, table 2."""
+"""Code points of ITU-T H.273, table 2, to red, green, blue and white as CIE x and y."""
 
 UNSPECIFIED: Final = 2
+"""Code point of unspecified primaries or transfer (ITU-T H.273)."""
 
 BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-"""CIE XYZ to cone responses (ICC.1:2022, annex E)."""
+"""Matrix from CIE XYZ to cone responses (ICC.1:2022, annex E)."""
 
 
 class UnusableProfile(ValueError):
-    """A colour profile that does not fit its picture, or that cannot be read."""
+    """A colour profile that does not match its image, or cannot be read."""
 
 
-def to_srgb(picture: Image.Image, profile: bytes, *, grey: bool) -> Image.Image:
-    """The picture in sRGB, RGB.
+def to_srgb(image: Image.Image, profile: bytes, *, grey: bool) -> Image.Image:
+    """The image in sRGB, mode RGB.
 
-    picture: L, RGB or CMYK; grey: whether an RGB one was made of a grey one.
+    image: L, RGB or CMYK. grey: whether an RGB image was converted from greyscale.
 
     Raises:
-        UnusableProfile: broken, too large, or for another kind of picture.
+        UnusableProfile: the profile is damaged, too large, or for another mode.
     """
     space = SPACES.get(profile[16:20])
     if space == "L" and grey:
-        picture = picture.convert("L")
-    elif space == "RGB" and picture.mode == "L":
-        picture = picture.convert("RGB")
-    elif space != picture.mode:
-        raise UnusableProfile(f"a profile for {profile[16:20]!r} in a picture in {picture.mode}")
-    transform = srgb_transform(profile, picture.mode)
-    return picture.convert("RGB") if transform is None else transform.apply(picture)
+        image = image.convert("L")
+    elif space == "RGB" and image.mode == "L":
+        image = image.convert("RGB")
+    elif space != image.mode:
+        raise UnusableProfile(f"a profile for {profile[16:20]!r} in an image in {image.mode}")
+    transform = srgb_transform(profile, image.mode)
+    return image.convert("RGB") if transform is None else transform.apply(image)
 
 
 @lru_cache(maxsize=32)
 def srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What turns pixels of that mode into sRGB; None where the profile is sRGB. Usable from many threads.
+    """The transform from a mode and profile to sRGB; None if the profile is sRGB. Thread-safe.
 
     Raises:
-        UnusableProfile: broken or too large.
+        UnusableProfile: the profile is damaged or too large.
     """
     if len(profile) > MAX_PROFILE_BYTES:
         raise UnusableProfile(f"{len(profile):,} bytes; expected at most {MAX_PROFILE_BYTES:,}")
@@ -90,9 +93,9 @@ def srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | No
             ImageCms.createProfile("sRGB"),
             mode,
             "RGB",
-            # As photo editors do by default: in-gamut colours stay, and print's black becomes black.
+            # The default of photo editors: in-gamut colours are kept, and print black becomes black.
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            # Without its memory of the last pixel, a transform may be used by several threads.
+            # Without its cache of the last pixel, a transform can be used by several threads.
             ImageCms.Flags.NOCACHE | ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
@@ -101,17 +104,17 @@ def srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | No
 
 
 def is_identity(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a transform from RGB changes no colour by more than rounding does."""
+    """Whether a transform from RGB changes all colours by at most TOLERANCE."""
     steps = [*range(0, 256, 17)]
     grid = np.array([[*product(steps, repeat=3)]], dtype=np.uint8)
     converted = np.asarray(transform.apply(Image.fromarray(grid)))
-    return bool(np.abs(converted.astype(int) - grid).max() <= SAME)
+    return bool(np.abs(converted.astype(int) - grid).max() <= TOLERANCE)
 
 
 def coded_profile(primaries: int, transfer: int) -> bytes | None:
-    """The ICC profile of colours given as code points (ITU-T H.273); None for sRGB."""
+    """The ICC profile of code points (ITU-T H.273); None for sRGB, UNREADABLE for unknown ones."""
     if primaries in {1, UNSPECIFIED} and transfer not in CURVES:
-        # Cameras' curves (BT.709 and its like) are written into files that mean sRGB, and shown as it.
+        # Files often declare a camera curve such as BT.709 and mean sRGB; browsers show them as sRGB.
         return None if transfer in SHOWN_AS_SRGB else UNREADABLE
     if primaries not in {*PRIMARIES, UNSPECIFIED} or transfer not in {*CURVES, *SHOWN_AS_SRGB}:
         return UNREADABLE
@@ -120,11 +123,11 @@ def coded_profile(primaries: int, transfer: int) -> bytes | None:
 
 
 def gamma_profile(exponent: float, points: Floats | None) -> bytes | None:
-    """The ICC profile of colours given as a gamma, with primaries or those of sRGB; None for sRGB.
+    """The ICC profile of a gamma; None for sRGB, UNREADABLE for an implausible one.
 
-    points: (4, 2) red, green, blue and white as CIE x and y.
+    points: (4, 2) float64 red, green, blue and white as CIE x and y; those of sRGB by default.
     """
-    # libpng lets gammas pass that differ from the screen's by less than 5 % (PNG_GAMMA_THRESHOLD).
+    # libpng ignores gammas that differ from the screen's by less than 5 % (PNG_GAMMA_THRESHOLD).
     like_srgb = abs(exponent / 2.2 - 1) < 0.05
     if like_srgb and points is None:
         return None
@@ -135,16 +138,20 @@ def gamma_profile(exponent: float, points: Floats | None) -> bytes | None:
 
 
 def srgb_curve(signal: Floats) -> Floats:
-    """IEC 61966-2-1."""
+    """Light (n,) from a signal (n,), both 0 to 1 (IEC 61966-2-1)."""
     return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
 
 
 def power_curve(exponent: float) -> Callable[[Floats], Floats]:
+    """The curve signal ** exponent."""
     return lambda signal: signal**exponent
 
 
 def pq_curve(signal: Floats) -> Floats:
-    """SMPTE ST 2084. A diffuse white of 203 cd/m² (ITU-R BT.2408) is white, what is brighter is cut off."""
+    """Light (n,) from a PQ signal (n,), both 0 to 1 (SMPTE ST 2084), clipped at diffuse white.
+
+    Diffuse white is 203 cd/m² (ITU-R BT.2408).
+    """
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     power = signal ** (1 / m2)
     light = (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
@@ -152,7 +159,10 @@ def pq_curve(signal: Floats) -> Floats:
 
 
 def hlg_curve(signal: Floats) -> Floats:
-    """ARIB STD-B67. A diffuse white at 75 % of the signal (ITU-R BT.2408) is white, the rest is cut off."""
+    """Light (n,) from an HLG signal (n,), both 0 to 1 (ARIB STD-B67), clipped at diffuse white.
+
+    Diffuse white is at 75 % of the signal (ITU-R BT.2408).
+    """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     light = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
     white = (math.exp((0.75 - c) / a) + b) / 12
@@ -167,15 +177,16 @@ CURVES: Final[dict[int, Callable[[Floats], Floats]]] = {
     17: power_curve(2.6),
     18: hlg_curve,
 }
-"""Signal to light, both from 0 to 1, by the code points of ITU-T H.273, table 3."""
+"""Code points of ITU-T H.273, table 3, to curves from signal to light, both 0 to 1."""
 
 SHOWN_AS_SRGB: Final = frozenset({1, UNSPECIFIED, 6, 7, 13, 14, 15})
+"""Transfer code points that browsers show as sRGB."""
 
 
 def matrix_profile(points: Floats, curve: Callable[[Floats], Floats]) -> bytes:
-    """An ICC profile (ICC.1:2022, three-component matrix-based) of primaries and one curve.
+    """A three-component matrix-based ICC profile (ICC.1:2022, 8.3.3); UNREADABLE for degenerate primaries.
 
-    points: (4, 2) red, green, blue and white as CIE x and y. UNREADABLE where they span no colours.
+    points: (4, 2) float64 red, green, blue and white as CIE x and y. curve: from signal to light.
     """
     if not (np.isfinite(points).all() and (points[:, 1] > 1e-6).all()):
         return UNREADABLE

@@ -1,4 +1,4 @@
-"""What decoding a photo raises."""
+"""Errors of decoding a photo."""
 
 import struct
 from typing import Final
@@ -14,15 +14,15 @@ DECODER_ERRORS: Final = (
     ArithmeticError,
     struct.error,
 )
-"""What the decoders raise on damaged data (tests/unit/ml/inference/decoding has a test of each)."""
+"""Errors that the decoders raise on damaged data; tests/unit/ml/inference/decoding covers each."""
 
 FORMATS: Final = ("JPEG", "PNG", "WebP", "GIF", "BMP", "HEIC", "AVIF")
-"""What browsers show, what shops store and what phones make. Every further decoder would be attack surface
+"""Formats that browsers show, shops store and phones create. Every other decoder would be attack surface
 without users."""
 
 
 class UnusablePhoto(ValueError):
-    """A photo that cannot be encoded; `reason` is a stable code for counts and dead letters."""
+    """A photo that cannot be decoded. `reason` is a stable code for counts and dead letters."""
 
     def __init__(self, reason: str, found: str, expected: str) -> None:
         super().__init__(f"{reason}: found {found}, expected {expected}")
@@ -32,16 +32,17 @@ class UnusablePhoto(ValueError):
 
 
 def truncated(data: bytes, cause: object) -> UnusablePhoto:
-    """The refusal of a photo that breaks off or is damaged."""
-    found = f"a picture of {len(data):,} bytes that breaks off or is damaged ({cause})"
-    return UnusablePhoto("photo_truncated", found, "a whole picture")
+    """The error for a truncated or damaged photo."""
+    found = f"an image of {len(data):,} bytes that is truncated or damaged ({cause})"
+    return UnusablePhoto("photo_truncated", found, "a complete image")
 
 
 def unsupported(name: str) -> UnusablePhoto:
-    """The refusal of a format that is not decoded; a seller can convert it."""
-    return UnusablePhoto("photo_unsupported", name, f"a picture in one of {', '.join(FORMATS)}")
+    """The error for an image format that is not supported; a seller can convert it."""
+    return UnusablePhoto("photo_unsupported", name, f"an image in one of {', '.join(FORMATS)}")
 
 
 def too_complex(found: str, expected: str) -> UnusablePhoto:
-    """The refusal of a file that no camera or editor writes, and whose many parts would take long to read."""
+    """The error for a file with so many parts, as no camera or editor writes them, that reading takes
+    long."""
     return UnusablePhoto("photo_too_complex", found, expected)

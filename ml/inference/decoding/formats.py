@@ -1,4 +1,4 @@
-"""Which format a photo's bytes are in, by their content alone."""
+"""Detection of a photo's format from its content."""
 
 import re
 from typing import Final, Literal
@@ -14,6 +14,7 @@ SIGNATURES: Final[tuple[tuple[bytes, Format], ...]] = (
     (b"GIF8", "GIF"),
     (b"BM", "BMP"),
 )
+"""First bytes of supported formats without a container."""
 
 OTHER_SIGNATURES: Final = (
     (0, b"\xff\x0a", "JPEG XL"),
@@ -41,52 +42,58 @@ OTHER_SIGNATURES: Final = (
     (0, b"DDS ", "DDS"),
     (0, b"v/1\x01", "OpenEXR"),
     (0, b"#?RADIANCE", "Radiance HDR"),
-    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska film"),
-    (4, b"moov", "MOV film"),
-    (4, b"mdat", "MOV film"),
-    (4, b"wide", "MOV film"),
+    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska video"),
+    (4, b"moov", "MOV video"),
+    (4, b"mdat", "MOV video"),
+    (4, b"wide", "MOV video"),
 )
-"""Formats that are not decoded, by offset and first bytes, so that the seller hears what to change."""
+"""Unsupported formats by offset and signature, so that the message names the format to convert."""
 
-NO_PICTURES: Final = (
+NOT_IMAGES: Final = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "gzip data"),
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf", "a 7z archive"),
 )
+"""Signatures of files that are not images."""
 
-RIFF_KINDS: Final = {b"AVI ": "AVI film", b"WAVE": "WAV sound"}
+RIFF_KINDS: Final = {b"AVI ": "AVI video", b"WAVE": "WAV audio"}
+"""Unsupported kinds of RIFF files."""
 
 HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 HEIF_BRANDS: Final = frozenset({b"mif1", b"mif2", b"msf1", b"miaf"})
 
-FILM_BRANDS: Final = {b"qt": "MOV film", b"crx": "CR3 raw photo", b"jxl": "JPEG XL", b"M4A": "M4A sound"}
+OTHER_BRANDS: Final = {b"qt": "MOV video", b"crx": "CR3 raw photo", b"jxl": "JPEG XL", b"M4A": "M4A audio"}
+"""Unsupported brands of ISO base media files; all others are MP4."""
 
 HEIC_ITEMS: Final = frozenset({b"hvc1", b"hev1"})
-"""Types of a primary item that tell a HEIC where its brands only say that it is a HEIF file."""
+"""Primary item types that identify a HEIC whose brands only declare HEIF."""
 
-TEXT_SIGNS: Final = (
+TEXT_ENCODINGS: Final = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+"""Byte order marks and the encodings that they declare."""
 
-BEFORE_ROOT: Final = re.compile(
+PROLOG: Final = re.compile(
     r"\s+|<\?.*?\?>|<!--.*?-->|<!doctype[^>\[]*(?:\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE
 )
+"""White space, declarations, comments and the doctype before the root element."""
 ROOT: Final = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)")
-
+"""The root element."""
 
 HEAD_BYTES: Final = 256
-"""They hold every signature, and of a HEIF file all brands."""
+"""Enough bytes for every signature, and for the brands of a HEIF file."""
 
 
 def photo_format(data: bytes) -> Format:
-    """The format that the first bytes are in.
+    """The format of a file, by its first bytes.
 
     Raises:
-        UnusablePhoto: `photo_unsupported` for another format of pictures or films, `photo_not_an_image` else.
+        UnusablePhoto: `photo_unsupported` for other image, video and audio formats, `photo_not_an_image` for
+            all else.
     """
     for signature, kind in SIGNATURES:
         if data.startswith(signature):
@@ -98,13 +105,13 @@ def photo_format(data: bytes) -> Format:
     for offset, signature, name in OTHER_SIGNATURES:
         if data.startswith(signature, offset):
             raise unsupported(name)
-    raise no_picture(data)
+    raise not_an_image(data)
 
 
 def head_format(head: bytes) -> Format | None:
-    """The format that the first HEAD_BYTES of a file are in; None for what is no photo.
+    """The format of a file, by its first HEAD_BYTES; None if it is not a supported photo.
 
-    Of a HEIF file whose brands do not tell its coding it is HEIC, for that is written further on.
+    HEIC for a HEIF file whose brands do not declare the coding, which is stored further on.
     """
     try:
         return photo_format(head)
@@ -114,15 +121,24 @@ def head_format(head: bytes) -> Format | None:
 
 
 def riff_format(data: bytes) -> Format:
+    """The format of a RIFF file.
+
+    Raises:
+        UnusablePhoto: it is not WebP.
+    """
     if name := RIFF_KINDS.get(data[8:12]):
         raise unsupported(name)
     if data[8:12] != b"WEBP":
-        raise no_picture(data)
+        raise not_an_image(data)
     return "WebP"
 
 
 def media_format(data: bytes) -> Format:
-    """The format of a file that begins with an ftyp box, by its brands and its primary item."""
+    """The format of a file that starts with an ftyp box, by its brands and its primary item.
+
+    Raises:
+        UnusablePhoto: it is neither HEIC nor AVIF.
+    """
     found = brands(data)
     for brand in found:
         if brand in AVIF_BRANDS:
@@ -130,45 +146,45 @@ def media_format(data: bytes) -> Format:
         if brand in HEIC_BRANDS:
             return "HEIC"
     if HEIF_BRANDS.isdisjoint(found):
-        raise unsupported(FILM_BRANDS.get(found[0].strip(b" \x00"), "MP4 film"))
+        raise unsupported(OTHER_BRANDS.get(found[0].strip(b" \x00"), "MP4 video"))
     item = primary_item(data)
     coding = item.kind if item else b""
     if coding not in HEIC_ITEMS:
-        raise unsupported(f"HEIF that holds {coding.decode('ascii', 'backslashreplace') or 'no picture'}")
+        raise unsupported(f"HEIF that holds {coding.decode('ascii', 'backslashreplace') or 'no image'}")
     return "HEIC"
 
 
-def no_picture(data: bytes) -> UnusablePhoto:
-    """The refusal of bytes that are no known picture or film; it names what they are instead."""
-    expected = f"a picture in one of {', '.join(FORMATS)}"
-    for signature, name in NO_PICTURES:
+def not_an_image(data: bytes) -> UnusablePhoto:
+    """The error for bytes of no known image or video format; it names what they are instead."""
+    expected = f"an image in one of {', '.join(FORMATS)}"
+    for signature, name in NOT_IMAGES:
         if data.startswith(signature):
             return UnusablePhoto("photo_not_an_image", name, expected)
     text = text_name(data[:4096])
     if text == "SVG":
         return unsupported("SVG")
     found = f"{text}, " if text else ""
-    return UnusablePhoto("photo_not_an_image", f"{found}bytes that begin with {data[:16]!r}", expected)
+    return UnusablePhoto("photo_not_an_image", f"{found}bytes that start with {data[:16]!r}", expected)
 
 
 def text_name(head: bytes) -> str | None:
-    """What kind of text the first bytes are: SVG, a page, XML, JSON; None where that is not clear."""
-    encoding = next((name for sign, name in TEXT_SIGNS if head.startswith(sign)), "latin-1")
+    """The kind of text, by its first bytes: SVG, an HTML page, XML or JSON; None if unknown."""
+    encoding = next((name for sign, name in TEXT_ENCODINGS if head.startswith(sign)), "latin-1")
     text = head.decode(encoding, "ignore").lstrip()
     if text.startswith(("{", "[")):
         return "JSON"
     if not text.startswith("<"):
         return None
-    place = 0
-    while found := BEFORE_ROOT.match(text, place):
-        place = found.end()
-    root = ROOT.match(text, place)
+    start = 0
+    while found := PROLOG.match(text, start):
+        start = found.end()
+    root = ROOT.match(text, start)
     if root is None:
         return None
     name = root[1].lower()
     if name == "svg":
         return "SVG"
     html = (
-        name in {"html", "head", "body", "title", "center", "h1"} or "<!doctype html" in text[:place].lower()
+        name in {"html", "head", "body", "title", "center", "h1"} or "<!doctype html" in text[:start].lower()
     )
     return "an HTML page" if html else "XML"

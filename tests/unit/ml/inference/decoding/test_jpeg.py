@@ -74,7 +74,7 @@ def test_rows_that_are_missing_are_known_in_print_colours(kind: str, share: floa
     assert codes == []
     cut = data[: int(len(data) * share)]
     if share < 0.85:
-        with pytest.raises(UnusablePhoto, match=r"photo_truncated: .*% of its rows are there"):
+        with pytest.raises(UnusablePhoto, match=r"photo_truncated: .*% of its rows are present"):
             decode_photo(cut, SIZE)
     else:
         found, codes = decoded(cut)
