@@ -47,7 +47,7 @@ def inline_svg(figure: "Figure", title: str) -> Markup:
     import matplotlib as mpl  # noqa: PLC0415  heavy, and needed by reports alone
 
     file = io.StringIO()
-    # The title as salt keeps the ids of two charts on one page apart.
+    # The title as salt gives two charts on one page different ids.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}), warnings.catch_warnings():
         # The reader's browser draws the text, with fonts that matplotlib need not have.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")

@@ -1,4 +1,4 @@
-"""Every kind of photo that sellers upload, and every kind that is none."""
+"""Photos that sellers upload, and files that are not photos."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ CLOSE = 12  # levels of 255 that JPEG and a naive CMYK conversion may be off
 
 
 def halves(left: tuple[int, ...], right: tuple[int, ...], mode: str = "RGB", side: int = 64) -> Image.Image:
-    """A square picture of two colours."""
+    """A square image of two colours."""
     image = Image.new(mode, (side, side), left)
     image.paste(right, (side // 2, 0, side, side))
     return image
@@ -35,7 +35,7 @@ def refusal(data: bytes) -> UnusablePhoto:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "HEIC", "AVIF"])
 def test_allowed_formats_keep_their_colours(kind: str) -> None:
-    """Each allowed format comes out as a square of RGB with the colours that went in."""
+    """Each allowed format is decoded to an RGB square of the same colours."""
     pixels = decode_photo(encode(halves(RED, BLUE), kind), SIZE)
     assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
     left, right = left_and_right(pixels)
@@ -50,13 +50,13 @@ def test_cmyk_jpeg_becomes_rgb() -> None:
 
 
 def test_16_bit_grey_is_scaled_and_not_clipped() -> None:
-    """Mid-grey of 16 bits stays mid-grey of 8, where Pillow's own conversion would give white."""
+    """16-bit mid-grey becomes 8-bit mid-grey; Pillow's own conversion would give white."""
     grey = Image.fromarray(np.full((64, 64), 32_768, dtype=np.uint16))
     assert np.allclose(decode_photo(encode(grey), SIZE), 127, atol=1)
 
 
-def test_first_frame_of_an_animated_gif_counts() -> None:
-    """An animation is judged by what a page shows first."""
+def test_the_first_frame_of_an_animated_gif_is_used() -> None:
+    """As a page shows it first."""
     frames = [Image.new("RGB", (64, 64), colour) for colour in (RED, BLUE)]
     photo = encode(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
     assert np.allclose(decode_photo(photo, SIZE).mean(axis=(0, 1)), RED, atol=CLOSE)
@@ -78,7 +78,7 @@ def test_first_frame_of_an_animated_gif_counts() -> None:
 def test_exif_orientation_is_applied(
     orientation: int, undo: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 ) -> None:
-    """A phone's photo stands upright, whichever way the phone was held."""
+    """Photos are upright in every orientation of the phone."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = noise().resize((64, 96))
@@ -87,22 +87,22 @@ def test_exif_orientation_is_applied(
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_damaged_exif_is_as_good_as_none() -> None:
-    """A photo is not lost to the metadata that a bad editor left in it."""
+def test_damaged_exif_is_ignored() -> None:
+    """Damaged metadata does not make a photo unusable."""
     photo = encode(noise(), "JPEG", exif=b"Exif\x00\x00MM\x00*garbage")
     assert np.array_equal(decode_photo(photo, SIZE), decode_photo(encode(noise(), "JPEG"), SIZE))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
 def test_transparency_shows_white(mode: str) -> None:
-    """What is cut out lies on white, as on a page."""
+    """Transparent pixels are composed on white."""
     clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     photo = encode(clear.convert(mode), "PNG") if mode != "PA" else encode(clear, "GIF", transparency=0)
     assert np.allclose(decode_photo(photo, SIZE), WHITE, atol=CLOSE)
 
 
 def test_large_jpeg_is_decoded_at_reduced_scale_with_the_same_look() -> None:
-    """The quick way through JPEG differs from the slow one by a few levels at most."""
+    """Decoding at reduced scale differs by a few levels at most."""
     smooth = noise(8).resize((1200, 900), Image.Resampling.BICUBIC)
     jpeg, png = (decode_photo(encode(smooth, kind), SIZE).astype(int) for kind in ("JPEG", "PNG"))
     assert np.abs(jpeg - png).mean() < 3
@@ -126,8 +126,8 @@ def test_large_jpeg_is_decoded_at_reduced_scale_with_the_same_look() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_usable_photo_has_a_reason(data: bytes, reason: str) -> None:
-    """Each kind of bad upload is refused with its own code, and the message says what was expected."""
+def test_an_unusable_photo_has_a_reason(data: bytes, reason: str) -> None:
+    """Each kind is rejected with its own code; the message says what was expected."""
     error = refusal(data)
     assert error.reason == reason
     assert str(error).startswith(f"{reason}: found ")
@@ -136,21 +136,21 @@ def test_what_is_no_usable_photo_has_a_reason(data: bytes, reason: str) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
 @pytest.mark.parametrize("share", [0.3, 0.7])
-def test_truncated_photos_are_refused(kind: str, share: float) -> None:
-    """An upload that broke off is never half a picture."""
+def test_truncated_photos_are_rejected(kind: str, share: float) -> None:
+    """An interrupted upload does not become half an image."""
     photo = encode(noise(), kind)
     assert refusal(photo[: int(len(photo) * share)]).reason == "photo_truncated"
 
 
-def test_pillow_is_left_as_it_was() -> None:
-    """Process-wide settings stay those of the program around."""
+def test_pillow_settings_are_unchanged() -> None:
+    """Process-wide settings belong to the application."""
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
     refusal(png_header(60_000, 60_000))
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
 
 
-def test_many_threads_decode_alike() -> None:
-    """Threads do not disturb each other's photos."""
+def test_decoding_is_thread_safe() -> None:
+    """Many threads get the pixels that one gets."""
     photos = [encode(Image.new("RGB", (300, 300), (shade, 0, 0)), "JPEG") for shade in range(0, 250, 10)]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda photo: decode_photo(photo, SIZE), photos * 4))
@@ -158,8 +158,8 @@ def test_many_threads_decode_alike() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(together, alone, strict=True))
 
 
-def test_photo_hash_survives_compression_and_tells_pictures_apart() -> None:
-    """Saving a photo again changes few of its 64 bits; another photo differs in many."""
+def test_photo_hash_survives_compression_and_differs_between_photos() -> None:
+    """Recompression changes few of the 64 bits; another photo differs in many."""
     smooth = noise(8).resize((256, 256), Image.Resampling.BICUBIC)
     other = smooth.transpose(Image.Transpose.ROTATE_90)
     plain, again, turned = (
@@ -175,7 +175,7 @@ def test_photo_hash_survives_compression_and_tells_pictures_apart() -> None:
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("size", [(400, 200), (200, 400)])
 def test_a_crop_keeps_the_square_in_the_centre(kind: str, orientation: int, size: tuple[int, int]) -> None:
-    """Also of a JPEG that is decoded smaller, and of a photo that lies on its side."""
+    """Also for a JPEG decoded at reduced scale, and for a rotated photo."""
     image = Image.new("RGB", size, RED)
     across, down = size[0] // 2, size[1] // 2
     image.paste(BLUE, (across - 50, down - 50, across + 50, down + 50))

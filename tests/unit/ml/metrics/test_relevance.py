@@ -118,7 +118,7 @@ def test_the_largest_gain_does_not_overflow() -> None:
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
-    """A missing file, and a parquet file that is none."""
+    """A missing file, and an invalid parquet file."""
     with pytest.raises(UnusableJudgments, match=r"gone.jsonl.*expected JSON lines or parquet"):
         read_judgments(tmp_path / "gone.jsonl")
     (tmp_path / "taps.parquet").write_text("no parquet")

@@ -1,4 +1,4 @@
-"""Whatever a photo says of its colours, the encoder sees them in sRGB."""
+"""Photos of every colour space are converted to sRGB."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ SPACES = {
 
 
 def in_space(image: Image.Image, space: str) -> Image.Image:
-    """The same colours as numbers of another space."""
+    """The same colours in another colour space."""
     to_xyz, adapt, gamma = SPACES[space]
     light = srgb_curve(np.asarray(image) / 255) @ (np.linalg.inv(to_xyz) @ adapt @ SRGB).T
     light = np.clip(light, 0, 1)
@@ -95,19 +95,19 @@ def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
         ("HEIC", {"quality": 95, "chroma": 444}),
     ],
 )
-def test_a_profile_is_honoured_in_every_format_that_carries_one(
+def test_a_profile_is_applied_in_every_format_that_has_one(
     kind: str, options: dict[str, object], space: str
 ) -> None:
-    """The picture looks as its twin in sRGB; without the profile it would not."""
-    twin = decode_photo(encode(smooth()), SIZE)
+    """The image equals the same image in sRGB; without the profile it would not."""
+    expected = decode_photo(encode(smooth()), SIZE)
     shifted = in_space(smooth(), space)
     found = decode_photo(encode(shifted, kind, icc_profile=PROFILES[space], **options), SIZE)
-    assert difference(found, twin) < 2
-    assert difference(decode_photo(encode(shifted), SIZE), twin) > 3
+    assert difference(found, expected) < 2
+    assert difference(decode_photo(encode(shifted), SIZE), expected) > 3
 
 
-def test_the_vector_is_that_of_the_picture_in_srgb() -> None:
-    """Cosine 0.99 at least with the encoder that comes with the code."""
+def test_the_vector_equals_that_of_the_image_in_srgb() -> None:
+    """Cosine at least 0.99 with the committed encoder."""
     artifact = load_artifact(DEFAULT_ARTIFACT)
     photos = [encode(smooth(), "JPEG", quality=92)]
     photos += [
@@ -120,7 +120,7 @@ def test_the_vector_is_that_of_the_picture_in_srgb() -> None:
 
 
 def test_an_srgb_profile_changes_nothing() -> None:
-    """Whatever version of sRGB it is: photos with and without it have one vector."""
+    """Photos with and without it have the same vector, for every version of sRGB."""
     tagged = encode(smooth(), "JPEG", icc_profile=matrix_profile(np.array(PRIMARIES[1]), srgb_curve))
     assert np.array_equal(decode_photo(tagged, SIZE), decode_photo(encode(smooth(), "JPEG"), SIZE))
 
@@ -143,8 +143,8 @@ def curve(exponent: float) -> bytes:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
-def test_a_grey_profile_is_honoured(mode: str) -> None:
-    """Linear grey looks brighter than its numbers do."""
+def test_a_grey_profile_is_applied(mode: str) -> None:
+    """Linear grey is brighter than its numbers in sRGB."""
     white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63_190, 65_536, 54_061)
     profile = icc_profile(b"GRAY", b"XYZ ", {b"wtpt": white, b"kTRC": curve(1.0)})
     picture = Image.new("L", (64, 64), 64).convert("LA" if mode == "LA" else "L")
@@ -153,8 +153,8 @@ def test_a_grey_profile_is_honoured(mode: str) -> None:
     assert np.abs(decode_photo(encode(picture, icc_profile=profile), SIZE).astype(int) - 137).max() <= 2
 
 
-def test_a_print_profile_is_honoured() -> None:
-    """Its ink is what its table says, here an orange where plain arithmetic gives cyan."""
+def test_a_print_profile_is_applied() -> None:
+    """Its table decides, here orange where plain arithmetic gives cyan."""
     nodes = np.full((16, 3), (255, 128, 128), np.uint8)  # Lab of white
     nodes[8:] = (160, 178, 188)  # whatever has cyan in it
     table = (
@@ -184,8 +184,8 @@ P3_PROFILE = PROFILES["Display P3"]
     ],
     ids=["empty", "text", "cut", "tags", "CMYK", "grey", "link", "huge"],
 )
-def test_a_useless_profile_is_ignored_and_counted(profile: bytes) -> None:
-    """The photo is used as if it had none."""
+def test_an_unusable_profile_is_ignored_and_counted(profile: bytes) -> None:
+    """The photo is used as if it had no profile."""
     codes: list[str] = []
     found = decode_photo(png_with(encode(smooth()), iccp(profile)), SIZE, on_defect=codes.append)
     assert np.array_equal(found, decode_photo(encode(smooth()), SIZE))
@@ -196,8 +196,8 @@ def iccp(profile: bytes, method: int = 0) -> bytes:
     return png_chunk(b"iCCP", b"name\0" + bytes([method]) + zlib.compress(profile))
 
 
-def test_a_grey_picture_with_a_profile_for_colours_is_converted() -> None:
-    """As editors write it. Grey stays grey."""
+def test_a_grey_image_with_an_rgb_profile_is_converted() -> None:
+    """Editors write such files. Grey stays grey."""
     photo = encode(Image.new("L", (64, 64), 100), "JPEG", icc_profile=PROFILES["ProPhoto"])
     pixel = decode_photo(photo, SIZE)[0, 0].astype(int)
     assert np.ptp(pixel) <= 1
@@ -223,7 +223,7 @@ def points(name: int) -> bytes:
         ([png_chunk(b"cICP", bytes([12, 13, 0, 1]), crc=7)], False),
     ],
 )
-def test_the_chunk_of_the_highest_rank_decides(chunks: list[bytes], p3: bool) -> None:
+def test_the_chunk_with_the_highest_precedence_is_used(chunks: list[bytes], p3: bool) -> None:
     """cICP before iCCP before sRGB before gAMA with cHRM, as in browsers."""
     shifted = in_space(smooth(), "Display P3")
     found = decode_photo(png_with(encode(shifted), *chunks), SIZE)
@@ -232,7 +232,7 @@ def test_the_chunk_of_the_highest_rank_decides(chunks: list[bytes], p3: bool) ->
 
 
 def test_a_linear_gamma_brightens() -> None:
-    """A gAMA of 1.0 says that the numbers are light."""
+    """A gAMA of 1.0 declares linear light."""
     photo = png_with(
         encode(Image.new("RGB", (64, 64), (64, 64, 64))), png_chunk(b"gAMA", struct.pack(">I", 100_000))
     )
@@ -241,15 +241,15 @@ def test_a_linear_gamma_brightens() -> None:
 
 @pytest.mark.parametrize("kind", [b"gAMA", b"cHRM", b"cICP", b"iCCP"])
 @pytest.mark.parametrize("body", [b"", b"\0", b"\0" * 4, b"\xff" * 32])
-def test_nonsense_in_a_colour_chunk_is_no_reason_to_refuse(kind: bytes, body: bytes) -> None:
-    """Zeros, all ones, too short."""
+def test_an_invalid_colour_chunk_is_ignored(kind: bytes, body: bytes) -> None:
+    """Zeros, all ones, and too short."""
     gamma = [] if kind == b"gAMA" else [png_chunk(b"gAMA", struct.pack(">I", 45_455))]
     found = decode_photo(png_with(encode(smooth()), *gamma, png_chunk(kind, body)), SIZE)
     assert found.shape == (SIZE, SIZE, 3)
 
 
 @pytest.mark.parametrize("primaries", [9, 12])
-def test_code_points_of_heic_are_honoured(primaries: int) -> None:
+def test_code_points_of_heic_are_applied(primaries: int) -> None:
     """An nclx box without a profile, as cameras write it."""
     options = {"quality": 95, "chroma": 444, "color_primaries": primaries, "transfer_characteristics": 13}
     shifted = encode(in_space(smooth(), "Display P3"), "HEIC", save_nclx_profile=True, **options)
@@ -257,8 +257,8 @@ def test_code_points_of_heic_are_honoured(primaries: int) -> None:
     assert near == (primaries == 12)
 
 
-def test_film_light_is_shown_with_its_white_as_white() -> None:
-    """PQ at 203 cd/m² and HLG at 75 % are white, mid-grey stays below."""
+def test_hdr_is_clipped_at_diffuse_white() -> None:
+    """PQ at 203 cd/m² and HLG at 75 % are white; mid-grey stays darker."""
     for transfer, white in ((16, 0.58), (18, 0.75)):
         profile = coded_profile(9, transfer)
         assert profile
@@ -271,19 +271,19 @@ def test_film_light_is_shown_with_its_white_as_white() -> None:
 
 @pytest.mark.parametrize(("primaries", "transfer"), [(1, 13), (2, 2), (1, 1), (1, 6)])
 def test_plain_code_points_are_srgb(primaries: int, transfer: int) -> None:
-    """BT.709 with a camera's curve is what most encoders write for sRGB."""
+    """Most software writes BT.709 with a camera curve for sRGB."""
     assert coded_profile(primaries, transfer) is None
 
 
 def test_unknown_code_points_are_unreadable() -> None:
-    """They are ignored with a count, as a broken profile."""
+    """They are ignored and counted, like a damaged profile."""
     assert coded_profile(77, 13) == coded_profile(1, 77) == colour.UNREADABLE
     with pytest.raises(UnusableProfile):
         colour.to_srgb(smooth(), colour.UNREADABLE, grey=False)
 
 
-def test_transforms_are_kept_up_to_a_bound_and_shared_by_threads() -> None:
-    """Many threads with few profiles, then more profiles than are kept."""
+def test_transforms_are_cached_and_shared_by_threads() -> None:
+    """Many threads with few profiles, then more profiles than the cache holds."""
     photos = [encode(in_space(smooth(), space), "JPEG", icc_profile=PROFILES[space]) for space in SPACES] * 20
     alone = [decode_photo(photo, SIZE) for photo in photos[:3]] * 20
     with ThreadPoolExecutor(8) as pool:

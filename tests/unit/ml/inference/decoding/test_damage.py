@@ -1,4 +1,4 @@
-"""Whatever bytes come, a photo is decoded or refused with a reason."""
+"""Any bytes are decoded or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def exif() -> Image.Exif:
 
 
 def seeds() -> dict[str, bytes]:
-    """A small photo of each kind of file that is decoded."""
+    """A small photo of each supported kind."""
     picture = smooth(160, 120)
     clear = picture.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(picture.size))
@@ -52,7 +52,7 @@ SEEDS = seeds()
 
 
 def damaged(data: bytes, random: np.random.Generator) -> bytes:
-    """The bytes with some of them changed, moved or missing; mostly in the first 700, where headers are."""
+    """The bytes with some changed, moved or removed, mostly in the first 700, which hold the headers."""
     changed = np.frombuffer(data, np.uint8).copy()
     kind = random.integers(4)
     if kind != 1:
@@ -78,7 +78,7 @@ def gif_with(inserted: bytes) -> bytes:
 
 
 def run_length_bmp(inserted: bytes) -> bytes:
-    """A BMP of 64 × 64 pixels whose compressed ones have bytes before them."""
+    """A BMP of 64 × 64 compressed pixels with bytes before them."""
     data = bytearray(encode(Image.new("P", (64, 64), 7), "BMP"))
     data[30] = 1  # BI_RLE8
     start = int.from_bytes(data[10:14], "little")
@@ -95,10 +95,10 @@ def run_length_bmp(inserted: bytes) -> bytes:
     ],
     ids=["GIF comments", "GIF empty comments", "GIF zeros", "BMP moves"],
 )
-def test_a_file_in_too_many_parts_is_refused(
+def test_a_file_with_too_many_parts_is_rejected(
     make: Callable[[bytes], bytes], part: bytes, few: int, many: int
 ) -> None:
-    """Pillow reads each in Python; some thousand do no harm."""
+    """Pillow reads each part in Python; some thousand are allowed."""
     assert decode_photo(make(part * few), SIZE).shape == (SIZE, SIZE, 3)
     with pytest.raises(UnusablePhoto, match="photo_too_complex"):
         decode_photo(make(part * many), SIZE)
@@ -113,7 +113,7 @@ def check(name: str, rounds: int, seed: int) -> None:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("name", SEEDS)
-def test_damage_is_decoded_or_refused(name: str) -> None:
+def test_damaged_files_are_decoded_or_rejected(name: str) -> None:
     """Nothing but UnusablePhoto is raised."""
     check(name, 150, seed=3)
 
@@ -121,6 +121,6 @@ def test_damage_is_decoded_or_refused(name: str) -> None:
 @pytest.mark.soak
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("name", SEEDS)
-def test_much_damage_is_decoded_or_refused(name: str) -> None:
+def test_many_damaged_files_are_decoded_or_rejected(name: str) -> None:
     """The same for ten thousand of each kind."""
     check(name, 10_000, seed=4)

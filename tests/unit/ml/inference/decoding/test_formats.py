@@ -1,4 +1,4 @@
-"""What is not decoded is called by its name, so that a seller knows what to change."""
+"""Unsupported formats are named, so that a seller knows what to convert."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ DOCTYPE = '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd" [ <!ENTITY
         (b"\0\0\x01\0\x01\0", "icon"),
     ],
 )
-def test_other_formats_have_their_names(data: bytes, name: str) -> None:
-    """They can be converted, so they are no mere garbage."""
+def test_unsupported_formats_are_named(data: bytes, name: str) -> None:
+    """They are photo_unsupported, since they can be converted."""
     with pytest.raises(UnusablePhoto) as caught:
         photo_format(data + bytes(64))
     assert (caught.value.reason, caught.value.found) == ("photo_unsupported", name)
@@ -71,8 +71,8 @@ def test_other_formats_have_their_names(data: bytes, name: str) -> None:
         (b"<", "bytes that start with b'<"),
     ],
 )
-def test_what_is_no_picture_at_all_is_named_too(data: bytes, name: str) -> None:
-    """Mostly the error page of a server."""
+def test_other_files_are_named_too(data: bytes, name: str) -> None:
+    """Most often the error page of a server."""
     with pytest.raises(UnusablePhoto) as caught:
         photo_format(data)
     assert caught.value.reason == "photo_not_an_image"
@@ -97,12 +97,12 @@ def test_what_is_no_picture_at_all_is_named_too(data: bytes, name: str) -> None:
     ],
 )
 def test_the_content_decides(data: bytes, kind: str) -> None:
-    """Names and media types say nothing."""
+    """File names and media types are ignored."""
     assert photo_format(data) == kind
 
 
-def test_a_hostile_text_is_named_at_once() -> None:
-    """Openings without an end do not make the search for the root take long."""
+def test_hostile_text_is_recognised_quickly() -> None:
+    """Unclosed elements do not slow down the search for the root."""
     with pytest.raises(UnusablePhoto):
         photo_format(b"<!--" * 1_000_000)
     with pytest.raises(UnusablePhoto):

@@ -1,4 +1,4 @@
-"""HEIC and AVIF, which phones make."""
+"""HEIC and AVIF photos of phones."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def with_orientation(value: int) -> Image.Exif:
 
 
 @pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
-def test_the_vector_is_that_of_the_jpeg(kind: str) -> None:
-    """Whatever a phone saves a photo as, it has one place among similar ones."""
+def test_the_vector_equals_that_of_the_jpeg(kind: str) -> None:
+    """The format of a photo does not change its neighbours."""
     artifact = load_artifact(DEFAULT_ARTIFACT)
     photos = [encode(smooth(), "JPEG", quality=90), encode(smooth(), kind, quality=80)]
     one, other = load_encoder(artifact).encode(
@@ -38,8 +38,8 @@ def test_the_vector_is_that_of_the_jpeg(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_is_turned_once(kind: str, orientation: int) -> None:
-    """Its boxes say how, and the EXIF copied from the camera says the same again."""
+def test_a_photo_is_rotated_once(kind: str, orientation: int) -> None:
+    """Although its boxes and the EXIF of the camera both give the rotation."""
     jpeg = decode_photo(encode(smooth(), "JPEG", quality=95, exif=with_orientation(orientation)), SIZE)
     exif = with_orientation(orientation)
     found = decode_photo(
@@ -50,7 +50,7 @@ def test_a_photo_is_turned_once(kind: str, orientation: int) -> None:
 
 @pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
 def test_orientation_in_exif_alone_is_not_applied(kind: str) -> None:
-    """The standard has boxes for turns (ISO 23008-12, 6.5.10); without them a photo is upright."""
+    """The standard has boxes for rotation (ISO 23008-12, 6.5.10); without them a photo is upright."""
     exif = with_orientation(6)
     data = encode(smooth(), kind, quality=90, exif=exif.tobytes() if kind == "HEIC" else exif)
     turn = data.index(b"irot") + 4
@@ -64,7 +64,7 @@ def test_orientation_in_exif_alone_is_not_applied(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
 def test_transparency_shows_white(kind: str) -> None:
-    """What is cut out lies on white."""
+    """Transparent pixels are composed on white."""
     picture = smooth().convert("RGBA")
     picture.paste((0, 0, 0, 0), (0, 0, 320, 120))
     found = decode_photo(encode(picture, kind, quality=90), SIZE)
@@ -85,8 +85,8 @@ def test_more_than_8_bits_keep_their_steps(mode: str) -> None:
     assert found[-1] >= 254
 
 
-def test_a_photo_in_tiles_is_put_together() -> None:
-    """As iPhones write it."""
+def test_a_tiled_photo_is_assembled() -> None:
+    """iPhones write tiles."""
     data = encode(smooth(640, 480), "HEIC", quality=90, tile_size=128)
     assert primary_item(data).kind == b"grid"
     plain = decode_photo(encode(smooth(640, 480), "JPEG", quality=95), SIZE)
@@ -94,7 +94,7 @@ def test_a_photo_in_tiles_is_put_together() -> None:
 
 
 @pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
-def test_of_several_pictures_the_first_counts(kind: str) -> None:
+def test_of_several_images_the_first_is_used(kind: str) -> None:
     """Bursts and sequences."""
     red, blue = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (64, 64), "blue")
     if kind == "HEIC":
@@ -111,7 +111,7 @@ def test_of_several_pictures_the_first_counts(kind: str) -> None:
 
 
 def test_the_brand_of_a_heic_may_be_that_of_all_heif_files() -> None:
-    """Then the type of the primary item tells the decoder."""
+    """Then the type of the primary item selects the decoder."""
     data = encode(smooth(), "HEIC", quality=90)
     general = data.replace(b"heic", b"mif1", 2)
     assert np.array_equal(decode_photo(general, SIZE), decode_photo(data, SIZE))
@@ -119,8 +119,8 @@ def test_the_brand_of_a_heic_may_be_that_of_all_heif_files() -> None:
 
 @pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.9])
-def test_a_cut_photo_is_refused_as_damaged(kind: str, share: float) -> None:
-    """Its pixels do not come in rows, so a part of it is no picture."""
+def test_a_truncated_photo_is_rejected(kind: str, share: float) -> None:
+    """Its pixels are not stored in rows, so a part is unusable."""
     data = encode(smooth(), kind, quality=90)
     with pytest.raises(UnusablePhoto) as caught:
         decode_photo(data[: int(len(data) * share)], SIZE)
@@ -128,8 +128,8 @@ def test_a_cut_photo_is_refused_as_damaged(kind: str, share: float) -> None:
 
 
 @pytest.mark.parametrize(("kind", "side"), [("HEIC", 12_000), ("AVIF", 12_000)])
-def test_a_bomb_is_refused_by_its_header(kind: str, side: int) -> None:
-    """A few thousand bytes that announce 144 megapixels; nothing is decoded."""
+def test_a_decompression_bomb_is_rejected_by_its_header(kind: str, side: int) -> None:
+    """A few thousand bytes that declare 144 megapixels; nothing is decoded."""
     data = encode(smooth(64, 64), kind)
     place = data.index(b"ispe") + 8
     with pytest.raises(UnusablePhoto) as caught:
@@ -161,8 +161,8 @@ def crowded(data: bytes, parent: bytes, count: int) -> bytes:
 OVERLAY = encode(smooth(), "HEIC").replace(b"hvc1", b"iovl", 1)
 
 
-def test_a_composite_is_refused() -> None:
-    """An overlay may name one picture hundreds of times."""
+def test_a_composite_is_rejected() -> None:
+    """An overlay can repeat one image hundreds of times."""
     with pytest.raises(
         UnusablePhoto, match=r"photo_unsupported: found HEIC that is a composite of other images \(iovl\)"
     ):
@@ -170,8 +170,8 @@ def test_a_composite_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [b"iovl", b"grid", b"iden"])
-def test_a_grid_of_composites_is_refused(kind: bytes) -> None:
-    """Its tiles have to be coded pictures."""
+def test_a_grid_of_composites_is_rejected(kind: bytes) -> None:
+    """Tiles must be coded images."""
     data = encode(smooth(640, 480), "HEIC", tile_size=128)
     assert primary_item(data) == PrimaryItem(b"grid", primary_item(data).colours, frozenset({b"hvc1"}))
     tile = data.index(b"hvc1")
@@ -180,8 +180,8 @@ def test_a_grid_of_composites_is_refused(kind: bytes) -> None:
 
 
 @pytest.mark.parametrize("parent", [b"file", b"iinf"])
-def test_an_overlay_does_not_hide_behind_many_boxes(parent: bytes) -> None:
-    """More than are read refuse the file."""
+def test_an_overlay_behind_many_boxes_is_rejected(parent: bytes) -> None:
+    """A file with more boxes than are read is rejected."""
     with pytest.raises(UnusablePhoto, match="composite"):
         decode_photo(crowded(OVERLAY, parent, 100), SIZE)
     with pytest.raises(UnusablePhoto, match=r"photo_too_complex: .*more than 10,000 boxes"):
@@ -191,16 +191,16 @@ def test_an_overlay_does_not_hide_behind_many_boxes(parent: bytes) -> None:
 @pytest.mark.parametrize(
     ("old", "new"), [(b"pitm", b"free"), (b"iinf", b"free"), (b"infe", b"free")], ids=["pitm", "iinf", "infe"]
 )
-def test_a_file_whose_primary_item_cannot_be_read_is_refused(old: bytes, new: bytes) -> None:
-    """A decoder might find it elsewhere."""
+def test_a_file_with_an_unreadable_primary_item_is_rejected(old: bytes, new: bytes) -> None:
+    """A decoder might find another one."""
     data = encode(smooth(), "HEIC")
     for odd in (heic_with(data, old, new), heic_with(data, old, new).replace(b"heic", b"avif")):
         with pytest.raises(UnusablePhoto, match=r"photo_truncated: .*its primary item cannot be read"):
             decode_photo(odd, SIZE)
 
 
-def test_a_second_meta_box_is_refused() -> None:
-    """Decoders take the last one, so that the first could speak of another picture."""
+def test_a_second_meta_box_is_rejected() -> None:
+    """Decoders use the last one, while the first could describe another image."""
     plain = encode(smooth(), "HEIC")
     meta = plain[plain.index(b"meta") - 4 : plain.index(b"mdat") - 4]
     start = OVERLAY.index(b"meta") - 4
@@ -208,8 +208,8 @@ def test_a_second_meta_box_is_refused() -> None:
         decode_photo(OVERLAY[:start] + meta + OVERLAY[start:], SIZE)
 
 
-def test_boxes_that_lead_astray_are_no_primary_item() -> None:
-    """Sizes beyond the file, zero and one, endless lists."""
+def test_invalid_boxes_have_no_primary_item() -> None:
+    """Sizes beyond the file, of zero and one, and endless lists."""
     heads = [b"", b"\0\0\0\1meta", b"\0\0\0\7meta", struct.pack(">I4sQ", 1, b"meta", 2**63)]
     for head in heads:
         assert primary_item(ftyp(b"mif1") + head) is None

@@ -1,4 +1,4 @@
-"""JPEGs as phones, editors and broken downloads leave them."""
+"""JPEGs of phones, editors and interrupted downloads."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def decoded(data: bytes) -> tuple[NDArray[np.int64], list[str]]:
     ("kind", "mode"), [*((kind, "RGB") for kind in KINDS), ("baseline", "L"), ("baseline", "CMYK")]
 )
 @pytest.mark.parametrize("ending", [b"", b"\xff", bytes(5_000)])
-def test_a_jpeg_without_its_end_marker_is_whole(kind: str, mode: str, ending: bytes) -> None:
-    """Also where half of it is there, or a file of fixed length has zeros instead."""
+def test_a_jpeg_without_its_end_marker_is_complete(kind: str, mode: str, ending: bytes) -> None:
+    """Also if half of the marker is present, or the file is padded with zeros."""
     whole, _ = decoded(photo(kind, mode))
     found, codes = decoded(photo(kind, mode)[:-2] + ending)
     assert (np.abs(found - whole).max(), codes) == (0, [])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_jpeg_of_which_95_percent_is_there_is_used_and_counted(kind: str) -> None:
-    """The rows that are there look as they do in the whole."""
+def test_95_percent_of_a_jpeg_is_used_and_counted(kind: str) -> None:
+    """The rows that are present equal those of the complete image."""
     data = photo(kind)
     whole, _ = decoded(data)
     found, codes = decoded(data[: int(len(data) * 0.95)])
@@ -58,8 +58,8 @@ def test_a_jpeg_of_which_95_percent_is_there_is_used_and_counted(kind: str) -> N
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.4, 0.7])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "progressive"])
-def test_a_jpeg_of_which_too_little_is_there_is_refused(kind: str, share: float) -> None:
-    """The message says how much of it there is."""
+def test_too_little_of_a_jpeg_is_rejected(kind: str, share: float) -> None:
+    """As truncated."""
     data = photo(kind)
     with pytest.raises(UnusablePhoto, match="photo_truncated"):
         decode_photo(data[: int(len(data) * share)], SIZE)
@@ -67,8 +67,8 @@ def test_a_jpeg_of_which_too_little_is_there_is_refused(kind: str, share: float)
 
 @pytest.mark.parametrize("share", [0.4, 0.9])
 @pytest.mark.parametrize("kind", ["CMYK", "YCCK"])
-def test_rows_that_are_missing_are_known_in_print_colours(kind: str, share: float) -> None:
-    """Inverted, as Adobe writes them, so that the missing blocks have other levels."""
+def test_missing_rows_are_detected_in_cmyk(kind: str, share: float) -> None:
+    """Inverted, as Adobe writes it, so that missing blocks have other levels."""
     data = four_colours(kind)
     whole, codes = decoded(data[:-2])
     assert codes == []
@@ -83,14 +83,14 @@ def test_rows_that_are_missing_are_known_in_print_colours(kind: str, share: floa
 
 
 def four_colours(kind: str) -> bytes:
-    """A JPEG of four components with Adobe's marker, which says CMYK (0) or YCCK (2)."""
+    """A JPEG of four components with Adobe's marker for CMYK (0) or YCCK (2)."""
     data = photo("baseline", "CMYK")
     transform = data.index(b"Adobe") + 11
     return data[:transform] + bytes([2 if kind == "YCCK" else 0]) + data[transform + 1 :]
 
 
 def half_grey(kind: str) -> bytes:
-    """A photo whose lower half is the grey of missing blocks."""
+    """A photo whose lower half has the grey of missing blocks."""
     picture = smooth(320, 480)
     picture.paste((128, 128, 128), (0, 240, 320, 480))
     return encode(picture, "JPEG", quality=90, **KINDS[kind])
@@ -98,8 +98,8 @@ def half_grey(kind: str) -> bytes:
 
 @pytest.mark.parametrize("ending", [b"", b"\xff", bytes(5_000)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_grey_rows_that_are_there_are_not_missing(kind: str, ending: bytes) -> None:
-    """Without an end marker they look the same; only of missing ones further bytes would change something."""
+def test_grey_rows_that_are_present_do_not_count_as_missing(kind: str, ending: bytes) -> None:
+    """Without an end marker they look the same; further bytes change only missing ones."""
     data = half_grey(kind)
     whole, _ = decoded(data)
     found, codes = decoded(data[:-2] + ending)
@@ -107,8 +107,8 @@ def test_grey_rows_that_are_there_are_not_missing(kind: str, ending: bytes) -> N
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "progressive"])
-def test_grey_rows_that_are_missing_are_not_there(kind: str) -> None:
-    """Cut within the grey half, with less than 85 % of the rows, at any byte of a restart interval."""
+def test_missing_grey_rows_count_as_missing(kind: str) -> None:
+    """Cut in the grey half, below 85 % of the rows, at any byte of a restart interval."""
     data = half_grey(kind)
     for cut in range(450, 850, 13):
         with pytest.raises(UnusablePhoto, match="photo_truncated"):
@@ -118,7 +118,7 @@ def test_grey_rows_that_are_missing_are_not_there(kind: str) -> None:
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("follower", [b"\0", b"\xd0", b"\xd8", b""])
 def test_fill_bytes_are_read_once(follower: bytes) -> None:
-    """Two megabytes of them; reading each run from each of its bytes would take hours."""
+    """Scanning two megabytes from each of their bytes would take hours."""
     with suppress(UnusablePhoto):
         list(segments(b"\xff\xd8" + b"\xff" * 2_000_000 + follower))
     data = photo("baseline")
@@ -134,7 +134,7 @@ def test_fill_bytes_are_read_once(follower: bytes) -> None:
     ],
     ids=["comments", "restarts", "fill"],
 )
-def test_a_header_in_too_many_parts_is_refused(inserted: bytes, found: str) -> None:
+def test_a_header_with_too_many_parts_is_rejected(inserted: bytes, found: str) -> None:
     """Pillow reads each part in Python."""
     data = photo("baseline")
     with pytest.raises(UnusablePhoto, match=f"photo_too_complex: .*{found}"):
@@ -148,15 +148,15 @@ def repeated_scans(data: bytes, times: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["progressive", "non-interleaved"])
-def test_too_many_scans_are_refused(kind: str) -> None:
-    """Each is a pass over the whole picture; encoders write 10 to 20."""
+def test_too_many_scans_are_rejected(kind: str) -> None:
+    """Each is a pass over the entire image; encoders write 10 to 20."""
     data = non_interleaved() if kind == "non-interleaved" else photo(kind)
     assert decode_photo(repeated_scans(data, 80), SIZE).shape == (SIZE, SIZE, 3)
     with pytest.raises(UnusablePhoto, match=r"photo_too_complex: .* in [0-9,]+ scans, expected at most 100"):
         decode_photo(repeated_scans(data, 200), SIZE)
 
 
-def test_the_more_pixels_the_fewer_scans() -> None:
+def test_more_pixels_allow_fewer_scans() -> None:
     """200 megapixels in 20 passes take as long as 40 in 100."""
     data = repeated_scans(photo("progressive"), 30)
     frame = data.index(b"\xff\xc2")
@@ -165,8 +165,8 @@ def test_the_more_pixels_the_fewer_scans() -> None:
         decode_photo(large, SIZE)
 
 
-def test_a_progressive_jpeg_counts_by_the_area_that_it_covers() -> None:
-    """Half of its bytes are the whole picture, less sharp; a twentieth is not."""
+def test_a_progressive_jpeg_is_judged_by_the_area_of_its_first_scans() -> None:
+    """Half of its bytes give the entire image, less sharp; a twentieth does not."""
     data = photo("progressive")
     whole, _ = decoded(data)
     assert np.abs(decoded(data[: len(data) // 2])[0] - whole).mean() < 2
@@ -174,8 +174,8 @@ def test_a_progressive_jpeg_counts_by_the_area_that_it_covers() -> None:
         decode_photo(data[: len(data) // 20], SIZE)
 
 
-def test_a_progressive_jpeg_without_its_colours_is_refused() -> None:
-    """Grey would stand for every colour, so a scan for each component is needed."""
+def test_a_progressive_jpeg_without_its_colours_is_rejected() -> None:
+    """It would be grey, so a scan of each component is needed."""
     data = non_interleaved()
     assert decoded(data)[0].shape == (SIZE, SIZE, 3)
     second_scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
@@ -184,7 +184,7 @@ def test_a_progressive_jpeg_without_its_colours_is_refused() -> None:
 
 
 def non_interleaved() -> bytes:
-    """A sequential JPEG with a scan for each component, made of three grey ones that share their tables."""
+    """A sequential JPEG with a scan per component, made of three grey ones that share their tables."""
     planes = [encode(Image.new("L", (64, 64), level), "JPEG") for level in (100, 140, 160)]
     grey = planes[0]
     frame, scan = grey.index(b"\xff\xc0"), grey.index(b"\xff\xda")
@@ -203,15 +203,15 @@ def non_interleaved() -> bytes:
     return grey[:frame] + sof + grey[frame + 13 : scan] + b"".join(scans) + b"\xff\xd9"
 
 
-def test_scans_of_their_own_count_as_memory() -> None:
-    """libjpeg holds the coefficients of progressive pictures, and of those with a scan for each component."""
+def test_several_scans_count_as_memory() -> None:
+    """libjpeg holds the coefficients of progressive images, and of images with a scan per component."""
     assert read_frame(photo("baseline")).coefficient_bytes == 0
     assert read_frame(photo("progressive")).coefficient_bytes == 320 * 480 * 3  # 4:2:0, two bytes each
     assert read_frame(non_interleaved()).coefficient_bytes == 64 * 64 * 3 * 2
 
 
 def test_200_megapixels_are_decoded_and_a_bomb_is_not() -> None:
-    """16,320 × 12,240 is what the largest phone sensor gives; progressive at 4:4:4 it would take 1.2 GB."""
+    """16,320 × 12,240 is the largest phone sensor; progressive at 4:4:4 it would take 1.2 GB."""
     data = striped_jpeg(16_320, 765)
     assert (read_frame(data).width, read_frame(data).height) == (16_320, 12_240)
     assert decode_photo(data, SIZE).std() > 10
@@ -226,8 +226,8 @@ def test_200_megapixels_are_decoded_and_a_bomb_is_not() -> None:
 @pytest.mark.parametrize(
     ("marker", "precision", "name"), [(0xC3, 8, "lossless"), (0xC9, 8, "arithmetic"), (0xC1, 12, "12 bits")]
 )
-def test_jpegs_that_browsers_do_not_show_have_their_names(marker: int, precision: int, name: str) -> None:
-    """No decoder is asked."""
+def test_jpegs_that_browsers_do_not_show_are_named(marker: int, precision: int, name: str) -> None:
+    """Without calling a decoder."""
     data = photo("baseline")
     frame = data.index(b"\xff\xc0")
     odd = (
@@ -242,7 +242,7 @@ def test_jpegs_that_browsers_do_not_show_have_their_names(marker: int, precision
 
 
 def test_orientation_in_xmp_alone_is_not_applied() -> None:
-    """As in browsers; the one in EXIF is, also beside XMP that says otherwise."""
+    """As in browsers; that of EXIF is, also if XMP differs."""
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     plain = decode_photo(encode(smooth(), "JPEG"), SIZE)
     assert np.array_equal(decode_photo(encode(smooth(), "JPEG", xmp=xmp), SIZE), plain)
@@ -252,7 +252,7 @@ def test_orientation_in_xmp_alone_is_not_applied() -> None:
     assert np.array_equal(turned, np.rot90(plain, 2))
 
 
-def test_of_several_pictures_in_a_jpeg_the_first_counts() -> None:
-    """Phones add a gain map or a depth map behind the photo."""
+def test_of_several_images_in_a_jpeg_the_first_is_used() -> None:
+    """Phones append a gain map or a depth map to the photo."""
     data = encode(smooth(), "MPO", save_all=True, append_images=[Image.new("RGB", (320, 240), "red")])
     assert np.array_equal(decode_photo(data, SIZE), decode_photo(encode(smooth(), "JPEG"), SIZE))

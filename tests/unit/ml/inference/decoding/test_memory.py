@@ -1,4 +1,4 @@
-"""Decoding a photo takes no more memory than its header made expect."""
+"""Decoding takes no more memory than estimated from the header."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def watch(process, peak, done):
         peak[0] = max(peak[0], process.memory_info().rss)
 
 small, data = (open(path, "rb").read() for path in sys.argv[1:])
-decode_photo(small, 96)  # what a decoder allocates once
+decode_photo(small, 96)  # one-time allocations of the decoder
 estimate = open_photo(data, photo_format(data), 96).memory
 gc.collect()
 process, done = psutil.Process(), threading.Event()
@@ -37,7 +37,7 @@ done.set()
 watcher.join()
 print(estimate, peak[0] - before)
 """
-BUFFERS = 25_000_000  # decoders' own, whatever the size
+BUFFERS = 25_000_000  # of decoders, independent of the image size
 
 
 WIDTH, HEIGHT = 3_000, 2_000
@@ -80,7 +80,7 @@ LARGE: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", LARGE)
 def test_the_peak_stays_below_the_estimate(name: str, tmp_path: Path) -> None:
-    """Six megapixels of each kind, and 50 in JPEG, which cost next to nothing."""
+    """Six megapixels of each kind, and 50 in JPEG, which need little memory."""
     estimate, peak = measured(LARGE[name](), tmp_path)
     assert peak <= estimate + BUFFERS
     assert name != "jpeg" or estimate < 30_000_000
@@ -89,7 +89,7 @@ def test_the_peak_stays_below_the_estimate(name: str, tmp_path: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("mode", ["LA", "RGB"])
 def test_transparent_pngs_of_25_megapixels_stay_below_it(mode: str, tmp_path: Path) -> None:
-    """They take 12 bytes a pixel; at six megapixels a lower estimate would hide in the buffers."""
+    """They take 12 bytes per pixel; at six megapixels a lower estimate would be hidden by the buffers."""
     picture = smooth(5_000, 5_000).convert(mode)
     transparency = {"transparency": (0, 0, 0)} if mode == "RGB" else {}
     estimate, peak = measured(encode(picture, compress_level=1, **transparency), tmp_path)
@@ -97,7 +97,7 @@ def test_transparent_pngs_of_25_megapixels_stay_below_it(mode: str, tmp_path: Pa
 
 
 def measured(data: bytes, folder: Path) -> tuple[int, int]:
-    """The estimate for a photo and the peak of a process that decodes it, in bytes."""
+    """The estimate for a photo, and the measured peak of a process that decodes it, in bytes."""
     (folder / "small").write_bytes(encode(smooth()))
     (folder / "large").write_bytes(data)
     found = subprocess.run(

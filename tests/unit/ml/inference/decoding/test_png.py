@@ -1,4 +1,4 @@
-"""PNGs count by what browsers show of them."""
+"""PNGs are decoded as browsers show them."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     ],
     ids=lambda chunk: chunk[4:8].decode(),
 )
-def test_damage_in_chunks_that_do_not_matter_is_ignored(chunk: bytes) -> None:
-    """The pixels are those of the PNG without the chunk."""
+def test_damage_in_irrelevant_chunks_is_ignored(chunk: bytes) -> None:
+    """The pixels equal those without the chunk."""
     plain = decode_photo(encode(smooth()), SIZE)
     assert np.array_equal(decode_photo(png_with(encode(smooth()), chunk), SIZE), plain)
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"quUx", b"IDAT", b"fdAT"])
-def test_a_png_in_too_many_chunks_is_refused(kind: bytes) -> None:
+def test_a_png_with_too_many_chunks_is_rejected(kind: bytes) -> None:
     """Reading them would take more time and memory than a photo does."""
     plain, empty = encode(smooth()), png_chunk(kind, b"")
     pixels = plain.index(b"IDAT") - 4
@@ -57,8 +57,8 @@ def test_a_png_in_too_many_chunks_is_refused(kind: bytes) -> None:
         decode_photo(plain[:pixels] + empty * 100_000 + plain[pixels:], SIZE)
 
 
-def test_chunks_that_do_not_matter_are_not_kept() -> None:
-    """Of 90,000 none is held while the rest is read."""
+def test_irrelevant_chunks_are_not_kept_in_memory() -> None:
+    """None of 90,000 is held while the rest is read."""
     data = png_with(encode(smooth()), png_chunk(b"tEXt", b"") * 90_000)
     found, _ = chunks(data)
     assert {chunk.kind for chunk in found} == {b"IHDR", b"IDAT", b"IEND"}
@@ -72,15 +72,15 @@ def test_text_after_the_pixels_and_after_the_end_is_ignored() -> None:
         assert np.array_equal(decode_photo(odd, SIZE), decode_photo(data, SIZE))
 
 
-def test_a_png_without_its_end_is_whole() -> None:
-    """As a JPEG is: all pixels are there."""
+def test_a_png_without_its_end_chunk_is_complete() -> None:
+    """Like a JPEG: all pixels are present."""
     data = encode(smooth())
     for cut in (12, 6, 1):
         assert np.array_equal(decode_photo(data[:-cut], SIZE), decode_photo(data, SIZE))
 
 
-def test_wrong_checksums_where_the_pixels_are_refuse_the_photo() -> None:
-    """What is shown would be noise."""
+def test_wrong_checksums_of_pixels_are_rejected() -> None:
+    """The image would be noise."""
     data = bytearray(encode(smooth()))
     data[bytes(data).index(b"IDAT") + 20] ^= 0xFF
     with pytest.raises(UnusablePhoto, match="photo_truncated"):
@@ -88,30 +88,30 @@ def test_wrong_checksums_where_the_pixels_are_refuse_the_photo() -> None:
 
 
 def animation(*, hidden: bool) -> bytes:
-    """Red, green and blue; red is no frame of its own where it is hidden."""
+    """Red, green and blue; a hidden red is not a frame."""
     frames = [Image.new("RGB", (64, 64), colour) for colour in (RED, GREEN, BLUE)]
     return encode(frames[0], save_all=True, append_images=frames[1:], default_image=hidden, duration=100)
 
 
 @pytest.mark.parametrize(("hidden", "colour"), [(True, GREEN), (False, RED)])
-def test_an_apng_counts_by_the_first_frame_of_its_animation(
+def test_an_apng_is_represented_by_the_first_frame_of_its_animation(
     hidden: bool, colour: tuple[int, int, int]
 ) -> None:
-    """The default image is shown by viewers that know no animation, and by nobody else."""
+    """Only viewers without support for animation show the default image."""
     data = animation(hidden=hidden)
     assert decode_photo(data, SIZE)[9, 9].tolist() == list(colour)
 
 
 def test_an_apng_without_frames_shows_its_default_image() -> None:
-    """An acTL alone makes no animation."""
+    """An acTL alone is not an animation."""
     data = png_with(encode(Image.new("RGB", (64, 64), RED)), png_chunk(b"acTL", struct.pack(">II", 2, 0)))
     assert decode_photo(data, SIZE)[9, 9].tolist() == list(RED)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 @pytest.mark.parametrize("transparency", [False, True])
-def test_every_kind_of_pixel_is_kept(mode: str, transparency: bool) -> None:
-    """With a colour that counts as transparent too."""
+def test_every_pixel_format_is_decoded(mode: str, transparency: bool) -> None:
+    """Also with a transparent colour."""
     grey = Image.linear_gradient("L").resize((64, 64))
     if mode == "I;16":
         picture = Image.fromarray((np.asarray(grey).astype(np.uint16) + 1) * 250)
@@ -126,7 +126,7 @@ def test_every_kind_of_pixel_is_kept(mode: str, transparency: bool) -> None:
 
 
 def test_16_bit_grey_keeps_its_steps() -> None:
-    """Each of 64 steps of a ramp has a level of its own, in order."""
+    """The 64 steps of a ramp stay distinct and ordered."""
     ramp = np.tile(np.linspace(0, 65_535, 64).astype(np.uint16), (64, 1))
     found = decode_photo(encode(Image.fromarray(ramp)), SIZE)[32, :, 0].astype(int)
     assert (np.diff(found) > 0).all()
