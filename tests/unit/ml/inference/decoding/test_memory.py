@@ -17,7 +17,8 @@ CHILD = """
 import gc, sys, threading
 import psutil
 from ml.inference.decoding.formats import photo_format
-from ml.inference.preprocess import decode_photo, open_photo
+from ml.inference.decoding.opening import open_photo
+from ml.inference.preprocess import decode_photo
 
 def watch(process, peak, done):
     while not done.wait(0.001):
