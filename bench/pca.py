@@ -8,7 +8,6 @@ time to read, check, normalise and sum them and to save the sums is included. Ei
 import argparse
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.memory import peak_mib
 from ml.data.vector_shards import open_shard
 from ml.pca.fit import save_shard_sums
 from ml.pca.projection import CovarianceSums, load_sums
@@ -91,13 +91,6 @@ def clustered(rng: np.random.Generator, centres: NDArray[np.float32], rows: int)
     vectors *= 0.5
     vectors += centres[rng.integers(0, len(centres), rows)]
     return vectors
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Kilobytes on Linux, bytes on macOS.
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def main() -> None:

@@ -13,8 +13,6 @@ look at every position alike: what an unbiased log would have said.
 import argparse
 import json
 import os
-import resource
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from bench.memory import peak_mib
 from demo.simulation.folder import VECTORS, write_simulation
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import noisy_vectors, ranker_of
@@ -151,12 +150,6 @@ def judged(plan: Plan, log: Path) -> Readings:
     write_simulation(log, market)
     last = plan.experiment.start + timedelta(days=plan.days - 1)
     return read(gather(log, plan.experiment, last))
-
-
-def peak_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Kilobytes on Linux, bytes on macOS.
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def main() -> None:
