@@ -1,4 +1,4 @@
-"""`nitamono events` on stored events: counted, exported, deleted, erased, replayed."""
+"""The commands of `nitamono events` on stored events."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def files_of(log: Path) -> dict[str, bytes]:
     return {str(path.relative_to(log)): path.read_bytes() for path in log.rglob("*") if path.is_file()}
 
 
-def test_the_log_has_what_was_stored(
+def test_the_log_has_every_stored_event(
     store: EventStore, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each event once in the file of its day and kind, with all that was sent; over many pages."""
+    """Each once in the file of its day and type, with all fields; over many pages."""
     monkeypatch.setattr("mappings.scan.PAGE", 7)
     taps = [
         event_of(number % 3, position=number + 1) | {"event_id": f"tap-{number:03}"} for number in range(60)
@@ -109,10 +109,8 @@ def test_the_log_has_what_was_stored(
         assert ds.dataset(tmp_path / table).schema.equals(TABLES[table])
 
 
-def test_exporting_again_changes_nothing_but_what_came_late(
-    store: EventStore, run: Run, tmp_path: Path
-) -> None:
-    """A day's files are replaced; a file that something else left beside them does not count twice."""
+def test_exporting_again_adds_only_late_events(store: EventStore, run: Run, tmp_path: Path) -> None:
+    """A day's files are replaced; a foreign file beside them does not count twice."""
     store.store([event_of(1), event_of(2)])
     run("export", str(tmp_path))
     before = files_of(tmp_path)
@@ -130,7 +128,7 @@ def test_exporting_again_changes_nothing_but_what_came_late(
     assert unchanged == [f"taps/date={TODAY - timedelta(days=1)}/part-0000.parquet"]
 
 
-def test_days_are_counted_by_kind(store: EventStore, run: Run) -> None:
+def test_days_are_counted_by_type(store: EventStore, run: Run) -> None:
     """In words and as JSON."""
     store.store([event_of(1), event_of(1), event_of(1, "purchase"), event_of(0)])
     assert run("count").output.splitlines() == [
@@ -142,10 +140,10 @@ def test_days_are_counted_by_kind(store: EventStore, run: Run) -> None:
     assert first == {"day": str(TODAY - timedelta(days=1)), "tap": 2, "purchase": 1}
 
 
-def test_old_days_go_and_young_ones_stay(
+def test_old_days_are_deleted_and_young_ones_stay(
     es: Elasticsearch, store: EventStore, run: Run, tmp_path: Path
 ) -> None:
-    """From the indices, and from the log where it is named."""
+    """In the indices, and in the log if it is named."""
     store.store([event_of(age) for age in (0, 30, 31, 200)])
     run("export", str(tmp_path))
     output = run("retain", "--days", "30", "--log", str(tmp_path)).output
@@ -156,7 +154,7 @@ def test_old_days_go_and_young_ones_stay(
     assert "nothing" in run("retain", "--days", "30").output
 
 
-def test_a_user_is_gone_everywhere(es: Elasticsearch, store: EventStore, run: Run, tmp_path: Path) -> None:
+def test_a_user_is_erased_everywhere(es: Elasticsearch, store: EventStore, run: Run, tmp_path: Path) -> None:
     """From every index, rejected events included, and from every file; other users lose nothing."""
     for user in ("alice", "bob"):
         store.store([event_of(age, kind, user_id=user) for age in (0, 1) for kind in ("tap", "item_view")])
@@ -175,12 +173,12 @@ def test_a_user_is_gone_everywhere(es: Elasticsearch, store: EventStore, run: Ru
 
 @pytest.fixture
 def refused(redis_url: str, index_prefix: str) -> RefusedMessages:
-    """The messages of the events' queue that no worker could take."""
+    """The refused messages of the queue of events."""
     return RefusedMessages(redis.Redis.from_url(redis_url), event_queue(index_prefix))
 
 
 def test_refused_messages_that_name_a_user_are_erased(run: Run, refused: RefusedMessages) -> None:
-    """By hash or by a raw id, in any form of message; those of others stay."""
+    """By hash or raw id, in any form of message; those of others stay."""
     alice = [event_of(0, user_id="alice"), {"user_id": "alice"}]
     others = [event_of(0, user_id="bob"), {"user_id": "alice2"}, {"item_id": "alice"}]
     reason = MessageRefused("message_expired", "as an example")
@@ -194,8 +192,8 @@ def test_refused_messages_that_name_a_user_are_erased(run: Run, refused: Refused
     assert "refused messages" not in run("erase", "alice").output
 
 
-def test_refused_messages_that_are_old_go_with_old_days(run: Run, refused: RefusedMessages) -> None:
-    """Their age counts from when they were refused."""
+def test_old_refused_messages_are_deleted_with_old_days(run: Run, refused: RefusedMessages) -> None:
+    """Their age counts from the refusal."""
     old = datetime.now(UTC) - timedelta(days=40)
     facts = {"reason": "message_malformed", "detail": "d", "failed_at": isoformat(old)}
     refused.client.hset(refused.key, "message:old", json.dumps(facts).encode() + b"\nold")
@@ -205,8 +203,8 @@ def test_refused_messages_that_are_old_go_with_old_days(run: Run, refused: Refus
     assert [message.raw for message in refused.search()] == [b"young"]
 
 
-def test_what_was_found_is_in_no_detail_of_a_rejected_event(run: Run, store: EventStore) -> None:
-    """A message sent past the API may hold a raw user id where none belongs."""
+def test_details_of_rejected_events_repeat_no_value(run: Run, store: EventStore) -> None:
+    """A message that bypasses the API may contain a raw user id anywhere."""
     mail = "alice@example.com"
     store.store([event_of(0) | changes for changes in ({"user_id": mail}, {"item_id": mail * 9})])
 
@@ -215,8 +213,8 @@ def test_what_was_found_is_in_no_detail_of_a_rejected_event(run: Run, store: Eve
     assert not [detail for detail in details if mail in detail]
 
 
-def test_without_the_salt_nobody_can_be_found(run: Run, tmp_path: Path) -> None:
-    """It says so instead of finding nobody."""
+def test_without_the_salt_erase_fails(run: Run, tmp_path: Path) -> None:
+    """Instead of finding no events."""
     environ = {"NITAMONO_STATE": str(tmp_path), "NITAMONO_USER_SALT": ""}
     result = CliRunner().invoke(cli.main, ["events", "erase", "alice"], env=environ)
     assert result.exit_code == 1
@@ -226,7 +224,7 @@ def test_without_the_salt_nobody_can_be_found(run: Run, tmp_path: Path) -> None:
 def test_rejected_events_are_listed_replayed_and_dropped(
     es: Elasticsearch, store: EventStore, run: Run, redis_url: str
 ) -> None:
-    """What is replayed is in the queue as it was, and no longer among the rejected."""
+    """A replayed event is in the queue as it was, and not rejected any more."""
     event = event_of(0)
     store.reject([event, "noise"], "worker_lost", "five workers ended")
     store.store([{"type": "click", "event_id": "e9"}])
@@ -250,12 +248,12 @@ def test_rejected_events_are_listed_replayed_and_dropped(
 
 
 def decoded(message: bytes) -> str:
-    """The body of a message as Celery puts it into Redis."""
+    """Return the body of a message as Celery writes it to Redis."""
     return base64.b64decode(json.loads(message)["body"]).decode()
 
 
-def test_commands_on_nothing_do_nothing(run: Run, tmp_path: Path) -> None:
-    """Before the first event came."""
+def test_commands_work_without_events(run: Run, tmp_path: Path) -> None:
+    """Before the first event arrives."""
     assert run("count").output == "in all      none\n"
     assert "0 events of 0 days" in run("export", str(tmp_path)).output
     assert run("rejected", "list").output == "none\n"

@@ -1,4 +1,4 @@
-"""Events from the API to documents, through a real queue and a real worker."""
+"""Events from the API to documents, with a real queue and worker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Command = Callable[..., str]
 
 
 def now_event(kind: str = "tap", **changes: Any) -> dict[str, Any]:
-    """An event of this very second."""
+    """An event of now."""
     return make_shopping_event(kind, **({"time": datetime.now(UTC).isoformat()} | changes))
 
 
@@ -72,7 +72,7 @@ def api(es: Elasticsearch, elasticsearch_url: str, redis_url: str, index_prefix:
 
 @pytest.fixture
 def command(elasticsearch_url: str, redis_url: str, index_prefix: str) -> Command:
-    """What a command of `nitamono events` prints."""
+    """Return the output of a command of `nitamono events`."""
     environ = {
         "ELASTICSEARCH_URL": elasticsearch_url,
         "NITAMONO_REDIS_URL": redis_url,
@@ -96,10 +96,10 @@ def stored(es: Elasticsearch, prefix: str) -> dict[str, dict[str, Any]]:
     return {hit["_id"]: hit["_source"] for hit in hits}
 
 
-def test_what_is_posted_is_stored_with_what_the_index_knew(
+def test_posted_events_are_stored_with_listing_fields(
     api: FlaskClient, events_worker: WorkerFactory, es: Elasticsearch, shop: str
 ) -> None:
-    """Every kind; the user is a hash, and an item that is not indexed is shown without seller and price."""
+    """Of every type; the user id is a hash, and an item that is not indexed has no seller and price."""
     events_worker()
     kinds = ("impression", "tap", "item_view", "purchase", "complaint")
     shown = [{"item_id": "m2", "position": 1}, {"item_id": "gone", "position": 2}]
@@ -131,10 +131,10 @@ def test_what_is_posted_is_stored_with_what_the_index_knew(
     assert "u1@example.org" not in repr(found)
 
 
-def test_the_log_equals_what_was_posted(
+def test_the_log_equals_the_posted_events(
     api: FlaskClient, events_worker: WorkerFactory, command: Command, shop: str, tmp_path: Path
 ) -> None:
-    """All the way from requests, the same ones sent twice and out of order, to the rows of parquet files."""
+    """Sent twice and out of order, and read from the rows of parquet files."""
     rng = random.Random(7)
     sent = [
         now_event(rng.choice(["tap", "item_view", "purchase"]), user_id=f"u{rng.randrange(9)}")
@@ -161,8 +161,8 @@ def test_the_log_equals_what_was_posted(
         assert row == {name: expected[name] for name in row}
 
 
-def test_doubled_and_shuffled_deliveries_store_each_once(es: Elasticsearch, shop: str) -> None:
-    """The sum of what was stored is the number of events, in whatever order they came."""
+def test_repeated_and_shuffled_deliveries_store_each_event_once(es: Elasticsearch, shop: str) -> None:
+    """The counts add up."""
     messages = [message("item_view", item_id=f"m{number}") for number in range(40)]
     deliveries = messages * 3
     random.Random(5).shuffle(deliveries)
@@ -184,8 +184,8 @@ def test_events_go_to_the_index_of_their_day(es: Elasticsearch, shop: str) -> No
     ]
 
 
-def test_what_can_never_be_stored_is_rejected_with_its_reason(es: Elasticsearch, shop: str) -> None:
-    """No event, a raw user id, a document that the mapping refuses; the others are stored all the same."""
+def test_events_that_can_never_be_stored_are_rejected_with_a_reason(es: Elasticsearch, shop: str) -> None:
+    """No event, a raw user id, a document that the index rejects; the others are stored."""
     raw = message() | {"user_id": "u1@x.org"}
     refused = message() | {"time": "2300-01-01T00:00:00Z"}  # beyond date_nanos
     summary = EventStore(es, shop).store(["noise", raw, refused, message()])
@@ -202,7 +202,7 @@ def test_what_can_never_be_stored_is_rejected_with_its_reason(es: Elasticsearch,
 def test_a_user_is_erased_from_the_queue_too(
     api: FlaskClient, events_worker: WorkerFactory, es: Elasticsearch, command: Command, shop: str
 ) -> None:
-    """Events taken before the command go with it, stored or not."""
+    """Events that were accepted before the command are erased, stored or not."""
     for user in ("alice", "bob"):
         assert api.post("/v1/events", json={"events": [now_event(user_id=user)]}).status_code == 202
     assert stored(es, shop) == {}
@@ -214,7 +214,7 @@ def test_a_user_is_erased_from_the_queue_too(
 def test_a_killed_worker_loses_nothing(
     events_worker: WorkerFactory, es: Elasticsearch, redis_url: str, shop: str
 ) -> None:
-    """What it held is given to the next one after the visibility timeout."""
+    """Its messages are delivered to the next one after the visibility timeout."""
     patient = {"NITAMONO_VISIBILITY_TIMEOUT": "6"}
     first = events_worker(**patient, ELASTICSEARCH_URL="http://127.0.0.1:9")
     settings = EventSettings(ElasticsearchSettings(prefix=shop), redis_url, 6.0)
@@ -265,10 +265,10 @@ def test_a_broken_task_keeps_its_events(in_process: EventStore) -> None:
     assert rejected_reasons(in_process) == ["task_failed", "task_failed"]
 
 
-def test_events_that_need_too_much_memory_are_kept_and_their_neighbours_stored(
+def test_an_event_that_needs_too_much_memory_is_rejected_and_the_others_stored(
     in_process: EventStore, es: Elasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message goes in halves."""
+    """The message is processed in halves."""
     messages = [message() for _ in range(5)]
     store_all = EventStore.store
 
@@ -286,7 +286,7 @@ def test_events_that_need_too_much_memory_are_kept_and_their_neighbours_stored(
 def test_a_broken_task_keeps_its_message_while_elasticsearch_is_away(
     in_process: EventStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In Redis; back in the queue it would break the task again at once, and so on."""
+    """In Redis; in the queue it would fail again and again."""
     away = ElasticsearchSettings(("http://127.0.0.1:9",), max_retries=0)
     monkeypatch.setattr(tasks, "store", lambda: EventStore(connect(away), in_process.prefix))
     tasks.store_events.on_failure(ValueError("a fault of ours"), "t1", [[message()]], {})
@@ -308,15 +308,15 @@ def test_while_elasticsearch_is_away_the_message_goes_back(
     assert redis.Redis.from_url(redis_url).keys("*deliveries*") == []
 
 
-def test_without_a_live_index_events_are_stored_all_the_same(es: Elasticsearch, index_prefix: str) -> None:
-    """Nothing is known of their items then."""
+def test_without_a_live_index_events_are_stored(es: Elasticsearch, index_prefix: str) -> None:
+    """Without fields of listings."""
     sent = message("impression")
     assert EventStore(es, index_prefix).store([sent]).stored == 1
     assert stored(es, index_prefix) == {sent["event_id"]: sent}
 
 
-def test_late_events_of_last_week_are_taken(api: FlaskClient, es: Elasticsearch) -> None:
-    """And older ones named."""
+def test_events_of_last_week_are_accepted(api: FlaskClient, es: Elasticsearch) -> None:
+    """And older ones reported."""
     week = [now_event(time=(datetime.now(UTC) - timedelta(days=days)).isoformat()) for days in (6, 8)]
     answer = api.post("/v1/events", json={"events": week})
     assert answer.json is not None
@@ -327,7 +327,7 @@ def test_late_events_of_last_week_are_taken(api: FlaskClient, es: Elasticsearch)
 def test_a_restart_of_redis_goes_unnoticed(
     own_redis: RunningService, es: Elasticsearch, elasticsearch_url: str, index_prefix: str
 ) -> None:
-    """A beacon is not sent twice, so an old connection must not cost an event; while Redis is away, 503."""
+    """A beacon is not repeated, so an old connection must not cost an event; while Redis is away, 503."""
     settings = QuerySettings(
         ElasticsearchSettings((elasticsearch_url,), prefix=index_prefix),
         redis_url=own_redis.url,

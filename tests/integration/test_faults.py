@@ -1,4 +1,4 @@
-"""Workers killed, Redis restarted, Elasticsearch away: afterwards every event is in the index, as sent."""
+"""After killed workers, restarts of Redis and outages of Elasticsearch every event is in the index."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SHORT = {
 
 @pytest.fixture
 def server() -> Iterator[PhotoServer]:
-    """A photo server that takes a third of a second for a photo, so that there is a middle of a batch."""
+    """A photo server that takes a third of a second for a photo, so that a batch can be interrupted."""
     with photo_server.photo_server() as running:
         yield running
 
@@ -68,7 +68,7 @@ def slow_events(shop: Shop, server: PhotoServer, count: int = COUNT) -> list[dic
 
 
 def send(queue: Submission, events: list[dict[str, Any]]) -> None:
-    """Puts the events into the queue in small chunks."""
+    """Put the events into the queue in small chunks."""
     for chunk in chunked(events, CHUNK):
         queue.send(chunk)
 
@@ -92,10 +92,10 @@ def check_newest(shop: Shop, queue: Submission, events: list[dict[str, Any]]) ->
     assert queue.client.llen(queue.settings.queue) == 0
 
 
-def test_a_killed_process_gives_its_batch_back(
+def test_a_killed_process_returns_its_batch(
     shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """The worker sees that its child is gone and puts the chunk back at once."""
+    """The worker notices and puts the chunk back at once."""
     environ = shop.environ(elasticsearch_url, redis_url, **SHORT)
     running = worker(**environ)
     queue, events = submission(environ), slow_events(shop, server)
@@ -111,7 +111,7 @@ def test_a_killed_process_gives_its_batch_back(
 def test_a_killed_worker_s_batch_goes_to_another_one(
     shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """What it held comes back after the visibility timeout."""
+    """After the visibility timeout."""
     environ = shop.environ(elasticsearch_url, redis_url, **SHORT)
     running = worker(**environ)
     queue, events = submission(environ), slow_events(shop, server)
@@ -125,10 +125,10 @@ def test_a_killed_worker_s_batch_goes_to_another_one(
     check_nothing_lost(shop, queue, events)
 
 
-def test_a_terminated_worker_finishes_its_chunk_and_gives_the_others_back(
+def test_a_terminated_worker_finishes_its_chunk_and_returns_the_others(
     shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """At SIGTERM in the middle of a chunk, with others that wait for a retry: all go on at the next start."""
+    """At SIGTERM during a chunk, while others wait for a retry: all continue at the next start."""
     environ = shop.environ(elasticsearch_url, redis_url, **SHORT)
     running = worker(**environ)
     queue, events = submission(environ), slow_events(shop, server)
@@ -157,7 +157,7 @@ def test_redis_restarts_under_an_idle_and_a_busy_worker(
     elasticsearch_url: str,
     end: str,
 ) -> None:
-    """Work goes on by itself in the same process, and nobody sends anything again."""
+    """Work continues in the same process, and nothing is sent again."""
     environ = shop.environ(elasticsearch_url, own_redis.url, **SHORT)
     running = worker(**environ)
     pid = running.pid
@@ -185,10 +185,10 @@ def test_redis_restarts_under_an_idle_and_a_busy_worker(
     assert running.pid == pid
 
 
-def test_a_full_redis_stops_nothing_for_good(
+def test_a_full_redis_stops_nothing_permanently(
     shop: Shop, worker: WorkerFactory, own_redis: RunningService, elasticsearch_url: str
 ) -> None:
-    """Redis refuses every write for some seconds; then all goes on in the same process."""
+    """Redis refuses every write for some seconds; then work continues in the same process."""
     environ = shop.environ(elasticsearch_url, own_redis.url, **SHORT)
     running = worker(**environ)
     pid = running.pid
@@ -222,7 +222,7 @@ def test_redis_restarts_under_a_running_command(
     tmp_path: Path,
     end: str,
 ) -> None:
-    """`nitamono index --wait` and the worker ride it out, and the account adds up."""
+    """`nitamono index --wait` and the worker survive it, and the account adds up."""
     environ = shop.environ(elasticsearch_url, own_redis.url, **SHORT)
     worker(**environ)
     events = slow_events(shop, server)
@@ -258,7 +258,7 @@ def check_outage(
     redis_url: str,
     away_s: float,
 ) -> None:
-    """Elasticsearch is ended in mid-batch and comes back."""
+    """Stop Elasticsearch during a batch and start it again."""
     with connect(ElasticsearchSettings(urls=(node.url,), timeout_s=5)) as es:
         shop = Shop.open(es, "outage", tmp_path / "shop")
         environ = shop.environ(node.url, redis_url, **SHORT)
@@ -281,7 +281,7 @@ def test_elasticsearch_restarts(
     worker: WorkerFactory,
     redis_url: str,
 ) -> None:
-    """Chunks wait and come back, for the ten to twenty seconds that a restart takes."""
+    """Chunks are retried for the ten to twenty seconds of a restart."""
     check_outage(own_elasticsearch, tmp_path, server, worker, redis_url, 0)
 
 
@@ -300,7 +300,7 @@ def test_elasticsearch_is_away_for_thirty_seconds(
 def test_waiting_chunks_are_bounded(
     shop: Shop, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """A worker holds so many that wait for their time; the others stay in the queue until there is room."""
+    """A worker holds a limited number; the others stay in the queue."""
     environ = shop.environ(elasticsearch_url, redis_url)
     queue = submission(environ)
     sent = [
@@ -316,18 +316,18 @@ def test_waiting_chunks_are_bounded(
 
 
 def held(queue: Submission) -> int:
-    """Messages in the hands of workers."""
+    """Messages that workers hold."""
     return int(queue.client.hlen(queue.settings.unacked_key))
 
 
-def test_what_outlasts_every_retry_is_parked_and_replayed(
+def test_events_that_outlast_every_retry_are_parked_and_replayed(
     shop: Shop,
     worker: WorkerFactory,
     elasticsearch_url: str,
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing answers where Elasticsearch should be; later it does."""
+    """Elasticsearch is unreachable, later it is back."""
     away = shop.environ("http://127.0.0.1:9", redis_url, NITAMONO_MAX_RETRIES="0")
     first = worker(**away)
     queue, events = submission(away), [shop.event(f"m{n}") for n in range(10)]
@@ -355,7 +355,7 @@ def test_what_outlasts_every_retry_is_parked_and_replayed(
 def test_a_message_that_ends_each_of_its_workers_is_parked(
     shop: Shop, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """Such as a photo that breaks a decoder: after five deliveries nobody takes it any more."""
+    """Such as a photo that crashes a decoder: after five deliveries it is not delivered again."""
     environ = shop.environ(elasticsearch_url, redis_url)
     queue, events = submission(environ), [shop.event()]
     parking = build_parking(queue.settings)
@@ -374,7 +374,7 @@ def test_a_message_that_ends_each_of_its_workers_is_parked(
 def test_a_worker_refuses_an_index_of_another_encoder(
     shop: Shop, tmp_path: Path, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """It ends at once and names both."""
+    """It exits at once and names both."""
     other = Shop.open(shop.es, f"{shop.settings.prefix}-other", tmp_path / "other", name="other")
     environ = shop.environ(elasticsearch_url, redis_url, NITAMONO_ENCODER=str(other.settings.encoder))
     done = refused_worker(environ)
@@ -384,10 +384,10 @@ def test_a_worker_refuses_an_index_of_another_encoder(
     assert other.encoder.encoder_id in done.stderr
 
 
-def test_a_worker_refuses_an_encoder_that_is_wrong_here(
+def test_a_worker_refuses_an_encoder_that_fails_here(
     shop: Shop, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """It ends before it takes a message, with one sentence that has the figures."""
+    """It exits before it takes a message, with one sentence that has the figures."""
     store_other_golden_vectors(shop.settings.encoder)
     done = refused_worker(shop.environ(elasticsearch_url, redis_url))
 

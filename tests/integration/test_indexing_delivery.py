@@ -1,4 +1,4 @@
-"""From a message to its account, in this process: what waits, what is parked, what a removal becomes."""
+"""Deliveries of chunks in this process: waiting, parked and removed events."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def parking(shop: Shop, redis_url: str) -> ParkingLot:
 
 @pytest.fixture
 def lonely(shop: Shop) -> Indexer:
-    """An indexer that finds nothing where Elasticsearch should be."""
+    """An indexer without an Elasticsearch."""
     away = ElasticsearchSettings(urls=("http://127.0.0.1:9",), max_retries=0, prefix=shop.settings.prefix)
     return build_indexer(replace(shop.settings, elasticsearch=away), encoder=shop.encoder)
 
 
 @pytest.fixture
 def in_process(shop: Shop, parking: ParkingLot, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """The tasks of this process work for the shop."""
+    """The tasks of this process, for the shop."""
     settings = replace(shop.settings, redis_url=redis_url)
     local = {"indexer": shop.indexer, "parking": parking, "settings": settings, "queue": work_queue(settings)}
     for name, value in local.items():
@@ -60,15 +60,17 @@ def in_process(shop: Shop, parking: ParkingLot, redis_url: str, monkeypatch: pyt
 def test_every_event_waits_while_elasticsearch_is_away(
     shop: Shop, lonely: Indexer, parking: ParkingLot
 ) -> None:
-    """Those that are no listings too: their dead letters could not be written."""
+    """Also those that are no listings: their dead letters could not be written."""
     events = [shop.event(), {"item_id": "bad"}]
 
     delivery = deliver(lonely, parking, shop.settings, events, Account(indexed=3), 0)
     assert (delivery.account, delivery.remaining) == (Account(indexed=3), events)
 
 
-def test_after_the_last_retry_what_waits_is_parked(shop: Shop, lonely: Indexer, parking: ParkingLot) -> None:
-    """Once for each time, released by name."""
+def test_after_the_last_retry_waiting_events_are_parked(
+    shop: Shop, lonely: Indexer, parking: ParkingLot
+) -> None:
+    """Once each time, and released by id."""
     events = [shop.event("a"), shop.event("b")]
 
     delivery = deliver(lonely, parking, shop.settings, events, Account(), shop.settings.max_retries)
@@ -83,10 +85,10 @@ def test_after_the_last_retry_what_waits_is_parked(shop: Shop, lonely: Indexer, 
     assert [entry.detail for entry in parking.search()] == ["again"]
 
 
-def test_a_chunk_that_needs_too_much_memory_goes_in_halves(
+def test_a_chunk_that_needs_too_much_memory_is_halved(
     shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of it is indexed, two pictures at a time."""
+    """All of it is indexed, two photos at a time."""
     encode = shop.encoder.encode
 
     def encode_two(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -104,7 +106,7 @@ def test_a_chunk_that_needs_too_much_memory_goes_in_halves(
 def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its neighbours are indexed."""
+    """The others are indexed."""
     decode = shop.indexer.pictures.decode
 
     def decode_small(data: bytes, on_defect: OnDefect) -> NDArray[np.uint8]:
@@ -124,8 +126,8 @@ def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     assert set(shop.documents()) == {"m0", "m1", "m2", "m3", "m5"}
 
 
-def test_a_delivery_that_breaks_has_parked_nothing(shop: Shop, parking: ParkingLot) -> None:
-    """It comes again, and would park the same event a second time."""
+def test_a_failed_delivery_parks_nothing(shop: Shop, parking: ParkingLot) -> None:
+    """It is repeated, and would park the same event twice."""
     events = [shop.event(f"m{number}", seller_id=f"s{number}") for number in range(2)]
 
     tries: list[str] = []
@@ -152,7 +154,7 @@ def test_a_delivery_that_breaks_has_parked_nothing(shop: Shop, parking: ParkingL
 def test_a_task_that_runs_out_of_memory_ends_no_worker(
     in_process: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it does: Celery ends the main process at MemoryError and at nothing else."""
+    """Celery ends the main process only at MemoryError."""
 
     def fail(*_: object) -> NoReturn:
         raise MemoryError
@@ -164,7 +166,7 @@ def test_a_task_that_runs_out_of_memory_ends_no_worker(
 
 
 def test_a_call_with_invalid_arguments_does_nothing(in_process: Shop, parking: ParkingLot) -> None:
-    """A call that came over no queue too; it is kept as a message."""
+    """Even one that came over no queue; it is stored as a message."""
     in_process.index(*(in_process.event(item_id) for item_id in ("f", "p", "2")))
     result = tasks.remove_listings.apply(args=["fp2", at(2)])
 
@@ -175,7 +177,7 @@ def test_a_call_with_invalid_arguments_does_nothing(in_process: Shop, parking: P
 
 
 def test_a_first_attempt_has_no_account_to_add_to(in_process: Shop) -> None:
-    """Whoever sends one with it is not believed; that of a retry is."""
+    """The account of a retry counts, that of a first attempt is ignored."""
     earlier = Account(indexed=5).to_json()
     first = tasks.index_listings.apply(args=[[in_process.event()], earlier]).get()
     second = tasks.index_listings.apply(args=[[in_process.event()], earlier], retries=1).get()
@@ -183,17 +185,17 @@ def test_a_first_attempt_has_no_account_to_add_to(in_process: Shop) -> None:
 
 
 def test_events_wait_for_an_index(shop: Shop, parking: ParkingLot) -> None:
-    """A dropped index is nobody's fault who sends events."""
+    """A dropped index is not the sender's fault."""
     drop_index(shop.es, shop.index_name, force=True)
 
     delivery = deliver(shop.indexer, parking, shop.settings, [shop.event()], Account(), 0)
     assert len(delivery.remaining) == 1
 
 
-def test_a_document_that_elasticsearch_refuses_is_set_aside(
+def test_a_document_that_elasticsearch_rejects_becomes_a_dead_letter(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vector that is no unit vector is the example: the index checks it itself."""
+    """The example is a vector without unit norm, which the index checks."""
     encode = shop.encoder.encode
     monkeypatch.setattr(shop.encoder, "encode", lambda pixels: encode(pixels) * 2)
 
@@ -204,7 +206,7 @@ def test_a_document_that_elasticsearch_refuses_is_set_aside(
 
 
 def test_the_tasks_return_accounts(in_process: Shop) -> None:
-    """An event in, its removal by id, and the removal again."""
+    """Of an event, its removal by id, and a repeated removal."""
     indexed = tasks.index_listings.apply(args=[[in_process.event(updated_at=at(1))]]).get()
     removed = tasks.remove_listings.apply(args=[["m1"], at(2)]).get()
     again = tasks.remove_listings.apply(args=[["m1"], at(2)]).get()
@@ -215,7 +217,7 @@ def test_the_tasks_return_accounts(in_process: Shop) -> None:
 
 
 def test_a_broken_task_parks_its_events(in_process: Shop, parking: ParkingLot) -> None:
-    """Events and removals alike."""
+    """Also of removals."""
     tasks.index_listings.on_failure(ValueError("bug"), "t1", [[in_process.event("a")]], {})
     tasks.remove_listings.on_failure(ValueError("bug"), "t2", [["b"]], {"at": at(1)})
 
@@ -224,8 +226,8 @@ def test_a_broken_task_parks_its_events(in_process: Shop, parking: ParkingLot) -
     assert "ValueError('bug')" in parked["a"].detail
 
 
-def test_a_result_after_a_time_limit_is_not_the_last() -> None:
-    """The message went back to the queue, and its account comes later."""
+def test_a_time_limit_is_no_final_result() -> None:
+    """The message went back to the queue; its account follows."""
 
     def failure(name: str) -> dict[str, Any]:
         return {"status": "FAILURE", "result": {"exc_type": name}}

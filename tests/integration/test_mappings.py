@@ -31,7 +31,7 @@ def behind(es: Elasticsearch, alias: str) -> list[str]:
 
 
 def test_first_index_goes_live_and_a_second_call_keeps_it(es: Elasticsearch, index_prefix: str) -> None:
-    """Setting up twice is setting up once."""
+    """Setting up twice has no further effect."""
     first = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     assert lifecycle.ensure_live_index(es, index_prefix, make_identity()) == first
     assert behind(es, read_alias(index_prefix)) == behind(es, write_alias(index_prefix)) == [first]
@@ -40,7 +40,7 @@ def test_first_index_goes_live_and_a_second_call_keeps_it(es: Elasticsearch, ind
 
 
 def test_index_of_another_encoder_is_refused_naming_both(es: Elasticsearch, index_prefix: str) -> None:
-    """A process never writes vectors into a foreign index, nor reads them as its own."""
+    """A process neither reads nor writes vectors of another encoder."""
     lifecycle.ensure_live_index(es, index_prefix, make_identity())
     other = make_identity(encoder_id="colour-00000002")
     for refuse in (
@@ -55,7 +55,7 @@ def test_index_of_another_encoder_is_refused_naming_both(es: Elasticsearch, inde
 def test_swap_moves_reading_in_one_step_and_keeps_the_old_index_written(
     es: Elasticsearch, index_prefix: str
 ) -> None:
-    """A new encoder's index takes over; the old one stays current for a swap back."""
+    """The old index stays current for a swap back."""
     new_encoder = make_identity(encoder_id="colour-00000002")
     old = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
     aliases.swap_aliases(es, index_prefix, old)
@@ -70,7 +70,7 @@ def test_swap_moves_reading_in_one_step_and_keeps_the_old_index_written(
 
 
 def test_index_in_use_is_not_dropped(es: Elasticsearch, index_prefix: str) -> None:
-    """Only what no alias needs goes, unless forced; an alias or pattern is no index."""
+    """Only indices without an alias, unless forced; aliases and patterns are refused."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     spare = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
     assert lifecycle.unused_indices(es, index_prefix) == [spare]
@@ -85,7 +85,7 @@ def test_index_in_use_is_not_dropped(es: Elasticsearch, index_prefix: str) -> No
 
 
 def fill(es: Elasticsearch, index: str, count: int, dims: int = 4, **changes: Any) -> None:
-    """Store so many listings that can be found by their picture."""
+    """Store so many listings that can be found by photo."""
     for number in range(count):
         listing = make_listing(item_id=f"m{number}", **changes)
         document = to_document(listing, Picture((1.0, *[0.0] * (dims - 1)), "0" * 16), "colour-00000001")
@@ -93,7 +93,7 @@ def fill(es: Elasticsearch, index: str, count: int, dims: int = 4, **changes: An
 
 
 def test_an_index_that_would_empty_the_shop_does_not_go_live(es: Elasticsearch, index_prefix: str) -> None:
-    """Empty, or far from full, or full of what nobody can buy; both are named with their numbers."""
+    """Empty, or far from full, or full of sold items; both are named with their numbers."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     fill(es, live, 20)
     new = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
@@ -113,8 +113,8 @@ def test_an_index_that_would_empty_the_shop_does_not_go_live(es: Elasticsearch, 
 
 
 @pytest.mark.parametrize("name", ["{}-read", "{}-*", "{}-read,{}-write", "_all", "{}-none"])
-def test_only_one_index_of_that_very_name_goes_live(es: Elasticsearch, index_prefix: str, name: str) -> None:
-    """A pattern or an alias would let requests read several, or what they read already."""
+def test_only_an_index_of_that_name_goes_live(es: Elasticsearch, index_prefix: str, name: str) -> None:
+    """A pattern or an alias would make requests read several, or what they read already."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     for refuse in (aliases.check_swap, aliases.swap_aliases):
         with pytest.raises(IndexMissing):
@@ -161,7 +161,7 @@ def filtered(es: Elasticsearch, prefix: str, live: str) -> str:
 
 def unwritten(es: Elasticsearch, prefix: str, live: str) -> str:
     es.indices.delete_alias(index=live, name=write_alias(prefix))
-    return f"{prefix}-write does not include {live}, .*swap {live}"
+    return f"{prefix}-write does not include {live}: .*swap {live}"
 
 
 def index_for_read_alias(es: Elasticsearch, prefix: str, live: str) -> str:
@@ -177,7 +177,7 @@ SPOILS = [half_swapped, foreign, without_encoder, closed, filtered, unwritten, i
 def test_an_alias_that_cannot_be_read_is_found_by_the_check(
     es: Elasticsearch, index_prefix: str, spoil: Callable[[Elasticsearch, str, str], str]
 ) -> None:
-    """And setting up anew does not pass over it either."""
+    """And by setting up again."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     words = spoil(es, index_prefix, live)
     for check in (inspection.check_live, lifecycle.ensure_live_index):
@@ -213,7 +213,7 @@ def test_the_advised_command_repairs_what_the_check_found(
 def test_a_closed_live_index_is_replaced_by_a_new_one_and_not_written_any_more(
     es: Elasticsearch, index_prefix: str
 ) -> None:
-    """Requests find nothing in it, so that nothing is lost; a write to it would fail."""
+    """Requests find nothing in it, so nothing is lost; writes to it would fail."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     fill(es, live, 20)
     es.indices.close(index=live)
@@ -228,7 +228,7 @@ def test_a_closed_live_index_is_replaced_by_a_new_one_and_not_written_any_more(
 def test_the_message_about_another_encoder_says_what_puts_it_live(
     es: Elasticsearch, elasticsearch_url: str, index_prefix: str, tmp_path: Path
 ) -> None:
-    """`nitamono index` refuses before that, so that no index of that encoder can be filled beforehand."""
+    """`nitamono index` refuses until then, so no index of that encoder can be filled first."""
     fill(es, lifecycle.ensure_live_index(es, index_prefix, make_identity()), 20)
     manifest = {"encoder_id": "e-1", "dims": 8, "similarity": {"mean": 0.5, "spread": 0.2}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
@@ -252,7 +252,7 @@ def read_blocked(es: Elasticsearch, index: str) -> None:
 
 
 def without_shards(es: Elasticsearch, index: str) -> None:
-    """The index made anew where no node may hold it."""
+    """Recreate the index where no node may hold it."""
     aliases = es.indices.get_alias(index=index)[index]["aliases"]
     es.indices.delete(index=index)
     body = creation.index_body(make_identity(), IndexOptions())
@@ -261,10 +261,10 @@ def without_shards(es: Elasticsearch, index: str) -> None:
 
 
 @pytest.mark.parametrize("spoil", [read_blocked, without_shards])
-def test_an_unreadable_live_index_has_nothing_to_lose(
+def test_an_unreadable_live_index_may_be_replaced(
     es: Elasticsearch, index_prefix: str, spoil: Callable[[Elasticsearch, str], None]
 ) -> None:
-    """No listing of it can be found, and the list of indices is printed all the same."""
+    """Its listings cannot be found anyway, and the list of indices is printed."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     fill(es, live, 20)
     spoil(es, live)
@@ -273,10 +273,10 @@ def test_an_unreadable_live_index_has_nothing_to_lose(
 
 
 @pytest.mark.parametrize("alias", [read_alias, write_alias])
-def test_an_index_named_like_an_alias_is_refused_before_another_is_made(
+def test_an_index_named_like_an_alias_is_refused_before_another_is_created(
     es: Elasticsearch, elasticsearch_url: str, index_prefix: str, alias: Callable[[str], str]
 ) -> None:
-    """Elasticsearch would refuse the alias after the new index was there."""
+    """Elasticsearch would refuse the alias only after that."""
     es.indices.create(index=alias(index_prefix))
     environ = {"ELASTICSEARCH_URL": elasticsearch_url, "NITAMONO_INDEX_PREFIX": index_prefix}
     result = CliRunner().invoke(main, ["mappings", "create", "--live"], env=environ)
@@ -284,9 +284,7 @@ def test_an_index_named_like_an_alias_is_refused_before_another_is_made(
     assert lifecycle.list_indices(es, index_prefix) == []
 
 
-def test_the_list_tells_a_closed_index_from_an_empty_one(
-    es: Elasticsearch, elasticsearch_url: str, index_prefix: str
-) -> None:
+def test_the_list_marks_a_closed_index(es: Elasticsearch, elasticsearch_url: str, index_prefix: str) -> None:
     """Its count of documents would be 0."""
     name = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
     es.indices.close(index=name)
@@ -297,15 +295,15 @@ def test_the_list_tells_a_closed_index_from_an_empty_one(
     assert (json.loads(listed.output)[0]["documents"], json.loads(listed.output)[0]["closed"]) == (None, True)
 
 
-def test_second_index_within_one_second_is_named(es: Elasticsearch, index_prefix: str) -> None:
-    """Names tell seconds apart; whoever is faster hears so."""
+def test_second_index_within_one_second_is_refused(es: Elasticsearch, index_prefix: str) -> None:
+    """Names have a resolution of one second."""
     name = creation.create_index(es, index_prefix, make_identity(), now=EARLY)
     with pytest.raises(IndexExists, match=name):
         creation.create_index(es, index_prefix, make_identity(), now=EARLY)
 
 
-def test_absent_index_is_named_with_the_remedy(es: Elasticsearch, index_prefix: str) -> None:
-    """Whoever starts before `mappings create` is told so."""
+def test_missing_index_is_reported_with_the_remedy(es: Elasticsearch, index_prefix: str) -> None:
+    """For a process that starts before `mappings create`."""
     with pytest.raises(IndexMissing, match="nitamono mappings create --live"):
         inspection.read_identity(es, read_alias(index_prefix))
     with pytest.raises(IndexMissing):
@@ -313,7 +311,7 @@ def test_absent_index_is_named_with_the_remedy(es: Elasticsearch, index_prefix: 
 
 
 @pytest.mark.parametrize("kind", creation.VECTOR_INDEX_TYPES)
-def test_every_offered_vector_index_is_one_elasticsearch_has(
+def test_elasticsearch_supports_every_offered_vector_index(
     es: Elasticsearch, index_prefix: str, kind: str
 ) -> None:
     """An option that the cluster refuses would be no option."""
@@ -324,13 +322,13 @@ def test_every_offered_vector_index_is_one_elasticsearch_has(
 
 
 def test_unknown_field_is_refused_by_the_mapping(es: Elasticsearch, index_prefix: str) -> None:
-    """The mapping is strict: a writer that invents a field is told."""
+    """The mapping is strict."""
     name = creation.create_index(es, index_prefix, make_identity())
     with pytest.raises(BadRequestError, match="strict_dynamic_mapping"):
         es.index(index=name, document={"item_id": "m1", "surprise": 1})
 
 
-def test_command_line_makes_lists_swaps_checks_and_drops(
+def test_command_line_creates_lists_swaps_checks_and_drops(
     es: Elasticsearch, elasticsearch_url: str, index_prefix: str, tmp_path: Path
 ) -> None:
     """Each command of `nitamono mappings`, as an operator would use it."""
@@ -375,8 +373,8 @@ def test_command_line_makes_lists_swaps_checks_and_drops(
     assert "name an index or pass --unused" in run("drop", "--yes", code=2)
 
 
-def test_cluster_that_is_away_gets_one_sentence() -> None:
-    """No traceback: what is missing and how to start it."""
+def test_unreachable_cluster_is_reported_in_one_sentence() -> None:
+    """What is missing and how to start it, without a traceback."""
     environ = {"ELASTICSEARCH_URL": "http://127.0.0.1:1", "ELASTICSEARCH_MAX_RETRIES": "0"}
     result = CliRunner().invoke(main, ["mappings", "list"], env=environ)
     assert result.exit_code == 1

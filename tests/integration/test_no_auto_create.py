@@ -1,4 +1,4 @@
-"""Writes to an index that is gone, on a cluster that would make one out of any first document."""
+"""Writes to a dropped index, on a cluster that creates missing indices at the first document."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DOCUMENT = to_document(make_listing(), None, "colour-00000001")
 
 @pytest.fixture(autouse=True)
 def eager_cluster(es: Elasticsearch) -> Iterator[None]:
-    """A cluster with Elasticsearch's own default, which our services switch off."""
+    """A cluster with Elasticsearch's default, which our services switch off."""
     setting = "action.auto_create_index"
     es.cluster.put_settings(persistent={setting: "true"})
     yield
@@ -40,7 +40,7 @@ def names(es: Elasticsearch, prefix: str) -> set[str]:
 
 
 def test_a_listing_is_not_written_to_an_index_that_was_dropped(es: Elasticsearch, index_prefix: str) -> None:
-    """Dropped after the write alias was asked: the event waits, and the next look finds what there is."""
+    """Dropped after the write alias was read: the event waits, and the retry reads it again."""
     store = ListingStore(es, index_prefix, make_identity())
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     (index,) = store.indices()
@@ -65,23 +65,23 @@ LETTER = DeadLetter.of({"item_id": "m1"}, "photo_gone", "404", version=3)
     ],
     ids=["write", "forget", "drop"],
 )
-def test_no_dead_letter_makes_an_index(
+def test_no_dead_letter_creates_an_index(
     es: Elasticsearch,
     index_prefix: str,
     act: Callable[[DeadLetters], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither a letter nor the deletion of one, which has an external version and so would make an index."""
+    """Neither a letter nor its deletion, which has an external version and would create one."""
     monkeypatch.setattr(rejected_index, "ensure_index", lambda *_: None)  # it was there a moment ago
     with suppress(ElasticsearchUnavailable):
         act(DeadLetters(es, index_prefix))
     assert names(es, index_prefix) == set()
 
 
-def test_no_event_makes_an_index(
+def test_no_event_creates_an_index(
     es: Elasticsearch, index_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither one that is stored nor one that is rejected; both wait."""
+    """Stored and rejected events wait."""
     monkeypatch.setattr(event_store, "ensure_event_indices", lambda *_: None)
     monkeypatch.setattr(rejected_index, "ensure_index", lambda *_: None)
     for messages in ([message()], ["no event"]):
@@ -90,18 +90,18 @@ def test_no_event_makes_an_index(
     assert names(es, index_prefix) == set()
 
 
-def test_no_switch_makes_an_index(
+def test_no_switch_creates_an_index(
     es: Elasticsearch, index_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An experiment is stopped in an index with the mapping of switches or not at all."""
+    """The index of switches has its mapping or does not exist."""
     monkeypatch.setattr(switches, "ensure_index", lambda *_: None)
     with pytest.raises(NotFoundError, match="is not an alias"):
         switches.stop(es, index_prefix, "new-encoder", datetime.now(UTC))
     assert names(es, index_prefix) == set()
 
 
-def test_indices_of_before_can_be_written(es: Elasticsearch, index_prefix: str) -> None:
-    """Those that were made without an alias of their own get it, their documents stay."""
+def test_older_indices_can_be_written(es: Elasticsearch, index_prefix: str) -> None:
+    """Those without an alias of their own get it, and their documents stay."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     store = ListingStore(es, index_prefix, make_identity())
     letters, events = DeadLetters(es, index_prefix), EventStore(es, index_prefix)

@@ -1,4 +1,4 @@
-"""Whatever is pushed to a queue: the worker's process stays the same, and nothing is lost."""
+"""Any message on a queue: the worker's process survives, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COUNT = int(os.environ.get("NITAMONO_FUZZ_MESSAGES", "500"))
 
 @dataclasses.dataclass(frozen=True)
 class Queue:
-    """A queue in Redis, with what its worker must not lose."""
+    """A queue in Redis, with its refused messages."""
 
     client: redis.Redis
     name: str
@@ -63,15 +63,15 @@ class Queue:
         return list(RefusedMessages(self.client, self.name).search())
 
     def push(self, *messages: bytes) -> None:
-        """Puts the messages at the end of the queue."""
+        """Put the messages at the end of the queue."""
         self.client.lpush(self.name, *messages)
 
     def count(self) -> int:
-        """Messages that wait or are in a worker's hands."""
+        """Messages that wait or that workers hold."""
         return int(self.client.llen(self.name)) + int(self.client.hlen(f"{self.name}-unacked"))
 
     def wait_until_done(self, seconds: float = 60.0) -> None:
-        """Returns once no message is left, seen twice: one on its way to a worker is in neither place."""
+        """Return once no message is left, seen twice: one on its way to a worker is in neither place."""
         end, empty = time.monotonic() + seconds, 0
         while empty < 2:
             empty = 0 if self.count() else empty + 1
@@ -111,7 +111,7 @@ def dumped(envelope: Any) -> bytes:
 
 
 def sorted_out(raws: Sequence[bytes], tasks: Tasks) -> tuple[list[TaskMessage], list[bytes]]:
-    """The messages that a worker takes, and those that it refuses."""
+    """Return the messages that a worker accepts, and those that it refuses."""
     taken, refused = [], []
     for raw in raws:
         try:
@@ -125,7 +125,7 @@ def sorted_out(raws: Sequence[bytes], tasks: Tasks) -> tuple[list[TaskMessage], 
 def test_any_message_on_the_queue_of_listings(
     shop: Shop, worker: WorkerFactory, listings: Queue, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """Each taken one has an account of all its events, each other one is kept as it was pushed."""
+    """An accepted one has an account of all its events, a refused one is stored as it was pushed."""
     running = worker(**shop.environ(elasticsearch_url, redis_url))
     pid = running.pid
     raws = list(
@@ -153,7 +153,7 @@ def test_any_message_on_the_queue_of_events(
     events_worker: WorkerFactory,
     events: Queue,
 ) -> None:
-    """Each event of a taken one is stored or rejected, each other one is kept as it was pushed."""
+    """Events of an accepted one are stored or rejected, a refused one is stored as it was pushed."""
     running = events_worker()
     pid = running.pid
     made = [make_message("tap", item_id=f"m{number}") for number in range(COUNT)]
@@ -192,7 +192,7 @@ def outcomes(taken: Sequence[TaskMessage]) -> tuple[set[str], set[str]]:
 def test_refused_messages_are_listed_replayed_and_dropped(
     shop: Shop, worker: WorkerFactory, listings: Queue, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """With their bytes; what can be taken by now is indexed, however late, the rest stays until dropped."""
+    """With their bytes; valid ones are indexed, however late, the rest stays until dropped."""
     environ = shop.environ(elasticsearch_url, redis_url)
     expired = make_envelope(INDEX_TASK, call([shop.event("late")]))
     expired["headers"]["expires"] = "2020-01-01T00:00:00Z"
@@ -275,7 +275,7 @@ def test_a_string_for_the_list_of_removals_removes_nothing(
 def test_a_listing_that_looks_like_kombu_s_own_json_is_indexed(
     shop: Shop, worker: WorkerFactory, listings: Queue, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """With its neighbours, and as it was sent; neither Celery's decoder nor a check takes it for a date."""
+    """Unchanged, with its neighbours: neither Celery's decoder nor a check takes it for a date."""
     environ = shop.environ(elasticsearch_url, redis_url)
     marked = [{"__type__": kind, "__value__": "2026-01-01"} for kind in ("x", "datetime")]
     worker(**environ)
@@ -287,10 +287,10 @@ def test_a_listing_that_looks_like_kombu_s_own_json_is_indexed(
     assert [documents[item_id]["attributes"] for item_id in ("m1", "m2")] == marked
 
 
-def test_whoever_waits_learns_that_a_message_was_refused(
+def test_a_command_that_waits_reports_a_refused_message(
     shop: Shop, worker: WorkerFactory, listings: Queue, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """At once and under its reason; the message is kept once."""
+    """At once and with its reason; the message is stored once."""
     environ = shop.environ(elasticsearch_url, redis_url)
     worker(**environ)
     queue = submission(environ)
@@ -310,7 +310,7 @@ def test_a_chunk_that_vanishes_each_time_is_reported(
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After four sendings. The submission looks at another queue here than it sends to."""
+    """After four attempts. The submission watches another queue here than it sends to."""
     monkeypatch.setattr("indexer.intake.submission.LOST_AFTER_S", 0.05)
     queue = submission(shop.environ(elasticsearch_url, redis_url))
     elsewhere = dataclasses.replace(queue.settings.elasticsearch, prefix=f"{shop.settings.prefix}-elsewhere")
@@ -322,10 +322,10 @@ def test_a_chunk_that_vanishes_each_time_is_reported(
     assert listings.count() == 4
 
 
-def test_what_lies_among_the_unacknowledged_ones_does_not_block_the_start(
+def test_invalid_unacknowledged_entries_do_not_block_the_start(
     shop: Shop, worker: WorkerFactory, listings: Queue, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """A poison message of an earlier version, and entries that are none; all go through the queue again."""
+    """A poison message of an earlier version, and entries that are no messages."""
     poison = make_envelope(INDEX_TASK, [[]])
     sound = make_envelope(INDEX_TASK, call([shop.event("m1")]))
     held = {
@@ -347,7 +347,7 @@ def test_what_lies_among_the_unacknowledged_ones_does_not_block_the_start(
 def test_control_messages_of_any_shape_are_ignored(
     shop: Shop, worker: WorkerFactory, listings: Queue, elasticsearch_url: str, redis_url: str
 ) -> None:
-    """Broadcasts such as `celery inspect` sends; the worker still answers to a sound one."""
+    """Broadcasts such as those of `celery inspect`; the worker still answers valid ones."""
     running = worker(**shop.environ(elasticsearch_url, redis_url))
     pid = running.pid
     database = listings.client.connection_pool.connection_kwargs["db"]

@@ -1,4 +1,4 @@
-"""A read alias that cannot be read: every way in says the same, with what to do about it."""
+"""If the read alias is unusable, every route says the same, with the remedy."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def store(es: Elasticsearch, index: str) -> None:
 
 
 def move_alias(es: Elasticsearch, prefix: str, live: str, body: dict[str, Any]) -> None:
-    """Let the read alias lead to another index, of this body."""
+    """Point the read alias at another index, with this body."""
     es.indices.create(index=f"{prefix}-other", **body)
     es.indices.update_aliases(
         actions=[
@@ -114,10 +114,10 @@ def missing(es: Elasticsearch, prefix: str, live: str) -> None:
         (without_encoder, "-other: _meta names no encoder"),
         (closed, "is closed"),
         (named_like_the_alias, "-read is an index, expected an alias"),
-        (missing, "`nitamono mappings create --live` makes one"),
+        (missing, "`nitamono mappings create --live` creates one"),
     ],
 )
-def test_every_way_in_says_what_is_wrong(
+def test_every_route_says_what_is_wrong(
     es: Elasticsearch, elasticsearch_url: str, index_prefix: str, live: str, api: FlaskClient,
     spoil: Spoil, words: str,
 ) -> None:  # fmt: skip
@@ -136,10 +136,10 @@ def test_every_way_in_says_what_is_wrong(
     assert printed.output.count("\n") == 1
 
 
-def test_an_index_that_goes_in_the_middle_of_a_request_is_said_to_be_gone(
+def test_an_index_that_disappears_during_a_request_is_reported(
     es: Elasticsearch, index_prefix: str, live: str
 ) -> None:
-    """Deleted or closed after the item was read from it."""
+    """Deleted or closed after the item was read."""
     reader = IndexReader(es, index_prefix, 5)
     found = reader.find("m1", reader.allowance())
     es.indices.close(index=live)
@@ -153,7 +153,7 @@ def test_an_index_that_goes_in_the_middle_of_a_request_is_said_to_be_gone(
 def test_an_index_without_its_shards_is_unavailable(
     es: Elasticsearch, index_prefix: str, api: FlaskClient
 ) -> None:
-    """A red index is right where it should be, and may come back by itself."""
+    """A red index is the right one, and may recover by itself."""
     body = index_body(make_identity(), IndexOptions())
     body["settings"]["index.routing.allocation.require._name"] = "no-such-node"
     alias = {f"{index_prefix}-read": {}}

@@ -1,4 +1,4 @@
-"""A sold item leaves the answers even where the rest of its event is refused."""
+"""A sold item leaves the answers even if the rest of its event is rejected."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def bad(shop: Shop, minute: float = 2, **changes: Any) -> dict[str, Any]:
 
 
 def second_index(shop: Shop) -> str:
-    """An empty index that is live now; the one before is written too."""
+    """Create an empty live index; the previous one is written, too."""
     later = datetime.now(UTC) + timedelta(seconds=2)  # its name has the second
     name = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity, now=later)
     swap_aliases(shop.es, shop.settings.prefix, name)
     return name
 
 
-def test_null_photos_and_attributes_are_absent_ones(shop: Shop) -> None:
+def test_null_photos_and_attributes_count_as_absent(shop: Shop) -> None:
     """As in CSV: the listing is written, without a vector."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(shop.event(updated_at=at(2), status="sold_out", images=None, attributes=None))
@@ -59,7 +59,7 @@ def test_null_photos_and_attributes_are_absent_ones(shop: Shop) -> None:
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_status_and_price_of_a_refused_event_are_applied(shop: Shop, reason: str) -> None:
-    """All else stays as it was, the vector too; the dead letter tells both."""
+    """All else stays as it was, the vector too; the dead letter has both."""
     shop.index(shop.event(updated_at=at(1)))
     before = shop.documents()["m1"]
 
@@ -74,7 +74,7 @@ def test_status_and_price_of_a_refused_event_are_applied(shop: Shop, reason: str
 
 
 def test_a_removal_that_is_refused_leaves_a_tombstone(shop: Shop) -> None:
-    """With nothing of the listing's content, and no late event brings it back."""
+    """Without the listing's content, and no late event restores it."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(bad(shop, 3, status="removed", price=None))
     shop.index(shop.event(updated_at=at(2)))
@@ -85,7 +85,7 @@ def test_a_removal_that_is_refused_leaves_a_tombstone(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_an_older_event_that_comes_late_brings_no_sold_item_back(shop: Shop, first: bool) -> None:
+def test_a_late_older_event_restores_no_sold_item(shop: Shop, first: bool) -> None:
     """Its content is newer and counts, whether the item was known before or not."""
     if first:
         shop.index(shop.event(updated_at=at(1), title="Old"))
@@ -98,7 +98,7 @@ def test_an_older_event_that_comes_late_brings_no_sold_item_back(shop: Shop, fir
 
 
 def test_a_dropped_dead_letter_changes_nothing_that_was_applied(shop: Shop) -> None:
-    """The document itself tells how old its status is."""
+    """The document has the age of its status."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(bad(shop, 3))
     shop.indexer.dead_letters.drop(list(shop.dead_letters().values()))
@@ -108,16 +108,16 @@ def test_a_dropped_dead_letter_changes_nothing_that_was_applied(shop: Shop) -> N
     assert (document["title"], document["status"], document["price"]) == ("New", "sold_out", 50)
 
 
-def test_a_refused_event_that_is_older_changes_nothing(shop: Shop) -> None:
-    """Relisted since."""
+def test_an_older_refused_event_changes_nothing(shop: Shop) -> None:
+    """The item was relisted since."""
     shop.index(shop.event(updated_at=at(3)))
     shop.index(bad(shop, 2))
 
     assert shop.documents()["m1"]["status"] == "on_sale"
 
 
-def test_the_mended_event_replaces_what_was_applied_of_it(shop: Shop) -> None:
-    """At the same instant; then its dead letter goes."""
+def test_the_corrected_event_replaces_the_applied_status(shop: Shop) -> None:
+    """At the same instant; then its dead letter is deleted."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(bad(shop, 2))
     assert shop.index(shop.event(updated_at=at(2), status="sold_out", title="Mended")).indexed == 1
@@ -129,7 +129,7 @@ def test_the_mended_event_replaces_what_was_applied_of_it(shop: Shop) -> None:
     assert shop.documents()["m1"] == document
 
 
-def test_the_same_event_again_tries_its_photo_again_after_a_status_was_applied(shop: Shop) -> None:
+def test_a_repeated_event_retries_its_photo_after_a_status_was_applied(shop: Shop) -> None:
     """The document keeps its version: that of its content."""
     missing = str(shop.photos / "later.png")
     shop.index(shop.event(updated_at=at(1), images=[missing]))
@@ -142,8 +142,8 @@ def test_the_same_event_again_tries_its_photo_again_after_a_status_was_applied(s
     assert shop.index(shop.event(updated_at=at(1), images=[missing])).unchanged == 1
 
 
-def test_one_chunk_may_hold_all_of_it(shop: Shop) -> None:
-    """The newest refused event counts, wherever it stands."""
+def test_one_chunk_may_contain_all_of_them(shop: Shop) -> None:
+    """The newest refused event counts, at any position."""
     account = shop.index(
         bad(shop, 3, status="reserved"),
         shop.event(updated_at=at(1), title="Old"),
@@ -158,8 +158,8 @@ def test_one_chunk_may_hold_all_of_it(shop: Shop) -> None:
     assert (document["title"], document["status"], document["price"]) == ("New", "sold_out", 50)
 
 
-def test_every_index_behind_the_write_alias_is_told(shop: Shop) -> None:
-    """One that is being filled for a swap too."""
+def test_a_status_is_applied_to_every_index_behind_the_write_alias(shop: Shop) -> None:
+    """Also to one that is filled before a swap."""
     shop.index(shop.event(updated_at=at(1)))
     second = second_index(shop)
     shop.index(bad(shop, 2))
@@ -170,7 +170,7 @@ def test_every_index_behind_the_write_alias_is_told(shop: Shop) -> None:
 
 
 def requests_of(shop: Shop, monkeypatch: pytest.MonkeyPatch, *events: object) -> list[str]:
-    """The paths that indexing the events asks Elasticsearch for, in order."""
+    """Return the paths that are requested to index the events, in order."""
     paths: list[str] = []
     perform = shop.es.transport.perform_request
 
@@ -211,8 +211,8 @@ def test_a_status_that_is_stored_already_is_not_read_again(
     assert shop.documents()["m1"]["status"] == "sold_out"
 
 
-def test_a_status_that_elasticsearch_rejects_holds_up_no_other_item(shop: Shop) -> None:
-    """It is noted in the letter once; the chunk is settled. One of two indices rejects all it is sent."""
+def test_a_rejected_status_delays_no_other_item(shop: Shop) -> None:
+    """It is noted in the letter once; the chunk is settled. One of two indices rejects all writes."""
     shop.index(shop.event("m1", updated_at=at(1)), shop.event("m2", updated_at=at(1)))
     second = second_index(shop)
     shop.index(shop.event("m2", updated_at=at(2)))
@@ -231,10 +231,10 @@ def test_a_status_that_elasticsearch_rejects_holds_up_no_other_item(shop: Shop) 
 
 
 @pytest.mark.parametrize("answer", ["none", "block"])
-def test_a_letter_that_could_not_be_forgotten_is_forgotten_by_the_next_attempt(
+def test_a_letter_that_could_not_be_deleted_is_deleted_by_the_next_attempt(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    """The whole chunk waits until then, whether the request failed or its one deletion did."""
+    """The whole chunk waits until then, whether the request or its one deletion failed."""
     missing = shop.photos / "later.png"
     event = shop.event(images=[str(missing)])
     shop.index(event)

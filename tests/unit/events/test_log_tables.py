@@ -1,4 +1,4 @@
-"""What export, erasure and retention do to the files of a log, without Elasticsearch."""
+"""Export, erasure and retention on the files of a log, without Elasticsearch."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ ALICE, BOB = "a" * 32, "b" * 32
 
 
 def write_taps(log: Path, users: Sequence[str | None], part: str = "date=2026-11-02/part-0000") -> Path:
-    """A file with a tap of each user."""
+    """Write a file with a tap of each user."""
     rows = [to_row("taps", message() | {"user_id": user}) for user in users]
     return write_part(pa.Table.from_pylist(rows, schema=TABLES["taps"]), log, "taps", part)
 
 
 def users_in(path: Path) -> list[str | None]:
-    """Whose events a file has, in order."""
+    """Return the users of a file's events, in order."""
     return list(pq.read_table(path)["user_id"].to_pylist())
 
 
 def write_half(path: Path) -> None:
-    """Begins to replace the file, and fails."""
+    """Start to replace the file, and fail."""
     with replacing(path) as unfinished:
         unfinished.write_text("half")
         (path / "nowhere").read_text()
@@ -52,8 +52,8 @@ def test_every_kind_fits_its_table(kind: str) -> None:
     assert document.keys() - {"type"} <= row.keys()
 
 
-def test_what_the_index_knew_becomes_columns() -> None:
-    """Seller, price and listing date of what was shown; category and price of the item asked about."""
+def test_listing_fields_become_columns() -> None:
+    """Seller, price and date of shown items; category and price of the query item."""
     event = parsed(make_shopping_event("impression"))
     listings = {
         "m1": {"category": ["Apparel", "Skirts"], "price": 1000.0, "seller_id": "s1"},
@@ -69,15 +69,15 @@ def test_what_the_index_knew_becomes_columns() -> None:
 
 
 def test_a_column_that_its_writer_does_not_know_is_null() -> None:
-    """So a new field needs no change in other writers; columns of no table are left out."""
+    """A new field needs no change in other writers. Unknown columns are left out."""
     table = to_log_table("taps", pa.table({"item_id": ["m1", "m2"], "colour": ["red", "blue"]}))
     assert table.schema == TABLES["taps"]
     assert table["item_id"].to_pylist() == ["m1", "m2"]
     assert table["slate_id"].to_pylist() == [None, None]
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    """After an error the old one is there, and nothing else."""
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path: Path) -> None:
+    """After an error only the old one exists."""
     path = tmp_path / "day" / "part.parquet"
     with replacing(path) as unfinished:
         unfinished.write_text("first")
@@ -89,7 +89,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_user_is_erased_from_every_file(tmp_path: Path) -> None:
-    """Others keep their rows in order, a file of nobody else goes, one without the user stays as it is."""
+    """Other rows keep their order; a file without other rows is deleted, one without the user unchanged."""
     mixed = write_taps(tmp_path, [ALICE, BOB, ALICE, BOB])
     only_alice = write_taps(tmp_path, [ALICE], "date=2026-11-01/part-0000")
     only_bob = write_taps(tmp_path, [BOB], "others")
@@ -103,7 +103,7 @@ def test_a_user_is_erased_from_every_file(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_user_and_files_without_rows_stay(tmp_path: Path) -> None:
-    """They are nobody's, so erasing somebody does not touch them."""
+    """Erasing a user does not affect them."""
     mixed = write_taps(tmp_path, [None, ALICE, BOB])
     empty = write_taps(tmp_path, [], "date=2026-11-01/part-0000")
     assert erase_logged(tmp_path, ALICE) == 1
@@ -111,8 +111,8 @@ def test_rows_without_a_user_and_files_without_rows_stay(tmp_path: Path) -> None
     assert users_in(empty) == []
 
 
-def test_what_an_export_left_unfinished_goes(tmp_path: Path) -> None:
-    """The user may be in it, and no reader of the log would ever find that."""
+def test_unfinished_files_are_erased(tmp_path: Path) -> None:
+    """The user may be in them, and no reader of the log would notice."""
     kept = write_taps(tmp_path, [BOB])
     for name in (".part-0000.parquet.unfinished", ".part-0001.parquet.unfinished"):
         (kept.parent / name).write_bytes(f"half {ALICE}".encode())
@@ -120,16 +120,16 @@ def test_what_an_export_left_unfinished_goes(tmp_path: Path) -> None:
     assert list(kept.parent.iterdir()) == [kept]
 
 
-def test_a_half_written_file_is_named(tmp_path: Path) -> None:
-    """Whoever asked to be erased must not be left in a file that nobody looked at."""
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
+    """Erasure must not skip a file that may contain the user."""
     whole = write_taps(tmp_path, [ALICE])
     whole.write_bytes(whole.read_bytes()[:-20])
     with pytest.raises(DamagedLogFile, match=r"part-0000\.parquet cannot be read"):
         erase_logged(tmp_path, ALICE)
 
 
-def test_old_days_of_a_log_go(tmp_path: Path) -> None:
-    """Folders that are no days stay."""
+def test_old_days_of_a_log_are_deleted(tmp_path: Path) -> None:
+    """Folders that are not days stay."""
     for part in ("date=2026-10-31/part-0000", "date=2026-11-01/part-0000", "date=someday/part-0000"):
         write_taps(tmp_path, [ALICE], part)
     assert drop_logged(tmp_path, first_kept(NOW.date(), days=1)) == [date(2026, 10, 31)]

@@ -1,4 +1,4 @@
-"""Events are taken as they should be, or every problem is named; the user id is gone at once."""
+"""Valid events are parsed with the user id hashed; of invalid ones every problem is reported."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tests.events import NOW, SALT, make_shopping_event, message, parsed
 
 
 def reasons(data: object) -> dict[str, str]:
-    """What is wrong with an event, by field."""
+    """Return the reason codes by field."""
     with pytest.raises(InvalidEvent) as caught:
         parsed(data)
     return {problem.field: problem.reason for problem in caught.value.problems}
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES)
-def test_every_kind_goes_to_the_queue_and_back(kind: str) -> None:
-    """The message is JSON, and the event it makes is the one that was sent."""
+def test_every_type_survives_the_queue(kind: str) -> None:
+    """The message is JSON and parses to the same event."""
     event = parsed(make_shopping_event(kind))
     assert parse_message(json.loads(json.dumps(event.to_message()))) == event
     assert type(event) is EVENT_TYPES[kind]
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES)
-def test_the_user_is_a_hash_from_the_start(kind: str) -> None:
+def test_the_user_id_is_hashed(kind: str) -> None:
     """Neither the event nor its message has the id that was sent."""
     event = parsed(make_shopping_event(kind, user_id="u1@example.org"))
     assert event.user_id == user_hash(SALT, "u1@example.org")
@@ -40,8 +40,8 @@ def test_the_user_is_a_hash_from_the_start(kind: str) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["", "x" * 129, 7, None, "\ud800", ["u1@example.org"]])
-def test_a_user_id_that_cannot_be_used_is_not_repeated(user_id: object) -> None:
-    """Answers and logs show problems, so a problem must not show whose it is."""
+def test_an_invalid_user_id_is_not_repeated(user_id: object) -> None:
+    """Responses and logs show problems, so they must not contain it."""
     with pytest.raises(InvalidEvent) as caught:
         parsed(make_shopping_event(user_id=user_id))
     (problem,) = caught.value.problems
@@ -49,7 +49,7 @@ def test_a_user_id_that_cannot_be_used_is_not_repeated(user_id: object) -> None:
     assert caught.value.__cause__ is None
 
 
-def test_a_missing_user_id_is_missing() -> None:
+def test_a_missing_user_id_is_reported() -> None:
     """And nothing else."""
     event = make_shopping_event()
     del event["user_id"]
@@ -57,8 +57,8 @@ def test_a_missing_user_id_is_missing() -> None:
         parsed(event)
 
 
-def test_all_problems_are_named_at_once() -> None:
-    """A sender mends an event in one go."""
+def test_all_problems_are_reported_at_once() -> None:
+    """A sender can correct an event in one step."""
     wrong = make_shopping_event(position=0, item_id="../etc", slateid="s", time="yesterday")
     del wrong["user_id"]
     assert reasons(wrong) == {
@@ -85,19 +85,19 @@ def test_all_problems_are_named_at_once() -> None:
     ],
 )
 def test_impressions_have_limits(changes: dict[str, Any], reason: str) -> None:
-    """Each broken one under a code of its own."""
+    """Each violation has a code of its own."""
     assert set(reasons(make_shopping_event("impression", **changes)).values()) == {reason}
 
 
 @pytest.mark.parametrize("price", [-1, "1290", True, float("inf"), 1e13])
-def test_prices_are_sums_of_money(price: object) -> None:
-    """No text, no truth value, nothing below zero or beyond reason."""
+def test_invalid_prices_are_refused(price: object) -> None:
+    """No text, boolean, negative or huge number."""
     assert set(reasons(make_shopping_event("purchase", price=price))) == {"price"}
 
 
 @pytest.mark.parametrize("data", [None, [], "tap", {"type": "click"}, {"type": ["tap"]}, {}])
-def test_what_is_no_event_is_told_so(data: object) -> None:
-    """Whatever JSON has to offer."""
+def test_other_json_is_no_event(data: object) -> None:
+    """Of any type."""
     assert set(reasons(data).values()) <= {"event_wrong_type", "type_unknown"}
 
 
@@ -119,41 +119,41 @@ def test_events_are_of_the_last_week(age: timedelta, reason: str | None) -> None
         assert reasons(event) == {"time": reason}
 
 
-def test_a_message_may_have_waited_for_long() -> None:
-    """Its time was right when it arrived."""
+def test_a_message_may_be_old() -> None:
+    """Its time was checked when it arrived."""
     waited = message() | {"time": "2020-01-01T00:00:00Z"}
     assert parse_message(waited).day == date(2020, 1, 1)
 
 
 def test_a_message_with_a_raw_user_id_is_refused() -> None:
-    """Whoever sends tasks past the API has to hash."""
+    """Senders that bypass the API have to hash it."""
     with pytest.raises(InvalidEvent) as caught:
         parse_message(message() | {"user_id": "u1"})
     assert caught.value.reason == "user_id_malformed"
     assert "'u1'" not in str(caught.value)
 
 
-def test_items_are_in_the_order_shown() -> None:
-    """Whatever order the sender writes them in."""
+def test_items_are_sorted_by_position() -> None:
+    """In whatever order they are sent."""
     items = [{"item_id": "m3", "position": 2}, {"item_id": "m2", "position": 1}]
     event = parsed(make_shopping_event("impression", items=items))
     assert [item["item_id"] for item in event.to_message()["items"]] == ["m2", "m3"]
 
 
 def test_an_empty_answer_is_an_impression() -> None:
-    """It is what the guardrail for empty answers counts."""
+    """The guardrail for empty answers counts it."""
     assert parsed(make_shopping_event("impression", items=[])).to_message()["items"] == []
 
 
-def test_days_are_those_of_utc() -> None:
+def test_days_are_in_utc() -> None:
     """An event of early morning in Tokyo belongs to the day before."""
     event = parse_event(make_shopping_event(time="2026-11-02T08:59:00+09:00"), salt=SALT, now=NOW)
     assert event.day == date(2026, 11, 1)
     assert event_index("listings", event.day) == "listings-events-2026.11.01"
 
 
-def test_names_of_indices_are_read_back() -> None:
-    """And nothing else is taken for one."""
+def test_index_names_are_parsed() -> None:
+    """Other names are refused."""
     assert day_of("shop-events-2026.11.01", "shop") == date(2026, 11, 1)
     for name in ("shop-events-rejected", "shop-events-2026.13.01", "my-shop-events-2026.11.01"):
         with pytest.raises(InvalidIndexName):

@@ -1,4 +1,4 @@
-"""Users are told apart, and no longer known by their ids."""
+"""Hashed user ids, and the salt."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def test_the_hash_is_hmac_sha256() -> None:
 
 
 def test_the_hash_depends_on_the_salt_and_on_all_of_the_id() -> None:
-    """Whoever lacks the salt cannot try ids, and ids that look alike stay apart."""
+    """Ids cannot be tried without the salt, and similar ids have different hashes."""
     hashes = {user_hash(salt, user) for salt in ("a", "b") for user in ("u1", "u2", "Ｕ1", "u1 ")}
     assert len(hashes) == 8
 
 
-def test_the_salt_is_the_one_that_is_set_or_the_one_that_was_made(tmp_path: Path) -> None:
-    """Commands in another shell than that of `make up` find the same users."""
+def test_the_salt_is_the_setting_or_that_of_make_up(tmp_path: Path) -> None:
+    """Commands in another shell hash users alike."""
     environ = {"NITAMONO_STATE": str(tmp_path)}
     assert user_salt(environ) is None
     salt_file(environ).write_text("0123456789abcdef\n")
@@ -32,14 +32,14 @@ def test_the_salt_is_the_one_that_is_set_or_the_one_that_was_made(tmp_path: Path
 
 
 def test_a_salt_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
-    """Without being shown."""
+    """And not shown."""
     with pytest.raises(InvalidSetting, match="has 6 characters") as caught:
         user_salt({"NITAMONO_STATE": str(tmp_path), "NITAMONO_USER_SALT": "secret"})
     assert "secret" not in str(caught.value)
 
 
 def test_the_salt_of_the_example_is_refused(tmp_path: Path) -> None:
-    """Whoever copied `.env.example` and forgot it would have users that everybody can find."""
+    """A copied `.env.example` would make every user identifiable."""
     example = (REPOSITORY / ".env.example").read_text()
     ((_, salt),) = [line.split("=") for line in example.splitlines() if line.startswith("USER_SALT=")]
     with pytest.raises(InvalidSetting, match="is public"):

@@ -9,12 +9,12 @@ from mappings.errors import InvalidSetting
 
 
 def test_defaults_are_a_cluster_on_this_machine() -> None:
-    """Nothing needs to be set for the demo."""
+    """The demo needs no settings."""
     assert ElasticsearchSettings.from_environ({}) == ElasticsearchSettings(urls=("http://127.0.0.1:9200",))
 
 
 def test_every_setting_comes_from_the_environment() -> None:
-    """Several nodes stand between commas."""
+    """Several nodes are separated by commas."""
     settings = ElasticsearchSettings.from_environ(
         {
             "ELASTICSEARCH_URL": "https://a:9200, https://b:9200",
@@ -32,21 +32,21 @@ def test_every_setting_comes_from_the_environment() -> None:
 
 
 def test_secrets_stay_out_of_repr() -> None:
-    """A logged settings object gives nothing away."""
+    """Logged settings contain no secret."""
     shown = repr(ElasticsearchSettings(api_key="abc-key", password="hunter2"))
     assert "abc-key" not in shown
     assert "hunter2" not in shown
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "0", "nan", "inf"])
-def test_number_that_is_none_is_named(value: str) -> None:
-    """The message names the variable and what it holds."""
+def test_an_invalid_number_is_refused(value: str) -> None:
+    """The message names the variable and its value."""
     with pytest.raises(InvalidSetting, match=f"ELASTICSEARCH_TIMEOUT is '{value}'"):
         ElasticsearchSettings.from_environ({"ELASTICSEARCH_TIMEOUT": value})
 
 
-def test_two_ways_to_log_in_are_refused() -> None:
-    """Which of the two was meant is not guessed."""
+def test_two_kinds_of_credentials_are_refused() -> None:
+    """It is unclear which one is meant."""
     with pytest.raises(InvalidSetting, match="not both"):
         ElasticsearchSettings.from_environ({"ELASTICSEARCH_API_KEY": "k", "ELASTICSEARCH_USERNAME": "u"})
 
@@ -59,14 +59,14 @@ def test_two_ways_to_log_in_are_refused() -> None:
         ElasticsearchSettings(ca_certs="/nope"),
     ],
 )
-def test_connection_that_cannot_be_meant_is_named(settings: ElasticsearchSettings) -> None:
-    """A URL or certificate that the client refuses ends in a sentence with the variables' names."""
+def test_an_invalid_url_or_certificate_is_refused(settings: ElasticsearchSettings) -> None:
+    """The message names the variables."""
     with pytest.raises(InvalidSetting, match="ELASTICSEARCH_URL is"):
         connect(settings)
 
 
-def test_client_carries_the_credentials_it_was_given() -> None:
-    """An API key, or a name with a password, goes into the request's header."""
+def test_the_client_sends_its_credentials() -> None:
+    """An API key, or a name and password, in a header."""
     by_key = connect(ElasticsearchSettings(api_key="abc"))
     by_name = connect(ElasticsearchSettings(username="u", password="p"))
     assert by_key._headers["authorization"] == "ApiKey abc"

@@ -1,4 +1,4 @@
-"""Photo references: which files on disk they may lead to."""
+"""The files on disk that a photo reference may name."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def refusal(roots: ImageRoots, reference: str) -> str:
 
 
 def test_relative_and_absolute_paths_below_a_root_are_found(shop: Path) -> None:
-    """Both forms lead to the same file."""
+    """Both forms name the same file."""
     roots = ImageRoots((shop,))
     assert roots.resolve("images/a.jpg") == (shop / "images" / "a.jpg").resolve()
     assert roots.resolve(str(shop / "images" / "a.jpg")) == (shop / "images" / "a.jpg").resolve()
 
 
 def test_second_root_is_tried_where_the_first_has_no_such_file(shop: Path, tmp_path: Path) -> None:
-    """A relative path is looked for under each root in turn."""
+    """A relative path is looked up in each root in turn."""
     (tmp_path / "empty").mkdir()
     assert ImageRoots((tmp_path / "empty", shop)).resolve("images/a.jpg").name == "a.jpg"
 
@@ -56,12 +56,12 @@ def test_second_root_is_tried_where_the_first_has_no_such_file(shop: Path, tmp_p
     ],
 )
 def test_unsafe_reference_is_refused_with_its_reason(shop: Path, reference: str, reason: str) -> None:
-    """Nothing out of the root, no scheme, nothing but a regular file."""
+    """Only regular files below a root, without a scheme."""
     assert refusal(ImageRoots((shop,)), reference) == reason
 
 
 def test_symbolic_link_out_of_the_root_is_refused(shop: Path, tmp_path: Path) -> None:
-    """A link is followed first and judged by where it leads."""
+    """Links are followed before the check."""
     (shop / "link.jpg").symlink_to(tmp_path / "secret.txt")
     (shop / "alias.jpg").symlink_to(shop / "images" / "a.jpg")
     assert refusal(ImageRoots((shop,)), "link.jpg") == "photo_outside_roots"
@@ -75,7 +75,7 @@ def test_named_pipe_is_not_a_photo(shop: Path) -> None:
 
 
 def test_path_that_cannot_be_followed_is_refused(shop: Path) -> None:
-    """A circle of links, or a name longer than the disk takes, is the seller's mistake, not a crash."""
+    """A loop of links or a too long name is the seller's mistake, not a crash."""
     (shop / "a-link").symlink_to(shop / "b-link")
     (shop / "b-link").symlink_to(shop / "a-link")
     # From Python 3.13 on, a circle is not followed and so is no file.
@@ -83,7 +83,7 @@ def test_path_that_cannot_be_followed_is_refused(shop: Path) -> None:
     assert refusal(ImageRoots((shop,)), "x" * 300) in {"photo_unreadable", "photo_not_found"}
 
 
-def test_neighbour_with_the_same_beginning_is_outside(shop: Path, tmp_path: Path) -> None:
+def test_sibling_with_the_same_prefix_is_outside(shop: Path, tmp_path: Path) -> None:
     """`/data/shop-private` is not below `/data/shop`."""
     (tmp_path / "shop-private").mkdir()
     (tmp_path / "shop-private" / "a.jpg").write_bytes(b"a")
@@ -91,13 +91,13 @@ def test_neighbour_with_the_same_beginning_is_outside(shop: Path, tmp_path: Path
 
 
 def test_without_roots_every_path_is_refused() -> None:
-    """Nothing is readable until an operator says so, and the message says how."""
+    """Until an operator allows a folder; the message says how."""
     with pytest.raises(UnsafePhotoPath, match="set NITAMONO_IMAGE_ROOTS"):
         ImageRoots().resolve("a.jpg")
 
 
-def test_folder_allowed_later_is_seen_without_a_restart(shop: Path, tmp_path: Path) -> None:
-    """A running worker reads the file of roots again; allowing a folder twice writes it once."""
+def test_folder_allowed_later_needs_no_restart(shop: Path, tmp_path: Path) -> None:
+    """A running worker reads the file again; allowing a folder twice writes it once."""
     environ = {"NITAMONO_IMAGE_ROOTS_FILE": str(tmp_path / "roots")}
     roots = ImageRoots.from_environ(environ)
     assert refusal(roots, "images/a.jpg") == "photo_outside_roots"
@@ -108,7 +108,7 @@ def test_folder_allowed_later_is_seen_without_a_restart(shop: Path, tmp_path: Pa
 
 
 def test_roots_come_from_the_environment(shop: Path, tmp_path: Path) -> None:
-    """Folders stand between the separators of PATH."""
+    """Separated as in PATH."""
     state = tmp_path / "state"
     environ = {"NITAMONO_IMAGE_ROOTS": f"{tmp_path}{os.pathsep}{shop}", "NITAMONO_STATE": str(state)}
     roots = ImageRoots.from_environ(environ)
@@ -129,6 +129,6 @@ def test_roots_come_from_the_environment(shop: Path, tmp_path: Path) -> None:
         ("ftp://x", False),
     ],
 )
-def test_remote_references_are_http_alone(reference: str, remote: bool) -> None:
+def test_only_http_references_are_remote(reference: str, remote: bool) -> None:
     """Only http and https are fetched."""
     assert is_remote(reference) is remote

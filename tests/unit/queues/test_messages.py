@@ -1,4 +1,4 @@
-"""What is a message, and what is wrong with everything else."""
+"""Valid messages, and the problems of all others."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ ACCOUNT = Account(1, 1, 1, {"title_missing": 1}, {"photo_not_found": 2}).to_json
 
 
 def parsed(envelope: dict[str, Any] | bytes, **options: Any) -> TaskMessage:
-    """What the worker takes from the envelope, at NOW."""
+    """Parse the envelope as a worker does, at NOW."""
     raw = envelope if isinstance(envelope, bytes) else json.dumps(envelope).encode()
     return parse_message(raw, TASKS, longest_wait=timedelta(minutes=2), now=NOW, **options)
 
 
 def refusal(envelope: dict[str, Any] | bytes) -> MessageRefused:
-    """Why it is refused."""
+    """Return why the envelope is refused."""
     with pytest.raises(MessageRefused) as caught:
         parsed(envelope)
     return caught.value
 
 
 def with_header(**headers: Any) -> dict[str, Any]:
-    """A sound message with other headers."""
+    """A valid message with other headers."""
     envelope = make_envelope(INDEX, call([]))
     envelope["headers"] |= headers
     return envelope
@@ -63,14 +63,14 @@ def with_header(**headers: Any) -> dict[str, Any]:
         call(KOMBU_MARKED),
     ],
 )
-def test_a_sound_message_keeps_its_call(body: Any) -> None:
+def test_a_valid_message_keeps_its_call(body: Any) -> None:
     """Whatever its entries are: each is validated by itself later."""
     message = parsed(make_envelope(INDEX, body))
     assert [message.args, message.kwargs] == body[:2]
 
 
-def test_celery_gets_the_canonical_form_alone() -> None:
-    """A tag of its own, a route to its queue, and nothing of what the sender added."""
+def test_celery_gets_only_the_canonical_form() -> None:
+    """A new tag, a route to its queue, and nothing that the sender added."""
     eta = NOW + timedelta(seconds=30)
     sent = with_header(eta=eta.isoformat(), retries=3, timelimit=[1, 1], shadow="x", group="g")
     sent["properties"] |= {"delivery_tag": None, "delivery_info": {"exchange": "other"}, "priority": "x"}
@@ -85,15 +85,15 @@ def test_celery_gets_the_canonical_form_alone() -> None:
 
 
 @pytest.mark.parametrize("raw", NO_MESSAGES)
-def test_what_is_no_message(raw: bytes) -> None:
+def test_invalid_messages_are_refused(raw: bytes) -> None:
     """Words, numbers, bytes, another protocol, JSON nested without end."""
     assert refusal(raw).reason == "message_malformed"
 
 
 @pytest.mark.parametrize("name", ["body", "content-type", "content-encoding", "headers", "properties"])
 @pytest.mark.parametrize("value", [None, 5, "x", [], {}])
-def test_an_envelope_with_odd_or_missing_fields(name: str, value: Any) -> None:
-    """Named in the detail."""
+def test_an_envelope_with_wrong_or_missing_fields_is_refused(name: str, value: Any) -> None:
+    """The detail names them."""
     envelope = make_envelope(INDEX, call([]))
     assert refusal(envelope | {name: value}).reason == "message_malformed"
     del envelope[name]
@@ -113,7 +113,7 @@ def test_an_envelope_with_odd_or_missing_fields(name: str, value: Any) -> None:
         {"body": base64.b64encode("é".encode("latin-1")).decode()},
     ],
 )
-def test_a_body_in_another_form(changes: dict[str, str]) -> None:
+def test_a_body_in_another_encoding_is_refused(changes: dict[str, str]) -> None:
     """Pickle, YAML, msgpack; other charsets; no base64; no JSON."""
     assert refusal(make_envelope(INDEX, call([])) | changes).reason == "message_malformed"
 
@@ -135,13 +135,13 @@ def test_a_body_in_another_form(changes: dict[str, str]) -> None:
         [[], {}, {"chord": {"task": "x"}}],
     ],
 )
-def test_a_body_of_another_shape(body: Any) -> None:
+def test_a_body_of_another_shape_is_refused(body: Any) -> None:
     """A bare listing, too few or many parts, callbacks."""
     assert refusal(make_envelope(INDEX, body)).reason == "message_malformed"
 
 
-def test_nesting_has_an_end() -> None:
-    """Deeper arguments could not be handed to a process."""
+def test_deep_nesting_is_refused() -> None:
+    """Deeper arguments could not be passed to a process."""
     value: Any = "x"
     for _ in range(150):
         value = [value]
@@ -151,8 +151,8 @@ def test_nesting_has_an_end() -> None:
     assert "nesting" in refusal(make_envelope(INDEX, call([value]))).detail
 
 
-def test_size_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message of 64 MiB and more is not parsed."""
+def test_a_too_large_message_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above 64 MiB it is not even parsed."""
     monkeypatch.setattr(messages, "MOST_BYTES", 100)
     assert refusal(b" " * 101).reason == "message_too_large"
 
@@ -178,13 +178,13 @@ def test_size_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         ("task_unknown", {"task": "celery.backend_cleanup"}),
     ],
 )
-def test_headers_that_no_worker_can_serve(reason: str, headers: dict[str, Any]) -> None:
-    """Late, absurd, unknown."""
+def test_unusable_headers_are_refused(reason: str, headers: dict[str, Any]) -> None:
+    """Too late, out of range, or of an unknown task."""
     assert refusal(with_header(**headers)).reason == reason
 
 
 def test_a_replayed_message_neither_expires_nor_waits() -> None:
-    """Whoever replays it wants it now."""
+    """An operator wants it processed now."""
     sent = json.dumps(with_header(expires=AT, eta="9999-12-31T23:59:59Z")).encode()
     assert parsed(sent, replayed=True).eta is None
 
@@ -221,16 +221,14 @@ def test_a_replayed_message_neither_expires_nor_waits() -> None:
         (INDEX, [[], ACCOUNT | {"more": 1}], {}, "account.more"),
     ],
 )
-def test_arguments_are_validated_before_anything_is_done(
-    task: str, args: list[Any], kwargs: dict[str, Any], named: str
-) -> None:
-    """Types, sizes, moments, names; the detail names what is wrong."""
+def test_arguments_are_validated(task: str, args: list[Any], kwargs: dict[str, Any], named: str) -> None:
+    """Types, sizes, moments, names; the detail says what is wrong."""
     refused = refusal(make_envelope(task, [args, kwargs, {}]))
     assert refused.reason == "arguments_invalid"
     assert named in refused.detail
 
 
-def test_a_refusal_survives_the_way_between_processes() -> None:
+def test_a_refusal_can_be_pickled() -> None:
     """Celery pickles a task's error."""
     refused = pickle.loads(pickle.dumps(MessageRefused("a", "b")))  # noqa: S301 - our own
     assert (refused.reason, refused.detail, str(refused)) == ("a", "b", "a: b")
@@ -238,7 +236,7 @@ def test_a_refusal_survives_the_way_between_processes() -> None:
 
 @given(st.binary(max_size=500) | st.integers().map(lambda seed: next(mutated_once(seed))))
 def test_bytes_are_a_message_or_refused(raw: bytes) -> None:
-    """Nothing else is ever raised, and what is taken can be sent and taken again."""
+    """Nothing else is ever raised, and an accepted message can be sent and parsed again."""
     try:
         message = parsed(raw)
     except MessageRefused:
@@ -247,8 +245,8 @@ def test_bytes_are_a_message_or_refused(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("entry", KOMBU_MARKED)
-def test_celery_reads_of_the_canonical_form_what_was_sent(entry: dict[str, Any]) -> None:
-    """kombu leaves an object alone that its own JSON would interpret."""
+def test_celery_decodes_the_canonical_form_to_what_was_sent(entry: dict[str, Any]) -> None:
+    """kombu's own JSON would interpret some objects."""
     canonical = json.loads(TaskMessage(INDEX, [[entry]], {}).to_bytes("q"))
     assert intake.Transport  # the module that makes the content type known to kombu
     body, kind = base64.b64decode(canonical["body"]), canonical["content-type"]
@@ -286,14 +284,14 @@ EMAIL = "alice@example.com"
         ),
     ],
 )
-def test_a_refusal_repeats_nothing_of_what_was_sent(raw: bytes) -> None:
-    """Neither in its detail, which is logged and stored, nor in the traceback that Celery logs."""
+def test_a_refusal_repeats_no_sent_value(raw: bytes) -> None:
+    """Neither its detail, which is logged and stored, nor the traceback that Celery logs."""
     refused = refusal(raw)
 
     assert "alice" not in "".join(traceback.format_exception(refused))
 
 
-def test_the_task_of_a_refused_message_is_known_where_its_id_can_be_read() -> None:
+def test_the_task_id_of_a_refused_message_is_read_if_possible() -> None:
     """Whatever else is wrong with it."""
     envelope = with_header(task="unknown", retries="x", id="t1")
     assert task_id_in(json.dumps(envelope).encode()) == "t1"
@@ -303,5 +301,5 @@ def test_the_task_of_a_refused_message_is_known_where_its_id_can_be_read() -> No
 
 
 def mutated_once(seed: int) -> Any:
-    """A message of that seed."""
+    """A message of this seed."""
     return mutated(random.Random(seed), INDEX, lambda number: make_event(item_id=f"m{number}"), 1)

@@ -1,4 +1,4 @@
-"""What was taken and is not stored yet."""
+"""Waiting until all accepted events are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SETTINGS = EventSettings()
 
 
 class Counts:
-    """A Redis that tells the lengths of the queue and of the hash of messages at work, look after look."""
+    """A Redis with given lengths of the queue and of the unacknowledged messages at each look."""
 
     def __init__(self, *looks: tuple[int, int]) -> None:
         self._looks = list(looks)
@@ -36,8 +36,8 @@ def backlog(counts: Counts) -> Backlog:
     return Backlog(counts, SETTINGS)  # type: ignore[arg-type]  # a stand-in of two methods
 
 
-def test_queued_and_taken_count_alike() -> None:
-    """A message in a worker's hands is not stored yet."""
+def test_queued_and_unacknowledged_messages_count() -> None:
+    """A message that a worker holds is not stored yet."""
     assert backlog(Counts((3, 2))).count() == 5
 
 
@@ -48,14 +48,14 @@ def test_it_waits_until_it_sees_nothing_twice() -> None:
     assert counts.asked == 6
 
 
-def test_what_does_not_end_is_named() -> None:
-    """With how much is left, and where to look."""
+def test_a_timeout_is_reported() -> None:
+    """With the number of messages left."""
     with pytest.raises(EventsNotStored, match=r"4 messages of events are not stored after 0 s"):
         backlog(Counts((4, 0))).wait(0, pause_s=0)
 
 
 def test_an_unreachable_redis_is_reported() -> None:
-    """In a sentence."""
+    """In one sentence."""
     with pytest.raises(EventsNotStored, match="Redis does not answer") as caught:
         open_backlog(EventSettings(redis_url="redis://127.0.0.1:1/0")).count()
     assert isinstance(caught.value.__cause__, redis.RedisError)

@@ -1,4 +1,4 @@
-"""What is stored of a message that is no event, and how long a delivery may take."""
+"""Rejected messages as they are stored, and the time limits of a delivery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from events.worker.settings import EventSettings
 
 @pytest.mark.parametrize("message", [None, "text", {"a": float("nan")}, {"event_id": "\ud800"}, [[1]], 1e400])
 def test_any_message_can_be_stored(message: object) -> None:
-    """As text, under an id that is the same each time; and what is sent to Elasticsearch is UTF-8."""
+    """As text with a stable id, and as valid UTF-8."""
     kept = RejectedEvent.of(message, "event_wrong_type", "why")
     assert kept.id == RejectedEvent.of(message, "another", "reason").id
     repr(kept.to_source()).encode()
@@ -23,21 +23,21 @@ def test_any_message_can_be_stored(message: object) -> None:
     "user_id", ["u1@example.org", "A" * 32, "a" * 33, "a" * 32 + "\n", 17, ["u1"], {"id": "u1"}]
 )
 def test_a_user_id_that_is_no_hash_is_not_stored(user_id: object) -> None:
-    """A task sent past the API may have put a raw id there."""
+    """A task that bypasses the API may contain a raw id."""
     source = RejectedEvent.of({"event_id": "e1", "user_id": user_id}, "user_id_malformed", "why").to_source()
     assert "user_id" not in source
     assert json.loads(source["event"]) == {"event_id": "e1"}
 
 
 def test_a_hash_is_stored() -> None:
-    """So that the user's rejected events can be erased too."""
+    """So that the user's rejected events can be erased, too."""
     source = RejectedEvent.of({"event_id": "e1", "user_id": "a1" * 16}, "worker_lost", "why").to_source()
     assert source["user_id"] == "a1" * 16
     assert json.loads(source["event"])["user_id"] == "a1" * 16
 
 
-def test_a_delivery_ends_before_its_message_is_given_out_again() -> None:
-    """Patience, one more bounded request and the time limit, all below the visibility timeout."""
+def test_a_delivery_ends_before_the_visibility_timeout() -> None:
+    """Patience, one more bounded request and the hard limit together."""
     settings = EventSettings.from_environ({"NITAMONO_VISIBILITY_TIMEOUT": "60"})
     request_s = settings.bounded_elasticsearch.timeout_s * (settings.elasticsearch.max_retries + 1)
     assert settings.patience_s + request_s < settings.hard_limit_s < settings.visibility_timeout_s

@@ -1,4 +1,4 @@
-"""The account in a retry: whatever a worker counts comes back."""
+"""The account in the arguments of a retry is complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def carried(account: Account) -> Account:
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Account)])
 def test_a_retry_carries_each_field_of_the_account(name: str) -> None:
-    """A field that the arguments do not know would have every retry refused."""
+    """A field that the arguments lack would have every retry refused."""
     count = {"x": 3} if isinstance(getattr(Account(), name), dict) else 3
     account = Account(**{name: count})
     assert carried(account) == account
@@ -33,5 +33,5 @@ def test_a_retry_carries_each_field_of_the_account(name: str) -> None:
 
 @given(st.builds(Account, COUNTS, COUNTS, COUNTS, REASONS, REASONS))
 def test_a_retry_carries_any_account(account: Account) -> None:
-    """Together they add up."""
+    """Sums are consistent."""
     assert carried(account) == account
