@@ -1,11 +1,11 @@
-"""How many events a second are taken, stored and exported: `python -m bench.events --help`.
+"""Events per second that are validated, stored and exported: `python -m bench.events --help`.
 
 On the real Elasticsearch that ELASTICSEARCH_URL names, with indices of its own. Four rates of one process:
 
-- validated: JSON to events with hashed users, as the API does for each request.
-- stored: messages of 500 to documents, as the worker does, enrichment included.
+- validated: JSON to events with hashed user ids, as the API does for each request.
+- stored: messages of 500 to documents, as the worker does, with the fields of listings.
 - repeated: the same messages once more.
-- exported: documents to parquet files, with the most memory that this process held.
+- exported: documents to parquet files, with the peak memory of this process.
 
 Three in four events are impressions of `--items` items; the rest are taps.
 """
@@ -40,7 +40,7 @@ SALT = "a salt of the benchmark's own"
 
 
 def make_events(count: int, items: int) -> Iterator[dict[str, Any]]:
-    """Events of now, a thousand users, as senders write them."""
+    """Yield current events of a thousand users, as senders write them."""
     now = datetime.now(UTC).isoformat()
     for number in range(count):
         common = {
@@ -67,20 +67,20 @@ def make_events(count: int, items: int) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def added(seconds: Counter[str], name: str) -> Iterator[None]:
-    """Adds the seconds that the block takes."""
+    """Add the duration of the block."""
     begun = time.perf_counter()
     yield
     seconds[name] += time.perf_counter() - begun
 
 
 def most_memory_mb() -> int:
-    """Of this process so far."""
+    """Return the peak memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
 
 
 def measure(count: int, items: int) -> dict[str, float]:
-    """The rates, in events a second, and the most memory, in MB."""
+    """Return the rates in events per second and the peak memory in MB."""
     settings = EventSettings.from_environ(environ)
     prefix, seconds = f"bench-{uuid.uuid4().hex[:8]}", Counter[str]()
     with connect(settings.elasticsearch) as es, tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ def measure(count: int, items: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints the figures as JSON."""
+    """Print the figures as JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
