@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from events.log_tables import INSTANT, SHOWN_ITEM, TABLES, write_part
+from events.log_tables import INSTANT, SHOWN_ITEM, to_log_table, write_part
 from experiments.analysis.log.read import open_log
 from experiments.analysis.log.sums import SLICES
 from experiments.analysis.sellers import seller_side
@@ -153,7 +153,7 @@ class Marketplace:
 
 def write(log: Path, name: str, day: int, columns: dict[str, pa.Array]) -> None:
     """One part; one event in a thousand comes twice."""
-    table = pa.table({each: columns[each] for each in TABLES[name].names}).cast(TABLES[name])
+    table = to_log_table(name, pa.table(columns))
     again = table.take(pa.array(np.arange(0, len(table), 1000)))
     write_part(
         pa.concat_tables([table, again]), log, name, f"date={START.date() + timedelta(day - PRE_DAYS)}/part-0"

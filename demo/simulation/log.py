@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from demo.simulation.columns import NOTHING, Rows, Seconds
 from demo.simulation.market import Acts, Market, Slates, Tick
 from demo.simulation.stock import Stock
-from events.log_tables import INSTANT, SHOWN_ITEM, TABLES, write_part
+from events.log_tables import INSTANT, SHOWN_ITEM, to_log_table, write_part
 
 REASON: Final = "not as pictured"
 
@@ -39,10 +39,7 @@ class DayTables:
             "purchases": self._of(tick.purchases, "p", ("seller_id", "price")),
             "complaints": self._of(tick.complaints, "c", ("reason",)),
         }
-        return {
-            name: pa.table(columns).select(TABLES[name].names).cast(TABLES[name])
-            for name, columns in made.items()
-        }
+        return {name: to_log_table(name, pa.table(columns)) for name, columns in made.items()}
 
     def _impressions(self, slates: Slates) -> dict[str, Any]:
         market, stock = self._market, self._stock

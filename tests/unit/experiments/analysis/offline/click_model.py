@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from events.log_tables import SHOWN_ITEM, TABLES, write_part
+from events.log_tables import SHOWN_ITEM, to_log_table, write_part
 from experiments.analysis.log.read import open_log
 from experiments.analysis.offline.slates import TappedLog
 from ml.inference.embed import ids_path
@@ -146,13 +146,8 @@ def write_log(
 
 
 def table(name: str, columns: dict[str, object]) -> pa.Table:
-    """Of the columns that TABLES names, in its order."""
-    schema = TABLES[name]
-    arrays = [
-        each if isinstance(each, pa.Array) else pa.array(each)
-        for each in (columns[field.name] for field in schema)
-    ]
-    return pa.table(arrays, names=schema.names).cast(schema)
+    """Return the columns as a table of the log."""
+    return to_log_table(name, pa.table(columns))
 
 
 def write_vectors(shop: Shop, folder: Path) -> dict[str, Path]:
