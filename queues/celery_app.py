@@ -20,10 +20,10 @@ def configuration(queue: WorkQueue) -> dict[str, Any]:
     return {
         "broker_url": queue.redis_url,
         "task_default_queue": queue.name,
-        # Whatever was pushed, the worker goes on, and what it cannot process is kept (decision 144).
+        # No message stops the worker, and one that it cannot process is stored (decision 144).
         "broker_transport": f"{Transport.__module__}:{Transport.__name__}",
         "broker_transport_options": {**transport, "intake": queue.intake},
-        # A Redis that answers with an error (full, read-only, loading) is asked again, like one that is away.
+        # A Redis that answers with an error (full, read-only, loading) is retried like one that is away.
         "broker_channel_error_retry": True,
         # Plain JSON: a message can never run code in the worker.
         "task_serializer": "json",
@@ -32,7 +32,7 @@ def configuration(queue: WorkQueue) -> dict[str, Any]:
         # harmless, since every write is idempotent.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        # A process that ran into the hard limit gives its message back too.
+        # A process that ran into the hard limit returns its message, too.
         "task_acks_on_failure_or_timeout": False,
         # One message a process at a time: others stay in the queue, for whichever worker is free, and their
         # visibility timeout does not run.

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 WORKER_LOST: Final = "worker_lost"
 TASK_FAILED: Final = "task_failed"
 OUT_OF_MEMORY: Final = "out_of_memory"
-"""The reason codes of events that were in the hands of too many workers that died, that broke their task, or
-that need more memory than there is, each by itself."""
+"""The reason codes of events whose workers died too often, whose task failed, or that alone need more memory
+than there is."""
 
 
 class OutOfMemory(Exception):

@@ -58,15 +58,15 @@ class Intake:
         self.refused = refused
         self._tasks = tasks
         self._longest_wait = timedelta(seconds=longest_wait_s)
-        self._in_hand: bytes | None = None
+        self._unstored: bytes | None = None
 
     def take(self, raw: bytes) -> bytes | None:
         """Return the canonical form of a message; None if it was refused and stored as such.
 
         Raises:
-            RedisError: it could not be stored. `give_back` returns it to the queue.
+            RedisError: it could not be stored. `return_to_queue` returns it to the queue.
         """
-        self._in_hand = raw
+        self._unstored = raw
         try:
             return parse_message(raw, self._tasks, longest_wait=self._longest_wait).to_bytes(self.queue)
         except MessageRefused as refusal:
@@ -77,12 +77,12 @@ class Intake:
 
     def delivered(self) -> None:
         """Note that the message is stored: as unacknowledged or as refused."""
-        self._in_hand = None
+        self._unstored = None
 
-    def give_back(self, client: redis.Redis) -> None:
+    def return_to_queue(self, client: redis.Redis) -> None:
         """Return a message to the queue that was taken but not stored before the connection broke."""
-        if self._in_hand is not None:
-            client.rpush(self.queue, self._in_hand)
+        if self._unstored is not None:
+            client.rpush(self.queue, self._unstored)
             self.delivered()
 
     def replay(self, reason: str | None = None) -> Replayed:
@@ -163,7 +163,7 @@ class CheckedChannel(kombu_redis.Channel):
         return partial(CheckedClient, intake=self.intake)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        self.intake.give_back(self.client)
+        self.intake.return_to_queue(self.client)
         super()._brpop_start(timeout)
 
     def _brpop_read(self, **options: Any) -> Any:
