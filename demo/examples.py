@@ -7,43 +7,41 @@ import unicodedata
 import urllib.error
 import urllib.parse
 import urllib.request
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from indexer.intake.files import read_rows, select
-from query.search.price_band import DEFAULT_RATIO
 
 SIMILAR = 5  # shown of each example
+CANDIDATES = 30  # answers from which the examples are chosen
 READ_ROWS = 5000  # rows, for listings of different kinds
 TITLE_WIDTH = 34  # columns of a terminal
 
 
 def example_items(data: Path) -> Iterator[str]:
-    """Yield ids of listings on sale in `data`: first one of each kind, then all others.
-
-    Kinds with enough listings at a similar price to fill an answer come first, because other answers say
-    little about the search.
-    """
+    """Return ids of listings on sale in `data`: first one of each kind, then all others."""
     rows = chain.from_iterable(read_rows(file, file.parent) for file in select(data).files)
     events = [row.event for row in islice(rows, READ_ROWS) if row.event is not None]
     on_sale = [event for event in events if event.get("status") == "on_sale"]
-    first_of_kind: dict[str, Mapping[str, Any]] = {}
-    for event in chain(_with_enough_similar(on_sale), on_sale):
-        first_of_kind.setdefault(_kind(event), event)
-    for event in chain(first_of_kind.values(), on_sale):
-        yield str(event.get("item_id"))
+    first_of_kind = {str(event.get("category")): event for event in reversed(on_sale)}
+    first = sorted(first_of_kind.values(), key=on_sale.index)
+    return (str(event.get("item_id")) for event in chain(first, on_sale))
 
 
-def example_answers(item_ids: Iterable[str], api_url: str) -> Iterator[dict[str, Any]]:
-    """Yield the API's answers for the items that have visually similar ones."""
-    for item_id in dict.fromkeys(item_ids):
-        answer = _similar(item_id, api_url)
-        if answer is not None and answer["items"] and answer["fallback"] is None:
-            yield answer
+def example_answers(item_ids: Iterable[str], api_url: str) -> list[dict[str, Any]]:
+    """Return the API's answers for the first items with visually similar ones, the best examples first.
+
+    An answer is a better example the more of its items are of the item's own category.
+    """
+    answers = (_similar(item_id, api_url) for item_id in dict.fromkeys(item_ids))
+    usable = (answer for answer in answers if answer and answer["items"] and answer["fallback"] is None)
+    return sorted(islice(usable, CANDIDATES), key=_of_own_category, reverse=True)
+
+
+def _of_own_category(answer: Mapping[str, Any]) -> int:
+    return sum(item["category"] == answer["item"]["category"] for item in answer["items"])
 
 
 def as_table(answer: Mapping[str, Any]) -> str:
@@ -51,23 +49,6 @@ def as_table(answer: Mapping[str, Any]) -> str:
     asked = answer["item"]
     heading = f"{_title(asked)} · {_price(asked)} · {_category(asked)}"
     return "\n".join([heading, *(_line(item) for item in answer["items"])])
-
-
-def _with_enough_similar(events: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the events that have at least SIMILAR others of their kind at a similar price."""
-    prices: defaultdict[str, list[float]] = defaultdict(list)
-    priced = [event for event in events if isinstance(event.get("price"), int | float)]
-    for event in sorted(priced, key=lambda event: event["price"]):
-        prices[_kind(event)].append(event["price"])
-    for event in priced:
-        price, sorted_prices = event["price"], prices[_kind(event)]
-        lowest, highest = price / DEFAULT_RATIO, price * DEFAULT_RATIO
-        if bisect_right(sorted_prices, highest) - bisect_left(sorted_prices, lowest) > SIMILAR:
-            yield event
-
-
-def _kind(event: Mapping[str, Any]) -> str:
-    return f"{event.get('category')} {event.get('currency')}"
 
 
 def _similar(item_id: str, api_url: str) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 
 import click
@@ -72,5 +71,5 @@ def index(listings: Path, environment: Mapping[str, str]) -> None:
 
 def show_examples(listings: Path, api_url: str) -> None:
     """Print the answers for up to three of the listings."""
-    for answer in islice(example_answers(example_items(listings), api_url), EXAMPLES):
+    for answer in example_answers(example_items(listings), api_url)[:EXAMPLES]:
         click.echo(f"\n{as_table(answer)}")

@@ -23,7 +23,7 @@ from demo.simulation.errors import NothingOnSale, SimulationError
 from demo.simulation.fault_injection import Faults
 from demo.simulation.folder import WrittenLog, write_json, write_simulation
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.live import LivePlan, LiveSummary, live_statement, simulate_live
+from demo.simulation.live import LiveSummary, live_statement, simulate_live
 from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, market_of
 from events.log_tables import SIMULATED
 from experiments.assignment.definition import experiments_folder, read_experiment
@@ -137,7 +137,7 @@ def simulate(*, out: Path | None, api: str | None, changes: dict[str, str], **op
         options["truth"] = GroundTruth.of(changes)
         if api is not None:
             listings = options.pop("listings") or demo_listings(os.environ)
-            lines = through_api(LivePlan(listings=listings, **options), api.rstrip("/"), out)
+            lines = through_api(Plan(**options), listings, api.rstrip("/"), out)
         else:
             definition = log_only.pop("experiment")
             experiment = read_experiment(definition) if definition else DEFAULT_EXPERIMENT
@@ -155,7 +155,7 @@ def into_folder(plan: Plan, out: Path, faults: Faults) -> list[str]:
         return as_lines(out, write_simulation(out, market, faults=faults, progress=bar.update))
 
 
-def through_api(plan: LivePlan, url: str, log: Path | None) -> list[str]:
+def through_api(plan: Plan, listings: Path, url: str, log: Path | None) -> list[str]:
     """Send visits to the API and what is sold to the indexers; return the lines of the summary."""
     submissions = [connections.submission(wait=False) for connections in indexers(os.environ)]
 
@@ -167,9 +167,9 @@ def through_api(plan: LivePlan, url: str, log: Path | None) -> list[str]:
 
         def progress(visits: int) -> None:
             bar.update(visits)
-            mark_as_simulated(plan, log)
+            mark_as_simulated(plan, listings, log)
 
-        summary = simulate_live(plan, api, sell, now=datetime.now(UTC), progress=progress)
+        summary = simulate_live(plan, listings, api, sell, now=datetime.now(UTC), progress=progress)
     return as_live_lines(url, summary)
 
 
@@ -186,11 +186,11 @@ def indexers(environ: Mapping[str, str]) -> list[Connections]:
     return [Connections(IndexerSettings.from_environ(each)) for each in environments]
 
 
-def mark_as_simulated(plan: LivePlan, log: Path | None) -> None:
+def mark_as_simulated(plan: Plan, listings: Path, log: Path | None) -> None:
     """Write SIMULATED.json into the folder of a log, unless it is there."""
     if log is not None and not (log / SIMULATED).exists():
         log.mkdir(parents=True, exist_ok=True)
-        write_json(log / SIMULATED, live_statement(plan))
+        write_json(log / SIMULATED, live_statement(plan, listings))
 
 
 def demo_listings(environ: Mapping[str, str]) -> Path:

@@ -22,9 +22,8 @@ from demo.simulation.catalogue import catalogue_of, read_events
 from demo.simulation.columns import NOTHING, Rows
 from demo.simulation.errors import ImpossibleTruth
 from demo.simulation.folder import SENTENCE
-from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.market import Market, Slates, Tick, settle
-from demo.simulation.setup import DEFAULT_EXPERIMENT
+from demo.simulation.setup import Plan
 from demo.simulation.stock import DAY, Stock
 from events.schema import OLDEST
 from experiments.assignment.assign import NOBODYS
@@ -39,21 +38,6 @@ FROM_ANSWER: Final = ("slate_id", "arms", "encoder_id", "took_ms", "randomised",
 """Fields of an answer that its impression repeats."""
 
 Sell = Callable[[list[dict[str, Any]]], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LivePlan:
-    """What to simulate through an API."""
-
-    listings: Path
-    """The listings of the API's index."""
-    truth: GroundTruth = field(default_factory=GroundTruth)
-    users: int = 200
-    days: int = 3
-    """Of the past; the API takes events of the last seven."""
-    count: int | None = None
-    """Of the listings; all by default."""
-    seed: int = 7
 
 
 @dataclass
@@ -74,7 +58,8 @@ class LiveSummary:
 
 
 def simulate_live(
-    plan: LivePlan,
+    plan: Plan,
+    listings: Path,
     api: Api,
     sell: Sell,
     *,
@@ -83,6 +68,7 @@ def simulate_live(
 ) -> LiveSummary:
     """Request the visits of the past days from the API in the order of time, and send the events that follow.
 
+    listings: those of the index; the first `plan.count` are used. Of the plan, `days` are the last ones.
     sell: sends listing events of what was sold to the indexer.
     progress: called with the number of visits of each batch.
 
@@ -94,7 +80,7 @@ def simulate_live(
     if (plan.truth.tap_lift, plan.truth.purchase_lift) != (1.0, 1.0):
         raise ImpossibleTruth("tap_lift and purchase_lift are injected into a log only, not through the API")
     started = perf_counter()
-    events = read_events(plan.listings, plan.count)
+    events = read_events(listings, plan.count)
     market, visits = prepare(plan, events, now)
     still = replace(plan.truth, arrivals=0.0)  # new listings would have to be indexed first
     stock = Stock.opening(market.catalogue, still, market.start.timestamp(), 0, plan.seed)
@@ -117,26 +103,26 @@ def simulate_live(
     return summary
 
 
-def live_statement(plan: LivePlan) -> dict[str, Any]:
+def live_statement(plan: Plan, listings: Path) -> dict[str, Any]:
     """Return what SIMULATED.json says of a log into which the events are exported."""
     return {
         "sentence": SENTENCE,
         "seed": plan.seed,
         "users": plan.users,
         "days": plan.days,
-        "listings": str(plan.listings),
+        "listings": str(listings),
         "ground_truth": plan.truth.to_json(),
     }
 
 
-def prepare(plan: LivePlan, events: Sequence[ListingEvent], now: datetime) -> tuple[Market, Visits]:
+def prepare(plan: Plan, events: Sequence[ListingEvent], now: datetime) -> tuple[Market, Visits]:
     """Return the buyers, and their visits within the time that the API takes, in the order of time."""
     truth = replace(plan.truth, tester_share=0.0)  # overriding an arm takes its name
     catalogue = catalogue_of(events, truth, plan.seed, np.arange(len(events)))
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     market = Market(
         truth=truth,
-        experiment=DEFAULT_EXPERIMENT,
+        experiment=plan.experiment,
         rankers=(),
         catalogue=catalogue,
         buyers=draw_buyers(plan.users, catalogue, truth, plan.seed),

@@ -18,7 +18,8 @@ from demo.marketplace.listings import generate
 from demo.simulation.api import Api
 from demo.simulation.catalogue import drawn_catalogue
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.live import LivePlan, LiveSummary, simulate_live
+from demo.simulation.live import LiveSummary, simulate_live
+from demo.simulation.setup import Plan
 from events.names import event_queue
 from events.user_ids import user_hash
 from experiments.assignment.assign import assign
@@ -120,9 +121,9 @@ def test_buyers_are_answered_by_their_arms_and_all_their_events_are_taken(
             sent.extend(kept)
             return super().send(kept)
 
-    plan = LivePlan(listings=listings, truth=TRUTH, users=60, days=2)
+    plan = Plan(truth=TRUTH, users=60, days=2)
     with Watched(api_url) as api:
-        summary: LiveSummary = simulate_live(plan, api, sell, now=datetime.now(UTC))
+        summary: LiveSummary = simulate_live(plan, listings, api, sell, now=datetime.now(UTC))
     slates = [event for event in sent if event["type"] == "impression"]
 
     assert summary.received == {"accepted": len(sent)}

@@ -47,6 +47,6 @@ def test_three_answers_are_shown(tmp_path, monkeypatch, capsys):
         "items": [{"title": "Cup", "price": 800, "currency": "JPY", "category": ["Home"], "similarity": 0.5}],
     }
     monkeypatch.setattr(run, "example_items", lambda _: iter(()))
-    monkeypatch.setattr(run, "example_answers", lambda *_: iter([answer] * 5))
+    monkeypatch.setattr(run, "example_answers", lambda *_: [answer] * 5)
     run.show_examples(tmp_path, "http://127.0.0.1:8000")
     assert capsys.readouterr().out.count("Mug · 900 JPY · Home\n  0.50       800 JPY  Cup") == 3

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from demo.simulation.cli import as_live_lines, mark_as_simulated, simulate
-from demo.simulation.live import LivePlan, LiveSummary
+from demo.simulation.live import LiveSummary
+from demo.simulation.setup import Plan
 from tests.factories import make_event
 
 SMALL = ("--users", "40", "--days", "1", "--pre-days", "1", "--count", "200")
@@ -86,9 +87,9 @@ def test_options_of_a_log_are_refused_with_an_api(tmp_path):
 
 def test_a_log_is_marked_once_it_has_simulated_events(tmp_path):
     """A file that is there already stays: it describes the first simulation."""
-    mark_as_simulated(LivePlan(listings=tmp_path), None)
-    mark_as_simulated(LivePlan(listings=tmp_path, users=5), tmp_path / "log")
-    mark_as_simulated(LivePlan(listings=tmp_path, users=6), tmp_path / "log")
+    mark_as_simulated(Plan(), tmp_path, None)
+    mark_as_simulated(Plan(users=5), tmp_path, tmp_path / "log")
+    mark_as_simulated(Plan(users=6), tmp_path, tmp_path / "log")
     stated = json.loads((tmp_path / "log" / "SIMULATED.json").read_text())
     assert stated["users"] == 5
     assert stated["sentence"].startswith("simulated: ")

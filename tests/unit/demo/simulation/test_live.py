@@ -16,7 +16,8 @@ import pytest
 from demo.simulation.api import BATCH, Api
 from demo.simulation.errors import ApiUnusable, ImpossibleTruth
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.live import LivePlan, simulate_live
+from demo.simulation.live import simulate_live
+from demo.simulation.setup import Plan
 from events.schema import Impression, Purchase, Tap, parse_event
 from mappings.listing import parse_listing
 from tests.factories import make_event
@@ -116,9 +117,9 @@ def live(fake: FakeApi, listings: Path, **changes: Any) -> tuple[Any, list[dict[
     """The summary, and the listing events that were sent."""
     truth = GroundTruth(bot_share=0.0, buy_after_tap=0.5)
     sold: list[dict[str, Any]] = []
-    plan = LivePlan(**({"listings": listings, "truth": truth, "users": 60, "days": 3} | changes))
+    plan = Plan(**({"truth": truth, "users": 60, "days": 3} | changes))
     with Api(fake.url, backoff_s=0.01) as api:
-        return simulate_live(plan, api, sold.extend, now=NOW), sold
+        return simulate_live(plan, listings, api, sold.extend, now=NOW), sold
 
 
 def test_events_are_those_that_the_real_api_takes(fake, listings):
@@ -185,9 +186,9 @@ def test_events_that_are_off_end_with_what_the_api_says(fake, listings):
 
 def test_an_api_that_is_not_there_is_named(listings):
     """With the command that starts it."""
-    plan = LivePlan(listings=listings)
+    plan = Plan(users=200, days=3)
     with Api("http://127.0.0.1:9", backoff_s=0.01) as api, pytest.raises(ApiUnusable, match="make up"):
-        simulate_live(plan, api, lambda _: None, now=NOW)
+        simulate_live(plan, listings, api, lambda _: None, now=NOW)
 
 
 def test_lifts_are_not_injected_into_real_arms(fake, listings):
