@@ -1,11 +1,11 @@
 """How fast buyers are simulated, and whether the truth is found in their log: `python -m bench.simulation`.
 
 Speed: one process, one thread if OMP_NUM_THREADS is 1. The log is written to a temporary folder as
-`nitamono demo simulate` writes it; drawing the catalogue is counted apart.
+`nitamono demo simulate` writes it; drawing the catalogue is measured separately.
 
---agreement: three encoders that no arm has are scored by `nitamono experiment offline` on the log of a
-production encoder, as logged and weighted, and beside that on the log of the same visits by people who
-look at every position alike: what an unbiased log would have said.
+--agreement: `nitamono experiment offline` scores three encoders of no arm on the log of a production
+encoder, as logged and weighted, and on the log of the same visits by buyers who look at every position
+equally: an unbiased log.
 
 --verdict: `nitamono experiment report` on a simulated A/B test and on an A/A test.
 """
@@ -51,7 +51,7 @@ class Measured:
     setup_seconds: float
     seconds: float
     cpu_seconds: float
-    """Of this process: what another process takes of the machine does not count."""
+    """Of this process only."""
     impressions_per_cpu_s: float
     log_mib: float
     peak_mib: float
@@ -96,9 +96,9 @@ class Agreement:
 
 
 def agreement(plan: Plan, log: Path) -> list[Agreement]:
-    """Production's own encoder, then NOISES, which rank nothing that the log shows.
+    """Scores of the production encoder, then of NOISES, whose rankings are not in the log.
 
-    log: a folder to make, for the logs.
+    log: a folder for the logs, which is made.
     """
     fair = replace(
         plan.truth,
@@ -106,7 +106,7 @@ def agreement(plan: Plan, log: Path) -> list[Agreement]:
         least_depth=plan.truth.slate_length,
         mean_depth=plan.truth.slate_length + 1.0,
         freshness=1.0,
-        tap_rate=plan.truth.tap_rate / 4,  # so that about as much is tapped
+        tap_rate=plan.truth.tap_rate / 4,  # for about as many taps
     )
     truth, logged, weighted = _scores(plan, log / "biased")
     _, unbiased, _ = _scores(replace(plan, truth=fair), log / "unbiased")
@@ -133,7 +133,7 @@ def _scores(plan: Plan, log: Path) -> tuple[dict[str, float], dict[str, float], 
 
 
 def production_plan(users: int, days: int, listings: int) -> Plan:
-    """People in front of one encoder alone, in an A/A test, so that the log is of production."""
+    """Buyers of one encoder, in an A/A test: a log of production."""
     return Plan(
         truth=GroundTruth(bot_share=0.0, tester_share=0.0),
         experiment=DEFAULT_EXPERIMENT.model_copy(update={"pre_period_days": 0}),
@@ -145,7 +145,7 @@ def production_plan(users: int, days: int, listings: int) -> Plan:
 
 
 def judged(plan: Plan, log: Path) -> Readings:
-    """The report on a simulated experiment. log: a folder to make."""
+    """The report on a simulated experiment. log: a folder that is made."""
     market = market_of(plan)
     write_simulation(log, market)
     last = plan.experiment.start + timedelta(days=plan.days - 1)

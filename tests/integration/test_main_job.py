@@ -35,7 +35,7 @@ class Shop:
     """An indexed marketplace and the two ways to look at it."""
 
     events: dict[str, dict[str, Any]]
-    account: dict[str, Any]
+    summary: dict[str, Any]
     again: dict[str, Any]
     environ: dict[str, str]
     api: FlaskClient
@@ -81,13 +81,13 @@ def shop(
     worker(**environ)
 
     def index() -> dict[str, Any]:
-        account: dict[str, Any] = nitamono(environ, "index", str(listings), "--wait")
-        return account
+        summary: dict[str, Any] = nitamono(environ, "index", str(listings), "--wait")
+        return summary
 
     events = [json.loads(line) for line in listings.read_text(encoding="utf-8").splitlines()]
     return Shop(
         events={event["item_id"]: event for event in events},
-        account=index(),
+        summary=index(),
         again=index(),
         environ=environ,
         api=create_app(QuerySettings.from_environ(environ), es).test_client(),
@@ -98,7 +98,7 @@ def shop(
 
 def test_listings_in_similar_listings_out(shop: Shop, es: Elasticsearch) -> None:
     """Every event is accounted for, and every answer holds what a shopper was promised."""
-    assert (shop.account["given"], shop.account["indexed"]) == (COUNT, COUNT)
+    assert (shop.summary["given"], shop.summary["indexed"]) == (COUNT, COUNT)
     assert (shop.again["given"], shop.again["unchanged"]) == (COUNT, COUNT)
     same_leaf = []
     for event in shop.events.values():

@@ -149,7 +149,7 @@ def has_ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_used_port_is_told_by_name(commands):
+def test_a_used_port_is_reported_by_name(commands):
     """A port that somebody else uses ends `up` in a sentence, with nothing left running."""
     command = [
         sys.executable,

@@ -48,7 +48,7 @@ def test_help_names_every_command():
         assert f"\n  {command} " in answer.output
 
 
-def test_an_unknown_command_is_told():
+def test_an_unknown_command_is_reported():
     """A misspelt command is no crash."""
     answer = CliRunner().invoke(group, ["stauts"])
     assert (answer.exit_code, "No such command" in answer.output) == (2, True)
@@ -190,7 +190,7 @@ def test_a_given_server_is_not_remembered_as_ours(environ, tmp_path):
     assert states({**environ, **recorded}) == [("external", url) for url in recorded.values()]
 
 
-def test_a_damaged_record_is_told(environ, tmp_path):
+def test_a_damaged_record_is_reported(environ, tmp_path):
     """With the file and what to do."""
     (StateFolder.open(tmp_path / "a state").services).write_text("{")
     answer = invoke(environ, "status")
@@ -241,7 +241,7 @@ def test_a_taken_port_stops_up_before_anything_starts(environ):
 
 
 @pytest.mark.parametrize("variable", ["ELASTICSEARCH_URL", "NITAMONO_REDIS_URL"])
-def test_a_given_server_that_is_away_is_told(environ, variable):
+def test_an_unreachable_external_server_is_reported(environ, variable):
     """The variable, the address and what is expected are named; nothing of ours is started in its place."""
     url = f"{'http' if variable.startswith('E') else 'redis'}://127.0.0.1:{free_port()}"
     answer = invoke({**environ, variable: url}, "up")
@@ -250,7 +250,7 @@ def test_a_given_server_that_is_away_is_told(environ, variable):
     assert json.loads(invoke(environ, "status", "--json").output)[1]["state"] == "stopped"
 
 
-def test_a_missing_encoder_is_told_before_anything_starts(environ, tmp_path):
+def test_a_missing_encoder_is_reported_before_anything_starts(environ, tmp_path):
     """Without an artifact `up` ends at once with the setting that names one."""
     answer = invoke({**environ, "NITAMONO_ENCODER": str(tmp_path)}, "up")
     assert answer.exit_code == 1

@@ -1,4 +1,4 @@
-"""The contact sheet, and what `nitamono demo contact-sheet` says where none can be drawn."""
+"""The contact sheet, and the errors of `nitamono demo contact-sheet`."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def make_document(*images):
 
 @pytest.fixture
 def roots(tmp_path):
-    """A folder with a red photo and with two files that are no whole picture."""
+    """A folder with a red photo and with two files that are not complete photos."""
     Image.new("RGB", (60, 40), RED).save(tmp_path / "red.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "red.png").read_bytes()[:60])
-    (tmp_path / "note.jpg").write_text("no picture")
+    (tmp_path / "note.jpg").write_text("not a photo")
     return ImageRoots((tmp_path,))
 
 
 @pytest.fixture
-def away(tmp_path):
+def stopped_system(tmp_path):
     """The settings of a system whose Elasticsearch does not run."""
     return {
         "NITAMONO_STATE": str(tmp_path / "state"),
@@ -62,13 +62,13 @@ def invoke(environ, out):
 
 
 def colours(sheet, row=0):
-    """What is in the middle of each thumbnail of a row."""
+    """The colour in the middle of each thumbnail of a row."""
     top = GAP + row * (THUMBNAIL + CAPTION + GAP) + THUMBNAIL // 2
     lefts = range(2 * GAP + THUMBNAIL // 2, sheet.width, THUMBNAIL + GAP)
     return [sheet.getpixel((left, top)) for left in lefts]
 
 
-def test_photos_stand_beside_the_query(roots):
+def test_similar_photos_are_right_of_the_query(roots):
     """One row a query, one column an item; a row with fewer similar ones ends earlier."""
     red = make_document("red.png")
     sheet = draw_contact_sheet([Row(red, (red, red)), Row(red, (red,))], roots)
@@ -80,60 +80,60 @@ def test_photos_stand_beside_the_query(roots):
 @pytest.mark.parametrize(
     "images",
     [["gone.png"], ["https://photos.example/1.jpg"], ["../red.png"], ["cut.png"], ["note.jpg"], []],
-    ids=["gone", "elsewhere", "outside", "cut off", "no picture", "none"],
+    ids=["missing", "remote", "outside", "truncated", "not a photo", "none"],
 )
 def test_a_photo_that_cannot_be_shown_is_a_grey_square(roots, images):
-    """The sheet is drawn to its end, whichever photo is not to be had."""
+    """The rest of the sheet is drawn."""
     red, lacking = make_document("red.png"), make_document(*images)
     sheet = draw_contact_sheet([Row(lacking, (red, lacking, red))], roots)
     assert colours(sheet) == [GREY, RED, GREY, RED]
 
 
-def test_an_unknown_format_is_told_before_anything_is_asked(away, tmp_path):
-    """The name is judged first, and the sentence says which would do."""
-    answer = invoke(away, tmp_path / "c.xyz")
+def test_an_unknown_format_is_refused_first(stopped_system, tmp_path):
+    """The message lists the formats."""
+    answer = invoke(stopped_system, tmp_path / "c.xyz")
     assert answer.exit_code == 2
     assert "should end in .jpg, .jpeg or .png" in answer.output
 
 
-def test_an_elasticsearch_that_is_away_is_told(away, tmp_path):
-    """One sentence says what cannot be read and how to start it."""
-    answer = invoke(away, tmp_path / "c.jpg")
+def test_an_unreachable_elasticsearch_is_reported(stopped_system, tmp_path):
+    """One message says what cannot be read and how to start it."""
+    answer = invoke(stopped_system, tmp_path / "c.jpg")
     assert answer.exit_code == 1
     assert answer.output.startswith("Error: The index listings-read cannot be read (")
     assert "`make up`" in answer.output
 
 
-def test_an_elasticsearch_url_that_is_none_is_told(away, tmp_path):
-    """A URL without scheme and port ends in a sentence that names the variable."""
-    answer = invoke({**away, "ELASTICSEARCH_URL": "localhost"}, tmp_path / "c.jpg")
+def test_an_invalid_elasticsearch_url_is_reported(stopped_system, tmp_path):
+    """A URL without scheme and port ends with a message that names the variable."""
+    answer = invoke({**stopped_system, "ELASTICSEARCH_URL": "localhost"}, tmp_path / "c.jpg")
     assert (answer.exit_code, "Error: ELASTICSEARCH_URL is localhost" in answer.output) == (1, True)
 
 
-def test_a_folder_that_is_missing_is_told(away, tmp_path, roots, monkeypatch):
+def test_a_missing_folder_is_reported(stopped_system, tmp_path, roots, monkeypatch):
     """The path and the reason are named."""
     red = make_document("red.png")
     monkeypatch.setattr(contact_sheet, "find_rows", lambda *_, **__: [Row(red, ())])
     out = tmp_path / "nope" / "c.jpg"
-    answer = invoke(away, out)
+    answer = invoke(stopped_system, out)
     assert answer.exit_code == 1
     assert answer.output == f"Error: {out} cannot be written: No such file or directory\n"
 
 
 @pytest.mark.parametrize("name", ["c.jpg", "c.PNG"])
-def test_the_sheet_is_written(away, tmp_path, monkeypatch, name):
-    """The picture is at the path given and its rows are counted."""
+def test_the_sheet_is_written(stopped_system, tmp_path, monkeypatch, name):
+    """The image is at the given path, and its rows are counted."""
     row = Row(make_document("gone.png"), ())
     monkeypatch.setattr(contact_sheet, "find_rows", lambda *_, **__: [row, row])
-    answer = invoke(away, tmp_path / name)
+    answer = invoke(stopped_system, tmp_path / name)
     assert (answer.exit_code, answer.output) == (0, f"{tmp_path / name}: 2 queries\n")
     with Image.open(tmp_path / name) as sheet:
         assert sheet.height == 2 * (THUMBNAIL + CAPTION + GAP) + GAP
 
 
-def test_nothing_for_sale_is_told(away, tmp_path, monkeypatch):
-    """With an empty index the sentence says how to fill it."""
+def test_an_empty_index_is_reported(stopped_system, tmp_path, monkeypatch):
+    """The message says how to index listings."""
     monkeypatch.setattr(contact_sheet, "find_rows", lambda *_, **__: [])
-    answer = invoke(away, tmp_path / "c.jpg")
+    answer = invoke(stopped_system, tmp_path / "c.jpg")
     assert (answer.exit_code, "make demo" in answer.output) == (1, True)
     assert not (tmp_path / "c.jpg").exists()

@@ -43,7 +43,7 @@ def test_it_moves_on_with_the_days(tmp_path):
     assert arms[0] == arms[1]
 
 
-def test_a_step_that_fails_is_named(tmp_path, capfd):
+def test_a_failing_step_is_named(tmp_path, capfd):
     """What it said itself is above."""
     state = StateFolder.open(tmp_path / "state")
     environment = {**os.environ, "NITAMONO_REDIS_URL": "redis://127.0.0.1:1/0"}

@@ -1,4 +1,4 @@
-"""Small local stand-ins for an Elasticsearch, its archive, Maven and a JDK."""
+"""Small local fakes of an Elasticsearch, its archive, Maven and a JDK."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def make_environment(state, **environ):
 
 
 def test_the_environment_leads_to_the_services(state):
-    """Every process is told where the services and the photo folders are; the rest is the caller's."""
+    """It has the addresses of the services and the photo folders; the rest is the caller's."""
     environment = make_environment(state, LANG="ja_JP.UTF-8", NITAMONO_API_PORT="8123")
     assert environment["ELASTICSEARCH_URL"] == "http://e:9200"
     assert environment["NITAMONO_REDIS_URL"] == "redis://r/0"
@@ -65,8 +65,8 @@ def test_events_have_a_worker_without_an_encoder(state):
     assert launch.command[launch.command.index("--hostname") + 1].startswith("events@")
 
 
-def test_the_salt_is_made_once_and_for_us_alone(state):
-    """Every later start finds the same users; another account of this machine finds none."""
+def test_the_salt_is_made_once_and_private(state):
+    """Every later start reads the same salt; other users of this machine cannot read it."""
     salt = make_environment(state)["NITAMONO_USER_SALT"]
     assert len(salt) == 64
     assert state.user_salt.stat().st_mode & 0o777 == 0o600
@@ -75,7 +75,7 @@ def test_the_salt_is_made_once_and_for_us_alone(state):
     assert [path.name for path in state.path.iterdir() if "salt" in path.name] == ["user-salt"]
 
 
-def test_a_salt_and_experiments_of_the_caller_are_passed_on(state):
+def test_a_salt_and_experiments_of_the_caller_are_used(state):
     """No other salt is made then."""
     given = {"NITAMONO_USER_SALT": "0123456789abcdef", "NITAMONO_EXPERIMENTS": "/srv/experiments"}
     environment = make_environment(state, **given)
@@ -94,7 +94,7 @@ def test_threads_that_are_set_stay(state):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_the_api_is_gunicorn_on_its_port(state, host):
-    """gunicorn is told the host that is set; the URL that is printed can be opened on this machine."""
+    """gunicorn gets the host that is set; the printed URL can be opened on this machine."""
     environ = {"NITAMONO_API_HOST": host, "NITAMONO_API_PORT": "8123"}
     service = api_service(make_environment(state, **environ), ServiceSettings.from_environ(environ))
     launch = service.prepare(Progress())
@@ -106,7 +106,7 @@ def test_the_api_is_gunicorn_on_its_port(state, host):
     assert (service.url, service.port) == ("http://127.0.0.1:8123", 8123)
 
 
-def test_another_encoder_starts_them_anew(state, tmp_path):
+def test_another_encoder_restarts_the_worker(state, tmp_path):
     """A newly trained encoder at the same place is another identity; the same one is the same."""
     manifest = tmp_path / "manifest.json"
     environment = make_environment(state, NITAMONO_ENCODER=str(tmp_path))

@@ -29,7 +29,7 @@ def test_each_machine_has_its_archive(system, machine, name):
 
 
 @pytest.mark.parametrize(("system", "machine"), [("Linux", "riscv64"), ("FreeBSD", "amd64")])
-def test_a_machine_without_an_archive_is_told(system, machine):
+def test_a_machine_without_an_archive_is_an_error(system, machine):
     """Where Elastic publishes nothing the message names the machine."""
     with pytest.raises(DownloadFailed, match=f"{system} on {machine}"):
         archive_url("https://e", "9.5.4", system=system, machine=machine)
@@ -53,8 +53,8 @@ def test_an_archive_with_a_wrong_sum_is_not_unpacked(site, tmp_path, step):
     assert list((tmp_path / "target").iterdir()) == []
 
 
-def test_a_broken_archive_is_told(site, tmp_path, step):
-    """What tar says of a file that is no archive is passed on."""
+def test_a_broken_archive_is_an_error(site, tmp_path, step):
+    """The message has the output of tar."""
     folder, url = site
     archive = publish_archive(folder, url)
     archive.write_bytes(b"no archive")

@@ -69,7 +69,7 @@ def test_an_experiment_that_is_off_needs_none(experiments, artifacts):
     assert arm_encoders(experiments / "none", artifacts) == ()
 
 
-def test_an_encoder_that_is_not_at_hand_is_named(experiments, artifacts):
+def test_a_missing_encoder_is_named(experiments, artifacts):
     """With those that are, and what to do."""
     (experiments / "encoder.toml").write_text(DEFINITION.format(encoder="gone-1"))
     with pytest.raises(NoSuchEncoder, match=r"prefix older with the encoder gone-1; .* has tiny-12345678"):

@@ -85,7 +85,7 @@ def test_changed_requirements_are_installed_again(clone):
     assert "bootstrap.sh" not in make(clone, "-n", "test").stdout
 
 
-def test_without_a_python_the_sentence_says_how_to_get_one(tmp_path):
+def test_without_a_python_the_message_says_how_to_get_one(tmp_path):
     """A machine whose Pythons are all too old is told which is needed and how to name another."""
     answer = bootstrap(tmp_path, {"python3": "exit 1", "python3.12": "exit 127"})
     assert answer.returncode == 1
@@ -95,14 +95,14 @@ def test_without_a_python_the_sentence_says_how_to_get_one(tmp_path):
     assert "make PYTHON=/path/to/python3" in answer.stderr
 
 
-def test_a_python_that_was_named_is_named_in_the_sentence(tmp_path):
+def test_an_unusable_python_is_named_in_the_message(tmp_path):
     """PYTHON is an order: the others are not tried."""
     fit = f'exec {sys.executable} "$@"'
     answer = bootstrap(tmp_path, {"python3": fit, "python2": "exit 1"}, PYTHON="python2")
     assert "No Python of 3.11 or later was found as python2" in answer.stderr
 
 
-def test_a_python_without_venv_is_told(tmp_path):
+def test_a_python_without_venv_is_reported(tmp_path):
     """Debian's python3 without python3-venv gets the name of the package."""
     answer = bootstrap(tmp_path, {"python3.11": 'case "$2" in *ensurepip*) exit 1 ;; esac'})
     assert answer.returncode == 1

@@ -1,4 +1,4 @@
-"""Which Elasticsearch is taken, and what is said where none can be had."""
+"""Which Elasticsearch is used, and the error if there is none."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_an_es_home_without_a_jdk_gets_the_one_of_the_machine(tmp_path):
     assert found == Distribution(home, jdk=java)
 
 
-def test_a_wrong_es_home_is_not_passed_over(tmp_path):
-    """An order that cannot be carried out is an error, although the archive could be had."""
+def test_a_wrong_es_home_is_an_error(tmp_path):
+    """It is an error, even if the archive could be downloaded."""
     with pytest.raises(UnfitDistribution, match=r"no such folder.*ES_HOME"):
         obtain_with(tmp_path, ES_HOME=str(tmp_path / "absent"))
 
@@ -72,8 +72,8 @@ def test_the_archive_is_fetched_once_and_then_cached(site, tmp_path):
     )
 
 
-def test_the_cache_can_be_read_by_another_account(site, tmp_path):
-    """Files that the archive keeps to their owner are opened, for root hands the node to another account."""
+def test_the_cache_can_be_read_by_another_user(site, tmp_path):
+    """Files that only their owner may read in the archive are readable for the user that runs the node."""
     folder, url = site
     publish_archive(folder, url)
     home = obtain_with(tmp_path, NITAMONO_ES_ARCHIVES=url).home
@@ -82,7 +82,7 @@ def test_the_cache_can_be_read_by_another_account(site, tmp_path):
 
 
 def test_a_changed_archive_leaves_the_cache_empty(site, tmp_path):
-    """After a wrong sum and without Maven there is no Elasticsearch, and the message says why, way by way."""
+    """Without Maven there is no Elasticsearch then; the message has the reason of each source."""
     folder, url = site
     publish_archive(folder, url, sha512="0" * 128)
     with pytest.raises(NoElasticsearch) as caught:
@@ -97,7 +97,7 @@ def test_a_changed_archive_leaves_the_cache_empty(site, tmp_path):
     assert [entry.name for entry in (tmp_path / "cache").iterdir()] == ["lock"]
 
 
-def test_maven_is_the_way_where_elastic_cannot_be_reached(tmp_path, monkeypatch):
+def test_maven_is_used_where_elastic_cannot_be_reached(tmp_path, monkeypatch):
     """One line says that Elastic's archive could not be had, then Maven brings its build."""
     maven, sha512 = make_maven(tmp_path / "maven")
     monkeypatch.setattr(distribution, "MAVEN_SHA512", sha512)
@@ -109,14 +109,14 @@ def test_maven_is_the_way_where_elastic_cannot_be_reached(tmp_path, monkeypatch)
     assert said[1].startswith("Fetching Elasticsearch 9.5.4 by Maven")
 
 
-def test_a_missing_jdk_is_told_before_maven_downloads(tmp_path):
+def test_a_missing_jdk_is_reported_before_maven_downloads(tmp_path):
     """Without a JDK Maven's build is of no use: it is not fetched, and the message asks for the JDK."""
     maven, _ = make_maven(tmp_path / "maven")
     with pytest.raises(NoElasticsearch, match=r"Maven: Elasticsearch needs a JDK of 21 or later"):
         obtain_with(tmp_path, PATH=f"{maven}:/usr/bin:/bin", ES_JAVA_HOME=str(tmp_path / "absent"))
 
 
-def test_an_es_home_without_any_jdk_is_told(tmp_path):
+def test_an_es_home_without_any_jdk_is_an_error(tmp_path):
     """A given distribution without Java on a machine without Java asks for a JDK."""
     home = make_distribution(tmp_path / "home", with_jdk=False)
     with pytest.raises(JdkMissing):

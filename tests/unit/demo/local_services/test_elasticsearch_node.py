@@ -46,7 +46,7 @@ def make_settings(state, **environment):
 
 
 def launch_with(state, tmp_path, environ, *, with_jdk=True, user=CALLER):
-    """The launch of a stand-in distribution."""
+    """The launch of a fake distribution."""
     home = make_distribution(tmp_path / "home", with_jdk=with_jdk)
     distribution = Distribution(home, None if with_jdk else tmp_path / "jdk")
     settings = make_settings(state, **environ)
@@ -85,7 +85,7 @@ def test_the_environment_is_the_nodes_own(state, tmp_path):
     assert {"JAVA_TOOL_OPTIONS", "SECRET", "ES_JAVA_HOME"}.isdisjoint(environment)
 
 
-def test_a_distribution_without_java_is_told_where_it_is(state, tmp_path):
+def test_a_distribution_without_java_gets_es_java_home(state, tmp_path):
     """ES_JAVA_HOME is set exactly where no JDK is inside."""
     assert launch_with(state, tmp_path, {}, with_jdk=False).environment["ES_JAVA_HOME"] == str(
         tmp_path / "jdk"
@@ -113,7 +113,7 @@ def test_a_closed_clone_keeps_a_link_to_the_node(state, tmp_path):
 
 
 @as_root
-def test_a_node_that_was_swept_away_is_made_anew(state, tmp_path):
+def test_a_deleted_node_folder_is_made_again(state, tmp_path):
     """A link that leads nowhere, because the system cleared its temporary folder, is replaced."""
     tmp_path.chmod(0o700)
     nobody = service_user("nobody")
@@ -123,7 +123,7 @@ def test_a_node_that_was_swept_away_is_made_anew(state, tmp_path):
 
 
 @as_root
-def test_a_distribution_out_of_reach_is_copied(state, tmp_path):
+def test_an_unreadable_distribution_is_copied(state, tmp_path):
     """Elasticsearch in root's closed home is copied to where the user can run it, once."""
     tmp_path.chmod(0o700)
     nobody = service_user("nobody")
@@ -136,7 +136,7 @@ def test_a_distribution_out_of_reach_is_copied(state, tmp_path):
     )
 
 
-def test_too_little_memory_is_told_before_the_start(state, tmp_path, monkeypatch):
+def test_too_little_memory_is_reported_before_the_start(state, tmp_path, monkeypatch):
     """The message names what is needed, what is there, and the setting that makes it less."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=700_000_000))
     service = elasticsearch_service(make_settings(state), state, {})

@@ -31,7 +31,7 @@ def test_the_order_is_java_home_then_path_then_folders(tmp_path):
     assert list(java_homes(environ, [tmp_path / "kept"]))[:3] == [home, path, kept]
 
 
-def test_a_java_that_is_too_old_is_passed_over(tmp_path):
+def test_a_java_that_is_too_old_is_skipped(tmp_path):
     """A JAVA_HOME of 17 does not stop the search."""
     environ = {"JAVA_HOME": str(make_java(tmp_path / "old", "17.0.15")), "PATH": ""}
     fit = make_java(tmp_path / "kept" / "jdk-21", "21.0.2")
@@ -62,12 +62,12 @@ def test_the_message_says_what_was_found_and_what_to_do(tmp_path):
 
 
 def test_without_any_java_the_message_says_so(tmp_path):
-    """A machine without Java is told so."""
+    """The message says that there is none."""
     with pytest.raises(JdkMissing, match="no Java at all"):
         find_jdk({"PATH": str(tmp_path)}, CALLER, folders=[tmp_path])
 
 
-def test_the_same_java_is_looked_at_once(tmp_path):
+def test_the_same_java_is_inspected_once(tmp_path):
     """A JDK reached by two names is named once."""
     make_java(tmp_path / "java-17", "17.0.1")
     (tmp_path / "default-java").symlink_to(tmp_path / "java-17")

@@ -63,8 +63,8 @@ def test_a_server_of_8_is_refused():
         index.require_elasticsearch()
 
 
-def test_a_server_that_refuses_the_credentials_is_told_apart():
-    """Wrong credentials are not mistaken for a server that is away."""
+def test_refused_credentials_are_reported():
+    """Wrong credentials are not reported as an unreachable server."""
     with (
         server_that_says(401, {"error": {"type": "security_exception"}, "status": 401}) as index,
         pytest.raises(UnfitServer, match="it refuses the credentials"),
@@ -78,7 +78,7 @@ def test_a_server_that_keeps_its_version_to_itself_is_used():
         index.require_elasticsearch()
 
 
-def test_a_server_that_is_away_is_told():
+def test_an_unreachable_server_is_reported():
     """The variable and its value are named, and what happens if it is unset."""
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(UnfitServer, match=rf"ELASTICSEARCH_URL is {url}, but it does not answer.*unset"):
@@ -86,8 +86,8 @@ def test_a_server_that_is_away_is_told():
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "http://not-redis"])
-def test_a_redis_that_cannot_be_used_is_told(url):
-    """A Redis that is away and a URL that is none are both named with the variable."""
+def test_an_unusable_redis_is_reported(url):
+    """For an unreachable Redis and an invalid URL the message names the variable."""
     url = url.format(port=free_port())
     with pytest.raises(UnfitServer, match=r"NITAMONO_REDIS_URL is .* expected a Redis"):
         require_redis(url)

@@ -33,21 +33,21 @@ def test_a_changed_zip_is_refused(tmp_path, folder, step):
         fetch_by_maven(VERSION, "0" * 128, {"PATH": f"{maven}:/usr/bin:/bin"}, folder, step)
 
 
-def test_what_maven_says_is_passed_on(tmp_path, folder, step):
+def test_the_error_of_maven_is_reported(tmp_path, folder, step):
     """The first error of Maven's output is in the message."""
     maven, sha512 = make_maven(tmp_path / "maven", delivers=False, says=r"[ERROR] no route\n[ERROR] help")
     with pytest.raises(DownloadFailed, match=r"Maven says: no route\)"):
         fetch_by_maven(VERSION, sha512, {"PATH": f"{maven}:/usr/bin:/bin"}, folder, step)
 
 
-def test_a_missing_maven_is_told_with_how_to_install_it(tmp_path, folder, step):
+def test_a_missing_maven_is_reported_with_how_to_install_it(tmp_path, folder, step):
     """Without mvn the message says how to get it."""
     with pytest.raises(DownloadFailed, match="apt-get install maven"):
         fetch_by_maven(VERSION, "", {"PATH": str(tmp_path)}, folder, step)
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "error"),
     [
         ("\x1b[0m\x1b[0m[ERROR] Could not transfer\n[ERROR] \n", "Could not transfer"),
         ("[ERROR]\n[ERROR] second", "second"),
@@ -55,6 +55,6 @@ def test_a_missing_maven_is_told_with_how_to_install_it(tmp_path, folder, step):
         ("", "nothing"),
     ],
 )
-def test_the_telling_line_is_found(output, told):
-    """Colours and empty error lines are passed over; without an error the last line tells."""
-    assert first_error(output) == told
+def test_the_first_error_is_found(output, error):
+    """Colours and empty error lines are skipped; without an error it is the last line."""
+    assert first_error(output) == error

@@ -42,7 +42,7 @@ def test_the_message_names_port_process_and_settings(taken_port):
 
 
 def test_the_occupant_is_this_process(taken_port):
-    """The process that listens is named with its pid, where the system tells it."""
+    """The process that listens is named with its pid, where the system allows it."""
     found = occupant(taken_port)
     assert found is None or f"(pid {os.getpid()})" in found
 

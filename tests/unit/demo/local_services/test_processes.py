@@ -35,10 +35,10 @@ server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("listening", os.environ["COLOUR"], os.getcwd(), flush=True)
 time.sleep(60)
 """
-DEAF = """
+IGNORES_SIGTERM = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print("deaf", flush=True)
+print("ignoring", flush=True)
 time.sleep(60)
 """
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
@@ -79,7 +79,7 @@ def make_service(supervisor, code=LISTEN, *, port=None, is_ready=None, name="ser
 
 
 def test_a_service_is_started_once(supervisor):
-    """The second call finds it running and ready and leaves it alone."""
+    """The second call finds it running and ready, and does nothing."""
     service = make_service(supervisor)
     assert supervisor.ensure(service) is True
     pid = supervisor.running("server").pid
@@ -106,7 +106,7 @@ def test_another_command_finds_what_the_first_started(supervisor):
     assert other.stop(service) is False
 
 
-def test_changed_settings_start_it_anew(supervisor):
+def test_changed_settings_restart_it(supervisor):
     """A running service with other settings is replaced, not left as it is."""
     service = make_service(supervisor)
     supervisor.ensure(service)
@@ -133,7 +133,7 @@ def test_a_service_that_never_gets_ready_is_stopped(supervisor):
     assert supervisor.running("server") is None
 
 
-def test_a_taken_port_is_told_before_the_start(supervisor):
+def test_a_used_port_is_reported_before_the_start(supervisor):
     """The port is looked at first, so that the message is ours and not the server's."""
     service = make_service(supervisor)
     supervisor.ensure(service)
@@ -141,11 +141,14 @@ def test_a_taken_port_is_told_before_the_start(supervisor):
         supervisor.ensure(make_service(supervisor, name="other", port=service.port))
 
 
-def test_a_deaf_service_is_killed_after_its_grace(supervisor):
+def test_a_service_that_ignores_sigterm_is_killed(supervisor):
     """A process that ignores the request is killed."""
     log = supervisor.state.log("server")
     service = make_service(
-        supervisor, DEAF, is_ready=lambda: log.exists() and "deaf" in log.read_text(), grace=0.3
+        supervisor,
+        IGNORES_SIGTERM,
+        is_ready=lambda: log.exists() and "ignoring" in log.read_text(),
+        grace=0.3,
     )
     supervisor.ensure(service)
     process = supervisor.running("server").process
@@ -176,8 +179,8 @@ def test_a_pid_that_is_used_again_is_not_ours(seconds, later):
     assert dataclasses.replace(record, started=began).process is not None
 
 
-def test_a_stranger_with_our_old_pid_is_never_signalled(supervisor):
-    """`stop` with a stale record of this very process leaves it alone."""
+def test_another_process_with_a_recorded_pid_gets_no_signal(supervisor):
+    """`stop` with a stale record of this process sends no signal."""
     stale = {"pid": os.getpid(), "started": 1.0, "url": "", "identity": "first"}
     (supervisor.state.records / "server.json").write_text(json.dumps(stale))
     received = []
@@ -197,14 +200,14 @@ def test_a_broken_record_counts_as_stopped(supervisor, text):
 
 
 def test_the_end_of_a_log_leaves_out_stack_frames(tmp_path):
-    """The lines that tell something are shown, not where in Java they came from."""
+    """Stack frames of Java are left out."""
     log = tmp_path / "log"
     log.write_text("start\njava.lang.Error: no room\n\tat org.elasticsearch.A\n\t... 3 more\n\nend\n")
     assert last_lines(log, 2) == "  java.lang.Error: no room\n  end"
     assert last_lines(tmp_path / "absent") == "  (nothing was written)"
 
 
-def test_a_long_log_is_set_aside_at_the_next_start(supervisor, monkeypatch):
+def test_a_long_log_is_renamed_at_the_next_start(supervisor, monkeypatch):
     """A log over the limit is kept once under another name."""
     monkeypatch.setattr("demo.local_services.processes.LONGEST_LOG", 10)
     log = supervisor.state.log("server")

@@ -35,7 +35,7 @@ def test_without_any_the_message_says_how_to_get_one(tmp_path, monkeypatch):
         find_redis({"PATH": str(tmp_path)})
 
 
-def test_it_is_durable_and_for_this_machine_alone(tmp_path):
+def test_it_is_durable_and_on_the_loopback_address_only(tmp_path):
     """The command keeps every write, evicts nothing and listens on the loopback address."""
     settings = ServiceSettings.from_environ({"NITAMONO_REDIS_PORT": "6400"})
     state = StateFolder.open(tmp_path)

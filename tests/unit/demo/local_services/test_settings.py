@@ -47,7 +47,7 @@ def test_a_heap_without_unit_is_refused(text):
 
 
 def test_the_cache_of_root_can_be_read_by_others():
-    """Root's home is closed to the account that runs Elasticsearch, so its cache is the system's."""
+    """Root's home is closed to the user that runs Elasticsearch, so its cache is the system's."""
     assert default_cache({}, as_root=True) == Path("/var/cache/nitamono")
     assert default_cache({"XDG_CACHE_HOME": "/c"}, as_root=False) == Path("/c/nitamono")
     assert default_cache({}, as_root=False) == Path.home() / ".cache" / "nitamono"

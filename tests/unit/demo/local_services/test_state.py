@@ -20,7 +20,7 @@ def test_opening_makes_the_folders(tmp_path):
     assert all(folder.is_dir() for folder in (state.logs, state.records, state.redis, state.marketplace))
 
 
-def test_a_file_in_the_way_is_named_with_the_setting(tmp_path):
+def test_a_file_in_place_of_the_folder_is_reported_with_the_setting(tmp_path):
     """Where no folder can be made, the message names the folder and NITAMONO_STATE."""
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderNotWritable, match=r"file/state.*set NITAMONO_STATE"):
@@ -35,7 +35,7 @@ def _try_lock(path: Path, answers: multiprocessing.Queue) -> None:
         answers.put(str(error))
 
 
-def test_a_second_command_is_told_to_wait(tmp_path):
+def test_a_second_command_is_refused(tmp_path):
     """While one process holds the folder, another is refused; afterwards it may."""
     state = StateFolder.open(tmp_path)
     context = multiprocessing.get_context("spawn")
@@ -55,7 +55,7 @@ def _in_a_process(context, path, answers):
 
 @given(texts=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r")), min_size=1, max_size=4))
 def test_a_replaced_file_holds_the_last_text(tmp_path_factory, texts):
-    """Writing over a file leaves the new text alone, and no draft beside it."""
+    """Replacing a file leaves only the new text and no temporary file."""
     path = tmp_path_factory.mktemp("replace") / "record"
     for text in texts:
         replace_text(path, text)

@@ -43,7 +43,7 @@ def test_the_caller_owns_what_it_makes(tmp_path):
 
 
 @as_root
-def test_a_closed_folder_is_out_of_reach(tmp_path):
+def test_a_closed_folder_cannot_be_read(tmp_path):
     """What lies below a folder with mode 700 cannot be reached by another user, whatever its own mode."""
     nobody = service_user("nobody")
     inner = tmp_path / "closed" / "inner"

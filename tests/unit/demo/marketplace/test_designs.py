@@ -44,7 +44,7 @@ def test_a_design_takes_brand_pattern_and_gender_from_its_type() -> None:
 
 
 def test_the_two_colours_of_a_design_can_be_told_apart() -> None:
-    """At least 40 levels apart in some channel, after dyeing."""
+    """They differ by at least 40 levels in some channel, after dyeing."""
     for design in DESIGNS:
         assert max(abs(a - b) for a, b in zip(design.rgb, design.second_rgb, strict=True)) >= 40
 

@@ -71,7 +71,7 @@ def test_a_photo_is_a_jpeg_of_the_size_asked_for() -> None:
         assert (photo.format, photo.mode, photo.size) == ("JPEG", "RGB", (200, 200))
 
 
-def test_size_changes_the_detail_and_not_the_picture() -> None:
+def test_size_changes_only_the_detail() -> None:
     """A photo at 320 px, reduced, is the photo at 160 px within a few levels."""
     spec = PhotoSpec(first_design("mug"), make_scene())
     reduced = draw_photo(spec, 320).resize((160, 160), Image.Resampling.BOX)
@@ -102,7 +102,7 @@ def test_no_two_types_have_the_same_outline() -> None:
 
 @pytest.mark.parametrize("name", [kind.name for kind in TYPES])
 def test_every_type_comes_in_several_cuts(name: str) -> None:
-    """Both ends of its form can be told apart, in the same colours."""
+    """Both ends of its form look different in the same colours."""
     design = first_design(name)
     one, other = (
         pixels(PhotoSpec(in_one_dark_colour(design, form), make_scene()))

@@ -24,7 +24,7 @@ def titles(design: Design, size: str = "M") -> Iterator[str]:
 
 
 def test_every_title_names_the_type() -> None:
-    """T-shirt or Tシャツ stands in each."""
+    """Each contains T-shirt or Tシャツ."""
     assert all("T-shirt" in written or "Tシャツ" in written for written in titles(make_design()))
 
 

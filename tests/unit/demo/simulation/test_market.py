@@ -72,8 +72,8 @@ def test_a_shuffled_log_shows_the_position_bias_as_stated():
     assert measured / measured[0] == pytest.approx(mean_examination(truth), abs=0.04)
 
 
-def test_a_ranked_log_falls_faster_than_people_examine():
-    """In the order of the ranking, likeness adds to position: taken for bias, it would be too steep."""
+def test_taps_fall_faster_in_ranked_slates_than_examination():
+    """In a ranked slate similarity falls with the position, too: as position bias it would be too steep."""
     market, _, days = simulated()
     ranked = sum(taps_by_position(market, day, shuffled=False) for day in days[1:])
     shuffled = sum(taps_by_position(market, day, shuffled=True) for day in days[1:])
@@ -110,7 +110,7 @@ def test_a_listing_is_bought_once():
     assert len(set(bought.tolist())) == len(bought)
 
 
-def test_endless_stock_is_bought_again():
+def test_unlimited_stock_is_bought_again():
     """With interference off, a listing stays for everyone."""
     truth = replace(TRUTH, single_unit=False, buy_after_tap=1.0, buy_directly=0.5)
     days = [day for _, day in simulate(make_market(truth=truth, days=1, pre_days=0))]
@@ -159,7 +159,7 @@ def test_a_few_people_make_most_visits():
 
 
 def test_the_experiment_starts_on_its_day_and_splits_its_users():
-    """Nobody has an arm before; afterwards each user has one, testers apart."""
+    """Nobody has an arm before; afterwards each user except testers has one."""
     _, _, days = simulated()
     assert (days[0].slates.arm == NOBODYS).all()
     assert not days[0].slates.override.any()
