@@ -23,8 +23,8 @@ from typing import Final
 from bench.memory import peak_mib
 from demo.simulation.folder import VECTORS, write_simulation
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.rankers import noisy_vectors, ranker_of
-from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, market_of
+from demo.simulation.rankers import calibrated_ranker, noisy_vectors
+from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, build_market
 from experiments.analysis.log.read import open_log
 from experiments.analysis.offline.evaluation import METRIC, Task, evaluate
 from experiments.analysis.offline.slates import TappedLog
@@ -61,7 +61,7 @@ class Measured:
 def measure(plan: Plan) -> Measured:
     """Simulate a plan."""
     begun = time.perf_counter()
-    market = market_of(plan)
+    market = build_market(plan)
     ready = time.perf_counter()
     cpu = time.process_time()
     with tempfile.TemporaryDirectory() as name:
@@ -115,9 +115,9 @@ def agreement(plan: Plan, log: Path) -> list[Agreement]:
 
 def _scores(plan: Plan, log: Path) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """The true CTR, the nDCG@5 as logged and the weighted one, by encoder."""
-    market = market_of(plan)
+    market = build_market(plan)
     others = {
-        name: ranker_of(name, noisy_vectors(market.catalogue, noise, plan.seed + number))
+        name: calibrated_ranker(name, noisy_vectors(market.catalogue, noise, plan.seed + number))
         for number, (name, noise) in enumerate(NOISES.items(), 1)
     }
     truth = write_simulation(log, market, others=others).truth["encoders"]
@@ -146,7 +146,7 @@ def production_plan(users: int, days: int, listings: int) -> Plan:
 
 def judged(plan: Plan, log: Path) -> Readings:
     """The report on a simulated experiment. log: a folder that is made."""
-    market = market_of(plan)
+    market = build_market(plan)
     write_simulation(log, market)
     last = plan.experiment.start + timedelta(days=plan.days - 1)
     return read(gather(log, plan.experiment, last))

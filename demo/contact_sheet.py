@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,26 +112,18 @@ def _row(service: SimilarService, item_id: str, parameters: SimilarParameters) -
     return Row(answer.query.item, tuple(hit.document for hit in answer.hits))
 
 
-def _newest_by_category(es: Elasticsearch, prefix: str, count: int) -> Iterator[str]:
-    """Yield ids of listings for sale whose photo could be encoded."""
+def _newest_by_category(es: Elasticsearch, prefix: str, count: int) -> list[str]:
+    """Return ids of listings for sale whose photo is encoded, one for each common leaf category."""
     shown = [{"term": {"status": Status.ON_SALE.value}}, {"exists": {"field": "vector"}}]
-    leaves = {"terms": {"field": "category", "size": 1000}}
-    found = es.search(
-        index=read_alias(prefix), size=0, query={"bool": {"filter": shown}}, aggs={"names": leaves}
-    )
-    seen: set[str] = set()
-    for bucket in found["aggregations"]["names"]["buckets"]:
-        hits = es.search(
-            index=read_alias(prefix),
-            query={"bool": {"filter": [*shown, {"term": {"category": bucket["key"]}}]}},
-            sort=[{"created_at": "desc"}, {"item_id": "asc"}],
-            size=1,
-            source={"includes": ["item_id", "category"]},
-        )["hits"]["hits"]
-        source = hits[0]["_source"]
-        if source["category"][-1] == bucket["key"] and len(seen) < count and source["item_id"] not in seen:
-            seen.add(source["item_id"])
-            yield source["item_id"]
+    order = [{"created_at": "desc"}, {"item_id": "asc"}]
+    newest = {"top_hits": {"size": 1, "sort": order, "_source": ["item_id", "category"]}}
+    names = {"terms": {"field": "category", "size": 1000}, "aggs": {"newest": newest}}
+    query = {"bool": {"filter": shown}}
+    found = es.search(index=read_alias(prefix), size=0, query=query, aggs={"names": names})
+    buckets = found["aggregations"]["names"]["buckets"]
+    sources = ((bucket["key"], bucket["newest"]["hits"]["hits"][0]["_source"]) for bucket in buckets)
+    ids = [source["item_id"] for leaf, source in sources if source["category"][-1] == leaf]
+    return list(dict.fromkeys(ids))[:count]
 
 
 def _draw_item(

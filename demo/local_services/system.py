@@ -91,10 +91,8 @@ class System:
         state = StateFolder.open(asked.state)
         supervisor = Supervisor(state, progress)
         settings = _with_our_own(asked, recorded, supervisor)
-        elasticsearch, queue = (
-            elasticsearch_service(settings, state, environ),
-            redis_service(settings, state, environ),
-        )
+        elasticsearch = elasticsearch_service(settings, state, environ)
+        queue = redis_service(settings, state, environ)
         environment = application_environment(
             environ,
             settings,
@@ -103,11 +101,9 @@ class System:
             redis=settings.redis_url or queue.url,
         )
         arms = arm_encoders(Path(environment["NITAMONO_EXPERIMENTS"]))
-        servers = [
-            *([] if settings.elasticsearch_url else [elasticsearch]),
-            *([] if settings.redis_url else [queue]),
-        ]
-        applications = [
+        external = {"elasticsearch": settings.elasticsearch_url, "redis": settings.redis_url}
+        servers = tuple(service for service in (elasticsearch, queue) if not external[service.name])
+        applications = (
             worker_service(environment, state, processes=settings.worker_processes),
             *(
                 worker_service(arm.environment(environment), state, processes=1, name=arm.worker)
@@ -115,10 +111,8 @@ class System:
             ),
             events_service(environment, state),
             api_service(environment, settings),
-        ]
-        return cls(
-            settings, state, environ, environment, tuple(servers), tuple(applications), arms, supervisor
         )
+        return cls(settings, state, environ, environment, servers, applications, arms, supervisor)
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -85,7 +85,7 @@ class Visits(Columns):
     """(V,) seconds since 1970, whole microseconds."""
     nth: Rows
     """(V,) in the session, from 0."""
-    wish: Rows
+    target: Rows
     """(V,) the row of the catalogue that the session looks for."""
 
     def between(self, start: float, end: float) -> Visits:
@@ -127,7 +127,7 @@ def open_pages(
     drawn = rng.random((len(visits), PAGES_SEEN)) * weight[-1]
     offered = shelf.rows[np.minimum(np.searchsorted(weight, drawn), len(shelf.rows) - 1)]
     vectors = stock.catalogue.truth
-    likeness = np.einsum("vd,vpd->vp", vectors[visits.wish], vectors[stock.base[offered]])
+    likeness = np.einsum("vd,vpd->vp", vectors[visits.target], vectors[stock.base[offered]])
     best = (CHOOSINESS * likeness + rng.gumbel(size=likeness.shape)).argmax(axis=1)
     return np.asarray(offered[np.arange(len(best)), best])
 

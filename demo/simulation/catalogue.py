@@ -59,7 +59,7 @@ def drawn_catalogue(count: int, seed: int, truth: GroundTruth) -> Catalogue:
     """Return the first `count` listings of the drawn marketplace, all of them as new listings."""
     events = [listing_at(number, seed) for number in range(1, count + 1)]
     photo = np.array([offer_at(number, seed).photographed - 1 for number in range(1, count + 1)])
-    return catalogue_of(events, truth, seed, photo)
+    return catalogue_from_events(events, truth, seed, photo)
 
 
 def read_catalogue(path: Path, count: int | None, truth: GroundTruth, seed: int) -> Catalogue:
@@ -70,7 +70,7 @@ def read_catalogue(path: Path, count: int | None, truth: GroundTruth, seed: int)
         UnreadableFile: see indexer.intake.files.
     """
     events = read_events(path, count)
-    return catalogue_of(events, truth, seed, np.arange(len(events)))
+    return catalogue_from_events(events, truth, seed, np.arange(len(events)))
 
 
 def read_events(path: Path, count: int | None) -> list[ListingEvent]:
@@ -99,7 +99,9 @@ def _on_sale(path: Path) -> Iterator[ListingEvent]:
             yield cast(ListingEvent, listing.to_event())
 
 
-def catalogue_of(events: Sequence[ListingEvent], truth: GroundTruth, seed: int, photo: Rows) -> Catalogue:
+def catalogue_from_events(
+    events: Sequence[ListingEvent], truth: GroundTruth, seed: int, photo: Rows
+) -> Catalogue:
     """Return the listings of events, with a true vector for each from its attributes."""
     categories = list(dict.fromkeys(tuple(event["category"]) for event in events))
     numbers = {path: number for number, path in enumerate(categories)}

@@ -24,7 +24,7 @@ from demo.simulation.fault_injection import Faults
 from demo.simulation.folder import WrittenLog, write_json, write_simulation
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.live import LiveSummary, live_statement, simulate_live
-from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, market_of
+from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, build_market
 from events.log_tables import SIMULATED
 from experiments.assignment.definition import experiments_folder, read_experiment
 from experiments.errors import ExperimentError
@@ -150,7 +150,7 @@ def simulate(*, out: Path | None, api: str | None, changes: dict[str, str], **op
 
 def into_folder(plan: Plan, out: Path, faults: Faults) -> list[str]:
     """Write the log; return the lines of its summary."""
-    market = market_of(plan)
+    market = build_market(plan)
     with tqdm(unit=" slates", desc="simulated", delay=2, disable=None) as bar:
         return as_lines(out, write_simulation(out, market, faults=faults, progress=bar.update))
 

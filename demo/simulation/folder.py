@@ -57,7 +57,7 @@ def write_simulation(
     Raises LogExists where the folder is not empty, OSError.
     """
     started = perf_counter()
-    prepare(log)
+    make_empty_folder(log)
     # First, so that nobody takes an interrupted simulation for a real log.
     write_json(log / SIMULATED, statement(market))
     expectation = Expectation(market, market.rankers_by_arm() | dict(others or {}))
@@ -80,7 +80,7 @@ def write_simulation(
     return WrittenLog(events, injected, truth, perf_counter() - started)
 
 
-def prepare(log: Path) -> None:
+def make_empty_folder(log: Path) -> None:
     """Make the folder. Raises LogExists where it is not empty."""
     if log.is_dir() and any(log.iterdir()):
         raise LogExists(f"{log} is not empty; name a new folder: a log is of one simulation")

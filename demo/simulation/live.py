@@ -18,7 +18,7 @@ from demo.marketplace.random_source import check_seed
 from demo.simulation.api import Api
 from demo.simulation.behaviour import Draws
 from demo.simulation.buyers import Visits, draw_buyers, draw_visits, open_pages, user_id
-from demo.simulation.catalogue import catalogue_of, read_events
+from demo.simulation.catalogue import catalogue_from_events, read_events
 from demo.simulation.columns import NOTHING, Rows
 from demo.simulation.errors import ImpossibleTruth
 from demo.simulation.folder import SENTENCE
@@ -81,7 +81,7 @@ def simulate_live(
         raise ImpossibleTruth("tap_lift and purchase_lift are injected into a log only, not through the API")
     started = perf_counter()
     events = read_events(listings, plan.count)
-    market, visits = prepare(plan, events, now)
+    market, visits = draw_past_visits(plan, events, now)
     still = replace(plan.truth, arrivals=0.0)  # new listings would have to be indexed first
     stock = Stock.opening(market.catalogue, still, market.start.timestamp(), 0, plan.seed)
     summary = LiveSummary()
@@ -115,10 +115,10 @@ def live_statement(plan: Plan, listings: Path) -> dict[str, Any]:
     }
 
 
-def prepare(plan: Plan, events: Sequence[ListingEvent], now: datetime) -> tuple[Market, Visits]:
+def draw_past_visits(plan: Plan, events: Sequence[ListingEvent], now: datetime) -> tuple[Market, Visits]:
     """Return the buyers, and their visits within the time that the API takes, in the order of time."""
     truth = replace(plan.truth, tester_share=0.0)  # overriding an arm takes its name
-    catalogue = catalogue_of(events, truth, plan.seed, np.arange(len(events)))
+    catalogue = catalogue_from_events(events, truth, plan.seed, np.arange(len(events)))
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     market = Market(
         truth=truth,

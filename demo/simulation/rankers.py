@@ -33,18 +33,18 @@ class Ranker:
     calibration: Calibration
 
 
-def ranker_of(encoder_id: str, vectors: Floats, weights: Weights = DEFAULT_WEIGHTS) -> Ranker:
+def calibrated_ranker(encoder_id: str, vectors: Floats, weights: Weights = DEFAULT_WEIGHTS) -> Ranker:
     """Return a ranker that weighs category and price as production does with an encoder of this spread."""
     mean, spread = similarity(vectors)
     identity = EncoderIdentity(encoder_id, vectors.shape[1], mean, spread)
     return Ranker(encoder_id, vectors, Calibration.of(identity, weights))
 
 
-def ranker_for(arm: Arm, encoder_id: str, vectors: Floats) -> Ranker:
+def ranker_of_arm(arm: Arm, encoder_id: str, vectors: Floats) -> Ranker:
     """Return the ranker of an arm's definition."""
     category = DEFAULT_WEIGHTS.category if arm.category_weight is None else arm.category_weight
     price = DEFAULT_WEIGHTS.price if arm.price_weight is None else arm.price_weight
-    return ranker_of(encoder_id, vectors, Weights(category, price))
+    return calibrated_ranker(encoder_id, vectors, Weights(category, price))
 
 
 def similarity(vectors: Floats, sample: int = 256) -> tuple[float, float]:

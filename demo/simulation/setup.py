@@ -15,7 +15,7 @@ from demo.simulation.columns import Floats
 from demo.simulation.errors import ImpossibleTruth, UnknownArm, UnknownPhotos
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.market import Market
-from demo.simulation.rankers import Ranker, artifact_vectors, noise_id, noisy_vectors, ranker_for
+from demo.simulation.rankers import Ranker, artifact_vectors, noise_id, noisy_vectors, ranker_of_arm
 from experiments.assignment.definition import Arm, Experiment
 
 DEFAULT_EXPERIMENT: Final = Experiment(
@@ -49,7 +49,7 @@ class Plan:
     seed: int = 7
 
 
-def market_of(plan: Plan) -> Market:
+def build_market(plan: Plan) -> Market:
     """Return the marketplace of a plan.
 
     Raises:
@@ -85,7 +85,7 @@ def catalogue_of_plan(plan: Plan) -> Catalogue:
 
 def _ranker(plan: Plan, arm: Arm, catalogue: Catalogue) -> Ranker:
     encoder_id, vectors = _vectors(plan, arm, catalogue)
-    return ranker_for(arm, encoder_id, vectors)
+    return ranker_of_arm(arm, encoder_id, vectors)
 
 
 def _vectors(plan: Plan, arm: Arm, catalogue: Catalogue) -> tuple[str, Floats]:

@@ -15,7 +15,7 @@ from demo.simulation.errors import LogExists
 from demo.simulation.fault_injection import Faults
 from demo.simulation.folder import SENTENCE, write_simulation
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.rankers import noisy_vectors, ranker_of
+from demo.simulation.rankers import calibrated_ranker, noisy_vectors
 from events.log_tables import TABLES
 from experiments.analysis.log.exclusions import Reason
 from experiments.analysis.log.read import open_log
@@ -96,7 +96,7 @@ def test_truth_orders_encoders_by_their_noise(tmp_path):
     """Less noise, more expected taps; also of encoders that no arm has."""
     market = make_market(users=300, pre_days=0, days=1)
     others = {
-        name: ranker_of(name, noisy_vectors(market.catalogue, noise, 7))
+        name: calibrated_ranker(name, noisy_vectors(market.catalogue, noise, 7))
         for name, noise in {"perfect": 0.0, "blind": 8.0}.items()
     }
     written = write_simulation(tmp_path / "log", market, others=others)

@@ -15,7 +15,7 @@ from demo.simulation.columns import NOTHING
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.log import DayTables
 from demo.simulation.market import Market, Tick, simulate
-from demo.simulation.setup import Plan, market_of
+from demo.simulation.setup import Plan, build_market
 from demo.simulation.stock import Stock
 from events.log_tables import TABLES
 from experiments.assignment.assign import NOBODYS
@@ -42,7 +42,7 @@ def make_market(**changes: object) -> Market:
         "pre_days": 1,
         "count": 500,
     }
-    return market_of(Plan(**(plan | changes)))
+    return build_market(Plan(**(plan | changes)))
 
 
 @cache

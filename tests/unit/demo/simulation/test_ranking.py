@@ -8,7 +8,7 @@ import pytest
 from demo.simulation.catalogue import drawn_catalogue
 from demo.simulation.columns import NOTHING
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.rankers import artifact_vectors, noisy_vectors, ranker_for, ranker_of
+from demo.simulation.rankers import artifact_vectors, calibrated_ranker, noisy_vectors, ranker_of_arm
 from demo.simulation.ranking import bands, highest, rank
 from demo.simulation.stock import Stock
 from experiments.assignment.definition import Arm
@@ -27,7 +27,7 @@ def stock() -> Stock:
 
 def test_scores_are_those_of_production(stock):
     """Each answer is what the scalar formula of query/search/ranking.py, item by item, puts first."""
-    ranker = ranker_of("noisy", noisy_vectors(stock.catalogue, 0.5, 7))
+    ranker = calibrated_ranker("noisy", noisy_vectors(stock.catalogue, 0.5, 7))
     queries = np.array([3, 50, 120])
     answers = rank(ranker, stock, stock.shelf(1.7e9), queries, size=5, depth=8)
     for query, answer in zip(queries, answers, strict=True):
@@ -57,7 +57,7 @@ def test_the_band_widens_only_as_far_as_it_must():
 
 def test_an_empty_shelf_answers_nothing(stock):
     """A query item may be all that there is."""
-    ranker = ranker_of("perfect", stock.catalogue.truth)
+    ranker = calibrated_ranker("perfect", stock.catalogue.truth)
     assert (rank(ranker, stock, stock.shelf(0.0), np.array([1, 2]), size=3, depth=4) == NOTHING).all()
 
 
@@ -88,8 +88,8 @@ def test_a_copied_photo_has_the_same_vector():
 def test_an_arm_may_weigh_category_and_price_its_own_way(stock):
     """In spreads; what the arm leaves open is production's."""
     vectors = stock.catalogue.truth
-    usual = ranker_of("x", vectors).calibration
-    heavy = ranker_for(Arm(name="heavy", price_weight=1.0), "x", vectors).calibration
+    usual = calibrated_ranker("x", vectors).calibration
+    heavy = ranker_of_arm(Arm(name="heavy", price_weight=1.0), "x", vectors).calibration
     assert heavy.category_weight == usual.category_weight
     assert heavy.price_weight == pytest.approx(4 * usual.price_weight, abs=2e-6)
 
