@@ -24,9 +24,8 @@ def fetch_verified(url: str, target: Path, step: Step) -> None:
     expected = published_sha512(url)
     draft = target.with_name(f"{target.name}.part")
     try:
-        found = _fetch(url, draft, step)
-        if found != expected:
-            raise ChecksumMismatch(url, found, expected)
+        _fetch(url, draft, step)
+        verify_sha512(draft, url, expected)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -41,6 +40,14 @@ def published_sha512(url: str) -> str:
     return words[0].lower()
 
 
+def verify_sha512(file: Path, name: str, expected: str) -> None:
+    """Raise ChecksumMismatch, with the file's `name`, unless it has the SHA-512 `expected` (hex)."""
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha512").hexdigest()
+    if found != expected:
+        raise ChecksumMismatch(name, found, expected)
+
+
 def require_disk_space(folder: Path, needed: int, purpose: str) -> None:
     """Raise NoDiskSpace if the disk of `folder` has fewer than `needed` bytes left."""
     free = shutil.disk_usage(folder).free
@@ -48,21 +55,19 @@ def require_disk_space(folder: Path, needed: int, purpose: str) -> None:
         raise NoDiskSpace(folder, needed, free, purpose)
 
 
-def _fetch(url: str, draft: Path, step: Step) -> str:
-    digest, size = hashlib.sha512(), 0
+def _fetch(url: str, draft: Path, step: Step) -> None:
+    size = 0
     with _open(url) as answer, draft.open("wb") as file:
         total = int(answer.headers.get("Content-Length") or 0)
         require_disk_space(draft.parent, 3 * total, "The archive of Elasticsearch, packed and unpacked,")
         try:
             while chunk := answer.read(CHUNK):
-                digest.update(chunk)
                 size += file.write(chunk)
                 step.tick(f"{size / 1e6:.0f} of {total / 1e6:.0f} MB")
         except (OSError, http.client.HTTPException) as error:
             raise DownloadFailed(url, f"it broke off after {size} bytes: {error}") from error
     if total and size != total:
         raise DownloadFailed(url, f"it broke off after {size} of {total} bytes")
-    return digest.hexdigest()
 
 
 def _open(url: str) -> http.client.HTTPResponse:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from demo.local_services.download import require_disk_space
-from demo.local_services.errors import ChecksumMismatch, DownloadFailed
+from demo.local_services.download import require_disk_space, verify_sha512
+from demo.local_services.errors import DownloadFailed
 from demo.local_services.progress import Step, run_showing
 
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
@@ -42,7 +41,7 @@ def fetch_by_maven(version: str, sha512: str, environ: Mapping[str, str], folder
     )
     if status != 0 or not archive.exists():
         raise DownloadFailed(coordinate, f"Maven says: {first_error(output)}")
-    _verify(archive, coordinate, sha512)
+    verify_sha512(archive, coordinate, sha512)
     _unzip(archive, folder)
     return folder
 
@@ -60,13 +59,6 @@ def _maven(environ: Mapping[str, str], coordinate: str) -> str:
         advice = "install Maven (Debian: apt-get install maven; macOS: brew install maven)"
         raise DownloadFailed(coordinate, "mvn is not on the PATH", advice)
     return maven
-
-
-def _verify(archive: Path, coordinate: str, expected: str) -> None:
-    with archive.open("rb") as file:
-        found = hashlib.file_digest(file, "sha512").hexdigest()
-    if found != expected:
-        raise ChecksumMismatch(coordinate, found, expected)
 
 
 def _unzip(archive: Path, folder: Path) -> None:
