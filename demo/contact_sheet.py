@@ -56,8 +56,12 @@ def _require_format(_context: click.Context, _option: click.Parameter, out: Path
     callback=_require_format,
     help="Image to write, a JPEG or a PNG.",
 )
-@click.option("--rows", type=WholeNumber(1, 100), default=12, show_default=True, help="Query items.")
-@click.option("--columns", type=WholeNumber(1, 24), default=6, show_default=True, help="Similar ones.")
+@click.option(
+    "--rows", type=WholeNumber(1, 100), default=12, show_default=True, help="Number of query items."
+)
+@click.option(
+    "--columns", type=WholeNumber(1, 24), default=6, show_default=True, help="Number of similar items each."
+)
 def contact_sheet(*, out: Path, rows: int, columns: int) -> None:
     """Draw listings of the live index with their most similar ones, as one image."""
     environment = System.open(os.environ, Progress()).environment

@@ -107,14 +107,10 @@ def _table(noise: Noise, variant: int) -> Field:
     return _tinted(level, ((196, 152, 104), (92, 66, 50), (222, 204, 178), (64, 60, 60))[variant])
 
 
-GROUNDS: dict[Background, Callable[[Noise, int], Field]] = {
-    "studio": _studio,
-    "paper": _paper,
-    "wood": _wood,
-    "sheet": _sheet,
-    "wall": _wall,
-    "grass": _grass,
-    "concrete": _concrete,
-    "rug": _rug,
-    "table": _table,
-}
+GROUNDS: dict[Background, Callable[[Noise, int], Field]] = dict(
+    zip(
+        BACKGROUNDS,
+        (_studio, _paper, _wood, _sheet, _wall, _grass, _concrete, _rug, _table),
+        strict=True,
+    )
+)

@@ -191,18 +191,13 @@ def _colour_block(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> N
     ImageDraw.Draw(image).rectangle([edge * side for edge in edges], second)
 
 
-PAINTERS: dict[PatternName, Callable[[Image.Image, Rgb, Rgb, Random], None]] = {
-    "plain": _plain,
-    "stripes": _stripes,
-    "pinstripes": _pinstripes,
-    "checks": _checks,
-    "tartan": _tartan,
-    "dots": _dots,
-    "floral": _floral,
-    "gradient": _gradient,
-    "logo": _logo,
-    "camouflage": _camouflage,
-    "zigzag": _zigzag,
-    "stars": _stars,
-    "colour block": _colour_block,
-}
+PAINTERS: dict[PatternName, Callable[[Image.Image, Rgb, Rgb, Random], None]] = dict(
+    zip(
+        PATTERNS,
+        (
+            _plain, _stripes, _pinstripes, _checks, _tartan, _dots, _floral, _gradient, _logo, _camouflage,
+            _zigzag, _stars, _colour_block,
+        ),
+        strict=True,
+    )
+)  # fmt: skip
