@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -158,17 +157,6 @@ def _cache_lock(cache: Path, progress: Progress) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _wait_for(handle.fileno(), progress)
+            progress.say("Waiting for another process that is downloading Elasticsearch …")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def _wait_for(lock: int, progress: Progress) -> None:
-    with progress.step("Waiting for another process that is downloading Elasticsearch") as step:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.2)
-                step.tick()
-            else:
-                return
