@@ -14,7 +14,9 @@ from demo.marketplace.random_source import UnusableSeed
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to."
 )
-@click.option("--count", type=WholeNumber(1, 9_999_999), default=2000, show_default=True, help="Listings.")
+@click.option(
+    "--count", type=WholeNumber(1, 9_999_999), default=2000, show_default=True, help="Number of listings."
+)
 @click.option(
     "--seed",
     type=WholeNumber(0),
@@ -23,7 +25,11 @@ from demo.marketplace.random_source import UnusableSeed
     help="The same seed gives the same marketplace.",
 )
 @click.option(
-    "--photo-size", type=WholeNumber(32, 2048), default=320, show_default=True, help="Pixels a side."
+    "--photo-size",
+    type=WholeNumber(32, 2048),
+    default=320,
+    show_default=True,
+    help="Width and height in pixels.",
 )
 @click.option("--no-photos", is_flag=True, help="Write listings.jsonl only.")
 @click.option("--force", is_flag=True, help="Replace the marketplace in OUT; other files there stay.")

@@ -67,14 +67,20 @@ def pairs(_context: click.Context, _option: click.Parameter, values: Sequence[st
     help="Request slates from this API and send it the events, instead of writing a log. OUT, if given, is "
     "the folder that they will be exported to; it gets the SIMULATED.json that reports look for.",
 )
-@click.option("--users", type=WholeNumber(1, 5_000_000), default=2000, show_default=True)
 @click.option(
-    "--days", type=WholeNumber(1, 366), default=14, show_default=True, help="From the experiment's start."
+    "--users", type=WholeNumber(1, 5_000_000), default=2000, show_default=True, help="Number of buyers."
+)
+@click.option(
+    "--days",
+    type=WholeNumber(1, 366),
+    default=14,
+    show_default=True,
+    help="Days from the experiment's start; with --api, the last days.",
 )
 @click.option(
     "--pre-days",
     type=WholeNumber(0, 90),
-    help="Before it.",
+    help="Days before the start.",
     show_default="the experiment's pre_period_days",
 )
 @click.option(
@@ -99,9 +105,11 @@ def pairs(_context: click.Context, _option: click.Parameter, values: Sequence[st
     "--listings",
     type=click.Path(exists=True, path_type=Path),
     help="A file or folder of listings; with --api, those that are indexed.",
-    show_default="drawn ones; with --api, those of make demo",
+    show_default="drawn listings; with --api, those of make demo",
 )
-@click.option("--count", type=WholeNumber(2, 1_000_000), default=6000, show_default=True, help="Listings.")
+@click.option(
+    "--count", type=WholeNumber(2, 1_000_000), default=6000, show_default=True, help="Number of listings."
+)
 @click.option(
     "--truth",
     "changes",
@@ -131,7 +139,7 @@ def simulate(*, out: Path | None, api: str | None, changes: dict[str, str], **op
     log_only = {name: options.pop(name) for name in ("experiment", "encoders", "pre_days")}
     if api is not None and (any((*faults.values(), *log_only.values())) or log_only["pre_days"] == 0):
         raise click.UsageError(
-            "--experiment, --encoder, --pre-days and faults need --out without --api, whose arms are its own"
+            "--experiment, --encoder, --pre-days and faults cannot be used with --api: the arms are the API's"
         )
     try:
         options["truth"] = GroundTruth.of(changes)

@@ -82,7 +82,7 @@ def test_options_of_a_log_are_refused_with_an_api(tmp_path):
     """Rather than ignored."""
     done = run("--api", "http://127.0.0.1:9", "--encoder", "control=1")
     assert done.exit_code == 2
-    assert "whose arms are its own" in " ".join(done.output.split())
+    assert "cannot be used with --api" in " ".join(done.output.split())
 
 
 def test_a_log_is_marked_once_it_has_simulated_events(tmp_path):
