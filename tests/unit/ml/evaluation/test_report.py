@@ -1,4 +1,4 @@
-"""The page and the card of an evaluation: self-contained, escaped, and equal to the rows."""
+"""The page of an evaluation: self-contained, escaped, and equal to the rows."""
 
 import json
 import re
@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ml.artifact import CARD, EncoderArtifact, load_artifact
+from ml.artifact import EncoderArtifact
 from ml.atomic_files import NotWritten
 from ml.cli import group
 from ml.data.pairs import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
-from ml.evaluation.evaluated_encoders import EvaluatedEncoders, load_encoders
-from ml.evaluation.model_card import cell, measure_card, write_card
+from ml.evaluation.evaluated_encoders import EvaluatedEncoders
 from ml.evaluation.report import page, write_report
 from tests.html_page import HtmlPage
-
-RISKY = '<script>alert("1")</script> | 専用'
+from tests.unit.ml.evaluation.conftest import RISKY
 
 
 class Page(HtmlPage):
@@ -28,16 +26,6 @@ class Page(HtmlPage):
 
     def figures(self, kind: str) -> int:
         return sum(tag == "figure" and attrs.get("class") == kind for tag, attrs in self.tags)
-
-
-@pytest.fixture(scope="module")
-def comparison(artifact: EncoderArtifact, corpus: Corpus) -> Comparison:
-    """All splits of the shop; the first title contains markup."""
-    pairs = (replace(corpus.pairs[0], title=RISKY), *corpus.pairs[1:])
-    (measured,) = comparisons(
-        replace(corpus, pairs=pairs), EvaluatedEncoders((artifact,), {}), Task("all", baseline="random")
-    )
-    return measured
 
 
 def test_the_page_is_self_contained(comparison: Comparison) -> None:
@@ -97,66 +85,6 @@ def test_an_unwritable_page_is_named(comparison: Comparison, tmp_path: Path) -> 
         write_report([comparison], tmp_path / "gone" / "report.html")
 
 
-def test_the_card_does_not_change_the_artifact(
-    artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path
-) -> None:
-    """The artifact still loads, under the same encoder_id."""
-    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
-    path = measure_card(load_encoders([folder], None), corpus)
-    assert path == folder / CARD
-    assert load_artifact(folder).encoder_id == artifact.encoder_id
-    text = path.read_text(encoding="utf-8")
-    headings = re.findall("^## (.*)$", text, re.MULTILINE)
-    assert headings == [
-        "Data",
-        "Metrics",
-        "Known weak slices",
-        "Speed",
-        "Size",
-        "Configuration",
-        "Licence and limits",
-    ]
-    assert "Trained on the train split of the data below" in text
-    test = len(corpus.rows("test"))
-    assert re.search(rf"\| \d+ \| \d+ \| {test} \|", text)
-    assert f"| {artifact.encoder_id}, full width |" in text
-    assert f"| image.onnx | {(folder / 'image.onnx').stat().st_size:,} |" in text
-    assert f"| tower.image_size | {artifact.image_size} |" in text
-    assert re.search(r"\| photos per second, from pixels to vectors \| [\d,]+ \|", text)
-
-
-def test_the_card_names_weak_slices_lowest_first(
-    artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
-) -> None:
-    """With counts; the card says that the data is not that of training."""
-    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
-    text = write_card(load_artifact(folder), [comparison], fingerprint="other").read_text(encoding="utf-8")
-    weak = text.split("## Known weak slices")[1].split("## Size")[0]
-    served = next(row for row in comparison.rows if row.encoder == artifact.encoder_id)
-    shown = [float(mean) for mean in re.findall(r"\| \d+ \| ([\d.]+) \|", weak)]
-    assert shown == sorted(shown)
-    assert len(shown) == min(8, len(served.slices))
-    assert "measured on data with the fingerprint\n`other`" in text
-    assert "## Speed" not in text
-    gain = f"{100 * (served.gain or 0):+.1f} %"
-    assert gain in text
-
-
-def test_an_unwritable_card_is_named(
-    artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
-) -> None:
-    """The message has the file."""
-    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
-    (folder / CARD).mkdir()
-    with pytest.raises(match=r"MODEL_CARD.md: cannot be written .Is a directory"):
-        write_card(load_artifact(folder), [comparison], fingerprint="other")
-
-
-def test_cells_are_escaped() -> None:
-    """Pipes and line breaks would break the table."""
-    assert cell("a|b\nc<d") == r"a\|b c&lt;d"
-
-
 def call(*arguments: str | Path) -> str:
     result = CliRunner().invoke(group, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
@@ -181,10 +109,3 @@ def test_evaluate_compares_several_encoders_on_judgments(
     assert "after Holm" in output
     assert "title: seen in training" in output
     assert "40 judgments of 40 queries" in Page(html.read_text(encoding="utf-8")).text.replace("\n", " ")
-
-
-def test_artifact_card_is_a_command(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
-    """It prints the path of the card."""
-    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
-    assert f"{folder / CARD}: written" in call("artifact", "card", folder, "--data", shop)
-    assert artifact.encoder_id in (folder / CARD).read_text(encoding="utf-8")

@@ -1,0 +1,84 @@
+"""The model card of an artifact: its sections, and equal to the rows."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ml.artifact import CARD, EncoderArtifact, load_artifact
+from ml.cli import group
+from ml.data.pairs import Corpus
+from ml.evaluation.comparison import Comparison
+from ml.evaluation.evaluated_encoders import load_encoders
+from ml.evaluation.model_card import cell, measure_card, write_card
+
+
+def test_the_card_does_not_change_the_artifact(
+    artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path
+) -> None:
+    """The artifact still loads, under the same encoder_id."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    path = measure_card(load_encoders([folder], None), corpus)
+    assert path == folder / CARD
+    assert load_artifact(folder).encoder_id == artifact.encoder_id
+    text = path.read_text(encoding="utf-8")
+    headings = re.findall("^## (.*)$", text, re.MULTILINE)
+    assert headings == [
+        "Data",
+        "Metrics",
+        "Known weak slices",
+        "Speed",
+        "Size",
+        "Configuration",
+        "Licence and limits",
+    ]
+    assert "Trained on the train split of the data below" in text
+    test = len(corpus.rows("test"))
+    assert re.search(rf"\| \d+ \| \d+ \| {test} \|", text)
+    assert f"| {artifact.encoder_id}, full width |" in text
+    assert f"| image.onnx | {(folder / 'image.onnx').stat().st_size:,} |" in text
+    assert f"| tower.image_size | {artifact.image_size} |" in text
+    assert re.search(r"\| photos per second, from pixels to vectors \| [\d,]+ \|", text)
+
+
+def test_the_card_names_weak_slices_lowest_first(
+    artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
+) -> None:
+    """With counts; the card says that the data is not that of training."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    text = write_card(load_artifact(folder), [comparison], fingerprint="other").read_text(encoding="utf-8")
+    weak = text.split("## Known weak slices")[1].split("## Size")[0]
+    served = next(row for row in comparison.rows if row.encoder == artifact.encoder_id)
+    shown = [float(mean) for mean in re.findall(r"\| \d+ \| ([\d.]+) \|", weak)]
+    assert shown == sorted(shown)
+    assert len(shown) == min(8, len(served.slices))
+    assert "measured on data with the fingerprint\n`other`" in text
+    assert "## Speed" not in text
+    gain = f"{100 * (served.gain or 0):+.1f} %"
+    assert gain in text
+
+
+def test_an_unwritable_card_is_named(
+    artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
+) -> None:
+    """The message has the file."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    (folder / CARD).mkdir()
+    with pytest.raises(match=r"MODEL_CARD.md: cannot be written .Is a directory"):
+        write_card(load_artifact(folder), [comparison], fingerprint="other")
+
+
+def test_cells_are_escaped() -> None:
+    """Pipes and line breaks would break the table."""
+    assert cell("a|b\nc<d") == r"a\|b c&lt;d"
+
+
+def test_artifact_card_is_a_command(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
+    """It prints the path of the card."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    result = CliRunner().invoke(group, ["artifact", "card", str(folder), "--data", str(shop)])
+    assert result.exit_code == 0, result.output
+    assert f"{folder / CARD}: written" in result.output
+    assert artifact.encoder_id in (folder / CARD).read_text(encoding="utf-8")
