@@ -1,4 +1,4 @@
-"""Charts of an evaluation as SVG that stands inside a page. Drawn by matplotlib, as all charts of ml/ are."""
+"""Charts of an evaluation as SVG inside the page, drawn by matplotlib like all charts of ml/."""
 
 import io
 import re
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BASELINE_COLOUR: Final = "#9aa5b1"
 COLOUR: Final = "#4878a8"
 NAMESPACES: Final = re.compile(r' xmlns(?::\w+)?="[^"]*"')
-"""HTML needs none of them for SVG inside a page."""
+"""SVG inside an HTML page needs no namespaces."""
 
 
 def bar_chart(rows: Sequence[Row], baseline: str | None, metric: str, name: str) -> Markup:
@@ -28,12 +28,12 @@ def bar_chart(rows: Sequence[Row], baseline: str | None, metric: str, name: str)
 
     figure = Figure(figsize=(10, 0.32 * len(rows) + 0.5), layout="constrained")
     axes = figure.subplots()
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         mean, (low, high) = row.means[metric], row.intervals[metric]
         if low == low:  # noqa: PLR0124  NaN: no query has a score
             colour = BASELINE_COLOUR if row.encoder == baseline else COLOUR
-            axes.barh(place, mean, color=colour, xerr=[[mean - low], [high - mean]], capsize=4)
-            axes.text(high + 0.01, place, f"{mean:.3f}", va="center")
+            axes.barh(position, mean, color=colour, xerr=[[mean - low], [high - mean]], capsize=4)
+            axes.text(high + 0.01, position, f"{mean:.3f}", va="center")
     axes.set_yticks(range(len(rows)), [row.encoder for row in rows], parse_math=False)
     axes.set(xlim=(0, 1.05), ylim=(len(rows) - 0.5, -0.5), axisbelow=True)
     axes.grid(axis="x", alpha=0.3)

@@ -91,12 +91,14 @@ def comparisons(
     projections = fit_mobilenets(encoders, corpus)
     for source, relevance in relevances.items():
         searched = corpus.part(corpus.rows(task.split, source))
-        found = rankings(encoders, searched, projections, max(RANKS, *task.ks))
-        baseline = baseline_of(list(found), encoders, task.baseline)
+        ranked = rankings(encoders, searched, projections, max(RANKS, *task.ks))
+        baseline = baseline_of(list(ranked), encoders, task.baseline)
         groups = query_groups(searched, corpus)
-        rows = compare(found, relevance, baseline, ks=task.ks, groups=groups)
+        rows = compare(ranked, relevance, baseline, ks=task.ks, groups=groups)
         sizes = Counter(corpus.splits[corpus.rows("all", source)].tolist())
-        yield Comparison(source, names[source], task, searched, dict(sizes), relevance, found, rows, baseline)
+        yield Comparison(
+            source, names[source], task, searched, dict(sizes), relevance, ranked, rows, baseline
+        )
 
 
 def relevances_of(corpus: Corpus, task: Task) -> tuple[dict[str, Relevance], list[UnusableJudgments]]:

@@ -112,14 +112,14 @@ def rankings(
     dims = encoders.artifacts[0].dims if encoders.artifacts else PCA_DIMS
     vectors = {"random": random_vectors(len(searched.pairs), dims)}
     vectors |= mobilenet_rows(encoders, searched, projections)
-    found = {name: nearest(of, ranks) for name, of in vectors.items()}
+    rankings_by_row = {name: nearest(of, ranks) for name, of in vectors.items()}
     for artifact in encoders.artifacts:
         pixels = pixels_for(searched, artifact.preprocessing)
         for name, of in artifact_rows(artifact, pixels, encoders.threads):
-            found[name] = nearest(of, ranks)
+            rankings_by_row[name] = nearest(of, ranks)
             if name == artifact.encoder_id:
-                found[f"{name}, int8 index"] = int8_nearest(of, ranks)
-    return found
+                rankings_by_row[f"{name}, int8 index"] = int8_nearest(of, ranks)
+    return rankings_by_row
 
 
 def mobilenet_rows(

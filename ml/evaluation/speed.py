@@ -90,16 +90,16 @@ def available_pipelines(artifact: EncoderArtifact, threads: int) -> list[Pipelin
         from ml.models.torch_backend import open_reference  # noqa: PLC0415  serving machines have no torch
 
         backends.append(("torch", open_reference))
-    found = []
+    available = []
     for name, backend in backends:
         for precision in precisions:
             try:
-                found.append(backend_pipeline(artifact, name, backend, precision, threads))
+                available.append(backend_pipeline(artifact, name, backend, precision, threads))
             except (BackendMissing, PrecisionMissing):
                 continue
             except WrongVectors as error:
                 log.warning("not measured: %s", error)
-    return found
+    return available
 
 
 def backend_pipeline(

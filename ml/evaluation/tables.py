@@ -34,8 +34,8 @@ def slice_table(rows: Sequence[Row]) -> str:
         return "no slice has enough queries"
     width = max(map(len, names))
     lines = [" " * width + "".join(f"  {row.encoder}" for row in rows)]
-    for place, name in enumerate(names):
-        means = (f"  {score_text(row.slices[place].mean):>{len(row.encoder)}}" for row in rows)
+    for index, name in enumerate(names):
+        means = (f"  {score_text(row.slices[index].mean):>{len(row.encoder)}}" for row in rows)
         lines.append(f"{name:<{width}}" + "".join(means))
     return "\n".join(lines)
 

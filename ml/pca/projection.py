@@ -237,13 +237,13 @@ def neighbour_similarity(vectors: Vectors, neighbours: int) -> NeighbourSimilari
 
 def nearest_rows(vectors: Vectors, neighbours: int) -> NDArray[np.int64]:
     """(n, k) int64 rows of the k = min(neighbours, n − 1) nearest others of each vector (n, d), unordered."""
-    found = min(neighbours, len(vectors) - 1)
-    nearest = np.empty((len(vectors), found), np.int64)
+    count = min(neighbours, len(vectors) - 1)
+    nearest = np.empty((len(vectors), count), np.int64)
     for start in range(0, len(vectors), 512):
         cosines = vectors[start : start + 512] @ vectors.T
         rows = np.arange(len(cosines))
         cosines[rows, start + rows] = -np.inf
-        nearest[start : start + 512] = np.argpartition(-cosines, found - 1, axis=1)[:, :found]
+        nearest[start : start + 512] = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
     return nearest
 
 

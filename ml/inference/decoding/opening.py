@@ -104,7 +104,7 @@ def check_sides(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnusablePhoto("photo_too_many_pixels", found, f"at most {MAX_PIXELS:,} pixels")
     if min(width, height) < MIN_SIDE:
-        raise UnusablePhoto("photo_too_small", found, f"both sides at min_size {MIN_SIDE} pixels")
+        raise UnusablePhoto("photo_too_small", found, f"both sides at least {MIN_SIDE} pixels")
 
 
 def check_memory(memory: int, width: int, height: int) -> None:

@@ -134,6 +134,13 @@ def test_an_unusable_photo_has_a_reason(data: bytes, reason: str) -> None:
     assert ", expected " in str(error)
 
 
+def test_the_message_names_found_and_expected_size() -> None:
+    """A seller reads it."""
+    assert str(refusal(encode(Image.new("RGB", (400, 15))))) == (
+        "photo_too_small: found 400 × 15 pixels, expected both sides at least 16 pixels"
+    )
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
 @pytest.mark.parametrize("share", [0.3, 0.7])
 def test_truncated_photos_are_rejected(kind: str, share: float) -> None:
