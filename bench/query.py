@@ -5,10 +5,10 @@ Over real listings (`--listings FILE --root DIR`, encoded by the artifact, or `-
 
 - nitamono: one search, filters inside it, re-ranked in it;
 - three stages: the nearest K without filters, then filter and re-rank in Python (what the paper describes);
-- exact: NumPy over all vectors. It is the measure of the other two, and shares no code with either.
+- exact: NumPy over all vectors, with the same ranking terms. It is the measure of the other two.
 
-The synthetic vectors are random clusters, for load alone: their neighbours are harder to tell apart than
-those of pictures, so overlaps on them are a lower bound.
+The synthetic vectors are random clusters, for load alone: their neighbours are harder to separate than
+those of photos, so overlaps on them are a lower bound.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -43,39 +43,37 @@ from mappings.names import IndexName, read_alias
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact
 from ml.inference.encoder import load_encoder
 from ml.inference.preprocess import decode_as
-from query.api.parameters import SimilarParameters
-from query.search.builder import Reach
+from query.search.builder import KnnParameters
+from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, weights_with
 from query.search.reader import IndexReader
+from query.search.request import SimilarRequest
 from query.search.similar import SimilarService
+from query.search.terms import TERMS
+from query.search.terms.similarity import Similarity
+from query.search.terms.term import Columns, Floats
 
 SIZE = 24
 
-WEIGHTS = (
-    (0, 0),
-    (0.5, 0),
-    (1, 0),
-    (2, 0),
-    (4, 0),
-    (0, 0.25),
-    (0, 1),
-    (0.5, 0.25),
-    (1, 0.25),
-    (1, 1),
-    (2, 0.25),
-    (2, 0.5),
-    (4, 0.25),
+WEIGHTS: tuple[Weights, ...] = tuple(
+    {"category": category, "price": price}
+    for category, *prices in (
+        (0, 0, 0.25, 1),
+        (0.5, 0, 0.25),
+        (1, 0, 0.25, 1),
+        (2, 0, 0.25, 0.5),
+        (4, 0, 0.25),
+    )
+    for price in prices
 )
-REACHES = ((50, 100), (100, 200), (200, 200), (200, 400), (200, 800), (400, 800))
+KNN_PARAMETERS = ((50, 100), (100, 200), (200, 200), (200, 400), (200, 800), (400, 800))
 
 Vectors = NDArray[np.float32]
 
 
-# The oracle. Its constants are written out here once more, so that a slip in `query` cannot hide in both.
+# The oracle. Its price bands are written out once more, so that an error in `query` cannot hide in both.
 
 BUCKET = 1.25
 RATIOS = (2.0, 3.0, 5.0, 10.0)
-CATEGORY_SPREADS = 2.0
-PRICE_SPREADS = 0.25
 
 
 class Oracle:
@@ -85,18 +83,22 @@ class Oracle:
         self,
         listings: Sequence[Listing],
         vectors: Vectors,
-        spread: float,
-        weights: tuple[float, float] = (CATEGORY_SPREADS, PRICE_SPREADS),
+        encoder: EncoderIdentity,
+        weights: Weights = DEFAULT_WEIGHTS,
     ) -> None:
         self.ids = [listing.item_id for listing in listings]
         self.position = {item_id: position for position, item_id in enumerate(self.ids)}
-        self.vectors, self.spread, self.weights = vectors, spread, weights
-        self.prices = np.array([listing.price for listing in listings])
+        self.calibration, self.spread = Calibration.of(encoder, weights), encoder.similarity_spread
         self.currencies = np.array([listing.currency for listing in listings])
         self.on_sale = np.array([listing.status == "on_sale" for listing in listings])
-        self.categories = [listing.category for listing in listings]
-        depth = max(map(len, self.categories))
-        self.levels = np.array([[*path, *[""] * (depth - len(path))] for path in self.categories])
+        self.columns = replace(
+            columns_of([dict(listing) for listing in listings]), vectors=vectors.astype(np.float64)
+        )
+
+    @property
+    def prices(self) -> Floats:
+        """(n,) in the listings' currencies."""
+        return self.columns.price
 
     def answer(self, item_id: str, size: int = SIZE) -> list[str]:
         """The ids of the best, from the first band that holds `size` candidates, or else the widest."""
@@ -125,15 +127,26 @@ class Oracle:
         allowed[query] = False
         return np.flatnonzero(allowed)
 
-    def scores(self, query: int, candidates: NDArray[np.intp]) -> NDArray[np.float64]:
-        """The score of each candidate: picture, category and price."""
-        similarity = self.vectors[candidates].astype(np.float64) @ self.vectors[query]
-        own = self.levels[query][: len(self.categories[query])]
-        shared = np.cumprod(self.levels[candidates][:, : len(own)] == own, axis=1).sum(axis=1)
-        distance = np.abs(self.prices[candidates] / self.prices[query] - 1)
-        closeness = np.exp2(-((distance / 0.5) ** 2))
-        weighted = self.weights[0] * shared / len(own) + self.weights[1] * closeness
-        return np.asarray(similarity + self.spread * weighted)
+    def scores(self, query: int, candidates: NDArray[np.intp]) -> Floats:
+        """(candidates,) scores for one item: the sum of the ranking terms."""
+        return np.asarray(
+            self.calibration.scores(self.columns[query : query + 1], self.columns[candidates])[0]
+        )
+
+
+def columns_of(listings: Sequence[Mapping[str, Any]]) -> Columns:
+    """What the ranking terms read of listings, but for the vectors: (n, 0)."""
+    paths = [tuple(listing["category"]) for listing in listings]
+    categories = tuple(dict.fromkeys(paths))
+    rows = {path: row for row, path in enumerate(categories)}
+    created = [datetime.fromisoformat(str(listing["created_at"])).timestamp() for listing in listings]
+    return Columns(
+        vectors=np.empty((len(listings), 0)),
+        categories=categories,
+        category=np.array([rows[path] for path in paths], dtype=np.intp),
+        price=np.array([float(listing["price"]) for listing in listings]),
+        created=np.array(created),
+    )
 
 
 # The data.
@@ -245,22 +258,22 @@ def _actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
         yield {"_index": index, "_id": listing.item_id, "_source": document.to_source()}
 
 
-# The ways to answer.
+# The methods that are compared.
 
-Way = Callable[[str], list[str]]
+Method = Callable[[str], list[str]]
 
 
-def nitamono_way(es: Elasticsearch, prefix: str, reach: Reach | None = None) -> Way:
+def one_search(es: Elasticsearch, prefix: str, knn: KnnParameters | None = None) -> Method:
     """The service as it is."""
-    service = SimilarService(IndexReader(es, prefix, timeout_s=30), reach)
-    parameters = SimilarParameters(size=SIZE)
-    return lambda item_id: [hit.document.item_id for hit in service.similar(item_id, parameters).hits]
+    service = SimilarService(IndexReader(es, prefix, timeout_s=30), knn)
+    request = SimilarRequest(size=SIZE)
+    return lambda item_id: [hit.document.item_id for hit in service.similar(item_id, request).hits]
 
 
-def three_stage_way(es: Elasticsearch, prefix: str, spread: float, nearest: int) -> Way:
-    """The nearest pictures whatever they are, then those for sale at a like price, then by score."""
+def three_stages(es: Elasticsearch, prefix: str, calibration: Calibration, nearest: int) -> Method:
+    """The nearest vectors without filters, then those for sale at a similar price, then by score."""
     index = read_alias(prefix)
-    fields = ["item_id", "status", "currency", "price", "category"]
+    fields = ["item_id", "status", "currency", "price", "category", "created_at"]
 
     def answer(item_id: str) -> list[str]:
         item = es.get(index=index, id=item_id, source_exclude_vectors=False)["_source"]
@@ -268,12 +281,10 @@ def three_stage_way(es: Elasticsearch, prefix: str, spread: float, nearest: int)
         hits = es.search(index=index, query={"knn": knn}, size=nearest, source_includes=fields)["hits"][
             "hits"
         ]
-        scored = [
-            (_three_stage_score(item, hit, spread), hit["_source"]["item_id"])
-            for hit in hits
-            if _three_stage_keeps(item, hit["_source"])
-        ]
-        return [found for _, found in sorted(scored, reverse=True)[:SIZE]]
+        kept = [hit for hit in hits if _three_stage_keeps(item, hit["_source"])]
+        scores = _three_stage_scores(calibration, item, kept)
+        ranked = sorted(zip(scores, (hit["_source"]["item_id"] for hit in kept), strict=True), reverse=True)
+        return [found for _, found in ranked[:SIZE]]
 
     return answer
 
@@ -284,14 +295,17 @@ def _three_stage_keeps(item: dict[str, Any], other: dict[str, Any]) -> bool:
     return bool(same and 1 / RATIOS[0] <= ratio <= RATIOS[0] and other["item_id"] != item["item_id"])
 
 
-def _three_stage_score(item: dict[str, Any], hit: dict[str, Any], spread: float) -> float:
-    other, own = hit["_source"], item["category"]
-    shared = next(
-        (n for n, (a, b) in enumerate(zip(own, other["category"], strict=False)) if a != b), len(own)
+def _three_stage_scores(
+    calibration: Calibration, item: dict[str, Any], hits: Sequence[dict[str, Any]]
+) -> list[float]:
+    asked, found = columns_of([item]), columns_of([hit["_source"] for hit in hits])
+    cosines = np.array([2 * hit["_score"] - 1 for hit in hits])
+    others = (
+        term.values(asked, found, calibration.weights[term.name])[0]
+        for term in TERMS
+        if term.name != Similarity.name
     )
-    closeness = 0.5 ** ((abs(other["price"] / item["price"] - 1) / 0.5) ** 2)
-    weighted = CATEGORY_SPREADS * shared / len(own) + PRICE_SPREADS * closeness
-    return float(2 * hit["_score"] - 1 + spread * weighted)
+    return [float(score) for score in sum(others, cosines)]
 
 
 # The measurements.
@@ -299,23 +313,23 @@ def _three_stage_score(item: dict[str, Any], hit: dict[str, Any], spread: float)
 
 @dataclass(frozen=True)
 class Row:
-    """What one way was measured at. Milliseconds; shares from 0 to 1."""
+    """The figures of one method. Milliseconds; shares from 0 to 1."""
 
-    way: str
+    method: str
     p50_ms: float
     p95_ms: float
     full: float
     overlap: float
 
     @classmethod
-    def of(cls, name: str, way: Way, items: Sequence[str], exact: Sequence[list[str]]) -> Row:
+    def of(cls, name: str, method: Method, items: Sequence[str], exact: Sequence[list[str]]) -> Row:
         """Every item asked about once, after all were asked about once unmeasured."""
         for item_id in items:
-            way(item_id)
+            method(item_id)
         times, answers = [], []
         for item_id in items:
             begun = time.perf_counter()
-            answers.append(way(item_id))
+            answers.append(method(item_id))
             times.append((time.perf_counter() - begun) * 1000)
         full = [len(given) >= min(SIZE, len(best)) for given, best in zip(answers, exact, strict=True)]
         return cls(
@@ -339,40 +353,39 @@ def sampled(catalogue: Catalogue, count: int) -> list[str]:
 
 
 def compare(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[str]) -> list[Row]:
-    """Each way over the same index, items and machine."""
-    spread = catalogue.encoder.similarity_spread
-    oracle = Oracle(catalogue.listings, catalogue.vectors, spread)
+    """Each method over the same index, items and machine."""
+    oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
     exact = [oracle.answer(item_id) for item_id in items]
-    ways = {
-        "nitamono": nitamono_way(es, prefix),
-        "three stages, K=100": three_stage_way(es, prefix, spread, 100),
-        "three stages, K=500": three_stage_way(es, prefix, spread, 500),
+    methods = {
+        "nitamono": one_search(es, prefix),
+        "three stages, K=100": three_stages(es, prefix, oracle.calibration, 100),
+        "three stages, K=500": three_stages(es, prefix, oracle.calibration, 500),
         "exact NumPy": oracle.answer,
     }
-    return [Row.of(name, way, items, exact) for name, way in ways.items()]
+    return [Row.of(name, method, items, exact) for name, method in methods.items()]
 
 
 def sweep(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[str]) -> list[Row]:
     """The service at several windows and numbers of candidates."""
-    oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder.similarity_spread)
+    oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
     exact = [oracle.answer(item_id) for item_id in items]
     return [
         Row.of(
-            f"k={reach.window}, num_candidates={reach.candidates}",
-            nitamono_way(es, prefix, reach),
+            f"k={knn.k}, num_candidates={knn.num_candidates}",
+            one_search(es, prefix, knn),
             items,
             exact,
         )
-        for reach in (Reach(*pair) for pair in REACHES)
+        for knn in (KnnParameters(*pair) for pair in KNN_PARAMETERS)
     ]
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """What one pair of weights does to the first five of the exact answers. Means over the items."""
+    """What some weights do to the first five of the exact answers. Means over the items."""
 
-    category_spreads: float
-    price_spreads: float
+    weights: Weights
+    """In spreads, by term."""
     ndcg_kind: float
     """Gain 3: same leaf category, gender and colour; 2: same leaf and gender; 1: same leaf."""
     ndcg_look: float
@@ -387,10 +400,9 @@ def weigh(catalogue: Catalogue, items: Sequence[str]) -> list[Weighed]:
     """The exact answers under several weights, judged by attributes that the ranking does not see."""
     rows = []
     for weights in WEIGHTS:
-        spread = catalogue.encoder.similarity_spread
-        oracle = Oracle(catalogue.listings, catalogue.vectors, spread, weights)
+        oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder, weights_with(weights))
         judged = np.array([_judge(oracle, catalogue, oracle.position[item_id]) for item_id in items])
-        rows.append(Weighed(*weights, *(round(float(mean), 4) for mean in np.nanmean(judged, axis=0))))
+        rows.append(Weighed(weights, *(round(float(mean), 4) for mean in np.nanmean(judged, axis=0))))
     return rows
 
 
@@ -406,7 +418,7 @@ def _judge(oracle: Oracle, catalogue: Catalogue, query: int) -> tuple[float, flo
     kind = leaf * (1 + same["gender"] * (1 + same["colour"]))
     look = 2 * same["colour"] + same["gender"]
     five = np.argsort(-oracle.scores(query, pool), kind="stable")[:5]
-    cosines = oracle.vectors[pool] @ oracle.vectors[query]
+    cosines = oracle.columns.vectors[pool] @ oracle.columns.vectors[query]
     lost = (np.sort(cosines)[::-1][:5].mean() - cosines[five].mean()) / oracle.spread
     apart = np.abs(np.log(oracle.prices[pool[five]] / oracle.prices[query])).mean()
     return _ndcg(kind, five), _ndcg(look, five), float(lost), float(apart)
@@ -536,7 +548,7 @@ class Report:
         ]
         lines += [f"{'':32}{'p50 ms':>8}{'p95 ms':>8}{'full':>8}{'overlap@24':>12}"]
         lines += [
-            f"{row.way:32}{row.p50_ms:8.2f}{row.p95_ms:8.2f}{row.full:8.3f}{row.overlap:12.4f}"
+            f"{row.method:32}{row.p50_ms:8.2f}{row.p95_ms:8.2f}{row.full:8.3f}{row.overlap:12.4f}"
             for row in self.rows
         ]
         if self.http:

@@ -20,9 +20,9 @@ from mappings.image_roots import ImageRoots
 from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
 from ml.inference.preprocess import UnusablePhoto, decode_photo
-from query.api.errors import QueryError
-from query.api.parameters import SimilarParameters
+from query.search.errors import QueryError
 from query.search.reader import IndexReader
+from query.search.request import SimilarRequest
 from query.search.similar import SimilarService
 
 THUMBNAIL = 128  # pixels a side
@@ -82,8 +82,8 @@ def find_rows(es: Elasticsearch, prefix: str, *, rows: int, columns: int) -> lis
     """Return rows for the newest listing of each of the `rows` most common leaf categories."""
     reader = IndexReader(es, prefix, PATIENCE_S)
     service = SimilarService(reader)
-    parameters = SimilarParameters(size=columns)
-    return [_row(service, item_id, parameters) for item_id in _newest_by_category(es, prefix, rows)]
+    request = SimilarRequest(size=columns)
+    return [_row(service, item_id, request) for item_id in _newest_by_category(es, prefix, rows)]
 
 
 def draw_contact_sheet(rows: Sequence[Row], roots: ImageRoots) -> Image.Image:
@@ -111,8 +111,8 @@ def _rows_of_live_index(environment: Mapping[str, str], rows: int, columns: int)
         ) from error
 
 
-def _row(service: SimilarService, item_id: str, parameters: SimilarParameters) -> Row:
-    answer = service.similar(item_id, parameters)
+def _row(service: SimilarService, item_id: str, request: SimilarRequest) -> Row:
+    answer = service.similar(item_id, request)
     return Row(answer.query.item, tuple(hit.document for hit in answer.hits))
 
 

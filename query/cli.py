@@ -8,12 +8,13 @@ import click
 
 from mappings.client import connect
 from mappings.errors import InvalidSetting
-from query.api.errors import InvalidParameters, QueryError, SearchUnavailable
-from query.api.parameters import DEFAULT_SIZE, SimilarParameters, known_id, parse
+from query.api.parameters import SimilarParameters, known_id, parse
 from query.api.responses import Band, SimilarAnswer, SimilarItem, similar_answer
 from query.api.settings import QuerySettings
+from query.search.errors import InvalidParameters, QueryError, SearchUnavailable
 from query.search.price_band import DEFAULT_RATIO
 from query.search.reader import IndexReader
+from query.search.request import DEFAULT_SIZE
 from query.search.similar import SimilarService
 from query.web.pages import price_label
 
@@ -67,7 +68,7 @@ def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
     parameters = parse(SimilarParameters, _as_query_string(given))
     with connect(settings.elasticsearch) as es:
         reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
-        return similar_answer(SimilarService(reader).similar(known_id(item_id), parameters))
+        return similar_answer(SimilarService(reader).similar(known_id(item_id), parameters.request()))
 
 
 def _as_query_string(given: dict[str, object]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.assignment.definition import Experiment
 from mappings.identity import EncoderIdentity
-from mappings.listing import Listing, parse_listing
+from mappings.listing import Listing, ListingDocument, category_paths, parse_listing
 
 # Most of them Python reads as numbers.
 NO_NUMBERS = [
@@ -49,6 +49,23 @@ def make_event(**changes: Any) -> dict[str, Any]:
 def make_listing(**changes: Any) -> Listing:
     """A valid listing, with `changes` over the defaults."""
     return parse_listing(make_event(**changes))
+
+
+def make_document(
+    *, vector: tuple[float, ...] | None = (0.6, 0.8, 0.0, 0.0), **changes: Any
+) -> ListingDocument:
+    """The stored document of a valid listing, with `changes` over the listing's defaults."""
+    listing = make_listing(**changes)
+    return ListingDocument(
+        **dict(listing),
+        category_paths=category_paths(listing.category),
+        image_fingerprint=None,
+        image_hash=None,
+        photo_problem=None,
+        encoder_id="colour-00000001",
+        indexed_at=listing.updated_at,
+        vector=vector,
+    )
 
 
 def make_identity(**changes: Any) -> EncoderIdentity:

@@ -150,8 +150,8 @@ def _soft_shade(drawn: Marks, coverage: Image.Image) -> Image.Image:
     body = coverage.resize((quarter, quarter), Image.Resampling.BOX).filter(
         ImageFilter.GaussianBlur(3.2 * scale)
     )
-    reach = max(1, round(2.2 * scale))
+    knn = max(1, round(2.2 * scale))
     relief = ImageChops.subtract(
-        ImageChops.offset(body, -reach, -reach), ImageChops.offset(body, reach, reach), 3.4, NEUTRAL
+        ImageChops.offset(body, -knn, -knn), ImageChops.offset(body, knn, knn), 3.4, NEUTRAL
     )
     return ImageChops.add(folds, relief, 1, -NEUTRAL).resize(coverage.size, Image.Resampling.BILINEAR)

@@ -178,9 +178,9 @@ def _stars(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
     for x, y in _lattice(image.width, step):
         turn = rng.random() * pi
         points = [
-            (x + reach * sin(turn + n * pi / 5), y - reach * cos(turn + n * pi / 5))
+            (x + knn * sin(turn + n * pi / 5), y - knn * cos(turn + n * pi / 5))
             for n in range(10)
-            for reach in (step * (0.34 if n % 2 == 0 else 0.15),)
+            for knn in (step * (0.34 if n % 2 == 0 else 0.15),)
         ]
         pencil.polygon(points, second)
 

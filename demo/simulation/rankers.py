@@ -1,4 +1,4 @@
-"""How each arm ranks: its vectors, and the weights of category and price."""
+"""How each arm ranks: its vectors, and the weights of the ranking terms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.inference.encoder import load_encoder
 from ml.inference.preprocess import decode_as
-from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights
+from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, weights_with
 
 NEIGHBOURS = 100
 PHOTO_SIDE = 256
@@ -34,7 +34,7 @@ class Ranker:
 
 
 def calibrated_ranker(encoder_id: str, vectors: Floats, weights: Weights = DEFAULT_WEIGHTS) -> Ranker:
-    """Return a ranker that weighs category and price as production does with an encoder of this spread."""
+    """Return a ranker with the weights of production with an encoder of this spread."""
     mean, spread = similarity(vectors)
     identity = EncoderIdentity(encoder_id, vectors.shape[1], mean, spread)
     return Ranker(encoder_id, vectors, Calibration.of(identity, weights))
@@ -42,9 +42,7 @@ def calibrated_ranker(encoder_id: str, vectors: Floats, weights: Weights = DEFAU
 
 def ranker_of_arm(arm: Arm, encoder_id: str, vectors: Floats) -> Ranker:
     """Return the ranker of an arm's definition."""
-    category = DEFAULT_WEIGHTS.category if arm.category_weight is None else arm.category_weight
-    price = DEFAULT_WEIGHTS.price if arm.price_weight is None else arm.price_weight
-    return calibrated_ranker(encoder_id, vectors, Weights(category, price))
+    return calibrated_ranker(encoder_id, vectors, weights_with(arm.ranking_weights))
 
 
 def similarity(vectors: Floats, sample: int = 256) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from demo.simulation.columns import NOTHING, Floats, Rows, Seconds
 from demo.simulation.rankers import Ranker
 from demo.simulation.stock import Shelf, Stock
 from query.search.price_band import DEFAULT_RATIO, widening_bands
-from query.search.ranking import PRICE_HALF_DISTANCE, Calibration, shared_depth
+from query.search.terms.term import Columns
 
 CHUNK = 64
 """Query items at once, of similar prices, so that their bands overlap."""
@@ -30,15 +30,11 @@ def rank(ranker: Ranker, stock: Stock, shelf: Shelf, queries: Rows, *, size: int
         return answers
     low, high = bands(stock.price[queries], stock.listed_on(queries, shelf), shelf.price, size)
     order = np.argsort(stock.price[queries], kind="stable")
-    vectors = ranker.vectors[stock.base[shelf.rows]]
-    kinds = stock.kind[shelf.rows]
-    terms = category_terms(ranker.calibration, stock.catalogue.categories)
+    on_shelf = columns_of(ranker, stock, shelf.rows)
     for chunk in (order[start : start + CHUNK] for start in range(0, len(order), CHUNK)):
         asked = queries[chunk]
         first, last = int(low[chunk].min()), int(high[chunk].max())
-        scores = ranker.vectors[stock.base[asked]] @ vectors[first:last].T
-        scores += terms[stock.kind[asked]][:, kinds[first:last]]
-        scores += price_terms(ranker.calibration, stock.price[asked], shelf.price[first:last])
+        scores = ranker.calibration.scores(columns_of(ranker, stock, asked), on_shelf[first:last])
         place = np.arange(first, last)
         scores[(place < low[chunk, None]) | (place >= high[chunk, None])] = -np.inf
         scores[shelf.rows[first:last] == asked[:, None]] = -np.inf
@@ -69,27 +65,15 @@ def _bounds(price: float) -> tuple[tuple[float, float], ...]:
     return tuple((band.low, band.high) for band in widening_bands(price, DEFAULT_RATIO))
 
 
-@lru_cache(maxsize=16)
-def category_terms(calibration: Calibration, categories: tuple[tuple[str, ...], ...]) -> Floats:
-    """Return the category term of a candidate (column) for a query item (row): (C, C) float32."""
-    return np.array(
-        [
-            [calibration.category_term(shared_depth(asked, other), len(asked)) for other in categories]
-            for asked in categories
-        ],
-        dtype=np.float32,
+def columns_of(ranker: Ranker, stock: Stock, rows: Rows) -> Columns:
+    """Return what the ranking terms read of rows (n,) of the stock, as float32 vectors."""
+    return Columns(
+        vectors=ranker.vectors[stock.base[rows]],
+        categories=stock.catalogue.categories,
+        category=stock.kind[rows],
+        price=stock.price[rows],
+        created=stock.listed_at[rows],
     )
-
-
-def price_terms(calibration: Calibration, price: Seconds, others: Seconds) -> Floats:
-    """Return the price term, as Calibration.price_term: (Q, M) float32."""
-    distance = (others[None, :] - price[:, None]).astype(np.float32)
-    distance /= (price[:, None] * PRICE_HALF_DISTANCE).astype(np.float32)
-    np.square(distance, out=distance)
-    np.negative(distance, out=distance)
-    np.exp2(distance, out=distance)
-    distance *= np.float32(calibration.price_weight)
-    return distance
 
 
 def highest(scores: Floats, depth: int) -> Rows:

@@ -57,16 +57,21 @@ class Arm(Model):
     """Of the index to read (with its own encoder and worker); by default that of the deployment."""
     encoder: str | None = None
     """The encoder_id that the index must have, if it is to be checked."""
-    category_weight: Annotated[float, Field(ge=0, le=10)] | None = None
-    """In similarity spreads; by default that of the ranking."""
-    price_weight: Annotated[float, Field(ge=0, le=10)] | None = None
+    ranking_weights: dict[Name, Annotated[float, Field(ge=0, le=10)]] = {}
+    """Ranking term to its weight in similarity spreads; terms not named have the default weight."""
     shuffle: Share = 0.0
     """Share of slates whose order is random, from which position bias is measured; alike in all arms."""
 
     @property
     def settings(self) -> frozenset[str]:
         """What the arm answers differently from the deployment itself."""
-        return frozenset(self.model_dump(exclude_defaults=True)) - {"name", "weight", "encoder"}
+        changed = frozenset(self.model_dump(exclude_defaults=True)) - {
+            "name",
+            "weight",
+            "encoder",
+            "ranking_weights",
+        }
+        return changed | {f"ranking_weights.{name}" for name in self.ranking_weights}
 
     def objection(self, index: str, encoder_id: str) -> str | None:
         """Why the arm cannot be served from an index of that encoder, or None if it can."""
@@ -134,11 +139,11 @@ class Experiment(Model):
         return frozenset().union(*(arm.settings for arm in self.arms))
 
     def state(self, stopped: frozenset[str] | None, today: date) -> str:
-        """`disabled`, `stopped`, `switches_unknown` (what is stopped is None), `not_started` or `running`."""
+        """`disabled`, `not_started`, `running`, `stopped`; `kill_switch_unavailable` if stopped is None."""
         if not self.enabled:
             return "disabled"
         if stopped is None:
-            return "switches_unknown"
+            return "kill_switch_unavailable"
         if self.name in stopped:
             return "stopped"
         return "running" if today >= self.start else "not_started"

@@ -28,7 +28,7 @@ MAX_AGE_S: Final = 3.0
 TIMEOUT_S: Final = 0.5
 """With MAX_AGE_S well below the five seconds that are promised."""
 
-FORGOTTEN_AFTER_S: Final = 30.0
+STALE_AFTER_S: Final = 30.0
 """Ten questions without an answer: more than a restart of a node or an election takes, and no longer than a
 stop may go unheard."""
 
@@ -69,7 +69,7 @@ class Switches:
     """What is stopped, known without asking for each request. Safe to share between threads.
 
     At most one request in MAX_AGE_S asks Elasticsearch, for TIMEOUT_S at most; those beside it go on with
-    what was known before. If Elasticsearch does not answer, what was known last holds for FORGOTTEN_AFTER_S.
+    what was known before. If Elasticsearch does not answer, what was known last holds for STALE_AFTER_S.
     """
 
     def __init__(self, es: Elasticsearch, prefix: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,13 +88,13 @@ class Switches:
         and the first after a quiet time.
         """
         since = self._since(self._asked_at)
-        if since >= MAX_AGE_S and self._asking.acquire(blocking=since >= FORGOTTEN_AFTER_S):
+        if since >= MAX_AGE_S and self._asking.acquire(blocking=since >= STALE_AFTER_S):
             try:
                 if self._since(self._asked_at) >= MAX_AGE_S:
                     self._ask()
             finally:
                 self._asking.release()
-        return self._stopped if self._since(self._learned_at) < FORGOTTEN_AFTER_S else None
+        return self._stopped if self._since(self._learned_at) < STALE_AFTER_S else None
 
     def age_s(self) -> float | None:
         """Seconds since Elasticsearch last told what is stopped, or None if it never did."""

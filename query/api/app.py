@@ -14,25 +14,23 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from query.api import responses as response
-from query.api.errors import (
-    EventsOff,
-    InvalidParameters,
-    NoLiveIndex,
-    NoValidEvent,
-    PhotoMissing,
-    QueryError,
-    QueueUnavailable,
-    SearchUnavailable,
-    TooManyEvents,
-    UnknownItem,
-)
+from query.api.errors import EventsOff, NoValidEvent, PhotoMissing, QueueUnavailable, TooManyEvents
 from query.api.events import add_events
+from query.api.experiments import experiment_aware_search
 from query.api.openapi import openapi_document
-from query.api.parameters import USER_HEADER, ListingParameters, Parameters, SlateParameters, known_id, parse
+from query.api.parameters import (
+    USER_HEADER,
+    ListingParameters,
+    Parameters,
+    VisitorParameters,
+    known_id,
+    parse,
+)
 from query.api.photos import open_photo
 from query.api.settings import QuerySettings
 from query.search.browse import ListingService
-from query.search.experiment import SlateService
+from query.search.errors import InvalidParameters, NoLiveIndex, QueryError, SearchUnavailable, UnknownItem
+from query.search.experiment_aware import ExperimentAwareSearch
 from query.search.reader import IndexReader
 from query.search.similar import SimilarService
 from query.web.pages import pages_blueprint, placeholder_svg, problem_page, swagger_blueprint
@@ -94,7 +92,7 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
     reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
     listings, similar = ListingService(reader), SimilarService(reader)
-    slates = SlateService.create(settings, es, similar)
+    slates = experiment_aware_search(settings, es, similar)
     _add_api(app, listings, slates)
     add_events(app, settings)
     _add_operations(app, reader, slates)
@@ -108,10 +106,10 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
     return app
 
 
-def _add_api(app: Flask, listings: ListingService, slates: SlateService) -> None:
+def _add_api(app: Flask, listings: ListingService, slates: ExperimentAwareSearch) -> None:
     @app.get("/v1/listings")
     def listings_route() -> Response:
-        return _json(response.listing_page(listings.page(_parameters(ListingParameters))))
+        return _json(response.listing_page(listings.page(_parameters(ListingParameters).request())))
 
     @app.get("/v1/listings/<item_id>")
     def listing_route(item_id: str) -> Response:
@@ -120,10 +118,12 @@ def _add_api(app: Flask, listings: ListingService, slates: SlateService) -> None
 
     @app.get("/v1/listings/<item_id>/similar")
     def similar_route(item_id: str) -> Response:
-        return _json(response.similar_answer(*slates.slate(known_id(item_id), _slate_parameters())))
+        return _json(
+            response.similar_answer(*slates.slate(known_id(item_id), _visitor_parameters().visitor_request()))
+        )
 
 
-def _add_operations(app: Flask, reader: IndexReader, slates: SlateService) -> None:
+def _add_operations(app: Flask, reader: IndexReader, slates: ExperimentAwareSearch) -> None:
     description = openapi_document()
 
     @app.get("/healthz")
@@ -132,9 +132,9 @@ def _add_operations(app: Flask, reader: IndexReader, slates: SlateService) -> No
 
     @app.get("/readyz")
     def readyz_route() -> Response:
-        allowance = reader.allowance()
-        index, encoder = reader.live(allowance)
-        states = tuple(slates.states(allowance))  # which asks for the switches, before their age is told
+        deadline = reader.deadline()
+        index, encoder = reader.live(deadline)
+        states = tuple(slates.states(deadline))  # reads the kill switch, before its age
         return _json(response.readiness(index, encoder, states, slates.switches_age_s(), slates.off))
 
     @app.get("/openapi.json")
@@ -162,13 +162,13 @@ def _parameters(model: type[P]) -> P:
     return parse(model, request.args.to_dict(flat=False))
 
 
-def _slate_parameters() -> SlateParameters:
-    """Those of the query string, with the user that the header names as one more value of `user`."""
+def _visitor_parameters() -> VisitorParameters:
+    """Those of the query string, with the header's user as one more value of `user_id`."""
     given = request.args.to_dict(flat=False)
     if user := request.headers.get(USER_HEADER):
         # WSGI reads headers as Latin-1, and clients send UTF-8.
-        given.setdefault("user", []).append(user.encode("latin-1").decode(errors="replace"))
-    return parse(SlateParameters, given)
+        given.setdefault("user_id", []).append(user.encode("latin-1").decode(errors="replace"))
+    return parse(VisitorParameters, given)
 
 
 def _json(model: BaseModel) -> Response:

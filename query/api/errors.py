@@ -1,50 +1,8 @@
-"""What a request can fail with. Which HTTP status each becomes is said in `query.api.app` alone."""
+"""What the API refuses beyond what a search does. HTTP statuses are in `query.api.app` alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from mappings.errors import Problem
-
-
-@dataclass(frozen=True)
-class UnusableParameter(Problem):
-    """A parameter with a value that cannot be used."""
-
-    def __str__(self) -> str:
-        return f"Parameter `{self.field}`: found {self.found}, expected {self.expected}."
-
-
-@dataclass(frozen=True)
-class UnknownParameter(Problem):
-    """A parameter that the request does not have; `expected` lists those it has."""
-
-    def __str__(self) -> str:
-        return f"Unknown parameter `{self.field}`. Allowed: {self.expected}."
-
-
-class QueryError(Exception):
-    """A request cannot be answered."""
-
-
-class UnknownItem(QueryError):
-    """No listing of that id has ever been indexed, or its tombstone is gone."""
-
-    def __init__(self, item_id: str) -> None:
-        self.item_id = item_id
-        shown = item_id if len(item_id) <= 60 else f"{item_id[:60]}…"
-        super().__init__(f"no listing {shown!r} in the index; check the id, or index the listing first")
-
-
-class InvalidParameters(QueryError):
-    """Request parameters that cannot be used. Every one is named, not the first alone."""
-
-    separator: ClassVar[str] = " "
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        self.problems = problems
-        super().__init__(self.separator.join(str(problem) for problem in problems))
+from query.search.errors import InvalidParameters, QueryError
 
 
 class NoValidEvent(InvalidParameters):
@@ -63,14 +21,6 @@ class EventsOff(QueryError):
 
 class QueueUnavailable(QueryError):
     """Redis does not take events, or not in time."""
-
-
-class NoLiveIndex(QueryError):
-    """Elasticsearch answers, but there is no index that can be read."""
-
-
-class SearchUnavailable(QueryError):
-    """Elasticsearch does not answer, not in time, or not the whole of the question."""
 
 
 class PhotoMissing(QueryError):

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from events.schema import EVENT_TYPES
 from query.api.events import EventBatch, EventsAccepted
-from query.api.parameters import ItemPath, ListingParameters, Parameters, SlateParameters, UserHeader
+from query.api.parameters import ItemPath, ListingParameters, Parameters, UserHeader, VisitorParameters
 from query.api.responses import (
     Health,
     ListingDetail,
@@ -47,7 +47,7 @@ OPERATIONS = (
         "similar",
         "Items that look like one, are for sale, cost about as much and are of the same kind",
         SimilarAnswer,
-        SlateParameters,
+        VisitorParameters,
         (400, 404, 503),
         headers=UserHeader,
     ),

@@ -17,21 +17,23 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from mappings.listing import CATEGORY_SEPARATOR, Identifier
-from query.api.errors import InvalidParameters, UnknownItem, UnknownParameter, UnusableParameter
+from mappings.listing import CATEGORY_SEPARATOR, Identifier, Status
+from query.search.errors import InvalidParameters, UnknownItem, UnknownParameter, UnusableParameter
 from query.search.price_band import DEFAULT_RATIO
+from query.search.request import (
+    DEFAULT_SIZE,
+    MAX_RESULTS,
+    MAX_SIZE,
+    ListingsRequest,
+    SimilarRequest,
+    VisitorRequest,
+)
 from settings.numbers import decimal_number, whole_number
-
-MAX_SIZE = 100
-DEFAULT_SIZE = 24
-
-# Elasticsearch's index.max_result_window: what lies beyond is asked for with a narrower search.
-MAX_RESULTS = 10_000
 
 # Five names of at most 100 characters each, and the separators between them.
 MAX_CATEGORY_LENGTH = 5 * 100 + 4 * len(CATEGORY_SEPARATOR)
 
-# Names the user as the parameter `user` does.
+# Names the user, as the parameter `user_id` does.
 USER_HEADER = "X-User-Id"
 
 _SHOWN_CHARACTERS = 60
@@ -135,13 +137,19 @@ class SimilarParameters(Parameters):
         tuple[Identifier, ...],
         Field(max_length=20, description="No items of this seller. May be repeated."),
     ] = ()
-    explain: Annotated[bool, Field(description="Whether each item says how its score came about.")] = False
+    explain: Annotated[bool, Field(description="Whether each item has an explanation of its score.")] = False
+
+    def request(self) -> SimilarRequest:
+        """What the search is asked for."""
+        return SimilarRequest(
+            self.size, self.price_ratio, self.category, self.attribute, self.exclude_seller, self.explain
+        )
 
 
-class SlateParameters(SimilarParameters):
-    """The same for a visitor: whoever takes part in an experiment is answered in the way of an arm."""
+class VisitorParameters(SimilarParameters):
+    """The same for a visitor, who may be assigned to arms of experiments."""
 
-    user: Annotated[
+    user_id: Annotated[
         UserId | None,
         Field(
             repr=False,
@@ -162,13 +170,17 @@ class SlateParameters(SimilarParameters):
         ),
     ] = ()
 
+    def visitor_request(self) -> VisitorRequest:
+        """What the search is asked for, and by whom."""
+        return VisitorRequest(self.request(), self.user_id, self.arm)
+
 
 class UserHeader(Parameters):
     """The header that names the user."""
 
-    user: Annotated[
+    user_id: Annotated[
         UserId | None,
-        Field(alias=USER_HEADER, description="Id of the user; not to be given beside the parameter `user`."),
+        Field(alias=USER_HEADER, description="Id of the user, instead of the parameter `user_id`."),
     ] = None
 
 
@@ -186,6 +198,10 @@ class ListingParameters(Parameters):
     status: Annotated[ShownStatus, Field(description="Only listings of this status.")] = ShownStatus.ON_SALE
     size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Listings a page."), _IN_DIGITS] = DEFAULT_SIZE
     page: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="The page, from 1."), _IN_DIGITS] = 1
+
+    def request(self) -> ListingsRequest:
+        """What the search is asked for."""
+        return ListingsRequest(self.q, self.category, Status(self.status), self.size, self.page)
 
 
 P = TypeVar("P", bound=Parameters)
@@ -220,19 +236,6 @@ def known_id(item_id: str) -> str:
         return ItemPath(item_id=item_id).item_id
     except ValidationError as error:
         raise UnknownItem(item_id) from error
-
-
-def check_window(parameters: ListingParameters) -> None:
-    """Nothing, if the page lies within what Elasticsearch pages through.
-
-    Raises:
-        InvalidParameters: it does not.
-    """
-    if parameters.page * parameters.size > MAX_RESULTS:
-        last = MAX_RESULTS // parameters.size
-        found = f"{parameters.page} with {parameters.size} a page"
-        expected = f"at most {last}: only the first {MAX_RESULTS:,} are paged through, so narrow the search"
-        raise InvalidParameters((UnusableParameter("page", "page_too_far", found, expected),))
 
 
 def _is_repeatable(model: type[Parameters], name: str) -> bool:

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from experiments.assignment.kill_switch import FORGOTTEN_AFTER_S
+from experiments.assignment.kill_switch import STALE_AFTER_S
 from mappings.errors import Problem
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import is_remote
 from mappings.listing import AttributeValue, ListingDocument, Status
 from query.search.browse import Page
-from query.search.experiment import Exposure
-from query.search.ranking import shared_depth
+from query.search.experiment_aware import Exposure
+from query.search.ranking import facts
 from query.search.reader import Found
 from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, RankedHit, SimilarItems
 
@@ -70,17 +70,23 @@ class ListingPage(Model):
 
 
 class Explanation(Model):
-    """How an item's score came about: `score = similarity + category_term + price_term`."""
+    """How an item's score was computed."""
 
-    similarity: Annotated[float | None, Field(description="Cosine of the two pictures; null in a fallback.")]
-    category_term: float
-    shared_depth: Annotated[int, Field(description="Levels that both categories have in common.")]
-    price_term: float
-    price_ratio: Annotated[float, Field(description="The item's price over that of the item asked about.")]
+    terms: Annotated[
+        dict[str, float],
+        Field(description="Each ranking term by name, such as `similarity`. The score is their sum."),
+    ]
+    facts: Annotated[
+        dict[str, int | float],
+        Field(
+            description="What the terms follow from: `shared_depth`, the category levels in common; "
+            "`price_ratio`, the price relative to that of the item asked about."
+        ),
+    ]
     rank: Annotated[int, Field(ge=1)]
     rank_by_similarity: Annotated[
         int | None,
-        Field(ge=1, description="The rank by the picture alone; null in a fallback."),
+        Field(ge=1, description="The rank by similarity alone; null in a fallback."),
     ]
     matched_queries: Annotated[
         tuple[str, ...], Field(description="The category levels that Elasticsearch says matched.")
@@ -91,7 +97,7 @@ class SimilarItem(ListingSummary):
     """One of the items similar to another."""
 
     score: float
-    similarity: Annotated[float | None, Field(description="Cosine of the two pictures; null in a fallback.")]
+    similarity: Annotated[float | None, Field(description="Cosine of the two vectors; null in a fallback.")]
     explanation: Annotated[Explanation | None, Field(description="Given where `explain` was asked for.")]
 
 
@@ -145,7 +151,7 @@ class SimilarAnswer(Model):
         str | None,
         Field(
             description=(
-                "Why an arm of the user's is not in `arms`: `stopped`, `switches_unknown`, "
+                "Why an arm of the user's is not in `arms`: `stopped`, `kill_switch_unavailable`, "
                 "`item_not_in_arm`, `arm_index_missing`, `arm_unavailable`, `arm_encoder_mismatch`."
             )
         ),
@@ -192,7 +198,8 @@ class ExperimentState(Model):
 
     name: str
     state: Annotated[
-        str, Field(description="`running`, `not_started`, `disabled`, `stopped` or `switches_unknown`.")
+        str,
+        Field(description="`running`, `not_started`, `disabled`, `stopped` or `kill_switch_unavailable`."),
     ]
     problems: Annotated[
         tuple[str, ...], Field(description="Arms that cannot be served; their users get no arm.")
@@ -209,7 +216,7 @@ class Readiness(Health):
         float | None,
         Field(
             description="Seconds since Elasticsearch last told which experiments are stopped; null: not yet. "
-            f"From {FORGOTTEN_AFTER_S:g} on it is unknown, and nobody is in an arm."
+            f"From {STALE_AFTER_S:g} on it is unknown, and nobody is in an arm."
         ),
     ]
     experiments_off: Annotated[str | None, Field(description="Why there are no experiments here.")]
@@ -261,8 +268,8 @@ def listing_page(page: Page) -> ListingPage:
     return ListingPage(
         listings=tuple(summary(hit.document) for hit in page.answer.hits),
         total=page.answer.total or 0,
-        page=page.parameters.page,
-        size=page.parameters.size,
+        page=page.request.page,
+        size=page.request.size,
         took_ms=_millis(page.took_s),
     )
 
@@ -277,7 +284,7 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
         encoder_id=found.encoder.encoder_id,
         index=found.found.index,
         band=Band(
-            requested_ratio=query.parameters.price_ratio,
+            requested_ratio=query.request.price_ratio,
             applied_ratio=band.ratio,
             low=band.low,
             high=band.high,
@@ -286,8 +293,8 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
         ),
         fallback=fallback(found.fallback_reason),
         filters=filters_applied(found),
-        took_ms=_millis(found.allowance.elapsed_s()),
-        elasticsearch_ms=_millis(found.allowance.waited_s),
+        took_ms=_millis(found.deadline.elapsed_s()),
+        elasticsearch_ms=_millis(found.deadline.waited_s),
         slate_id=exposure.slate_id,
         arms=exposure.arms,
         arms_reason=exposure.reason,
@@ -298,17 +305,18 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
 
 def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
     """The hits as items, with how each score came about where that was asked for."""
-    explain = found.query.parameters.explain
-    places = {item_id: place for place, item_id in enumerate(found.by_similarity, start=1)}
+    explain = found.query.request.explain
+    ranks = {item_id: rank for rank, item_id in enumerate(found.by_similarity, start=1)}
     items = []
     for rank, hit in enumerate(found.hits, start=1):
-        part = explanation(found, hit, rank, places.get(hit.document.item_id))
         items.append(
             SimilarItem(
                 **_summary_fields(hit.document),
-                score=hit.terms.score,
-                similarity=part.similarity,
-                explanation=part if explain else None,
+                score=hit.score,
+                similarity=hit.similarity,
+                explanation=explanation(found, hit, rank, ranks.get(hit.document.item_id))
+                if explain
+                else None,
             )
         )
     return tuple(items)
@@ -318,14 +326,9 @@ def explanation(
     found: SimilarItems, hit: RankedHit, rank: int, rank_by_similarity: int | None
 ) -> Explanation:
     """The terms of a hit's score."""
-    item, candidate = found.query.item, hit.document
-    parts = hit.terms
     return Explanation(
-        similarity=None if parts.similarity is None else round(parts.similarity, 6),
-        category_term=round(parts.category, 6),
-        shared_depth=shared_depth(item.category, candidate.category),
-        price_term=round(parts.price, 6),
-        price_ratio=round(candidate.price / item.price, 4),
+        terms=dict(hit.terms),
+        facts=facts(found.query.item, hit.document),
         rank=rank,
         rank_by_similarity=rank_by_similarity,
         matched_queries=hit.matched,
@@ -334,7 +337,7 @@ def explanation(
 
 def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
     """What was left out of an answer, and why."""
-    asked, band, currency = found.query.parameters, found.band, found.query.item.currency
+    asked, band, currency = found.query.request, found.band, found.query.item.currency
     always = [
         Filter(field="status", kept=Status.ON_SALE.value, why="only what can be bought is shown"),
         Filter(field="currency", kept=currency, why="prices in another currency cannot be compared"),

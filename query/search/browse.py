@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mappings.listing import CATEGORY_SEPARATOR
-from query.api.parameters import ListingParameters, check_window
 from query.search.builder import ANY_LISTING, listings_body
+from query.search.errors import InvalidParameters, UnusableParameter
 from query.search.reader import Answer, Found, IndexReader
+from query.search.request import MAX_RESULTS, ListingsRequest
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Category:
 class Page:
     """One page of an answer to the search box."""
 
-    parameters: ListingParameters
+    request: ListingsRequest
     answer: Answer
     took_s: float
     index_empty: bool = False
@@ -35,7 +36,7 @@ class Page:
 
     def subcategories(self) -> tuple[Category, ...]:
         """The categories one level below the one asked for (or the root), the largest first."""
-        below = self.parameters.category
+        below = self.request.category
         prefix = f"{below}{CATEGORY_SEPARATOR}" if below else ""
         return tuple(
             Category(bucket["key"], bucket["doc_count"])
@@ -56,21 +57,34 @@ class ListingService:
         Raises:
             UnknownItem, NoLiveIndex, SearchUnavailable
         """
-        return self._reader.find(item_id, self._reader.allowance())
+        return self._reader.find(item_id, self._reader.deadline())
 
-    def page(self, parameters: ListingParameters) -> Page:
+    def page(self, request: ListingsRequest) -> Page:
         """One page of listings, newest first.
 
         Raises:
             InvalidParameters: the page is further on than Elasticsearch pages.
             NoLiveIndex, SearchUnavailable
         """
-        check_window(parameters)
-        allowance = self._reader.allowance()
-        index, _ = self._reader.live(allowance)
-        answer = self._reader.search(index, listings_body(parameters), allowance)
-        empty = not answer.total and not self._reader.search_ids(index, ANY_LISTING, allowance)
-        return Page(parameters, answer, allowance.elapsed_s(), empty)
+        check_window(request)
+        deadline = self._reader.deadline()
+        index, _ = self._reader.live(deadline)
+        answer = self._reader.search(index, listings_body(request), deadline)
+        empty = not answer.total and not self._reader.search_ids(index, ANY_LISTING, deadline)
+        return Page(request, answer, deadline.elapsed_s(), empty)
+
+
+def check_window(request: ListingsRequest) -> None:
+    """Refuse a page beyond what Elasticsearch pages through.
+
+    Raises:
+        InvalidParameters: the last result of the page is beyond MAX_RESULTS.
+    """
+    if request.page * request.size > MAX_RESULTS:
+        last = MAX_RESULTS // request.size
+        found = f"{request.page} with {request.size} a page"
+        expected = f"at most {last}: only the first {MAX_RESULTS:,} are paged through, so narrow the search"
+        raise InvalidParameters((UnusableParameter("page", "page_too_far", found, expected),))
 
 
 def _is_child(path: str, prefix: str) -> bool:

@@ -5,23 +5,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from mappings.listing import ListingDocument, Status, category_paths
-from query.api.parameters import ListingParameters, SimilarParameters
+from mappings.listing import ListingDocument, Status
 from query.search.price_band import PriceBand
-from query.search.ranking import PRICE_HALF_DISTANCE, Calibration
-
-Clause = dict[str, Any]
+from query.search.ranking import Calibration
+from query.search.request import ListingsRequest, SimilarRequest
+from query.search.terms.similarity import KNN_BOOST
+from query.search.terms.term import Clause
 
 MAX_CANDIDATES = 10_000  # Elasticsearch refuses more
-
-# Elasticsearch scores (1 + cosine) / 2; doubled, the sum of all terms is on the scale of the cosine.
-_COSINE_BOOST = 2.0
-
-# Of a candidate that only functions of weight 0 match Elasticsearch takes 1 for their sum. This one adds
-# nothing to a score of 32 bits.
-_LEAST_WEIGHT = 1e-9
 
 _WITHOUT_VECTOR = {"excludes": ["vector"]}
 _WITH_VECTOR = {"exclude_vectors": False}
@@ -31,69 +24,69 @@ _BEST_FIRST = [{"_score": "desc"}, {"item_id": "asc"}]
 
 
 @dataclass(frozen=True)
-class Reach:
-    """How far each shard's search goes. The defaults are measured in docs/decisions/150-search-reach.md."""
+class KnnParameters:
+    """`k` and `num_candidates` of each shard's search (docs/decisions/150-knn-parameters.md)."""
 
-    window: int = 400
-    """How many of the nearest pictures are re-ranked."""
+    k: int = 400
+    """How many nearest vectors are re-ranked."""
 
-    candidates: int = 800
-    """How many the search of the graph keeps in view on its way there."""
+    num_candidates: int = 800
+    """How many vectors the graph search keeps while it looks for them."""
 
 
 @dataclass(frozen=True)
 class SimilarQuery:
-    """One question for similar items: the item asked about, what may answer, and how it is ranked."""
+    """A search for similar items: the item, what may answer, and how it is ranked."""
 
     item: ListingDocument
-    parameters: SimilarParameters
+    request: SimilarRequest
     calibration: Calibration
-    reach: Reach = Reach()
+    knn: KnnParameters = KnnParameters()
 
     @property
-    def window(self) -> int:
-        """How many of the nearest pictures of each shard are re-ranked: always far more than are shown."""
-        return max(self.reach.window, 2 * self.parameters.size)
+    def k(self) -> int:
+        """How many nearest vectors of each shard are re-ranked: at least twice as many as are shown."""
+        return max(self.knn.k, 2 * self.request.size)
 
     @property
-    def candidates(self) -> int:
-        """How many the graph search keeps in view: doubled for each filter that narrows what may answer."""
-        narrowing = len(self.parameters.attribute) + (self.parameters.category is not None)
-        wanted: int = max(self.reach.candidates, self.window) << narrowing
+    def num_candidates(self) -> int:
+        """How many vectors the graph search keeps: doubled for each filter that narrows what may answer."""
+        narrowing = len(self.request.attribute) + (self.request.category is not None)
+        wanted: int = max(self.knn.num_candidates, self.k) << narrowing
         return min(wanted, MAX_CANDIDATES)
 
 
 def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
-    """The one search for an item with a vector: nearest pictures under the filters, re-ranked.
+    """The one search for an item with a vector: the nearest vectors under the filters, re-ranked.
 
-    Each filter is inside `knn`: one beside it would act after the vector search and leave answers short.
-    The vectors come along, since `_score` is a sum, and from quantised vectors where the index has them.
+    Every filter is inside `knn`: one beside it would act after the vector search and leave answers short.
+    Vectors are returned, because `_score` is a sum, and comes from quantised vectors if the index has them.
     """
-    functions = [*category_functions(query), price_function(query)]
+    functions = query.calibration.functions(query.item, with_vector=True)
     body = _body(query, nearest(query, vector, band), functions)
     return body | {"sort": _BEST_FIRST, "_source": _WITH_VECTOR}
 
 
 def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
-    """The search for the ids of the window by the picture alone: what the re-rank starts from."""
+    """The search for the ids of the nearest vectors, by similarity alone: what the re-rank starts from."""
     return {
         "query": nearest(query, vector, band),
         "sort": _BEST_FIRST,
-        "size": query.window,
+        "size": query.k,
         "track_total_hits": False,
         "_source": False,
     }
 
 
 def nearest(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
-    """The window: the nearest pictures of each shard that pass the filters."""
+    """The nearest vectors of each shard that pass the filters."""
     knn = {
         "field": "vector",
         "query_vector": list(vector),
-        "k": query.window,
-        "num_candidates": query.candidates,
+        "k": query.k,
+        "num_candidates": query.num_candidates,
         "filter": filters(query, band),
-        "boost": _COSINE_BOOST,
+        "boost": KNN_BOOST,
     }
     return {"knn": knn}
 
@@ -101,9 +94,9 @@ def nearest(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Cl
 def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
     """The search for an item without a vector: its own category first, then its parents', newest first."""
     every = {"constant_score": {"filter": {"bool": {"filter": filters(query, band)}}, "boost": 0}}
-    # Where no weight matches, or only weights of 0, Elasticsearch takes 1 for their sum. With 1 for every
-    # document the scores are on the same scale as those of `similar_body`.
-    functions = [*category_functions(query), {"weight": 1}]
+    # If no function matches, or only functions of weight 0, Elasticsearch takes 1 for their sum. With 1 for
+    # every document the scores are on the same scale as those of `similar_body`.
+    functions = [*query.calibration.functions(query.item, with_vector=False), {"weight": 1}]
     newest_first = [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}]
     return _body(query, every, functions) | {"sort": newest_first, "_source": _WITHOUT_VECTOR}
 
@@ -118,14 +111,14 @@ def _body(query: SimilarQuery, matches: Clause, functions: list[Clause]) -> Clau
                 "boost_mode": "sum",
             }
         },
-        "size": query.parameters.size,
+        "size": query.request.size,
         "track_total_hits": False,
     }
 
 
 def filters(query: SimilarQuery, band: PriceBand) -> list[Clause]:
     """What a candidate must be: for sale, in the item's currency and band, another item, as asked for."""
-    asked = query.parameters
+    asked = query.request
     return [
         {"term": {"status": Status.ON_SALE.value}},
         {"term": {"currency": query.item.currency}},
@@ -137,40 +130,22 @@ def filters(query: SimilarQuery, band: PriceBand) -> list[Clause]:
     ]
 
 
-def category_functions(query: SimilarQuery) -> list[Clause]:
-    """A step of score for each level of the item's category that a candidate shares, root first."""
-    paths = category_paths(query.item.category)
-    step = query.calibration.category_step(len(paths))
-    names = (f"category:{depth}" for depth in range(1, len(paths) + 1))
-    return [
-        {"filter": {"term": {"category_paths": {"value": path, "_name": name}}}, "weight": step}
-        for path, name in zip(paths, names, strict=True)
-    ]
-
-
-def price_function(query: SimilarQuery) -> Clause:
-    """Up to the whole price weight, the nearer the price. It matches every candidate."""
-    price = query.item.price
-    near = {"origin": price, "scale": price * PRICE_HALF_DISTANCE, "decay": 0.5}
-    return {"gauss": {"price": near}, "weight": max(query.calibration.price_weight, _LEAST_WEIGHT)}
-
-
-def listings_body(parameters: ListingParameters) -> Clause:
+def listings_body(request: ListingsRequest) -> Clause:
     """The search of the search box: every word in the title, newest first, with the categories there are."""
     return {
         "query": {
             "bool": {
                 "filter": [
-                    {"term": {"status": parameters.status.value}},
-                    *_category_filter(parameters.category),
-                    *_title_filters(parameters.q),
+                    {"term": {"status": request.status.value}},
+                    *_category_filter(request.category),
+                    *_title_filters(request.q),
                 ]
             }
         },
         "aggs": {"categories": {"terms": {"field": "category_paths", "size": 500}}},
         "sort": [{"created_at": "desc"}, {"item_id": "asc"}],
-        "from": (parameters.page - 1) * parameters.size,
-        "size": parameters.size,
+        "from": (request.page - 1) * request.size,
+        "size": request.size,
         "track_total_hits": True,
         "_source": _WITHOUT_VECTOR,
     }

@@ -1,89 +1,99 @@
-"""How a candidate's category and price are weighed against its picture.
+"""Scores: the sum of the ranking terms of `query.search.terms`, weighed for one encoder.
 
-A candidate's score is the sum of three terms on the scale of the cosine:
+    score = similarity + category + price + …
 
-    score = similarity + category_term + price_term
-
-The unit of both other terms is the encoder's `similarity_spread`: the standard deviation of the cosine
-among an item's nearest hundred. So a weight of 1 can lift a candidate past those one deviation more
-alike, whichever encoder made the vectors. On the scale of the cosine itself (or of Elasticsearch's
-(1 + cosine) / 2, a band even narrower) a weight that suits one encoder drowns another's pictures.
-
-These functions are what `query.search.builder` sends to Elasticsearch and what explains its answers.
+The builder sends the terms to Elasticsearch; the same terms in Python explain its answers.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from mappings.errors import ContractError
 from mappings.identity import EncoderIdentity
+from mappings.listing import ListingDocument
+from query.search.terms import TERMS
+from query.search.terms.term import Clause, Columns, Floats
 
-# Both measured in docs/decisions/151-ranking-weights.md.
-CATEGORY_SPREADS = 2.0
-PRICE_SPREADS = 0.25
+Weights = Mapping[str, float]
+"""Name of a term to its weight, in the encoder's spreads of similarity."""
 
-# Half the price term is left for a candidate that costs half as much more or less.
-PRICE_HALF_DISTANCE = 0.5
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What category and price weigh, in the encoder's spreads of similarity."""
-
-    category: float = CATEGORY_SPREADS
-    price: float = PRICE_SPREADS
+DEFAULT_WEIGHTS: Weights = {term.name: term.weight for term in TERMS}
 
 
-DEFAULT_WEIGHTS = Weights()
+class UnknownTerm(ContractError):
+    """A weight of something that is no ranking term, or whose weight is fixed."""
+
+
+def weights_with(chosen: Weights) -> Weights:
+    """The default weights with some replaced.
+
+    Raises:
+        UnknownTerm: a name is not that of a term whose weight can be chosen.
+    """
+    adjustable = [term.name for term in TERMS if term.adjustable]
+    for name in chosen:
+        if name not in adjustable:
+            raise UnknownTerm(
+                f"no weight can be set for `{name}`; the ranking terms are {', '.join(adjustable)}"
+            )
+    return {**DEFAULT_WEIGHTS, **chosen}
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The weights for one encoder, on the scale of the cosine."""
+    """The weight of each term for one encoder, on the scale of the cosine."""
 
-    category_weight: float
-    price_weight: float
+    weights: Weights
 
     @classmethod
     def of(cls, encoder: EncoderIdentity, weights: Weights = DEFAULT_WEIGHTS) -> Calibration:
-        """The weights for an encoder, from the spread that its index remembers."""
+        """The weights for an encoder, from the spread that its index records."""
         spread = encoder.similarity_spread
-        return cls(round(weights.category * spread, 6), round(weights.price * spread, 6))
+        return cls({term.name: term.on_cosine_scale(weights[term.name], spread) for term in TERMS})
 
-    def category_step(self, depth: int) -> float:
-        """What each level in common adds, where the item's own path is `depth` levels deep.
+    def functions(self, item: ListingDocument, *, with_vector: bool) -> list[Clause]:
+        """The functions that add every term to Elasticsearch's score of the photos."""
+        terms = [term for term in TERMS if with_vector or not term.needs_vector]
+        return [clause for term in terms for clause in term.functions(item, self.weights[term.name])]
 
-        All levels together give the whole weight: quantised into as many values as the path has levels.
-        """
-        return round(self.category_weight / depth, 6)
+    def values(self, items: Columns, candidates: Columns, *, with_vector: bool = True) -> dict[str, Floats]:
+        """Name of each term to its values (items, candidates)."""
+        return {
+            term.name: term.values(items, candidates, self.weights[term.name])
+            for term in TERMS
+            if with_vector or not term.needs_vector
+        }
 
-    def category_term(self, shared: int, depth: int) -> float:
-        """What `shared` levels in common, of the item's own `depth`, add to a score."""
-        return shared * self.category_step(depth)
-
-    def price_term(self, price: float, candidate_price: float) -> float:
-        """What the candidate's price adds: the whole weight at the item's own price, less further off."""
-        distance = abs(candidate_price - price) / (price * PRICE_HALF_DISTANCE)
-        return self.price_weight * math.pow(0.5, distance**2)
-
-
-def cosine(vector: Sequence[float], other: Sequence[float]) -> float:
-    """The cosine of two vectors, from -1 to 1: rounding takes it no further.
-
-    By the law of cosines: `math` has no dot product before Python 3.12, and its distance is computed in C.
-    """
-    a, b = math.hypot(*vector), math.hypot(*other)
-    value = (a * a + b * b - math.dist(vector, other) ** 2) / (2 * a * b)
-    return min(1.0, max(-1.0, value))
+    def scores(self, items: Columns, candidates: Columns) -> Floats:
+        """(items, candidates) sums of all terms, added in place: for many at once."""
+        first, *others = TERMS
+        scores = first.values(items, candidates, self.weights[first.name])
+        for term in others:
+            scores += term.values(items, candidates, self.weights[term.name])
+        return scores
 
 
-def shared_depth(path: Sequence[str], other: Sequence[str]) -> int:
-    """How many levels two categories have in common, counted from the root."""
-    depth = 0
-    for name, other_name in zip(path, other, strict=False):
-        if name != other_name:
-            break
-        depth += 1
-    return depth
+def term_values(
+    calibration: Calibration,
+    item: ListingDocument,
+    candidates: Sequence[ListingDocument],
+    *,
+    with_vector: bool,
+) -> list[dict[str, float]]:
+    """For each candidate the value of each term, by name, to the six decimals that are shown."""
+    if not candidates:
+        return []
+    asked = Columns.of([item], with_vectors=with_vector)
+    found = Columns.of(candidates, with_vectors=with_vector)
+    values = calibration.values(asked, found, with_vector=with_vector)
+    rows = {name: np.round(value[0], 6).tolist() for name, value in values.items()}
+    return [{name: row[place] for name, row in rows.items()} for place in range(len(candidates))]
+
+
+def facts(item: ListingDocument, candidate: ListingDocument) -> dict[str, float]:
+    """What the values of the terms follow from, by name."""
+    return {name: fact for term in TERMS for name, fact in term.facts(item, candidate).items()}

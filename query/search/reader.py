@@ -1,4 +1,4 @@
-"""The one place that asks Elasticsearch. Its failures leave here as `query.api.errors`."""
+"""The one place that asks Elasticsearch. Its failures leave here as `query.search.errors`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mappings.identity import EncoderIdentity
 from mappings.inspection import read_identity, resolve
 from mappings.listing import ListingDocument
 from mappings.names import read_alias
-from query.api.errors import NoLiveIndex, SearchUnavailable, UnknownItem
+from query.search.errors import NoLiveIndex, SearchUnavailable, UnknownItem
 
 _OVERLOADED = 429
 
@@ -46,7 +46,7 @@ class Found:
 
 
 @dataclass
-class Allowance:
+class RequestDeadline:
     """The time that one request may wait for Elasticsearch, over all its calls. Seconds."""
 
     total_s: float
@@ -93,26 +93,26 @@ class IndexReader:
         self._es = es.options(retry_on_timeout=False)
         self._identities: dict[str, EncoderIdentity] = {}
 
-    def allowance(self) -> Allowance:
+    def deadline(self) -> RequestDeadline:
         """For a request that begins now."""
-        return Allowance(self.timeout_s)
+        return RequestDeadline(self.timeout_s)
 
-    def find(self, item_id: str, allowance: Allowance) -> Found:
+    def find(self, item_id: str, deadline: RequestDeadline) -> Found:
         """The stored document of an item, with its vector.
 
         Raises:
             UnknownItem: there is none.
             NoLiveIndex, SearchUnavailable
         """
-        answer = self._get(item_id, allowance)
-        self.identity(answer["_index"], allowance)  # what a foreign index has, or has not, says nothing
+        answer = self._get(item_id, deadline)
+        self.identity(answer["_index"], deadline)  # what a foreign index has, or has not, says nothing
         if not answer["found"]:
             raise UnknownItem(item_id)
         return Found(_document(answer["_source"]), answer["_index"])
 
-    def _get(self, item_id: str, allowance: Allowance) -> dict[str, Any]:
-        with _translated(), allowance.waiting():
-            es = self._within(allowance)
+    def _get(self, item_id: str, deadline: RequestDeadline) -> dict[str, Any]:
+        with _translated(), deadline.waiting():
+            es = self._within(deadline)
             try:
                 return dict(es.get(index=self._alias, id=item_id, source_exclude_vectors=False))
             except NotFoundError as error:
@@ -123,31 +123,31 @@ class IndexReader:
                 resolve(es, self._alias)
                 raise
 
-    def identity(self, index: str, allowance: Allowance) -> EncoderIdentity:
+    def identity(self, index: str, deadline: RequestDeadline) -> EncoderIdentity:
         """The encoder of an index. It never changes in an index's life, so it is asked for once.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
         if index not in self._identities:
-            with _translated(), allowance.waiting():
-                es = self._within(allowance)
+            with _translated(), deadline.waiting():
+                es = self._within(deadline)
                 if index == self._alias:  # an index of the alias's name, which only `resolve` refuses
                     resolve(es, index)
                 self._identities[index] = read_identity(es, index)
         return self._identities[index]
 
-    def live(self, allowance: Allowance) -> tuple[str, EncoderIdentity]:
+    def live(self, deadline: RequestDeadline) -> tuple[str, EncoderIdentity]:
         """The one index behind the read alias, and its encoder; asked anew each time.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        with _translated(), allowance.waiting():
-            return resolve(self._within(allowance), self._alias)
+        with _translated(), deadline.waiting():
+            return resolve(self._within(deadline), self._alias)
 
     def search(
-        self, index: str, body: dict[str, Any], allowance: Allowance, *, copy: str | None = None
+        self, index: str, body: dict[str, Any], deadline: RequestDeadline, *, copy: str | None = None
     ) -> Answer:
         """The answer to one search.
 
@@ -158,42 +158,42 @@ class IndexReader:
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        return _answer(self._search(index, body, allowance, copy))
+        return _answer(self._search(index, body, deadline, copy))
 
     def search_ids(
-        self, index: str, body: dict[str, Any], allowance: Allowance, *, copy: str | None = None
+        self, index: str, body: dict[str, Any], deadline: RequestDeadline, *, copy: str | None = None
     ) -> tuple[str, ...]:
         """The ids alone of the answer to one search, in order.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        hits = self._search(index, body, allowance, copy)["hits"]["hits"]
+        hits = self._search(index, body, deadline, copy)["hits"]["hits"]
         return tuple(hit["_id"] for hit in hits)
 
     def search_all(
-        self, index: str, bodies: Sequence[dict[str, Any]], allowance: Allowance, *, copy: str
+        self, index: str, bodies: Sequence[dict[str, Any]], deadline: RequestDeadline, *, copy: str
     ) -> tuple[Answer, ...]:
         """The answers to several searches in one round trip.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        with _translated(), allowance.waiting():
-            timeout = _millis(allowance.left_s())
+        with _translated(), deadline.waiting():
+            timeout = _millis(deadline.left_s())
             lines: list[dict[str, Any]] = []
             for body in bodies:
                 header = {"allow_partial_search_results": False, "preference": _preference(copy)}
                 lines += [header, body | {"timeout": timeout}]
-            responses = self._within(allowance).msearch(index=index, searches=lines)["responses"]
+            responses = self._within(deadline).msearch(index=index, searches=lines)["responses"]
         return tuple(_answer(_whole(response)) for response in responses)
 
     def _search(
-        self, index: str, body: dict[str, Any], allowance: Allowance, copy: str | None
+        self, index: str, body: dict[str, Any], deadline: RequestDeadline, copy: str | None
     ) -> dict[str, Any]:
-        with _translated(), allowance.waiting():
-            timeout = _millis(allowance.left_s())
-            answer = self._within(allowance).search(
+        with _translated(), deadline.waiting():
+            timeout = _millis(deadline.left_s())
+            answer = self._within(deadline).search(
                 index=index,
                 **_arguments(body),
                 timeout=timeout,
@@ -202,8 +202,8 @@ class IndexReader:
             )
         return dict(answer)
 
-    def _within(self, allowance: Allowance) -> Elasticsearch:
-        return self._es.options(request_timeout=allowance.left_s())
+    def _within(self, deadline: RequestDeadline) -> Elasticsearch:
+        return self._es.options(request_timeout=deadline.left_s())
 
 
 @contextmanager

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument, Status
-from query.api.parameters import SimilarParameters
-from query.search.builder import Reach, SimilarQuery, fallback_body, nearest_body, similar_body
+from query.search.builder import KnnParameters, SimilarQuery, fallback_body, nearest_body, similar_body
 from query.search.price_band import PriceBand, widening_bands
-from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, cosine, shared_depth
-from query.search.reader import Allowance, Answer, Found, Hit, IndexReader
+from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, term_values
+from query.search.reader import Answer, Found, Hit, IndexReader, RequestDeadline
+from query.search.request import SimilarRequest
+from query.search.terms.similarity import Similarity
 
 FALLBACK_NOT_ENCODED = "not_encoded"
 FALLBACK_REMOVED = "removed"
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What a candidate's score is the sum of, on the scale of the cosine."""
+class RankedHit:
+    """One document of an answer, the terms of its score, and the names of the clauses that it matched."""
 
-    similarity: float | None
-    """The cosine of the two stored vectors; None in a fallback, where no pictures are compared."""
-    category: float
-    price: float
+    document: ListingDocument
+    terms: Mapping[str, float]
+    """Name of each ranking term to its value, to six decimals. A fallback has those that need no vector."""
+    matched: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
-        """The sum, to the six decimals that are shown: what looks equal is ordered by id."""
-        return round((self.similarity or 0.0) + self.category + self.price, 6)
+        """The sum of the terms, to six decimals: what is shown as equal is ordered by id."""
+        return round(sum(self.terms.values()), 6)
 
-
-@dataclass(frozen=True)
-class RankedHit:
-    """One document of an answer, what its score is made of, and the names of the clauses that it matched."""
-
-    document: ListingDocument
-    terms: Terms
-    matched: tuple[str, ...] = ()
+    @property
+    def similarity(self) -> float | None:
+        """The cosine of the two stored vectors; None in a fallback, where no vectors are compared."""
+        return self.terms.get(Similarity.name)
 
 
 @dataclass(frozen=True)
@@ -55,31 +52,31 @@ class SimilarItems:
     hits: tuple[RankedHit, ...]
     by_similarity: tuple[str, ...]
     """The ids of the window by the picture alone, where an explanation was asked for."""
-    allowance: Allowance
+    deadline: RequestDeadline
 
 
 class SimilarService:
     """Answers which items are similar to one."""
 
-    def __init__(self, reader: IndexReader, reach: Reach | None = None) -> None:
+    def __init__(self, reader: IndexReader, knn: KnnParameters | None = None) -> None:
         self.reader = reader
-        self._reach = reach or Reach()
+        self._knn = knn or KnnParameters()
 
-    def similar(self, item_id: str, parameters: SimilarParameters) -> SimilarItems:
+    def similar(self, item_id: str, request: SimilarRequest) -> SimilarItems:
         """The items similar to one, from its own price band or the narrowest wider one that fills the answer.
 
         Raises:
             UnknownItem: no such item.
             NoLiveIndex, SearchUnavailable
         """
-        allowance = self.reader.allowance()
-        return self.similar_to(self.reader.find(item_id, allowance), parameters, allowance)
+        deadline = self.reader.deadline()
+        return self.similar_to(self.reader.find(item_id, deadline), request, deadline)
 
     def similar_to(
         self,
         found: Found,
-        parameters: SimilarParameters,
-        allowance: Allowance,
+        request: SimilarRequest,
+        deadline: RequestDeadline,
         weights: Weights = DEFAULT_WEIGHTS,
     ) -> SimilarItems:
         """The items similar to one whose document is at hand.
@@ -90,10 +87,10 @@ class SimilarService:
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        encoder = self.reader.identity(found.index, allowance)
-        query = SimilarQuery(found.document, parameters, Calibration.of(encoder, weights), self._reach)
-        bands = widening_bands(found.document.price, parameters.price_ratio)
-        step, answer = self._widen(found.index, query, bands, allowance)
+        encoder = self.reader.identity(found.index, deadline)
+        query = SimilarQuery(found.document, request, Calibration.of(encoder, weights), self._knn)
+        bands = widening_bands(found.document.price, request.price_ratio)
+        step, answer = self._widen(found.index, query, bands, deadline)
         return SimilarItems(
             found=found,
             query=query,
@@ -102,57 +99,50 @@ class SimilarService:
             steps_widened=step,
             fallback_reason=fallback_reason(found.document),
             hits=ranked(query, answer.hits),
-            by_similarity=self._by_similarity(found.index, query, bands[step], allowance),
-            allowance=allowance,
+            by_similarity=self._by_similarity(found.index, query, bands[step], deadline),
+            deadline=deadline,
         )
 
     def _by_similarity(
-        self, index: str, query: SimilarQuery, band: PriceBand, allowance: Allowance
+        self, index: str, query: SimilarQuery, band: PriceBand, deadline: RequestDeadline
     ) -> tuple[str, ...]:
         """The ids of the window before the re-rank.
 
         Asked for apart: to fetch the documents of the whole window instead, only to rank them, made an
         explained answer take four times as long as a plain one.
         """
-        vector = picture_of(query.item)
-        if vector is None or not query.parameters.explain:
+        vector = query_vector(query.item)
+        if vector is None or not query.request.explain:
             return ()
         body = nearest_body(query, vector, band)
-        return self.reader.search_ids(index, body, allowance, copy=query.item.item_id)
+        return self.reader.search_ids(index, body, deadline, copy=query.item.item_id)
 
     def _widen(
-        self, index: str, query: SimilarQuery, bands: Sequence[PriceBand], allowance: Allowance
+        self, index: str, query: SimilarQuery, bands: Sequence[PriceBand], deadline: RequestDeadline
     ) -> tuple[int, Answer]:
         """The step taken and its answer. The first band alone is asked for, as it nearly always suffices."""
         first, *wider = bands
-        body, item_id, size = _body_of(query), query.item.item_id, query.parameters.size
-        answers = [self.reader.search(index, body(first), allowance, copy=item_id)]
+        body, item_id, size = _body_of(query), query.item.item_id, query.request.size
+        answers = [self.reader.search(index, body(first), deadline, copy=item_id)]
         if wider and len(answers[0].hits) < size:
-            answers += self.reader.search_all(index, [body(band) for band in wider], allowance, copy=item_id)
+            answers += self.reader.search_all(index, [body(band) for band in wider], deadline, copy=item_id)
         step = narrowest_sufficient([len(answer.hits) for answer in answers], size)
         return step, answers[step]
-
-
-def terms(query: SimilarQuery, candidate: ListingDocument) -> Terms:
-    """What a candidate's score is made of."""
-    item, vector = query.item, picture_of(query.item)
-    shared = shared_depth(item.category, candidate.category)
-    category = query.calibration.category_term(shared, len(item.category))
-    if vector is None or candidate.vector is None:
-        return Terms(None, category, 0.0)
-    price = query.calibration.price_term(item.price, candidate.price)
-    return Terms(cosine(vector, candidate.vector), category, price)
 
 
 def ranked(query: SimilarQuery, hits: Sequence[Hit]) -> tuple[RankedHit, ...]:
     """The hits by score, those of equal score by id.
 
-    Elasticsearch has sorted them by its own score, which is less exact: a sum of 32 bits, and from quantised
-    vectors where the index has them. A fallback's are sorted by date as well, and stay as they are.
+    Elasticsearch has sorted them by its own score, which is less exact: a 32-bit sum, from quantised vectors
+    if the index has them. Hits of a fallback are sorted by date as well, and keep that order.
     """
-    found = [RankedHit(hit.document, terms(query, hit.document), hit.matched) for hit in hits]
-    if picture_of(query.item) is not None:
-        found.sort(key=lambda hit: (-hit.terms.score, hit.document.item_id))
+    with_vector = query_vector(query.item) is not None
+    values = term_values(
+        query.calibration, query.item, [hit.document for hit in hits], with_vector=with_vector
+    )
+    found = [RankedHit(hit.document, terms, hit.matched) for hit, terms in zip(hits, values, strict=True)]
+    if with_vector:
+        found.sort(key=lambda hit: (-hit.score, hit.document.item_id))
     return tuple(found)
 
 
@@ -171,14 +161,14 @@ def fallback_reason(item: ListingDocument) -> str | None:
     return None
 
 
-def picture_of(item: ListingDocument) -> tuple[float, ...] | None:
+def query_vector(item: ListingDocument) -> tuple[float, ...] | None:
     """The vector to ask by, or None where a fallback has to do."""
     return item.vector if fallback_reason(item) is None else None
 
 
 def _body_of(query: SimilarQuery) -> Callable[[PriceBand], dict[str, Any]]:
     """The search body for each price band."""
-    vector = picture_of(query.item)
+    vector = query_vector(query.item)
     if vector is None:
         return lambda band: fallback_body(query, band)
     return lambda band: similar_body(query, vector, band)

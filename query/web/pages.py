@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, make_response, render_template, request, url_for
 
 from mappings.listing import category_paths
-from query.api.parameters import ListingParameters, Parameters, SlateParameters, known_id, parse
+from query.api.parameters import ListingParameters, Parameters, VisitorParameters, known_id, parse
 from query.api.responses import ProblemDetails, detail, listing_page, similar_answer
 from query.search.browse import ListingService
-from query.search.experiment import SlateService
+from query.search.experiment_aware import ExperimentAwareSearch
 from query.web.visitor import remember, visitor_of
 
 _SYMBOLS = {"JPY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "KRW": "₩"}
@@ -31,7 +31,7 @@ P = TypeVar("P", bound=Parameters)
 
 
 def pages_blueprint(
-    listings: ListingService, slates: SlateService, *, with_events: bool = False
+    listings: ListingService, slates: ExperimentAwareSearch, *, with_events: bool = False
 ) -> Blueprint:
     """The pages. They answer without JavaScript, but for the rendered description of the API.
 
@@ -43,10 +43,11 @@ def pages_blueprint(
 
     @pages.get("/")
     def home() -> str:
-        page = listings.page(_parameters(ListingParameters))
+        parameters = _parameters(ListingParameters)
+        page = listings.page(parameters.request())
         return render_template(
             "home.html",
-            parameters=page.parameters,
+            parameters=parameters,
             page=listing_page(page),
             categories=page.subcategories(),
             index_empty=page.index_empty,
@@ -55,8 +56,8 @@ def pages_blueprint(
     @pages.get("/items/<item_id>")
     def item(item_id: str) -> Response:
         visitor = visitor_of(request) if with_events else None
-        asked = _parameters(SlateParameters).model_copy(update={"explain": True, "user": visitor})
-        items, exposure = slates.slate(known_id(item_id), asked)
+        asked = _parameters(VisitorParameters).model_copy(update={"explain": True, "user_id": visitor})
+        items, exposure = slates.slate(known_id(item_id), asked.visitor_request())
         answer = similar_answer(items, exposure)
         page = make_response(
             render_template("item.html", item=detail(items.found), answer=answer, visitor=visitor)

@@ -147,8 +147,8 @@ def test_each_user_sees_the_items_of_the_own_arm(market: Market) -> None:
     """Control by the deployment's encoder, the other arm by its own; the answer says which."""
     experiment = market.define()
     api = market.api()
-    control = answer(api, user=user_in(experiment, "control"))
-    siglip = answer(api, user=user_in(experiment, "siglip"))
+    control = answer(api, user_id=user_in(experiment, "control"))
+    siglip = answer(api, user_id=user_in(experiment, "siglip"))
     assert (ids(control), control["encoder_id"]) == (["red", "round"], "colour-1")
     assert told(control) == (["new-encoder:control"], None, False, False)
     assert (ids(siglip), siglip["encoder_id"], siglip["index"]) == (
@@ -179,8 +179,8 @@ def test_the_header_names_the_user_as_the_parameter_does(market: Market) -> None
     path, header = "/v1/listings/asked/similar", {"X-User-Id": user.encode().decode("latin-1")}
     by_header = api.get(path, headers=header).json
     assert by_header is not None
-    assert by_header["arms"] == answer(api, user=user)["arms"] == ["new-encoder:siglip"]
-    both = api.get(path, headers={"X-User-Id": "u1"}, query_string={"user": "u1"})
+    assert by_header["arms"] == answer(api, user_id=user)["arms"] == ["new-encoder:siglip"]
+    both = api.get(path, headers={"X-User-Id": "u1"}, query_string={"user_id": "u1"})
     assert both.status_code == 400
     assert both.get_json(force=True)["problems"][0]["reason"] == "user_repeated"
 
@@ -191,7 +191,7 @@ def test_without_salt_or_folder_there_are_no_experiments(market: Market, missing
     user = user_in(market.define(), "siglip")
     changes = {"NITAMONO_USER_SALT": {"user_salt": None}, "NITAMONO_EXPERIMENTS": {"experiments": None}}
     api = market.api(**changes[missing])
-    body = answer(api, user=user)
+    body = answer(api, user_id=user)
     assert (ids(body), told(body)) == (["red", "round"], ([], None, False, False))
     ready = api.get("/readyz").json
     assert ready is not None
@@ -203,10 +203,10 @@ def test_an_item_that_the_arm_lacks_is_answered_by_the_deployment(market: Market
     user = user_in(market.define(), "siglip")
     market.add("new", (1.0, 0.0), None)
     api = market.api()
-    body = answer(api, "new", user=user)
+    body = answer(api, "new", user_id=user)
     assert (ids(body)[-1], body["encoder_id"]) == ("round", "colour-1")
     assert told(body) == ([], "item_not_in_arm", False, False)
-    assert api.get("/v1/listings/nobody/similar", query_string={"user": user}).status_code == 404
+    assert api.get("/v1/listings/nobody/similar", query_string={"user_id": user}).status_code == 404
 
 
 def test_an_arm_without_an_index_is_told_once_and_never_served(
@@ -216,8 +216,8 @@ def test_an_arm_without_an_index_is_told_once_and_never_served(
     user = user_in(market.define(), "siglip")
     drop_index(market.es, market.arm_index, force=True)
     api = market.api()
-    with caplog.at_level(logging.ERROR, "query.search.experiment"):
-        bodies = [answer(api, user=user) for _ in range(3)]
+    with caplog.at_level(logging.ERROR, "query.search.experiment_aware"):
+        bodies = [answer(api, user_id=user) for _ in range(3)]
     assert [(ids(body), told(body)) for body in bodies] == [
         (["red", "round"], ([], "arm_index_missing", False, False))
     ] * 3
@@ -238,8 +238,8 @@ def test_an_arm_whose_index_has_another_encoder_is_refused(
     """Lest an experiment measures what its file does not say."""
     user = user_in(market.define(siglip=f'prefix = "{market.arm_prefix}"\nencoder = "shape-3"'), "siglip")
     api = market.api()
-    with caplog.at_level(logging.ERROR, "query.search.experiment"):
-        bodies = [answer(api, user=user) for _ in range(2)]
+    with caplog.at_level(logging.ERROR, "query.search.experiment_aware"):
+        bodies = [answer(api, user_id=user) for _ in range(2)]
     assert told(bodies[0]) == told(bodies[1]) == ([], "arm_encoder_mismatch", False, False)
     assert ids(bodies[0]) == ["red", "round"]
     sentence = f"arm siglip needs the encoder shape-3, {market.arm_index} has shape-2"
@@ -247,23 +247,23 @@ def test_an_arm_whose_index_has_another_encoder_is_refused(
     ready = api.get("/readyz").json
     assert ready is not None
     assert ready["experiments"][0]["problems"] == [sentence]
-    assert told(answer(api, user=user_in(market.define(), "control")))[0] == ["new-encoder:control"]
+    assert told(answer(api, user_id=user_in(market.define(), "control")))[0] == ["new-encoder:control"]
 
 
 def test_the_named_encoder_is_taken(market: Market) -> None:
     """When it is the one of the index."""
     user = user_in(market.define(siglip=f'prefix = "{market.arm_prefix}"\nencoder = "shape-2"'), "siglip")
-    assert answer(market.api(), user=user)["arms"] == ["new-encoder:siglip"]
+    assert answer(market.api(), user_id=user)["arms"] == ["new-encoder:siglip"]
 
 
 def test_a_stopped_experiment_is_left_within_five_seconds(market: Market) -> None:
     """Everybody goes control's way, testers too, and no arm is told; resumed, all are back in their arms."""
     user = user_in(market.define(), "siglip")
     api = market.api()
-    assert answer(api, user=user)["arms"] == ["new-encoder:siglip"]
+    assert answer(api, user_id=user)["arms"] == ["new-encoder:siglip"]
     stop(market.es, market.settings.elasticsearch.prefix, "new-encoder", NOW_TIME)
-    wait_for(lambda: answer(api, user=user)["arms"] == [], seconds=5)
-    body = answer(api, user=user)
+    wait_for(lambda: answer(api, user_id=user)["arms"] == [], seconds=5)
+    body = answer(api, user_id=user)
     assert (ids(body), told(body)) == (["red", "round"], ([], "stopped", False, False))
     assert told(answer(api, arm="new-encoder:siglip")) == ([], "stopped", False, False)
     ready = api.get("/readyz").json
@@ -271,16 +271,16 @@ def test_a_stopped_experiment_is_left_within_five_seconds(market: Market) -> Non
     assert ready["experiments"][0]["state"] == "stopped"
     assert 0 <= ready["switches_age_s"] < 5
     resume(market.es, market.settings.elasticsearch.prefix, "new-encoder", NOW_TIME)
-    wait_for(lambda: answer(api, user=user)["arms"] == ["new-encoder:siglip"], seconds=5)
+    wait_for(lambda: answer(api, user_id=user)["arms"] == ["new-encoder:siglip"], seconds=5)
 
 
 def test_controls_way_is_that_of_control(market: Market) -> None:
     """Where control itself differs from the deployment, the users of a stopped experiment get that."""
     experiment = market.define(control=f'prefix = "{market.arm_prefix}"', siglip="")
     api = market.api()
-    assert ids(answer(api, user=user_in(experiment, "siglip"))) == ["red", "round"]
+    assert ids(answer(api, user_id=user_in(experiment, "siglip"))) == ["red", "round"]
     stop(market.es, market.settings.elasticsearch.prefix, "new-encoder", NOW_TIME)
-    body = answer(market.api(), user=user_in(experiment, "siglip"))
+    body = answer(market.api(), user_id=user_in(experiment, "siglip"))
     assert (ids(body), told(body)) == (["round", "red"], ([], "stopped", False, False))
 
 
@@ -288,11 +288,11 @@ def test_a_tester_sees_any_arm_even_before_the_start(market: Market) -> None:
     """Told as such, so that no report counts it."""
     market.define(start="2999-01-01")
     api = market.api()
-    body = answer(api, arm="new-encoder:siglip", user="u1")
+    body = answer(api, arm="new-encoder:siglip", user_id="u1")
     assert (ids(body), told(body)) == (["round", "red"], (["new-encoder:siglip"], None, True, False))
     page = api.get("/items/asked?arm=new-encoder:siglip").text
     assert page.index('href="/items/round"') < page.index('href="/items/red"')
-    assert told(answer(api, user="u1")) == ([], None, False, False)
+    assert told(answer(api, user_id="u1")) == ([], None, False, False)
 
 
 @pytest.mark.parametrize(
@@ -335,19 +335,19 @@ def test_shuffled_slates_are_random_and_say_so(market: Market) -> None:
 
 def test_an_arm_may_weigh_category_and_price_anew(market: Market) -> None:
     """To nothing, here: what is left of the score is the picture."""
-    market.define(siglip="category_weight = 0\nprice_weight = 0")
+    market.define(siglip="ranking_weights = { category = 0, price = 0 }")
     market.add("vase", (0.9, 0.19**0.5), None, category=["Home", "Vases"], price=1500)
     api = market.api()
     assert ids(answer(api))[0] == "red"
     body = answer(api, arm="new-encoder:siglip", explain=True)
     assert ids(body) == ["vase", "red", "round"]
     assert [item["score"] for item in body["items"]] == pytest.approx([0.9, 0.8, 0.0], abs=1e-5)
-    assert {item["explanation"]["category_term"] for item in body["items"]} == {0}
+    assert {item["explanation"]["terms"]["category"] for item in body["items"]} == {0}
 
 
 def test_a_price_weight_of_nothing_leaves_the_category_its_own(market: Market) -> None:
     """What shares no level with the item gets nothing, and not Elasticsearch's 1 for weights of 0."""
-    market.define(siglip="price_weight = 0")
+    market.define(siglip="ranking_weights = { price = 0 }")
     market.add("vase", (0.95, 0.0975**0.5), None, category=["Home", "Vases"])
     body = answer(market.api(), arm="new-encoder:siglip")
     assert ids(body) == ["red", "vase", "round"]
@@ -360,7 +360,7 @@ def test_answers_with_arms_are_as_described(market: Market) -> None:
     api = market.api()
     description = json.loads(api.get("/openapi.json").text)
     for path, body in (
-        ("/v1/listings/{item_id}/similar", answer(api, user=user)),
+        ("/v1/listings/{item_id}/similar", answer(api, user_id=user)),
         ("/readyz", api.get("/readyz").json),
     ):
         reference = description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"][
@@ -378,7 +378,7 @@ def test_an_id_is_in_no_log(market: Market, caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.DEBUG):
         api = market.api()
         for asked in (
-            {"query_string": {"user": "secret-person"}},
+            {"query_string": {"user_id": "secret-person"}},
             {"headers": {"X-User-Id": "secret-person"}},
         ):
             got = api.get("/v1/listings/asked/similar", **asked)
@@ -407,10 +407,10 @@ def test_commands_stop_and_resume_what_the_list_shows(market: Market) -> None:
     assert command(market, "stop", "new-encoder").exit_code == 0
     assert command(market, "stop", "new-encoder").exit_code == 0
     assert command(market, "list").output.splitlines()[1].split()[1] == "stopped"
-    assert told(answer(market.api(), user="u1")) == ([], "stopped", False, False)
+    assert told(answer(market.api(), user_id="u1")) == ([], "stopped", False, False)
     assert command(market, "resume", "new-encoder").exit_code == 0
     assert command(market, "list").output.splitlines()[1].split()[1] == "running"
-    assert answer(market.api(), user="u1")["arms"] != []
+    assert answer(market.api(), user_id="u1")["arms"] != []
 
 
 def test_check_asks_for_each_arms_index(market: Market) -> None:

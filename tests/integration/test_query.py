@@ -142,20 +142,17 @@ def test_an_explanation_says_how_the_score_came_about(shop: Shop) -> None:
     shop.add("vase", photo_like(0.82), category=VASES, price=1000)
     shorts, vase = shop.similar("asked", explain=True)["items"]
     assert shorts["explanation"] == {
-        "similarity": pytest.approx(0.8, abs=1e-5),
-        "category_term": pytest.approx(0.2 * 2 / 3, abs=1e-5),
-        "shared_depth": 2,
-        "price_term": pytest.approx(0.025 / 2, abs=1e-5),
-        "price_ratio": 1.5,
+        "terms": pytest.approx({"similarity": 0.8, "category": 0.2 * 2 / 3, "price": 0.025 / 2}, abs=1e-5),
+        "facts": {"shared_depth": 2, "price_ratio": 1.5},
         "rank": 1,
         "rank_by_similarity": 2,
         "matched_queries": ["category:1", "category:2"],
     }
-    assert vase["explanation"]["similarity"] == pytest.approx(0.82, abs=1e-5)
+    assert vase["explanation"]["terms"]["similarity"] == pytest.approx(0.82, abs=1e-5)
     assert vase["explanation"]["rank_by_similarity"] == 1
     assert vase["explanation"]["matched_queries"] == []
     for item in (shorts, vase):
-        parts = (item["explanation"][part] for part in ("similarity", "category_term", "price_term"))
+        parts = item["explanation"]["terms"].values()
         assert item["score"] == pytest.approx(sum(parts), abs=1e-5)
 
 
@@ -194,7 +191,7 @@ def test_without_a_picture_the_newest_of_the_category_answer(
     order = ["new-skirt", "old-skirt", "shorts", "shirt", "vase"]
     assert [item["item_id"] for item in answer["items"]] == order
     assert answer["fallback"]["reason"] == reason
-    assert [item["explanation"]["shared_depth"] for item in answer["items"]] == [3, 3, 2, 1, 0]
+    assert [item["explanation"]["facts"]["shared_depth"] for item in answer["items"]] == [3, 3, 2, 1, 0]
     assert {item["similarity"] for item in answer["items"]} == {None}
 
 

@@ -17,8 +17,8 @@ from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import IndexOptions, create_index, index_body
 from query.api.app import create_app
-from query.api.errors import NoLiveIndex
 from query.api.settings import QuerySettings
+from query.search.errors import NoLiveIndex
 from query.search.reader import IndexReader
 from tests.factories import make_identity, make_listing
 
@@ -141,13 +141,13 @@ def test_an_index_that_disappears_during_a_request_is_reported(
 ) -> None:
     """Deleted or closed after the item was read."""
     reader = IndexReader(es, index_prefix, 5)
-    found = reader.find("m1", reader.allowance())
+    found = reader.find("m1", reader.deadline())
     es.indices.close(index=live)
     with pytest.raises(NoLiveIndex, match="closed"):
-        reader.search(found.index, {"size": 1}, reader.allowance(), copy="m1")
+        reader.search(found.index, {"size": 1}, reader.deadline(), copy="m1")
     es.indices.delete(index=live)
     with pytest.raises(NoLiveIndex, match="no such index"):
-        reader.search(found.index, {"size": 1}, reader.allowance(), copy="m1")
+        reader.search(found.index, {"size": 1}, reader.deadline(), copy="m1")
 
 
 def test_an_index_without_its_shards_is_unavailable(

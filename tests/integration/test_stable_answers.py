@@ -15,12 +15,12 @@ from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import VECTOR_INDEX_TYPES, IndexOptions, create_index
 from query.api.app import create_app
-from query.api.parameters import SimilarParameters
 from query.api.settings import QuerySettings
 from query.search.builder import SimilarQuery, similar_body
 from query.search.price_band import price_band
 from query.search.ranking import Calibration
 from query.search.reader import IndexReader
+from query.search.request import SimilarRequest
 from tests.factories import make_identity, make_listing
 
 DIMS = 64
@@ -139,8 +139,7 @@ def test_the_similarity_is_the_cosine_of_the_stored_vectors(
     for item in items:
         assert item["similarity"] == pytest.approx(exact[0] @ exact[int(item["item_id"][1:])], abs=1e-5)
         assert item["similarity"] <= 1
-        parts = item["explanation"]
-        total = parts["similarity"] + parts["category_term"] + parts["price_term"]
+        total = sum(item["explanation"]["terms"].values())
         assert item["score"] == pytest.approx(total, abs=2e-6)
     scores = [item["score"] for item in items]
     assert scores == sorted(scores, reverse=True)
@@ -158,9 +157,9 @@ def test_what_is_explained_is_what_elasticsearch_sorts_by(
         shop.store({f"m{number:02}": vector}, price=700 + 20 * number, category=category)
     shown = {item["item_id"]: item["score"] for item in shop.items("m05", size=50)}
     reader = IndexReader(es, shop.prefix, 5)
-    item = reader.find("m05", reader.allowance())
-    identity = reader.identity(shop.index, reader.allowance())
-    query = SimilarQuery(item.document, SimilarParameters(size=50), Calibration.of(identity))
+    item = reader.find("m05", reader.deadline())
+    identity = reader.identity(shop.index, reader.deadline())
+    query = SimilarQuery(item.document, SimilarRequest(size=50), Calibration.of(identity))
     assert item.document.vector is not None
     body = similar_body(query, item.document.vector, price_band(item.document.price, 2.0))
     hits = es.search(index=shop.index, query=body["query"], size=50)["hits"]["hits"]

@@ -9,12 +9,11 @@ from demo.simulation.catalogue import drawn_catalogue
 from demo.simulation.columns import NOTHING
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import artifact_vectors, calibrated_ranker, noisy_vectors, ranker_of_arm
-from demo.simulation.ranking import bands, highest, rank
+from demo.simulation.ranking import bands, columns_of, highest, rank
 from demo.simulation.stock import Stock
 from experiments.assignment.definition import Arm
 from ml.artifact import DEFAULT_ARTIFACT
 from query.search.price_band import price_band
-from query.search.ranking import shared_depth
 
 TRUTH = GroundTruth()
 
@@ -26,22 +25,16 @@ def stock() -> Stock:
 
 
 def test_scores_are_those_of_production(stock):
-    """Each answer is what the scalar formula of query/search/ranking.py, item by item, puts first."""
+    """Each answer is what the ranking terms of production put first, within the price band."""
     ranker = calibrated_ranker("noisy", noisy_vectors(stock.catalogue, 0.5, 7))
     queries = np.array([3, 50, 120])
     answers = rank(ranker, stock, stock.shelf(1.7e9), queries, size=5, depth=8)
     for query, answer in zip(queries, answers, strict=True):
-        path = stock.catalogue.categories[stock.kind[query]]
         band = price_band(stock.price[query], 2.0)
-        scores = {
-            row: float(ranker.vectors[query] @ ranker.vectors[row])
-            + ranker.calibration.category_term(
-                shared_depth(path, stock.catalogue.categories[stock.kind[row]]), len(path)
-            )
-            + ranker.calibration.price_term(stock.price[query], stock.price[row])
-            for row in range(300)
-            if row != query and stock.price[row] in band
-        }
+        every = ranker.calibration.scores(
+            columns_of(ranker, stock, np.array([query])), columns_of(ranker, stock, np.arange(300))
+        )[0]
+        scores = {row: every[row] for row in range(300) if row != query and stock.price[row] in band}
         best = sorted(scores, key=lambda row: -scores[row])[:8]
         assert [scores[row] for row in answer] == pytest.approx([scores[row] for row in best], abs=1e-5)
 
@@ -85,13 +78,13 @@ def test_a_copied_photo_has_the_same_vector():
     assert np.allclose(vectors[copies], vectors[catalogue.photo[copies]])
 
 
-def test_an_arm_may_weigh_category_and_price_its_own_way(stock):
+def test_an_arm_may_weigh_the_terms_differently(stock):
     """In spreads; what the arm leaves open is production's."""
     vectors = stock.catalogue.truth
     usual = calibrated_ranker("x", vectors).calibration
-    heavy = ranker_of_arm(Arm(name="heavy", price_weight=1.0), "x", vectors).calibration
-    assert heavy.category_weight == usual.category_weight
-    assert heavy.price_weight == pytest.approx(4 * usual.price_weight, abs=2e-6)
+    heavy = ranker_of_arm(Arm(name="heavy", ranking_weights={"price": 1.0}), "x", vectors).calibration
+    assert heavy.weights["category"] == usual.weights["category"]
+    assert heavy.weights["price"] == pytest.approx(4 * usual.weights["price"], abs=2e-6)
 
 
 def test_an_artifact_encodes_the_drawn_photos():

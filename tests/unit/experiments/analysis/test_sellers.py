@@ -141,7 +141,7 @@ def test_an_arm_that_favours_a_few_sellers_differs_and_the_same_arm_does_not() -
 
 
 def test_arms_of_unequal_size_are_compared_on_as_many_users(tmp_path: Path) -> None:
-    """Each user sees one seller: a tenth of the users reach fewer sellers, though both arms show alike."""
+    """Each user sees one seller: a tenth of the users knn fewer sellers, though both arms show alike."""
     random = np.random.default_rng(2)
     slates = [
         make_slate(f"{arm}{n}", arm, items=make_items("a", item_id=f"i{seller}", seller_id=f"s{seller}"))

@@ -104,11 +104,11 @@ def test_disjoint_buckets_and_disabled_files_live_together(tmp_path: Path) -> No
 
 def test_a_setting_belongs_to_one_layer(tmp_path: Path) -> None:
     """Two layers share their users, so two of their experiments may not set the same thing."""
-    write(tmp_path, "one", layer="encoders", setting="price_weight = 0.5")
-    write(tmp_path, "other", layer="ranking", setting="price_weight = 0.1\ncategory_weight = 2")
+    write(tmp_path, "one", layer="encoders", setting="ranking_weights = { price = 0.5 }")
+    write(tmp_path, "other", layer="ranking", setting="ranking_weights = { price = 0.1, category = 2 }")
     (fault,) = faults(tmp_path)
-    assert "one and other both set price_weight" in fault
-    write(tmp_path, "other", layer="ranking", setting="category_weight = 1.5")
+    assert "one and other both set ranking_weights.price" in fault
+    write(tmp_path, "other", layer="ranking", setting="ranking_weights = { category = 1.5 }")
     assert len(read_experiments(tmp_path)) == 2
 
 

@@ -10,7 +10,7 @@ from elastic_transport import ConnectionTimeout
 from elasticsearch import Elasticsearch
 
 import experiments.assignment.kill_switch
-from experiments.assignment.kill_switch import FORGOTTEN_AFTER_S, MAX_AGE_S, TIMEOUT_S, Switches
+from experiments.assignment.kill_switch import MAX_AGE_S, STALE_AFTER_S, TIMEOUT_S, Switches
 
 
 class Cluster:
@@ -83,12 +83,12 @@ def test_after_half_a_minute_without_an_answer_nothing_is_known(
     cluster.stopped = stopped
     assert switches.stopped() == stopped
     cluster.stopped = None
-    while now[0] + MAX_AGE_S < 100 + FORGOTTEN_AFTER_S:
+    while now[0] + MAX_AGE_S < 100 + STALE_AFTER_S:
         now[0] += MAX_AGE_S
         assert switches.stopped() == stopped
-    now[0] = 100 + FORGOTTEN_AFTER_S
+    now[0] = 100 + STALE_AFTER_S
     assert switches.stopped() is None
-    assert switches.age_s() == FORGOTTEN_AFTER_S == 30
+    assert switches.age_s() == STALE_AFTER_S == 30
     cluster.stopped = stopped
     now[0] += MAX_AGE_S
     assert (switches.stopped(), switches.age_s()) == (stopped, 0)
@@ -99,7 +99,7 @@ def test_the_first_requests_after_a_quiet_time_wait_for_the_answer(cluster: Clus
     now = [100.0]
     switches = make_switches(now)
     switches.stopped()
-    now[0] += FORGOTTEN_AFTER_S
+    now[0] += STALE_AFTER_S
     cluster.held.clear()
     cluster.called.clear()
     with ThreadPoolExecutor(2) as pool:

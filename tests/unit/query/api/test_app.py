@@ -180,7 +180,7 @@ def test_described_parameters_are_those_that_are_taken(api: FlaskClient) -> None
         "attribute",
         "exclude_seller",
         "explain",
-        "user",
+        "user_id",
         "arm",
         "X-User-Id",
     }

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from query.api.errors import InvalidParameters, UnknownItem
 from query.api.parameters import (
     ListingParameters,
     Parameters,
     SimilarParameters,
-    check_window,
     known_id,
     parse,
 )
+from query.search.browse import check_window
+from query.search.errors import InvalidParameters, UnknownItem
+from query.search.request import ListingsRequest
 from tests.factories import NO_NUMBERS
 
 NO_WHOLE_NUMBERS = [*NO_NUMBERS, "5.0", "5."]
@@ -149,9 +150,9 @@ def test_listing_parameters_have_limits(values: dict[str, list[str]], reason: st
 
 def test_paging_ends_where_elasticsearch_ends_it() -> None:
     """The first 10,000 listings can be paged through, and the message says which page is the last."""
-    check_window(ListingParameters(page=100, size=100))
+    check_window(ListingsRequest(page=100, size=100))
     with pytest.raises(InvalidParameters, match="at most 100"):
-        check_window(ListingParameters(page=101, size=100))
+        check_window(ListingsRequest(page=101, size=100))
 
 
 @pytest.mark.parametrize("item_id", ["", "a b", "../etc", "x" * 129, "日本", "_all", "m1\n"])

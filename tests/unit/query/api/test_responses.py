@@ -6,20 +6,14 @@ from typing import Any
 
 import pytest
 
-from indexer.worker.documents import Picture, to_document
-from mappings.listing import ListingDocument
-from query.api.parameters import SimilarParameters
 from query.api.responses import fallback, photo_url, similar_answer
 from query.search.builder import SimilarQuery
 from query.search.price_band import PriceBand
 from query.search.ranking import Calibration
-from query.search.reader import Allowance, Found
-from query.search.similar import RankedHit, SimilarItems, Terms
-from tests.factories import make_identity, make_listing
-
-
-def make_document(**changes: Any) -> ListingDocument:
-    return to_document(make_listing(**changes), Picture((1.0, 0.0, 0.0, 0.0), "0" * 16), "colour-00000001")
+from query.search.reader import Found, RequestDeadline
+from query.search.request import SimilarRequest
+from query.search.similar import RankedHit, SimilarItems
+from tests.factories import make_document, make_identity
 
 
 def make_items(
@@ -29,19 +23,28 @@ def make_items(
     item = make_document(item_id="asked", price=1000)
     return SimilarItems(
         found=Found(item, "listings-colour-00000001-20260101000000"),
-        query=SimilarQuery(item, SimilarParameters(**asked), Calibration(0.06, 0.02)),
+        query=SimilarQuery(
+            item, SimilarRequest(**asked), Calibration({"similarity": 1.0, "category": 0.06, "price": 0.02})
+        ),
         encoder=make_identity(),
         band=PriceBand(3.0, 300.0, 3100.0),
         steps_widened=1,
         fallback_reason=fallback_reason,
         hits=hits,
         by_similarity=by_similarity,
-        allowance=Allowance(10, clock=lambda: 0.0),
+        deadline=RequestDeadline(10, clock=lambda: 0.0),
     )
 
 
-SAME_KIND = RankedHit(make_document(item_id="same", price=1000), Terms(0.50, 0.06, 0.02), ("category:1",))
-OTHER_KIND = RankedHit(make_document(item_id="other", price=1500, category=["Home"]), Terms(0.55, 0.0, 0.01))
+SAME_KIND = RankedHit(
+    make_document(item_id="same", price=1000),
+    {"similarity": 0.50, "category": 0.06, "price": 0.02},
+    ("category:1",),
+)
+OTHER_KIND = RankedHit(
+    make_document(item_id="other", price=1500, category=["Home"]),
+    {"similarity": 0.55, "category": 0.0, "price": 0.01},
+)
 
 
 def test_an_explanation_adds_up() -> None:
@@ -50,11 +53,11 @@ def test_an_explanation_adds_up() -> None:
     same, other = (item.explanation for item in answer.items)
     assert same is not None
     assert other is not None
-    assert (same.similarity, same.category_term, same.price_term) == (0.5, 0.06, 0.02)
-    assert (same.shared_depth, same.price_ratio, same.matched_queries) == (3, 1.0, ("category:1",))
+    assert same.terms == {"similarity": 0.5, "category": 0.06, "price": 0.02}
+    assert (same.facts, same.matched_queries) == ({"shared_depth": 3, "price_ratio": 1.0}, ("category:1",))
     assert (same.rank_by_similarity, same.rank) == (2, 1)
-    assert (other.similarity, other.category_term, other.price_term) == (0.55, 0.0, 0.01)
-    assert (other.shared_depth, other.price_ratio) == (0, 1.5)
+    assert other.terms == {"similarity": 0.55, "category": 0.0, "price": 0.01}
+    assert other.facts == {"shared_depth": 0, "price_ratio": 1.5}
     assert (other.rank_by_similarity, other.rank) == (1, 2)
     assert [item.score for item in answer.items] == [0.58, 0.56]
 
@@ -78,14 +81,14 @@ def test_ranks_count_the_whole_window_and_the_answer_does_not() -> None:
 
 def test_a_fallback_claims_no_similarity() -> None:
     """What was not compared has no cosine, no price term and no rank by it."""
-    hit = RankedHit(SAME_KIND.document, Terms(None, 0.06, 0.0), ("category:1",))
+    hit = RankedHit(SAME_KIND.document, {"category": 0.06}, ("category:1",))
     answer = similar_answer(make_items(hit, fallback_reason="photo_truncated", explain=True))
     (item,) = answer.items
     assert item.similarity is None
     assert item.score == 0.06
     assert item.explanation is not None
     assert item.explanation.rank_by_similarity is None
-    assert item.explanation.price_term == 0
+    assert item.explanation.terms == {"category": 0.06}
     assert answer.fallback is not None
     assert answer.fallback.reason == "photo_truncated"
 

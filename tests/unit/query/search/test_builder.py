@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from indexer.worker.documents import Picture, to_document
-from mappings.listing import ListingDocument
-from query.api.parameters import ListingParameters, ShownStatus, SimilarParameters
+from mappings.listing import ListingDocument, Status
 from query.search.builder import (
     MAX_CANDIDATES,
-    Reach,
+    KnnParameters,
     SimilarQuery,
     fallback_body,
     filters,
@@ -21,23 +19,20 @@ from query.search.builder import (
 )
 from query.search.price_band import PriceBand
 from query.search.ranking import Calibration
-from tests.factories import make_listing
+from query.search.request import ListingsRequest, SimilarRequest
+from tests.factories import make_document
 
 VECTOR = (0.6, 0.8, 0.0, 0.0)
 BAND = PriceBand(ratio=2.0, low=500.0, high=3000.0)
-
-
-def make_document(**changes: Any) -> ListingDocument:
-    return to_document(make_listing(**changes), Picture(VECTOR, "0" * 16), "colour-00000001")
 
 
 def make_query(*, item: ListingDocument | None = None, **asked: Any) -> SimilarQuery:
     """A question about a skirt of 1,290 yen, with `asked` over the default parameters."""
     return SimilarQuery(
         item or make_document(),
-        SimilarParameters(**asked),
-        Calibration(category_weight=0.06, price_weight=0.02),
-        Reach(window=150, candidates=300),
+        SimilarRequest(**asked),
+        Calibration({"similarity": 1.0, "category": 0.06, "price": 0.02}),
+        KnnParameters(k=150, num_candidates=300),
     )
 
 
@@ -135,12 +130,12 @@ def test_every_filter_asked_for_is_added() -> None:
 )
 def test_narrow_filters_keep_more_candidates_in_view(asked: dict[str, Any], candidates: int) -> None:
     """Each narrowing filter doubles them, up to what Elasticsearch takes."""
-    assert make_query(**asked).candidates == candidates
+    assert make_query(**asked).num_candidates == candidates
 
 
 def test_the_window_is_always_larger_than_the_answer() -> None:
     """A hundred items asked for are ranked among two hundred."""
-    assert (make_query(size=100).window, make_query(size=100).candidates) == (200, 300)
+    assert (make_query(size=100).k, make_query(size=100).num_candidates) == (200, 300)
 
 
 def test_the_window_by_picture_alone_is_the_one_that_is_ranked() -> None:
@@ -157,7 +152,7 @@ def test_the_window_by_picture_alone_is_the_one_that_is_ranked() -> None:
 
 def test_words_are_searched_as_typed_and_as_meant() -> None:
     """Full-width letters find ordinary ones too; a dash between words asks for nothing."""
-    filters = listings_body(ListingParameters(q="Ｔシャツ – vase"))["query"]["bool"]["filter"]
+    filters = listings_body(ListingsRequest(q="Ｔシャツ – vase"))["query"]["bool"]["filter"]
     assert filters[1:] == [
         {
             "bool": {
@@ -170,8 +165,8 @@ def test_words_are_searched_as_typed_and_as_meant() -> None:
 
 def test_listings_are_searched_word_by_word_newest_first() -> None:
     """All words must be in the title; the categories come back with their counts."""
-    parameters = ListingParameters(
-        q="赤い スカート", category="Apparel", status=ShownStatus.SOLD_OUT, size=10, page=3
+    parameters = ListingsRequest(
+        q="赤い スカート", category="Apparel", status=Status.SOLD_OUT, size=10, page=3
     )
     assert listings_body(parameters) == {
         "query": {

@@ -1,82 +1,86 @@
-"""How category and price are weighed, by numbers worked out by hand."""
+"""Scores as sums of the ranking terms."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
-from query.search.ranking import CATEGORY_SPREADS, PRICE_SPREADS, Calibration, cosine, shared_depth
-from tests.factories import make_identity
+from query.search.ranking import DEFAULT_WEIGHTS, Calibration, UnknownTerm, facts, term_values, weights_with
+from query.search.terms import TERMS
+from query.search.terms.term import Columns
+from tests.factories import make_document, make_identity
 
-CALIBRATION = Calibration(category_weight=0.06, price_weight=0.02)
+ITEM = make_document(price=1000, vector=(0.6, 0.8))
+OTHERS = [
+    make_document(item_id="same", price=1000, vector=(0.6, 0.8)),
+    make_document(
+        item_id="near", price=1500, category=("Apparel", "Bottomwear", "Shorts"), vector=(1.0, 0.0)
+    ),
+    make_document(item_id="far", price=400, category=("Home",), vector=(-0.8, 0.6)),
+]
+CALIBRATION = Calibration({"similarity": 1.0, "category": 0.06, "price": 0.02})
 
 
 def test_weights_are_in_units_of_the_encoders_spread() -> None:
     """An encoder whose cosines lie twice as close together gets weights half as large."""
-    wide = Calibration.of(make_identity(similarity_spread=0.08))
-    narrow = Calibration.of(make_identity(similarity_spread=0.04))
-    assert wide.category_weight == pytest.approx(CATEGORY_SPREADS * 0.08)
-    assert wide.price_weight == pytest.approx(PRICE_SPREADS * 0.08)
-    assert narrow.category_weight == pytest.approx(wide.category_weight / 2)
-    assert narrow.price_weight == pytest.approx(wide.price_weight / 2)
+    wide = Calibration.of(make_identity(similarity_spread=0.08)).weights
+    narrow = Calibration.of(make_identity(similarity_spread=0.04)).weights
+    assert wide == pytest.approx({"similarity": 1, "category": 2.0 * 0.08, "price": 0.25 * 0.08})
+    assert narrow == pytest.approx({"similarity": 1, "category": 2.0 * 0.04, "price": 0.25 * 0.04})
 
 
-@pytest.mark.parametrize(
-    ("path", "other", "depth"),
-    [
-        (("Apparel", "Bottomwear", "Skirts"), ("Apparel", "Bottomwear", "Skirts"), 3),
-        (("Apparel", "Bottomwear", "Skirts"), ("Apparel", "Bottomwear", "Shorts"), 2),
-        (("Apparel", "Bottomwear", "Skirts"), ("Apparel", "Topwear", "Skirts"), 1),
-        (("Apparel", "Bottomwear", "Skirts"), ("Home", "Bottomwear", "Skirts"), 0),
-        (("Apparel",), ("Apparel", "Bottomwear"), 1),
-        (("Apparel", "Bottomwear"), ("Apparel",), 1),
-    ],
-)
-def test_depth_counts_from_the_root(path: tuple[str, ...], other: tuple[str, ...], depth: int) -> None:
-    """A name in common below a difference counts for nothing."""
-    assert shared_depth(path, other) == depth
+def test_each_term_is_a_value_of_its_own() -> None:
+    """Worked out by hand: cosines, thirds of 0.06, and 2^-(distance / 0.5)² of 0.02."""
+    same, near, far = term_values(CALIBRATION, ITEM, OTHERS, with_vector=True)
+    assert same == pytest.approx({"similarity": 1.0, "category": 0.06, "price": 0.02})
+    assert near == pytest.approx({"similarity": 0.6, "category": 0.04, "price": 0.01})
+    assert far == pytest.approx({"similarity": 0.0, "category": 0.0, "price": 0.02 * 2**-1.44}, abs=1e-6)
 
 
-@pytest.mark.parametrize(("shared", "term"), [(0, 0.0), (1, 0.02), (2, 0.04), (3, 0.06)])
-def test_each_shared_level_adds_an_equal_step(shared: int, term: float) -> None:
-    """Three levels share the weight of 0.06 between them."""
-    assert CALIBRATION.category_term(shared, 3) == pytest.approx(term)
+def test_scores_are_the_sums_of_the_terms() -> None:
+    """Whether they are computed for one item or for many at once."""
+    columns = Columns.of([ITEM, *OTHERS])
+    values = CALIBRATION.values(columns, columns)
+    assert list(values) == [term.name for term in TERMS]
+    assert CALIBRATION.scores(columns, columns) == pytest.approx(sum(values.values()))
+    one = term_values(CALIBRATION, ITEM, OTHERS, with_vector=True)
+    assert CALIBRATION.scores(columns, columns)[0, 1:] == pytest.approx(
+        [sum(terms.values()) for terms in one], abs=2e-6
+    )
 
 
-@pytest.mark.parametrize(
-    ("candidate", "term"),
-    [
-        (1000, 0.02),  # the own price: the whole weight
-        (1500, 0.01),  # half as much more: half of it
-        (500, 0.01),  # half as much less: half of it
-        (2000, 0.00125),  # twice the distance: 2 ** -4 of it
-        (1250, 0.0168179),  # half the distance: 2 ** -0.25 of it
-    ],
-)
-def test_price_term_falls_with_distance(candidate: float, term: float) -> None:
-    """A Gaussian around the own price of 1,000, half of it left at 500 to either side."""
-    assert CALIBRATION.price_term(1000, candidate) == pytest.approx(term, abs=1e-7)
+def test_values_are_as_precise_as_the_vectors() -> None:
+    """Large catalogues are scored in float32."""
+    columns = Columns.of([ITEM, *OTHERS])
+    half = replace(columns, vectors=columns.vectors.astype(np.float32))
+    assert CALIBRATION.scores(half, half).dtype == np.float32
+    assert CALIBRATION.scores(half, half) == pytest.approx(CALIBRATION.scores(columns, columns), abs=1e-6)
 
 
-def test_a_price_far_off_adds_nothing_and_overflows_nothing() -> None:
-    """A yen against a trillion."""
-    assert CALIBRATION.price_term(1, 1e12) == 0
+def test_without_a_vector_the_category_alone_counts() -> None:
+    """Neither similarity nor price ranks a fallback."""
+    bare = ITEM.model_copy(update={"vector": None})
+    assert term_values(CALIBRATION, bare, OTHERS[:1], with_vector=False) == [{"category": 0.06}]
+    assert [list(clause) for clause in CALIBRATION.functions(bare, with_vector=False)] == [
+        ["filter", "weight"]
+    ] * 3
 
 
-@given(st.lists(st.floats(-1, 1, width=32), min_size=8, max_size=8), st.floats(0.5, 2))
-def test_a_cosine_is_never_above_one(values: list[float], length: float) -> None:
-    """Nor below it for a vector and itself, of whatever length."""
-    assume(math.hypot(*values) > 0.01)
-    assert cosine(values, [length * value for value in values]) == pytest.approx(1, abs=1e-9)
-    assert cosine(values, [length * value for value in values]) <= 1
-    assert cosine(values, [-value for value in values]) == pytest.approx(-1, abs=1e-9)
+def test_an_answer_may_be_empty() -> None:
+    """Nothing for sale is like it."""
+    assert term_values(CALIBRATION, ITEM, [], with_vector=True) == []
 
 
-def test_a_cosine_is_worked_out() -> None:
-    """By hand."""
-    assert cosine((0.6, 0.8), (1.0, 0.0)) == pytest.approx(0.6)
-    assert cosine((0.6, 0.8), (-0.8, 0.6)) == pytest.approx(0)
-    assert cosine((3.0, 4.0), (30.0, 40.0)) == 1
+def test_facts_of_all_terms_are_together() -> None:
+    """What an explanation shows beside the values."""
+    assert facts(ITEM, OTHERS[1]) == {"shared_depth": 2, "price_ratio": 1.5}
+
+
+def test_chosen_weights_replace_the_defaults() -> None:
+    """Names that are no terms, and the weight of similarity, are refused."""
+    assert weights_with({"price": 1}) == {**DEFAULT_WEIGHTS, "price": 1}
+    for name in ("freshnes", "similarity"):
+        with pytest.raises(UnknownTerm, match=f"`{name}`; the ranking terms are category, price"):
+            weights_with({name: 1})

@@ -14,10 +14,10 @@ import pytest
 from elasticsearch import BadRequestError, Elasticsearch
 
 from mappings.client import ElasticsearchSettings, connect
-from query.api.errors import NoLiveIndex, SearchUnavailable, UnknownItem
 from query.api.parameters import ListingParameters
 from query.search.browse import ListingService
-from query.search.reader import Allowance, IndexReader
+from query.search.errors import NoLiveIndex, SearchUnavailable, UnknownItem
+from query.search.reader import IndexReader, RequestDeadline
 from tests.factories import make_identity
 
 Respond = Callable[[BaseHTTPRequestHandler], tuple[int, object]]
@@ -66,7 +66,7 @@ def test_a_cluster_that_refuses_is_unavailable(status: int) -> None:
     with cluster(lambda _: (status, {"error": {"type": "told_so", "reason": "told so"}})) as es:
         asked = reader(es)
         with pytest.raises(SearchUnavailable, match=str(status)):
-            asked.search("shop-read", {"size": 1}, asked.allowance(), copy="m1")
+            asked.search("shop-read", {"size": 1}, asked.deadline(), copy="m1")
 
 
 def test_a_refused_body_is_a_bug_and_stays_one() -> None:
@@ -74,7 +74,7 @@ def test_a_refused_body_is_a_bug_and_stays_one() -> None:
     with cluster(lambda _: (400, {"error": {"type": "parsing_exception"}})) as es:
         asked = reader(es)
         with pytest.raises(BadRequestError):
-            asked.search("shop-read", {"size": 1}, asked.allowance(), copy="m1")
+            asked.search("shop-read", {"size": 1}, asked.deadline(), copy="m1")
 
 
 def test_a_missing_index_says_what_makes_one() -> None:
@@ -83,7 +83,7 @@ def test_a_missing_index_says_what_makes_one() -> None:
     with cluster(lambda _: (404, body)) as es:
         asked = reader(es)
         with pytest.raises(NoLiveIndex, match=r"no such index \[shop-read\]; `nitamono mappings create"):
-            asked.find("m1", asked.allowance())
+            asked.find("m1", asked.deadline())
 
 
 def test_a_missing_document_is_an_unknown_item() -> None:
@@ -98,7 +98,7 @@ def test_a_missing_document_is_an_unknown_item() -> None:
     with cluster(respond) as es:
         asked = reader(es)
         with pytest.raises(UnknownItem, match="m1"):
-            asked.find("m1", asked.allowance())
+            asked.find("m1", asked.deadline())
 
 
 def test_one_failed_search_of_several_fails_the_request() -> None:
@@ -107,7 +107,7 @@ def test_one_failed_search_of_several_fails_the_request() -> None:
     with cluster(lambda _: (200, {"took": 1, "responses": [{"hits": {"hits": []}}, failed]})) as es:
         asked = reader(es)
         with pytest.raises(SearchUnavailable, match="search_phase_execution_exception"):
-            asked.search_all("shop-read", [{"size": 1}, {"size": 1}], asked.allowance(), copy="m1")
+            asked.search_all("shop-read", [{"size": 1}, {"size": 1}], asked.deadline(), copy="m1")
 
 
 def test_a_cluster_that_never_answers_is_left_in_time() -> None:
@@ -123,7 +123,7 @@ def test_a_cluster_that_never_answers_is_left_in_time() -> None:
     with cluster(hang) as es:
         asked = reader(es, timeout_s=0.3)
         with pytest.raises(SearchUnavailable):
-            asked.find("m1", asked.allowance())
+            asked.find("m1", asked.deadline())
         assert len(tries) == 1
         assert not released.is_set()
         released.set()
@@ -139,7 +139,7 @@ def test_the_search_is_told_how_long_it_may_take() -> None:
 
     with cluster(note) as es:
         asked = reader(es)
-        asked.search("shop-read", {"size": 1}, asked.allowance(), copy="m1")
+        asked.search("shop-read", {"size": 1}, asked.deadline(), copy="m1")
     assert "allow_partial_search_results=false" in seen[0]
 
 
@@ -157,7 +157,7 @@ def test_pages_of_listings_are_spread_over_the_copies_of_the_index() -> None:
     with cluster(note) as es:
         ListingService(reader(es)).page(ListingParameters())
         asked = reader(es)
-        asked.search("shop-1", {"size": 1}, asked.allowance(), copy="m1")
+        asked.search("shop-1", {"size": 1}, asked.deadline(), copy="m1")
     resolved, page, whether_empty, similar = seen
     assert "filter_path=" in resolved
     assert "preference" not in page + whether_empty
@@ -167,13 +167,13 @@ def test_pages_of_listings_are_spread_over_the_copies_of_the_index() -> None:
 def test_an_allowance_is_for_all_calls_together() -> None:
     """What one call took, the next one lacks; at the end there is none."""
     now = [100.0]
-    allowance = Allowance(2.0, clock=lambda: now[0])
-    with allowance.waiting():
+    deadline = RequestDeadline(2.0, clock=lambda: now[0])
+    with deadline.waiting():
         now[0] += 1.5
-    assert allowance.left_s() == pytest.approx(0.5)
+    assert deadline.left_s() == pytest.approx(0.5)
     now[0] += 0.25
-    assert allowance.waited_s == pytest.approx(1.5)
-    assert allowance.elapsed_s() == pytest.approx(1.75)
+    assert deadline.waited_s == pytest.approx(1.5)
+    assert deadline.elapsed_s() == pytest.approx(1.75)
     now[0] += 0.25
     with pytest.raises(SearchUnavailable, match="longer than 2 s"):
-        allowance.left_s()
+        deadline.left_s()

@@ -56,8 +56,8 @@ def damaged(data: bytes, random: np.random.Generator) -> bytes:
     changed = np.frombuffer(data, np.uint8).copy()
     kind = random.integers(4)
     if kind != 1:
-        reach = len(data) if random.random() < 0.5 else min(len(data), 700)
-        places = random.integers(0, reach, size=random.integers(1, 6))
+        knn = len(data) if random.random() < 0.5 else min(len(data), 700)
+        places = random.integers(0, knn, size=random.integers(1, 6))
         changed[places] = random.integers(0, 256, size=len(places))
     if kind in {1, 2}:
         changed = changed[: random.integers(1, len(data) + 1)]

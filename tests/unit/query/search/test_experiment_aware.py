@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
 
@@ -15,12 +15,14 @@ from experiments.assignment.assign import Assignment, arm_array
 from experiments.assignment.definition import Experiment
 from experiments.assignment.kill_switch import Switches
 from mappings.identity import EncoderIdentity
-from query.api.errors import InvalidParameters, NoLiveIndex, SearchUnavailable, UnknownItem
-from query.api.parameters import SlateParameters
+from query.api.experiments import why_off
+from query.api.parameters import VisitorParameters
 from query.api.settings import QuerySettings
-from query.search.experiment import SlateService, way_of, why_off
+from query.search.errors import InvalidParameters, NoLiveIndex, SearchUnavailable, UnknownItem
+from query.search.experiment_aware import ExperimentAwareSearch, serving_config
 from query.search.ranking import DEFAULT_WEIGHTS, Weights
-from query.search.reader import Allowance, Found
+from query.search.reader import Found, RequestDeadline
+from query.search.request import VisitorRequest
 from query.search.similar import SimilarItems, SimilarService
 from tests.factories import make_experiment, make_identity
 
@@ -42,27 +44,27 @@ class Index:
     def reader(self) -> Index:
         return self
 
-    def allowance(self) -> Allowance:
-        return Allowance(10)
+    def deadline(self) -> RequestDeadline:
+        return RequestDeadline(10)
 
-    def find(self, item_id: str, _allowance: Allowance) -> Found:
+    def find(self, item_id: str, _allowance: RequestDeadline) -> Found:
         if self.failure:
             raise self.failure
         return Found(cast(Any, item_id), self.name)
 
-    def identity(self, _index: str, _allowance: Allowance) -> EncoderIdentity:
+    def identity(self, _index: str, _allowance: RequestDeadline) -> EncoderIdentity:
         return make_identity(encoder_id=self.encoder_id)
 
-    def live(self, allowance: Allowance) -> tuple[str, EncoderIdentity]:
+    def live(self, deadline: RequestDeadline) -> tuple[str, EncoderIdentity]:
         if self.failure:
             raise self.failure
-        return self.name, self.identity(self.name, allowance)
+        return self.name, self.identity(self.name, deadline)
 
     def similar_to(
-        self, found: Found, _parameters: object, allowance: Allowance, weights: Weights = DEFAULT_WEIGHTS
+        self, found: Found, _parameters: object, deadline: RequestDeadline, weights: Weights = DEFAULT_WEIGHTS
     ) -> SimilarItems:
         self.asked_of = weights
-        return SimilarItems(found, *[cast(Any, None)] * 5, (), (), allowance)
+        return SimilarItems(found, *[cast(Any, None)] * 5, (), (), deadline)
 
 
 @pytest.fixture
@@ -80,9 +82,9 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> dict[str, frozenset[str] | Excep
     return said
 
 
-def make_service(own: Index, arm: Index, *defined: Experiment) -> SlateService:
+def make_service(own: Index, arm: Index, *defined: Experiment) -> ExperimentAwareSearch:
     """Of experiments whose arms may read the prefix `arm`."""
-    return SlateService(
+    return ExperimentAwareSearch(
         cast(SimilarService, own),
         {"arm": cast(SimilarService, arm)},
         defined,
@@ -104,52 +106,52 @@ def user_in(arm: int) -> str:
     return users[list(arm_array(make_experiment(), hashed)).index(arm)]
 
 
-def test_arms_of_several_layers_make_one_way() -> None:
-    """Each sets what is its own; what none sets stays the deployment's."""
+def test_arms_of_several_layers_make_one_configuration() -> None:
+    """What no arm sets keeps its default."""
     encoder = Assignment(with_arm(), with_arm().arms[1])
     weights = make_experiment(
         name="new-weights",
         layer="ranking",
-        arms=({"name": "control"}, {"name": "price", "price_weight": 0.5}),
+        arms=({"name": "control"}, {"name": "price", "ranking_weights": {"price": 0.5}}),
     )
-    way = way_of((encoder, Assignment(weights, weights.arms[1])), NOTHING)
-    assert way.labels == ("new-encoder:siglip", "new-weights:price")
-    assert (way.prefix, way.weights) == ("arm", replace(DEFAULT_WEIGHTS, price=0.5))
-    assert (way.shuffle, way.override, way.reason) == (0, False, None)
+    config = serving_config((encoder, Assignment(weights, weights.arms[1])), NOTHING)
+    assert config.labels == ("new-encoder:siglip", "new-weights:price")
+    assert (config.prefix, config.weights) == ("arm", {**DEFAULT_WEIGHTS, "price": 0.5})
+    assert (config.shuffle, config.override, config.reason) == (0, False, None)
 
 
 def test_one_of_two_experiments_stopped_leaves_the_other() -> None:
-    """And the reason is told beside the arm that is left."""
+    """The reason is given beside the remaining arm."""
     weights = make_experiment(
         name="new-weights",
         layer="ranking",
-        arms=({"name": "control"}, {"name": "price", "price_weight": 0.5}),
+        arms=({"name": "control"}, {"name": "price", "ranking_weights": {"price": 0.5}}),
     )
     assigned = (Assignment(with_arm(), with_arm().arms[1]), Assignment(weights, weights.arms[1]))
-    way = way_of(assigned, frozenset({"new-encoder"}), override=True)
-    assert (way.labels, way.prefix, way.weights.price) == (("new-weights:price",), None, 0.5)
-    assert (way.override, way.reason) == (True, "stopped")
+    config = serving_config(assigned, frozenset({"new-encoder"}), override=True)
+    assert (config.labels, config.prefix, config.weights["price"]) == (("new-weights:price",), None, 0.5)
+    assert (config.override, config.reason) == (True, "stopped")
 
 
 def test_controls_shuffle_ends_with_the_experiment() -> None:
     """A random order has no use where nobody measures."""
     experiment = make_experiment(
-        arms=({"name": "control", "shuffle": 1, "price_weight": 0}, {"name": "b", "shuffle": 1})
+        arms=({"name": "control", "shuffle": 1, "ranking_weights": {"price": 0}}, {"name": "b", "shuffle": 1})
     )
     assigned = (Assignment(experiment, experiment.arms[1]),)
-    way = way_of(assigned, frozenset({"new-encoder"}))
-    assert (way.labels, way.shuffle, way.weights.price) == ((), 0, 0)
+    config = serving_config(assigned, frozenset({"new-encoder"}))
+    assert (config.labels, config.shuffle, config.weights["price"]) == ((), 0, 0)
 
 
-def test_while_switches_are_unknown_nobody_is_told_an_arm(stopped: dict[str, Any]) -> None:
+def test_without_the_kill_switch_nobody_is_in_an_arm(stopped: dict[str, Any]) -> None:
     """The experiment may have been stopped for a good reason just before this process started."""
     stopped["names"] = experiments.assignment.kill_switch.TransportError("away")
     own, arm = Index("own"), Index("arm")
     service = make_service(own, arm, with_arm())
-    items, exposure = service.slate("m1", SlateParameters(user=user_in(1)))
-    assert (items.found.index, exposure.arms, exposure.reason) == ("own", (), "switches_unknown")
-    ((_, state, _),) = service.states(Allowance(10))
-    assert state == "switches_unknown"
+    items, exposure = service.slate("m1", VisitorRequest(user_id=user_in(1)))
+    assert (items.found.index, exposure.arms, exposure.reason) == ("own", (), "kill_switch_unavailable")
+    ((_, state, _),) = service.states(RequestDeadline(10))
+    assert state == "kill_switch_unavailable"
     assert service.switches_age_s() is None
 
 
@@ -166,11 +168,11 @@ def test_a_failing_arm_is_the_deployments_answer_without_an_arm(
 ) -> None:
     """Never control's: nobody's. Control itself does not notice."""
     own, arm = Index("own"), Index("arm", failure=failure)
-    service = make_service(own, arm, with_arm(price_weight=0.5))
-    items, exposure = service.slate("m1", SlateParameters(user=user_in(1)))
+    service = make_service(own, arm, with_arm(ranking_weights={"price": 0.5}))
+    items, exposure = service.slate("m1", VisitorRequest(user_id=user_in(1)))
     assert (items.found.index, exposure.arms, exposure.reason) == ("own", (), reason)
     assert own.asked_of == DEFAULT_WEIGHTS
-    items, exposure = service.slate("m1", SlateParameters(user=user_in(0)))
+    items, exposure = service.slate("m1", VisitorRequest(user_id=user_in(0)))
     assert (items.found.index, exposure.arms, exposure.reason) == ("own", ("new-encoder:control",), None)
 
 
@@ -182,7 +184,7 @@ def test_failures_of_the_deployments_own_index_stay_what_they_are(
     service = make_service(Index("own", failure=failure), Index("arm", failure=NoLiveIndex("…")), with_arm())
     for user in (user_in(0), user_in(1)):
         with pytest.raises(type(failure)):
-            service.slate("m1", SlateParameters(user=user))
+            service.slate("m1", VisitorRequest(user_id=user))
 
 
 def test_the_encoder_of_the_own_index_is_checked_too(stopped: dict[str, Any]) -> None:
@@ -190,16 +192,16 @@ def test_the_encoder_of_the_own_index_is_checked_too(stopped: dict[str, Any]) ->
     experiment = make_experiment(arms=({"name": "control", "encoder": "colour-1"}, {"name": "b"}))
     own = Index("own", encoder_id="colour-2")
     service = make_service(own, Index("arm"), experiment)
-    assert service.slate("m1", SlateParameters(user=user_in(0)))[1].reason == "arm_encoder_mismatch"
-    assert service.slate("m1", SlateParameters(user=user_in(1)))[1].arms == ("new-encoder:b",)
-    ((_, state, problems),) = service.states(Allowance(10))
+    assert service.slate("m1", VisitorRequest(user_id=user_in(0)))[1].reason == "arm_encoder_mismatch"
+    assert service.slate("m1", VisitorRequest(user_id=user_in(1)))[1].arms == ("new-encoder:b",)
+    ((_, state, problems),) = service.states(RequestDeadline(10))
     assert (state, problems) == ("running", ("arm control needs the encoder colour-1, own has colour-2",))
 
 
 def test_one_users_arms_are_the_same_on_every_item(stopped: dict[str, Any]) -> None:
     """And each slate has an id of its own."""
     service = make_service(Index("own"), Index("arm"), with_arm())
-    slates = [service.slate(item, SlateParameters(user=user_in(1)))[1] for item in ("m1", "m2", "m1")]
+    slates = [service.slate(item, VisitorRequest(user_id=user_in(1)))[1] for item in ("m1", "m2", "m1")]
     assert {slate.arms for slate in slates} == {("new-encoder:siglip",)}
     assert len({slate.slate_id for slate in slates}) == 3
 
@@ -208,8 +210,8 @@ def test_a_disabled_experiment_cannot_even_be_asked_for(stopped: dict[str, Any])
     """Its file is history."""
     service = make_service(Index("own"), Index("arm"), make_experiment(enabled=False))
     with pytest.raises(InvalidParameters, match="no experiment is enabled"):
-        service.slate("m1", SlateParameters(arm=("new-encoder:control",)))
-    ((name, state, problems),) = service.states(Allowance(10))
+        service.slate("m1", VisitorRequest(arm=("new-encoder:control",)))
+    ((name, state, problems),) = service.states(RequestDeadline(10))
     assert (name, state, problems) == ("new-encoder", "disabled", ())
 
 
@@ -222,4 +224,5 @@ def test_the_missing_setting_is_named(tmp_path: Any) -> None:
 
 def test_an_id_is_not_in_what_python_prints_of_the_parameters() -> None:
     """Tracebacks and debuggers print it."""
-    assert "secret-person" not in repr(SlateParameters(user="secret-person"))
+    for asked in (VisitorParameters(user_id="secret-person"), VisitorRequest(user_id="secret-person")):
+        assert "secret-person" not in repr(asked)

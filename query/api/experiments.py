@@ -1,0 +1,55 @@
+"""Which experiments this server runs, from its settings."""
+
+from __future__ import annotations
+
+import logging
+
+from elasticsearch import Elasticsearch
+
+from experiments.assignment.definition import read_experiments
+from experiments.assignment.kill_switch import Switches
+from experiments.errors import InvalidDefinition
+from query.api.settings import QuerySettings
+from query.search.experiment_aware import ExperimentAwareSearch
+from query.search.ranking import UnknownTerm, weights_with
+from query.search.reader import IndexReader
+from query.search.similar import SimilarService
+
+logger = logging.getLogger(__name__)
+
+
+def experiment_aware_search(
+    settings: QuerySettings, es: Elasticsearch, own: SimilarService
+) -> ExperimentAwareSearch:
+    """The search with the experiments of the settings, and a reader for each prefix that an arm names.
+
+    Raises:
+        InvalidDefinition: a file of the folder cannot be used.
+    """
+    off = why_off(settings)
+    experiments = read_experiments(settings.experiments) if settings.experiments and not off else ()
+    if off and settings.experiments:
+        logger.warning("no experiment runs: %s", off)
+    arms = [(experiment, arm) for experiment in experiments for arm in experiment.arms]
+    for experiment, arm in arms:
+        try:
+            weights_with(arm.ranking_weights)
+        except UnknownTerm as error:
+            raise InvalidDefinition(f"{experiment.name}, arm {arm.name}: {error}") from error
+    timeout_s = settings.elasticsearch.timeout_s
+    prefixes = {arm.prefix for _, arm in arms if arm.prefix}
+    return ExperimentAwareSearch(
+        own,
+        {prefix: SimilarService(IndexReader(es, prefix, timeout_s)) for prefix in prefixes},
+        experiments,
+        Switches(es, settings.elasticsearch.prefix),
+        salt=settings.user_salt or "",
+        off=off,
+    )
+
+
+def why_off(settings: QuerySettings) -> str | None:
+    """Which setting is missing for experiments to run, or None if none is."""
+    if settings.experiments is None:
+        return "NITAMONO_EXPERIMENTS is not set"
+    return None if settings.user_salt else "NITAMONO_USER_SALT is not set"

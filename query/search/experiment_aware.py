@@ -1,0 +1,256 @@
+"""Similar items for a visitor who may be in experiments.
+
+An answer comes from its arms entirely or not at all. If an arm's index fails, the visitor gets the default
+answer, attributed to no arm: an arm is never credited with another's items.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+from events.user_ids import user_hash
+from experiments.assignment.assign import Assignment, assignments, place
+from experiments.assignment.definition import Arm, Experiment
+from experiments.assignment.kill_switch import Switches
+from query.search.errors import (
+    InvalidParameters,
+    NoLiveIndex,
+    SearchUnavailable,
+    UnknownItem,
+    UnusableParameter,
+)
+from query.search.ranking import DEFAULT_WEIGHTS, Weights, weights_with
+from query.search.reader import Found, IndexReader, RequestDeadline
+from query.search.request import SimilarRequest, VisitorRequest
+from query.search.similar import SimilarItems, SimilarService
+
+logger = logging.getLogger(__name__)
+
+STOPPED = "stopped"
+KILL_SWITCH_UNAVAILABLE = "kill_switch_unavailable"
+ITEM_NOT_IN_ARM = "item_not_in_arm"
+ARM_INDEX_MISSING = "arm_index_missing"
+ARM_UNAVAILABLE = "arm_unavailable"
+ARM_ENCODER_MISMATCH = "arm_encoder_mismatch"
+
+# Logged once by each process: they last until an operator acts. The others are transient.
+_LASTING = {ARM_INDEX_MISSING, ARM_ENCODER_MISMATCH}
+
+
+class ArmUnusable(Exception):
+    """An arm's index cannot answer a request."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The experiment arms that an answer is attributed to."""
+
+    arms: tuple[str, ...] = ()
+    override: bool = False
+    randomised: bool = False
+    reason: str | None = None
+    """Why an arm assigned to the visitor is missing: a stable code."""
+    slate_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True)
+class ServingConfig:
+    """How an answer is found: the default, with the settings of arms over it."""
+
+    arms: tuple[Arm, ...] = ()
+    labels: tuple[str, ...] = ()
+    override: bool = False
+    reason: str | None = None
+    prefix: str | None = None
+    weights: Weights = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    shuffle: float = 0.0
+
+
+def serving_config(
+    assigned: Sequence[Assignment], stopped: frozenset[str] | None, *, override: bool = False
+) -> ServingConfig:
+    """The configuration of some arms, no two of which set the same.
+
+    stopped: the experiments that are stopped. Their users get control's configuration, not shuffled, and the
+        answer is not attributed to them. None if the kill switch cannot be read: then all count as stopped.
+
+    Raises:
+        UnknownTerm: an arm weighs something that is no ranking term.
+    """
+    running = [each for each in assigned if stopped is not None and each.experiment.name not in stopped]
+    halted = [
+        each.experiment.control.model_copy(update={"shuffle": 0.0})
+        for each in assigned
+        if each not in running
+    ]
+    arms = (*(each.arm for each in running), *halted)
+    weights = {name: weight for arm in arms for name, weight in arm.ranking_weights.items()}
+    reason = KILL_SWITCH_UNAVAILABLE if stopped is None else STOPPED
+    return ServingConfig(
+        arms=arms,
+        labels=tuple(each.label for each in running),
+        override=override and bool(running),
+        reason=reason if halted else None,
+        prefix=next((arm.prefix for arm in arms if arm.prefix is not None), None),
+        weights=weights_with(weights),
+        shuffle=max((arm.shuffle for arm in arms), default=0.0),
+    )
+
+
+class ExperimentAwareSearch:
+    """Finds similar items for visitors who may be in experiments."""
+
+    def __init__(
+        self,
+        own: SimilarService,
+        by_prefix: dict[str, SimilarService],
+        experiments: Sequence[Experiment],
+        switches: Switches,
+        *,
+        salt: str = "",
+        off: str | None = None,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ) -> None:
+        self.off = off
+        self._own = own
+        self._by_prefix = by_prefix
+        self._experiments = tuple(experiments)
+        self._switches = switches
+        self._salt = salt
+        self._today = today
+        self._logged: set[str] = set()
+
+    def slate(self, item_id: str, request: VisitorRequest) -> tuple[SimilarItems, Exposure]:
+        """The items similar to one, and the arms that they are attributed to.
+
+        Raises:
+            InvalidParameters: an arm was asked for that is not there.
+            UnknownItem: no such item.
+            NoLiveIndex, SearchUnavailable
+        """
+        deadline = self._own.reader.deadline()
+        config = self._config(request, deadline)
+        try:
+            items = self._items(config, item_id, request.similar, deadline)
+        except ArmUnusable as error:
+            self._log(error)
+            found = self._own.reader.find(item_id, deadline)
+            return self._own.similar_to(found, request.similar, deadline), Exposure(reason=error.reason)
+        return in_random_order(items, config)
+
+    def states(self, deadline: RequestDeadline) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Name, state and problems of each experiment."""
+        for experiment in self._experiments:
+            problems = (self._problem(arm, deadline) for arm in experiment.arms if experiment.enabled)
+            state = experiment.state(self._switches.stopped(), self._today())
+            yield experiment.name, state, tuple(filter(None, problems))
+
+    def switches_age_s(self) -> float | None:
+        """Seconds since the kill switch was last read, or None if it never was."""
+        return self._switches.age_s()
+
+    def _config(self, request: VisitorRequest, deadline: RequestDeadline) -> ServingConfig:
+        override = bool(request.arm)
+        assigned = self._chosen(request.arm) if override else self._assigned(request.user_id)
+        if not assigned:
+            return ServingConfig()
+        with deadline.waiting():
+            stopped = self._switches.stopped()
+        return serving_config(assigned, stopped, override=override)
+
+    def _assigned(self, user_id: str | None) -> tuple[Assignment, ...]:
+        if user_id is None or not self._experiments:
+            return ()
+        return assignments(self._experiments, user_hash(self._salt, user_id), self._today())
+
+    def _chosen(self, labels: Iterable[str]) -> tuple[Assignment, ...]:
+        """The arms that a tester asks for; the experiment need not have started.
+
+        Raises:
+            InvalidParameters: one is not there, or two are of one layer.
+        """
+        known = {
+            each.label: each
+            for experiment in self._experiments
+            if experiment.enabled
+            for each in (Assignment(experiment, arm) for arm in experiment.arms)
+        }
+        labels = tuple(labels)
+        unknown = [label for label in labels if label not in known]
+        if unknown:
+            expected = f"one of {', '.join(known)}" if known else self.off or "no experiment is enabled"
+            raise InvalidParameters((UnusableParameter("arm", "arm_unknown", repr(unknown[0]), expected),))
+        chosen = tuple(known[label] for label in labels)
+        if len({each.experiment.layer for each in chosen}) < len(chosen):
+            raise InvalidParameters(
+                (
+                    UnusableParameter(
+                        "arm", "arm_conflicting", ", ".join(labels), "one arm of each layer at most"
+                    ),
+                )
+            )
+        return chosen
+
+    def _items(
+        self, config: ServingConfig, item_id: str, request: SimilarRequest, deadline: RequestDeadline
+    ) -> SimilarItems:
+        service = self._own if config.prefix is None else self._by_prefix[config.prefix]
+        with _arm_failures(config.prefix):
+            found = service.reader.find(item_id, deadline)
+            self._check_encoder(config, service.reader, found, deadline)
+            return service.similar_to(found, request, deadline, config.weights)
+
+    def _check_encoder(
+        self, config: ServingConfig, reader: IndexReader, found: Found, deadline: RequestDeadline
+    ) -> None:
+        encoder_id = reader.identity(found.index, deadline).encoder_id
+        for objection in (arm.objection(found.index, encoder_id) for arm in config.arms):
+            if objection:
+                raise ArmUnusable(ARM_ENCODER_MISMATCH, objection)
+
+    def _log(self, error: ArmUnusable) -> None:
+        if error.reason in _LASTING and str(error) not in self._logged:
+            self._logged.add(str(error))
+            logger.error("an arm is not served (%s): %s", error.reason, error)
+
+    def _problem(self, arm: Arm, deadline: RequestDeadline) -> str | None:
+        service = self._own if arm.prefix is None else self._by_prefix[arm.prefix]
+        try:
+            index, encoder = service.reader.live(deadline)
+        except (NoLiveIndex, SearchUnavailable) as error:
+            return f"arm {arm.name}: {error}"
+        return arm.objection(index, encoder.encoder_id)
+
+
+def in_random_order(items: SimilarItems, config: ServingConfig) -> tuple[SimilarItems, Exposure]:
+    """The items in the order shown: random for the share of slates that the configuration says.
+
+    Both follow from the slate's id, so that they can be computed again.
+    """
+    exposure = Exposure(config.labels, config.override, reason=config.reason)
+    if place("shuffle", exposure.slate_id) >= config.shuffle:
+        return items, exposure
+    key = f"order/{exposure.slate_id}"
+    hits = sorted(items.hits, key=lambda hit: place(key, hit.document.item_id))
+    return replace(items, hits=tuple(hits)), replace(exposure, randomised=True)
+
+
+@contextmanager
+def _arm_failures(prefix: str | None) -> Iterator[None]:
+    """Turn failures of an arm's own index into ArmUnusable; raise those of the default index unchanged."""
+    try:
+        yield
+    except (UnknownItem, NoLiveIndex, SearchUnavailable) as error:
+        if prefix is None:
+            raise
+        reasons = {UnknownItem: ITEM_NOT_IN_ARM, NoLiveIndex: ARM_INDEX_MISSING}
+        raise ArmUnusable(reasons.get(type(error), ARM_UNAVAILABLE), f"{prefix}: {error}") from error

@@ -1,0 +1,44 @@
+"""How near the prices are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mappings.listing import ListingDocument
+from query.search.terms.term import Clause, Columns, Floats, Term
+
+HALF_DISTANCE = 0.5
+"""Half the term remains for a candidate that costs half as much more or less than the item."""
+
+# Elasticsearch takes 1 for the sum of functions of weight 0 alone. This adds nothing to a 32-bit score.
+_LEAST_WEIGHT = 1e-9
+
+
+class Price(Term):
+    """The whole weight at the item's own price, less the further away: weight · 2^-(distance / 0.5)²."""
+
+    name = "price"
+    weight = 0.25  # measured in docs/decisions/151-ranking-weights.md
+    needs_vector = True
+
+    def functions(self, item: ListingDocument, weight: float) -> list[Clause]:
+        """A gauss decay around the item's price. It matches every candidate."""
+        near = {"origin": item.price, "scale": item.price * HALF_DISTANCE, "decay": 0.5}
+        return [{"gauss": {"price": near}, "weight": max(weight, _LEAST_WEIGHT)}]
+
+    def values(self, items: Columns, candidates: Columns, weight: float) -> Floats:
+        """(items, candidates) by the distance of the prices, relative to the item's."""
+        own = items.price[:, None]
+        values = (candidates.price[None, :] - own).astype(items.vectors.dtype)
+        values /= (own * HALF_DISTANCE).astype(values.dtype)
+        np.square(values, out=values)
+        np.negative(values, out=values)
+        np.exp2(values, out=values)
+        values *= values.dtype.type(weight)
+        return values
+
+    def facts(self, item: ListingDocument, candidate: ListingDocument) -> Mapping[str, float]:
+        """The candidate's price relative to the item's."""
+        return {"price_ratio": round(candidate.price / item.price, 4)}

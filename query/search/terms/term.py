@@ -1,0 +1,101 @@
+"""What a ranking term is, and what terms read of listings."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mappings.listing import ListingDocument
+
+Clause = dict[str, Any]
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What terms read of n listings: row i of each column belongs to listing i."""
+
+    vectors: Floats
+    """(n, dims) unit vectors; (n, 0) where no photos are compared. Their dtype is that of all values."""
+
+    categories: tuple[tuple[str, ...], ...]
+    """The distinct category paths, from the root."""
+
+    category: NDArray[np.integer[Any]]
+    """(n,) row of `categories`."""
+
+    price: Floats
+    """(n,) in the listings' currency."""
+
+    created: Floats
+    """(n,) Unix seconds."""
+
+    def __getitem__(self, rows: slice | NDArray[np.integer[Any]]) -> Columns:
+        """The columns of some of the listings."""
+        return Columns(
+            self.vectors[rows], self.categories, self.category[rows], self.price[rows], self.created[rows]
+        )
+
+    @classmethod
+    def of(cls, documents: Sequence[ListingDocument], *, with_vectors: bool = True) -> Columns:
+        """The columns of documents, as float64. With vectors, every document has one."""
+        paths = {document.category: None for document in documents}
+        rows = {path: row for row, path in enumerate(paths)}
+        vectors = np.empty((len(documents), 0))
+        if with_vectors and documents:
+            # Stored numbers of 32 bits have a norm of nearly 1; the cosine takes exactly 1.
+            vectors = np.array([document.vector for document in documents])
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return cls(
+            vectors=vectors,
+            categories=tuple(paths),
+            category=np.array([rows[document.category] for document in documents], dtype=np.intp),
+            price=np.array([document.price for document in documents]),
+            created=np.array([document.created_at.timestamp() for document in documents]),
+        )
+
+
+class Term(ABC):
+    """One summand of a score, on the scale of the cosine, with its weight.
+
+    A weight is in the encoder's `similarity_spread`: the standard deviation of the cosine among an item's
+    nearest hundred. A weight of 1 can lift a candidate past those that are one deviation more similar,
+    whichever encoder made the vectors. On the scale of the cosine itself, a weight that suits one encoder
+    drowns another's similarities (docs/decisions/151-ranking-weights.md).
+    """
+
+    name: ClassVar[str]
+    """As in `explanation.terms` of the API, and in an experiment's `weights`."""
+
+    weight: ClassVar[float]
+    """The default, in spreads."""
+
+    needs_vector: ClassVar[bool]
+    """Whether only items with a vector are ranked by it."""
+
+    adjustable: ClassVar[bool] = True
+    """Whether an experiment may weigh it differently."""
+
+    def on_cosine_scale(self, weight: float, spread: float) -> float:
+        """The weight in spreads as the largest value of the term."""
+        return round(weight * spread, 6)
+
+    @abstractmethod
+    def functions(self, item: ListingDocument, weight: float) -> list[Clause]:
+        """The functions of an Elasticsearch `function_score` that add the term to a candidate's score.
+
+        weight: on the scale of the cosine.
+        """
+
+    @abstractmethod
+    def values(self, items: Columns, candidates: Columns, weight: float) -> Floats:
+        """What the term adds to the score of each candidate for each item: (items, candidates)."""
+
+    def facts(self, item: ListingDocument, candidate: ListingDocument) -> Mapping[str, float]:  # noqa: ARG002
+        """What the value follows from, for an explanation."""
+        return {}
