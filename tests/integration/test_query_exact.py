@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 
-from bench.query import SIZE, Oracle, Row, loaded, nitamono_way, sampled, synthetic_catalogue
+from bench.query import SIZE, Oracle, Row, loaded, one_search, sampled, synthetic_catalogue
 from mappings.creation import IndexOptions
 from mappings.listing import Status
 
@@ -19,11 +19,11 @@ COUNT = 3000
 def test_answers_are_those_of_an_exact_search(es: Elasticsearch, index_prefix: str, shards: int) -> None:
     """Hundreds of random items: nearly all of the exact answer, and full wherever that is full."""
     catalogue = synthetic_catalogue(COUNT, dims=32)
-    oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder.similarity_spread)
+    oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
     items = sampled(catalogue, 150)
     exact = [oracle.answer(item_id) for item_id in items]
     with loaded(es, index_prefix, catalogue, IndexOptions(shards=shards)):
-        row = Row.of("nitamono", nitamono_way(es, index_prefix), items, exact)
+        row = Row.of("nitamono", one_search(es, index_prefix), items, exact)
     assert row.full == 1.0
     assert row.overlap >= 0.98
 
@@ -42,12 +42,12 @@ def test_a_sparse_market_is_answered_as_fully_as_it_can_be(es: Elasticsearch, in
         for listing in catalogue.listings
     ]
     catalogue = replace(catalogue, listings=listings)
-    oracle = Oracle(listings, catalogue.vectors, catalogue.encoder.similarity_spread)
+    oracle = Oracle(listings, catalogue.vectors, catalogue.encoder)
     items = sampled(catalogue, 60)
     exact = [oracle.answer(item_id) for item_id in items]
     assert {len(best) == SIZE for best in exact} == {True, False}
     with loaded(es, index_prefix, catalogue, IndexOptions()):
-        answer = nitamono_way(es, index_prefix)
+        answer = one_search(es, index_prefix)
         assert [set(answer(item_id)) for item_id in items] == [set(best) for best in exact]
 
 
@@ -60,8 +60,8 @@ def test_equal_scores_are_in_the_order_of_the_exact_answer(es: Elasticsearch, in
         for number, listing in enumerate(catalogue.listings)
     ]
     catalogue = replace(catalogue, listings=listings, vectors=vectors)
-    oracle = Oracle(listings, vectors, catalogue.encoder.similarity_spread)
+    oracle = Oracle(listings, vectors, catalogue.encoder)
     items = sampled(catalogue, 40)
     with loaded(es, index_prefix, catalogue, IndexOptions()):
-        answer = nitamono_way(es, index_prefix)
+        answer = one_search(es, index_prefix)
         assert [answer(item_id) for item_id in items] == [oracle.answer(item_id) for item_id in items]
