@@ -35,12 +35,12 @@ from demo.marketplace.folder import write_marketplace
 from indexer.intake.files import read_rows
 from indexer.intake.submission import Submission, chunked
 from indexer.settings import IndexerSettings
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from indexer.worker.app import configuration, indexer, producer
 from indexer.worker.bootstrap import build_indexer
 from indexer.worker.delivery import log_chunk
 from indexer.worker.pipeline import Indexer
-from indexer.worker.stage_times import Stages
+from indexer.worker.stage_times import StageTimes
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import drop_index, ensure_live_index
 from mappings.names import dead_letter_index
@@ -143,12 +143,12 @@ def as_new(events: Sequence[Event]) -> list[Event]:
 
 def measure_stages(own: Indexer, events: Sequence[Event], size: int) -> StageRow:
     """The rate and the shares with chunks of a size."""
-    total = Stages()
+    total = StageTimes()
     own.index(as_new(events[:8]))
     started = time.perf_counter()
     for chunk in chunked(as_new(events), size):
         done = own.index(chunk)
-        for stage, seconds in done.stages.seconds.items():
+        for stage, seconds in done.stage_times.seconds.items():
             total.seconds[stage] += seconds
     wall = time.perf_counter() - started
     shares = {stage: round(total.seconds[stage] / wall, 3) for stage in STAGES}
@@ -195,7 +195,7 @@ def measure_way(
     """One run of one way."""
     submission.send(as_new(events[:1]))  # so that the worker is up
     submission.finish()
-    given, batches = submission.account.indexed, len(encoded_batches(log))
+    given, batches = submission.summary.indexed, len(encoded_batches(log))
     started = time.perf_counter()
     for chunk in chunked(as_new(events), size):
         submission.send(chunk)
@@ -203,7 +203,7 @@ def measure_way(
     own.store.refresh()
     wall = time.perf_counter() - started
     if indexed != len(events):
-        sys.exit(f"{way}: {indexed} of {len(events)} listings were indexed: {submission.account}")
+        sys.exit(f"{way}: {indexed} of {len(events)} listings were indexed: {submission.summary}")
     sizes = encoded_batches(log)[batches:]
     return MessageRow(way, round(len(events) / wall, 1), round(sum(sizes) / max(1, len(sizes)), 1))
 
@@ -211,7 +211,7 @@ def measure_way(
 def encoded_batches(log: Path) -> list[int]:
     """The pictures of each chunk that a worker has logged."""
     words = (
-        word for line in log.read_text().splitlines() if " chunk given=" in line for word in line.split()
+        word for line in log.read_text().splitlines() if " chunk events=" in line for word in line.split()
     )
     return [int(word.removeprefix("encoded=")) for word in words if word.startswith("encoded=")]
 
@@ -282,8 +282,8 @@ def index_gathered(requests: Sequence[SimpleRequest]) -> None:
     """Indexes the events of all messages as one chunk, and stores a result for each message."""
     chunk = indexer().index([event for request in requests for event in request.args[0]])
     log_chunk(chunk)
-    for request, outcome in zip(requests, chunk.outcomes(), strict=True):
-        app.backend.mark_as_done(request.id, Account.of([outcome]).to_json(), request=request)
+    for request, outcome in zip(requests, chunk.outcomes_in_order(), strict=True):
+        app.backend.mark_as_done(request.id, IndexingSummary.of([outcome]).to_json(), request=request)
 
 
 def print_stages(rows: Sequence[StageRow]) -> None:

@@ -23,12 +23,12 @@ from tqdm import tqdm
 
 from console.number_types import WholeNumber
 from indexer.errors import UnreadableFile
-from indexer.intake.files import LeftOut, Selection, checked_rows_of, is_text_encoding, read_rows, select
+from indexer.intake.files import Selection, SkippedFile, checked_rows_of, is_text_encoding, read_rows, select
 from indexer.intake.row import Row
 from indexer.intake.submission import QueueUnavailable, ResultMissing, Submission, chunked
 from indexer.jobs.sweep import sweep
 from indexer.settings import IndexerSettings
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import work_queue
 from indexer.worker.dead_letters import DeadLetter, DeadLetters
@@ -204,7 +204,7 @@ def index_command(
         raise SystemExit(INTERRUPTED) from None
     report(run, as_json=as_json)
     settled = wait or run.sent == 0
-    if settled and run.account.given and run.account.given == run.account.failed:
+    if settled and run.summary.total and run.summary.total == run.summary.failed:
         raise SystemExit(1)
 
 
@@ -213,7 +213,7 @@ class Run:
     """One run of `nitamono index`, and what it has done so far."""
 
     wait: bool
-    left_out: tuple[LeftOut, ...] = ()
+    skipped_files: tuple[SkippedFile, ...] = ()
     submission: Submission | None = None
 
     @property
@@ -222,15 +222,15 @@ class Run:
         return self.submission.sent if self.submission else 0
 
     @property
-    def account(self) -> Account:
+    def summary(self) -> IndexingSummary:
         """The summary of the listings that have an outcome."""
-        return self.submission.account if self.submission else Account()
+        return self.submission.summary if self.submission else IndexingSummary()
 
     def index(self, path: Path, root: Path | None, chunk: int | None, encoding: str | None) -> None:
         """Checks and sends the files; waits for the listings to be searchable if asked to."""
         connections = Connections.open()
         selection = select(path, encoding)
-        self.left_out = selection.left_out
+        self.skipped_files = selection.skipped_files
         allowed = (root or (path if path.is_dir() else path.parent)).resolve()
         rows = sum_of_rows(selection, encoding)
         reading = Reading(selection, root.resolve() if root else None, encoding, rows)
@@ -246,9 +246,9 @@ class Run:
             connections.store.refresh()
 
     def to_json(self) -> dict[str, Any]:
-        """`{"sent": n, "given": n, …, "left_out": […]}`."""
-        left_out = [entry.to_json() for entry in self.left_out]
-        return {"sent": self.sent} | self.account.to_json() | {"left_out": left_out}
+        """`{"sent": n, "total": n, …, "skipped_files": […]}`."""
+        skipped_files = [entry.to_json() for entry in self.skipped_files]
+        return {"sent": self.sent} | self.summary.to_json() | {"skipped_files": skipped_files}
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ def report_interruption(run: Run, *, as_json: bool) -> None:
     if not run.sent:
         click.echo("Interrupted: no listing was sent. Run the same command again.", err=True)
         return
-    settled = f", {run.account.given:,} are settled" if run.wait else ""
+    settled = f", {run.summary.total:,} are settled" if run.wait else ""
     click.echo(
         f"Interrupted: {run.sent:,} listings were sent{settled}. Workers continue with those that were "
         "sent. Run the same command again for the rest: sending a listing twice is harmless.",
@@ -330,7 +330,7 @@ def submit(
     """
     for part in chunked(reading.read(), chunk):
         broken = [row for row in part if row.event is None]
-        submission.account += set_aside(connections.dead_letters, broken)
+        submission.summary += set_aside(connections.dead_letters, broken)
         progress(len(broken))
         events = [row.event for row in part if row.event is not None]
         if events:
@@ -338,10 +338,10 @@ def submit(
     submission.finish()
 
 
-def set_aside(dead_letters: DeadLetters, rows: Sequence[Row]) -> Account:
+def set_aside(dead_letters: DeadLetters, rows: Sequence[Row]) -> IndexingSummary:
     """Writes a dead letter for each row that is no event, and returns their summary."""
     dead_letters.write(DeadLetter.of(row.raw, row.reason, row.detail) for row in rows)
-    return Account(rejected=Counter(row.reason for row in rows))
+    return IndexingSummary(rejected=Counter(row.reason for row in rows))
 
 
 def report(run: Run, *, as_json: bool) -> None:
@@ -351,11 +351,11 @@ def report(run: Run, *, as_json: bool) -> None:
         return
     if not run.wait:
         click.echo(f"{run.sent:,} listings sent; workers index them from now on")
-    if run.wait or run.account.given:
-        click.echo(str(run.account))
-    if run.account.failed:
+    if run.wait or run.summary.total:
+        click.echo(str(run.summary))
+    if run.summary.failed:
         click.echo(REMEDY)
-    for entry in run.left_out:
+    for entry in run.skipped_files:
         click.echo(f"left out {entry}")
 
 
@@ -468,30 +468,30 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
     check_choice(reason, every)
     check_reason(reason, reasons(connections))
     warn_without_worker(connections)
-    account, unreplayable = replay_letters(connections, reason)
-    account += replay_parked(connections, reason)
-    click.echo(str(account))
+    summary, unreplayable = replay_letters(connections, reason)
+    summary += replay_parked(connections, reason)
+    click.echo(str(summary))
     if unreplayable:
         click.echo(
             f"{unreplayable:,} more hold no event that could be sent; `dead-letters drop` removes them"
         )
-    for summary in connections.intake.replay(reason).sentences("dead-letters"):
-        click.echo(summary)
+    for sentence_ in connections.intake.replay(reason).sentences("dead-letters"):
+        click.echo(sentence_)
 
 
-def replay_letters(connections: Connections, reason: str | None) -> tuple[Account, int]:
+def replay_letters(connections: Connections, reason: str | None) -> tuple[IndexingSummary, int]:
     """The summary of the letters sent again, and how many have no event. Settled ones are removed."""
     letters = list(connections.dead_letters.search(reason))
     sendable = [letter for letter in letters if letter.event is not None]
-    account = settle(connections, [letter.event for letter in sendable])
+    summary = settle(connections, [letter.event for letter in sendable])
     # What is rejected again was written again, with a later time.
     now = {letter.id: letter.failed_at for letter in connections.dead_letters.search()}
     settled = [letter for letter in sendable if now.get(letter.id) == letter.failed_at]
     connections.dead_letters.drop(settled)
-    return account, len(letters) - len(sendable)
+    return summary, len(letters) - len(sendable)
 
 
-def replay_parked(connections: Connections, reason: str | None) -> Account:
+def replay_parked(connections: Connections, reason: str | None) -> IndexingSummary:
     """The summary of the parked events sent again.
 
     Those that ended their task or worker go one by one, so that a harmful one harms no neighbour again.
@@ -499,12 +499,12 @@ def replay_parked(connections: Connections, reason: str | None) -> Account:
     parked = list(connections.parking.search(reason))
     suspects = [entry.event for entry in parked if entry.reason in {TASK_FAILED, WORKER_LOST}]
     others = [entry.event for entry in parked if entry.reason not in {TASK_FAILED, WORKER_LOST}]
-    account = settle(connections, others) + settle(connections, suspects, chunk=1)
+    summary = settle(connections, others) + settle(connections, suspects, chunk=1)
     connections.parking.release([entry.id for entry in parked])
-    return account
+    return summary
 
 
-def settle(connections: Connections, events: Iterable[Any], chunk: int | None = None) -> Account:
+def settle(connections: Connections, events: Iterable[Any], chunk: int | None = None) -> IndexingSummary:
     """The summary of the events, once every one has an outcome."""
     submission = connections.submission(wait=True)
     for part in chunked(events, chunk or connections.settings.chunk):

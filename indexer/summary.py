@@ -1,4 +1,4 @@
-"""The closing account: given = indexed + indexed without a vector + unchanged + older + rejected."""
+"""The outcome of an event, and the summary of many: how many were indexed, unchanged, outdated, rejected."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import ConfigDict, Field
 
 
-class Verdict(StrEnum):
-    """What became of an event."""
+class OutcomeKind(StrEnum):
+    """The kinds of outcome of an event."""
 
     INDEXED = "indexed"
     WITHOUT_VECTOR = "indexed_without_vector"
     UNCHANGED = "unchanged"
-    OLDER = "older"
+    OUTDATED = "outdated"
     REJECTED = "rejected"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The verdict on one event, and the reason code where it was rejected or has no vector."""
+class EventOutcome:
+    """The outcome of an event, with the reason code if it was rejected or has no vector."""
 
-    verdict: Verdict
+    kind: OutcomeKind
     reason: str | None = None
 
 
-INDEXED = Outcome(Verdict.INDEXED)
-UNCHANGED = Outcome(Verdict.UNCHANGED)
-OLDER = Outcome(Verdict.OLDER)
+INDEXED = EventOutcome(OutcomeKind.INDEXED)
+UNCHANGED = EventOutcome(OutcomeKind.UNCHANGED)
+OUTDATED = EventOutcome(OutcomeKind.OUTDATED)
 
 
-def rejected(reason: str) -> Outcome:
-    """The outcome of an event that is not indexed, for this reason."""
-    return Outcome(Verdict.REJECTED, reason)
+def rejected(reason: str) -> EventOutcome:
+    """Return the outcome of an event that is not indexed."""
+    return EventOutcome(OutcomeKind.REJECTED, reason)
 
 
-def without_vector(reason: str) -> Outcome:
-    """The outcome of an event whose document is written, but whose photo cannot be used for this reason."""
-    return Outcome(Verdict.WITHOUT_VECTOR, reason)
+def without_vector(reason: str) -> EventOutcome:
+    """Return the outcome of an event whose document is written, but whose photo cannot be used."""
+    return EventOutcome(OutcomeKind.WITHOUT_VECTOR, reason)
 
 
 Count = Annotated[int, Field(strict=True, ge=0, le=10**12)]
@@ -51,93 +51,105 @@ Reasons = Annotated[
 
 
 @dataclass(frozen=True)
-class Account:
-    """How many events had which outcome. Adding two accounts gives the account of both."""
+class IndexingSummary:
+    """The number of events by outcome. Summaries can be added."""
 
-    # What pydantic expects of an account in a message; building one here checks nothing.
+    # For pydantic, which validates a summary in a message; the constructor validates nothing.
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     indexed: Count = 0
     unchanged: Count = 0
-    older: Count = 0
+    outdated: Count = 0
+    """Events that are older than the stored listing, or than another event of the same chunk."""
     rejected: Reasons = field(default_factory=dict)
-    """Events that were not indexed, by reason. Their status and price are applied where they are valid."""
+    """By reason, events that were not indexed. A valid status and price are applied all the same."""
     without_vector: Reasons = field(default_factory=dict)
-    """Events by reason whose document was written without a vector."""
+    """By reason, events whose document was written without a vector."""
 
     @classmethod
-    def of(cls, outcomes: Iterable[Outcome]) -> Self:
-        """The account of these outcomes."""
+    def of(cls, outcomes: Iterable[EventOutcome]) -> Self:
+        """Return the summary of the outcomes."""
         counts = Counter(outcomes)
         return cls(
             counts[INDEXED],
             counts[UNCHANGED],
-            counts[OLDER],
-            _reasons(counts, Verdict.REJECTED),
-            _reasons(counts, Verdict.WITHOUT_VECTOR),
+            counts[OUTDATED],
+            _reasons(counts, OutcomeKind.REJECTED),
+            _reasons(counts, OutcomeKind.WITHOUT_VECTOR),
         )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | None) -> Self:
-        """The account that `to_json` gave; an empty one for None."""
+        """Return the summary that `to_json` returned; an empty one for None."""
         fields = dict(data or {})
-        fields.pop("given", None)
+        fields.pop("total", None)
         return cls(**fields)
 
     @property
-    def given(self) -> int:
-        """The number of events in the account."""
-        return self.indexed + self.unchanged + self.older + self.failed
+    def total(self) -> int:
+        """The number of all events."""
+        return self.indexed + self.unchanged + self.outdated + self.failed
 
     @property
     def failed(self) -> int:
-        """The number of events that were rejected or whose document has no vector: each has a dead letter."""
+        """The number of events that were rejected or have no vector. Each has a dead letter."""
         return sum(self.rejected.values()) + sum(self.without_vector.values())
 
     def to_json(self) -> dict[str, Any]:
-        """`{"given": n, "indexed": n, "without_vector": {reason: n}, "unchanged": n, "older": n,
+        """Return `{"total": n, "indexed": n, "without_vector": {reason: n}, "unchanged": n, "outdated": n,
         "rejected": {reason: n}}`."""
         return {
-            "given": self.given,
+            "total": self.total,
             "indexed": self.indexed,
             "without_vector": dict(sorted(self.without_vector.items())),
             "unchanged": self.unchanged,
-            "older": self.older,
+            "outdated": self.outdated,
             "rejected": dict(sorted(self.rejected.items())),
         }
 
-    def __add__(self, other: Account) -> Account:
-        """The account of both."""
-        return Account(
+    def __add__(self, other: IndexingSummary) -> IndexingSummary:
+        """Return the sum of both."""
+        return IndexingSummary(
             self.indexed + other.indexed,
             self.unchanged + other.unchanged,
-            self.older + other.older,
+            self.outdated + other.outdated,
             Counter(self.rejected) + Counter(other.rejected),
             Counter(self.without_vector) + Counter(other.without_vector),
         )
 
     def __str__(self) -> str:
-        """`9 given = 5 indexed + 1 indexed without a vector + …`, then a line for each reason."""
-        head = (
-            f"{self.given:,} given = {self.indexed:,} indexed "
-            f"+ {sum(self.without_vector.values()):,} indexed without a vector "
-            f"+ {self.unchanged:,} unchanged + {self.older:,} older "
-            f"+ {sum(self.rejected.values()):,} rejected"
-        )
-        return "\n".join(
-            [
-                head,
-                *_lines("indexed without a vector", self.without_vector),
-                *_lines("rejected", self.rejected),
-            ]
-        )
+        """Return `9 listings: 5 indexed, 4 rejected.`, then a line for each kind of failure with reasons."""
+        counts = {
+            "indexed": self.indexed,
+            "indexed without a vector": sum(self.without_vector.values()),
+            "unchanged": self.unchanged,
+            "outdated": self.outdated,
+            "rejected": sum(self.rejected.values()),
+        }
+        parts = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        lines = [f"{count_of(self.total, 'listing')}: {parts}." if parts else "0 listings."]
+        if self.without_vector:
+            lines.append(f"Indexed without a vector: {_by_reason(self.without_vector)}. {NOT_IN_RESULTS}")
+        if self.rejected:
+            lines.append(f"Rejected: {_by_reason(self.rejected)}. {NOT_INDEXED}")
+        return "\n".join(lines)
 
 
-def _reasons(counts: Mapping[Outcome, int], verdict: Verdict) -> dict[str, int]:
-    return {o.reason or "unknown": n for o, n in counts.items() if o.verdict is verdict}
+NOT_IN_RESULTS = "Price and status are current, but similar-item searches do not return them."
+NOT_INDEXED = "They are not indexed; a valid status and price still update a stored listing."
 
 
-def _lines(title: str, reasons: Mapping[str, int]) -> list[str]:
-    """A line for each reason, the most frequent first."""
+def count_of(count: int, noun: str) -> str:
+    """Return `1 listing` or `1,200 listings`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _reasons(counts: Mapping[EventOutcome, int], kind: OutcomeKind) -> dict[str, int]:
+    return {outcome.reason or "unknown": count for outcome, count in counts.items() if outcome.kind is kind}
+
+
+def _by_reason(reasons: Mapping[str, int]) -> str:
+    """Return `31 (photo_gone 29, no_photo 2)`, the most frequent reason first."""
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    return [f"  {title} {count:,}: {reason}" for reason, count in ordered]
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in ordered)
+    return f"{sum(reasons.values()):,} ({listed})"

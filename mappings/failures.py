@@ -49,7 +49,7 @@ class ElasticsearchUnavailable(TransientFailure):
     """Elasticsearch accepts no documents right now, whatever they contain."""
 
 
-class Superseded(Failure):
+class VersionConflict(Failure):
     """The document is stored already, in this version or a newer one."""
 
 
@@ -67,7 +67,7 @@ def item_failure(result: Mapping[str, Any]) -> Failure | None:
         )
     detail = f"{error.get('type')}: {error.get('reason')}"
     if status == HTTPStatus.CONFLICT:
-        return Superseded("older", detail)
+        return VersionConflict("version_conflict", detail)
     if status not in DOCUMENT_FAULTS:
         return ElasticsearchUnavailable(UNAVAILABLE, detail)
     cause = error.get("caused_by", {}).get("reason")

@@ -20,7 +20,7 @@ from PIL import Image
 
 from indexer.intake.submission import Submission
 from indexer.settings import FetchSettings, IndexerSettings
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import build_indexer
 from indexer.worker.dead_letters import DeadLetter
@@ -184,9 +184,9 @@ class Shop:
             changes["images"] = [str(draw_photo(self.photos / f"{item_id}.png"))]
         return make_event(item_id=item_id, **changes)
 
-    def index(self, *events: object, **options: Any) -> Account:
-        """The account of the events that this chunk settled."""
-        return Account.of(self.chunk(events, **options).outcomes())
+    def index(self, *events: object, **options: Any) -> IndexingSummary:
+        """The summary of the events that this chunk settled."""
+        return IndexingSummary.of(self.chunk(events, **options).outcomes_in_order())
 
     def chunk(self, events: Sequence[object], **options: Any) -> Chunk:
         """What became of the events."""

@@ -21,8 +21,8 @@ from mappings.failures import (
     DocumentRejected,
     ElasticsearchUnavailable,
     Failure,
-    Superseded,
     TransientFailure,
+    VersionConflict,
     elasticsearch_errors,
     item_failure,
 )
@@ -87,7 +87,7 @@ class EventStore:
             raise ElasticsearchUnavailable(UNAVAILABLE, f"{len(waiting):,} events wait: {waiting[0].detail}")
         return StoreSummary(
             stored=failures.count(None),
-            repeated=sum(isinstance(failure, Superseded) for failure in failures),
+            repeated=sum(isinstance(failure, VersionConflict) for failure in failures),
             rejected=Counter(entry.reason for entry in rejected),
         )
 

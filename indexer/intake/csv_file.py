@@ -218,7 +218,7 @@ class Rejected:
     def row(self) -> Row:
         """As a row without an event."""
         place = f"line {self.start}" if self.start == self.end else f"lines {self.start} to {self.end}"
-        return Row(None, "".join(self.lines).rstrip("\r\n"), "not_csv", self.detail, place)
+        return Row(None, "".join(self.lines).rstrip("\r\n"), "invalid_csv", self.detail, place)
 
 
 def read_header(lines: Lines) -> Header | None:

@@ -40,7 +40,7 @@ FIRST_LINES = 100
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class SkippedFile:
     """A file, or a group of them, that is not read, and why."""
 
     file: str
@@ -61,7 +61,7 @@ class Selection:
     """The files of listings that a path names, in order, and what is left out."""
 
     files: tuple[Path, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    skipped_files: tuple[SkippedFile, ...] = ()
 
 
 def select(path: Path, encoding: str | None = None) -> Selection:
@@ -78,14 +78,14 @@ def select(path: Path, encoding: str | None = None) -> Selection:
         if path.suffix.lower() not in SUFFIXES:
             raise UnreadableFile(f"{path}: {reason_for(path) or expected()}")
         return Selection((path,))
-    found, left_out = walk(path)
+    found, skipped_files = walk(path)
     others = [file for file in found if not is_of_listings(file, encoding)]
-    left_out += [LeftOut(str(file.relative_to(path)), "its rows are no listings") for file in others]
+    skipped_files += [SkippedFile(str(file.relative_to(path)), "its rows are no listings") for file in others]
     files = tuple(file for file in found if file not in others)
     if not files:
-        names = "".join(f"; left out {entry}" for entry in left_out[:5])
+        names = "".join(f"; left out {entry}" for entry in skipped_files[:5])
         raise UnreadableFile(f"{path}: found no file that ends in {', '.join(SUFFIXES)}{names}")
-    return Selection(files, tuple(sorted(left_out, key=lambda entry: entry.file)))
+    return Selection(files, tuple(sorted(skipped_files, key=lambda entry: entry.file)))
 
 
 def expected() -> str:
@@ -93,7 +93,7 @@ def expected() -> str:
     return f"expected a file that ends in {', '.join(SUFFIXES)}"
 
 
-def walk(folder: Path) -> tuple[list[Path], list[LeftOut]]:
+def walk(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
     """The files below a folder by their suffix: those to be read, and the others. Photos and hidden files
     are counted, not named.
 
@@ -101,25 +101,25 @@ def walk(folder: Path) -> tuple[list[Path], list[LeftOut]]:
         UnreadableFile: a sub-folder cannot be listed.
     """
     found: list[Path] = []
-    left_out: list[LeftOut] = []
+    skipped_files: list[SkippedFile] = []
     photos: Counter[str] = Counter()
     hidden = 0
     for place, folders, names in os.walk(folder, onerror=cannot_list):
         hidden += sum(name.startswith(".") for name in (*folders, *names))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         linked = [path for path in (Path(place, name) for name in folders) if path.is_symlink()]
-        left_out += [LeftOut(str(path.relative_to(folder)), "a link to a folder") for path in linked]
+        skipped_files += [SkippedFile(str(path.relative_to(folder)), "a link to a folder") for path in linked]
         for name in sorted(name for name in names if not name.startswith(".")):
             file = Path(place, name)
             if is_photo(file):
                 photos[file.suffix.lower()] += 1
             elif reason := reason_for(file):
-                left_out.append(LeftOut(str(file.relative_to(folder)), reason))
+                skipped_files.append(SkippedFile(str(file.relative_to(folder)), reason))
             else:
                 found.append(file)
-    left_out += [LeftOut(f"*{suffix}", "photos", count) for suffix, count in photos.items()]
-    left_out += [LeftOut(".*", "hidden", hidden)] if hidden else []
-    return found, left_out
+    skipped_files += [SkippedFile(f"*{suffix}", "photos", count) for suffix, count in photos.items()]
+    skipped_files += [SkippedFile(".*", "hidden", hidden)] if hidden else []
+    return found, skipped_files
 
 
 def cannot_list(error: OSError) -> None:

@@ -36,18 +36,18 @@ def parse_line(line: str, place: str = "") -> Row:
     """The event on a line, if it is a JSON object."""
     if is_damaged(line):
         detail = "found bytes that are not UTF-8; if the file is in another encoding, pass --encoding"
-        return Row(None, readable(line), "not_utf8", detail, place)
+        return Row(None, readable(line), "invalid_utf8", detail, place)
     try:
         event = json.loads(line)
         deep = is_deeper(event, MAX_DEPTH)
     except json.JSONDecodeError as error:
         detail = f"{error.msg} at character {error.pos + 1}"  # its own text says line 1 of this line
-        return Row(None, readable(line), "not_json", detail, place)
+        return Row(None, readable(line), "invalid_json", detail, place)
     except (ValueError, RecursionError) as error:
-        return Row(None, readable(line), "not_json", f"{type(error).__name__}: {error}", place)
+        return Row(None, readable(line), "invalid_json", f"{type(error).__name__}: {error}", place)
     if not isinstance(event, dict) or deep:
         found = "JSON nested too deep" if deep else f"JSON of type {type(event).__name__}"
-        return Row(None, readable(line), "not_json", f"found {found}, expected an object", place)
+        return Row(None, readable(line), "invalid_json", f"found {found}, expected an object", place)
     return Row(event, place=place)
 
 

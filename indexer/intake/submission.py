@@ -1,4 +1,4 @@
-"""Events to the queue in chunks, and, for whoever waits, from the queue to their account."""
+"""Events to the queue in chunks, and, for whoever waits, from the queue to their summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps
 
 from indexer.settings import IndexerSettings
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from indexer.worker.arguments import INDEX_TASK
 from queues.messages import MessageRefused
 from queues.refused_messages import RESULT_KEY
@@ -70,7 +70,7 @@ def split(events: Iterable[Any], most_bytes: int = MOST_BYTES) -> Iterator[list[
 
 @dataclass
 class Submission:
-    """Sends chunks of events and adds up their accounts.
+    """Sends chunks of events and adds up their summaries.
 
     With `wait`, at most `window` messages are under way at once, and one that got lost with a restart of
     Redis is sent again, which is harmless. Without, at most `backlog` messages are left in the queue.
@@ -84,7 +84,7 @@ class Submission:
     window: int = 64
     backlog: int = 1000
     progress: Callable[[int], object] = lambda _: None
-    account: Account = field(default_factory=Account)
+    summary: IndexingSummary = field(default_factory=IndexingSummary)
     pending: dict[str, Sequence[Any]] = field(default_factory=dict)
     _idle_since: float | None = None
     sent: int = 0
@@ -115,8 +115,8 @@ class Submission:
         if not self.wait:
             self.progress(len(events))
 
-    def finish(self) -> Account:
-        """The account of all that was sent, once all of it is settled.
+    def finish(self) -> IndexingSummary:
+        """The summary of all that was sent, once all of it is settled.
 
         Raises:
             QueueUnavailable: Redis stays away.
@@ -124,7 +124,7 @@ class Submission:
         """
         while self.pending:
             self._collect()
-        return self.account
+        return self.summary
 
     def _publish(self, task_id: str, events: Sequence[Any]) -> None:
         patiently(lambda: self.producer.send_task(self.task, args=[events], task_id=task_id))
@@ -138,7 +138,7 @@ class Submission:
         for task_id, result in results.items():
             events = self.pending.pop(task_id)
             del self._sendings[task_id]
-            self.account += account_of(result, len(events))
+            self.summary += summary_of(result, len(events))
             self.progress(len(events))
         if results:
             self._idle_since = None
@@ -196,14 +196,14 @@ def is_final(result: Mapping[str, Any]) -> bool:
     return result["status"] in READY_STATES and result["result"].get("exc_type") != "TimeLimitExceeded"
 
 
-def account_of(result: Mapping[str, Any], events: int) -> Account:
-    """The account in a result. Where the task broke, or no worker could take its message, that of its events,
+def summary_of(result: Mapping[str, Any], events: int) -> IndexingSummary:
+    """The summary in a result. Where the task broke, or no worker could take its message, that of its events,
     all rejected for that reason."""
     if result["status"] == SUCCESS:
-        return Account.from_json(result["result"])
+        return IndexingSummary.from_json(result["result"])
     error = result["result"]
     refused = error.get("exc_type") == MessageRefused.__name__
-    return Account(rejected={error["exc_message"][0] if refused else TASK_FAILED: events})
+    return IndexingSummary(rejected={error["exc_message"][0] if refused else TASK_FAILED: events})
 
 
 def patiently(call: Callable[[], T]) -> T:

@@ -81,7 +81,7 @@ class PhotoFetcher:
                 return answer
             url = redirected(url, answer)
         raise PhotoUnusable(
-            "photo_redirect_loop",
+            "photo_too_many_redirects",
             f"{reference[:200]} redirects more than {self._settings.max_redirects} times",
         )
 
@@ -90,7 +90,7 @@ class PhotoFetcher:
         try:
             return self._exchange(parts)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            # Raises photo_slow where the photo's own time ran out rather than the server's patience.
+            # Raises photo_timeout where the photo's own time ran out rather than the server's patience.
             self._deadline.clip(None)
             raise PhotoUnavailable(
                 "photo_unavailable", f"{parts.hostname}: {type(error).__name__}: {error}"
@@ -182,7 +182,9 @@ def redirected(url: str, location: str) -> str:
     except ValueError as error:
         raise PhotoRefused("photo_url_malformed", f"redirect to {location[:200]!r}: {error}") from error
     if checked_url(url).scheme == "https" and checked_url(target).scheme != "https":
-        raise PhotoRefused("photo_downgraded", f"{url[:200]} redirects to {target[:200]}; expected https")
+        raise PhotoRefused(
+            "photo_insecure_redirect", f"{url[:200]} redirects to {target[:200]}; expected https"
+        )
     return target
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import PhotoUnavailable, PhotoUnusable
 from indexer.photos.fetch import PhotoFetcher
-from indexer.worker.stage_times import Stages
+from indexer.worker.stage_times import StageTimes
 from mappings.failures import Failure
 from ml.inference.preprocess import OnDefect, UnusablePhoto
 
@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class PictureLoader:
+class PhotoLoader:
     """Loads the pictures of a chunk."""
 
     fetcher: PhotoFetcher
@@ -31,21 +31,21 @@ class PictureLoader:
     """Raises UnusablePhoto; gives OnDefect what was wrong with a photo that is used all the same."""
     budget_s: float
 
-    def load(self, references: Iterable[str], stages: Stages) -> dict[str, Pixels | Failure]:
+    def load(self, references: Iterable[str], stage_times: StageTimes) -> dict[str, Pixels | Failure]:
         """The pixels of each photo, or why there are none."""
         futures = {
-            reference: self.pool.submit(self._load_one, reference, stages)
+            reference: self.pool.submit(self._load_one, reference, stage_times)
             for reference in dict.fromkeys(references)
         }
         wait(futures.values(), timeout=self.budget_s)
         return {reference: _result(future) for reference, future in futures.items()}
 
-    def _load_one(self, reference: str, stages: Stages) -> Pixels | Failure:
+    def _load_one(self, reference: str, stage_times: StageTimes) -> Pixels | Failure:
         try:
-            with stages.measure("fetch"):
+            with stage_times.measure("fetch"):
                 data = self.fetcher.fetch(reference)
-            with self.decoding, stages.measure("decode"):
-                return self.decode(data, stages.count)
+            with self.decoding, stage_times.measure("decode"):
+                return self.decode(data, stage_times.count)
         except UnusablePhoto as error:
             return PhotoUnusable(error.reason, str(error))
         except Failure as error:

@@ -86,7 +86,9 @@ class Deadline:
             return timeout
         left = end - time.monotonic()
         if left <= 0:
-            raise PhotoUnusable("photo_slow", "the server answers, but not in the time there is for a photo")
+            raise PhotoUnusable(
+                "photo_timeout", "the server answers, but not in the time there is for a photo"
+            )
         return left if timeout is None else min(left, timeout)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from mappings.listing import CLOCK_SKEW, EARLIEST, Instant
 from queues.messages import Arguments, Entries
 
@@ -24,29 +24,29 @@ def _plausible(moment: datetime) -> datetime:
     return moment
 
 
-def _checked(found: object, parse: ValidatorFunctionWrapHandler) -> Account:
-    """Validate an account as `Account.to_json` writes it: `given` is the sum of the other counts."""
+def _checked(found: object, parse: ValidatorFunctionWrapHandler) -> IndexingSummary:
+    """Validate a summary as `IndexingSummary.to_json` writes it: `total` is the sum of the other counts."""
     fields = (
-        {name: value for name, value in found.items() if name != "given"}
+        {name: value for name, value in found.items() if name != "total"}
         if isinstance(found, dict)
         else found
     )
-    account: Account = parse(fields)
-    if not isinstance(found, dict) or found.get("given") != account.given:
-        raise PydanticCustomError("sum", "`account.given` should be the sum of the other counts")
-    return account
+    summary: IndexingSummary = parse(fields)
+    if not isinstance(found, dict) or found.get("total") != summary.total:
+        raise PydanticCustomError("sum", "`summary.total` should be the sum of the other counts")
+    return summary
 
 
-AccountArgument = Annotated[Account, WrapValidator(_checked)]
-"""The account of the earlier attempts at a chunk. Its fields are those of `Account` itself, so that a retry
-carries whatever a worker counts."""
+SummaryArgument = Annotated[IndexingSummary, WrapValidator(_checked)]
+"""The summary of the earlier attempts at a chunk. Its fields are those of `IndexingSummary` itself, so that a
+retry carries whatever a worker counts."""
 
 
 class IndexArguments(Arguments):
     """The arguments of `index_listings`."""
 
     events: Entries
-    account: AccountArgument | None = None
+    summary: SummaryArgument | None = None
 
 
 class RemoveArguments(Arguments):

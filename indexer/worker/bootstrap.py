@@ -9,7 +9,7 @@ from functools import partial
 from elasticsearch import Elasticsearch
 
 from indexer.photos.fetch import PhotoFetcher
-from indexer.photos.load import PictureLoader
+from indexer.photos.load import PhotoLoader
 from indexer.settings import IndexerSettings
 from indexer.worker.arguments import TASKS
 from indexer.worker.dead_letters import DeadLetters
@@ -38,7 +38,7 @@ def build_indexer(
     client = es or connect(settings.bounded_elasticsearch)
     return Indexer(
         store=ListingStore(client, settings.prefix, identity),
-        pictures=PictureLoader(
+        photo_loader=PhotoLoader(
             fetcher=PhotoFetcher(settings.fetch, settings.roots),
             pool=ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="photo"),
             decoding=threading.Semaphore(settings.decode_threads),

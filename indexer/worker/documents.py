@@ -25,7 +25,7 @@ EMPTIED: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Picture:
+class EncodedPhoto:
     """What a photo became: a unit vector (dims floats) and a 64-bit perceptual hash in hex."""
 
     vector: tuple[float, ...]
@@ -40,15 +40,15 @@ class PhotoProblem:
     detail: str
 
 
-Photo = Picture | PhotoProblem | None
+PhotoResult = EncodedPhoto | PhotoProblem | None
 """None for a tombstone, which keeps no photo."""
 
 
 def to_document(
-    listing: Listing, photo: Photo, encoder_id: str, *, now: datetime | None = None
+    listing: Listing, photo: PhotoResult, encoder_id: str, *, now: datetime | None = None
 ) -> ListingDocument:
     """The document of a listing; of a removed one a tombstone without title, photos or vector."""
-    picture = photo if isinstance(photo, Picture) else None
+    picture = photo if isinstance(photo, EncodedPhoto) else None
     document = ListingDocument(
         item_id=listing.item_id,
         title=listing.title,

@@ -1,4 +1,4 @@
-"""Structured log lines: `chunk given=64 indexed=63 took_ms=412`."""
+"""Structured log lines: `chunk events=64 indexed=63 took_ms=412`."""
 
 from __future__ import annotations
 

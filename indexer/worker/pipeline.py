@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from indexer.photos.load import PictureLoader, Pixels
-from indexer.summary import INDEXED, OLDER, UNCHANGED, Outcome, Verdict, rejected, without_vector
+from indexer.photos.load import PhotoLoader, Pixels
+from indexer.summary import INDEXED, OUTDATED, UNCHANGED, EventOutcome, OutcomeKind, rejected, without_vector
 from indexer.worker.dead_letters import DeadLetter, DeadLetters
-from indexer.worker.documents import NO_PHOTO, Photo, PhotoProblem, Picture, to_document
+from indexer.worker.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, to_document
 from indexer.worker.reconciliation import apply_refused
-from indexer.worker.stage_times import Stages
+from indexer.worker.stage_times import StageTimes
 from indexer.worker.status_update import parse_status_update, status_update_of
 from indexer.worker.store import ListingStore, StoredDocument, VersionedDocument
 from mappings.errors import InvalidListing
-from mappings.failures import Failure, Superseded, TransientFailure
+from mappings.failures import Failure, TransientFailure, VersionConflict
 from mappings.listing import Listing, Status, event_version, image_fingerprint, parse_listing
 from ml.inference.encoder import ImageEncoder
 from ml.inference.preprocess import photo_hash
@@ -41,12 +41,12 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Work:
+class PlannedWrite:
     """A candidate that is to be written: to these indices, with this picture where it is known already."""
 
     candidate: Candidate
     indices: tuple[str, ...]
-    known: Picture | None
+    known: EncodedPhoto | None
 
     @property
     def reference(self) -> str | None:
@@ -63,17 +63,17 @@ class Chunk:
 
     events: Sequence[object]
     attempt: int = 1
-    stages: Stages = field(default_factory=Stages)
-    settled: dict[int, Outcome] = field(default_factory=dict)
+    stage_times: StageTimes = field(default_factory=StageTimes)
+    outcomes: dict[int, EventOutcome] = field(default_factory=dict)
     waiting: dict[int, TransientFailure] = field(default_factory=dict)
-    letters: dict[int, DeadLetter] = field(default_factory=dict)
+    dead_letters: dict[int, DeadLetter] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
     """By item, a version that its documents have at least in every index; 0 where one may have none."""
     encoded: int = 0
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes_in_order(self) -> list[EventOutcome]:
         """The outcomes of the settled events, in order."""
-        return [self.settled[position] for position in sorted(self.settled)]
+        return [self.outcomes[position] for position in sorted(self.outcomes)]
 
     def remaining(self) -> list[object]:
         """The events that wait for another try, in order."""
@@ -87,9 +87,9 @@ class Chunk:
         """Settles an event as indexed without a vector, with a dead letter."""
         self._settle(position, without_vector(problem.reason), problem.detail, version)
 
-    def _settle(self, position: int, outcome: Outcome, detail: str, version: int | None) -> None:
-        self.settled[position] = outcome
-        self.letters[position] = DeadLetter.of(
+    def _settle(self, position: int, outcome: EventOutcome, detail: str, version: int | None) -> None:
+        self.outcomes[position] = outcome
+        self.dead_letters[position] = DeadLetter.of(
             self.events[position],
             outcome.reason or "unknown",
             detail,
@@ -108,10 +108,10 @@ class Chunk:
     def postpone(self, failure: TransientFailure) -> None:
         """Lets every event wait that has no outcome, or whose dead letter is not written yet."""
         for position in range(len(self.events)):
-            if position not in self.settled or position in self.letters:
-                self.settled.pop(position, None)
+            if position not in self.outcomes or position in self.dead_letters:
+                self.outcomes.pop(position, None)
                 self.waiting[position] = failure
-        self.letters.clear()
+        self.dead_letters.clear()
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Indexer:
     """Turns events into documents with the adapters it was given."""
 
     store: ListingStore
-    pictures: PictureLoader
+    photo_loader: PhotoLoader
     encoder: ImageEncoder
     dead_letters: DeadLetters
 
@@ -135,8 +135,8 @@ class Indexer:
             work = self._plan(chunk, candidates)
             photos = self._photos(chunk, work, final=final)
             self._write(chunk, work, photos)
-            with chunk.stages.measure("write"):
-                self.dead_letters.write(chunk.letters.values())
+            with chunk.stage_times.measure("write"):
+                self.dead_letters.write(chunk.dead_letters.values())
                 self._reconcile(chunk, candidates)
         except TransientFailure as failure:
             chunk.postpone(failure)
@@ -144,29 +144,31 @@ class Indexer:
 
     def _reconcile(self, chunk: Chunk, candidates: Sequence[Candidate]) -> None:
         """Applies the status and price of refused events, and forgets the letters that are out of date."""
-        known = {letter.item_id: 0 for letter in chunk.letters.values() if letter.version and letter.item_id}
+        known = {
+            letter.item_id: 0 for letter in chunk.dead_letters.values() if letter.version and letter.item_id
+        }
         for candidate in candidates:
-            outcome = chunk.settled.get(candidate.position)
-            stored = outcome is not None and outcome.verdict is not Verdict.REJECTED
+            outcome = chunk.outcomes.get(candidate.position)
+            stored = outcome is not None and outcome.kind is not OutcomeKind.REJECTED
             least = chunk.known.get(candidate.item_id, 0)
             known[candidate.item_id] = max(least, candidate.version) if stored else least
         try:
-            letters = apply_refused(self.store, self.dead_letters, known)
+            newest = apply_refused(self.store, self.dead_letters, known)
             self.dead_letters.forget(
                 [
                     (candidate.item_id, candidate.version)
                     for candidate in candidates
-                    if chunk.settled.get(candidate.position) in {INDEXED, UNCHANGED}
-                    and letters.get(candidate.item_id, candidate.version + 1) <= candidate.version
+                    if chunk.outcomes.get(candidate.position) in {INDEXED, UNCHANGED}
+                    and newest.get(candidate.item_id, candidate.version + 1) <= candidate.version
                 ]
             )
         except TransientFailure:
             # Only another attempt applies what is left, or forgets the letters.
-            chunk.settled.clear()
+            chunk.outcomes.clear()
             raise
 
-    def _plan(self, chunk: Chunk, candidates: Sequence[Candidate]) -> list[Work]:
-        with chunk.stages.measure("read"):
+    def _plan(self, chunk: Chunk, candidates: Sequence[Candidate]) -> list[PlannedWrite]:
+        with chunk.stage_times.measure("read"):
             ids = [candidate.item_id for candidate in candidates]
             stored = {index: self.store.read(index, ids) for index in self.store.indices()}
         work = []
@@ -174,22 +176,22 @@ class Indexer:
             in_indices = {index: documents.get(candidate.item_id) for index, documents in stored.items()}
             chunk.known[candidate.item_id] = least_version(in_indices.values())
             planned = plan(candidate, in_indices, self.store.identity.encoder_id)
-            if isinstance(planned, Work):
+            if isinstance(planned, PlannedWrite):
                 work.append(planned)
             else:
-                chunk.settled[candidate.position] = planned
+                chunk.outcomes[candidate.position] = planned
         return work
 
-    def _photos(self, chunk: Chunk, work: Sequence[Work], *, final: bool) -> dict[int, Photo]:
+    def _photos(self, chunk: Chunk, work: Sequence[PlannedWrite], *, final: bool) -> dict[int, PhotoResult]:
         """The photo of each work by its position, without those that wait."""
         references = {entry.reference for entry in work if entry.reference}
-        with chunk.stages.measure("photos"):
-            loaded = self.pictures.load(sorted(references), chunk.stages)
+        with chunk.stage_times.measure("photos"):
+            loaded = self.photo_loader.load(sorted(references), chunk.stage_times)
         pixels = {reference: found for reference, found in loaded.items() if isinstance(found, np.ndarray)}
-        with chunk.stages.measure("encode"):
+        with chunk.stage_times.measure("encode"):
             pictures = self._encode(pixels)
         chunk.encoded += len(pictures)
-        photos: dict[int, Photo] = {}
+        photos: dict[int, PhotoResult] = {}
         for entry in work:
             failure = loaded.get(entry.reference or "")
             if isinstance(failure, TransientFailure) and not final:
@@ -198,23 +200,23 @@ class Indexer:
                 photos[entry.candidate.position] = photo_of(entry, pictures, failure)
         return photos
 
-    def _encode(self, pixels: Mapping[str, Pixels]) -> dict[str, Picture]:
+    def _encode(self, pixels: Mapping[str, Pixels]) -> dict[str, EncodedPhoto]:
         if not pixels:
             return {}
         vectors = self.encoder.encode(np.stack(list(pixels.values())))
         return {
-            reference: Picture(tuple(vector), photo_hash(pixels[reference]))
+            reference: EncodedPhoto(tuple(vector), photo_hash(pixels[reference]))
             for reference, vector in zip(pixels, vectors.tolist(), strict=True)
         }
 
-    def _write(self, chunk: Chunk, work: Sequence[Work], photos: Mapping[int, Photo]) -> None:
+    def _write(self, chunk: Chunk, work: Sequence[PlannedWrite], photos: Mapping[int, PhotoResult]) -> None:
         ready = [entry for entry in work if entry.candidate.position in photos]
         documents = [
             document
             for entry in ready
             for document in versioned(entry, photos[entry.candidate.position], self.store.identity.encoder_id)
         ]
-        with chunk.stages.measure("write"):
+        with chunk.stage_times.measure("write"):
             failures = iter(self.store.write(documents))
         for entry in ready:
             photo = photos[entry.candidate.position]
@@ -242,23 +244,23 @@ def newest_per_item(chunk: Chunk, candidates: Iterable[Candidate]) -> list[Candi
         winner = newest.setdefault(candidate.item_id, candidate)
         if winner is not candidate:
             repeated = winner.version == candidate.version
-            chunk.settled[candidate.position] = UNCHANGED if repeated else OLDER
+            chunk.outcomes[candidate.position] = UNCHANGED if repeated else OUTDATED
     return list(newest.values())
 
 
 def plan(
     candidate: Candidate, stored: Mapping[str, StoredDocument | None], encoder_id: str
-) -> Work | Outcome:
+) -> PlannedWrite | EventOutcome:
     """What to write for a candidate, given what each index has; an outcome where nothing is to be written."""
     found = {index: document for index, document in stored.items() if document is not None}
     candidate = with_newest_status(candidate, found.values())
     behind = tuple(index for index in stored if not is_current(found.get(index), candidate, encoder_id))
     if not behind:
         newer = any(document.version > candidate.version for document in found.values())
-        return OLDER if newer else UNCHANGED
+        return OUTDATED if newer else UNCHANGED
     fingerprint = image_fingerprint(candidate.listing.images)
     known = (reusable(document, fingerprint, encoder_id) for document in found.values())
-    return Work(candidate, behind, next(filter(None, known), None))
+    return PlannedWrite(candidate, behind, next(filter(None, known), None))
 
 
 def least_version(documents: Iterable[StoredDocument | None]) -> int:
@@ -289,14 +291,14 @@ def is_current(document: StoredDocument | None, candidate: Candidate, encoder_id
     return complete and document.source["encoder_id"] == encoder_id
 
 
-def reusable(document: StoredDocument, fingerprint: str | None, encoder_id: str) -> Picture | None:
+def reusable(document: StoredDocument, fingerprint: str | None, encoder_id: str) -> EncodedPhoto | None:
     """The stored picture, if the photos and the encoder are still the same."""
     source, vector = document.source, document.vector
     same = source.get("image_fingerprint") == fingerprint and source["encoder_id"] == encoder_id
-    return Picture(vector, source["image_hash"]) if same and vector else None
+    return EncodedPhoto(vector, source["image_hash"]) if same and vector else None
 
 
-def photo_of(entry: Work, pictures: Mapping[str, Picture], failure: object) -> Photo:
+def photo_of(entry: PlannedWrite, pictures: Mapping[str, EncodedPhoto], failure: object) -> PhotoResult:
     """The picture of a work, or what the problem with it is; None for a tombstone."""
     if entry.known:
         return entry.known
@@ -309,25 +311,25 @@ def photo_of(entry: Work, pictures: Mapping[str, Picture], failure: object) -> P
     return pictures[entry.reference]
 
 
-def versioned(entry: Work, photo: Photo, encoder_id: str) -> list[VersionedDocument]:
+def versioned(entry: PlannedWrite, photo: PhotoResult, encoder_id: str) -> list[VersionedDocument]:
     """The document for each index of a work."""
     document = to_document(entry.candidate.listing, photo, encoder_id)
     return [VersionedDocument(index, entry.candidate.version, document) for index in entry.indices]
 
 
-def settle(chunk: Chunk, entry: Work, photo: Photo, failures: Sequence[Failure | None]) -> None:
+def settle(chunk: Chunk, entry: PlannedWrite, photo: PhotoResult, failures: Sequence[Failure | None]) -> None:
     """Gives an event its outcome, from what each index said to its document."""
     position, version = entry.candidate.position, entry.candidate.version
     for failure in failures:
         if isinstance(failure, TransientFailure):
             chunk.waiting[position] = failure
             return
-    refusals = [f for f in failures if f is not None and not isinstance(f, Superseded)]
+    refusals = [f for f in failures if f is not None and not isinstance(f, VersionConflict)]
     if refusals:
         chunk.refuse(position, refusals[0].reason, refusals[0].detail)
     elif all(failures):
-        chunk.settled[position] = OLDER
+        chunk.outcomes[position] = OUTDATED
     elif isinstance(photo, PhotoProblem):
         chunk.lack_vector(position, photo, version)
     else:
-        chunk.settled[position] = INDEXED
+        chunk.outcomes[position] = INDEXED

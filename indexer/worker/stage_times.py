@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Stages:
+class StageTimes:
     """Seconds by stage and occurrences by code, summed over threads."""
 
     def __init__(self) -> None:

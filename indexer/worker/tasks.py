@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from indexer.worker.app import app, indexer, parking, queue, settings
 from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK, IndexArguments, RemoveArguments
 from indexer.worker.delivery import Delivery, deliver, given_up, park
@@ -17,7 +17,7 @@ from queues.deliveries import MOST_DELIVERIES
 from queues.task import TASK_FAILED, WORKER_LOST, QueueTask
 from queues.work_queue import WorkQueue
 
-AccountJson = dict[str, Any]
+SummaryJson = dict[str, Any]
 
 
 class ChunkTask(QueueTask):
@@ -32,9 +32,9 @@ class ChunkTask(QueueTask):
         """Return the queue of listings."""
         return queue()
 
-    def events_of(self, events: Sequence[Any], account: AccountJson | None = None) -> Sequence[Any]:
+    def events_of(self, events: Sequence[Any], summary: SummaryJson | None = None) -> Sequence[Any]:
         """Return the events in the task's arguments."""
-        del account
+        del summary
         return events
 
     def give_up(self, args: Sequence[Any], kwargs: Mapping[str, Any], detail: str) -> None:
@@ -55,16 +55,16 @@ class RemovalTask(ChunkTask):
 
 
 @app.task(bind=True, base=ChunkTask, name=INDEX_TASK, arguments=IndexArguments)  # type: ignore[untyped-decorator]  # Celery has no types
-def index_listings(self: ChunkTask, events: Sequence[Any], account: AccountJson | None = None) -> AccountJson:
-    """Index a chunk of events and return the account of all of them, retries included.
+def index_listings(self: ChunkTask, events: Sequence[Any], summary: SummaryJson | None = None) -> SummaryJson:
+    """Index a chunk of events and return the summary of all of them, retries included.
 
-    Only a later attempt has an account to add to; the account of a first one is ignored.
+    Only a later attempt has a summary to add to; the summary of a first one is ignored.
     """
-    return index_chunk(self, events, Account.from_json(account if self.request.retries else None))
+    return index_chunk(self, events, IndexingSummary.from_json(summary if self.request.retries else None))
 
 
 @app.task(bind=True, base=RemovalTask, name=REMOVE_TASK, arguments=RemoveArguments)  # type: ignore[untyped-decorator]  # as above
-def remove_listings(self: RemovalTask, item_ids: Sequence[str], at: str) -> AccountJson:
+def remove_listings(self: RemovalTask, item_ids: Sequence[str], at: str) -> SummaryJson:
     """Replace each item by a tombstone, unless an event later than `at` (ISO 8601) is known."""
     try:
         events = removal_events(indexer().store, item_ids, at)
@@ -72,27 +72,27 @@ def remove_listings(self: RemovalTask, item_ids: Sequence[str], at: str) -> Acco
         if not self.is_final:
             self.retry_as(self, (item_ids, at), settings().longest_wait_s)
         events = bare_removals(item_ids, at)
-    return index_chunk(self, events, Account())
+    return index_chunk(self, events, IndexingSummary())
 
 
-def index_chunk(task: ChunkTask, events: Sequence[Any], account: Account) -> AccountJson:
-    """Return the account of the chunk once no event of it waits; until then retry those that do."""
+def index_chunk(task: ChunkTask, events: Sequence[Any], summary: IndexingSummary) -> SummaryJson:
+    """Return the summary of the chunk once no event of it waits; until then retry those that do."""
     try:
         with task.delivery() as count:
-            delivery = attempt(events, account, task.request.retries, count)
+            delivery = attempt(events, summary, task.request.retries, count)
     except SoftTimeLimitExceeded:
         if task.is_final:
             raise
-        delivery = Delivery(account, events)
+        delivery = Delivery(summary, events)
     if delivery.remaining:
-        arguments = (delivery.remaining, delivery.account.to_json())
+        arguments = (delivery.remaining, delivery.summary.to_json())
         task.retry_as(index_listings, arguments, settings().longest_wait_s)
-    return delivery.account.to_json()
+    return delivery.summary.to_json()
 
 
-def attempt(events: Sequence[Any], account: Account, retries: int, count: int) -> Delivery:
+def attempt(events: Sequence[Any], summary: IndexingSummary, retries: int, count: int) -> Delivery:
     """Return the result of one attempt at the chunk, whose message is delivered for the `count`-th time."""
     if count > MOST_DELIVERIES:
         detail = f"{MOST_DELIVERIES} workers ended while they had the chunk"
-        return Delivery(account + park(parking(), given_up(events, WORKER_LOST, detail)))
-    return deliver(indexer(), parking(), settings(), events, account, retries)
+        return Delivery(summary + park(parking(), given_up(events, WORKER_LOST, detail)))
+    return deliver(indexer(), parking(), settings(), events, summary, retries)

@@ -25,7 +25,7 @@ from events.user_ids import user_hash
 from experiments.assignment.assign import assign, place
 from experiments.assignment.definition import Experiment, read_experiments
 from experiments.assignment.kill_switch import resume, stop
-from indexer.worker.documents import Picture, to_document
+from indexer.worker.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import create_index
@@ -72,7 +72,7 @@ class Market:
         listing = make_listing(**{"item_id": item_id, "price": 1000, **changes})
         for index, vector, encoder in ((self.own_index, own, "colour-1"), (self.arm_index, arm, "shape-2")):
             if vector is not None:
-                document = to_document(listing, Picture((*vector, 0.0, 0.0), "0" * 16), encoder)
+                document = to_document(listing, EncodedPhoto((*vector, 0.0, 0.0), "0" * 16), encoder)
                 self.es.index(index=index, id=item_id, document=document.to_source(), refresh=True)
 
     def define(

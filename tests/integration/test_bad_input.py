@@ -18,7 +18,7 @@ from elasticsearch import Elasticsearch
 from PIL import Image
 
 from indexer.settings import FetchSettings
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from ml.inference.preprocess import MAX_BYTES
 from tests import photo_server
 from tests.factories import make_event
@@ -51,25 +51,25 @@ def local_shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
 
 def check_rejected(shop: Shop, bad: Mapping[str, object], reasons: Mapping[str, str]) -> None:
     """Each bad event is rejected for its reason, with a dead letter; its neighbours are indexed."""
-    check_account(shop, bad, reasons, rejected=Counter(reasons.values()))
+    check_summary(shop, bad, reasons, rejected=Counter(reasons.values()))
     assert set(shop.documents()).isdisjoint(filter(None, map(item_of, bad.values())))
 
 
 def check_without_vector(shop: Shop, bad: Mapping[str, object], reasons: Mapping[str, str]) -> None:
     """Each event is indexed without a vector for its reason, with a dead letter; its neighbours with one."""
-    check_account(shop, bad, reasons, without_vector=Counter(reasons.values()))
+    check_summary(shop, bad, reasons, without_vector=Counter(reasons.values()))
     documents = shop.documents()
     assert all("vector" not in documents[str(item_of(event))] for event in bad.values())
 
 
-def check_account(
+def check_summary(
     shop: Shop, bad: Mapping[str, object], reasons: Mapping[str, str], **counts: Mapping[str, int]
 ) -> None:
-    """The bad events have these counts in the account and a dead letter each; the others are indexed."""
-    account = shop.index(shop.event("before"), *bad.values(), shop.event("after"))
+    """The bad events have these counts in the summary and a dead letter each; the others are indexed."""
+    summary = shop.index(shop.event("before"), *bad.values(), shop.event("after"))
 
-    expected = {"indexed": 2, "without_vector": {}, "unchanged": 0, "older": 0, "rejected": {}} | counts
-    assert account.to_json() == {"given": len(bad) + 2} | expected
+    expected = {"indexed": 2, "without_vector": {}, "unchanged": 0, "outdated": 0, "rejected": {}} | counts
+    assert summary.to_json() == {"total": len(bad) + 2} | expected
     letters = list(shop.indexer.dead_letters.search())
     assert {letter.item_id: letter.reason for letter in letters} == {
         item_of(bad[kind]): reason for kind, reason in reasons.items()
@@ -240,8 +240,8 @@ def test_unusual_photos_are_indexed(shop: Shop) -> None:
         events.append(shop.event(name, images=[str(shop.photos / name)]))
 
     chunk = shop.chunk(events)
-    assert (Account.of(chunk.outcomes()).indexed, shop.dead_letters()) == (len(events), {})
-    assert chunk.stages.counts == {"profile_ignored": 1}
+    assert (IndexingSummary.of(chunk.outcomes_in_order()).indexed, shop.dead_letters()) == (len(events), {})
+    assert chunk.stage_times.counts == {"profile_ignored": 1}
     documents = shop.documents()
     for name in odd_photos().keys() - {"grey16.png"}:
         assert documents[name]["vector"] == pytest.approx(unit(RED), abs=0.08)
@@ -303,9 +303,9 @@ def test_no_private_address_is_connected_to(shop: Shop) -> None:
     """Loopback, private, link-local, metadata, shared, multicast, mapped and NAT64 ones alike."""
     events = [shop.event(f"bad{n}", images=[url]) for n, url in enumerate(PRIVATE)]
 
-    account = shop.index(*events, shop.event())
-    assert account.without_vector == {"photo_private_address": len(PRIVATE)}
-    assert account.indexed == 1
+    summary = shop.index(*events, shop.event())
+    assert summary.without_vector == {"photo_private_address": len(PRIVATE)}
+    assert summary.indexed == 1
 
 
 BAD_URLS: dict[str, tuple[str, str]] = {
@@ -325,11 +325,11 @@ def test_urls_that_are_none_for_photos_are_refused(shop: Shop) -> None:
 
 
 BAD_SERVERS: dict[str, tuple[str, photo_server.Answer]] = {
-    "headers without end": ("photo_slow", photo_server.drip_headers),
-    "a byte now and then": ("photo_slow", photo_server.drip_body),
+    "headers without end": ("photo_timeout", photo_server.drip_headers),
+    "a byte now and then": ("photo_timeout", photo_server.drip_body),
     "a body without end": ("photo_too_large", photo_server.endless_body),
     "a large body announced": ("photo_too_large", serve(b"", length=100_000_000)),
-    "a circle of redirects": ("photo_redirect_loop", redirect("/a-circle-of-redirects.jpg")),
+    "a circle of redirects": ("photo_too_many_redirects", redirect("/a-circle-of-redirects.jpg")),
     "a redirect to a file": ("photo_scheme_not_allowed", redirect("file:///etc/passwd")),
     "a redirect inside": ("photo_private_address", redirect("http://169.254.169.254/latest/")),
     "gone": ("photo_gone", serve(b"", 410)),
@@ -396,8 +396,8 @@ def test_photos_that_take_too_long_together_come_back_later(
     events = [shop.event(f"m{n}", images=[server.url(f"/{n}.png", answer)]) for n in range(10)]
 
     chunk = shop.chunk(events)
-    assert 0 < len(chunk.outcomes()) < 10
-    assert len(chunk.outcomes()) + len(chunk.remaining()) == 10
+    assert 0 < len(chunk.outcomes_in_order()) < 10
+    assert len(chunk.outcomes_in_order()) + len(chunk.remaining()) == 10
 
 
 def test_a_photo_that_is_there_now_settles_its_dead_letter(shop: Shop) -> None:
@@ -450,6 +450,6 @@ def test_events_wait_while_an_index_is_blocked(shop: Shop) -> None:
     chunk = shop.chunk(events)
     shop.es.indices.put_settings(index=shop.index_name, settings={"index.blocks.write": False})
 
-    assert (chunk.outcomes(), chunk.remaining()) == ([], events)
+    assert (chunk.outcomes_in_order(), chunk.remaining()) == ([], events)
     assert shop.dead_letters() == {}
     assert shop.index(*events).indexed == 2

@@ -75,9 +75,9 @@ def send(queue: Submission, events: list[dict[str, Any]]) -> None:
 
 def check_nothing_lost(shop: Shop, queue: Submission, events: list[dict[str, Any]]) -> None:
     """Every event has its outcome, every item its newest state, and no message is left."""
-    account = queue.finish()
-    assert account.given == len(events)
-    assert account.rejected == {}
+    summary = queue.finish()
+    assert summary.total == len(events)
+    assert summary.rejected == {}
     check_newest(shop, queue, events)
 
 
@@ -142,9 +142,9 @@ def test_a_terminated_worker_finishes_its_chunk_and_returns_the_others(
     assert queue.client.hlen(queue.settings.unacked_key) == 0
     worker(**environ)
 
-    account = queue.finish()
-    assert account.given == len(events) + len(waiting)
-    assert account.without_vector == {"photo_unavailable": len(waiting)}
+    summary = queue.finish()
+    assert summary.total == len(events) + len(waiting)
+    assert summary.without_vector == {"photo_unavailable": len(waiting)}
     assert len(shop.documents()) == len(events) // 2 + len(waiting)
 
 
@@ -222,7 +222,7 @@ def test_redis_restarts_under_a_running_command(
     tmp_path: Path,
     end: str,
 ) -> None:
-    """`nitamono index --wait` and the worker survive it, and the account adds up."""
+    """`nitamono index --wait` and the worker ride it out, and the summary adds up."""
     environ = shop.environ(elasticsearch_url, own_redis.url, **SHORT)
     worker(**environ)
     events = slow_events(shop, server)
@@ -236,9 +236,9 @@ def test_redis_restarts_under_a_running_command(
         out, err = command.communicate(timeout=90)
 
     assert command.returncode == 0, err
-    account = json.loads(out)
-    assert account["given"] == COUNT
-    assert account["rejected"] == {}
+    summary = json.loads(out)
+    assert summary["total"] == COUNT
+    assert summary["rejected"] == {}
     check_newest(shop, submission(environ), events)
 
 

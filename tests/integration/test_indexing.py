@@ -9,7 +9,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from indexer.jobs.sweep import sweep
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from mappings.aliases import swap_aliases
 from mappings.creation import create_index
 from tests.indexing import BLUE, GREEN, RED, Shop, at, unit
@@ -25,9 +25,9 @@ def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
 
 def test_a_listing_becomes_a_document_with_the_vector_of_its_first_photo(shop: Shop) -> None:
     """Everything a query needs is in the document."""
-    account = shop.index(shop.event(images=[shop.photo(BLUE), shop.photo(RED)]))
+    summary = shop.index(shop.event(images=[shop.photo(BLUE), shop.photo(RED)]))
 
-    assert account == Account(indexed=1)
+    assert summary == IndexingSummary(indexed=1)
     document = shop.documents()["m1"]
     assert document["vector"] == pytest.approx(unit(BLUE), abs=0.01)
     assert document["encoder_id"] == shop.encoder.encoder_id
@@ -69,10 +69,10 @@ def test_another_photo_is_encoded(shop: Shop) -> None:
 
 def test_an_older_event_that_comes_late_changes_nothing(shop: Shop) -> None:
     """Neither in a later chunk nor behind the newer one in the same chunk."""
-    account = shop.index(shop.event(updated_at=at(2), price=2), shop.event(updated_at=at(1), price=1))
+    summary = shop.index(shop.event(updated_at=at(2), price=2), shop.event(updated_at=at(1), price=1))
     late = shop.index(shop.event(updated_at=at(0), price=3))
 
-    assert (account.indexed, account.older, late.older) == (1, 1, 1)
+    assert (summary.indexed, summary.outdated, late.outdated) == (1, 1, 1)
     assert shop.documents()["m1"]["price"] == 2
 
 
@@ -90,7 +90,7 @@ def test_a_newer_document_written_in_between_is_not_overwritten(
         return stored
 
     monkeypatch.setattr(type(shop.indexer.store), "read", read_then_lose)
-    assert shop.index(shop.event(updated_at=at(1), price=1)).older == 1
+    assert shop.index(shop.event(updated_at=at(1), price=1)).outdated == 1
     assert shop.documents()["m1"]["price"] == 2
 
 
@@ -101,7 +101,7 @@ def test_a_removed_listing_is_a_tombstone_that_late_events_do_not_wake(shop: Sho
     late = shop.index(shop.event(updated_at=at(2)))
 
     document = shop.documents()["m1"]
-    assert late.older == 1
+    assert late.outdated == 1
     assert document["status"] == "removed"
     assert document["images"] == []
     assert {"title", "vector", "image_hash", "image_fingerprint"}.isdisjoint(document)

@@ -21,7 +21,7 @@ from elasticsearch import Elasticsearch
 
 from cli import main
 from indexer.settings import IndexerSettings
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from indexer.worker.bootstrap import build_parking
 from indexer.worker.delivery import given_up
 from tests.conftest import WorkerFactory
@@ -62,7 +62,7 @@ def write_jsonl(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def test_the_account_of_a_file_adds_up(
+def test_the_summary_of_a_file_adds_up(
     shop: Shop, environ: dict[str, str], worker: WorkerFactory, tmp_path: Path
 ) -> None:
     """Lines that are no events count as given and rejected; what came is searchable; replay works."""
@@ -85,20 +85,20 @@ def test_the_account_of_a_file_adds_up(
 
     done = nitamono("index", str(file), "--wait", "--json", "--chunk", "3")
     assert done.exit_code == 0, done.output
-    account = json.loads(done.stdout)
-    assert account["given"] == 9
-    assert account["rejected"] == {"not_json": 2, "price_not_positive": 1}
-    assert account["without_vector"] == {"photo_not_found": 1, "photo_outside_roots": 1}
-    assert account["indexed"] == 2
-    assert account["unchanged"] + account["older"] == 2
+    summary = json.loads(done.stdout)
+    assert summary["total"] == 9
+    assert summary["rejected"] == {"invalid_json": 2, "price_not_positive": 1}
+    assert summary["without_vector"] == {"photo_not_found": 1, "photo_outside_roots": 1}
+    assert summary["indexed"] == 2
+    assert summary["unchanged"] + summary["outdated"] == 2
     hits = shop.es.search(index=shop.index_name, source_exclude_vectors=False)["hits"]["hits"]
     assert {hit["_id"] for hit in hits} == {"m1", "m2", "m4", "m5"}
     vector = next(hit["_source"]["vector"] for hit in hits if hit["_id"] == "m1")
     assert vector == pytest.approx(unit(BLUE), abs=0.01)
 
     again = json.loads(nitamono("index", str(file), "--wait", "--json").stdout)
-    assert (again["given"], again["indexed"], again["rejected"]) == (9, 0, account["rejected"])
-    assert again["without_vector"] == account["without_vector"]
+    assert (again["total"], again["indexed"], again["rejected"]) == (9, 0, summary["rejected"])
+    assert again["without_vector"] == summary["without_vector"]
     check_dead_letters(tmp_path / "data" / "images" / "missing.png")
 
 
@@ -106,17 +106,19 @@ def check_dead_letters(missing: Path) -> None:
     """Five of them, however often the file was sent; replay settles one whose photo is there now."""
     listed = nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()
     assert len(listed) == 5
-    only = nitamono("indexer", "dead-letters", "list", "--reason", "not_json").stdout
+    only = nitamono("indexer", "dead-letters", "list", "--reason", "invalid_json").stdout
     assert "{not json" in listed[0] + listed[1]
-    assert only.endswith("2 not_json\n")
+    assert only.endswith("2 invalid_json\n")
 
     draw_photo(missing)
     replayed = nitamono("indexer", "dead-letters", "replay", "--all")
-    account = Account(1, without_vector={"photo_outside_roots": 1}, rejected={"price_not_positive": 1})
-    assert replayed.stdout.startswith(f"{account}\n")
+    summary = IndexingSummary(
+        1, without_vector={"photo_outside_roots": 1}, rejected={"price_not_positive": 1}
+    )
+    assert replayed.stdout.startswith(f"{summary}\n")
     assert "2 more hold no event" in replayed.stdout
     assert len(nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()) == 4
-    dropped = nitamono("indexer", "dead-letters", "drop", "--reason", "not_json", "--yes")
+    dropped = nitamono("indexer", "dead-letters", "drop", "--reason", "invalid_json", "--yes")
     assert dropped.stdout == "dropped 2\n"
     typo = nitamono("indexer", "dead-letters", "replay", "--reason", "not_jsno")
     assert "nothing was rejected with reason 'not_jsno'; existing reasons: photo_outside_roots" in typo.stderr
@@ -140,7 +142,7 @@ def test_other_kinds_of_files_give_the_same_documents(
             pq.write_table(pa.Table.from_pylist(events), path)
 
         done = nitamono("index", str(path), "--wait")
-        assert done.stdout.startswith(f"{Account(indexed=5)}\n"), kind
+        assert done.stdout.startswith(f"{IndexingSummary(indexed=5)}\n"), kind
         assert shop.index(*events).unchanged == 5, kind
 
 
@@ -164,13 +166,13 @@ def test_without_wait_the_listings_are_sent(shop: Shop, environ: dict[str, str],
     done = nitamono("index", str(file), "--json")
     assert json.loads(done.stdout) == {
         "sent": 1,
-        "given": 1,
+        "total": 1,
         "indexed": 0,
         "without_vector": {},
         "unchanged": 0,
-        "older": 0,
-        "rejected": {"not_json": 1},
-        "left_out": [],
+        "outdated": 0,
+        "rejected": {"invalid_json": 1},
+        "skipped_files": [],
     }
     queue = submission(environ)
     assert queue.client.llen(queue.settings.queue) == 1
@@ -182,7 +184,7 @@ def test_the_exit_status_tells_when_everything_was_rejected(shop: Shop, tmp_path
 
     done = nitamono("index", str(file), "--wait")
     assert done.exit_code == 1
-    assert "2 given = 0 indexed" in done.stdout
+    assert "2 listings: " in done.stdout
     assert "No worker answers yet" in done.stderr
     assert nitamono("index", str(file)).exit_code == 1
 
@@ -198,7 +200,7 @@ def test_listings_without_a_vector_are_told_from_rejected_ones(
     done = nitamono("index", str(file), "--wait")
     assert done.exit_code == 1
     first, *rest = done.stdout.splitlines()
-    assert first == "2 given = 0 indexed + 2 indexed without a vector + 0 unchanged + 0 older + 0 rejected"
+    assert first == "2 listings: 2 indexed without a vector."
     reasons = ("no_photo", "photo_not_found")
     assert rest[:2] == [f"  indexed without a vector 1: {reason}" for reason in reasons]
     assert "nitamono indexer dead-letters replay" in rest[2]
@@ -227,16 +229,16 @@ def test_every_rejected_row_is_a_dead_letter_that_names_its_line(
     file = tmp_path / "odd.jsonl"
     file.write_bytes(b"\n".join(lines) + b"\n")
 
-    account = json.loads(nitamono("index", str(file), "--wait", "--json").stdout)
-    assert (account["given"], account["indexed"]) == (len(lines), 1)
-    assert sum(account["rejected"].values()) == len(lines) - 1
+    summary = json.loads(nitamono("index", str(file), "--wait", "--json").stdout)
+    assert (summary["total"], summary["indexed"]) == (len(lines), 1)
+    assert sum(summary["rejected"].values()) == len(lines) - 1
     letters = list(shop.indexer.dead_letters.search())
-    assert Counter(letter.reason for letter in letters) == account["rejected"]
+    assert Counter(letter.reason for letter in letters) == summary["rejected"]
     details = "\n".join(letter.detail for letter in letters)
     for number in (2, 3, 4, 5, 6, 7, 8, 11):
         assert f"odd.jsonl line {number}: " in details
     raw = {letter.reason: str(letter.raw) for letter in letters}
-    assert "\\xe8" in raw["not_utf8"]
+    assert "\\xe8" in raw["invalid_utf8"]
     assert "\\ud800" in raw["item_id_malformed"]
     shown = nitamono("indexer", "dead-letters", "list")
     assert shown.exit_code == 0
@@ -258,7 +260,7 @@ def test_what_a_folder_holds_beside_listings_is_named(shop: Shop, tmp_path: Path
         "left out *.jpg (2 files): photos",
         "left out more.jsonl.gz: unpack it first",
     ]
-    assert json.loads(nitamono("index", str(data), "--json").stdout)["left_out"] == [
+    assert json.loads(nitamono("index", str(data), "--json").stdout)["skipped_files"] == [
         {"file": "*.jpg", "files": 2, "reason": "photos"},
         {"file": "more.jsonl.gz", "files": 1, "reason": "unpack it first"},
     ]
@@ -322,8 +324,8 @@ def test_an_interrupted_command_says_how_to_go_on(
     assert "Run the same command again" in err
     assert "Traceback" not in err
     summary = json.loads(out)
-    assert (summary["interrupted"], summary["sent"], summary["given"]) == (True, sent, 0)
-    assert "notes.txt" in [entry["file"] for entry in summary["left_out"]]
+    assert (summary["interrupted"], summary["sent"], summary["total"]) == (True, sent, 0)
+    assert "notes.txt" in [entry["file"] for entry in summary["skipped_files"]]
 
 
 def test_a_folder_that_is_newly_allowed_is_named(shop: Shop, environ: dict[str, str], tmp_path: Path) -> None:
@@ -347,8 +349,8 @@ def test_events_that_ended_their_worker_are_replayed_one_by_one(
     parking.park(given_up([shop.event("m4"), shop.event("m5")], "elasticsearch_unavailable", "away"))
     running = worker(**environ)
 
-    assert nitamono("indexer", "dead-letters", "replay", "--all").stdout.startswith("5 given = 5 indexed")
-    assert (running.log.count("given=1 "), running.log.count("given=2 ")) == (3, 1)
+    assert nitamono("indexer", "dead-letters", "replay", "--all").stdout.startswith("5 listings: 5 indexed.")
+    assert (running.log.count("events=1 "), running.log.count("events=2 ")) == (3, 1)
     assert list(parking.search()) == []
 
 
@@ -399,8 +401,8 @@ def test_removal_by_id_keeps_what_a_page_of_the_item_needs(
     queue.producer.send_task("indexer.remove_listings", [items, at(5)], task_id="r1")
     queue.pending["r1"] = items
 
-    account = queue.finish()
-    assert (account.indexed, account.older, account.rejected) == (2, 1, {"item_id_malformed": 1})
+    summary = queue.finish()
+    assert (summary.indexed, summary.outdated, summary.rejected) == (2, 1, {"item_id_malformed": 1})
     documents = shop.documents()
     assert documents["m1"]["status"] == documents["unknown"]["status"] == "removed"
     assert documents["m1"]["category"] == ["Apparel", "Bottomwear", "Skirts"]

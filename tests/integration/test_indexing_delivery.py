@@ -1,4 +1,4 @@
-"""Deliveries of chunks in this process: waiting, parked and removed events."""
+"""From a message to its summary, in this process: what waits, what is parked, what a removal becomes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import redis
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
-from indexer.intake.submission import account_of, is_final
-from indexer.summary import Account
+from indexer.intake.submission import is_final, summary_of
+from indexer.summary import IndexingSummary
 from indexer.worker import tasks
 from indexer.worker.bootstrap import build_indexer, build_parking, work_queue
 from indexer.worker.delivery import deliver, given_up
@@ -63,8 +63,8 @@ def test_every_event_waits_while_elasticsearch_is_away(
     """Also those that are no listings: their dead letters could not be written."""
     events = [shop.event(), {"item_id": "bad"}]
 
-    delivery = deliver(lonely, parking, shop.settings, events, Account(indexed=3), 0)
-    assert (delivery.account, delivery.remaining) == (Account(indexed=3), events)
+    delivery = deliver(lonely, parking, shop.settings, events, IndexingSummary(indexed=3), 0)
+    assert (delivery.summary, delivery.remaining) == (IndexingSummary(indexed=3), events)
 
 
 def test_after_the_last_retry_waiting_events_are_parked(
@@ -73,8 +73,8 @@ def test_after_the_last_retry_waiting_events_are_parked(
     """Once each time, and released by id."""
     events = [shop.event("a"), shop.event("b")]
 
-    delivery = deliver(lonely, parking, shop.settings, events, Account(), shop.settings.max_retries)
-    assert delivery.account.rejected == {"elasticsearch_unavailable": 2}
+    delivery = deliver(lonely, parking, shop.settings, events, IndexingSummary(), shop.settings.max_retries)
+    assert delivery.summary.rejected == {"elasticsearch_unavailable": 2}
     assert delivery.remaining == []
     parked = list(parking.search("elasticsearch_unavailable"))
     assert sorted(entry.event["item_id"] for entry in parked) == ["a", "b"]
@@ -98,16 +98,16 @@ def test_a_chunk_that_needs_too_much_memory_is_halved(
 
     monkeypatch.setattr(shop.encoder, "encode", encode_two)
     events = [shop.event(f"m{number}") for number in range(7)]
-    delivery = deliver(shop.indexer, parking, shop.settings, events, Account(older=1), 0)
-    assert (delivery.account, delivery.remaining) == (Account(indexed=7, older=1), [])
+    delivery = deliver(shop.indexer, parking, shop.settings, events, IndexingSummary(outdated=1), 0)
+    assert (delivery.summary, delivery.remaining) == (IndexingSummary(indexed=7, outdated=1), [])
     assert len(shop.documents()) == 7
 
 
 def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are indexed."""
-    decode = shop.indexer.pictures.decode
+    """Its neighbours are indexed."""
+    decode = shop.indexer.photo_loader.decode
 
     def decode_small(data: bytes, on_defect: OnDefect) -> NDArray[np.uint8]:
         if data == huge:
@@ -117,11 +117,11 @@ def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     events = [shop.event(f"m{number}") for number in range(6)]
     events[4]["images"] = [shop.photo(GREEN)]
     huge = Path(events[4]["images"][0]).read_bytes()
-    indexer = replace(shop.indexer, pictures=replace(shop.indexer.pictures, decode=decode_small))
-    delivery = deliver(indexer, parking, shop.settings, events, Account(), 0)
+    indexer = replace(shop.indexer, photo_loader=replace(shop.indexer.photo_loader, decode=decode_small))
+    delivery = deliver(indexer, parking, shop.settings, events, IndexingSummary(), 0)
 
-    assert delivery.account.given == 6
-    assert delivery.account.rejected == {"out_of_memory": 1}
+    assert delivery.summary.total == 6
+    assert delivery.summary.rejected == {"out_of_memory": 1}
     assert [parked.event for parked in parking.search("out_of_memory")] == [events[4]]
     assert set(shop.documents()) == {"m0", "m1", "m2", "m3", "m5"}
 
@@ -143,11 +143,11 @@ def test_a_failed_delivery_parks_nothing(shop: Shop, parking: ParkingLot) -> Non
 
     stub = SimpleNamespace(index=first_needs_too_much)
     with pytest.raises(redis.ConnectionError):
-        deliver(stub, parking, shop.settings, events, Account(), 0)  # type: ignore[arg-type]  # its one method
+        deliver(stub, parking, shop.settings, events, IndexingSummary(), 0)  # type: ignore[arg-type]  # its one method
     assert list(parking.search()) == []
 
-    account = deliver(stub, parking, shop.settings, events, Account(), 0).account  # type: ignore[arg-type]
-    assert (account.indexed, account.rejected) == (1, {"out_of_memory": 1})
+    summary = deliver(stub, parking, shop.settings, events, IndexingSummary(), 0).summary  # type: ignore[arg-type]
+    assert (summary.indexed, summary.rejected) == (1, {"out_of_memory": 1})
     assert [parked.event for parked in parking.search()] == [events[0]]
 
 
@@ -176,19 +176,19 @@ def test_a_call_with_invalid_arguments_does_nothing(in_process: Shop, parking: P
     assert kept.reason == "arguments_invalid"
 
 
-def test_a_first_attempt_has_no_account_to_add_to(in_process: Shop) -> None:
-    """The account of a retry counts, that of a first attempt is ignored."""
-    earlier = Account(indexed=5).to_json()
+def test_a_first_attempt_has_no_summary_to_add_to(in_process: Shop) -> None:
+    """Whoever sends one with it is not believed; that of a retry is."""
+    earlier = IndexingSummary(indexed=5).to_json()
     first = tasks.index_listings.apply(args=[[in_process.event()], earlier]).get()
     second = tasks.index_listings.apply(args=[[in_process.event()], earlier], retries=1).get()
-    assert (first["given"], second["given"]) == (1, 6)
+    assert (first["total"], second["total"]) == (1, 6)
 
 
 def test_events_wait_for_an_index(shop: Shop, parking: ParkingLot) -> None:
     """A dropped index is not the sender's fault."""
     drop_index(shop.es, shop.index_name, force=True)
 
-    delivery = deliver(shop.indexer, parking, shop.settings, [shop.event()], Account(), 0)
+    delivery = deliver(shop.indexer, parking, shop.settings, [shop.event()], IndexingSummary(), 0)
     assert len(delivery.remaining) == 1
 
 
@@ -199,14 +199,14 @@ def test_a_document_that_elasticsearch_rejects_becomes_a_dead_letter(
     encode = shop.encoder.encode
     monkeypatch.setattr(shop.encoder, "encode", lambda pixels: encode(pixels) * 2)
 
-    account = shop.index(shop.event())
-    assert account.rejected == {"document_rejected": 1}
+    summary = shop.index(shop.event())
+    assert summary.rejected == {"document_rejected": 1}
     assert "unit" in shop.dead_letters()["document_rejected"].detail
     assert shop.documents() == {}
 
 
-def test_the_tasks_return_accounts(in_process: Shop) -> None:
-    """Of an event, its removal by id, and a repeated removal."""
+def test_the_tasks_return_summaries(in_process: Shop) -> None:
+    """An event in, its removal by id, and the removal again."""
     indexed = tasks.index_listings.apply(args=[[in_process.event(updated_at=at(1))]]).get()
     removed = tasks.remove_listings.apply(args=[["m1"], at(2)]).get()
     again = tasks.remove_listings.apply(args=[["m1"], at(2)]).get()
@@ -226,8 +226,8 @@ def test_a_broken_task_parks_its_events(in_process: Shop, parking: ParkingLot) -
     assert "ValueError('bug')" in parked["a"].detail
 
 
-def test_a_time_limit_is_no_final_result() -> None:
-    """The message went back to the queue; its account follows."""
+def test_a_result_after_a_time_limit_is_not_the_last() -> None:
+    """The message went back to the queue, and its summary comes later."""
 
     def failure(name: str) -> dict[str, Any]:
         return {"status": "FAILURE", "result": {"exc_type": name}}
@@ -235,6 +235,6 @@ def test_a_time_limit_is_no_final_result() -> None:
     assert not is_final({"status": "STARTED", "result": None})
     assert not is_final(failure("TimeLimitExceeded"))
     assert is_final(failure("ValueError"))
-    assert account_of(failure("ValueError"), 7).rejected == {"task_failed": 7}
-    assert account_of(refusal("t1", "too_large", "detail"), 7).rejected == {"too_large": 7}
-    assert account_of({"status": "SUCCESS", "result": {"indexed": 2}}, 2) == Account(indexed=2)
+    assert summary_of(failure("ValueError"), 7).rejected == {"task_failed": 7}
+    assert summary_of(refusal("t1", "too_large", "detail"), 7).rejected == {"too_large": 7}
+    assert summary_of({"status": "SUCCESS", "result": {"indexed": 2}}, 2) == IndexingSummary(indexed=2)

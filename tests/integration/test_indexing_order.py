@@ -191,10 +191,10 @@ def test_four_worker_processes_end_in_the_same_index(
     queue = submission(environ)
     for chunk in chunked(sent, 8):
         queue.send(chunk)
-    account = queue.finish()
+    summary = queue.finish()
 
-    assert account.given == len(events) + 100
-    assert account.rejected == {}
-    assert account.indexed >= 60
+    assert summary.total == len(events) + 100
+    assert summary.rejected == {}
+    assert summary.indexed >= 60
     ids = [f"m{number}" for number in range(60)]
     assert settled(disordered, ids) == settled(ordered, ids)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from elasticsearch import BadRequestError, Elasticsearch
 
 from cli import main
-from indexer.worker.documents import Picture, to_document
+from indexer.worker.documents import EncodedPhoto, to_document
 from mappings import aliases, creation, inspection, lifecycle
 from mappings.creation import IndexOptions
 from mappings.errors import IndexExists, IndexInUse, IndexMissing, MappingMismatch, SwapLosesListings
@@ -88,7 +88,7 @@ def fill(es: Elasticsearch, index: str, count: int, dims: int = 4, **changes: An
     """Store so many listings that can be found by photo."""
     for number in range(count):
         listing = make_listing(item_id=f"m{number}", **changes)
-        document = to_document(listing, Picture((1.0, *[0.0] * (dims - 1)), "0" * 16), "colour-00000001")
+        document = to_document(listing, EncodedPhoto((1.0, *[0.0] * (dims - 1)), "0" * 16), "colour-00000001")
         es.index(index=index, id=listing.item_id, document=document.to_source())
 
 

@@ -21,7 +21,7 @@ from werkzeug.serving import make_server
 from demo.local_services.ports import free_port
 from events.schema import Event, Impression, ItemView, Tap
 from events.user_ids import user_hash
-from indexer.worker.documents import Picture, to_document
+from indexer.worker.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import create_index
@@ -106,7 +106,7 @@ def add_skirt(es: Elasticsearch, index: str, photos: Path, number: int) -> None:
         images=images,
     )
     angle = number / 30
-    picture = Picture((math.cos(angle), math.sin(angle), 0.0, 0.0), "0" * 16)
+    picture = EncodedPhoto((math.cos(angle), math.sin(angle), 0.0, 0.0), "0" * 16)
     document = to_document(listing, picture, "colour-00000001")
     es.index(index=index, id=listing.item_id, document=document.to_source())
 

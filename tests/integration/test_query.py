@@ -14,7 +14,7 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 from cli import main
-from indexer.worker.documents import Photo, PhotoProblem, Picture, to_document
+from indexer.worker.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import create_index
@@ -29,9 +29,9 @@ SHIRTS = ["Apparel", "Topwear", "Shirts"]
 VASES = ["Home", "Decor", "Vases"]
 
 
-def photo_like(cosine: float) -> Picture:
+def photo_like(cosine: float) -> EncodedPhoto:
     """A picture whose cosine with the picture `photo_like(1)` is `cosine`."""
-    return Picture((cosine, math.sqrt(1 - cosine**2), 0.0, 0.0), "0" * 16)
+    return EncodedPhoto((cosine, math.sqrt(1 - cosine**2), 0.0, 0.0), "0" * 16)
 
 
 THE_PICTURE = photo_like(1)
@@ -47,7 +47,7 @@ class Shop:
         settings = QuerySettings(ElasticsearchSettings((url,), prefix=prefix))
         self.api: FlaskClient = create_app(settings, es).test_client()
 
-    def add(self, item_id: str, photo: Photo = THE_PICTURE, **changes: Any) -> None:
+    def add(self, item_id: str, photo: PhotoResult = THE_PICTURE, **changes: Any) -> None:
         """Store a skirt of 1,000 yen for sale, unless told otherwise, searchable at once."""
         listing = make_listing(**{"item_id": item_id, "price": 1000, **changes})
         document = to_document(listing, photo, "colour-00000001")
@@ -176,7 +176,7 @@ def test_a_sold_item_still_answers_by_its_picture(shop: Shop, status: str) -> No
     ],
 )
 def test_without_a_picture_the_newest_of_the_category_answer(
-    shop: Shop, changes: dict[str, Any], photo: Photo, reason: str
+    shop: Shop, changes: dict[str, Any], photo: PhotoResult, reason: str
 ) -> None:
     """Its own category, then the one above, then any; newest first within each; filters as always."""
     day = "2026-01-{:02}T00:00:00Z".format

@@ -23,12 +23,12 @@ from elasticsearch import Elasticsearch
 from PIL import Image
 
 from demo.local_services.ports import free_port
-from indexer.worker.documents import Picture, to_document
+from indexer.worker.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.creation import create_index
 from tests.factories import make_identity, make_listing
 
-PICTURE = Picture((1.0, 0.0, 0.0, 0.0), "0" * 16)
+PICTURE = EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16)
 
 
 class Server:

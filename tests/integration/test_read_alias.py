@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 from cli import main
-from indexer.worker.documents import Picture, to_document
+from indexer.worker.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import IndexOptions, create_index, index_body
@@ -54,7 +54,7 @@ def api(es: Elasticsearch, elasticsearch_url: str, index_prefix: str) -> FlaskCl
 
 
 def store(es: Elasticsearch, index: str) -> None:
-    document = to_document(make_listing(), Picture((1.0, 0.0, 0.0, 0.0), "0" * 16), "colour-00000001")
+    document = to_document(make_listing(), EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16), "colour-00000001")
     es.index(index=index, id="m1", document=document.to_source(), refresh=True)
 
 

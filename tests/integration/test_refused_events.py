@@ -63,9 +63,9 @@ def test_status_and_price_of_a_refused_event_are_applied(shop: Shop, reason: str
     shop.index(shop.event(updated_at=at(1)))
     before = shop.documents()["m1"]
 
-    account = shop.index(shop.event(updated_at=at(2), status="sold_out", price=50) | REFUSED[reason])
+    summary = shop.index(shop.event(updated_at=at(2), status="sold_out", price=50) | REFUSED[reason])
 
-    assert account.rejected == {reason: 1}
+    assert summary.rejected == {reason: 1}
     told = {"status": "sold_out", "price": 50, "updated_at": "2026-01-01T00:02:00.000000Z"}
     assert shop.documents()["m1"] == before | told
     letter = shop.dead_letters()[reason]
@@ -142,9 +142,9 @@ def test_a_repeated_event_retries_its_photo_after_a_status_was_applied(shop: Sho
     assert shop.index(shop.event(updated_at=at(1), images=[missing])).unchanged == 1
 
 
-def test_one_chunk_may_contain_all_of_them(shop: Shop) -> None:
-    """The newest refused event counts, at any position."""
-    account = shop.index(
+def test_one_chunk_may_hold_all_of_it(shop: Shop) -> None:
+    """The newest refused event counts, wherever it stands."""
+    summary = shop.index(
         bad(shop, 3, status="reserved"),
         shop.event(updated_at=at(1), title="Old"),
         bad(shop, 4),
@@ -152,8 +152,8 @@ def test_one_chunk_may_contain_all_of_them(shop: Shop) -> None:
         bad(shop, 5, status="trading"),
     )
 
-    assert (account.indexed, account.older) == (1, 1)
-    assert account.rejected == {"title_missing": 3}
+    assert (summary.indexed, summary.outdated) == (1, 1)
+    assert summary.rejected == {"title_missing": 3}
     document = shop.documents()["m1"]
     assert (document["title"], document["status"], document["price"]) == ("New", "sold_out", 50)
 
@@ -253,8 +253,8 @@ def test_a_letter_that_could_not_be_deleted_is_deleted_by_the_next_attempt(
         patch.setattr(shop.es, "bulk", failing)
         chunk = shop.chunk([event])
     shop.es.indices.put_settings(index=letters, settings={"index.blocks.write": None})
-    assert (chunk.remaining(), chunk.settled) == ([event], {})
+    assert (chunk.remaining(), chunk.outcomes) == ([event], {})
 
-    assert shop.index(event).given == 1
+    assert shop.index(event).total == 1
     shop.es.indices.refresh(index=letters)
     assert shop.dead_letters() == {}

@@ -24,7 +24,7 @@ from events.names import event_queue
 from events.user_ids import user_hash
 from experiments.assignment.assign import assign
 from experiments.assignment.definition import read_experiment
-from indexer.worker.documents import Picture, to_document
+from indexer.worker.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import create_index
@@ -73,7 +73,7 @@ def listings(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Path:
     index = create_index(es, index_prefix, identity)
     swap_aliases(es, index_prefix, index)
     for event, vector in zip(events, vectors, strict=True):
-        picture = Picture(tuple(map(float, vector)), "0" * 16)
+        picture = EncodedPhoto(tuple(map(float, vector)), "0" * 16)
         document = to_document(parse_listing(event), picture, identity.encoder_id)
         es.index(index=index, id=event["item_id"], document=document.to_source())
     es.indices.refresh(index=index)

@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch, helpers
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
-from indexer.worker.documents import Picture, to_document
+from indexer.worker.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import VECTOR_INDEX_TYPES, IndexOptions, create_index
@@ -51,7 +51,7 @@ class Shop:
         actions = []
         for item_id, vector in vectors.items():
             listing = make_listing(**{"item_id": item_id, "price": 1000, **changes})
-            document = to_document(listing, Picture(tuple(vector.tolist()), "0" * 16), "colour-00000001")
+            document = to_document(listing, EncodedPhoto(tuple(vector.tolist()), "0" * 16), "colour-00000001")
             actions.append({"_index": self.index, "_id": item_id, "_source": document.to_source()})
         helpers.bulk(self.es, actions, refresh=True)
 

@@ -15,7 +15,7 @@ from demo.local_services.elasticsearch_node import erase_node
 from demo.local_services.ports import free_port, is_free
 from demo.local_services.state import StateFolder
 from demo.marketplace.folder import LISTINGS, write_marketplace
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from tests.conftest import bare_environ, skip_or_fail
 from tests.waiting import wait_until
 
@@ -103,7 +103,7 @@ def test_up_and_down_twice(commands, tmp_path):
 
     answer = commands.run("run", "--data", str(write_shop(tmp_path / "my shop")))
     assert answer.returncode == 0, answer.stderr
-    assert f"{Account(indexed=60)}\n" in answer.stdout
+    assert f"{IndexingSummary(indexed=60)}\n" in answer.stdout
     assert answer.stdout.count(" JPY · ") == 3
     assert f"Look at them: {commands.statuses()['api']['url']}" in answer.stdout
     assert commands.run("down").stdout == ""
@@ -118,7 +118,7 @@ def test_the_whole_demo(commands):
         skip_or_fail(first.stderr)
     done = commands.run("run", timeout_s=1100)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(str(Account(indexed=1200))) == 2
+    assert done.stdout.count(str(IndexingSummary(indexed=1200))) == 2
     assert "rejected 0" in done.stdout
     assert commands.statuses()["worker-mobilenet"]["state"] == "ready"
     url = f"http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}/reports/encoder"

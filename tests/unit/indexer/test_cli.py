@@ -52,8 +52,8 @@ def check_interrupted(process: subprocess.Popen[str], ending: signal.Signals) ->
     assert "Aborted" not in err
     assert process.returncode == 130
     summary = json.loads(out)
-    assert (summary["interrupted"], summary["sent"], summary["given"]) == (True, 0, 0)
-    assert [entry["file"] for entry in summary["left_out"]] == ["notes.txt"]
+    assert (summary["interrupted"], summary["sent"], summary["total"]) == (True, 0, 0)
+    assert [entry["file"] for entry in summary["skipped_files"]] == ["notes.txt"]
 
 
 def position(pid: int, file: Path) -> int:

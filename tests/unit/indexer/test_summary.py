@@ -1,47 +1,54 @@
-"""The account of events."""
+"""The summary of events."""
 
 from __future__ import annotations
 
-from indexer.summary import INDEXED, OLDER, UNCHANGED, Account, rejected, without_vector
+from indexer.summary import INDEXED, OUTDATED, UNCHANGED, IndexingSummary, rejected, without_vector
 
 
 def test_every_outcome_is_counted_once() -> None:
-    """Given is the sum of all the others."""
-    account = Account.of(
-        [INDEXED, INDEXED, UNCHANGED, OLDER, *[without_vector("photo_gone")] * 2, rejected("title_missing")]
+    """The total is the sum of all others."""
+    photo_gone = without_vector("photo_gone")
+    summary = IndexingSummary.of(
+        [INDEXED, INDEXED, UNCHANGED, OUTDATED, photo_gone, photo_gone, rejected("title_missing")]
     )
 
-    assert account.to_json() == {
-        "given": 7,
+    assert summary.to_json() == {
+        "total": 7,
         "indexed": 2,
         "without_vector": {"photo_gone": 2},
         "unchanged": 1,
-        "older": 1,
+        "outdated": 1,
         "rejected": {"title_missing": 1},
     }
 
 
-def test_accounts_add_up() -> None:
+def test_summaries_are_added() -> None:
     """Over retries and chunks, reasons included."""
-    both = Account(indexed=1, rejected={"a": 1}) + Account(
-        older=2, rejected={"a": 1, "b": 3}, without_vector={"c": 4}
+    both = IndexingSummary(indexed=1, rejected={"a": 1}) + IndexingSummary(
+        outdated=2, rejected={"a": 1, "b": 3}, without_vector={"c": 4}
     )
 
-    assert both == Account(indexed=1, older=2, rejected={"a": 2, "b": 3}, without_vector={"c": 4})
-    assert (both.given, both.failed) == (12, 9)
-    assert Account.from_json(both.to_json()) == both
-    assert Account.from_json(None) == Account()
+    assert both == IndexingSummary(indexed=1, outdated=2, rejected={"a": 2, "b": 3}, without_vector={"c": 4})
+    assert (both.total, both.failed) == (12, 9)
+    assert IndexingSummary.from_json(both.to_json()) == both
+    assert IndexingSummary.from_json(None) == IndexingSummary()
 
 
 def test_the_text_names_the_most_frequent_reason_first() -> None:
-    """One line for the sum, one for each reason."""
-    text = str(
-        Account(indexed=7200, without_vector={"no_photo": 1, "photo_gone": 29}, rejected={"not_json": 2})
-    )
+    """A line for the counts that are not 0, and one for each kind of failure."""
+    photos = {"no_photo": 1, "photo_gone": 29}
+    text = str(IndexingSummary(indexed=7200, without_vector=photos, rejected={"invalid_json": 2}))
 
     assert text.splitlines() == [
-        "7,232 given = 7,200 indexed + 30 indexed without a vector + 0 unchanged + 0 older + 2 rejected",
-        "  indexed without a vector 29: photo_gone",
-        "  indexed without a vector 1: no_photo",
-        "  rejected 2: not_json",
+        "7,232 listings: 7,200 indexed, 30 indexed without a vector, 2 rejected.",
+        "Indexed without a vector: 30 (photo_gone 29, no_photo 1). Price and status are current, but "
+        "similar-item searches do not return them.",
+        "Rejected: 2 (invalid_json 2). They are not indexed; a valid status and price still update a stored "
+        "listing.",
     ]
+
+
+def test_one_listing_is_no_plural() -> None:
+    """Nor does a summary of nothing end with a colon."""
+    assert str(IndexingSummary(indexed=1)) == "1 listing: 1 indexed."
+    assert str(IndexingSummary()) == "0 listings."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.failures import DocumentRejected, ElasticsearchUnavailable, Superseded, item_failure
+from mappings.failures import DocumentRejected, ElasticsearchUnavailable, VersionConflict, item_failure
 
 
 @pytest.mark.parametrize(
     ("status", "failure"),
     [
-        (409, Superseded),
+        (409, VersionConflict),
         *((status, ElasticsearchUnavailable) for status in (401, 403, 404, 429, 500, 503)),
         (400, DocumentRejected),
         (413, DocumentRejected),

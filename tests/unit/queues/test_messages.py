@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.serialization import loads
 
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from indexer.worker.arguments import TASKS
 from queues import messages
 from queues import transport as intake
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 AT = "2026-01-01T00:00:00Z"
 KOMBU_MARKED = [{"__type__": kind, "__value__": "2026-01-01"} for kind in ("datetime", "bytes", "x", 5)]
 """What kombu's own JSON makes a Python object of, or fails on."""
-ACCOUNT = Account(1, 1, 1, {"title_missing": 1}, {"photo_not_found": 2}).to_json()
+SUMMARY = IndexingSummary(1, 1, 1, {"title_missing": 1}, {"photo_not_found": 2}).to_json()
 
 
 def parsed(envelope: dict[str, Any] | bytes, **options: Any) -> TaskMessage:
@@ -55,8 +55,8 @@ def with_header(**headers: Any) -> dict[str, Any]:
     "body",
     [
         call([make_event()]),
-        call([make_event()], ACCOUNT),
-        call([make_event()], account=None),
+        call([make_event()], SUMMARY),
+        call([make_event()], summary=None),
         call(events=[make_event(), "no event", None]),
         [[[]], {}, None],
         *(call([make_event(attributes=odd)]) for odd in KOMBU_MARKED),
@@ -210,15 +210,15 @@ def test_a_replayed_message_neither_expires_nor_waits() -> None:
         (INDEX, [make_event()], {}, "events"),
         (INDEX, ["fp2"], {}, "events"),
         (INDEX, [[]], {"acount": None}, "acount"),
-        (INDEX, [[], 5], {}, "account"),
-        (INDEX, [[], {}], {}, "account.given"),
-        (INDEX, [[], ACCOUNT | {"given": 7}], {}, "account.given"),
-        (INDEX, [[], ACCOUNT | {"indexed": -1, "given": 1}], {}, "account.indexed"),
-        (INDEX, [[], ACCOUNT | {"indexed": True}], {}, "account.indexed"),
-        (INDEX, [[], ACCOUNT | {"rejected": {"x": "1"}}], {}, "account.rejected"),
-        (INDEX, [[], ACCOUNT | {"without_vector": {"x": -1}}], {}, "account.without_vector"),
-        (INDEX, [[], ACCOUNT | {"without_vector": {"x" * 201: 1}}], {}, "account.without_vector"),
-        (INDEX, [[], ACCOUNT | {"more": 1}], {}, "account.more"),
+        (INDEX, [[], 5], {}, "summary"),
+        (INDEX, [[], {}], {}, "summary.total"),
+        (INDEX, [[], SUMMARY | {"total": 7}], {}, "summary.total"),
+        (INDEX, [[], SUMMARY | {"indexed": -1, "total": 1}], {}, "summary.indexed"),
+        (INDEX, [[], SUMMARY | {"indexed": True}], {}, "summary.indexed"),
+        (INDEX, [[], SUMMARY | {"rejected": {"x": "1"}}], {}, "summary.rejected"),
+        (INDEX, [[], SUMMARY | {"without_vector": {"x": -1}}], {}, "summary.without_vector"),
+        (INDEX, [[], SUMMARY | {"without_vector": {"x" * 201: 1}}], {}, "summary.without_vector"),
+        (INDEX, [[], SUMMARY | {"more": 1}], {}, "summary.more"),
     ],
 )
 def test_arguments_are_validated(task: str, args: list[Any], kwargs: dict[str, Any], named: str) -> None:
@@ -278,7 +278,7 @@ EMAIL = "alice@example.com"
                 make_envelope(INDEX, call(**{EMAIL: 1})),
                 make_envelope(INDEX, call([], [], **{EMAIL: 1})),
                 make_envelope(INDEX, call([], {EMAIL: 1})),
-                make_envelope(INDEX, call([], ACCOUNT | {"rejected": {EMAIL: -1}})),
+                make_envelope(INDEX, call([], SUMMARY | {"rejected": {EMAIL: -1}})),
                 make_envelope(REMOVE, call([], EMAIL)),
             )
         ),

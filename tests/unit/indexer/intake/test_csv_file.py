@@ -142,7 +142,7 @@ def test_rows_without_their_empty_last_fields_are_read() -> None:
 
     assert first.event is not None
     assert (first.event["images"], first.event["attributes"]) == ([], {})
-    assert (second.reason, second.place, second.raw) == ("not_csv", "line 3", "m2,t,A")
+    assert (second.reason, second.place, second.raw) == ("invalid_csv", "line 3", "m2,t,A")
 
 
 def test_a_record_without_end_is_passed_over() -> None:

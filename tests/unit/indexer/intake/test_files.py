@@ -29,7 +29,7 @@ def test_every_file_of_listings_is_read(tmp_path: Path) -> None:
     pq.write_table(pa.table({name: ["x"] for name in REQUIRED}), tmp_path / "b" / "p.Parquet")
 
     assert sorted(listed(tmp_path)) == sorted([*names, "b/p.Parquet"])
-    assert select(tmp_path).left_out == ()
+    assert select(tmp_path).skipped_files == ()
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     expected = "expected a file that ends in .jsonl, .ndjson, .csv, .tsv, .parquet"
     selection = select(tmp_path)
     assert [file.name for file in selection.files] == ["listings.jsonl"]
-    assert {entry.file: (entry.files, entry.reason) for entry in selection.left_out} == {
+    assert {entry.file: (entry.files, entry.reason) for entry in selection.skipped_files} == {
         "*.jpg": (2, "photos"),
         "*.heic": (1, "photos"),
         ".*": (2, "hidden"),
@@ -75,8 +75,8 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
         "notes.txt": (1, expected),
         "pipe.csv": (1, "not a regular file"),
     }
-    assert str(selection.left_out[0]) == "*.heic: photos"
-    assert str(selection.left_out[1]) == "*.jpg (2 files): photos"
+    assert str(selection.skipped_files[0]) == "*.heic: photos"
+    assert str(selection.skipped_files[1]) == "*.jpg (2 files): photos"
 
 
 def test_a_file_that_may_be_of_listings_is_not_left_out(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_lines_that_are_no_events_do_not_stop_the_others(tmp_path: Path) -> None
     )
     reasons = [reason for _, reason in rows(file)]
 
-    assert reasons == ["", *["not_json"] * 4, "not_utf8", *["not_json"] * 2, ""]
+    assert reasons == ["", *["invalid_json"] * 4, "invalid_utf8", *["invalid_json"] * 2, ""]
     assert rows(file)[-1] == ({"item_id": "b"}, "")
     assert checked_rows_of(file) == 11
 

@@ -119,7 +119,7 @@ def test_a_damaged_line_of_json_is_rejected_alone(tmp_path: Path) -> None:
     assert checked_rows_of(file) == 3
     first, second, third = read_rows(file, tmp_path)
     assert (first.event, third.event) == (third.event, first.event)
-    assert (second.reason, second.raw[-4:]) == ("not_utf8", "\\xe8")
+    assert (second.reason, second.raw[-4:]) == ("invalid_utf8", "\\xe8")
     assert second.detail.startswith("a.jsonl line 2: found bytes that are not UTF-8")
 
 

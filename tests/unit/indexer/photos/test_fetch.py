@@ -101,7 +101,7 @@ def test_urls_that_are_none_for_photos(url: str, reason: str) -> None:
 def test_a_redirect_from_https_to_http_is_refused() -> None:
     """The other way round, and a relative one, are followed."""
     for start in ("https://example.com/a", "HTTPS://example.com/a"):
-        with pytest.raises(PhotoRefused, match="photo_downgraded"):
+        with pytest.raises(PhotoRefused, match="photo_insecure_redirect"):
             redirected(start, "http://example.com/b")
     assert redirected("http://example.com/a", "https://example.com/b") == "https://example.com/b"
     assert redirected("https://example.com/a/b", "../c") == "https://example.com/c"

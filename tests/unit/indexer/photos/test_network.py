@@ -111,7 +111,7 @@ def test_a_deadline_cuts_timeouts_and_ends() -> None:
         assert left is not None
         assert left <= 0.05
         time.sleep(0.06)
-        with pytest.raises(PhotoUnusable, match="photo_slow"):
+        with pytest.raises(PhotoUnusable, match="photo_timeout"):
             deadline.clip(5)
     assert deadline.clip(None) is None
 

@@ -1,4 +1,4 @@
-"""The account in the arguments of a retry is complete."""
+"""The summary in a retry: whatever a worker counts comes back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.summary import Account
+from indexer.summary import IndexingSummary
 from indexer.worker.arguments import INDEX_TASK, TASKS
 from queues.messages import TaskMessage, parse_message
 
@@ -17,21 +17,21 @@ COUNTS = st.integers(0, 10**6)
 REASONS = st.dictionaries(st.text("abc_", min_size=1, max_size=9), st.integers(1, 10**6), max_size=4)
 
 
-def carried(account: Account) -> Account:
-    """The account, as the next attempt reads it from its message."""
-    raw = TaskMessage(INDEX_TASK, [[], account.to_json()], {}, retries=1).to_bytes("q")
-    return Account.from_json(parse_message(raw, TASKS, longest_wait=timedelta(minutes=2)).args[1])
+def carried(summary: IndexingSummary) -> IndexingSummary:
+    """The summary, as the next attempt reads it from its message."""
+    raw = TaskMessage(INDEX_TASK, [[], summary.to_json()], {}, retries=1).to_bytes("q")
+    return IndexingSummary.from_json(parse_message(raw, TASKS, longest_wait=timedelta(minutes=2)).args[1])
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Account)])
-def test_a_retry_carries_each_field_of_the_account(name: str) -> None:
-    """A field that the arguments lack would have every retry refused."""
-    count = {"x": 3} if isinstance(getattr(Account(), name), dict) else 3
-    account = Account(**{name: count})
-    assert carried(account) == account
+@pytest.mark.parametrize("name", [field.name for field in fields(IndexingSummary)])
+def test_a_retry_carries_each_field_of_the_summary(name: str) -> None:
+    """A field that the arguments do not know would have every retry refused."""
+    count = {"x": 3} if isinstance(getattr(IndexingSummary(), name), dict) else 3
+    summary = IndexingSummary(**{name: count})
+    assert carried(summary) == summary
 
 
-@given(st.builds(Account, COUNTS, COUNTS, COUNTS, REASONS, REASONS))
-def test_a_retry_carries_any_account(account: Account) -> None:
-    """Sums are consistent."""
-    assert carried(account) == account
+@given(st.builds(IndexingSummary, COUNTS, COUNTS, COUNTS, REASONS, REASONS))
+def test_a_retry_carries_any_summary(summary: IndexingSummary) -> None:
+    """Together they add up."""
+    assert carried(summary) == summary

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.worker.documents import Picture, to_document
+from indexer.worker.documents import EncodedPhoto, to_document
 from mappings.image_roots import ImageRoots
 from mappings.listing import ListingDocument
 from query.api.errors import PhotoMissing
@@ -18,7 +18,7 @@ from tests.pictures import encode, ftyp
 
 def document_with(*images: str) -> ListingDocument:
     listing = make_listing(images=list(images))
-    return to_document(listing, Picture((1.0, 0.0, 0.0, 0.0), "0" * 16), "colour-00000001")
+    return to_document(listing, EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16), "colour-00000001")
 
 
 def picture(kind: str) -> bytes:

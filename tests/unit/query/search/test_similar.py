@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.worker.documents import Photo, PhotoProblem, Picture, to_document
+from indexer.worker.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
 from query.search.similar import fallback_reason, narrowest_sufficient
 from tests.factories import make_listing
 
-PICTURE = Picture((1.0, 0.0, 0.0, 0.0), "0" * 16)
+PICTURE = EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_the_narrowest_band_that_fills_the_answer_is_taken(counts: list[int], st
         ("removed", PhotoProblem("photo_truncated", "…"), "removed"),
     ],
 )
-def test_a_fallback_has_its_reason(status: str, photo: Photo, reason: str | None) -> None:
+def test_a_fallback_has_its_reason(status: str, photo: PhotoResult, reason: str | None) -> None:
     """A sold item still answers by its picture; one without a picture says why."""
     item = to_document(make_listing(status=status), photo, "colour-00000001")
     assert fallback_reason(item) == reason
