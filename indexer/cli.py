@@ -28,7 +28,7 @@ from indexer.intake.row import Row
 from indexer.intake.submission import QueueUnavailable, ResultMissing, Submission, chunked
 from indexer.jobs.sweep import sweep
 from indexer.settings import IndexerSettings
-from indexer.summary import IndexingSummary
+from indexer.summary import IndexingSummary, count_of
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import work_queue
 from indexer.worker.dead_letters import DeadLetter, DeadLetters
@@ -186,14 +186,14 @@ def index_command(
 ) -> None:
     """Index the listings of PATH: a .jsonl, .ndjson, .csv, .tsv or .parquet file, or a folder of such.
 
-    Ends with a summary: given = indexed + indexed without a vector + unchanged + older + rejected. A listing
-    is indexed without a vector where its photo cannot be used: its price and status are current, and it is
-    in no answer by picture. A rejected row is not indexed; its status and price are applied where they are
-    valid. `nitamono indexer dead-letters list` shows both with their reasons. Files of a folder that are not
-    read are named.
+    Ends with a summary: how many listings were indexed, indexed without a vector, unchanged, outdated or
+    rejected. A listing is indexed without a vector if its photo cannot be used: its price and status are
+    current, but similar-item searches do not return it. A rejected row is not indexed; a valid status and
+    price still update a stored listing. `nitamono indexer dead-letters list` shows both with their reasons.
+    Skipped files of a folder are named.
 
-    The exit status is 1 where listings were given and every one was rejected or has no vector; without
-    --wait, where none of them could even be sent. After Ctrl-C it is 130, and the command can be run again.
+    The exit status is 1 if there were listings and every one was rejected or has no vector; without --wait,
+    if none of them could be sent. After Ctrl-C it is 130, and the command can be run again.
     """
     run = Run(wait)
     try:
@@ -202,7 +202,7 @@ def index_command(
     except KeyboardInterrupt:
         report_interruption(run, as_json=as_json)
         raise SystemExit(INTERRUPTED) from None
-    report(run, as_json=as_json)
+    report(run, path, as_json=as_json)
     settled = wait or run.sent == 0
     if settled and run.summary.total and run.summary.total == run.summary.failed:
         raise SystemExit(1)
@@ -264,7 +264,8 @@ class Reading:
     def read(self) -> Iterator[Row]:
         """The rows of all files."""
         for file in self.selection.files:
-            yield from read_rows(file, self.root or file.parent.resolve(), self.encoding)
+            root = self.root or file.parent.resolve()
+            yield from read_rows(file, root, self.encoding, name=self.selection.name_of(file))
 
 
 def sum_of_rows(selection: Selection, encoding: str | None) -> int:
@@ -289,10 +290,10 @@ def report_interruption(run: Run, *, as_json: bool) -> None:
     if not run.sent:
         click.echo("Interrupted: no listing was sent. Run the same command again.", err=True)
         return
-    settled = f", {run.summary.total:,} are settled" if run.wait else ""
+    done = f", {run.summary.total:,} of them are processed" if run.wait else ""
     click.echo(
-        f"Interrupted: {run.sent:,} listings were sent{settled}. Workers continue with those that were "
-        "sent. Run the same command again for the rest: sending a listing twice is harmless.",
+        f"Interrupted: {count_of(run.sent, 'listing')} sent{done}. Workers continue with those. "
+        "Run the same command again for the rest: sending a listing twice is harmless.",
         err=True,
     )
 
@@ -324,13 +325,13 @@ def submit(
     chunk: int,
     progress: Callable[[int], object],
 ) -> None:
-    """Sends every row; those that `submission` waits for are settled when it returns.
+    """Send every row, and wait for the results if `submission` does.
 
-    Rows that are no events are set aside here and counted in the submission's summary.
+    Rows without an event are rejected here and counted in the submission's summary.
     """
     for part in chunked(reading.read(), chunk):
         broken = [row for row in part if row.event is None]
-        submission.summary += set_aside(connections.dead_letters, broken)
+        submission.summary += reject_rows(connections.dead_letters, broken)
         progress(len(broken))
         events = [row.event for row in part if row.event is not None]
         if events:
@@ -338,25 +339,27 @@ def submit(
     submission.finish()
 
 
-def set_aside(dead_letters: DeadLetters, rows: Sequence[Row]) -> IndexingSummary:
-    """Writes a dead letter for each row that is no event, and returns their summary."""
+def reject_rows(dead_letters: DeadLetters, rows: Sequence[Row]) -> IndexingSummary:
+    """Write a dead letter for each row without an event, and return their summary."""
     dead_letters.write(DeadLetter.of(row.raw, row.reason, row.detail) for row in rows)
     return IndexingSummary(rejected=Counter(row.reason for row in rows))
 
 
-def report(run: Run, *, as_json: bool) -> None:
-    """Prints the summary, or how many listings were sent, and what was left out."""
+def report(run: Run, path: Path, *, as_json: bool) -> None:
+    """Print the summary, or how many listings were sent, and the skipped files."""
     if as_json:
         click.echo(json.dumps(run.to_json()))
         return
-    if not run.wait:
-        click.echo(f"{run.sent:,} listings sent; workers index them from now on")
-    if run.wait or run.summary.total:
+    if not run.sent and not run.summary.total:
+        click.echo(f"{path} has no listings.")
+    elif not run.wait:
+        click.echo(f"Sent {count_of(run.sent, 'listing')} to the queue; workers index them.")
+    if run.summary.total:
         click.echo(str(run.summary))
     if run.summary.failed:
         click.echo(REMEDY)
     for entry in run.skipped_files:
-        click.echo(f"left out {entry}")
+        click.echo(f"Skipped {entry}")
 
 
 @click.group(name="indexer", cls=FriendlyGroup)

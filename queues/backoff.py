@@ -38,10 +38,15 @@ def wait_before(retry: int, longest_s: float) -> float:
     return float(full_jitter(longest_s)(state))
 
 
-def retrying(patience_s: float, longest_s: float, sleep: Callable[[float], None] = time.sleep) -> Retrying:
-    """Return a caller that retries passing failures for `patience_s` seconds, then raises the last one."""
+def retrying(
+    patience_s: float,
+    longest_s: float,
+    sleep: Callable[[float], None] = time.sleep,
+    errors: tuple[type[Exception], ...] = (TransientFailure,),
+) -> Retrying:
+    """Return a caller that retries these errors for `patience_s` seconds, then raises the last one."""
     return Retrying(
-        retry=retry_if_exception_type(TransientFailure),
+        retry=retry_if_exception_type(errors),
         wait=full_jitter(longest_s),
         stop=stop_before_delay(patience_s),
         sleep=sleep,

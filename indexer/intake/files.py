@@ -1,4 +1,4 @@
-"""What a path names: files of listings, and what is left out of them."""
+"""Selection, check and reading of files of listings."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ PARQUET = frozenset({".parquet"})
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 PHOTO_SUFFIXES = frozenset({*preprocess.SUFFIXES, ".jxl"})
-"""Suffixes of photos, more than every Python's `mimetypes` knows; JPEG XL is one, but is not decoded."""
+"""Suffixes of photos, since `mimetypes` does not know all of them in every Python. JPEG XL is not decoded."""
 HINTS = dict.fromkeys(
     (".gz", ".zst", ".zip", ".bz2", ".xz", ".lz4", ".7z", ".tgz", ".tar"), "unpack it first"
 )
 HINTS |= dict.fromkeys((".xlsx", ".xls", ".ods"), "save it as CSV first")
-HINTS[".json"] = "write one listing a line, as .jsonl, first"
-FIRST_LINES = 100
-"""Lines of a file that tell whether it holds listings."""
+HINTS[".json"] = "convert it to JSON lines (.jsonl) first"
+SAMPLE_LINES = 100
+"""The number of lines that decide whether a file has listings."""
 
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file, or a group of them, that is not read, and why."""
+    """A file, or a group of files, that is not read, with the reason."""
 
     file: str
     reason: str
     files: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """`{"file": "*.jpg", "files": 7000, "reason": "photos"}`."""
+        """Return `{"file": "*.jpg", "files": 7000, "reason": "photos"}`."""
         return {"file": self.file, "files": self.files, "reason": self.reason}
 
     def __str__(self) -> str:
@@ -58,83 +58,89 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class Selection:
-    """The files of listings that a path names, in order, and what is left out."""
+    """The files of listings at a path, in order, and the files that are skipped."""
 
     files: tuple[Path, ...]
+    folder: Path
+    """The folder that was selected, or that of the file."""
     skipped_files: tuple[SkippedFile, ...] = ()
+
+    def name_of(self, file: Path) -> str:
+        """Return the file's path relative to the folder: files in sub-folders may have the same name."""
+        return str(file.relative_to(self.folder))
 
 
 def select(path: Path, encoding: str | None = None) -> Selection:
-    """The file itself, or the files of listings in a folder and its sub-folders, by their suffix in any case.
+    """Return the file itself, or the files of listings in a folder and its sub-folders by suffix.
 
-    A file whose first rows have other fields than a listing is left out.
+    The case of a suffix is ignored. A file whose first rows lack most fields of a listing is skipped.
 
     Raises:
-        UnreadableFile: nothing there, or nothing that can be read.
+        UnreadableFile: nothing exists there, or nothing that can be read.
     """
     if not path.exists():
         raise UnreadableFile(f"{path}: not found")
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise UnreadableFile(f"{path}: {reason_for(path) or expected()}")
-        return Selection((path,))
-    found, skipped_files = walk(path)
+        return Selection((path,), path.parent)
+    found, skipped = walk(path)
     others = [file for file in found if not is_of_listings(file, encoding)]
-    skipped_files += [SkippedFile(str(file.relative_to(path)), "its rows are no listings") for file in others]
+    skipped += [SkippedFile(str(file.relative_to(path)), "its rows are not listings") for file in others]
     files = tuple(file for file in found if file not in others)
     if not files:
-        names = "".join(f"; left out {entry}" for entry in skipped_files[:5])
+        names = "".join(f"; skipped {entry}" for entry in skipped[:5])
         raise UnreadableFile(f"{path}: found no file that ends in {', '.join(SUFFIXES)}{names}")
-    return Selection(files, tuple(sorted(skipped_files, key=lambda entry: entry.file)))
+    return Selection(files, path, tuple(sorted(skipped, key=lambda entry: entry.file)))
 
 
 def expected() -> str:
-    """What a file should be."""
+    """Return the suffixes that a file can have, for an error message."""
     return f"expected a file that ends in {', '.join(SUFFIXES)}"
 
 
 def walk(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
-    """The files below a folder by their suffix: those to be read, and the others. Photos and hidden files
-    are counted, not named.
+    """Return the files below a folder that are read, by suffix, and those that are skipped. Photos and hidden
+    files are counted, not named.
 
     Raises:
         UnreadableFile: a sub-folder cannot be listed.
     """
     found: list[Path] = []
-    skipped_files: list[SkippedFile] = []
+    skipped: list[SkippedFile] = []
     photos: Counter[str] = Counter()
     hidden = 0
-    for place, folders, names in os.walk(folder, onerror=cannot_list):
+    for parent, folders, names in os.walk(folder, onerror=raise_unreadable):
         hidden += sum(name.startswith(".") for name in (*folders, *names))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        linked = [path for path in (Path(place, name) for name in folders) if path.is_symlink()]
-        skipped_files += [SkippedFile(str(path.relative_to(folder)), "a link to a folder") for path in linked]
+        linked = [path for path in (Path(parent, name) for name in folders) if path.is_symlink()]
+        skipped += [SkippedFile(str(path.relative_to(folder)), "a link to a folder") for path in linked]
         for name in sorted(name for name in names if not name.startswith(".")):
-            file = Path(place, name)
+            file = Path(parent, name)
             if is_photo(file):
                 photos[file.suffix.lower()] += 1
             elif reason := reason_for(file):
-                skipped_files.append(SkippedFile(str(file.relative_to(folder)), reason))
+                skipped.append(SkippedFile(str(file.relative_to(folder)), reason))
             else:
                 found.append(file)
-    skipped_files += [SkippedFile(f"*{suffix}", "photos", count) for suffix, count in photos.items()]
-    skipped_files += [SkippedFile(".*", "hidden", hidden)] if hidden else []
-    return found, skipped_files
+    skipped += [SkippedFile(f"*{suffix}", "photos", count) for suffix, count in photos.items()]
+    skipped += [SkippedFile(".*", "hidden", hidden)] if hidden else []
+    return found, skipped
 
 
-def cannot_list(error: OSError) -> None:
-    """Raises UnreadableFile for a folder that cannot be listed."""
+def raise_unreadable(error: OSError) -> None:
+    """Raise UnreadableFile for a folder that cannot be listed."""
     raise UnreadableFile(str(error)) from error
 
 
 def is_photo(file: Path) -> bool:
-    """Whether the name is a photo's."""
+    """Return whether the file is a photo by its name."""
     kind = mimetypes.guess_type(file.name)[0] or ""
     return file.suffix.lower() in PHOTO_SUFFIXES or kind.startswith("image/")
 
 
 def reason_for(file: Path) -> str:
-    """Why the file is not read, by its name and kind; empty where it is."""
+    """Return why the file is skipped, by its name and type; empty if it is read."""
     suffix = file.suffix.lower()
     if suffix in HINTS:
         return HINTS[suffix]
@@ -144,7 +150,8 @@ def reason_for(file: Path) -> str:
 
 
 def is_of_listings(file: Path, encoding: str | None) -> bool:
-    """Whether the first rows have most fields of a listing. What cannot be read may be one."""
+    """Return whether the first rows have most fields of a listing. True if that cannot be determined, so that
+    a damaged file is reported as an error rather than skipped."""
     try:
         names = names_of(file, encoding)
     except (OSError, ValueError, pa.ArrowException, csv.Error, UnreadableFile):
@@ -153,23 +160,23 @@ def is_of_listings(file: Path, encoding: str | None) -> bool:
 
 
 def names_of(file: Path, encoding: str | None) -> set[str]:
-    """The names of fields at the beginning of the file; none where that has no row."""
+    """Return the names of the fields in the first rows of the file."""
     suffix = file.suffix.lower()
     if suffix in PARQUET:
         with file.open("rb") as binary:
             return set(fields_in(open_parquet(binary)))
     with open_text(file, encoding) as text:
         if suffix in LINES:
-            return names_in(text, FIRST_LINES)
+            return names_in(text, SAMPLE_LINES)
         header = read_header(Lines(text))
         return set(header.names) if header else set()
 
 
 def checked_rows_of(path: Path, encoding: str | None = None) -> int:
-    """About how many rows the file has, once it is known that they can be read.
+    """Check that the file can be read, and return about how many rows it has.
 
     Raises:
-        UnreadableFile: they cannot: the file is damaged, in another encoding, or not of listings.
+        UnreadableFile: it is damaged, in another encoding, or has no listings.
     """
     suffix = path.suffix.lower()
     try:
@@ -189,10 +196,10 @@ def checked_rows_of(path: Path, encoding: str | None = None) -> int:
 
 
 def open_text(path: Path, encoding: str | None) -> io.TextIOWrapper:
-    """The file as text, with its line breaks as they are.
+    """Open the file as text with unchanged line breaks.
 
-    In JSON lines, bytes that cannot be decoded become lone surrogates, so that each such line can be rejected
-    alone. In tables they are an error.
+    In JSON lines, bytes that cannot be decoded become lone surrogates, so that only the lines with such bytes
+    are rejected. In tables they are an error.
     """
     name = encoding_of(path, encoding)
     errors, newline = ("surrogateescape", "\n") if is_lines(path) else ("strict", "")
@@ -200,25 +207,29 @@ def open_text(path: Path, encoding: str | None) -> io.TextIOWrapper:
 
 
 def is_lines(path: Path) -> bool:
-    """Whether the file has a JSON object on each line."""
+    """Return whether the file has a JSON object on each line."""
     return path.suffix.lower() in LINES
 
 
-def read_rows(path: Path, root: Path, encoding: str | None = None) -> Iterator[Row]:
-    """The rows of a file. Relative photo paths are taken from `root`.
+def read_rows(
+    path: Path, root: Path, encoding: str | None = None, *, name: str | None = None
+) -> Iterator[Row]:
+    """Yield the rows of a file. Relative photo paths start from `root`.
+
+    `name` is the file in the details of rejected rows, by default its name without folders.
 
     Raises:
-        UnreadableFile: the file cannot be opened, or is not what its name says.
+        UnreadableFile: the file cannot be opened, or its content does not match its suffix.
     """
     try:
         for row in rows_of(path, encoding):
-            yield row.at(path.name, root)
+            yield row.at(name or path.name, root)
     except (OSError, UnicodeError, pa.ArrowException, csv.Error, UnreadableFile) as error:
         raise UnreadableFile(f"{path}: {error}") from error
 
 
 def rows_of(path: Path, encoding: str | None) -> Iterator[Row]:
-    """The rows of a file, by its suffix."""
+    """Yield the rows of a file by its suffix."""
     if path.suffix.lower() in PARQUET:
         with path.open("rb") as binary:
             yield from read_parquet(binary)
@@ -228,7 +239,7 @@ def rows_of(path: Path, encoding: str | None) -> Iterator[Row]:
 
 
 def is_text_encoding(name: str) -> bool:
-    """Whether Python knows an encoding of text by that name."""
+    """Return whether Python has a text encoding of that name."""
     try:
         return bool(codecs.lookup(name)._is_text_encoding)
     except LookupError:

@@ -1,4 +1,4 @@
-"""Events to the queue in chunks, and, for whoever waits, from the queue to their summary."""
+"""Submission of events to the queue in chunks, and collection of their results."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps
 
 from indexer.settings import IndexerSettings
-from indexer.summary import IndexingSummary
+from indexer.summary import IndexingSummary, count_of
 from indexer.worker.arguments import INDEX_TASK
+from queues.backoff import retrying
 from queues.messages import MessageRefused
 from queues.refused_messages import RESULT_KEY
 from queues.task import TASK_FAILED
 
-MOST_BYTES = 16 * 2**20
-"""The JSON of a chunk. A worker refuses messages of four times as much, and base64 adds a third."""
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""The JSON of a message. Workers refuse messages of four times as much, and base64 adds a third."""
 
 POLL_S = 0.1
-PATIENCE_S = 120.0
-"""How long a Redis that is away is waited for."""
+REDIS_PATIENCE_S = 120.0
+"""The time for which an unavailable Redis is retried."""
+REDIS_LONGEST_WAIT_S = 2.0
+REDIS_ERRORS = (redis.ConnectionError, redis.TimeoutError, OperationalError)
 LOST_AFTER_S = 5.0
-"""How long nothing may be queued, nothing be in a worker's hands, and a result still be missing."""
-MOST_SENDINGS = 4
-"""How often a chunk is sent. Restarts of Redis that lose it time and again are less likely than a fault."""
+"""A message is lost if for this time none is queued, no worker holds one, and its result is missing."""
+MAX_ATTEMPTS = 4
+"""How often a message is sent. More losses than that are a fault rather than restarts of Redis."""
 
 T = TypeVar("T")
 
@@ -47,19 +50,19 @@ class ResultMissing(Exception):
 
 
 def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of `size`, the last one perhaps shorter."""
+    """Yield the items in lists of `size`; the last one may be shorter."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
 
 
-def split(events: Iterable[Any], most_bytes: int = MOST_BYTES) -> Iterator[list[Any]]:
-    """The events in lists of at most so many bytes of JSON; a larger event is in a list by itself."""
+def split(events: Iterable[Any], max_bytes: int = MAX_MESSAGE_BYTES) -> Iterator[list[Any]]:
+    """Yield the events in lists of at most `max_bytes` of JSON; a larger event is in a list of its own."""
     part: list[Any] = []
     size = 0
     for event in events:
         length = len(dumps(event))  # type: ignore[no-untyped-call]  # kombu has no types
-        if part and size + length > most_bytes:
+        if part and size + length > max_bytes:
             yield part
             part, size = [], 0
         part.append(event)
@@ -70,10 +73,10 @@ def split(events: Iterable[Any], most_bytes: int = MOST_BYTES) -> Iterator[list[
 
 @dataclass
 class Submission:
-    """Sends chunks of events and adds up their summaries.
+    """Sends chunks of events and adds up the summaries of their results.
 
-    With `wait`, at most `window` messages are under way at once, and one that got lost with a restart of
-    Redis is sent again, which is harmless. Without, at most `backlog` messages are left in the queue.
+    With `wait`, at most `window` messages are pending, and a message that a restart of Redis lost is sent
+    again, which is harmless. Without `wait`, at most `backlog` messages are in the queue.
     """
 
     producer: Celery
@@ -86,18 +89,19 @@ class Submission:
     progress: Callable[[int], object] = lambda _: None
     summary: IndexingSummary = field(default_factory=IndexingSummary)
     pending: dict[str, Sequence[Any]] = field(default_factory=dict)
-    _idle_since: float | None = None
+    """The events of messages without a result, by task id."""
     sent: int = 0
-    """Events put into the queue."""
-    _chunks: int = 0
-    _sendings: Counter[str] = field(default_factory=Counter)
+    """The number of events in the queue so far."""
+    _messages: int = 0
+    _attempts: Counter[str] = field(default_factory=Counter)
+    _idle_since: float | None = None
 
     def send(self, events: Sequence[Any]) -> None:
-        """Puts a chunk into the queue, once there is room; one of large events in several messages.
+        """Put a chunk into the queue when there is room; large events go in several messages.
 
         Raises:
-            QueueUnavailable: Redis stays away.
-            ResultMissing: an earlier chunk has no result and is nowhere.
+            QueueUnavailable: Redis does not come back.
+            ResultMissing: an earlier message is lost repeatedly.
         """
         for part in split(events):
             self._send(part)
@@ -106,63 +110,62 @@ class Submission:
         if self.wait:
             while len(self.pending) >= self.window:
                 self._collect()
-        elif self._chunks % 20 == 0:  # asking each time would double the requests
+        elif self._messages % 20 == 0:  # a check for each message would double the requests
             while self._queued() > self.backlog:
                 time.sleep(POLL_S)
         self._publish(str(uuid.uuid4()), events)
-        self._chunks += 1
+        self._messages += 1
         self.sent += len(events)
         if not self.wait:
             self.progress(len(events))
 
     def finish(self) -> IndexingSummary:
-        """The summary of all that was sent, once all of it is settled.
+        """Wait for all results and return their summary.
 
         Raises:
-            QueueUnavailable: Redis stays away.
-            ResultMissing: a chunk has no result and is nowhere.
+            QueueUnavailable: Redis does not come back.
+            ResultMissing: a message is lost repeatedly.
         """
         while self.pending:
             self._collect()
         return self.summary
 
     def _publish(self, task_id: str, events: Sequence[Any]) -> None:
-        patiently(lambda: self.producer.send_task(self.task, args=[events], task_id=task_id))
+        retry_redis(lambda: self.producer.send_task(self.task, args=[events], task_id=task_id))
         if self.wait:
             self.pending[task_id] = events
-            self._sendings[task_id] += 1
+            self._attempts[task_id] += 1
 
     def _collect(self) -> None:
-        """Takes the results that are there; waits a moment where there are none."""
-        results = patiently(lambda: read_results(self.client, list(self.pending)))
+        """Take the results that are there, or wait briefly if there are none."""
+        results = retry_redis(lambda: read_results(self.client, list(self.pending)))
         for task_id, result in results.items():
             events = self.pending.pop(task_id)
-            del self._sendings[task_id]
+            del self._attempts[task_id]
             self.summary += summary_of(result, len(events))
             self.progress(len(events))
         if results:
             self._idle_since = None
-        elif patiently(self._is_lost):
-            self._send_again()
+        elif retry_redis(self._is_lost):
+            self._resend()
         else:
             time.sleep(POLL_S)
 
-    def _send_again(self) -> None:
+    def _resend(self) -> None:
         for task_id, events in self.pending.items():
-            if self._sendings[task_id] >= MOST_SENDINGS:
-                waiting = sum(map(len, self.pending.values()))
+            if self._attempts[task_id] >= MAX_ATTEMPTS:
+                waiting = count_of(sum(map(len, self.pending.values())), "listing")
                 raise ResultMissing(
-                    f"{waiting:,} listings have no result although they were sent {MOST_SENDINGS} times "
-                    f"(task {task_id}); the log of the worker shows why. Run the command again once that is "
-                    "mended: sending a listing twice is harmless"
+                    f"No result for {waiting} after {MAX_ATTEMPTS} attempts (task {task_id}). The worker's log "
+                    "shows the cause. Then run the command again: sending a listing twice is harmless."
                 )
             self._publish(task_id, events)
 
     def _queued(self) -> int:
-        return int(patiently(lambda: self.client.llen(self.settings.queue)))
+        return int(retry_redis(lambda: self.client.llen(self.settings.queue)))
 
     def _is_lost(self) -> bool:
-        """Whether the pending chunks are neither queued nor in a worker's hands, for some seconds."""
+        """Return whether for LOST_AFTER_S no message is queued and no worker holds one."""
         if self._queued() or self.client.hlen(self.settings.unacked_key):
             self._idle_since = None
             return False
@@ -176,9 +179,9 @@ class Submission:
 
 
 def read_results(client: redis.Redis, task_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The results that are there, by task, as Celery's Redis backend stores them.
+    """Return the final results that exist, by task, as Celery's Redis backend stores them.
 
-    Celery's own AsyncResult subscribes to a channel for each task, and breaks for good when Redis restarts.
+    Celery's own AsyncResult subscribes to a channel for each task, and fails for good if Redis restarts.
     """
     stored = client.mget([f"{RESULT_KEY}{task_id}" for task_id in task_ids])
     found = {
@@ -190,15 +193,15 @@ def read_results(client: redis.Redis, task_ids: Sequence[str]) -> dict[str, dict
 
 
 def is_final(result: Mapping[str, Any]) -> bool:
-    """Whether no other result follows. After a time limit one does: the message goes back to the queue."""
+    """Return whether the result is the last one. After a time limit the message goes back to the queue."""
     if result["status"] == SUCCESS:
         return True
     return result["status"] in READY_STATES and result["result"].get("exc_type") != "TimeLimitExceeded"
 
 
 def summary_of(result: Mapping[str, Any], events: int) -> IndexingSummary:
-    """The summary in a result. Where the task broke, or no worker could take its message, that of its events,
-    all rejected for that reason."""
+    """Return the summary in a result. If the task failed or no worker could process its message, all of its
+    `events` are rejected for that reason."""
     if result["status"] == SUCCESS:
         return IndexingSummary.from_json(result["result"])
     error = result["result"]
@@ -206,19 +209,15 @@ def summary_of(result: Mapping[str, Any], events: int) -> IndexingSummary:
     return IndexingSummary(rejected={error["exc_message"][0] if refused else TASK_FAILED: events})
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """What the call returns, tried again while Redis is away.
+def retry_redis(call: Callable[[], T], patience_s: float = REDIS_PATIENCE_S) -> T:
+    """Return the result of the call, which is retried while Redis is unavailable.
 
     Raises:
-        QueueUnavailable: it is away for too long.
+        QueueUnavailable: it is unavailable for longer than `patience_s` seconds.
     """
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return call()
-        except (redis.ConnectionError, redis.TimeoutError, OperationalError) as error:
-            if time.monotonic() > end:
-                raise QueueUnavailable(
-                    f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
-                ) from error
-        time.sleep(1.0)
+    try:
+        return retrying(patience_s, REDIS_LONGEST_WAIT_S, errors=REDIS_ERRORS)(call)
+    except REDIS_ERRORS as error:
+        raise QueueUnavailable(
+            f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
+        ) from error

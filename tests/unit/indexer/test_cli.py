@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.cli import Run, report
 from tests.unit.indexer.intake.test_csv_file import table
 
 ENDINGS = pytest.mark.parametrize(
@@ -108,3 +109,11 @@ def test_an_interruption_while_services_are_asked_is_reported(
         with indexing(folder, {"NITAMONO_REDIS_URL": url}, *options) as process:
             wait_for(process, is_asked)
             check_interrupted(process, ending)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_file_without_listings_is_reported(wait: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rather than a summary of nothing."""
+    report(Run(wait), Path("shop/empty.csv"), as_json=False)
+
+    assert capsys.readouterr().out == "shop/empty.csv has no listings.\n"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from indexer.errors import UnreadableFile
-from indexer.intake.files import checked_rows_of, is_photo, select
+from indexer.intake.files import checked_rows_of, is_photo, read_rows, select
 from indexer.intake.row import REQUIRED
 from ml.inference import preprocess
 
@@ -63,12 +63,12 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
         "*.heic": (1, "photos"),
         ".*": (2, "hidden"),
         "_SUCCESS": (1, expected),
-        "a.json": (1, "write one listing a line, as .jsonl, first"),
+        "a.json": (1, "convert it to JSON lines (.jsonl) first"),
         "a.xlsx": (1, "save it as CSV first"),
-        "categories.csv": (1, "its rows are no listings"),
-        "clicks.parquet": (1, "its rows are no listings"),
+        "categories.csv": (1, "its rows are not listings"),
+        "clicks.parquet": (1, "its rows are not listings"),
         "gone.csv": (1, "not a regular file"),
-        "judgments.jsonl": (1, "its rows are no listings"),
+        "judgments.jsonl": (1, "its rows are not listings"),
         "linked": (1, "a link to a folder"),
         "more.jsonl.gz": (1, "unpack it first"),
         "more.zip": (1, "unpack it first"),
@@ -117,3 +117,21 @@ def test_what_holds_no_listings_is_said(tmp_path: Path) -> None:
 def test_every_photo_that_is_decoded_is_counted_as_one(suffix: str) -> None:
     """Whatever Python's table of file types knows."""
     assert is_photo(Path(f"a{suffix}"))
+
+
+def test_files_of_the_same_name_have_different_details(tmp_path: Path) -> None:
+    """The detail of a rejected row has the path below the selected folder."""
+    for shop in ("a", "b"):
+        (tmp_path / shop).mkdir()
+        (tmp_path / shop / "listings.jsonl").write_text("{half\n")
+
+    selection = select(tmp_path)
+    rows = [
+        row for file in selection.files for row in read_rows(file, tmp_path, name=selection.name_of(file))
+    ]
+
+    assert [row.detail.partition(":")[0] for row in rows] == [
+        "a/listings.jsonl line 1",
+        "b/listings.jsonl line 1",
+    ]
+    assert select(selection.files[0]).name_of(selection.files[0]) == "listings.jsonl"

@@ -1,14 +1,16 @@
-"""How events become messages."""
+"""The split of events into messages, and retries while Redis is away."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.intake.submission import split
+from indexer.intake.submission import QueueUnavailable, retry_redis, split
 from indexer.worker.arguments import INDEX_TASK
 from queues.messages import MOST_BYTES, TaskMessage
 from tests.factories import make_event
@@ -17,15 +19,15 @@ EVENTS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=30), max
 
 
 @given(EVENTS, st.integers(1, 200))
-def test_parts_hold_every_event_in_order_and_at_most_so_many_bytes(events: list[Any], most: int) -> None:
+def test_parts_hold_every_event_in_order_and_at_most_so_many_bytes(events: list[Any], max_bytes: int) -> None:
     """Only an event that is larger by itself is more, and then alone."""
-    parts = list(split(events, most))
+    parts = list(split(events, max_bytes))
 
     assert [event for part in parts for event in part] == events
-    assert all(len(part) == 1 or sum(len(json.dumps(event)) for event in part) <= most for part in parts)
+    assert all(len(part) == 1 or sum(len(json.dumps(event)) for event in part) <= max_bytes for part in parts)
     first_of_next = [part[0] for part in parts[1:]]
     for part, following in zip(parts, first_of_next, strict=False):
-        assert sum(len(json.dumps(event)) for event in [*part, following]) > most
+        assert sum(len(json.dumps(event)) for event in [*part, following]) > max_bytes
 
 
 def test_a_chunk_of_the_longest_rows_makes_messages_that_a_worker_takes() -> None:
@@ -34,3 +36,29 @@ def test_a_chunk_of_the_longest_rows_makes_messages_that_a_worker_takes() -> Non
     sizes = [len(TaskMessage(INDEX_TASK, [part], {}).to_bytes("q")) for part in split(events)]
 
     assert max(sizes) < MOST_BYTES / 2
+
+
+def test_a_call_is_retried_until_redis_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a restart of Redis."""
+    monkeypatch.setattr("queues.backoff.FIRST_BOUND_S", 0.001)
+    answers = iter([redis.ConnectionError("away"), redis.TimeoutError("slow"), 7])
+
+    def call() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert retry_redis(call) == 7
+
+
+def test_a_redis_that_stays_away_is_reported_with_the_next_step() -> None:
+    """Other errors are not retried."""
+
+    def away() -> None:
+        raise redis.ConnectionError("Error 111 connecting to localhost:6379")
+
+    with pytest.raises(QueueUnavailable, match=r"Redis does not answer \(Error 111.*`make up`"):
+        retry_redis(away, patience_s=0)
+    with pytest.raises(ZeroDivisionError):
+        retry_redis(lambda: 1 // 0)
