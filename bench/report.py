@@ -260,7 +260,7 @@ def whole_report(log: Path) -> Watched:
         (folder / "bench.toml").write_text(DEFINITION, encoding="utf-8")
         command = [sys.executable, "-c", "import cli; cli.main()", "experiment", "report", EXPERIMENT.name]
         command += ["--log", str(log), "--out", str(folder / "out"), "--until", "2026-11-08", "--json"]
-        return watched(command, NITAMONO_EXPERIMENTS=name)
+        return watched(command, NITAMONO_EXPERIMENTS_DIR=name)
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def user_salt(environ: Mapping[str, str]) -> str | None:
 
 
 def salt_file(environ: Mapping[str, str]) -> Path:
-    """Return the file in which `make up` keeps its salt: `user-salt` in NITAMONO_STATE."""
+    """Return the file in which `make up` keeps its salt: `user-salt` in NITAMONO_STATE_DIR."""
     return state_folder(environ) / "user-salt"
 
 

@@ -65,7 +65,7 @@ class ExperimentGroup(click.Group):
 
 @click.group(name="experiment", cls=ExperimentGroup)
 def group() -> None:
-    """Plan, check, stop and judge experiments. Their files lie in NITAMONO_EXPERIMENTS."""
+    """Plan, check, stop and judge experiments. Their files lie in NITAMONO_EXPERIMENTS_DIR."""
 
 
 @group.command(name="list")

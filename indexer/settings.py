@@ -77,15 +77,15 @@ class IndexerSettings:
         return cls(
             elasticsearch=ElasticsearchSettings.from_environ(environ),
             redis_url=redis_url(environ),
-            encoder=Path(environ.get("NITAMONO_ENCODER") or DEFAULT_ARTIFACT),
+            encoder=Path(environ.get("NITAMONO_ENCODER_DIR") or DEFAULT_ARTIFACT),
             encoder_backend=_backend(environ.get("NITAMONO_ENCODER_BACKEND") or cls.encoder_backend),
             encoder_threads=whole(environ, "NITAMONO_ENCODER_THREADS", cls.encoder_threads),
             decode_threads=whole(environ, "NITAMONO_DECODE_THREADS", cls.decode_threads),
             roots=ImageRoots.from_environ(environ),
             fetch=_fetch_settings(environ),
-            chunk=whole(environ, "NITAMONO_CHUNK", cls.chunk),
-            photo_retries=whole(environ, "NITAMONO_PHOTO_RETRIES", cls.photo_retries, least=0),
-            max_retries=whole(environ, "NITAMONO_MAX_RETRIES", cls.max_retries, least=0),
+            chunk=whole(environ, "NITAMONO_BATCH_SIZE", cls.chunk),
+            photo_retries=whole(environ, "NITAMONO_PHOTO_MAX_RETRIES", cls.photo_retries, least=0),
+            max_retries=whole(environ, "NITAMONO_INDEXING_MAX_RETRIES", cls.max_retries, least=0),
             visibility_timeout_s=visibility_timeout(environ),
         )
 
@@ -134,12 +134,12 @@ class IndexerSettings:
 
 
 def _fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
-    hosts, networks = _allowed(environ.get("NITAMONO_FETCH_ALLOW", ""))
+    hosts, networks = _allowed(environ.get("NITAMONO_FETCH_ALLOWED_HOSTS", ""))
     return FetchSettings(
         threads=whole(environ, "NITAMONO_FETCH_THREADS", FetchSettings.threads),
         per_host=whole(environ, "NITAMONO_FETCH_PER_HOST", FetchSettings.per_host),
-        deadline_s=seconds(environ, "NITAMONO_FETCH_DEADLINE", FetchSettings.deadline_s),
-        idle_s=seconds(environ, "NITAMONO_FETCH_IDLE", FetchSettings.idle_s),
+        deadline_s=seconds(environ, "NITAMONO_FETCH_DEADLINE_S", FetchSettings.deadline_s),
+        idle_s=seconds(environ, "NITAMONO_FETCH_IDLE_TIMEOUT_S", FetchSettings.idle_s),
         max_bytes=whole(environ, "NITAMONO_FETCH_MAX_BYTES", FetchSettings.max_bytes),
         ports=_ports(environ.get("NITAMONO_FETCH_PORTS", "")),
         allowed_hosts=hosts,
@@ -148,7 +148,7 @@ def _fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
 
 
 def _allowed(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
-    """Host names and networks of NITAMONO_FETCH_ALLOW, `images.internal,10.1.0.0/16`."""
+    """Host names and networks of NITAMONO_FETCH_ALLOWED_HOSTS, `images.internal,10.1.0.0/16`."""
     hosts, networks = set(), []
     for entry in filter(None, (part.strip().lower() for part in text.split(","))):
         try:
@@ -158,7 +158,7 @@ def _allowed(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
             networks.append(ipaddress.ip_network(entry))
         except ValueError as error:
             raise InvalidSetting(
-                f"NITAMONO_FETCH_ALLOW has {entry!r}, expected a host name or a network such as 10.1.0.0/16"
+                f"NITAMONO_FETCH_ALLOWED_HOSTS has {entry!r}, expected a host name or a network, 10.1.0.0/16"
             ) from error
     return frozenset(hosts), tuple(networks)
 

@@ -49,7 +49,7 @@ def group(ctx: click.Context) -> None:
 encoder_option = click.option(
     "--encoder",
     "encoder",
-    envvar="NITAMONO_ENCODER",
+    envvar="NITAMONO_ENCODER_DIR",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(__file__).parents[1] / "ml" / "artifacts" / "siglip-small",
     show_default="the committed one",

@@ -43,7 +43,7 @@ class ElasticsearchSettings:
             username=environ.get("ELASTICSEARCH_USERNAME") or None,
             password=environ.get("ELASTICSEARCH_PASSWORD") or None,
             ca_certs=environ.get("ELASTICSEARCH_CA_CERTS") or None,
-            timeout_s=seconds(environ, "ELASTICSEARCH_TIMEOUT", cls.timeout_s),
+            timeout_s=seconds(environ, "ELASTICSEARCH_TIMEOUT_S", cls.timeout_s),
             max_retries=whole(environ, "ELASTICSEARCH_MAX_RETRIES", cls.max_retries, 0, 1000),
             prefix=environ.get("NITAMONO_INDEX_PREFIX") or cls.prefix,
         )

@@ -43,7 +43,7 @@ class EncoderIdentity:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidSetting(
                 f"no encoder artifact in {folder}: {error!r}; "
-                "set NITAMONO_ENCODER to a folder with a manifest.json"
+                "set NITAMONO_ENCODER_DIR to a folder with a manifest.json"
             ) from error
 
     @classmethod

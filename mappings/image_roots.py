@@ -36,7 +36,7 @@ class ImageRoots:
     def from_environ(cls, environ: Mapping[str, str]) -> ImageRoots:
         """From NITAMONO_IMAGE_ROOTS (folders between colons) and NITAMONO_IMAGE_ROOTS_FILE.
 
-        Worker, API and command line share the file `image-roots` in NITAMONO_STATE where none is named.
+        Worker, API and command line share the file `image-roots` in NITAMONO_STATE_DIR where none is named.
         """
         listed = environ.get("NITAMONO_IMAGE_ROOTS", "")
         folders = tuple(Path(folder) for folder in listed.split(os.pathsep) if folder)

@@ -32,7 +32,7 @@ def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> Non
             raise MappingMismatch(
                 f"index {name} has (schema_version, encoder_id, dims) = {found}, "
                 f"this process needs {expected}; "
-                "set NITAMONO_ENCODER to the encoder of the index, or put a new index for "
+                "set NITAMONO_ENCODER_DIR to the encoder of the index, or put a new index for "
                 f"{identity.encoder_id} live with `nitamono mappings create --live --force`: requests find "
                 "nothing until `nitamono index` has filled it"
             )

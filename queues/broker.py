@@ -46,13 +46,13 @@ def redis_client(url: str) -> redis.Redis:
 
 
 def visibility_timeout(environ: Mapping[str, str]) -> float:
-    """Return NITAMONO_VISIBILITY_TIMEOUT: the seconds after which Redis gives an unacknowledged message to
+    """Return NITAMONO_VISIBILITY_TIMEOUT_S: the seconds after which Redis gives an unacknowledged message to
     another worker.
 
     Raises:
         InvalidSetting: it is not a number from 0.1 to 86,400.
     """
-    return seconds(environ, "NITAMONO_VISIBILITY_TIMEOUT", DEFAULT_VISIBILITY_TIMEOUT_S)
+    return seconds(environ, "NITAMONO_VISIBILITY_TIMEOUT_S", DEFAULT_VISIBILITY_TIMEOUT_S)
 
 
 def transport_options(unacked_key: str, visibility_timeout_s: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ SERVICES: Final = "services.json"
 SERVERS: Final = {"ELASTICSEARCH_URL": "NITAMONO_ES_PORT", "NITAMONO_REDIS_URL": "NITAMONO_REDIS_PORT"}
 """The setting of each server's URL, and the one of the port where it is ours."""
 
-CHOSEN_FOR_THE_SERVERS: Final = frozenset({"NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER"})
+CHOSEN_FOR_THE_SERVERS: Final = frozenset({"NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER_DIR"})
 """What the recorded servers hold, which says nothing about another server."""
 
 _URL_OF_PORT: Final = {
@@ -28,8 +28,8 @@ _URL_OF_PORT: Final = {
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """NITAMONO_STATE, or `.nitamono` in the clone."""
-    return Path(environ.get("NITAMONO_STATE") or REPOSITORY / ".nitamono")
+    """NITAMONO_STATE_DIR, or `.nitamono` in the clone."""
+    return Path(environ.get("NITAMONO_STATE_DIR") or REPOSITORY / ".nitamono")
 
 
 def recorded_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -88,7 +88,7 @@ class Workbench:
         """Return a workbench with free ports and the state in `folder`."""
         environ = {
             **bare_environ(),
-            "NITAMONO_STATE": str(folder),
+            "NITAMONO_STATE_DIR": str(folder),
             "NITAMONO_ES_PORT": str(free_port()),
             "NITAMONO_REDIS_PORT": str(free_port()),
             "NITAMONO_ES_HEAP": "512m",
@@ -150,7 +150,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByService
 
 def bare_environ() -> dict[str, str]:
     """Return the environment without what would lead the tests to somebody's real services."""
-    kept = {"NITAMONO_CACHE", "NITAMONO_ES_ARCHIVES"}
+    kept = {"NITAMONO_CACHE_DIR", "NITAMONO_ES_ARCHIVES_URL"}
     ours = ("NITAMONO_", "ELASTICSEARCH_")
     return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(ours)}
 
@@ -166,7 +166,7 @@ def skip_or_fail(reason: str) -> None:
 def _no_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An empty state folder, so that no command in this process finds what `make up` started in the clone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NITAMONO_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("NITAMONO_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         yield
 
 
@@ -288,7 +288,7 @@ def _workers(
 def worker(_workers: WorkerStarter) -> WorkerFactory:
     """A function that starts a Celery worker and waits until it takes tasks.
 
-    `worker(processes=2, NITAMONO_ENCODER=…)`: keywords in capitals are its environment. Call it several
+    `worker(processes=2, NITAMONO_ENCODER_DIR=…)`: keywords in capitals are its environment. Call it several
     times for several workers. All are ended with the test.
     """
     return partial(_workers.start, worker_service, "worker", processes=1)

@@ -168,7 +168,7 @@ class Shop:
             "ELASTICSEARCH_URL": elasticsearch_url,
             "NITAMONO_REDIS_URL": redis_url,
             "NITAMONO_INDEX_PREFIX": self.settings.prefix,
-            "NITAMONO_ENCODER": str(self.settings.encoder),
+            "NITAMONO_ENCODER_DIR": str(self.settings.encoder),
             "NITAMONO_ENCODER_BACKEND": "onnxruntime",
             "NITAMONO_IMAGE_ROOTS": str(self.settings.roots.folders[0]),
             "NITAMONO_IMAGE_ROOTS_FILE": str(self.settings.encoder.parent / "image-roots"),

@@ -41,16 +41,16 @@ def application_environment(
         **environ,
         "ELASTICSEARCH_URL": elasticsearch,
         "NITAMONO_REDIS_URL": redis,
-        "NITAMONO_STATE": str(state.path),
+        "NITAMONO_STATE_DIR": str(state.path),
         "NITAMONO_IMAGE_ROOTS_FILE": str(state.image_roots),
-        "NITAMONO_ENCODER": str(encoder_folder(environ)),
+        "NITAMONO_ENCODER_DIR": str(encoder_folder(environ)),
         "NITAMONO_ES_PORT": str(settings.elasticsearch_port),
         "NITAMONO_REDIS_PORT": str(settings.redis_port),
         "NITAMONO_API_HOST": settings.api_host,
         "NITAMONO_API_PORT": str(settings.api_port),
         "NITAMONO_USER_SALT": environ.get("NITAMONO_USER_SALT") or _kept_salt(state.user_salt),
-        "NITAMONO_EXPERIMENTS": environ.get("NITAMONO_EXPERIMENTS") or str(state.experiments),
-        "NITAMONO_REPORTS": environ.get("NITAMONO_REPORTS") or str(state.reports),
+        "NITAMONO_EXPERIMENTS_DIR": environ.get("NITAMONO_EXPERIMENTS_DIR") or str(state.experiments),
+        "NITAMONO_REPORTS_DIR": environ.get("NITAMONO_REPORTS_DIR") or str(state.reports),
     }
 
 
@@ -68,7 +68,7 @@ def _kept_salt(path: Path) -> str:
 
 def encoder_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder of the encoder artifact that the index is made for."""
-    return Path(environ.get("NITAMONO_ENCODER") or COMMITTED_ENCODER).absolute()
+    return Path(environ.get("NITAMONO_ENCODER_DIR") or COMMITTED_ENCODER).absolute()
 
 
 def worker_service(
@@ -166,7 +166,7 @@ def _identity(command: list[str], environment: Mapping[str, str], *read: bytes) 
     read: contents of files that the process reads at its start.
     """
     settings = sorted(item for item in environment.items() if item[0].startswith(SETTINGS))
-    manifest = Path(environment["NITAMONO_ENCODER"]) / "manifest.json"
+    manifest = Path(environment["NITAMONO_ENCODER_DIR"]) / "manifest.json"
     encoder = manifest.read_bytes() if manifest.exists() else b""
     return hashlib.sha256(repr((command, settings, encoder, read, _code())).encode()).hexdigest()[:16]
 
@@ -178,7 +178,7 @@ def _without_api_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _experiments(environment: Mapping[str, str]) -> list[bytes]:
     """Return the contents of the experiments' files."""
-    folder = Path(environment["NITAMONO_EXPERIMENTS"])
+    folder = Path(environment["NITAMONO_EXPERIMENTS_DIR"])
     return [file.read_bytes() for file in sorted(folder.glob("*.toml"))]
 
 

@@ -27,7 +27,7 @@ class ArmEncoder:
 
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
         """Return the environment `own` with this encoder's index and queue."""
-        return {**own, "NITAMONO_INDEX_PREFIX": self.prefix, "NITAMONO_ENCODER": str(self.artifact)}
+        return {**own, "NITAMONO_INDEX_PREFIX": self.prefix, "NITAMONO_ENCODER_DIR": str(self.artifact)}
 
 
 def arm_encoders(experiments: Path, artifacts: Path = ARTIFACTS) -> tuple[ArmEncoder, ...]:

@@ -152,7 +152,7 @@ def _cache_lock(cache: Path, progress: Progress) -> Iterator[None]:
         cache.mkdir(parents=True, exist_ok=True)
         handle = (cache / "lock").open("w")
     except OSError as error:
-        raise FolderNotWritable(cache, error.strerror or str(error), "NITAMONO_CACHE") from error
+        raise FolderNotWritable(cache, error.strerror or str(error), "NITAMONO_CACHE_DIR") from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -50,7 +50,7 @@ class NoDiskSpace(ServiceError):
     def __init__(self, folder: Path, needed: int, free: int, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs {_megabytes(needed)} in {folder}, where {_megabytes(free)} are free: "
-            "free some space, or set NITAMONO_CACHE and NITAMONO_STATE to folders on another disk."
+            "free some space, or set NITAMONO_CACHE_DIR and NITAMONO_STATE_DIR to folders on another disk."
         )
 
 

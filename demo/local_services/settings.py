@@ -19,9 +19,9 @@ OFFICIAL_ARCHIVES = "https://artifacts.elastic.co/downloads/elasticsearch"
 class ServiceSettings:
     """Which services run where; every field is an environment variable, named beside it."""
 
-    state: Path  # NITAMONO_STATE: data, logs and pid files of this clone
-    cache: Path  # NITAMONO_CACHE: unpacked distributions, shared between clones
-    archives: str  # NITAMONO_ES_ARCHIVES: Elastic's download folder, or a mirror of it
+    state: Path  # NITAMONO_STATE_DIR: data, logs and pid files of this clone
+    cache: Path  # NITAMONO_CACHE_DIR: unpacked distributions, shared between clones
+    archives: str  # NITAMONO_ES_ARCHIVES_URL: Elastic's download folder, or a mirror of it
     elasticsearch_url: str | None  # ELASTICSEARCH_URL: a server to use instead of one of our own
     elasticsearch_home: Path | None  # ES_HOME: an unpacked archive
     elasticsearch_port: int  # NITAMONO_ES_PORT
@@ -39,8 +39,8 @@ class ServiceSettings:
         home = environ.get("ES_HOME")
         return cls(
             state=state_folder(environ).absolute(),
-            cache=Path(environ.get("NITAMONO_CACHE") or default_cache(environ)).absolute(),
-            archives=(environ.get("NITAMONO_ES_ARCHIVES") or OFFICIAL_ARCHIVES).rstrip("/"),
+            cache=Path(environ.get("NITAMONO_CACHE_DIR") or default_cache(environ)).absolute(),
+            archives=(environ.get("NITAMONO_ES_ARCHIVES_URL") or OFFICIAL_ARCHIVES).rstrip("/"),
             elasticsearch_url=environ.get("ELASTICSEARCH_URL") or None,
             elasticsearch_home=Path(home).absolute() if home else None,
             elasticsearch_port=_port(environ, "NITAMONO_ES_PORT", 9200),

@@ -48,9 +48,9 @@ class StateFolder:
             for folder in (state.logs, state.records, state.redis, state.marketplace, state.experiments):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FolderNotWritable(path, error.strerror or str(error), "NITAMONO_STATE") from error
+            raise FolderNotWritable(path, error.strerror or str(error), "NITAMONO_STATE_DIR") from error
         if not os.access(path, os.W_OK | os.X_OK):
-            raise FolderNotWritable(path, "no permission to write", "NITAMONO_STATE")
+            raise FolderNotWritable(path, "no permission to write", "NITAMONO_STATE_DIR")
         return state
 
     def log(self, service: str) -> Path:

@@ -45,7 +45,7 @@ REMEMBERED = (
 )
 """Settings of the last `up` that the next one uses unless they are set."""
 
-FOLDERS = ("NITAMONO_ENCODER", "NITAMONO_EXPERIMENTS", "NITAMONO_REPORTS")
+FOLDERS = ("NITAMONO_ENCODER_DIR", "NITAMONO_EXPERIMENTS_DIR", "NITAMONO_REPORTS_DIR")
 """Folders of the last `up`, likewise, recorded as absolute paths."""
 
 
@@ -100,7 +100,7 @@ class System:
             elasticsearch=settings.elasticsearch_url or elasticsearch.url,
             redis=settings.redis_url or queue.url,
         )
-        arms = arm_encoders(Path(environment["NITAMONO_EXPERIMENTS"]))
+        arms = arm_encoders(Path(environment["NITAMONO_EXPERIMENTS_DIR"]))
         external = {"elasticsearch": settings.elasticsearch_url, "redis": settings.redis_url}
         servers = tuple(service for service in (elasticsearch, queue) if not external[service.name])
         applications = (

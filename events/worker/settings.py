@@ -26,7 +26,7 @@ class EventSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> EventSettings:
-        """From NITAMONO_REDIS_URL, NITAMONO_VISIBILITY_TIMEOUT, and what the settings for Elasticsearch read.
+        """From NITAMONO_REDIS_URL, NITAMONO_VISIBILITY_TIMEOUT_S, and the variables of Elasticsearch.
 
         Raises:
             InvalidSetting: naming the variable, what was found and what is expected.

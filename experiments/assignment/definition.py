@@ -160,16 +160,18 @@ class Experiment(Model):
 
 
 def experiments_folder(environ: Mapping[str, str]) -> Path:
-    """The folder that NITAMONO_EXPERIMENTS names or, where that is not set, the one of `make demo`.
+    """The folder that NITAMONO_EXPERIMENTS_DIR names or, where that is not set, the one of `make demo`.
 
     Raises:
         InvalidSetting: there is neither.
     """
-    named, of_demo = environ.get("NITAMONO_EXPERIMENTS"), state_folder(environ) / "experiments"
+    named, of_demo = environ.get("NITAMONO_EXPERIMENTS_DIR"), state_folder(environ) / "experiments"
     if named:
         return Path(named)
     if not any(of_demo.glob("*.toml")):
-        raise InvalidSetting("NITAMONO_EXPERIMENTS is not set; expected the folder of the experiments' files")
+        raise InvalidSetting(
+            "NITAMONO_EXPERIMENTS_DIR is not set; expected the folder of the experiments' files"
+        )
     return of_demo
 
 

@@ -172,7 +172,7 @@ def check_destination(settings: FetchSettings, host: str, address: Address, port
         raise PhotoRefused(
             "photo_private_address",
             f"{host} is at {address}, which is not on the public internet; expected a public address, "
-            "or one that NITAMONO_FETCH_ALLOW names",
+            "or one that NITAMONO_FETCH_ALLOWED_HOSTS names",
         )
     if port not in settings.ports:
         allowed = ", ".join(map(str, sorted(settings.ports)))

@@ -34,7 +34,7 @@ artifact_option = click.option(
     "--artifact",
     "--encoder",
     "artifact_folder",
-    envvar="NITAMONO_ENCODER",
+    envvar="NITAMONO_ENCODER_DIR",
     type=folder,
     default=DEFAULT_ARTIFACT,
     show_default="the committed one",

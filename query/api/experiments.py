@@ -51,5 +51,5 @@ def experiment_aware_search(
 def why_off(settings: QuerySettings) -> str | None:
     """Which setting is missing for experiments to run, or None if none is."""
     if settings.experiments is None:
-        return "NITAMONO_EXPERIMENTS is not set"
+        return "NITAMONO_EXPERIMENTS_DIR is not set"
     return None if settings.user_salt else "NITAMONO_USER_SALT is not set"

@@ -20,7 +20,7 @@ worker_class = "gthread"
 workers = _settings.workers
 threads = _settings.threads
 
-# A worker without a heartbeat for this long hangs. Requests end by ELASTICSEARCH_TIMEOUT on their own.
+# A worker without a heartbeat for this long hangs. Requests end by ELASTICSEARCH_TIMEOUT_S on their own.
 timeout = 30
 graceful_timeout = 15
 keepalive = 5

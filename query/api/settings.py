@@ -37,8 +37,8 @@ class QuerySettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> QuerySettings:
-        """From NITAMONO_API_HOST, _PORT, _WORKERS, _THREADS, _ACCESS_LOG (1 or 0), NITAMONO_EXPERIMENTS,
-        NITAMONO_USER_SALT, NITAMONO_REDIS_URL, NITAMONO_REPORTS, and what the settings for Elasticsearch and
+        """From NITAMONO_API_HOST, _PORT, _WORKERS, _THREADS, _ACCESS_LOG (1 or 0), NITAMONO_EXPERIMENTS_DIR,
+        NITAMONO_USER_SALT, NITAMONO_REDIS_URL, NITAMONO_REPORTS_DIR, and those of Elasticsearch and
         photos read.
 
         Raises:
@@ -52,10 +52,10 @@ class QuerySettings:
             workers=whole(environ, "NITAMONO_API_WORKERS", cls.workers, 1, 64),
             threads=whole(environ, "NITAMONO_API_THREADS", cls.threads, 1, 64),
             access_log=bool(whole(environ, "NITAMONO_API_ACCESS_LOG", 0, 0, 1)),
-            experiments=_folder(environ, "NITAMONO_EXPERIMENTS"),
+            experiments=_folder(environ, "NITAMONO_EXPERIMENTS_DIR"),
             user_salt=user_salt(environ),
             redis_url=redis_url(environ),
-            reports=_folder(environ, "NITAMONO_REPORTS"),
+            reports=_folder(environ, "NITAMONO_REPORTS_DIR"),
         )
 
 

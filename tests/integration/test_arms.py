@@ -185,11 +185,11 @@ def test_the_header_names_the_user_as_the_parameter_does(market: Market) -> None
     assert both.get_json(force=True)["problems"][0]["reason"] == "user_repeated"
 
 
-@pytest.mark.parametrize("missing", ["NITAMONO_USER_SALT", "NITAMONO_EXPERIMENTS"])
+@pytest.mark.parametrize("missing", ["NITAMONO_USER_SALT", "NITAMONO_EXPERIMENTS_DIR"])
 def test_without_salt_or_folder_there_are_no_experiments(market: Market, missing: str) -> None:
     """Everybody is answered as before, and readiness says which setting is missing."""
     user = user_in(market.define(), "siglip")
-    changes = {"NITAMONO_USER_SALT": {"user_salt": None}, "NITAMONO_EXPERIMENTS": {"experiments": None}}
+    changes = {"NITAMONO_USER_SALT": {"user_salt": None}, "NITAMONO_EXPERIMENTS_DIR": {"experiments": None}}
     api = market.api(**changes[missing])
     body = answer(api, user_id=user)
     assert (ids(body), told(body)) == (["red", "round"], ([], None, False, False))
@@ -394,7 +394,7 @@ def command(market: Market, *words: str) -> Result:
     environ = {
         "ELASTICSEARCH_URL": elasticsearch.urls[0],
         "NITAMONO_INDEX_PREFIX": elasticsearch.prefix,
-        "NITAMONO_EXPERIMENTS": str(market.settings.experiments),
+        "NITAMONO_EXPERIMENTS_DIR": str(market.settings.experiments),
     }
     return CliRunner().invoke(main, ["experiment", *words], env=environ)
 

@@ -45,7 +45,7 @@ def run(elasticsearch_url: str, redis_url: str, index_prefix: str) -> Run:
     """A command of `nitamono events`, which must exit with 0 unless a test says otherwise."""
     environ = {
         "ELASTICSEARCH_URL": elasticsearch_url,
-        "ELASTICSEARCH_TIMEOUT": "30",
+        "ELASTICSEARCH_TIMEOUT_S": "30",
         "NITAMONO_REDIS_URL": redis_url,
         "NITAMONO_INDEX_PREFIX": index_prefix,
         "NITAMONO_USER_SALT": SALT,
@@ -215,7 +215,7 @@ def test_details_of_rejected_events_repeat_no_value(run: Run, store: EventStore)
 
 def test_without_the_salt_erase_fails(run: Run, tmp_path: Path) -> None:
     """Instead of finding no events."""
-    environ = {"NITAMONO_STATE": str(tmp_path), "NITAMONO_USER_SALT": ""}
+    environ = {"NITAMONO_STATE_DIR": str(tmp_path), "NITAMONO_USER_SALT": ""}
     result = CliRunner().invoke(cli.main, ["events", "erase", "alice"], env=environ)
     assert result.exit_code == 1
     assert "NITAMONO_USER_SALT" in result.output

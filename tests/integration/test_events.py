@@ -215,7 +215,7 @@ def test_a_killed_worker_loses_nothing(
     events_worker: WorkerFactory, es: Elasticsearch, redis_url: str, shop: str
 ) -> None:
     """Its messages are delivered to the next one after the visibility timeout."""
-    patient = {"NITAMONO_VISIBILITY_TIMEOUT": "6"}
+    patient = {"NITAMONO_VISIBILITY_TIMEOUT_S": "6"}
     first = events_worker(**patient, ELASTICSEARCH_URL="http://127.0.0.1:9")
     settings = EventSettings(ElasticsearchSettings(prefix=shop), redis_url, 6.0)
     producer = Celery(set_as_current=False)

@@ -38,10 +38,10 @@ VISIBILITY_S = 8
 # Short, so that a test sees redelivery; the limits inside a worker follow from it.
 # Waits follow too, so there are more of them: Elasticsearch takes a minute to start on a busy machine.
 SHORT = {
-    "NITAMONO_VISIBILITY_TIMEOUT": str(VISIBILITY_S),
-    "NITAMONO_MAX_RETRIES": "90",
+    "NITAMONO_VISIBILITY_TIMEOUT_S": str(VISIBILITY_S),
+    "NITAMONO_INDEXING_MAX_RETRIES": "90",
     "ELASTICSEARCH_MAX_RETRIES": "0",
-    "NITAMONO_FETCH_ALLOW": "127.0.0.1",
+    "NITAMONO_FETCH_ALLOWED_HOSTS": "127.0.0.1",
 }
 
 
@@ -328,7 +328,7 @@ def test_events_that_outlast_every_retry_are_parked_and_replayed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Elasticsearch is unreachable, later it is back."""
-    away = shop.environ("http://127.0.0.1:9", redis_url, NITAMONO_MAX_RETRIES="0")
+    away = shop.environ("http://127.0.0.1:9", redis_url, NITAMONO_INDEXING_MAX_RETRIES="0")
     first = worker(**away)
     queue, events = submission(away), [shop.event(f"m{n}") for n in range(10)]
     queue.send(events)
@@ -376,7 +376,7 @@ def test_a_worker_refuses_an_index_of_another_encoder(
 ) -> None:
     """It exits at once and names both."""
     other = Shop.open(shop.es, f"{shop.settings.prefix}-other", tmp_path / "other", name="other")
-    environ = shop.environ(elasticsearch_url, redis_url, NITAMONO_ENCODER=str(other.settings.encoder))
+    environ = shop.environ(elasticsearch_url, redis_url, NITAMONO_ENCODER_DIR=str(other.settings.encoder))
     done = refused_worker(environ)
 
     assert done.returncode == 1

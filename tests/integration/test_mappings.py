@@ -240,7 +240,7 @@ def test_the_message_about_another_encoder_says_what_puts_it_live(
     environ = {
         "ELASTICSEARCH_URL": elasticsearch_url,
         "NITAMONO_INDEX_PREFIX": index_prefix,
-        "NITAMONO_ENCODER": str(tmp_path),
+        "NITAMONO_ENCODER_DIR": str(tmp_path),
     }
     result = CliRunner().invoke(main, advised[0].split(), env=environ)
     assert result.output.strip() == lifecycle.ensure_live_index(es, index_prefix, other)
@@ -337,7 +337,7 @@ def test_command_line_creates_lists_swaps_checks_and_drops(
     environ = {
         "ELASTICSEARCH_URL": elasticsearch_url,
         "NITAMONO_INDEX_PREFIX": index_prefix,
-        "NITAMONO_ENCODER": str(tmp_path),
+        "NITAMONO_ENCODER_DIR": str(tmp_path),
     }
 
     def run(*arguments: str, code: int = 0) -> str:

@@ -335,7 +335,7 @@ def test_readiness_says_what_is_wrong(shop: Shop) -> None:
         "encoder_id": "colour-00000001",
         "experiments": [],
         "switches_age_s": None,
-        "experiments_off": "NITAMONO_EXPERIMENTS is not set",
+        "experiments_off": "NITAMONO_EXPERIMENTS_DIR is not set",
     }
     drop_index(shop.es, shop.index, force=True)
     for path in ("/readyz", "/v1/listings", "/v1/listings/asked/similar"):

@@ -67,7 +67,7 @@ def gunicorn(url: str, prefix: str, roots: Path, timeout_s: float = 10) -> Itera
     port = free_port()
     environ = os.environ | {
         "ELASTICSEARCH_URL": url,
-        "ELASTICSEARCH_TIMEOUT": str(timeout_s),
+        "ELASTICSEARCH_TIMEOUT_S": str(timeout_s),
         "NITAMONO_INDEX_PREFIX": prefix,
         "NITAMONO_IMAGE_ROOTS": str(roots),
         "NITAMONO_API_PORT": str(port),
@@ -216,7 +216,7 @@ def expect_unavailable(server: Server) -> None:
     assert server.get("/healthz")[0] == 200
 
 
-@pytest.mark.parametrize("variable", ["NITAMONO_API_PORT", "ELASTICSEARCH_TIMEOUT"])
+@pytest.mark.parametrize("variable", ["NITAMONO_API_PORT", "ELASTICSEARCH_TIMEOUT_S"])
 def test_a_wrong_setting_ends_the_start_with_its_name(variable: str, tmp_path: Path) -> None:
     """Not with a server that fails later."""
     command = [

@@ -27,7 +27,7 @@ class Commands:
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "a state"
-        self.environ = {**bare_environ(), "NITAMONO_STATE": str(self.state), "NITAMONO_ES_HEAP": "512m"}
+        self.environ = {**bare_environ(), "NITAMONO_STATE_DIR": str(self.state), "NITAMONO_ES_HEAP": "512m"}
         self.environ |= {name: str(free_port()) for name in PORTS}
 
     def run(self, *words: str, timeout_s: int = 280, **exported: str) -> subprocess.CompletedProcess[str]:

@@ -151,11 +151,11 @@ def test_commands_of_admin_get_as_far_as_elasticsearch(
     (tmp_path / "new-encoder.toml").write_text(EXPERIMENT, encoding="utf-8")
     nowhere = f"https://127.0.0.1:{free_port()}"
     variables = environment("admin") | {
-        "NITAMONO_EXPERIMENTS": str(tmp_path),
+        "NITAMONO_EXPERIMENTS_DIR": str(tmp_path),
         "ELASTICSEARCH_URL": nowhere,
         "ELASTICSEARCH_MAX_RETRIES": "0",
     }
-    monkeypatch.setenv("NITAMONO_STATE", str(tmp_path))
+    monkeypatch.setenv("NITAMONO_STATE_DIR", str(tmp_path))
     for words in (["experiment", "stop", "new-encoder"], ["events", "erase", "u17", "--log", str(tmp_path)]):
         result = CliRunner().invoke(cli.main, words, env=variables)
         assert result.exit_code != 0
@@ -164,7 +164,7 @@ def test_commands_of_admin_get_as_far_as_elasticsearch(
 
 def test_the_api_shows_the_reports_that_admin_writes() -> None:
     """The same folder of the host, read-only for the API."""
-    assert SERVICES["api"]["environment"]["NITAMONO_REPORTS"] == "/reports"
+    assert SERVICES["api"]["environment"]["NITAMONO_REPORTS_DIR"] == "/reports"
     (written,) = [volume for volume in SERVICES["admin"]["volumes"] if volume.endswith(":/reports")]
     assert f"{written}:ro" in SERVICES["api"]["volumes"]
 

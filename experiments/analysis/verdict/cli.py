@@ -37,7 +37,7 @@ from experiments.assignment.definition import experiments_folder, find_experimen
 def report_command(name: str, *, log: Path, out: Path | None, as_json: bool, until: datetime | None) -> None:
     """Say whether to ship the arms of the experiment NAME: from its log, in one sentence with all figures.
 
-    Experiments are the files of the folder that NITAMONO_EXPERIMENTS names.
+    Experiments are the files of the folder that NITAMONO_EXPERIMENTS_DIR names.
     """
     experiment = find_experiment(read_experiments(experiments_folder(os.environ)), name)
     readings = read(gather(log, experiment, until.date() if until else yesterday()))

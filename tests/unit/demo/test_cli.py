@@ -25,13 +25,13 @@ from demo.local_services.system import System
 def environ(tmp_path):
     """An empty state folder and free ports."""
     return {
-        "NITAMONO_STATE": str(tmp_path / "a state"),
+        "NITAMONO_STATE_DIR": str(tmp_path / "a state"),
         "NITAMONO_ES_PORT": str(free_port()),
         "NITAMONO_REDIS_PORT": str(free_port()),
         "NITAMONO_API_PORT": str(free_port()),
         "ELASTICSEARCH_URL": "",
         "NITAMONO_REDIS_URL": "",
-        "NITAMONO_ENCODER": "",
+        "NITAMONO_ENCODER_DIR": "",
     }
 
 
@@ -86,7 +86,7 @@ def test_status_as_json(environ):
 def test_a_broken_experiment_ends_in_one_sentence(environ, tmp_path):
     """The file is named; nothing was started."""
     (tmp_path / "encoder.toml").write_text("name = 1")
-    answer = invoke({**environ, "NITAMONO_EXPERIMENTS": str(tmp_path)}, "up")
+    answer = invoke({**environ, "NITAMONO_EXPERIMENTS_DIR": str(tmp_path)}, "up")
     assert (answer.exit_code, type(answer.exception)) == (1, SystemExit)
     assert "encoder.toml" in answer.output
 
@@ -252,9 +252,9 @@ def test_an_unreachable_external_server_is_reported(environ, variable):
 
 def test_a_missing_encoder_is_reported_before_anything_starts(environ, tmp_path):
     """Without an artifact `up` ends at once with the setting that names one."""
-    answer = invoke({**environ, "NITAMONO_ENCODER": str(tmp_path)}, "up")
+    answer = invoke({**environ, "NITAMONO_ENCODER_DIR": str(tmp_path)}, "up")
     assert answer.exit_code == 1
-    assert "NITAMONO_ENCODER" in answer.output
+    assert "NITAMONO_ENCODER_DIR" in answer.output
 
 
 def test_a_wrong_setting_is_one_sentence(environ):
@@ -273,11 +273,11 @@ def test_a_prefix_goes_with_the_server_it_was_chosen_for(environ, tmp_path, url,
         "ELASTICSEARCH_URL": "http://search:9200",
         "NITAMONO_REDIS_URL": "redis://queue",
         "NITAMONO_INDEX_PREFIX": "demo",
-        "NITAMONO_ENCODER": "/encoders/mobilenet",
+        "NITAMONO_ENCODER_DIR": "/encoders/mobilenet",
         "NITAMONO_WORKER_PROCESSES": "3",
     }
     (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
     found = System.open({**environ, "ELASTICSEARCH_URL": url}, Progress(io.StringIO())).environment
     assert found.get("NITAMONO_INDEX_PREFIX") == ("demo" if kept else None)
-    assert (found["NITAMONO_ENCODER"] == "/encoders/mobilenet") is kept
+    assert (found["NITAMONO_ENCODER_DIR"] == "/encoders/mobilenet") is kept
     assert found["NITAMONO_WORKER_PROCESSES"] == "3"

@@ -49,7 +49,7 @@ def roots(tmp_path):
 def stopped_system(tmp_path):
     """The settings of a system whose Elasticsearch does not run."""
     return {
-        "NITAMONO_STATE": str(tmp_path / "state"),
+        "NITAMONO_STATE_DIR": str(tmp_path / "state"),
         "ELASTICSEARCH_URL": f"http://127.0.0.1:{free_port()}",
         "ELASTICSEARCH_MAX_RETRIES": "0",
         "NITAMONO_REDIS_URL": "",

@@ -24,7 +24,7 @@ def test_the_hash_depends_on_the_salt_and_on_all_of_the_id() -> None:
 
 def test_the_salt_is_the_setting_or_that_of_make_up(tmp_path: Path) -> None:
     """Commands in another shell hash users alike."""
-    environ = {"NITAMONO_STATE": str(tmp_path)}
+    environ = {"NITAMONO_STATE_DIR": str(tmp_path)}
     assert user_salt(environ) is None
     salt_file(environ).write_text("0123456789abcdef\n")
     assert user_salt(environ) == "0123456789abcdef"
@@ -34,7 +34,7 @@ def test_the_salt_is_the_setting_or_that_of_make_up(tmp_path: Path) -> None:
 def test_a_salt_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
     """And not shown."""
     with pytest.raises(InvalidSetting, match="has 6 characters") as caught:
-        user_salt({"NITAMONO_STATE": str(tmp_path), "NITAMONO_USER_SALT": "secret"})
+        user_salt({"NITAMONO_STATE_DIR": str(tmp_path), "NITAMONO_USER_SALT": "secret"})
     assert "secret" not in str(caught.value)
 
 
@@ -43,4 +43,4 @@ def test_the_salt_of_the_example_is_refused(tmp_path: Path) -> None:
     example = (REPOSITORY / ".env.example").read_text()
     ((_, salt),) = [line.split("=") for line in example.splitlines() if line.startswith("USER_SALT=")]
     with pytest.raises(InvalidSetting, match="is public"):
-        user_salt({"NITAMONO_STATE": str(tmp_path), "NITAMONO_USER_SALT": salt})
+        user_salt({"NITAMONO_STATE_DIR": str(tmp_path), "NITAMONO_USER_SALT": salt})

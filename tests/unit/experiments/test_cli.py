@@ -37,7 +37,7 @@ SALT = "a salt of the tests"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of one experiment, on half of the layer and half of its users."""
     (tmp_path / "new-encoder.toml").write_text(FILE)
-    monkeypatch.setenv("NITAMONO_EXPERIMENTS", str(tmp_path))
+    monkeypatch.setenv("NITAMONO_EXPERIMENTS_DIR", str(tmp_path))
     monkeypatch.setenv("NITAMONO_USER_SALT", SALT)
     return tmp_path
 
@@ -71,7 +71,7 @@ def test_assign_tells_the_arm_or_why_there_is_none(folder: Path) -> None:
 def test_assign_needs_the_salt(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With another one, or none, it would tell other arms."""
     monkeypatch.delenv("NITAMONO_USER_SALT")
-    monkeypatch.setenv("NITAMONO_STATE", str(tmp_path))  # where `make up` would have made one
+    monkeypatch.setenv("NITAMONO_STATE_DIR", str(tmp_path))  # where `make up` would have made one
     done = run("assign", "new-encoder", "u1")
     assert (done.exit_code, "NITAMONO_USER_SALT is not set" in done.output) == (1, True)
 
@@ -97,11 +97,11 @@ def test_an_unknown_experiment_cannot_be_switched(folder: Path, command: str) ->
 
 def test_without_a_folder_the_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one sentence; where `make demo` runs an experiment, its folder is taken."""
-    monkeypatch.delenv("NITAMONO_EXPERIMENTS", raising=False)
-    monkeypatch.setenv("NITAMONO_STATE", str(tmp_path))
+    monkeypatch.delenv("NITAMONO_EXPERIMENTS_DIR", raising=False)
+    monkeypatch.setenv("NITAMONO_STATE_DIR", str(tmp_path))
     done = run("list")
     assert done.exit_code == 1
-    assert "NITAMONO_EXPERIMENTS is not set" in done.output
+    assert "NITAMONO_EXPERIMENTS_DIR is not set" in done.output
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "demo.toml").write_text("name = 1")
     assert "demo.toml" in run("check", "--files-only").output

@@ -26,7 +26,7 @@ def test_defaults_need_no_environment() -> None:
 def test_hosts_and_networks_can_be_allowed() -> None:
     """A single address is a network of one."""
     settings = IndexerSettings.from_environ(
-        {"NITAMONO_FETCH_ALLOW": "Images.internal, 写真.internal, 10.1.0.0/16,::1"}
+        {"NITAMONO_FETCH_ALLOWED_HOSTS": "Images.internal, 写真.internal, 10.1.0.0/16,::1"}
     )
 
     assert settings.fetch.allowed_hosts == {"images.internal", "xn--g7qs82g.internal"}
@@ -39,15 +39,15 @@ def test_hosts_and_networks_can_be_allowed() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("NITAMONO_CHUNK", "0"),
-        ("NITAMONO_CHUNK", "many"),
-        ("NITAMONO_MAX_RETRIES", "-1"),
-        ("NITAMONO_VISIBILITY_TIMEOUT", "soon"),
-        ("NITAMONO_VISIBILITY_TIMEOUT", "nan"),
+        ("NITAMONO_BATCH_SIZE", "0"),
+        ("NITAMONO_BATCH_SIZE", "many"),
+        ("NITAMONO_INDEXING_MAX_RETRIES", "-1"),
+        ("NITAMONO_VISIBILITY_TIMEOUT_S", "soon"),
+        ("NITAMONO_VISIBILITY_TIMEOUT_S", "nan"),
         ("NITAMONO_FETCH_PORTS", "http"),
         ("NITAMONO_FETCH_PORTS", "0,80"),
-        ("NITAMONO_FETCH_ALLOW", "10.0.0.0/99"),
-        ("NITAMONO_FETCH_ALLOW", "a..b"),
+        ("NITAMONO_FETCH_ALLOWED_HOSTS", "10.0.0.0/99"),
+        ("NITAMONO_FETCH_ALLOWED_HOSTS", "a..b"),
         ("NITAMONO_ENCODER_BACKEND", "torch"),
         ("NITAMONO_REDIS_URL", "foo"),
         ("NITAMONO_REDIS_URL", "http://127.0.0.1:6379/0"),
@@ -75,7 +75,7 @@ def test_secrets_stay_out_of_repr() -> None:
 def test_worker_and_command_line_agree_on_the_image_roots_file() -> None:
     """Named by itself, or in the state folder, or in that of the clone."""
     assert ImageRoots.from_environ({"NITAMONO_IMAGE_ROOTS_FILE": "/a/roots"}).file == Path("/a/roots")
-    assert ImageRoots.from_environ({"NITAMONO_STATE": "/state"}).file == Path("/state/image-roots")
+    assert ImageRoots.from_environ({"NITAMONO_STATE_DIR": "/state"}).file == Path("/state/image-roots")
     default = IndexerSettings.from_environ({}).roots.file
     assert default is not None
     assert default.parts[-2:] == (".nitamono", "image-roots")

@@ -21,7 +21,7 @@ def test_every_setting_comes_from_the_environment() -> None:
             "ELASTICSEARCH_USERNAME": "reader",
             "ELASTICSEARCH_PASSWORD": "hunter2",
             "ELASTICSEARCH_CA_CERTS": "/ca.pem",
-            "ELASTICSEARCH_TIMEOUT": "3.5",
+            "ELASTICSEARCH_TIMEOUT_S": "3.5",
             "ELASTICSEARCH_MAX_RETRIES": "5",
             "NITAMONO_INDEX_PREFIX": "shop",
         }
@@ -41,8 +41,8 @@ def test_secrets_stay_out_of_repr() -> None:
 @pytest.mark.parametrize("value", ["soon", "-1", "0", "nan", "inf"])
 def test_an_invalid_number_is_refused(value: str) -> None:
     """The message names the variable and its value."""
-    with pytest.raises(InvalidSetting, match=f"ELASTICSEARCH_TIMEOUT is '{value}'"):
-        ElasticsearchSettings.from_environ({"ELASTICSEARCH_TIMEOUT": value})
+    with pytest.raises(InvalidSetting, match=f"ELASTICSEARCH_TIMEOUT_S is '{value}'"):
+        ElasticsearchSettings.from_environ({"ELASTICSEARCH_TIMEOUT_S": value})
 
 
 def test_two_kinds_of_credentials_are_refused() -> None:

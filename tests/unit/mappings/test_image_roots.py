@@ -110,7 +110,7 @@ def test_folder_allowed_later_needs_no_restart(shop: Path, tmp_path: Path) -> No
 def test_roots_come_from_the_environment(shop: Path, tmp_path: Path) -> None:
     """Separated as in PATH."""
     state = tmp_path / "state"
-    environ = {"NITAMONO_IMAGE_ROOTS": f"{tmp_path}{os.pathsep}{shop}", "NITAMONO_STATE": str(state)}
+    environ = {"NITAMONO_IMAGE_ROOTS": f"{tmp_path}{os.pathsep}{shop}", "NITAMONO_STATE_DIR": str(state)}
     roots = ImageRoots.from_environ(environ)
     assert roots.allowed() == (tmp_path.resolve(), shop.resolve())
     roots.allow(tmp_path.parent)

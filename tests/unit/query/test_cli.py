@@ -23,7 +23,7 @@ def test_a_failure_is_one_sentence(
     arguments: list[str], environ: dict[str, str], status: int, words: str
 ) -> None:
     """It says what was found and what to do, and there is no traceback."""
-    away = {"ELASTICSEARCH_URL": "http://127.0.0.1:9", "ELASTICSEARCH_TIMEOUT": "2"}
+    away = {"ELASTICSEARCH_URL": "http://127.0.0.1:9", "ELASTICSEARCH_TIMEOUT_S": "2"}
     result = CliRunner().invoke(similar_command, arguments, env={**away, **environ})
     assert result.exit_code == status
     assert words in result.output

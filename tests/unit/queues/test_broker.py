@@ -32,8 +32,8 @@ def test_other_urls_are_refused_without_being_repeated(url: str) -> None:
 @pytest.mark.parametrize("text", ["soon", "0", "nan", "1e9"])
 def test_an_invalid_timeout_is_refused(text: str) -> None:
     """The message names the variable."""
-    with pytest.raises(InvalidSetting, match="NITAMONO_VISIBILITY_TIMEOUT"):
-        visibility_timeout({"NITAMONO_VISIBILITY_TIMEOUT": text})
+    with pytest.raises(InvalidSetting, match="NITAMONO_VISIBILITY_TIMEOUT_S"):
+        visibility_timeout({"NITAMONO_VISIBILITY_TIMEOUT_S": text})
 
 
 def test_the_restore_interval_is_a_tenth_of_the_timeout() -> None:

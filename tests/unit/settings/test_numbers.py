@@ -25,15 +25,15 @@ WHOLE_SETTINGS = {
     "NITAMONO_API_WORKERS": QuerySettings,
     "NITAMONO_API_THREADS": QuerySettings,
     "NITAMONO_API_ACCESS_LOG": QuerySettings,
-    "NITAMONO_CHUNK": IndexerSettings,
+    "NITAMONO_BATCH_SIZE": IndexerSettings,
     "NITAMONO_FETCH_MAX_BYTES": IndexerSettings,
     "NITAMONO_FETCH_PORTS": IndexerSettings,
-    "NITAMONO_MAX_RETRIES": IndexerSettings,
+    "NITAMONO_INDEXING_MAX_RETRIES": IndexerSettings,
 }
 DECIMAL_SETTINGS = {
-    "ELASTICSEARCH_TIMEOUT": ElasticsearchSettings,
-    "NITAMONO_VISIBILITY_TIMEOUT": IndexerSettings,
-    "NITAMONO_FETCH_DEADLINE": IndexerSettings,
+    "ELASTICSEARCH_TIMEOUT_S": ElasticsearchSettings,
+    "NITAMONO_VISIBILITY_TIMEOUT_S": IndexerSettings,
+    "NITAMONO_FETCH_DEADLINE_S": IndexerSettings,
 }
 
 

@@ -25,8 +25,8 @@ RECORD = {
     "NITAMONO_REDIS_URL": "redis://127.0.0.1:6307/0",
     "NITAMONO_REDIS_PORT": "6307",
     "NITAMONO_INDEX_PREFIX": "demo",
-    "NITAMONO_ENCODER": "/encoders/mobilenet",
-    "NITAMONO_REPORTS": "/reports",
+    "NITAMONO_ENCODER_DIR": "/encoders/mobilenet",
+    "NITAMONO_REPORTS_DIR": "/reports",
 }
 
 
@@ -34,7 +34,7 @@ RECORD = {
 def environ(tmp_path: Path) -> dict[str, str]:
     """A state folder in which `make up` recorded other ports than the usual."""
     (tmp_path / SERVICES).write_text(json.dumps(RECORD), encoding="utf-8")
-    return {"NITAMONO_STATE": str(tmp_path)}
+    return {"NITAMONO_STATE_DIR": str(tmp_path)}
 
 
 def test_what_the_environment_does_not_name_is_as_recorded(environ: dict[str, str]) -> None:
@@ -71,12 +71,12 @@ def test_the_record_of_one_cluster_is_not_mixed_with_another(
     """`mappings create --live` on production would make an index with the demonstration's prefix."""
     found = with_services(environ | other)
     assert found.items() >= other.items()
-    for name in ("NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER"):
+    for name in ("NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER_DIR"):
         assert name not in found
     assert not {"ELASTICSEARCH_URL", "NITAMONO_REDIS_URL"} & {
         name for name in RECORD if found.get(name) == RECORD[name]
     }
-    assert found["NITAMONO_REPORTS"] == "/reports"
+    assert found["NITAMONO_REPORTS_DIR"] == "/reports"
 
 
 @pytest.mark.parametrize(
@@ -112,20 +112,20 @@ def test_two_state_folders_side_by_side(environ: dict[str, str], tmp_path: Path)
     other = tmp_path / "other"
     other.mkdir()
     (other / SERVICES).write_text(json.dumps({"ELASTICSEARCH_URL": "http://127.0.0.1:9208"}))
-    assert with_services({"NITAMONO_STATE": str(other)})["ELASTICSEARCH_URL"].endswith(":9208")
+    assert with_services({"NITAMONO_STATE_DIR": str(other)})["ELASTICSEARCH_URL"].endswith(":9208")
     assert with_services(environ)["ELASTICSEARCH_URL"].endswith(":9207")
 
 
 def test_without_a_record_nothing_changes(tmp_path: Path) -> None:
     """A deployment whose services `make up` did not start."""
-    environ = {"NITAMONO_STATE": str(tmp_path), "ELASTICSEARCH_URL": "http://search:9200"}
+    environ = {"NITAMONO_STATE_DIR": str(tmp_path), "ELASTICSEARCH_URL": "http://search:9200"}
     assert with_services(environ) == environ
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "5", "null"])
 def test_a_record_that_cannot_be_read_is_named(environ: dict[str, str], text: str) -> None:
     """With the way out."""
-    path = Path(environ["NITAMONO_STATE"]) / SERVICES
+    path = Path(environ["NITAMONO_STATE_DIR"]) / SERVICES
     path.write_text(text)
     with pytest.raises(InvalidSetting, match=r"services\.json.*make up"):
         recorded_settings(environ)

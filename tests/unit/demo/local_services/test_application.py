@@ -46,7 +46,7 @@ def test_the_environment_leads_to_the_services(state):
     assert environment["NITAMONO_REDIS_URL"] == "redis://r/0"
     assert environment["NITAMONO_IMAGE_ROOTS_FILE"] == str(state.image_roots)
     assert (environment["LANG"], environment["NITAMONO_API_PORT"]) == ("ja_JP.UTF-8", "8123")
-    assert environment["NITAMONO_ENCODER"].endswith("ml/artifacts/siglip-small")
+    assert environment["NITAMONO_ENCODER_DIR"].endswith("ml/artifacts/siglip-small")
 
 
 def test_the_worker_is_celery_with_its_processes(state):
@@ -71,13 +71,13 @@ def test_the_salt_is_made_once_and_private(state):
     assert len(salt) == 64
     assert state.user_salt.stat().st_mode & 0o777 == 0o600
     assert make_environment(state)["NITAMONO_USER_SALT"] == salt
-    assert user_salt({"NITAMONO_STATE": str(state.path)}) == salt
+    assert user_salt({"NITAMONO_STATE_DIR": str(state.path)}) == salt
     assert [path.name for path in state.path.iterdir() if "salt" in path.name] == ["user-salt"]
 
 
 def test_a_salt_and_experiments_of_the_caller_are_used(state):
     """No other salt is made then."""
-    given = {"NITAMONO_USER_SALT": "0123456789abcdef", "NITAMONO_EXPERIMENTS": "/srv/experiments"}
+    given = {"NITAMONO_USER_SALT": "0123456789abcdef", "NITAMONO_EXPERIMENTS_DIR": "/srv/experiments"}
     environment = make_environment(state, **given)
     assert {name: environment[name] for name in given} == given
     assert not state.user_salt.exists()
@@ -109,7 +109,7 @@ def test_the_api_is_gunicorn_on_its_port(state, host):
 def test_another_encoder_restarts_the_worker(state, tmp_path):
     """A newly trained encoder at the same place is another identity; the same one is the same."""
     manifest = tmp_path / "manifest.json"
-    environment = make_environment(state, NITAMONO_ENCODER=str(tmp_path))
+    environment = make_environment(state, NITAMONO_ENCODER_DIR=str(tmp_path))
     identities = []
     for encoder in ("a", "a", "b"):
         manifest.write_text(json.dumps({"encoder_id": encoder}))

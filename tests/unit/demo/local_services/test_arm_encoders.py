@@ -49,7 +49,7 @@ def test_each_prefix_has_its_encoder(experiments, artifacts):
     assert arm.environment({"LANG": "C", "NITAMONO_INDEX_PREFIX": "listings"}) == {
         "LANG": "C",
         "NITAMONO_INDEX_PREFIX": "older",
-        "NITAMONO_ENCODER": str(artifacts / "tiny"),
+        "NITAMONO_ENCODER_DIR": str(artifacts / "tiny"),
     }
 
 

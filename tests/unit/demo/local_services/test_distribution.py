@@ -23,8 +23,8 @@ NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 
 def obtain_with(tmp_path: Path, stream: io.StringIO | None = None, **environment: str) -> Distribution:
     """Obtain Elasticsearch with a cache in `tmp_path` and this environment."""
-    environ = {"PATH": "/usr/bin:/bin", "NITAMONO_CACHE": str(tmp_path / "cache"), **environment}
-    environ.setdefault("NITAMONO_ES_ARCHIVES", NOWHERE)
+    environ = {"PATH": "/usr/bin:/bin", "NITAMONO_CACHE_DIR": str(tmp_path / "cache"), **environment}
+    environ.setdefault("NITAMONO_ES_ARCHIVES_URL", NOWHERE)
     settings = ServiceSettings.from_environ(environ)
     return obtain(settings, environ, CALLER, Progress(stream or io.StringIO()))
 
@@ -65,7 +65,7 @@ def test_the_archive_is_fetched_once_and_then_cached(site, tmp_path):
     """The second time nothing is fetched: the server may be gone."""
     folder, url = site
     archive = publish_archive(folder, url)
-    first = obtain_with(tmp_path, NITAMONO_ES_ARCHIVES=url)
+    first = obtain_with(tmp_path, NITAMONO_ES_ARCHIVES_URL=url)
     archive.unlink()
     assert (
         obtain_with(tmp_path) == first == Distribution(tmp_path / "cache" / f"elasticsearch-{VERSION}", None)
@@ -76,7 +76,7 @@ def test_the_cache_can_be_read_by_another_user(site, tmp_path):
     """Files that only their owner may read in the archive are readable for the user that runs the node."""
     folder, url = site
     publish_archive(folder, url)
-    home = obtain_with(tmp_path, NITAMONO_ES_ARCHIVES=url).home
+    home = obtain_with(tmp_path, NITAMONO_ES_ARCHIVES_URL=url).home
     modes = {path.name: path.stat().st_mode & 0o777 for path in home.rglob("*")}
     assert (modes["jvm.options"], modes["elasticsearch"], modes["config"]) == (0o644, 0o755, 0o755)
 
@@ -88,7 +88,7 @@ def test_a_changed_archive_leaves_the_cache_empty(site, tmp_path):
     with pytest.raises(NoElasticsearch) as caught:
         obtain_with(
             tmp_path,
-            NITAMONO_ES_ARCHIVES=url,
+            NITAMONO_ES_ARCHIVES_URL=url,
             PATH=_only_tar(tmp_path),
             ES_JAVA_HOME=str(make_java(tmp_path / "j")),
         )
@@ -124,7 +124,7 @@ def test_an_es_home_without_any_jdk_is_an_error(tmp_path):
 
 
 def _obtain_from(tmp_path: Path, url: str, answers: multiprocessing.Queue) -> None:
-    answers.put(str(obtain_with(tmp_path, NITAMONO_ES_ARCHIVES=url).home))
+    answers.put(str(obtain_with(tmp_path, NITAMONO_ES_ARCHIVES_URL=url).home))
 
 
 def test_two_processes_fill_the_cache_once(site, tmp_path):

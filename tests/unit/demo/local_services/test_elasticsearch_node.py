@@ -42,7 +42,7 @@ def state(tmp_path):
 
 def make_settings(state, **environment):
     """Settings for this state folder."""
-    return ServiceSettings.from_environ({"NITAMONO_STATE": str(state.path), **environment})
+    return ServiceSettings.from_environ({"NITAMONO_STATE_DIR": str(state.path), **environment})
 
 
 def launch_with(state, tmp_path, environ, *, with_jdk=True, user=CALLER):

@@ -21,9 +21,9 @@ def test_opening_makes_the_folders(tmp_path):
 
 
 def test_a_file_in_place_of_the_folder_is_reported_with_the_setting(tmp_path):
-    """Where no folder can be made, the message names the folder and NITAMONO_STATE."""
+    """Where no folder can be made, the message names the folder and NITAMONO_STATE_DIR."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(FolderNotWritable, match=r"file/state.*set NITAMONO_STATE"):
+    with pytest.raises(FolderNotWritable, match=r"file/state.*set NITAMONO_STATE_DIR"):
         StateFolder.open(tmp_path / "file" / "state")
 
 

@@ -38,6 +38,6 @@ def test_a_hash_is_stored() -> None:
 
 def test_a_delivery_ends_before_the_visibility_timeout() -> None:
     """Patience, one more bounded request and the hard limit together."""
-    settings = EventSettings.from_environ({"NITAMONO_VISIBILITY_TIMEOUT": "60"})
+    settings = EventSettings.from_environ({"NITAMONO_VISIBILITY_TIMEOUT_S": "60"})
     request_s = settings.bounded_elasticsearch.timeout_s * (settings.elasticsearch.max_retries + 1)
     assert settings.patience_s + request_s < settings.hard_limit_s < settings.visibility_timeout_s

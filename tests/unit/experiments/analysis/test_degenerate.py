@@ -56,7 +56,7 @@ SHAPES = {
 def call(folder: Path, command: str, *arguments: str) -> Result:
     """A command as typed, in a folder with the experiment `exp`."""
     (folder / "exp.toml").write_text(DEFINITION)
-    return CliRunner().invoke(group, [command, *arguments], env={"NITAMONO_EXPERIMENTS": str(folder)})
+    return CliRunner().invoke(group, [command, *arguments], env={"NITAMONO_EXPERIMENTS_DIR": str(folder)})
 
 
 def report(folder: Path, *, until: str = "2026-11-08") -> Result:

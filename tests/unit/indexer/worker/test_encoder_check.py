@@ -16,7 +16,7 @@ def encoder(tmp_path: Path) -> Path:
 
 
 def environ(encoder: Path) -> dict[str, str]:
-    return os.environ | {"NITAMONO_ENCODER": str(encoder), "NITAMONO_ENCODER_BACKEND": "onnxruntime"}
+    return os.environ | {"NITAMONO_ENCODER_DIR": str(encoder), "NITAMONO_ENCODER_BACKEND": "onnxruntime"}
 
 
 def test_an_encoder_that_works_passes(encoder: Path) -> None:

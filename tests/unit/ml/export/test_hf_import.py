@@ -39,7 +39,7 @@ from ml.pca.projection import BadProjection, Projection, TooFewVectors
 from tests.unit.ml.conftest import COLOURS
 from tests.unit.ml.test_cli import call
 
-MOBILENET = Path(os.environ.get("NITAMONO_MODELS", "../shared/models")) / "mobilenet_v2_1.0_224"
+MOBILENET = Path(os.environ.get("NITAMONO_MODELS_DIR", "../shared/models")) / "mobilenet_v2_1.0_224"
 TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 TOKENS = 8
 
@@ -177,7 +177,7 @@ def test_without_a_text_tower_captions_are_refused(siglip: Path, tmp_path: Path)
         load_text_encoder(made)
 
 
-@pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS")
+@pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS_DIR")
 def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
     """Photos are cut as the hub's processor cuts them, also where they are no squares."""
     made = import_artifact(str(MOBILENET), tmp_path / "a")

@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, MobileNetV2Model
 
 from ml.models.reference_encoders import colour_histograms, mobilenet_features, unit, with_colours
 
-MOBILENET = Path(os.environ.get("NITAMONO_MODELS", "../shared/models")) / "mobilenet_v2_1.0_224"
+MOBILENET = Path(os.environ.get("NITAMONO_MODELS_DIR", "../shared/models")) / "mobilenet_v2_1.0_224"
 
 
 def test_histogram_of_two_colours() -> None:
@@ -37,7 +37,7 @@ def test_unit_leaves_zero_alone() -> None:
     assert unit(np.array([[3.0, 4.0], [0.0, 0.0]])) == pytest.approx(np.array([[0.6, 0.8], [0, 0]]))
 
 
-@pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS")
+@pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS_DIR")
 def test_mobilenet_features_are_those_of_transformers() -> None:
     """The quick way through OpenVINO gives the pooled features of the stock way."""
     noise = np.random.default_rng(0).integers(0, 256, (300, 240, 3), dtype=np.uint8)

@@ -32,7 +32,7 @@ def test_every_variable_is_read() -> None:
             "NITAMONO_API_ACCESS_LOG": "1",
             "NITAMONO_IMAGE_ROOTS": "/srv/photos",
             "NITAMONO_INDEX_PREFIX": "shop",
-            "NITAMONO_EXPERIMENTS": "/srv/experiments",
+            "NITAMONO_EXPERIMENTS_DIR": "/srv/experiments",
             "NITAMONO_USER_SALT": "a salt of some length",
         }
     )

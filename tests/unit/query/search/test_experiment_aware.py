@@ -217,7 +217,7 @@ def test_a_disabled_experiment_cannot_even_be_asked_for(stopped: dict[str, Any])
 
 def test_the_missing_setting_is_named(tmp_path: Any) -> None:
     """The folder first, as without it nobody asked for experiments."""
-    assert why_off(QuerySettings()) == "NITAMONO_EXPERIMENTS is not set"
+    assert why_off(QuerySettings()) == "NITAMONO_EXPERIMENTS_DIR is not set"
     assert why_off(QuerySettings(experiments=tmp_path)) == "NITAMONO_USER_SALT is not set"
     assert why_off(QuerySettings(experiments=tmp_path, user_salt="s")) is None
 

@@ -50,5 +50,5 @@ def test_a_folder_without_reports_says_how_to_make_one(tmp_path: Path) -> None:
     page = client(tmp_path).get("/reports").text
     assert "--out REPORTS/NAME" in page
     assert str(tmp_path) not in page
-    assert "NITAMONO_REPORTS" in client(None).get("/reports").text
+    assert "NITAMONO_REPORTS_DIR" in client(None).get("/reports").text
     assert client(tmp_path / "gone").get("/reports").status_code == 200

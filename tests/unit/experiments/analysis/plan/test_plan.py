@@ -174,13 +174,13 @@ def test_what_no_plan_is_long_enough_for_is_said() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one experiment of two weeks, which NITAMONO_EXPERIMENTS names."""
+    """A folder with one experiment of two weeks, which NITAMONO_EXPERIMENTS_DIR names."""
     (tmp_path / "new-encoder.toml").write_text(
         'name = "new-encoder"\nhypothesis = "Items by the new encoder are tapped more often."\n'
         "start = 2026-11-02\nplanned_weeks = 2\nminimum_detectable_effect = 0.05\n"
         '[[arms]]\nname = "control"\n[[arms]]\nname = "siglip"\n'
     )
-    monkeypatch.setenv("NITAMONO_EXPERIMENTS", str(tmp_path))
+    monkeypatch.setenv("NITAMONO_EXPERIMENTS_DIR", str(tmp_path))
     return tmp_path
 
 
@@ -244,6 +244,6 @@ def test_the_documentation_shows_what_the_command_says(
     page = (Path(__file__).parents[5] / "docs" / "experiments.md").read_text(encoding="utf-8")
     (shown_file,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "new-encoder.toml").write_text(shown_file)
-    monkeypatch.setenv("NITAMONO_EXPERIMENTS", str(tmp_path))
+    monkeypatch.setenv("NITAMONO_EXPERIMENTS_DIR", str(tmp_path))
     told = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "6000")
     assert told.partition("\n")[2] in page

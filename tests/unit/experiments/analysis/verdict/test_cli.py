@@ -60,7 +60,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def report(definitions: Path, log: Path, *more: str, name: str = "better-encoder") -> Result:
-    environment = {"NITAMONO_EXPERIMENTS": str(definitions)}
+    environment = {"NITAMONO_EXPERIMENTS_DIR": str(definitions)}
     return CliRunner().invoke(group, ["report", name, "--log", str(log), *more], env=environment)
 
 
