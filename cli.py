@@ -7,7 +7,7 @@ import os
 
 import click
 
-from mappings.errors import ContractError
+from settings.errors import UserError
 from settings.services_file import with_services
 
 # Imported when called, so that `nitamono --help` and each command start without the others' libraries.
@@ -60,7 +60,7 @@ def main(ctx: click.Context) -> None:
         return
     try:
         os.environ.update(with_services(os.environ))
-    except ContractError as error:
+    except UserError as error:
         if _needs_services(ctx):
             raise click.ClickException(str(error)) from error
 

@@ -14,11 +14,9 @@ import click
 
 from console.number_types import WholeNumber
 from demo.local_services.application import listings_for_sale
-from demo.local_services.errors import ServiceError
 from demo.local_services.progress import Progress
 from demo.local_services.system import ServiceStatus, System
-from experiments.errors import ExperimentError
-from mappings.errors import ContractError
+from settings.errors import UserError
 
 # Imported when called: the libraries that draw and read listings take a second that `up` can do without.
 FURTHER_COMMANDS = {
@@ -48,7 +46,7 @@ class DemoGroup(click.Group):
         """Return the command's own result."""
         try:
             return super().invoke(ctx)
-        except (ServiceError, ContractError, ExperimentError) as error:
+        except UserError as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -20,7 +20,6 @@ from kombu.exceptions import OperationalError
 from tqdm import tqdm
 
 from console.number_types import Number, WholeNumber
-from events.errors import EventsError
 from events.names import STORE_EVENTS
 from events.user_ids import user_hash, user_salt
 from events.worker.app import producer, work_queue
@@ -32,11 +31,10 @@ from events.worker.retention import count_events, drop_logged, drop_stored, firs
 from events.worker.settings import EventSettings
 from mappings.cli import FriendlyGroup
 from mappings.client import connect
-from mappings.errors import ContractError
-from mappings.failures import Failure
 from mappings.scan import delete_as_read
 from queues.rejected_index import check_reason
 from queues.transport import Intake
+from settings.errors import UserError
 
 
 class EventsGroup(FriendlyGroup):
@@ -46,7 +44,7 @@ class EventsGroup(FriendlyGroup):
         """The command's own result."""
         try:
             return super().invoke(ctx)
-        except (EventsError, Failure) as error:
+        except UserError as error:
             raise click.ClickException(str(error)) from error
         except (OperationalError, redis.RedisError) as error:
             raise click.ClickException(
@@ -84,7 +82,7 @@ def group(ctx: click.Context) -> None:
     try:
         settings = EventSettings.from_environ(os.environ)
         ctx.obj = Connections(settings, connect(settings.elasticsearch))
-    except ContractError as error:
+    except UserError as error:
         raise click.ClickException(str(error)) from error
 
 

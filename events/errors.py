@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from settings.errors import UserError
 
-class EventsError(Exception):
+
+class EventsError(UserError):
     """Something about events or their log that an operator has to correct."""
 
 

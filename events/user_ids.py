@@ -7,9 +7,10 @@ import hmac
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from mappings.errors import InvalidSetting
+from settings.environment import Variable
+from settings.errors import InvalidSetting
 from settings.services_file import state_folder
 
 HASH_LENGTH = 32
@@ -26,6 +27,19 @@ def user_hash(salt: str, user_id: str) -> str:
     Without the salt an id cannot be found by trying ids. Another salt gives every user another hash.
     """
     return hmac.new(salt.encode(), user_id.encode(), hashlib.sha256).hexdigest()[:HASH_LENGTH]
+
+
+UserSalt = Annotated[
+    str | None,
+    Variable(
+        "NITAMONO_USER_SALT",
+        f"The secret that user ids are hashed with, at least {SHORTEST_SALT} random characters. Without it "
+        "there are neither [events](events.md) nor experiments. Keep it: another salt makes all users new.",
+        default="`user-salt` in `NITAMONO_STATE_DIR`, written by `make up`",
+        used_by="API, `nitamono experiment`, `nitamono events erase`",
+        secret=True,
+    ),
+]
 
 
 def user_salt(environ: Mapping[str, str]) -> str | None:

@@ -19,11 +19,11 @@ from experiments.assignment.definition import (
     read_experiments,
 )
 from experiments.assignment.kill_switch import read_stopped, resume, stop
-from experiments.errors import ExperimentError
 from mappings.client import ElasticsearchSettings, connect
-from mappings.errors import ContractError, IndexMissing, InvalidSetting, MappingMismatch
+from mappings.errors import IndexMissing, MappingMismatch
 from mappings.inspection import read_identity
 from mappings.names import read_alias
+from settings.errors import InvalidSetting, UserError
 
 # Imported when called: what reads logs and computes statistics takes a second that `stop` can do without.
 FURTHER_COMMANDS = {
@@ -52,7 +52,7 @@ class ExperimentGroup(click.Group):
         """The command's own result."""
         try:
             return super().invoke(ctx)
-        except (ExperimentError, ContractError) as error:
+        except UserError as error:
             raise click.ClickException(str(error)) from error
         except TransportError as error:
             raise click.ClickException(

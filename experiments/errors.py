@@ -1,7 +1,9 @@
 """What can be wrong with an experiment or its log."""
 
+from settings.errors import UserError
 
-class ExperimentError(Exception):
+
+class ExperimentError(UserError):
     """Something about an experiment or its log that a person has to mend."""
 
 

@@ -35,7 +35,6 @@ from indexer.worker.dead_letters import DeadLetter, DeadLetters
 from indexer.worker.parking import ParkingLot
 from indexer.worker.store import ListingStore
 from mappings.client import connect
-from mappings.errors import ContractError
 from mappings.failures import ElasticsearchUnavailable, Failure
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
@@ -44,6 +43,7 @@ from queues.broker import redis_client
 from queues.rejected_index import check_reason
 from queues.task import TASK_FAILED, WORKER_LOST
 from queues.transport import Intake
+from settings.errors import UserError
 
 INTERRUPTED = 130
 """The exit status that shells give a command that Ctrl-C ended."""
@@ -65,7 +65,7 @@ class FriendlyCommand(click.Command):
         try:
             return super().invoke(ctx)
         except (
-            ContractError,
+            UserError,
             Failure,
             QueueUnavailable,
             ResultMissing,
@@ -241,7 +241,9 @@ class Run:
             warn_without_worker(connections)
         with tqdm(total=reading.rows, unit=" listings", disable=None, smoothing=0.05) as bar:
             self.submission = connections.submission(wait=self.wait, progress=bar.update)
-            submit(connections, reading, self.submission, chunk or connections.settings.chunk, bar.update)
+            submit(
+                connections, reading, self.submission, chunk or connections.settings.batch_size, bar.update
+            )
         if self.wait:
             connections.store.refresh()
 
@@ -510,7 +512,7 @@ def replay_parked(connections: Connections, reason: str | None) -> IndexingSumma
 def settle(connections: Connections, events: Iterable[Any], chunk: int | None = None) -> IndexingSummary:
     """The summary of the events, once every one has an outcome."""
     submission = connections.submission(wait=True)
-    for part in chunked(events, chunk or connections.settings.chunk):
+    for part in chunked(events, chunk or connections.settings.batch_size):
         submission.send(part)
     return submission.finish()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mappings.failures import PermanentFailure, TransientFailure
+from settings.errors import UserError
 
 
 class PhotoGone(PermanentFailure):
@@ -21,5 +22,5 @@ class PhotoUnavailable(TransientFailure):
     """The photo's server is overloaded, failing or unreachable right now."""
 
 
-class UnreadableFile(Exception):
+class UnreadableFile(UserError):
     """A file of listings that cannot be read at all."""

@@ -1,93 +1,161 @@
-"""The indexer's settings, each an environment variable."""
+"""The settings of the worker of listings and of the commands that send listings to it."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import cast, get_args
+from typing import Annotated
+
+from annotated_types import Ge, Le
+from pydantic import BeforeValidator
 
 from mappings.client import ElasticsearchSettings
-from mappings.errors import InvalidSetting
 from mappings.image_roots import ImageRoots
 from ml.artifact import DEFAULT_ARTIFACT
 from ml.inference.graph import Backend
 from ml.inference.preprocess import MAX_BYTES
-from queues.broker import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, redis_url, visibility_timeout
-from settings.environment import seconds, whole
-from settings.numbers import whole_number
+from queues.broker import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, RedisUrl, VisibilityTimeout
+from settings.encoder import EncoderFolder
+from settings.environment import Port, Seconds, Variable, Whole, comma_separated, read_settings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Count = Annotated[Whole, Ge(1)]
+Retries = Annotated[Whole, Ge(0)]
+
+
+ALLOWED = Variable(
+    "NITAMONO_FETCH_ALLOWED_HOSTS",
+    "Hosts and networks that may have private addresses and other ports, such as "
+    "`images.internal,10.1.0.0/16`.",
+    expected="host names and networks, such as images.internal,10.1.0.0/16",
+)
+
+
+def host_names(text: str) -> frozenset[str]:
+    """Return the host names in a comma-separated list of names and networks, as the fetcher asks for them.
+
+    Raises:
+        ValueError: a name that no host can have.
+    """
+    names = (entry.lower() for entry in comma_separated(text) if not _is_network(entry))
+    return frozenset(name.encode("idna").decode() for name in names)
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Return the networks in a comma-separated list of names and networks. An address is a network of one.
+
+    Raises:
+        ValueError: a network that there cannot be.
+    """
+    return tuple(ipaddress.ip_network(entry) for entry in comma_separated(text) if _is_network(entry))
 
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """How photos are fetched, and from where they never are."""
+    """Limits on fetching photos, and the addresses that may be fetched from."""
 
-    threads: int = 16
-    """Photos fetched at once by one process; they wait for the network, not for a core."""
-    per_host: int = 8
-    """Connections to one server at once, so that indexing a shop does not overrun the shop."""
-    deadline_s: float = 10.0
-    """Seconds for one photo, redirects and the last byte included."""
-    idle_s: float = 5.0
-    """Seconds without a byte, or without a connection, after which a server counts as unavailable."""
-    max_bytes: int = MAX_BYTES
+    threads: Annotated[
+        Count,
+        Variable("NITAMONO_FETCH_THREADS", "Photos that one process fetches at a time; they wait, mostly."),
+    ] = 16
+    per_host: Annotated[
+        Count, Variable("NITAMONO_FETCH_PER_HOST", "Photos that one process fetches from one host at a time.")
+    ] = 8
+    deadline_s: Annotated[
+        Seconds, Variable("NITAMONO_FETCH_DEADLINE_S", "Seconds for one photo, redirects included.")
+    ] = 10.0
+    idle_s: Annotated[
+        Seconds,
+        Variable(
+            "NITAMONO_FETCH_IDLE_TIMEOUT_S",
+            "Seconds without a byte or a connection after which a host counts as unavailable.",
+        ),
+    ] = 5.0
+    max_bytes: Annotated[Count, Variable("NITAMONO_FETCH_MAX_BYTES", "Bytes of one photo.")] = MAX_BYTES
     max_redirects: int = 3
-    ports: frozenset[int] = frozenset({80, 443})
-    allowed_hosts: frozenset[str] = frozenset()
-    """Host names that may have private addresses and other ports: an image server in the same house."""
-    allowed_networks: tuple[Network, ...] = ()
+    ports: Annotated[
+        frozenset[Port],
+        BeforeValidator(comma_separated),
+        Variable(
+            "NITAMONO_FETCH_PORTS",
+            "The ports that photos may be fetched from.",
+            expected="ports from 1 to 65535, such as 80,443",
+            default="80,443",
+        ),
+    ] = frozenset({80, 443})
+    allowed_hosts: Annotated[frozenset[str], BeforeValidator(host_names), ALLOWED] = frozenset()
+    allowed_networks: Annotated[tuple[Network, ...], BeforeValidator(networks), ALLOWED] = ()
 
 
 @dataclass(frozen=True)
 class IndexerSettings:
-    """Everything a worker and the command line need to know."""
+    """The services, the encoder and the limits of the worker of listings."""
 
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
-    redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
-    encoder: Path = DEFAULT_ARTIFACT
-    encoder_backend: Backend = "auto"
-    encoder_threads: int = 1
-    """Two threads beside another busy process encoded 36 pictures/s where one encoded 258: more processes
-    scale, more threads do not."""
-    decode_threads: int = 2
-    """Decoding is work for a core, and a photo of 50 megapixels takes 100 to 900 MB while it
-    lasts. Of those from 250 MB up each process decodes one at a time."""
+    redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
+    encoder: EncoderFolder = DEFAULT_ARTIFACT
+    encoder_backend: Annotated[
+        Backend,
+        Variable(
+            "NITAMONO_ENCODER_BACKEND",
+            "The inference library: `cuda` (an NVIDIA GPU, with onnxruntime-gpu), `openvino` or "
+            "`onnxruntime`. `auto` uses the first that works; a named backend must work, or the worker does "
+            "not start. If the machine computes bf16 or int8 wrongly, float32 is used, with a warning; "
+            "if float32 is wrong too, the worker does not start.",
+        ),
+    ] = "auto"
+    # Two threads next to another busy process encoded 36 photos/s where one encoded 258.
+    encoder_threads: Annotated[
+        Count,
+        Variable(
+            "NITAMONO_ENCODER_THREADS",
+            "Threads of the encoder in each process. Add processes rather than threads.",
+        ),
+    ] = 1
+    # A photo of 50 megapixels takes 100 to 900 MB. Each process decodes those from 250 MB up one at a time.
+    decode_threads: Annotated[
+        Count, Variable("NITAMONO_DECODE_THREADS", "Threads that decode photos in each process.")
+    ] = 2
     roots: ImageRoots = field(default_factory=ImageRoots)
-    fetch: FetchSettings = FetchSettings()
-    chunk: int = 64
-    """Events in a message."""
-    photo_retries: int = 5
-    """Until a photo whose server fails counts as a problem: about half a minute, since waits double."""
-    max_retries: int = 20
-    """Until events that Elasticsearch does not take are parked: about eight minutes, at half the visibility
-    timeout at most between two tries. Full jitter varies: with 8, one chunk in ten gave up within 50 s."""
-    visibility_timeout_s: float = DEFAULT_VISIBILITY_TIMEOUT_S
-    """Seconds after which Redis gives a message that nobody acknowledged to another worker."""
+    fetch: FetchSettings = field(default_factory=FetchSettings)
+    batch_size: Annotated[
+        Whole,
+        Ge(1),
+        Le(1000),
+        Variable(
+            "NITAMONO_BATCH_SIZE",
+            "Listings in one message, and so photos in one batch of the encoder.",
+            used_by="`nitamono index`",
+        ),
+    ] = 64
+    # About half a minute, since waits double.
+    photo_retries: Annotated[
+        Retries,
+        Variable(
+            "NITAMONO_PHOTO_MAX_RETRIES",
+            "Retries of a photo whose host fails, before its listing is indexed without it.",
+        ),
+    ] = 5
+    # About eight minutes, with at most half the visibility timeout between two tries. Full jitter varies:
+    # with 8 retries, one message in ten was parked within 50 s.
+    max_retries: Annotated[
+        Retries,
+        Variable(
+            "NITAMONO_INDEXING_MAX_RETRIES",
+            "Retries of a message that Elasticsearch does not take, before its events are parked in Redis.",
+        ),
+    ] = 20
+    visibility_timeout_s: VisibilityTimeout = DEFAULT_VISIBILITY_TIMEOUT_S
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> IndexerSettings:
-        """From NITAMONO_* and ELASTICSEARCH_* variables.
+        """Read the settings from the variables that the fields name.
 
         Raises:
             InvalidSetting: naming the variable, what was found and what is expected.
         """
-        return cls(
-            elasticsearch=ElasticsearchSettings.from_environ(environ),
-            redis_url=redis_url(environ),
-            encoder=Path(environ.get("NITAMONO_ENCODER_DIR") or DEFAULT_ARTIFACT),
-            encoder_backend=_backend(environ.get("NITAMONO_ENCODER_BACKEND") or cls.encoder_backend),
-            encoder_threads=whole(environ, "NITAMONO_ENCODER_THREADS", cls.encoder_threads),
-            decode_threads=whole(environ, "NITAMONO_DECODE_THREADS", cls.decode_threads),
-            roots=ImageRoots.from_environ(environ),
-            fetch=_fetch_settings(environ),
-            chunk=whole(environ, "NITAMONO_BATCH_SIZE", cls.chunk),
-            photo_retries=whole(environ, "NITAMONO_PHOTO_MAX_RETRIES", cls.photo_retries, least=0),
-            max_retries=whole(environ, "NITAMONO_INDEXING_MAX_RETRIES", cls.max_retries, least=0),
-            visibility_timeout_s=visibility_timeout(environ),
-        )
+        return read_settings(cls, environ)
 
     @property
     def prefix(self) -> str:
@@ -133,62 +201,10 @@ class IndexerSettings:
         return self.visibility_timeout_s / 2
 
 
-def _fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
-    hosts, networks = _allowed(environ.get("NITAMONO_FETCH_ALLOWED_HOSTS", ""))
-    return FetchSettings(
-        threads=whole(environ, "NITAMONO_FETCH_THREADS", FetchSettings.threads),
-        per_host=whole(environ, "NITAMONO_FETCH_PER_HOST", FetchSettings.per_host),
-        deadline_s=seconds(environ, "NITAMONO_FETCH_DEADLINE_S", FetchSettings.deadline_s),
-        idle_s=seconds(environ, "NITAMONO_FETCH_IDLE_TIMEOUT_S", FetchSettings.idle_s),
-        max_bytes=whole(environ, "NITAMONO_FETCH_MAX_BYTES", FetchSettings.max_bytes),
-        ports=_ports(environ.get("NITAMONO_FETCH_PORTS", "")),
-        allowed_hosts=hosts,
-        allowed_networks=networks,
-    )
-
-
-def _allowed(text: str) -> tuple[frozenset[str], tuple[Network, ...]]:
-    """Host names and networks of NITAMONO_FETCH_ALLOWED_HOSTS, `images.internal,10.1.0.0/16`."""
-    hosts, networks = set(), []
-    for entry in filter(None, (part.strip().lower() for part in text.split(","))):
-        try:
-            if "/" not in entry and not _is_address(entry):
-                hosts.add(entry.encode("idna").decode())  # as the fetcher asks for it
-                continue
-            networks.append(ipaddress.ip_network(entry))
-        except ValueError as error:
-            raise InvalidSetting(
-                f"NITAMONO_FETCH_ALLOWED_HOSTS has {entry!r}, expected a host name or a network, 10.1.0.0/16"
-            ) from error
-    return frozenset(hosts), tuple(networks)
-
-
-def _is_address(text: str) -> bool:
+def _is_network(text: str) -> bool:
+    """Whether the text is meant as a network or an address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return False
+        return "/" in text
     return True
-
-
-def _backend(text: str) -> Backend:
-    for backend in get_args(Backend):
-        if text == backend:
-            return cast("Backend", backend)
-    raise InvalidSetting(
-        f"NITAMONO_ENCODER_BACKEND is {text!r}, expected one of {', '.join(get_args(Backend))}"
-    )
-
-
-def _ports(text: str) -> frozenset[int]:
-    if not text.strip():
-        return FetchSettings.ports
-    try:
-        ports = frozenset(whole_number(port.strip()) for port in text.split(","))
-    except ValueError as error:
-        raise InvalidSetting(
-            f"NITAMONO_FETCH_PORTS is {text!r:.60}, expected ports such as 80,443"
-        ) from error
-    if not all(0 < port < 65536 for port in ports):
-        raise InvalidSetting(f"NITAMONO_FETCH_PORTS is {text!r:.60}, expected ports from 1 to 65535")
-    return ports

@@ -14,10 +14,11 @@ from console.number_types import WholeNumber
 from mappings import aliases, creation, inspection, lifecycle
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import IndexOptions
-from mappings.errors import ContractError
 from mappings.identity import EncoderIdentity
 from mappings.lifecycle import IndexState
 from mappings.names import read_alias
+from settings.encoder import DEFAULT_ENCODER
+from settings.errors import UserError
 
 
 class FriendlyGroup(click.Group):
@@ -27,7 +28,7 @@ class FriendlyGroup(click.Group):
         """The command's own result."""
         try:
             return super().invoke(ctx)
-        except ContractError as error:
+        except UserError as error:
             raise click.ClickException(str(error)) from error
         except TransportError as error:
             raise click.ClickException(
@@ -51,7 +52,7 @@ encoder_option = click.option(
     "encoder",
     envvar="NITAMONO_ENCODER_DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path(__file__).parents[1] / "ml" / "artifacts" / "siglip-small",
+    default=DEFAULT_ENCODER,
     show_default="the committed one",
     help="Folder of the encoder artifact.",
 )

@@ -4,49 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Le
 from elasticsearch import Elasticsearch
+from pydantic import BeforeValidator
 
-from mappings.errors import InvalidSetting
 from mappings.names import DEFAULT_PREFIX
-from settings.environment import seconds, whole
+from settings.environment import Seconds, Variable, Whole, comma_separated, read_settings
+from settings.errors import InvalidSetting
 
 DEFAULT_URL = "http://127.0.0.1:9200"
 
 
 @dataclass(frozen=True)
 class ElasticsearchSettings:
-    """Where the cluster is and how to be let in. Secrets stay out of `repr`."""
+    """The Elasticsearch cluster, the credentials for it, and the prefix of the indices. Secrets stay out of
+    `repr`."""
 
-    urls: tuple[str, ...] = (DEFAULT_URL,)
-    api_key: str | None = field(default=None, repr=False)
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca_certs: str | None = None
-    timeout_s: float = 10.0
-    max_retries: int = 2
-    prefix: str = DEFAULT_PREFIX
+    urls: Annotated[
+        tuple[str, ...],
+        BeforeValidator(comma_separated),
+        Variable(
+            "ELASTICSEARCH_URL",
+            "The URL of the cluster, or several separated by commas. If it is set to a server other than its "
+            "own, `make up` starts no Elasticsearch.",
+            expected=f"URLs such as {DEFAULT_URL}, separated by commas",
+        ),
+    ] = (DEFAULT_URL,)
+    api_key: Annotated[
+        str | None,
+        Variable("ELASTICSEARCH_API_KEY", "An API key. Set it or a username, not both.", secret=True),
+    ] = field(default=None, repr=False)
+    username: Annotated[str | None, Variable("ELASTICSEARCH_USERNAME", "The username.")] = None
+    password: Annotated[
+        str | None, Variable("ELASTICSEARCH_PASSWORD", "The password of the username.", secret=True)
+    ] = field(default=None, repr=False)
+    ca_certs: Annotated[
+        str | None,
+        Variable(
+            "ELASTICSEARCH_CA_CERTS",
+            "The file with the certificate authority to trust.",
+            default="those of the operating system",
+        ),
+    ] = None
+    timeout_s: Annotated[Seconds, Variable("ELASTICSEARCH_TIMEOUT_S", "Seconds for one request.")] = 10.0
+    max_retries: Annotated[
+        Whole, Ge(0), Le(1000), Variable("ELASTICSEARCH_MAX_RETRIES", "Retries after a failed connection.")
+    ] = 2
+    prefix: Annotated[
+        str, Variable("NITAMONO_INDEX_PREFIX", "The prefix of the names of indices, aliases and queues.")
+    ] = DEFAULT_PREFIX
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ElasticsearchSettings:
-        """From ELASTICSEARCH_URL (several between commas), ELASTICSEARCH_API_KEY, _USERNAME, _PASSWORD,
-        _CA_CERTS, _TIMEOUT (seconds), _MAX_RETRIES, and NITAMONO_INDEX_PREFIX.
+        """Read the settings from the variables that the fields name.
 
         Raises:
-            InvalidSetting: a number that is none, or an API key beside a username.
+            InvalidSetting: a value cannot be used, or both an API key and a username are set.
         """
-        urls = tuple(url.strip() for url in environ.get("ELASTICSEARCH_URL", "").split(",") if url.strip())
-        settings = cls(
-            urls=urls or (DEFAULT_URL,),
-            api_key=environ.get("ELASTICSEARCH_API_KEY") or None,
-            username=environ.get("ELASTICSEARCH_USERNAME") or None,
-            password=environ.get("ELASTICSEARCH_PASSWORD") or None,
-            ca_certs=environ.get("ELASTICSEARCH_CA_CERTS") or None,
-            timeout_s=seconds(environ, "ELASTICSEARCH_TIMEOUT_S", cls.timeout_s),
-            max_retries=whole(environ, "ELASTICSEARCH_MAX_RETRIES", cls.max_retries, 0, 1000),
-            prefix=environ.get("NITAMONO_INDEX_PREFIX") or cls.prefix,
-        )
+        settings = read_settings(cls, environ)
         if settings.api_key and settings.username:
             raise InvalidSetting("set ELASTICSEARCH_API_KEY or ELASTICSEARCH_USERNAME, not both")
         return settings

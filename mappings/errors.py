@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from settings.errors import UserError
 
-class ContractError(Exception):
+
+class ContractError(UserError):
     """A violation of the contract between writer and reader."""
 
 
@@ -82,7 +84,3 @@ class IndexExists(ContractError):
 
 class InvalidIndexName(ContractError):
     """An index name that is not `<prefix>-<encoder_id>-<YYYYMMDDHHMMSS>`."""
-
-
-class InvalidSetting(ContractError):
-    """An environment variable has a value that cannot be used."""

@@ -12,6 +12,7 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError
 
 from mappings.errors import MappingMismatch
+from settings.errors import UserError
 
 UNAVAILABLE: Final = "elasticsearch_unavailable"
 DOCUMENT_REJECTED: Final = "document_rejected"
@@ -24,7 +25,7 @@ that somebody ends: a full queue, a shard that moves, a write block, an index th
 that expired."""
 
 
-class Failure(Exception):
+class Failure(UserError):
     """An event could not be processed. `reason` is a stable code for counts and lists."""
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mappings.errors import InvalidSetting
+from settings.errors import InvalidSetting
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 from mappings.errors import UnsafePhotoPath
+from settings.environment import Variable, read_settings
 from settings.services_file import state_folder
 
 _HAS_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
@@ -21,6 +25,11 @@ def is_remote(reference: str) -> bool:
     return _REMOTE.match(reference) is not None
 
 
+def folders(text: str) -> tuple[str, ...]:
+    """Return the folders in a list such as `PATH`."""
+    return tuple(filter(None, text.split(os.pathsep)))
+
+
 @dataclass(frozen=True)
 class ImageRoots:
     """The folders an operator allows photos to be read from.
@@ -29,19 +38,28 @@ class ImageRoots:
     can allow a folder to workers and API that already run.
     """
 
-    folders: tuple[Path, ...] = ()
-    file: Path | None = None
+    folders: Annotated[
+        tuple[Path, ...],
+        BeforeValidator(folders),
+        Variable("NITAMONO_IMAGE_ROOTS", "The folders that photos may be read from, separated by colons."),
+    ] = ()
+    file: Annotated[
+        Path | None,
+        Variable(
+            "NITAMONO_IMAGE_ROOTS_FILE",
+            "A file with more such folders, one per line. `nitamono index --root` adds to it.",
+            default="`image-roots` in `NITAMONO_STATE_DIR`",
+        ),
+    ] = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ImageRoots:
-        """From NITAMONO_IMAGE_ROOTS (folders between colons) and NITAMONO_IMAGE_ROOTS_FILE.
+        """Read NITAMONO_IMAGE_ROOTS and NITAMONO_IMAGE_ROOTS_FILE.
 
-        Worker, API and command line share the file `image-roots` in NITAMONO_STATE_DIR where none is named.
+        The default file is one that worker, API and command line share.
         """
-        listed = environ.get("NITAMONO_IMAGE_ROOTS", "")
-        folders = tuple(Path(folder) for folder in listed.split(os.pathsep) if folder)
-        state = state_folder(environ)
-        return cls(folders, Path(environ.get("NITAMONO_IMAGE_ROOTS_FILE") or state / "image-roots"))
+        file = state_folder(environ) / "image-roots"
+        return read_settings(cls, environ, {"NITAMONO_IMAGE_ROOTS_FILE": str(file)})
 
     def allowed(self) -> tuple[Path, ...]:
         """The folders in force now, resolved."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ml.atomic_files import replaced
 from ml.errors import MlError
+from settings.encoder import DEFAULT_ENCODER
 
 MANIFEST: Final = "manifest.json"
 IMAGE_GRAPH: Final = "image.onnx"
@@ -22,7 +23,7 @@ TOKENIZER: Final = "tokenizer.json"
 CHECKPOINT: Final = "checkpoint.safetensors"
 GOLDEN: Final = "golden.npz"
 
-DEFAULT_ARTIFACT: Final = Path(__file__).parent / "artifacts" / "siglip-small"
+DEFAULT_ARTIFACT: Final = DEFAULT_ENCODER
 """The encoder that comes with the code."""
 
 NETWORK_FILES: Final = ("config.json", "preprocessor_config.json")

@@ -7,7 +7,6 @@ import os
 import click
 
 from mappings.client import connect
-from mappings.errors import InvalidSetting
 from query.api.parameters import SimilarParameters, known_id, parse
 from query.api.responses import Band, SimilarAnswer, SimilarItem, similar_answer
 from query.api.settings import QuerySettings
@@ -17,6 +16,7 @@ from query.search.reader import IndexReader
 from query.search.request import DEFAULT_SIZE
 from query.search.similar import SimilarService
 from query.web.pages import price_label
+from settings.errors import InvalidSetting
 
 
 @click.command(name="similar")

@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import redis
+from pydantic import AfterValidator
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from mappings.errors import InvalidSetting
-from settings.environment import seconds
+from settings.environment import Seconds, Variable
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_VISIBILITY_TIMEOUT_S: Final = 120.0
 
 
-def redis_url(environ: Mapping[str, str]) -> str:
-    """Return NITAMONO_REDIS_URL, in a form that both Celery and redis-py accept.
+def valid_redis_url(text: str) -> str:
+    """Return the text, if it is a URL that both Celery and redis-py accept.
 
     Raises:
-        InvalidSetting: it has another form. The message does not repeat it, since it may hold a password.
+        ValueError: it is not.
     """
-    text = environ.get("NITAMONO_REDIS_URL") or DEFAULT_REDIS_URL
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in {"redis", "rediss"} and parts.port != 0
-    except ValueError:  # an invalid port, half an IPv6 address
-        usable = False
-    if not usable or not re.fullmatch(r"/?[0-9]*", parts.path):
-        raise InvalidSetting(f"NITAMONO_REDIS_URL is not a URL such as {DEFAULT_REDIS_URL}")
+    parts = urlsplit(text)  # raises on half an IPv6 address; `port` raises on one that is not a number
+    if (
+        parts.scheme not in {"redis", "rediss"}
+        or parts.port == 0
+        or not re.fullmatch(r"/?[0-9]*", parts.path)
+    ):
+        raise ValueError("not a URL of a Redis database")
     return text
+
+
+RedisUrl = Annotated[
+    str,
+    AfterValidator(valid_redis_url),
+    Variable(
+        "NITAMONO_REDIS_URL",
+        "The Redis of the queues. If it is set to a server other than its own, `make up` starts no Redis.",
+        expected=f"a URL such as {DEFAULT_REDIS_URL}",
+        default=DEFAULT_REDIS_URL,
+        secret=True,
+    ),
+]
+
+VisibilityTimeout = Annotated[
+    Seconds,
+    Variable(
+        "NITAMONO_VISIBILITY_TIMEOUT_S",
+        "Seconds after which Redis gives an unacknowledged message to another worker. All time limits of the "
+        "workers follow from it.",
+    ),
+]
 
 
 def redis_client(url: str) -> redis.Redis:
@@ -43,16 +63,6 @@ def redis_client(url: str) -> redis.Redis:
         socket_connect_timeout=5,
         socket_timeout=10,
     )
-
-
-def visibility_timeout(environ: Mapping[str, str]) -> float:
-    """Return NITAMONO_VISIBILITY_TIMEOUT_S: the seconds after which Redis gives an unacknowledged message to
-    another worker.
-
-    Raises:
-        InvalidSetting: it is not a number from 0.1 to 86,400.
-    """
-    return seconds(environ, "NITAMONO_VISIBILITY_TIMEOUT_S", DEFAULT_VISIBILITY_TIMEOUT_S)
 
 
 def transport_options(unacked_key: str, visibility_timeout_s: float) -> dict[str, Any]:

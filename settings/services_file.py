@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from mappings.errors import InvalidSetting
+from settings.errors import InvalidSetting
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

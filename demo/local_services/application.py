@@ -17,11 +17,13 @@ from kombu.exceptions import OperationalError
 
 from demo.local_services.ports import LOOPBACK, answers_ok
 from demo.local_services.processes import Launch, Service
-from demo.local_services.settings import REPOSITORY, ServiceSettings
+from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from demo.local_services.unprivileged_user import ServiceUser
+from settings.encoder import DEFAULT_ENCODER
+from settings.services_file import REPOSITORY
 
-COMMITTED_ENCODER = REPOSITORY / "ml" / "artifacts" / "siglip-small"
+COMMITTED_ENCODER = DEFAULT_ENCODER
 PACKAGES = ("mappings", "ml", "queues", "events", "indexer", "experiments", "query", "settings")
 SETTINGS = ("NITAMONO_", "ELASTICSEARCH_", "OMP_")
 LISTINGS_REQUEST = "/v1/listings?size=1"

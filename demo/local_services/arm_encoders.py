@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.local_services.errors import NoSuchEncoder
-from demo.local_services.settings import REPOSITORY
+from settings.services_file import REPOSITORY
 
 ARTIFACTS = REPOSITORY / "ml" / "artifacts"
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from settings.errors import UserError
 
-class ServiceError(Exception):
+
+class ServiceError(UserError):
     """A service could not be started or stopped."""
 
     message = "{}"
 
     def __init__(self, *facts: object) -> None:
         super().__init__(self.message.format(*facts))
-
-
-class InvalidSetting(ServiceError):
-    """An environment variable holds a value that cannot be used."""
-
-    message = "{} is {!r}; expected {}."
 
 
 class FolderNotWritable(ServiceError):

@@ -32,8 +32,9 @@ from indexer.cli import Connections
 from indexer.errors import UnreadableFile
 from indexer.intake.submission import QueueUnavailable
 from indexer.settings import IndexerSettings
-from mappings.errors import ContractError, InvalidSetting
+from mappings.errors import ContractError
 from ml.errors import MlError
+from settings.errors import InvalidSetting
 
 RATE = Number(0, 1)
 REPORTED: Final = (

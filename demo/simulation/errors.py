@@ -1,7 +1,9 @@
 """Why a simulation cannot be run. Each message says what was found and what was expected."""
 
+from settings.errors import UserError
 
-class SimulationError(Exception):
+
+class SimulationError(UserError):
     """A simulation cannot be run as asked."""
 
 

@@ -16,9 +16,9 @@ from events.worker.arguments import TASKS
 from events.worker.settings import EventSettings
 from events.worker.store import EventStore
 from mappings.client import connect
-from mappings.errors import ContractError
 from queues import celery_app
 from queues.work_queue import WorkQueue
+from settings.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -76,5 +76,5 @@ def update_mappings(**_: object) -> None:
             update_indices(es, chosen.prefix)
     except (TransportError, ApiError) as error:
         log.warning("elasticsearch_unavailable detail=%r", str(error)[:300])
-    except ContractError as error:
+    except UserError as error:
         sys.exit(f"The worker of events cannot start: {error}")

@@ -7,12 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from events.names import event_queue
 from mappings.client import ElasticsearchSettings
-from queues.broker import (
-    DEFAULT_REDIS_URL,
-    DEFAULT_VISIBILITY_TIMEOUT_S,
-    redis_url,
-    visibility_timeout,
-)
+from queues.broker import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, RedisUrl, VisibilityTimeout
+from settings.environment import read_settings
 
 
 @dataclass(frozen=True)
@@ -20,22 +16,17 @@ class EventSettings:
     """Where events come from, and where they go."""
 
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
-    redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
-    visibility_timeout_s: float = DEFAULT_VISIBILITY_TIMEOUT_S
-    """Seconds after which Redis gives a message that nobody acknowledged to another worker."""
+    redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
+    visibility_timeout_s: VisibilityTimeout = DEFAULT_VISIBILITY_TIMEOUT_S
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> EventSettings:
-        """From NITAMONO_REDIS_URL, NITAMONO_VISIBILITY_TIMEOUT_S, and the variables of Elasticsearch.
+        """Read the settings from the variables that the fields name.
 
         Raises:
             InvalidSetting: naming the variable, what was found and what is expected.
         """
-        return cls(
-            elasticsearch=ElasticsearchSettings.from_environ(environ),
-            redis_url=redis_url(environ),
-            visibility_timeout_s=visibility_timeout(environ),
-        )
+        return read_settings(cls, environ)
 
     @property
     def prefix(self) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from experiments.errors import InvalidDefinition, UnknownExperiment
-from mappings.errors import InvalidSetting
+from settings.errors import InvalidSetting
 from settings.services_file import state_folder
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]

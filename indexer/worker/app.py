@@ -19,14 +19,14 @@ from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline import Indexer
 from mappings.aliases import writable_indices
 from mappings.client import connect
-from mappings.errors import ContractError, IndexMissing
+from mappings.errors import IndexMissing
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
-from ml.errors import MlError
 from queues import celery_app
 from queues.broker import transport_options
 from queues.refused_messages import RESULT_EXPIRES_S
 from queues.work_queue import WorkQueue
+from settings.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def check_contract(**_: object) -> None:
         log.warning(line("no_index_yet", detail=str(error)))
     except (TransportError, ApiError) as error:
         log.warning(line("elasticsearch_unavailable", detail=str(error)))
-    except (ContractError, MlError) as error:
+    except UserError as error:
         sys.exit(f"The indexer cannot start: {error}")
     else:
         log.info(line("ready", encoder=identity.encoder_id, indices=",".join(indices)))

@@ -1,63 +1,63 @@
-"""What an operator sets for the API."""
+"""The settings of the API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
-from events.user_ids import user_salt
+from annotated_types import Ge, Le
+
+from events.user_ids import UserSalt, user_salt
 from mappings.client import ElasticsearchSettings
 from mappings.image_roots import ImageRoots
-from queues.broker import DEFAULT_REDIS_URL, redis_url
-from settings.environment import whole
+from queues.broker import DEFAULT_REDIS_URL, RedisUrl
+from settings.environment import Port, Variable, Whole, read_settings
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8000
+Count = Annotated[Whole, Ge(1), Le(64)]
 
 
 @dataclass(frozen=True)
 class QuerySettings:
-    """Where the API listens, what it reads, and which folders it may show photos from."""
+    """The address of the API, the services and folders that it reads, and what it logs."""
 
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     image_roots: ImageRoots = field(default_factory=ImageRoots)
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-    workers: int = 2
-    threads: int = 4
-    access_log: bool = False
-    redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
-    experiments: Path | None = None
-    """The folder of the experiments' files; without it none runs."""
-    user_salt: str | None = field(default=None, repr=False)
-    """What ids of users are hashed with; without it there are neither events nor experiments."""
-    reports: Path | None = None
-    """The folder of experiments' reports, a folder each; without it none are shown."""
+    host: Annotated[
+        str, Variable("NITAMONO_API_HOST", "The address that the API listens on; `0.0.0.0` is all of them.")
+    ] = "127.0.0.1"
+    port: Annotated[Port, Variable("NITAMONO_API_PORT", "The port that the API listens on.")] = 8000
+    workers: Annotated[Count, Variable("NITAMONO_API_WORKERS", "gunicorn's worker processes.")] = 2
+    threads: Annotated[Count, Variable("NITAMONO_API_THREADS", "Threads in each of them.")] = 4
+    access_log: Annotated[
+        Whole, Ge(0), Le(1), Variable("NITAMONO_API_ACCESS_LOG", "1 writes a line for each request.")
+    ] = 0
+    redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
+    experiments: Annotated[
+        Path | None,
+        Variable(
+            "NITAMONO_EXPERIMENTS_DIR",
+            "The folder of the [experiment files](experiments.md). If it is not set, the API runs no "
+            "experiment, and `nitamono experiment` reads those of `make demo`.",
+            used_by="API, `nitamono experiment`",
+        ),
+    ] = None
+    user_salt: UserSalt = field(default=None, repr=False)
+    reports: Annotated[
+        Path | None,
+        Variable(
+            "NITAMONO_REPORTS_DIR",
+            "The folder of the reports that `/reports` shows. Without it there are none. The page asks for "
+            "no login: do not publish `/reports` where customers or sellers can reach it.",
+        ),
+    ] = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> QuerySettings:
-        """From NITAMONO_API_HOST, _PORT, _WORKERS, _THREADS, _ACCESS_LOG (1 or 0), NITAMONO_EXPERIMENTS_DIR,
-        NITAMONO_USER_SALT, NITAMONO_REDIS_URL, NITAMONO_REPORTS_DIR, and those of Elasticsearch and
-        photos read.
+        """Read the settings from the variables that the fields name; the salt may be that of `make up`.
 
         Raises:
-            InvalidSetting: a number that is none or out of range, or what the other settings raise.
+            InvalidSetting: naming the variable, what was found and what is expected.
         """
-        return cls(
-            elasticsearch=ElasticsearchSettings.from_environ(environ),
-            image_roots=ImageRoots.from_environ(environ),
-            host=environ.get("NITAMONO_API_HOST") or DEFAULT_HOST,
-            port=whole(environ, "NITAMONO_API_PORT", cls.port, 1, 65_535),
-            workers=whole(environ, "NITAMONO_API_WORKERS", cls.workers, 1, 64),
-            threads=whole(environ, "NITAMONO_API_THREADS", cls.threads, 1, 64),
-            access_log=bool(whole(environ, "NITAMONO_API_ACCESS_LOG", 0, 0, 1)),
-            experiments=_folder(environ, "NITAMONO_EXPERIMENTS_DIR"),
-            user_salt=user_salt(environ),
-            redis_url=redis_url(environ),
-            reports=_folder(environ, "NITAMONO_REPORTS_DIR"),
-        )
-
-
-def _folder(environ: Mapping[str, str], name: str) -> Path | None:
-    return Path(folder) if (folder := environ.get(name)) else None
+        return replace(read_settings(cls, environ), user_salt=user_salt(environ))

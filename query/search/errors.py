@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mappings.errors import Problem
+from settings.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class UnknownParameter(Problem):
         return f"Unknown parameter `{self.field}`. Allowed: {self.expected}."
 
 
-class QueryError(Exception):
+class QueryError(UserError):
     """A request cannot be answered."""
 
 

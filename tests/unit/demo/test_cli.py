@@ -262,7 +262,7 @@ def test_a_wrong_setting_is_one_sentence(environ):
     answer = invoke({**environ, "NITAMONO_ES_PORT": "many"}, "up")
     assert (answer.exit_code, answer.output) == (
         1,
-        "Error: NITAMONO_ES_PORT is 'many'; expected a whole number of at least 1.\n",
+        "Error: NITAMONO_ES_PORT is 'many', expected a whole number from 1 to 65535\n",
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from events.user_ids import salt_file, user_hash, user_salt
-from mappings.errors import InvalidSetting
+from settings.errors import InvalidSetting
 from settings.services_file import REPOSITORY
 
 

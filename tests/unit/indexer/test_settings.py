@@ -9,9 +9,9 @@ import pytest
 
 from indexer.settings import IndexerSettings
 from indexer.worker.app import configuration
-from mappings.errors import InvalidSetting
 from mappings.image_roots import ImageRoots
 from queues.messages import PLAIN_JSON
+from settings.errors import InvalidSetting
 
 
 def test_defaults_need_no_environment() -> None:

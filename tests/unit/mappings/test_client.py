@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mappings.client import ElasticsearchSettings, connect
-from mappings.errors import InvalidSetting
+from settings.errors import InvalidSetting
 
 
 def test_defaults_are_a_cluster_on_this_machine() -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.errors import InvalidSetting
-from queues.broker import DEFAULT_REDIS_URL, redis_url, transport_options, visibility_timeout
+from events.worker.settings import EventSettings
+from queues.broker import DEFAULT_REDIS_URL, transport_options
+from settings.errors import InvalidSetting
 
 
 @pytest.mark.parametrize("url", ["redis://r", "redis://:pw@r:6380/3", "rediss://user:pw@[::1]:6379/0"])
 def test_redis_urls_are_returned_unchanged(url: str) -> None:
     """With or without password, port and database."""
-    assert redis_url({"NITAMONO_REDIS_URL": url}) == url
+    assert EventSettings.from_environ({"NITAMONO_REDIS_URL": url}).redis_url == url
 
 
-def test_the_default_url_is_this_machine() -> None:
-    """The one that `make up` uses."""
-    assert redis_url({}) == redis_url({"NITAMONO_REDIS_URL": ""}) == DEFAULT_REDIS_URL
+def test_without_a_url_it_is_this_machine() -> None:
+    """As `make up` has it."""
+    for environ in ({}, {"NITAMONO_REDIS_URL": ""}):
+        assert EventSettings.from_environ(environ).redis_url == DEFAULT_REDIS_URL
 
 
 @pytest.mark.parametrize(
@@ -24,8 +26,8 @@ def test_the_default_url_is_this_machine() -> None:
 )
 def test_other_urls_are_refused_without_being_repeated(url: str) -> None:
     """They may hold a password."""
-    with pytest.raises(InvalidSetting, match="NITAMONO_REDIS_URL is not a URL such as") as caught:
-        redis_url({"NITAMONO_REDIS_URL": url})
+    with pytest.raises(InvalidSetting, match=r"NITAMONO_REDIS_URL has .*, expected a URL such as") as caught:
+        EventSettings.from_environ({"NITAMONO_REDIS_URL": url})
     assert "hidden" not in str(caught.value)
 
 
@@ -33,7 +35,7 @@ def test_other_urls_are_refused_without_being_repeated(url: str) -> None:
 def test_an_invalid_timeout_is_refused(text: str) -> None:
     """The message names the variable."""
     with pytest.raises(InvalidSetting, match="NITAMONO_VISIBILITY_TIMEOUT_S"):
-        visibility_timeout({"NITAMONO_VISIBILITY_TIMEOUT_S": text})
+        EventSettings.from_environ({"NITAMONO_VISIBILITY_TIMEOUT_S": text})
 
 
 def test_the_restore_interval_is_a_tenth_of_the_timeout() -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from cli import main
 from indexer.settings import IndexerSettings
 from mappings.client import ElasticsearchSettings
-from mappings.errors import InvalidSetting
 from query.api.settings import QuerySettings
+from settings.errors import InvalidSetting
 from settings.numbers import decimal_number, whole_number
 from tests.factories import NO_NUMBERS
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mappings.errors import InvalidSetting
+from settings.errors import InvalidSetting
 from settings.services_file import (
     SERVICES,
     recorded_settings,

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from demo.local_services.settings import REPOSITORY
+from settings.services_file import REPOSITORY
 
 REQUIREMENTS = ("requirements/demo.txt", "requirements/dev.txt", "requirements/uv.txt", "pyproject.toml")
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.local_services.errors import InvalidSetting
-from demo.local_services.settings import REPOSITORY, ServiceSettings, default_cache
+from demo.local_services.settings import ServiceSettings, default_cache
+from settings.errors import InvalidSetting
+from settings.services_file import REPOSITORY
 
 
 def test_defaults_are_the_documented_ports():

@@ -10,8 +10,8 @@ import pytest
 
 import query.api.gunicorn_conf
 from mappings.client import ElasticsearchSettings
-from mappings.errors import InvalidSetting
 from query.api.settings import QuerySettings
+from settings.errors import InvalidSetting
 
 
 def test_defaults_listen_on_loopback() -> None:

@@ -1,0 +1,22 @@
+"""The encoder artifact that several processes read the identity of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from settings.environment import Variable
+from settings.services_file import REPOSITORY
+
+DEFAULT_ENCODER: Final = REPOSITORY / "ml" / "artifacts" / "siglip-small"
+"""The encoder that comes with the code."""
+
+EncoderFolder = Annotated[
+    Path,
+    Variable(
+        "NITAMONO_ENCODER_DIR",
+        "The folder of the [encoder artifact](training.md).",
+        default="`ml/artifacts/siglip-small`",
+        used_by="worker of listings, `nitamono index`, `nitamono mappings`",
+    ),
+]
