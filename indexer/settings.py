@@ -57,7 +57,7 @@ class FetchSettings:
 
     threads: Annotated[
         Count,
-        Variable("NITAMONO_FETCH_THREADS", "Photos that one process fetches at a time; they wait, mostly."),
+        Variable("NITAMONO_FETCH_THREADS", "Photos that one process fetches at a time."),
     ] = 16
     per_host: Annotated[
         Count, Variable("NITAMONO_FETCH_PER_HOST", "Photos that one process fetches from one host at a time.")
@@ -81,7 +81,7 @@ class FetchSettings:
             "NITAMONO_FETCH_PORTS",
             "The ports that photos may be fetched from.",
             expected="ports from 1 to 65535, such as 80,443",
-            default="80,443",
+            default="`80,443`",
         ),
     ] = frozenset({80, 443})
     allowed_hosts: Annotated[frozenset[str], BeforeValidator(host_names), ALLOWED] = frozenset()

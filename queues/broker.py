@@ -40,7 +40,7 @@ RedisUrl = Annotated[
         "NITAMONO_REDIS_URL",
         "The Redis of the queues. If it is set to a server other than its own, `make up` starts no Redis.",
         expected=f"a URL such as {DEFAULT_REDIS_URL}",
-        default=DEFAULT_REDIS_URL,
+        default=f"`{DEFAULT_REDIS_URL}`",
         secret=True,
     ),
 ]

@@ -3,7 +3,7 @@
 @dataclass(frozen=True)
 class WorkerSettings:
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
-    threads: Annotated[Whole, Ge(1), Variable("NITAMONO_THREADS", "Threads of each process.")] = 2
+    threads: Annotated[Whole, Ge(1), Variable("NITAMONO_DECODE_THREADS", "Threads of each process.")] = 2
 
 read_settings(WorkerSettings, os.environ)
 """

@@ -108,7 +108,18 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
     """A table of settings ages; this keeps it true both ways."""
     setting = re.compile(r"(?<![A-Z_])(?:NITAMONO|ELASTICSEARCH)_[A-Z_]+[A-Z]")
-    packages = ("mappings", "ml", "indexer", "query", "experiments", "demo", "tests")
+    packages = (
+        "settings",
+        "mappings",
+        "ml",
+        "queues",
+        "events",
+        "indexer",
+        "query",
+        "experiments",
+        "demo",
+        "tests",
+    )
     quoted = re.compile(rf"""["'`]({setting.pattern})["'`]""")
     code = [path.read_text() for package in packages for path in (ROOT / package).rglob("*.py")]
     read = {name for text in code for name in quoted.findall(text)}

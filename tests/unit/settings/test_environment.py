@@ -1,0 +1,84 @@
+"""Settings classes, read from an environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from annotated_types import Ge, Le
+
+from settings.environment import Seconds, Variable, Whole, all_settings, read_settings
+from settings.errors import InvalidSetting
+
+
+@dataclass(frozen=True)
+class Store:
+    """A nested group."""
+
+    url: Annotated[str, Variable("STORE_URL", "The store.")] = "http://store"
+    key: Annotated[Whole | None, Variable("STORE_KEY", "Its key.", "a number", secret=True)] = field(
+        default=None, repr=False
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a process."""
+
+    store: Store = field(default_factory=Store)
+    size: Annotated[Whole, Ge(1), Le(9), Variable("SIZE", "The size.")] = 3
+    retries: Annotated[Whole, Ge(0), Variable("RETRIES", "The retries.")] = 5
+    timeout_s: Annotated[Seconds, Variable("TIMEOUT_S", "The timeout.")] = 10.0
+    mode: Annotated[Literal["fast", "slow"], Variable("MODE", "The mode.")] = "fast"
+    folder: Annotated[Path | None, Variable("DIR", "The folder.")] = None
+    limit: int = 7
+
+
+def test_defaults_need_no_environment() -> None:
+    """An empty variable counts as not set."""
+    assert read_settings(Settings, {}) == read_settings(Settings, {"SIZE": "", "STORE_URL": ""}) == Settings()
+
+
+def test_each_field_is_read_from_its_variable() -> None:
+    """Those of a nested group, too."""
+    environ = {"STORE_URL": "http://x", "SIZE": "4", "TIMEOUT_S": "0.5", "MODE": "slow", "DIR": "/data"}
+    expected = Settings(Store("http://x"), size=4, timeout_s=0.5, mode="slow", folder=Path("/data"))
+    assert read_settings(Settings, environ) == expected
+
+
+def test_a_name_of_a_field_is_no_variable() -> None:
+    """Shells have variables of all kinds of names."""
+    assert read_settings(Settings, {"size": "4", "limit": "1"}) == Settings()
+
+
+def test_a_computed_default_is_used_if_the_variable_is_not_set() -> None:
+    """It is read as a variable would be."""
+    assert read_settings(Settings, {}, {"DIR": "/default"}).folder == Path("/default")
+    assert read_settings(Settings, {"DIR": "/set"}, {"DIR": "/default"}).folder == Path("/set")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("SIZE", "0", "SIZE is '0', expected a whole number from 1 to 9"),
+        ("SIZE", "1_0", "SIZE is '1_0', expected a whole number from 1 to 9"),
+        ("RETRIES", "-1", "RETRIES is '-1', expected a whole number from 0 up"),
+        ("TIMEOUT_S", "nan", "TIMEOUT_S is 'nan', expected a number from 0.1 to 86400"),
+        ("MODE", "Fast", "MODE is 'Fast', expected one of fast, slow"),
+        ("STORE_KEY", "hush", "STORE_KEY has an invalid value, expected a number"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(name: str, text: str, message: str) -> None:
+    """With the variable, what was found and what is expected. A secret is not repeated."""
+    with pytest.raises(InvalidSetting) as caught:
+        read_settings(Settings, {name: text})
+    assert str(caught.value) == message
+    assert caught.value.__cause__ is None
+
+
+def test_all_settings_have_variables() -> None:
+    """Those of nested groups come first; a field without a variable is none."""
+    names = [setting.variable.name for setting in all_settings(Settings)]
+    assert names == ["STORE_URL", "STORE_KEY", "SIZE", "RETRIES", "TIMEOUT_S", "MODE", "DIR"]
