@@ -31,7 +31,7 @@ from experiments.analysis.offline.slates import TappedLog
 from experiments.analysis.offline.vectors import read_vectors
 from experiments.analysis.verdict.evidence import gather
 from experiments.analysis.verdict.report import text
-from experiments.analysis.verdict.results import Readings, read
+from experiments.analysis.verdict.results import ExperimentResults, read
 
 PRODUCTION_NOISE: Final = "0.8"
 NOISES: Final = {"noise-1.6": 1.6, "noise-1": 1.0, "noise-0.4": 0.4}
@@ -144,7 +144,7 @@ def production_plan(users: int, days: int, listings: int) -> Plan:
     )
 
 
-def judged(plan: Plan, log: Path) -> Readings:
+def judged(plan: Plan, log: Path) -> ExperimentResults:
     """The report on a simulated experiment. log: a folder that is made."""
     market = build_market(plan)
     write_simulation(log, market)

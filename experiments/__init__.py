@@ -1,1 +1,1 @@
-"""Impressions and taps to verdicts: assignment, the event log, offline evaluation on it, A/B reports."""
+"""A/B tests: assignment, the event log, offline evaluation, planning and reports."""

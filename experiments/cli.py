@@ -1,4 +1,4 @@
-"""`nitamono experiment`: from an experiment's file to its verdict."""
+"""`nitamono experiment`: plan, check, stop and analyse experiments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from events.user_ids import user_hash, user_salt
-from experiments.assignment.assign import Places, arm_at, places
+from experiments.assignment.assign import HashBuckets, arm_at, hash_buckets
 from experiments.assignment.definition import (
     Experiment,
     experiments_folder,
@@ -111,7 +111,7 @@ def assign(name: str, users: tuple[str, ...], day: datetime | None, *, hashed: b
     experiment = find_experiment(_experiments(), name)
     share = experiment.share_on(day.date() if day else datetime.now(UTC).date())
     for user in users:
-        at = places(experiment, user if hashed else user_hash(_salt(), user))
+        at = hash_buckets(experiment, user if hashed else user_hash(_salt(), user))
         arm = arm_at(experiment, at, share)
         click.echo(f"{user}\t{arm.name if arm else _why_not(experiment, at, share)}\t{_told(at)}")
 
@@ -177,11 +177,11 @@ def _row(experiment: Experiment, stopped: frozenset[str], today: date) -> tuple[
     )
 
 
-def _why_not(experiment: Experiment, at: Places, share: float) -> str:
+def _why_not(experiment: Experiment, at: HashBuckets, share: float) -> str:
     """Why a user of these places is in no arm."""
     low, high = experiment.buckets
     return "(not yet)" if low <= at.layer < high and at.ramp >= share else "(not in its buckets)"
 
 
-def _told(at: Places) -> str:
+def _told(at: HashBuckets) -> str:
     return f"layer {at.layer:.6f}\tramp {at.ramp:.6f}\tarms {at.arms:.6f}"

@@ -18,7 +18,7 @@ from demo.simulation.market import Market, Slates
 from demo.simulation.rankers import Ranker
 from demo.simulation.ranking import rank
 from demo.simulation.stock import Stock
-from experiments.assignment.assign import NOBODYS
+from experiments.assignment.assign import NO_ARM
 
 SAMPLE: Final = 60
 """Slates a tick."""
@@ -39,7 +39,7 @@ class Expectation:
     def watch(self, slates: Slates, stock: Stock, draws: Draws) -> None:
         """Add the first slates of a tick, of people in the experiment without testers."""
         market = self.market
-        human = ~market.buyers.bot[slates.user] & ~slates.override & (slates.arm != NOBODYS)
+        human = ~market.buyers.bot[slates.user] & ~slates.override & (slates.arm != NO_ARM)
         taken = np.flatnonzero(human)[: self.sample]
         shelf = stock.shelf(float(slates.moment[0])) if len(taken) else None
         if shelf is None:

@@ -26,7 +26,7 @@ from demo.simulation.market import Market, Slates, Tick, settle
 from demo.simulation.setup import Plan
 from demo.simulation.stock import DAY, Stock
 from events.schema import OLDEST
-from experiments.assignment.assign import NOBODYS
+from experiments.assignment.assign import NO_ARM
 from mappings.listing import isoformat
 
 BATCH: Final = 64
@@ -171,7 +171,7 @@ def _slates(market: Market, visits: Visits, query: Rows, answers: Sequence[Mappi
         nth=visits.nth,
         query=query,
         ranker=np.zeros(len(answers), dtype=np.int64),
-        arm=np.full(len(answers), NOBODYS, dtype=np.int64),
+        arm=np.full(len(answers), NO_ARM, dtype=np.int64),
         shuffled=none,  # the API has done that: the order is as it came
         override=none,
         took_ms=np.array([answer["took_ms"] for answer in answers], dtype=np.float64),

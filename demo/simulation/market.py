@@ -31,7 +31,7 @@ from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.rankers import Ranker
 from demo.simulation.ranking import rank
 from demo.simulation.stock import DAY, Stock
-from experiments.assignment.assign import NOBODYS, arm_array
+from experiments.assignment.assign import NO_ARM, arm_array
 from experiments.assignment.definition import Experiment
 
 TICKS: Final = 12
@@ -52,7 +52,7 @@ class Slates(Columns):
     ranker: Rows
     """(S,) the number of the arm that answered; the control's outside the experiment."""
     arm: Rows
-    """(S,) the number of the arm in the log, or NOBODYS."""
+    """(S,) the number of the arm in the log, or NO_ARM."""
     shuffled: Flags
     override: Flags
     took_ms: Seconds
@@ -139,10 +139,10 @@ def simulate(
 
 
 def _arms_today(market: Market, arms: NDArray[np.int8], start: float) -> Rows:
-    """Return the arm of each user on this day, or NOBODYS: (U,) int64."""
+    """Return the arm of each user on this day, or NO_ARM: (U,) int64."""
     share = market.experiment.share_on(datetime.fromtimestamp(start, UTC).date())
     if share == 0:
-        return np.full(len(arms), NOBODYS, dtype=np.int64)
+        return np.full(len(arms), NO_ARM, dtype=np.int64)
     today = arms if share == 1 else arm_array(market.experiment, market.buyers.user, share)
     return today.astype(np.int64)
 
@@ -177,13 +177,13 @@ def draw_slates(
     """Return the slates of visits, each with all its candidates as items: (S, slate_length + RESERVE)."""
     shelf = stock.shelf(start)
     visits = visits if len(shelf.rows) else visits.take(slice(0))  # nothing on sale, no page to open
-    tester = market.buyers.tester[visits.user] & (arms.max() != NOBODYS)
+    tester = market.buyers.tester[visits.user] & (arms.max() != NO_ARM)
     chosen = rng.integers(len(market.rankers), size=len(visits.user))
     arm = np.where(tester, chosen, arms[visits.user])
-    ranker = np.where(arm == NOBODYS, 0, arm)
+    ranker = np.where(arm == NO_ARM, 0, arm)
     query = open_pages(visits, stock, shelf, market.truth, rng)
     shares = np.array([each.shuffle for each in market.experiment.arms])
-    shuffled = (rng.random(len(query)) < shares[ranker]) & (arm != NOBODYS)
+    shuffled = (rng.random(len(query)) < shares[ranker]) & (arm != NO_ARM)
     took = market.truth.took_ms * rng.lognormal(0, market.truth.took_spread, len(query))
     size = market.truth.slate_length
     items = np.full((len(query), size + RESERVE), NOTHING, dtype=np.int64)

@@ -193,7 +193,7 @@ def _make_tables(clean: CleanLog) -> None:
             SELECT s.row, s.arm, s.time,
                    hash(u.user_id) % 1000000 < 1e6 * list_extract({parts}, s.arm) AS matched
             FROM slates s JOIN users u USING (user_id)
-            WHERE s.reason IS NULL AND s.arm IS NOT NULL AND u.apart IS NULL AND NOT u.bot
+            WHERE s.reason IS NULL AND s.arm IS NOT NULL AND u.excluded IS NULL AND NOT u.bot
         ), places AS (
             SELECT c.arm, c.time, c.matched, unnest(i.items) AS shown
             FROM raw.impressions i JOIN counted c ON i.row = c.row
@@ -213,7 +213,8 @@ def _make_tables(clean: CleanLog) -> None:
         WITH listings AS (SELECT item, min(listed) AS listed FROM shown GROUP BY item)
         SELECT u.arm, e.seller, e.amount AS price, 1 AS count, {_age("e.time", "l.listed")} AS age
         FROM purchases e JOIN users u USING (user_id) LEFT JOIN listings l USING (item)
-        WHERE e.reason IS NULL AND u.apart IS NULL AND NOT u.bot AND (e.arm IS NOT NULL OR e.time >= u.first)
+        WHERE e.reason IS NULL AND u.excluded IS NULL AND NOT u.bot
+              AND (e.arm IS NOT NULL OR e.time >= u.first)
         """)
 
 

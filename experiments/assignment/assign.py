@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from experiments.assignment.definition import Arm, Experiment
 
-NOBODYS: Final = -1
+NO_ARM: Final = -1
 """In arrays: the arm of users who do not take part."""
 
 _BITS: Final = 53  # what a double holds exactly
 
 
 @dataclass(frozen=True)
-class Places:
+class HashBuckets:
     """A user's three places in [0, 1) for one experiment."""
 
     layer: float
@@ -50,7 +50,7 @@ class Assignment:
         return f"{self.experiment.name}:{self.arm.name}"
 
 
-def place(key: str, user: str) -> float:
+def hash_bucket(key: str, user: str) -> float:
     """The place of a user in [0, 1) under a key.
 
     The first 8 bytes of SHA-256 of `key/user` in UTF-8, as a big-endian integer without its 11 lowest bits,
@@ -60,17 +60,17 @@ def place(key: str, user: str) -> float:
     return whole / (1 << _BITS)
 
 
-def places(experiment: Experiment, user: str) -> Places:
+def hash_buckets(experiment: Experiment, user: str) -> HashBuckets:
     """The three places of a user; `user` is the salted hash, of which the id cannot be told."""
-    return Places(*(place(key, user) for key in _keys(experiment)))
+    return HashBuckets(*(hash_bucket(key, user) for key in _keys(experiment)))
 
 
 def assign(experiment: Experiment, user: str, day: date) -> Arm | None:
     """The arm of a user on a day (in UTC), or None if the user does not take part."""
-    return arm_at(experiment, places(experiment, user), experiment.share_on(day))
+    return arm_at(experiment, hash_buckets(experiment, user), experiment.share_on(day))
 
 
-def arm_at(experiment: Experiment, at: Places, share: float) -> Arm | None:
+def arm_at(experiment: Experiment, at: HashBuckets, share: float) -> Arm | None:
     """The arm for three places while `share` of the experiment's users takes part."""
     low, high = experiment.buckets
     if not low <= at.layer < high or at.ramp >= share:
@@ -84,7 +84,7 @@ def assignments(experiments: Iterable[Experiment], user: str, day: date) -> tupl
     return tuple(Assignment(experiment, arm) for experiment, arm in arms if arm is not None)
 
 
-def place_array(key: str, users: Iterable[str]) -> NDArray[np.float64]:
+def hash_bucket_array(key: str, users: Iterable[str]) -> NDArray[np.float64]:
     """`place` of many users: (users,).
 
     One SHA-256 a user, in the processor's own instructions; written in NumPy its 64 rounds are slower.
@@ -94,17 +94,17 @@ def place_array(key: str, users: Iterable[str]) -> NDArray[np.float64]:
 
 
 def arm_array(experiment: Experiment, users: Iterable[str], share: float = 1.0) -> NDArray[np.int8]:
-    """Number of each user's arm, from 0 for control, or NOBODYS: (users,).
+    """Number of each user's arm, from 0 for control, or NO_ARM: (users,).
 
     share: of the experiment's users that takes part, as `share_on` has it for a day. Which arm a user has
     does not depend on it, so 1 gives the arm of all who ever take part.
     """
     users = list(users)
-    in_layer, in_ramp, among_arms = (place_array(key, users) for key in _keys(experiment))
+    in_layer, in_ramp, among_arms = (hash_bucket_array(key, users) for key in _keys(experiment))
     low, high = experiment.buckets
     takes_part = (in_layer >= low) & (in_layer < high) & (in_ramp < share)
     arm = np.searchsorted(_inner_bounds(experiment), among_arms, side="right")
-    return np.where(takes_part, arm, NOBODYS).astype(np.int8)
+    return np.where(takes_part, arm, NO_ARM).astype(np.int8)
 
 
 def _keys(experiment: Experiment) -> tuple[str, str, str]:

@@ -31,8 +31,11 @@ def bar_chart(rows: Sequence[Row], baseline: str | None, metric: str, name: str)
     for position, row in enumerate(rows):
         mean, (low, high) = row.means[metric], row.intervals[metric]
         if low == low:  # noqa: PLR0124  NaN: no query has a score
+            # Rounding may put a mean of equal scores just outside its interval.
             colour = BASELINE_COLOUR if row.encoder == baseline else COLOUR
-            axes.barh(position, mean, color=colour, xerr=[[mean - low], [high - mean]], capsize=4)
+            axes.barh(
+                position, mean, color=colour, xerr=[[max(mean - low, 0)], [max(high - mean, 0)]], capsize=4
+            )
             axes.text(high + 0.01, position, f"{mean:.3f}", va="center")
     axes.set_yticks(range(len(rows)), [row.encoder for row in rows], parse_math=False)
     axes.set(xlim=(0, 1.05), ylim=(len(rows) - 0.5, -0.5), axisbelow=True)

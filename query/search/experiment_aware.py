@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from events.user_ids import user_hash
-from experiments.assignment.assign import Assignment, assignments, place
+from experiments.assignment.assign import Assignment, assignments, hash_bucket
 from experiments.assignment.definition import Arm, Experiment
 from experiments.assignment.kill_switch import Switches
 from query.search.errors import (
@@ -237,10 +237,10 @@ def in_random_order(items: SimilarItems, config: ServingConfig) -> tuple[Similar
     Both follow from the slate's id, so that they can be computed again.
     """
     exposure = Exposure(config.labels, config.override, reason=config.reason)
-    if place("shuffle", exposure.slate_id) >= config.shuffle:
+    if hash_bucket("shuffle", exposure.slate_id) >= config.shuffle:
         return items, exposure
     key = f"order/{exposure.slate_id}"
-    hits = sorted(items.hits, key=lambda hit: place(key, hit.document.item_id))
+    hits = sorted(items.hits, key=lambda hit: hash_bucket(key, hit.document.item_id))
     return replace(items, hits=tuple(hits)), replace(exposure, randomised=True)
 
 

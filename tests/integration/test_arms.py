@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 
 from cli import main
 from events.user_ids import user_hash
-from experiments.assignment.assign import assign, place
+from experiments.assignment.assign import assign, hash_bucket
 from experiments.assignment.definition import Experiment, read_experiments
 from experiments.assignment.kill_switch import resume, stop
 from indexer.worker.documents import EncodedPhoto, to_document
@@ -324,9 +324,9 @@ def test_shuffled_slates_are_random_and_say_so(market: Market) -> None:
     usual = ids(answer(api))
     bodies = [answer(api, arm="new-encoder:siglip") for _ in range(60)]
     for body in bodies:
-        assert body["randomised"] == (place("shuffle", body["slate_id"]) < 0.5)
+        assert body["randomised"] == (hash_bucket("shuffle", body["slate_id"]) < 0.5)
         key = f"order/{body['slate_id']}"
-        expected = sorted(usual, key=lambda each: place(key, each)) if body["randomised"] else usual
+        expected = sorted(usual, key=lambda each: hash_bucket(key, each)) if body["randomised"] else usual
         assert ids(body) == expected
     shuffled = [ids(body) for body in bodies if body["randomised"]]
     assert 10 < len(shuffled) < 50

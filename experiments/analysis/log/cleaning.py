@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from experiments.analysis.log.exclusions import Exclusion, Reason, Rules
-from experiments.assignment.assign import NOBODYS, arm_array
+from experiments.assignment.assign import NO_ARM, arm_array
 from experiments.assignment.definition import Experiment
 
 BY_USER: Final = (Reason.OVERRIDE, Reason.TWO_ARMS, Reason.BOT)
@@ -63,7 +63,7 @@ class Window:
 def clean_tables(
     db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Window, rules: Rules
 ) -> tuple[Exclusion, ...]:
-    """Makes the tables `users`, `facts` and `lost` from the views of the raw log; counts what is apart.
+    """Makes the tables `users`, `facts` and `lost` from the views of the raw log; counts what is excluded.
 
     users: user, arm (from 1), first (exposure), bot. facts: one row an event of such a user, with `pre`
     (before the start) or since the first exposure. lost: one row a slate that should tell an arm; that arm.
@@ -155,7 +155,7 @@ def _make_events(db: duckdb.DuckDBPyConnection, raw: str, name: str, window: Win
                     WHEN e.time < {_instant(window.pre_start)} THEN 'too_old'
                     WHEN unlinked AND {tap} THEN 'unknown_slate'
                     WHEN s.reason = 'override' THEN 'override'
-                    WHEN s.reason IS NOT NULL THEN 'slate_apart'
+                    WHEN s.reason IS NOT NULL THEN 'slate_excluded'
                     WHEN s.user_id <> e.user_id THEN 'other_user'
                     WHEN e.time < s.time - INTERVAL '{rules.clock_skew.total_seconds()} seconds'
                         THEN 'before_impression'
@@ -190,7 +190,7 @@ def _part_repeated_taps(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def _make_users(db: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """The users to whom an arm was shown; `apart` says why one is in no sum."""
+    """The users to whom an arm was shown; `excluded` says why one is in no sum."""
     db.execute(f"""
         CREATE TABLE bots AS
         SELECT user_id FROM slates WHERE reason IS NULL GROUP BY user_id, time::DATE
@@ -209,7 +209,7 @@ def _make_users(db: duckdb.DuckDBPyConnection, rules: Rules) -> None:
         )
         SELECT user_id, arm, first, user_id IN (SELECT user_id FROM bots) AS bot,
                CASE WHEN tester THEN 'override'
-                    WHEN arm <> other_arm OR split THEN 'two_arms' END::reason AS apart
+                    WHEN arm <> other_arm OR split THEN 'two_arms' END::reason AS excluded
         FROM seen
         """)
 
@@ -244,7 +244,7 @@ def _make_facts(db: duckdb.DuckDBPyConnection, window: Window) -> None:
     )
     db.execute(f"""
         CREATE TABLE facts AS
-        WITH kept AS (SELECT * FROM users WHERE apart IS NULL)
+        WITH kept AS (SELECT * FROM users WHERE excluded IS NULL)
         SELECT u.user_id, u.arm, u.bot, 'slate'::kind AS kind, s.arm IS NULL AS pre, s.time::DATE AS day,
                u.first::DATE AS first_day, s.category, s.price, s.took_ms AS amount, s.empty AS flag
         FROM slates s JOIN kept u USING (user_id)
@@ -257,7 +257,7 @@ def _part_lost(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Wi
     """Makes `lost`: of slates that tell no arm to users who have one, from the start to the last that tells.
 
     An arm whose index lacks items answers without it more often than the other, and what is left of the arm
-    are its better slates. Users who are apart or look like bots are left out.
+    are its better slates. Excluded users and suspected bots are left out.
     """
     db.execute(f"""
         CREATE TABLE armless AS
@@ -265,7 +265,7 @@ def _part_lost(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Wi
         WHERE reason IS NULL AND arm IS NULL AND time >= {_instant(window.start)}
           AND time <= (SELECT max(time) FROM slates WHERE arm IS NOT NULL AND reason IS NULL)
           AND user_id NOT IN (SELECT user_id FROM bots)
-          AND user_id NOT IN (SELECT user_id FROM users WHERE apart IS NOT NULL)
+          AND user_id NOT IN (SELECT user_id FROM users WHERE excluded IS NOT NULL)
         """)
     days = [day for (day,) in db.execute("SELECT DISTINCT day FROM armless").fetchall()]
     names = db.execute("""
@@ -277,7 +277,7 @@ def _part_lost(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Wi
     db.execute("CREATE TABLE lost (row UBIGINT, arm UTINYINT)")
     for share in set(shares.values()):
         arms = arm_array(running, names, share)
-        takes_part = arms != NOBODYS
+        takes_part = arms != NO_ARM
         db.register("members", pa.table({"name": names[takes_part], "arm": arms[takes_part] + 1}))
         of_share = ", ".join(f"DATE '{day}'" for day in days if shares[day] == share)
         db.execute(f"""
@@ -294,11 +294,11 @@ def _count_exclusions(db: duckdb.DuckDBPyConnection) -> tuple[Exclusion, ...]:
     events = " UNION ALL ".join(
         f"""
         SELECT CASE WHEN e.reason IS NULL OR e.reason = 'override' THEN
-                        coalesce(u.apart, CASE WHEN u.bot THEN 'bot'::reason END, e.reason,
+                        coalesce(u.excluded, CASE WHEN u.bot THEN 'bot'::reason END, e.reason,
                                  CASE WHEN {unlinked} THEN 'unknown_slate'::reason END)
                     ELSE e.reason END AS reason, e.user_id, e.event
         FROM {table} e LEFT JOIN users u USING (user_id)
-        WHERE e.reason IS NOT NULL OR u.apart IS NOT NULL OR u.bot OR {unlinked}
+        WHERE e.reason IS NOT NULL OR u.excluded IS NOT NULL OR u.bot OR {unlinked}
         """
         for table, unlinked in tables.items()
     )

@@ -19,7 +19,7 @@ class Reason(StrEnum):
     ARM_BEFORE_START = "arm_before_start"
     ARM_LOST = "arm_lost"
     UNKNOWN_SLATE = "unknown_slate"
-    SLATE_APART = "slate_apart"
+    SLATE_EXCLUDED = "slate_excluded"
     OTHER_USER = "other_user"
     BEFORE_IMPRESSION = "before_impression"
     NOT_SHOWN = "not_shown"
@@ -44,7 +44,7 @@ MEANINGS = {
     Reason.ARM_BEFORE_START: "an arm of the experiment, before its start",
     Reason.ARM_LOST: "a slate without an arm, of users who belong to one",
     Reason.UNKNOWN_SLATE: "of a slate that was never logged; only taps are left out",
-    Reason.SLATE_APART: "of a slate that is itself kept apart",
+    Reason.SLATE_EXCLUDED: "of a slate that is itself excluded",
     Reason.OTHER_USER: "of a slate that another user was shown",
     Reason.BEFORE_IMPRESSION: "before the slate it came from, by more than clocks differ",
     Reason.NOT_SHOWN: "a tap on an item or position that the slate did not show",
@@ -57,7 +57,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Exclusion:
-    """What is kept apart for one reason."""
+    """The events excluded for one reason."""
 
     reason: Reason
     count: int

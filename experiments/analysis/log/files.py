@@ -1,4 +1,4 @@
-"""Which parquet files of a log can be read; the others are named, and kept apart."""
+"""Which Parquet files of a log can be read; the others are named and excluded."""
 
 from __future__ import annotations
 

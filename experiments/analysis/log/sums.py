@@ -112,11 +112,11 @@ class CleanLog:
         """Arm to its exposed users."""
         return self._counted("SELECT arm, count(*) FROM totals WHERE NOT bot")
 
-    def told_slates(self) -> dict[str, int]:
+    def attributed_slates(self) -> dict[str, int]:
         """Arm to the slates that tell it, which are those that count."""
         return self._counted("SELECT arm, count(*) FROM facts WHERE kind = 'slate' AND NOT pre AND NOT bot")
 
-    def lost_slates(self) -> dict[str, int]:
+    def unassigned_slates(self) -> dict[str, int]:
         """Arm to the slates that should tell it, for it is the user's by assignment, but tell none."""
         return self._counted("SELECT arm, count(*) FROM lost")
 

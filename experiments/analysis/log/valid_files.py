@@ -12,7 +12,7 @@ from experiments.analysis.log.read import EventLog
 T = TypeVar("T")
 
 
-def read_sound(
+def read_valid_files(
     folder: Path, read: Callable[[EventLog], T], *, memory: str = "3GB", threads: int | None = None
 ) -> tuple[T, tuple[FaultyFile, ...]]:
     """What `read` makes of the log without its faulty files, and those.

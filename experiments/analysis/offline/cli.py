@@ -11,7 +11,7 @@ import click
 from console.number_types import Number
 from events.log_tables import SIMULATED
 from experiments.analysis.log.read import EventLog
-from experiments.analysis.log.valid_files import read_sound
+from experiments.analysis.log.valid_files import read_valid_files
 from experiments.analysis.offline.evaluation import CLIP, Evaluation, Ranked, Task, evaluate
 from experiments.analysis.offline.examples import examples_of, photos_of
 from experiments.analysis.offline.orders import Gain
@@ -115,7 +115,7 @@ def _evaluate(
         simulated = (folder / SIMULATED).exists() or log.simulated()
         return evaluate(tapped, encoders, task, name=folder.name, simulated=simulated)
 
-    (evaluation, ranked), faulty = read_sound(folder, evaluated)
+    (evaluation, ranked), faulty = read_valid_files(folder, evaluated)
     for fault in faulty:
         click.echo(f"left out: {fault.path}: {fault.reason}", err=True)
     click.echo(text(evaluation, slices=slices))

@@ -39,7 +39,7 @@ def orders_of(slates: Slates, cosines: Mapping[str, Numbers], seed: int = 0) -> 
     """Name to (s, n) places in the slate, best first: the reference rows, then the encoders given.
 
     Whatever an order leaves tied comes in a random order: in the order shown, it would share the production
-    order's merits. Places beyond a slate's end come last.
+    order's merits. HashBuckets beyond a slate's end come last.
     """
     noise = np.random.default_rng(seed).random(slates.items.shape)
     merits = {

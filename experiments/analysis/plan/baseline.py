@@ -21,7 +21,7 @@ from experiments.analysis.log.exclusions import Rules
 from experiments.analysis.log.files import FaultyFile
 from experiments.analysis.log.read import EventLog
 from experiments.analysis.log.sums import CleanLog
-from experiments.analysis.log.valid_files import read_sound
+from experiments.analysis.log.valid_files import read_valid_files
 from experiments.analysis.moments import Moments, Ratio
 from experiments.analysis.verdict.effects import MEASURES, Measure
 from experiments.assignment.definition import Experiment, Metric
@@ -100,7 +100,7 @@ def measured_baseline(
         NoBaseline: too little happened.
     """
     instant = now or datetime.now(UTC)
-    found, faulty = read_sound(log, lambda events: _measured(events, experiment, instant), threads=2)
+    found, faulty = read_valid_files(log, lambda events: _measured(events, experiment, instant), threads=2)
     source = f"measured on {found.moments.count:,} users of {log}, {found.start} to {found.last}"
     expected = (users_per_day,) if users_per_day else found.new_users
     baseline = baseline_of(found.moments, MEASURES[experiment.primary], expected, source)

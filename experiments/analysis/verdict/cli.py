@@ -10,7 +10,7 @@ import click
 
 from experiments.analysis.verdict.evidence import gather
 from experiments.analysis.verdict.report import JSON, PAGE, json_text, text, write_report
-from experiments.analysis.verdict.results import Readings, read
+from experiments.analysis.verdict.results import ExperimentResults, read
 from experiments.assignment.definition import experiments_folder, find_experiment, read_experiments
 
 
@@ -40,16 +40,16 @@ def report_command(name: str, *, log: Path, out: Path | None, as_json: bool, unt
     Experiments are the files of the folder that NITAMONO_EXPERIMENTS_DIR names.
     """
     experiment = find_experiment(read_experiments(experiments_folder(os.environ)), name)
-    readings = read(gather(log, experiment, until.date() if until else yesterday()))
-    click.echo(json_text(readings).decode().rstrip() if as_json else text(readings))
+    results = read(gather(log, experiment, until.date() if until else yesterday()))
+    click.echo(json_text(results).decode().rstrip() if as_json else text(results))
     if out is not None:
-        _write(readings, out)
+        _write(results, out)
         click.echo(f"\n{out / PAGE}", err=as_json)
 
 
-def _write(readings: Readings, out: Path) -> None:
+def _write(results: ExperimentResults, out: Path) -> None:
     try:
-        write_report(readings, out)
+        write_report(results, out)
     except OSError as error:
         raise click.ClickException(f"{out}: the report cannot be written ({error.strerror})") from error
 

@@ -26,7 +26,7 @@ Arms = Mapping[str, Moments]
 """By name, in the order of the definition."""
 
 SLICES: Final = ("category", "price", "new_user")
-MADE_UP: Final = "Simulated: a program made up users of this log. Nothing here is what people did."
+SIMULATED_USERS: Final = "Simulated users: this log does not come from real shoppers."
 """Where impressions say so and the folder has no marker."""
 
 
@@ -39,9 +39,9 @@ class Evidence:
     users: Mapping[str, int]
     misassigned: int
     """Users whose logged arm is not the computed one, or who saw two."""
-    lost_slates: Mapping[str, int]
+    unassigned_slates: Mapping[str, int]
     """By the arm that is their user's, and that they do not tell."""
-    told_slates: Mapping[str, int]
+    attributed_slates: Mapping[str, int]
     """By the arm that they tell."""
     totals: Arms
     with_bots: Arms
@@ -88,8 +88,8 @@ def gather(folder: Path, experiment: Experiment, until: date) -> Evidence:
             until=until,
             users=users,
             misassigned=misassigned(experiment, clean.assigned()) + in_two_arms(clean.exclusions),
-            lost_slates=clean.lost_slates(),
-            told_slates=clean.told_slates(),
+            unassigned_slates=clean.unassigned_slates(),
+            attributed_slates=clean.attributed_slates(),
             totals=clean.moments(),
             with_bots=clean.moments(bots=True),
             up_to=clean.moments_by_day(cumulative=True),
@@ -101,13 +101,13 @@ def gather(folder: Path, experiment: Experiment, until: date) -> Evidence:
             exclusions=clean.exclusions,
             complaints_logged=log.holds("complaints"),
             faulty=tuple(without_folder(each, folder) for each in log.faulty),
-            simulated=simulated(folder) or (MADE_UP if log.simulated() else None),
+            simulated=simulated(folder) or (SIMULATED_USERS if log.simulated() else None),
         )
 
 
 def misassigned(experiment: Experiment, assigned: Assigned) -> int:
     """How many users were shown an arm that is not the one that assignment computes for them."""
-    names = np.array([*(arm.name for arm in experiment.arms), ""], dtype=object)  # NOBODYS is -1: the last
+    names = np.array([*(arm.name for arm in experiment.arms), ""], dtype=object)  # NO_ARM is -1: the last
     return int((names[arm_array(experiment, assigned.users)] != assigned.arms).sum())
 
 

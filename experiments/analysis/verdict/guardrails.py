@@ -58,7 +58,7 @@ GINI_MARGIN: Final = 0.02
 
 
 @dataclass(frozen=True)
-class GuardrailReading:
+class GuardrailResult:
     """One guardrail of one arm. change, low and high are in the unit of the margin.
 
     They are None where nothing was measured.
@@ -78,15 +78,15 @@ class GuardrailReading:
     """False: all users of an arm have one value, in both arms. Of times, low and high are then the change."""
 
 
-def unguarded(guardrail: Guardrail) -> GuardrailReading:
+def unguarded(guardrail: Guardrail) -> GuardrailResult:
     """The reading of a guardrail of which nothing is known."""
     if guardrail is Guardrail.SELLER_EXPOSURE:
-        return GuardrailReading(guardrail, GINI_TITLE, State.UNKNOWN, GINI_MARGIN, relative=False)
+        return GuardrailResult(guardrail, GINI_TITLE, State.UNKNOWN, GINI_MARGIN, relative=False)
     limit = LIMITS[guardrail]
-    return GuardrailReading(guardrail, limit.title, State.UNKNOWN, limit.margin, limit.relative)
+    return GuardrailResult(guardrail, limit.title, State.UNKNOWN, limit.margin, limit.relative)
 
 
-def guarded(guardrail: Guardrail, control: Moments, treatment: Moments, critical: float) -> GuardrailReading:
+def guarded(guardrail: Guardrail, control: Moments, treatment: Moments, critical: float) -> GuardrailResult:
     """The reading of a guardrail that users' totals tell. critical: standard errors on each side."""
     limit, reading = LIMITS[guardrail], unguarded(guardrail)
     arms = (control, treatment)
@@ -98,8 +98,8 @@ def guarded(guardrail: Guardrail, control: Moments, treatment: Moments, critical
 
 
 def _measured(
-    reading: GuardrailReading, limit: Limit, control: Moments, treatment: Moments, critical: float
-) -> GuardrailReading:
+    reading: GuardrailResult, limit: Limit, control: Moments, treatment: Moments, critical: float
+) -> GuardrailResult:
     before, after = ratios = [arm.ratio(limit.numerator, limit.denominator) for arm in (control, treatment)]
     variances = [
         arm.variance(ratio.weights) / arm.count
@@ -135,8 +135,8 @@ def _unseen(limit: Limit, control: Moments, treatment: Moments, critical: float)
 
 
 def judged(
-    reading: GuardrailReading, control: float, treatment: float, change: float, low: float, high: float
-) -> GuardrailReading:
+    reading: GuardrailResult, control: float, treatment: float, change: float, low: float, high: float
+) -> GuardrailResult:
     """The reading with its figures, and what they say about the margin."""
     kept, broken = high <= reading.margin, low > reading.margin
     state = State.OK if kept else State.WORSE if broken else State.UNKNOWN
@@ -145,7 +145,7 @@ def judged(
     )
 
 
-def guarded_sellers(side: SellerSide, control: str, arm: str, critical: float) -> GuardrailReading:
+def guarded_sellers(side: SellerSide, control: str, arm: str, critical: float) -> GuardrailResult:
     """The reading of seller exposure, of an arm against control; its interval, over sellers, is widened."""
     reading, found = unguarded(Guardrail.SELLER_EXPOSURE), side.against_control[arm]
     exposures = [side.arms[name].exposure for name in (control, arm)]

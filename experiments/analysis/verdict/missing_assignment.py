@@ -21,17 +21,20 @@ LEAST_DIFFERENCE: Final = 0.01
 
 
 @dataclass(frozen=True)
-class LostArms:
+class MissingAssignment:
     """Slates by arm: those without the arm that is their user's by assignment, and those that tell it."""
 
-    lost: Mapping[str, int]
-    told: Mapping[str, int]
+    unassigned: Mapping[str, int]
+    attributed: Mapping[str, int]
     p_value: float
 
     @property
     def shares(self) -> dict[str, float]:
         """Arm to the lost share of its slates."""
-        return {arm: self.lost[arm] / max(1, self.lost[arm] + told) for arm, told in self.told.items()}
+        return {
+            arm: self.unassigned[arm] / max(1, self.unassigned[arm] + count)
+            for arm, count in self.attributed.items()
+        }
 
     @property
     def trusted(self) -> bool:
@@ -40,15 +43,17 @@ class LostArms:
         return self.p_value >= THRESHOLD or max(shares) - min(shares) < LEAST_DIFFERENCE
 
 
-def lost_arms(lost: Mapping[str, int], told: Mapping[str, int], alike: float = 1.0) -> LostArms:
+def missing_assignment(
+    unassigned: Mapping[str, int], attributed: Mapping[str, int], alike: float = 1.0
+) -> MissingAssignment:
     """The chi-square test of lost against told slates, by arm.
 
     alike: how many slates count as one, since those of a user are lost together.
     """
-    table = np.array([[lost[arm], told[arm]] for arm in told], dtype=np.float64)
+    table = np.array([[unassigned[arm], attributed[arm]] for arm in attributed], dtype=np.float64)
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(1.0, table.sum())
     deviations = np.divide((table - expected) ** 2, expected, out=np.zeros_like(table), where=expected > 0)
-    return LostArms(lost, told, float(chi2.sf(deviations.sum() / alike, len(table) - 1)))
+    return MissingAssignment(unassigned, attributed, float(chi2.sf(deviations.sum() / alike, len(table) - 1)))
 
 
 def slates_alike(arms: Iterable[Moments]) -> float:

@@ -1,4 +1,4 @@
-"""Readings as one HTML page without outside resources, as JSON, and as lines for a terminal."""
+"""ExperimentResults as one HTML page without outside resources, as JSON, and as lines for a terminal."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from events.log_tables import replacing
 from experiments.analysis.sellers import SellerSide
 from experiments.analysis.verdict.effects import ALPHA, Constant, Effect
 from experiments.analysis.verdict.plots import Scale, band, lift_scale, line
+from experiments.analysis.verdict.recommendation import distrust
 from experiments.analysis.verdict.results import (
+    ExperimentResults,
     Look,
-    MetricReading,
-    PartReading,
-    Readings,
+    MetricResult,
+    PartResult,
     as_json,
     example_of,
     primary_measure,
     treatments,
 )
-from experiments.analysis.verdict.verdict import distrust
 from experiments.analysis.verdict.wording import figure, interval, listed, percent, probability
 
 PAGE: Final = "report.html"
@@ -71,7 +71,7 @@ class Forest:
 
 @dataclass(frozen=True)
 class Days:
-    """A lift that moves: points over days, with a band where the readings hold together."""
+    """A lift that moves: points over days, with a band where the results hold together."""
 
     title: str
     x: Scale
@@ -87,43 +87,43 @@ class Days:
     """The lift that the experiment was planned for."""
 
 
-def write_report(readings: Readings, folder: Path) -> None:
+def write_report(results: ExperimentResults, folder: Path) -> None:
     """Writes PAGE and JSON into the folder, each whole or not at all.
 
     Raises:
         OSError: the folder cannot be made or written to.
     """
-    for name, text in ((PAGE, page(readings).encode()), (JSON, json_text(readings))):
+    for name, text in ((PAGE, page(results).encode()), (JSON, json_text(results))):
         with replacing(folder / name) as unfinished:
             unfinished.write_bytes(text)
 
 
-def json_text(readings: Readings) -> bytes:
+def json_text(results: ExperimentResults) -> bytes:
     """JSON in UTF-8; what is not finite is null."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    return orjson.dumps(as_json(readings), option=options) + b"\n"
+    return orjson.dumps(as_json(results), option=options) + b"\n"
 
 
-def page(readings: Readings) -> str:
+def page(results: ExperimentResults) -> str:
     """The page."""
     return (
         _environment()
         .get_template("report.html.jinja")
         .render(
-            readings=readings,
-            evidence=readings.evidence,
-            experiment=readings.evidence.experiment,
-            arms=treatments(readings.evidence),
-            distrust=distrust(readings.ratio, readings.lost),
-            metrics=metrics_plot(readings) if readings.metrics else None,
-            looks={arm: looks_plot(readings, arm) for arm, looks in (readings.looks or {}).items() if looks},
-            moving=moving_plots(readings),
-            slices=slice_plots(readings),
-            clear=clear_slices(readings),
+            results=results,
+            evidence=results.evidence,
+            experiment=results.evidence.experiment,
+            arms=treatments(results.evidence),
+            distrust=distrust(results.ratio, results.missing),
+            metrics=metrics_plot(results) if results.metrics else None,
+            looks={arm: looks_plot(results, arm) for arm, looks in (results.looks or {}).items() if looks},
+            moving=moving_plots(results),
+            slices=slice_plots(results),
+            clear=clear_slices(results),
             slice_names=SLICE_NAMES,
-            curves=curves(readings.evidence.sellers),
-            primary=primary_measure(readings.evidence),
-            definition=definition(readings),
+            curves=curves(results.evidence.sellers),
+            primary=primary_measure(results.evidence),
+            definition=definition(results),
             width=WIDTH,
             labels=LABELS,
         )
@@ -139,9 +139,9 @@ def missing(constant: Constant | None) -> str:
     return f"does not vary: {figure(constant.control)} in control, {figure(constant.treatment)} in this arm"
 
 
-def definition(readings: Readings) -> str:
+def definition(results: ExperimentResults) -> str:
     """What was planned, as indented JSON without what was left to its default."""
-    planned = readings.evidence.experiment.model_dump(mode="json", exclude_defaults=True)
+    planned = results.evidence.experiment.model_dump(mode="json", exclude_defaults=True)
     return orjson.dumps(planned, option=orjson.OPT_INDENT_2).decode()
 
 
@@ -177,9 +177,9 @@ def _environment() -> Environment:
     return environment
 
 
-def metrics_plot(readings: Readings) -> Forest:
+def metrics_plot(results: ExperimentResults) -> Forest:
     """All metrics of all arms; the primary one is strong."""
-    several = len(treatments(readings.evidence)) > 1
+    several = len(treatments(results.evidence)) > 1
     rows = [
         Row(
             f"{each.title}{f', {each.arm}' if several else ''}",
@@ -187,7 +187,7 @@ def metrics_plot(readings: Readings) -> Forest:
             missing(each.constant),
             each.primary,
         )
-        for each in readings.metrics
+        for each in results.metrics
     ]
     return forest("Lift of each metric over control, with 95 % intervals", rows)
 
@@ -198,10 +198,10 @@ def forest(title: str, rows: Sequence[Row]) -> Forest:
     return Forest(title, tuple(rows), lift_scale(shown, LABELS, WIDTH - FIGURES))
 
 
-def looks_plot(readings: Readings, arm: str) -> Days:
+def looks_plot(results: ExperimentResults, arm: str) -> Days:
     """The primary lift up to each day, in the interval that holds at every look and in the fixed one."""
-    looks = (readings.looks or {})[arm]
-    sought, planned = readings.plan.minimum_detectable_effect, readings.plan.planned_days
+    looks = (results.looks or {})[arm]
+    sought, planned = results.plan.minimum_detectable_effect, results.plan.planned_days
     x = Scale(1, max(planned, 2), 60, WIDTH - 20)
     y = lift_scale(_lately(looks), HEIGHT - 30, 12, also=(sought,))
     xs = [x.at(look.number) for look in looks]
@@ -233,16 +233,16 @@ def _round_days(planned: int) -> list[int]:
     return [1, *range(step, planned + 1, step)]
 
 
-def moving_plots(readings: Readings) -> dict[str, tuple[Days, ...]]:
+def moving_plots(results: ExperimentResults) -> dict[str, tuple[Days, ...]]:
     """Arm to its lift on each day, and on each day since the first exposure."""
-    pairs = ((readings.by_day, "on each day"), (readings.by_exposure, "by days since the first exposure"))
+    pairs = ((results.by_day, "on each day"), (results.by_exposure, "by days since the first exposure"))
     return {
         arm: tuple(_parts_plot(f"Lift of {arm} {how}", found, arm) for found, how in pairs)
-        for arm in readings.looks or {}
+        for arm in results.looks or {}
     }
 
 
-def _parts_plot(title: str, found: Sequence[PartReading], arm: str) -> Days:
+def _parts_plot(title: str, found: Sequence[PartResult], arm: str) -> Days:
     own = [each for each in found if each.arm == arm]
     shown = [(place, each.effect) for place, each in enumerate(own) if each.effect is not None]
     x = Scale(-0.5, max(len(own), 1) - 0.5, 60, WIDTH - 20)
@@ -257,46 +257,46 @@ def _parts_plot(title: str, found: Sequence[PartReading], arm: str) -> Days:
     )
 
 
-def clear_slices(readings: Readings) -> list[str]:
+def clear_slices(results: ExperimentResults) -> list[str]:
     """The slices whose adjusted p-value is below 5 %."""
-    several = len(treatments(readings.evidence)) > 1
+    several = len(treatments(results.evidence)) > 1
     return [
         f"{each.part} ({each.arm})" if several else each.part
-        for each in readings.slices
+        for each in results.slices
         if each.p_adjusted is not None and each.p_adjusted < ALPHA
     ]
 
 
-def slice_plots(readings: Readings) -> dict[str, Forest]:
+def slice_plots(results: ExperimentResults) -> dict[str, Forest]:
     """Slice to the intervals of its values."""
-    several = len(treatments(readings.evidence)) > 1
+    several = len(treatments(results.evidence)) > 1
     by_slice: dict[str, list[Row]] = {}
-    for each in readings.slices:
+    for each in results.slices:
         label = f"{each.part}{f', {each.arm}' if several else ''}"
         by_slice.setdefault(str(each.slice), []).append(Row(label, each.effect, missing(each.constant)))
     return {name: forest(SLICE_NAMES.get(name, name), rows) for name, rows in by_slice.items()}
 
 
-def text(readings: Readings) -> str:
+def text(results: ExperimentResults) -> str:
     """The report for a terminal: the verdict first."""
-    evidence, plan = readings.evidence, readings.plan
+    evidence, plan = results.evidence, results.plan
     lines = [
         *([evidence.simulated, ""] if evidence.simulated else []),
-        readings.verdict.sentence,
+        results.recommendation.sentence,
         "",
         f"{evidence.experiment.name}, {evidence.experiment.start} to {evidence.until}: day {plan.days} of "
         f"{plan.planned_days}; users: "
-        + ", ".join(f"{arm} {count:,}" for arm, count in readings.ratio.users.items())
-        + f" (sample ratio p {probability(readings.ratio.p_value)}); slates without their arm: "
-        + ", ".join(f"{arm} {percent(share, signed=False)}" for arm, share in readings.lost.shares.items()),
+        + ", ".join(f"{arm} {count:,}" for arm, count in results.ratio.users.items())
+        + f" (sample ratio p {probability(results.ratio.p_value)}); slates without an arm: "
+        + ", ".join(f"{arm} {percent(share, signed=False)}" for arm, share in results.missing.shares.items()),
     ]
-    if readings.trusted:
-        lines += ["", *(_metric_line(each) for each in readings.metrics), "", *_guardrail_lines(readings)]
-    lines += ["", *_exclusion_lines(readings)]
+    if results.trusted:
+        lines += ["", *(_metric_line(each) for each in results.metrics), "", *_guardrail_lines(results)]
+    lines += ["", *_exclusion_lines(results)]
     return "\n".join(lines).rstrip()
 
 
-def _metric_line(each: MetricReading) -> str:
+def _metric_line(each: MetricResult) -> str:
     name = f"{'* ' if each.primary else '  '}{each.title} ({each.arm})"
     if each.effect is None:
         return f"{name:<58} {missing(each.constant)}"
@@ -308,28 +308,28 @@ def _metric_line(each: MetricReading) -> str:
     )
 
 
-def _guardrail_lines(readings: Readings) -> list[str]:
+def _guardrail_lines(results: ExperimentResults) -> list[str]:
     return [
         f"  {each.title + f' ({arm})':<56} {each.state.value}{'' if each.varies else ', does not vary'}"
-        for arm, found in (readings.guardrails or {}).items()
+        for arm, found in (results.guardrails or {}).items()
         for each in found
     ]
 
 
-def _exclusion_lines(readings: Readings) -> list[str]:
-    evidence = readings.evidence
-    kept_apart = [
+def _exclusion_lines(results: ExperimentResults) -> list[str]:
+    evidence = results.evidence
+    excluded = [
         f"  {each.count:,} events of {each.users:,} users: {each.reason.meaning}"
         for each in evidence.exclusions
     ]
     faulty = [f"  {each.path}: {each.reason}" for each in evidence.faulty[:MOST_TERMINAL_ROWS]]
     return [
-        *(["Events kept apart:", *kept_apart] if kept_apart else ["No event was kept apart."]),
-        *(_with_bots_line(readings, arm, effect) for arm, effect in (readings.with_bots or {}).items()),
+        *(["Excluded events:", *excluded] if excluded else ["No events were excluded."]),
+        *(_with_bots_line(results, arm, effect) for arm, effect in (results.with_bots or {}).items()),
         *(["Files that could not be read:", *faulty] if faulty else []),
     ]
 
 
-def _with_bots_line(readings: Readings, arm: str, effect: Effect | None) -> str:
+def _with_bots_line(results: ExperimentResults, arm: str, effect: Effect | None) -> str:
     found = f"{percent(effect.lift)} ({interval(effect.low, effect.high)})" if effect else "no interval"
-    return f"  with suspected bots in, {primary_measure(readings.evidence).phrase} of {arm}: {found}"
+    return f"  with suspected bots in, {primary_measure(results.evidence).phrase} of {arm}: {found}"

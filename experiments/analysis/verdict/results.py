@@ -25,17 +25,28 @@ from experiments.analysis.verdict.effects import (
     narrowed_by_cuped,
 )
 from experiments.analysis.verdict.evidence import Arms, Evidence, planned_end
-from experiments.analysis.verdict.guardrails import GuardrailReading, guarded, guarded_sellers, unguarded
-from experiments.analysis.verdict.missing_assignment import LostArms, lost_arms, slates_alike
+from experiments.analysis.verdict.guardrails import GuardrailResult, guarded, guarded_sellers, unguarded
+from experiments.analysis.verdict.missing_assignment import (
+    MissingAssignment,
+    missing_assignment,
+    slates_alike,
+)
 from experiments.analysis.verdict.multiple_comparisons import holm
 from experiments.analysis.verdict.novelty import Trend, trend
+from experiments.analysis.verdict.recommendation import (
+    ArmResult,
+    Plan,
+    Primary,
+    Recommendation,
+    Unvaried,
+    recommend,
+)
 from experiments.analysis.verdict.sample_ratio import SampleRatio, sample_ratio
-from experiments.analysis.verdict.verdict import ArmReading, Plan, Primary, Unvaried, Verdict, verdict
 from experiments.assignment.definition import Guardrail
 
 
 @dataclass(frozen=True)
-class MetricReading:
+class MetricResult:
     """One metric of one arm. effect: None of too few users or events, and of users who do not vary."""
 
     metric: str
@@ -67,7 +78,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class PartReading:
+class PartResult:
     """The primary metric of one arm in a part of the log: a day, a day since exposure, or a slice."""
 
     part: str
@@ -83,55 +94,57 @@ class PartReading:
 
 
 @dataclass(frozen=True)
-class Readings:
-    """Of one experiment. Where the sample is not trusted, there is nothing after `lost`."""
+class ExperimentResults:
+    """Of one experiment. Where the sample is not trusted, there is nothing after `missing`."""
 
     evidence: Evidence
     plan: Plan
-    verdict: Verdict
+    recommendation: Recommendation
     ratio: SampleRatio
-    lost: LostArms
-    metrics: tuple[MetricReading, ...] = ()
-    guardrails: Mapping[str, tuple[GuardrailReading, ...]] | None = None
+    missing: MissingAssignment
+    metrics: tuple[MetricResult, ...] = ()
+    guardrails: Mapping[str, tuple[GuardrailResult, ...]] | None = None
     """By arm."""
     looks: Mapping[str, tuple[Look, ...]] | None = None
     """By arm."""
-    by_day: tuple[PartReading, ...] = ()
-    by_exposure: tuple[PartReading, ...] = ()
+    by_day: tuple[PartResult, ...] = ()
+    by_exposure: tuple[PartResult, ...] = ()
     trends: Mapping[str, tuple[Trend | None, Trend | None]] | None = None
     """By arm: through calendar days, and through days since exposure."""
-    slices: tuple[PartReading, ...] = ()
+    slices: tuple[PartResult, ...] = ()
     with_bots: Mapping[str, Effect | None] | None = None
     """By arm, the primary metric with suspected bots in; None where none is suspected."""
 
     @property
     def trusted(self) -> bool:
         """Whether the sample is the one that was planned."""
-        return self.ratio.trusted and self.lost.trusted
+        return self.ratio.trusted and self.missing.trusted
 
 
-def read(evidence: Evidence) -> Readings:
-    """All readings of the evidence; only those of the sample where that is broken."""
+def read(evidence: Evidence) -> ExperimentResults:
+    """All results of the evidence; only those of the sample where that is broken."""
     experiment = evidence.experiment
     weights = {arm.name: arm.weight for arm in experiment.arms}
     ratio = sample_ratio(evidence.users, weights, evidence.misassigned)
     alike = slates_alike(evidence.totals.values())
-    lost = lost_arms(evidence.lost_slates, evidence.told_slates, alike)
+    missing = missing_assignment(evidence.unassigned_slates, evidence.attributed_slates, alike)
     days = len(evidence.up_to)
     plan = Plan(days, 7 * experiment.planned_weeks, experiment.minimum_detectable_effect)
-    if not (ratio.trusted and lost.trusted):
-        return Readings(evidence, plan, verdict(ratio, lost, (), plan, len(evidence.faulty)), ratio, lost)
+    if not (ratio.trusted and missing.trusted):
+        return ExperimentResults(
+            evidence, plan, recommend(ratio, missing, (), plan, len(evidence.faulty)), ratio, missing
+        )
     looks = {arm: looks_of(evidence, arm, plan) for arm in treatments(evidence)}
     guarded_by = {arm: guardrails_of(evidence, arm, plan) for arm in treatments(evidence)}
-    decided = [ArmReading(arm, primary_of(evidence, looks[arm], arm), guarded_by[arm]) for arm in looks]
+    decided = [ArmResult(arm, primary_of(evidence, looks[arm], arm), guarded_by[arm]) for arm in looks]
     by_day = parts(evidence, {day.isoformat(): arms for day, arms in evidence.on.items()})
     by_exposure = parts(evidence, evidence.since_exposure)
-    return Readings(
+    return ExperimentResults(
         evidence,
         plan,
-        verdict(ratio, lost, decided, plan, len(evidence.faulty)),
+        recommend(ratio, missing, decided, plan, len(evidence.faulty)),
         ratio,
-        lost,
+        missing,
         metrics_of(evidence),
         guarded_by,
         looks,
@@ -192,13 +205,13 @@ def primary_of(evidence: Evidence, looks: Sequence[Look], arm: str) -> Primary |
     return Primary(measure.phrase, looks[-1].lift, looks[-1].low, looks[-1].high) if looks else None
 
 
-def guardrails_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[GuardrailReading, ...]:
+def guardrails_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[GuardrailResult, ...]:
     """Those that the experiment names. Each has an error of its own, shared by all days."""
     critical = sequential.planned_critical_value(plan.days, plan.planned_days, guardrails.ALPHA)
     return tuple(_guardrail(evidence, arm, each, critical) for each in evidence.experiment.guardrails)
 
 
-def _guardrail(evidence: Evidence, arm: str, guardrail: Guardrail, critical: float) -> GuardrailReading:
+def _guardrail(evidence: Evidence, arm: str, guardrail: Guardrail, critical: float) -> GuardrailResult:
     control = evidence.experiment.control.name
     if guardrail is Guardrail.COMPLAINTS and not evidence.complaints_logged:
         return unguarded(guardrail)
@@ -207,7 +220,7 @@ def _guardrail(evidence: Evidence, arm: str, guardrail: Guardrail, critical: flo
     return guarded_sellers(evidence.sellers, control, arm, critical)
 
 
-def metrics_of(evidence: Evidence) -> tuple[MetricReading, ...]:
+def metrics_of(evidence: Evidence) -> tuple[MetricResult, ...]:
     """Every measure of every arm, the primary one first."""
     primary = primary_measure(evidence)
     decisive = sequential.last_critical_value(
@@ -229,11 +242,11 @@ def metrics_of(evidence: Evidence) -> tuple[MetricReading, ...]:
     return tuple(replace(each, p_adjusted=adjusted.get((each.metric, each.arm))) for each in found)
 
 
-def metric_of(evidence: Evidence, measure: Measure, arm: str, critical: float) -> MetricReading:
+def metric_of(evidence: Evidence, measure: Measure, arm: str, critical: float) -> MetricResult:
     """One measure of one arm, not yet adjusted. critical: standard errors from 0 that count."""
     control, treatment = _pair(evidence, evidence.totals, arm)
     effect = effect_of(measure, control, treatment)
-    return MetricReading(
+    return MetricResult(
         measure.name,
         measure.title,
         arm,
@@ -250,11 +263,11 @@ def detectable(effect: Effect, critical: float) -> float:
     return lift_of((critical + float(ndtri(sequential.POWER))) * effect.log_error)
 
 
-def parts(evidence: Evidence, by_part: Mapping[str, Arms]) -> tuple[PartReading, ...]:
+def parts(evidence: Evidence, by_part: Mapping[str, Arms]) -> tuple[PartResult, ...]:
     """The primary metric of every arm in every part."""
     measure = primary_measure(evidence)
     return tuple(
-        PartReading(
+        PartResult(
             part,
             arm,
             control.count + treatment.count,
@@ -267,12 +280,12 @@ def parts(evidence: Evidence, by_part: Mapping[str, Arms]) -> tuple[PartReading,
     )
 
 
-def effects(found: Iterable[PartReading], arm: str) -> list[Effect | None]:
+def effects(found: Iterable[PartResult], arm: str) -> list[Effect | None]:
     """Of one arm, part by part."""
     return [each.effect for each in found if each.arm == arm]
 
 
-def slices_of(evidence: Evidence) -> tuple[PartReading, ...]:
+def slices_of(evidence: Evidence) -> tuple[PartResult, ...]:
     """The primary metric in every value of every slice, p-values adjusted over all of them."""
     found = [
         replace(each, slice=name)
@@ -298,9 +311,9 @@ def example_of(exclusion: Exclusion) -> str | None:
     return None if exclusion.reason in BY_USER else exclusion.example or None
 
 
-def as_json(readings: Readings) -> dict[str, Any]:
+def as_json(results: ExperimentResults) -> dict[str, Any]:
     """The report as JSON values; docs/reading-a-report.md lists the keys."""
-    evidence = readings.evidence
+    evidence = results.evidence
     return {
         "schema_version": 1,
         "experiment": evidence.experiment.model_dump(mode="json"),
@@ -308,26 +321,27 @@ def as_json(readings: Readings) -> dict[str, Any]:
         "period": {
             "from": evidence.experiment.start,
             "until": evidence.until,
-            "days": readings.plan.days,
-            "planned_days": readings.plan.planned_days,
+            "days": results.plan.days,
+            "planned_days": results.plan.planned_days,
             "planned_end": planned_end(evidence.experiment),
         },
-        "verdict": readings.verdict,
-        "sample_ratio": vars(readings.ratio) | {"trusted": readings.ratio.trusted},
-        "lost_arms": vars(readings.lost) | {"shares": readings.lost.shares, "trusted": readings.lost.trusted},
-        "metrics": readings.metrics,
-        "guardrails": readings.guardrails,
-        "looks": readings.looks,
-        "by_day": readings.by_day,
-        "by_days_since_exposure": readings.by_exposure,
+        "recommendation": results.recommendation,
+        "sample_ratio": vars(results.ratio) | {"trusted": results.ratio.trusted},
+        "missing_assignment": vars(results.missing)
+        | {"shares": results.missing.shares, "trusted": results.missing.trusted},
+        "metrics": results.metrics,
+        "guardrails": results.guardrails,
+        "looks": results.looks,
+        "by_day": results.by_day,
+        "by_days_since_exposure": results.by_exposure,
         "trends": {
             arm: {"by_day": days, "by_days_since_exposure": since}
-            for arm, (days, since) in (readings.trends or {}).items()
+            for arm, (days, since) in (results.trends or {}).items()
         },
-        "slices": readings.slices,
-        "latency_ms": evidence.latencies if readings.trusted else None,
-        "sellers": evidence.sellers if readings.trusted else None,
-        "with_bots": readings.with_bots,
+        "slices": results.slices,
+        "latency_ms": evidence.latencies if results.trusted else None,
+        "sellers": evidence.sellers if results.trusted else None,
+        "with_bots": results.with_bots,
         "exclusions": [
             vars(each) | {"example": example_of(each), "meaning": each.reason.meaning}
             for each in evidence.exclusions

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from events.user_ids import user_hash
-from experiments.assignment.assign import assign, places
+from experiments.assignment.assign import assign, hash_buckets
 from experiments.cli import group
 from tests.factories import make_experiment
 
@@ -55,7 +55,7 @@ def test_assign_tells_the_arm_or_why_there_is_none(folder: Path) -> None:
     rows = [line.split("\t") for line in done.output.splitlines()]
     for user, (name, said, layer, ramp, arms) in zip(users, rows, strict=True):
         hashed = user_hash(SALT, user)
-        at = places(experiment, hashed)
+        at = hash_buckets(experiment, hashed)
         arm = assign(experiment, hashed, experiment.start)
         why_not = "(not in its buckets)" if at.layer >= 0.5 else "(not yet)"
         assert (name, said) == (user, arm.name if arm else why_not)

@@ -9,7 +9,7 @@ import pytest
 
 from bench.simulation import Agreement, agreement, judged, production_plan
 from demo.simulation.setup import Plan
-from experiments.analysis.verdict.verdict import Decision
+from experiments.analysis.verdict.recommendation import Decision
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_a_better_encoder_is_shipped_and_an_equal_one_is_not(tmp_path: Path):
     """The report on a simulated A/B test, and on an A/A test."""
     plan = Plan(users=1200, days=14, pre_days=7, count=2000)
     better = judged(plan, tmp_path / "ab")
-    assert better.verdict.decision is Decision.SHIP
+    assert better.recommendation.decision is Decision.SHIP
     assert "drawn by nitamono demo simulate" in better.evidence.simulated
     alike = replace(plan, encoders={"control": "0.8", "treatment": "0.8"})
-    assert judged(alike, tmp_path / "aa").verdict.decision is not Decision.SHIP
+    assert judged(alike, tmp_path / "aa").recommendation.decision is not Decision.SHIP

@@ -18,7 +18,7 @@ from demo.simulation.market import Market, Tick, simulate
 from demo.simulation.setup import Plan, build_market
 from demo.simulation.stock import Stock
 from events.log_tables import TABLES
-from experiments.assignment.assign import NOBODYS
+from experiments.assignment.assign import NO_ARM
 from experiments.assignment.definition import Arm, Experiment
 
 EXPERIMENT = Experiment(
@@ -128,7 +128,7 @@ def test_nothing_is_shown_before_it_is_listed_or_to_itself():
 
 
 def test_a_slate_has_no_item_twice_and_ends_with_the_empty_places():
-    """Places after the last item are empty, and nothing else is."""
+    """HashBuckets after the last item are empty, and nothing else is."""
     _, _, days = simulated()
     for items in days[1].slates.items[:500]:
         there = items[items != NOTHING]
@@ -161,10 +161,10 @@ def test_a_few_people_make_most_visits():
 def test_the_experiment_starts_on_its_day_and_splits_its_users():
     """Nobody has an arm before; afterwards each user except testers has one."""
     _, _, days = simulated()
-    assert (days[0].slates.arm == NOBODYS).all()
+    assert (days[0].slates.arm == NO_ARM).all()
     assert not days[0].slates.override.any()
     slates = days[1].slates
-    assert (slates.arm != NOBODYS).all()
+    assert (slates.arm != NO_ARM).all()
     assert slates.override.any()
     pairs = {
         (user, arm)

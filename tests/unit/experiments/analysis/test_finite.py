@@ -25,7 +25,7 @@ from experiments.analysis.verdict.effects import (
     narrowed_by_cuped,
 )
 from experiments.analysis.verdict.guardrails import LIMITS, guarded
-from experiments.analysis.verdict.missing_assignment import lost_arms, slates_alike
+from experiments.analysis.verdict.missing_assignment import missing_assignment, slates_alike
 from experiments.analysis.verdict.novelty import trend
 from experiments.analysis.verdict.plots import Scale, lift_scale
 from experiments.analysis.verdict.sample_ratio import sample_ratio
@@ -112,7 +112,7 @@ def test_samples(users: list[int], lost: list[int]) -> None:
     names = [f"arm{number}" for number in range(len(users))]
     ratio = sample_ratio(dict(zip(names, users, strict=True)), dict.fromkeys(names, 1.0))
     assert 0 <= ratio.p_value <= 1
-    slates = lost_arms(dict(zip(names, lost, strict=False)), dict(zip(names, users, strict=True)))
+    slates = missing_assignment(dict(zip(names, lost, strict=False)), dict(zip(names, users, strict=True)))
     assert 0 <= slates.p_value <= 1
     assert all(0 <= share <= 1 for share in slates.shares.values())
 

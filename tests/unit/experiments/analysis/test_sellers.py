@@ -86,7 +86,7 @@ def test_new_listings_wait_for_their_first_impression(tmp_path: Path) -> None:
     assert side.arms["treatment"].waiting.quartiles_hours == pytest.approx((10, 10, 10))
 
 
-def test_what_is_kept_apart_exposes_nobody(tmp_path: Path) -> None:
+def test_what_is_excluded_exposes_nobody(tmp_path: Path) -> None:
     """Repeated slates, users in two arms and testers."""
     slate = make_slate("u")
     apart = [

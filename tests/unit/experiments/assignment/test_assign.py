@@ -15,15 +15,15 @@ from scipy import stats
 
 from events.user_ids import user_hash
 from experiments.assignment.assign import (
-    NOBODYS,
-    Places,
+    NO_ARM,
+    HashBuckets,
     arm_array,
     arm_at,
     assign,
     assignments,
-    place,
-    place_array,
-    places,
+    hash_bucket,
+    hash_bucket_array,
+    hash_buckets,
 )
 from experiments.assignment.definition import Experiment, RampStep
 from tests.factories import make_experiment
@@ -36,7 +36,7 @@ NEVER_BY_CHANCE = 1e-4  # users and hashes are fixed, so a test passes always or
 @cache
 def everybodys(key: str) -> np.ndarray:
     """The places (users,) of all users under a key."""
-    return place_array(key, USERS)
+    return hash_bucket_array(key, USERS)
 
 
 def share(experiment: Experiment, users: list[str] = USERS) -> list[float]:
@@ -54,15 +54,15 @@ def independent(one: np.ndarray, other: np.ndarray) -> bool:
 @pytest.mark.parametrize(
     ("number", "expected", "arm"),
     [
-        (0, Places(0.3565784691665931, 0.3009352426256183, 0.9370897940046036), "siglip"),
-        (1, Places(0.709978251760317, 0.03355550896707282, 0.292003657924225), "control"),
-        (2, Places(0.4325587774448181, 0.9398489427271906, 0.030619721551909285), "control"),
+        (0, HashBuckets(0.3565784691665931, 0.3009352426256183, 0.9370897940046036), "siglip"),
+        (1, HashBuckets(0.709978251760317, 0.03355550896707282, 0.292003657924225), "control"),
+        (2, HashBuckets(0.4325587774448181, 0.9398489427271906, 0.030619721551909285), "control"),
     ],
 )
-def test_places_never_change(number: int, expected: Places, arm: str) -> None:
+def test_places_never_change(number: int, expected: HashBuckets, arm: str) -> None:
     """To the last bit, in any release: a running experiment's users stay where they are."""
     experiment = make_experiment()
-    assert places(experiment, USERS[number]) == expected
+    assert hash_buckets(experiment, USERS[number]) == expected
     chosen = assign(experiment, USERS[number], DAY)
     assert chosen is not None
     assert chosen.name == arm
@@ -96,7 +96,7 @@ def test_places_under_different_keys_are_independent(one: str, other: str) -> No
 def test_ids_that_count_up_are_assigned_as_evenly() -> None:
     """A caller whose ids are their own hashes, such as numbers, loses nothing."""
     numbers = [str(number) for number in range(200_000)]
-    found = place_array("arms/new-encoder", numbers)
+    found = hash_bucket_array("arms/new-encoder", numbers)
     assert stats.chisquare(np.bincount((found * 1000).astype(int))).pvalue > NEVER_BY_CHANCE
     assert independent((found[:-1] * 20).astype(int), (found[1:] * 20).astype(int))
 
@@ -115,7 +115,7 @@ def test_weights_share_out_the_users() -> None:
 def test_an_arm_begins_where_the_one_before_ends(at: float, arm: str) -> None:
     """Lower bounds belong to the arm, upper ones to the next; the last arm reaches to the end."""
     arms = ({"name": "control", "weight": 2}, {"name": "b"}, {"name": "c"})
-    chosen = arm_at(make_experiment(arms=arms), Places(0.5, 0.5, at), share=1)
+    chosen = arm_at(make_experiment(arms=arms), HashBuckets(0.5, 0.5, at), share=1)
     assert chosen is not None
     assert chosen.name == arm
 
@@ -130,9 +130,9 @@ def test_arrays_say_what_single_users_are_told() -> None:
     numbers = {arm.name: number for number, arm in enumerate(experiment.arms)}
     told = [assign(experiment, user, DAY) for user in USERS[:5000]]
     assert list(arm_array(experiment, USERS[:5000], share=0.4)) == [
-        NOBODYS if arm is None else numbers[arm.name] for arm in told
+        NO_ARM if arm is None else numbers[arm.name] for arm in told
     ]
-    assert [place("any", user) for user in USERS[:100]] == list(place_array("any", USERS[:100]))
+    assert [hash_bucket("any", user) for user in USERS[:100]] == list(hash_bucket_array("any", USERS[:100]))
     assert arm_array(experiment, []).shape == (0,)
 
 
@@ -167,7 +167,7 @@ def test_experiments_of_a_layer_exclude_each_other_and_leave_nobody_between() ->
     """A user is in the one whose buckets hold the place in the layer."""
     one = make_experiment(name="one", buckets=(0, 0.3))
     other = make_experiment(name="other", buckets=(0.3, 1))
-    in_one, in_other = (arm_array(each, USERS) != NOBODYS for each in (one, other))
+    in_one, in_other = (arm_array(each, USERS) != NO_ARM for each in (one, other))
     assert not (in_one & in_other).any()
     assert (in_one | in_other).all()
     assert in_one.mean() == pytest.approx(0.3, abs=0.005)
@@ -203,7 +203,11 @@ def test_the_documentation_suffices_to_tell_the_same_arms() -> None:
         hashed, found, arm = documented(f"u{number}")
         chosen = assign(make_experiment(), user, DAY)
         assert chosen is not None
-        assert (hashed, Places(*found), arm) == (user, places(make_experiment(), user), chosen.name)
+        assert (hashed, HashBuckets(*found), arm) == (
+            user,
+            hash_buckets(make_experiment(), user),
+            chosen.name,
+        )
     page = (Path(__file__).parents[4] / "docs" / "experiments.md").read_text(encoding="utf-8")
     for user_id in ("u0", "u1", "u2"):
         user, found, arm = documented(user_id)

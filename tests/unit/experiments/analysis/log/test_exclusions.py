@@ -91,7 +91,7 @@ def test_a_slate_shown_under_two_event_ids_counts_once(tmp_path: Path) -> None:
     )
 
 
-def test_events_from_the_future_and_from_before_the_pre_period_are_kept_apart(tmp_path: Path) -> None:
+def test_events_from_the_future_and_from_before_the_pre_period_are_excluded(tmp_path: Path) -> None:
     """The future begins now, or after the day until which the log is read if that is earlier."""
     events = [
         make_event("u", event_id="later", time=at(13.1)),
@@ -118,7 +118,7 @@ def test_an_unknown_arm_takes_the_slate_and_what_came_of_it(tmp_path: Path, arms
         item_views=[make_event("u")],
     )
     assert summed(tmp_path) == (
-        (Exclusion(Reason.UNKNOWN_ARM, 1, 1, "lost"), Exclusion(Reason.SLATE_APART, 1, 1, "tap")),
+        (Exclusion(Reason.UNKNOWN_ARM, 1, 1, "lost"), Exclusion(Reason.SLATE_EXCLUDED, 1, 1, "tap")),
         left(1, 1, views=1),
     )
 
@@ -130,7 +130,7 @@ def test_arms_of_other_experiments_are_none_of_ours(tmp_path: Path) -> None:
     assert summed(tmp_path) == ((), left(1, 1))
 
 
-def test_an_arm_before_the_start_is_kept_apart(tmp_path: Path) -> None:
+def test_an_arm_before_the_start_is_excluded(tmp_path: Path) -> None:
     """It is neither exposure nor pre-period."""
     slates = [make_slate("u", time=at(-0.1), event_id="early"), make_slate("u")]
     write_log(tmp_path, slates)
@@ -185,14 +185,14 @@ def test_of_a_slate_that_was_never_logged_only_the_taps_are_left_out(tmp_path: P
     assert rest == left(1, 1, views=1, purchases=1)
 
 
-def test_events_of_another_users_slate_are_kept_apart(tmp_path: Path) -> None:
+def test_events_of_another_users_slate_are_excluded(tmp_path: Path) -> None:
     """As when a link with a slate id is passed on."""
     slate = make_slate("u")
     write_log(tmp_path, [slate, make_slate("v")], taps=[make_tap(slate, user_id="v", event_id="tap")])
     assert summed(tmp_path) == ((Exclusion(Reason.OTHER_USER, 1, 1, "tap"),), left(2, 2))
 
 
-def test_taps_before_their_impression_are_kept_apart_beyond_the_skew_of_clocks(tmp_path: Path) -> None:
+def test_taps_before_their_impression_are_excluded_beyond_the_skew_of_clocks(tmp_path: Path) -> None:
     """Five minutes are allowed; the order in which events arrive is of no matter."""
     slate = make_slate("u")
     taps = [
@@ -205,7 +205,7 @@ def test_taps_before_their_impression_are_kept_apart_beyond_the_skew_of_clocks(t
 
 
 @pytest.mark.parametrize("wrong", [{"item_id": "z"}, {"position": 2}])
-def test_taps_on_what_the_slate_did_not_show_are_kept_apart(tmp_path: Path, wrong: Event) -> None:
+def test_taps_on_what_the_slate_did_not_show_are_excluded(tmp_path: Path, wrong: Event) -> None:
     """Another item, or the right one at another position."""
     slate, empty = make_slate("u"), make_slate("u", items=make_items(""))
     write_log(
@@ -283,8 +283,8 @@ def test_slates_that_tell_no_arm_to_a_user_who_has_one_are_counted_as_lost(tmp_p
     write_log(tmp_path, slates, purchases=[make_event(treated, lost, price=1.0)])
     with open_log(tmp_path) as log:
         clean = log.clean(make_experiment(enabled=False), now=at(13))
-        assert clean.told_slates() == {"control": 2, "treatment": 1}
-        assert clean.lost_slates() == {"control": 1, "treatment": 2}
+        assert clean.attributed_slates() == {"control": 2, "treatment": 1}
+        assert clean.unassigned_slates() == {"control": 1, "treatment": 2}
         assert [(each.reason, each.count, each.users) for each in clean.exclusions] == [
             (Reason.ARM_LOST, 3, 2)
         ]
@@ -303,7 +303,7 @@ def test_users_outside_the_experiment_have_no_arm_to_lose(tmp_path: Path) -> Non
     with open_log(tmp_path) as log:
         ramped = make_experiment(ramp=ramp)
         clean = log.clean(ramped, now=at(13), rules=Rules(bot_slates_a_day=8))
-        assert sum(clean.lost_slates().values()) == 3
+        assert sum(clean.unassigned_slates().values()) == 3
         nobody = make_experiment(buckets=(0.0, 1e-9))
         clean = log.clean(nobody, now=at(13), rules=Rules(bot_slates_a_day=8))
-        assert clean.lost_slates() == {"control": 0, "treatment": 0}
+        assert clean.unassigned_slates() == {"control": 0, "treatment": 0}

@@ -45,7 +45,7 @@ def test_tables_without_a_file_are_empty(tmp_path: Path) -> None:
         assert log.clean(make_experiment(), now=NOW).moments()["control"].total("slates") == 1
 
 
-def test_half_written_files_are_named_and_kept_apart(tmp_path: Path) -> None:
+def test_half_written_files_are_named_and_excluded(tmp_path: Path) -> None:
     """The events of the sound files count; those of the others do not."""
     slate = make_slate("u")
     write_log(tmp_path, [slate], taps=[make_tap(slate)])
@@ -64,7 +64,7 @@ def test_half_written_files_are_named_and_kept_apart(tmp_path: Path) -> None:
         assert log.clean(make_experiment(), now=NOW).moments()["control"].total("taps") == 1
 
 
-def test_a_file_with_damage_behind_a_sound_footer_is_kept_apart(tmp_path: Path) -> None:
+def test_a_file_with_damage_behind_a_sound_footer_is_excluded(tmp_path: Path) -> None:
     """It is found out when it is read."""
     slates = [make_slate(f"u{n}") for n in range(200)]
     write_log(tmp_path, slates, item_views=[make_event("u1")])

@@ -43,7 +43,7 @@ def test_a_purchase_counts_twice_if_asked() -> None:
 
 
 def test_a_short_slate_is_ranked_without_what_it_lacks() -> None:
-    """Places beyond its end come last, whatever their cosine."""
+    """HashBuckets beyond its end come last, whatever their cosine."""
     slates = make_slates(tapped=[[0, 1, 0], [0, 0, 1]], lengths=[2, 3])
     orders = orders_of(slates, {"mine": np.array([[0.2, 0.1, -np.inf], [0.1, 0.2, 0.3]])})
     assert orders["mine"].tolist() == [[0, 1, 2], [2, 1, 0]]

@@ -72,7 +72,7 @@ def test_a_clear_win_is_shipped(definitions: Path, log: Path, tmp_path: Path) ->
     told = json.loads((tmp_path / "it" / "report.json").read_text())
     assert told["period"]["days"] == told["period"]["planned_days"] == 14
     assert told["period"]["until"] == planned_end(make_experiment()).isoformat()
-    assert told["verdict"]["sentence"] in (tmp_path / "it" / "report.html").read_text()
+    assert told["recommendation"]["sentence"] in (tmp_path / "it" / "report.html").read_text()
     assert told["sample_ratio"]["misassigned"] == 0
 
 
@@ -81,14 +81,14 @@ def test_until_a_day(definitions: Path, log: Path) -> None:
     done = report(definitions, log, "--until", "2026-11-04", "--json")
     told = json.loads(done.stdout)
     assert told["period"]["days"] == 3
-    assert told["verdict"]["decision"] == "not enough yet"
+    assert told["recommendation"]["decision"] == "not enough yet"
     assert "future" in {each["reason"] for each in told["exclusions"]}
 
 
 def test_users_in_an_arm_that_is_not_theirs(definitions: Path, tmp_path: Path) -> None:
     """Twenty of 60 were shown the other arm: something else than assignment chose."""
     done = report(definitions, log_of(tmp_path, wrong=20), "--until", "2026-11-15")
-    assert "Do not read this experiment: 20 users are in another arm" in done.output
+    assert "Do not read this experiment: 20 users are not in their assigned arm" in done.output
 
 
 def test_a_simulated_log_says_so(definitions: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_log_of_simulated_events_says_so(definitions: Path, tmp_path: Path) ->
     user, moment = f"{0:032x}", datetime(START.year, START.month, START.day, 12, tzinfo=UTC)
     slate = make_slate(user, None, arms=["better-encoder:old"], time=moment, simulated=True)
     write_log(tmp_path, [slate])
-    assert report(definitions, tmp_path, "--until", "2026-11-15").output.startswith("Simulated: a program")
+    assert report(definitions, tmp_path, "--until", "2026-11-15").output.startswith("Simulated users: ")
 
 
 def test_faulty_files_are_named_as_the_log_knows_them(definitions: Path, tmp_path: Path) -> None:

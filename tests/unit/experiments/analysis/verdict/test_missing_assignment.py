@@ -10,17 +10,17 @@ import pytest
 
 from experiments.analysis.moments import Moments
 from experiments.analysis.verdict.evidence import gather
-from experiments.analysis.verdict.missing_assignment import lost_arms, slates_alike
+from experiments.analysis.verdict.missing_assignment import missing_assignment, slates_alike
+from experiments.analysis.verdict.recommendation import Decision
 from experiments.analysis.verdict.report import text
-from experiments.analysis.verdict.results import Readings, read
-from experiments.analysis.verdict.verdict import Decision
+from experiments.analysis.verdict.results import ExperimentResults, read
 from experiments.assignment.assign import arm_array
 from tests.unit.experiments.analysis.log.logs import at, make_experiment, make_slate, make_tap, write_log
 
 
 def test_by_hand() -> None:
     """10 and 30 of 100 each: expected 20 and 80, so 2 × 100 / 20 + 2 × 100 / 80 = 12.5 on one degree."""
-    found = lost_arms({"a": 10, "b": 30}, {"a": 90, "b": 70})
+    found = missing_assignment({"a": 10, "b": 30}, {"a": 90, "b": 70})
     assert found.p_value == pytest.approx(0.00040695, rel=1e-4)
     assert found.shares == pytest.approx({"a": 0.1, "b": 0.3})
 
@@ -42,9 +42,9 @@ def test_when_the_rest_may_be_read(
     lost: tuple[int, ...], told: tuple[int, ...], alike: float, trusted: bool
 ) -> None:
     """A difference that chance does not explain, and of a point at least."""
-    assert lost_arms(*(dict(zip("abc", counts, strict=False)) for counts in (lost, told)), alike).trusted is (
-        trusted
-    )
+    assert missing_assignment(
+        *(dict(zip("abc", counts, strict=False)) for counts in (lost, told)), alike
+    ).trusted is (trusted)
 
 
 def test_slates_of_a_user_are_alike() -> None:
@@ -53,7 +53,7 @@ def test_slates_of_a_user_are_alike() -> None:
     assert slates_alike([Moments.of({"slates": np.ones(9)})] * 2) == pytest.approx(1)
 
 
-def reading(folder: Path, missing: float) -> Readings:
+def reading(folder: Path, missing: float) -> ExperimentResults:
     """Of an A/A log: half of the items are tapped six times as often as the rest.
 
     missing: the share of the others' slates that the treatment, whose index lacks their items, has lost.
@@ -75,15 +75,15 @@ def reading(folder: Path, missing: float) -> Readings:
 def test_an_arm_that_lacks_items_is_not_read(tmp_path: Path) -> None:
     """Nothing differs but the items of three in ten of the bad slates, and yet the CTR would rise."""
     found = reading(tmp_path, missing=0.3)
-    assert found.verdict.decision is Decision.DO_NOT_READ
-    assert "the arms compare different items" in found.verdict.sentence
-    assert found.lost.shares["control"] == 0
-    assert found.lost.shares["treatment"] == pytest.approx(0.15, abs=0.01)
-    assert "slates without their arm: control 0 %, treatment 1" in text(found)
+    assert found.recommendation.decision is Decision.DO_NOT_READ
+    assert "the arms compare different items" in found.recommendation.sentence
+    assert found.missing.shares["control"] == 0
+    assert found.missing.shares["treatment"] == pytest.approx(0.15, abs=0.01)
+    assert "slates without an arm: control 0 %, treatment 1" in text(found)
 
 
 def test_the_same_log_with_all_items_is_read(tmp_path: Path) -> None:
     """No slate is lost, and nothing differs."""
     found = reading(tmp_path, missing=0)
     assert found.trusted
-    assert found.verdict.decision is not Decision.SHIP
+    assert found.recommendation.decision is not Decision.SHIP

@@ -13,9 +13,9 @@ import pytest
 from experiments.analysis.log.exclusions import Exclusion, Reason
 from experiments.analysis.verdict.evidence import in_two_arms
 from experiments.analysis.verdict.guardrails import State
+from experiments.analysis.verdict.recommendation import Decision
 from experiments.analysis.verdict.report import JSON, PAGE, json_text, page, text, write_report
-from experiments.analysis.verdict.results import Readings, read
-from experiments.analysis.verdict.verdict import Decision
+from experiments.analysis.verdict.results import ExperimentResults, read
 from experiments.assignment.definition import Arm, Guardrail
 from tests.html_page import HtmlPage
 from tests.unit.experiments.analysis.verdict.evidence import make_evidence, make_experiment
@@ -26,12 +26,12 @@ GUIDE = Path(__file__).parents[5] / "docs" / "reading-a-report.md"
 
 
 @pytest.fixture(scope="module")
-def winning() -> Readings:
+def winning() -> ExperimentResults:
     """An arm with half as many taps again, of a simulated log."""
     return read(make_evidence(simulated=SENTENCE))
 
 
-def test_the_page_needs_nothing_beside_it(winning: Readings) -> None:
+def test_the_page_needs_nothing_beside_it(winning: ExperimentResults) -> None:
     """No script and nothing from elsewhere; a category with tags in its name is text."""
     found = HtmlPage(page(winning))
     assert {"script", "link", "iframe", "img"}.isdisjoint(tag for tag, _ in found.tags)
@@ -40,10 +40,10 @@ def test_the_page_needs_nothing_beside_it(winning: Readings) -> None:
     assert "<b>Toys</b>" in found.text
 
 
-def test_the_page_says_what_to_do(winning: Readings) -> None:
+def test_the_page_says_what_to_do(winning: ExperimentResults) -> None:
     """The sentence, that nobody was asked, what was kept apart, and every metric."""
     found = HtmlPage(page(winning)).text
-    assert winning.verdict.sentence in found
+    assert winning.recommendation.sentence in found
     assert SENTENCE in found
     assert "of users who saw two arms" in found
     assert all(each.title in found for each in winning.metrics)
@@ -51,16 +51,16 @@ def test_the_page_says_what_to_do(winning: Readings) -> None:
     assert len(plots) == 1 + 1 + 2 + 2 + 1  # looks, metrics, two of days, two slices, sellers
 
 
-def test_the_verdict_is_that_of_the_sequential_interval(winning: Readings) -> None:
+def test_the_verdict_is_that_of_the_sequential_interval(winning: ExperimentResults) -> None:
     """The sentence has the last look's interval, wider than the fixed one beside it."""
-    assert winning.verdict.decision is Decision.SHIP
+    assert winning.recommendation.decision is Decision.SHIP
     assert winning.looks is not None
     last = winning.looks["new"][-1]
     assert last.low < last.fixed_low < last.lift < last.fixed_high < last.high
     assert 0.2 < last.low < 0.5 < last.high < 0.8
 
 
-def test_secondary_metrics_are_adjusted_and_the_primary_is_not(winning: Readings) -> None:
+def test_secondary_metrics_are_adjusted_and_the_primary_is_not(winning: ExperimentResults) -> None:
     """Three share an error rate; spend has too few purchases for an interval."""
     adjusted = {each.metric for each in winning.metrics if each.p_adjusted is not None}
     assert adjusted == {"cvr_clicks", "cvr_views", "purchases"}
@@ -72,7 +72,7 @@ def test_secondary_metrics_are_adjusted_and_the_primary_is_not(winning: Readings
     )
 
 
-def test_the_power_is_that_of_the_interval_which_decides(winning: Readings) -> None:
+def test_the_power_is_that_of_the_interval_which_decides(winning: ExperimentResults) -> None:
     """(2.188 + 0.842) standard errors after two weeks for the primary metric, (1.960 + 0.842) for others."""
     deviations = {
         each.metric: math.log1p(each.detectable) / each.effect.log_error
@@ -86,7 +86,7 @@ def test_the_power_is_that_of_the_interval_which_decides(winning: Readings) -> N
 def test_a_broken_sample_shows_no_result() -> None:
     """Neither page, text nor JSON tells a lift."""
     broken = read(replace(make_evidence(users=1000), users={"old": 1200, "new": 1000}))
-    assert broken.verdict.decision is Decision.DO_NOT_READ
+    assert broken.recommendation.decision is Decision.DO_NOT_READ
     found = HtmlPage(page(broken))
     assert "svg" not in [tag for tag, _ in found.tags]
     assert "No metric is shown" in found.text
@@ -100,9 +100,9 @@ def test_a_broken_sample_shows_no_result() -> None:
 def test_arms_that_answer_for_different_items_show_no_result() -> None:
     """The page and the JSON tell the shares, and nothing of what they spoil."""
     evidence = make_evidence(users=1000)
-    lost = {"old": 0, "new": evidence.told_slates["new"] // 9}
-    broken = read(replace(evidence, lost_slates=lost))
-    assert broken.verdict.decision is Decision.DO_NOT_READ
+    lost = {"old": 0, "new": evidence.attributed_slates["new"] // 9}
+    broken = read(replace(evidence, unassigned_slates=lost))
+    assert broken.recommendation.decision is Decision.DO_NOT_READ
     found = HtmlPage(page(broken))
     assert "svg" not in [tag for tag, _ in found.tags]
     assert f"{lost['new']:,} (10 %)" in found.text
@@ -110,25 +110,25 @@ def test_arms_that_answer_for_different_items_show_no_result() -> None:
     assert told["metrics"] == []
     assert told["sellers"] is None
     assert told["sample_ratio"]["trusted"] is True
-    assert told["lost_arms"]["trusted"] is False
-    assert told["lost_arms"]["shares"] == pytest.approx({"old": 0, "new": 0.1}, abs=1e-3)
+    assert told["missing_assignment"]["trusted"] is False
+    assert told["missing_assignment"]["shares"] == pytest.approx({"old": 0, "new": 0.1}, abs=1e-3)
 
 
-def test_the_keys_of_the_json_are_documented(winning: Readings) -> None:
+def test_the_keys_of_the_json_are_documented(winning: ExperimentResults) -> None:
     """docs/reading-a-report.md names each top-level key, and no other."""
     told = json.loads(json_text(winning))
     _, keys = GUIDE.read_text(encoding="utf-8").split("## Keys of report.json")
     assert set(KEYS.findall(keys)) == set(told)
-    assert told["verdict"]["decision"] == "ship"
+    assert told["recommendation"]["decision"] == "ship"
     assert told["metrics"][0]["effect"]["lift"] == pytest.approx(0.5, abs=0.2)
     assert told["period"]["planned_end"] == "2026-11-15"
 
 
-def test_the_terminal_begins_with_what_to_do(winning: Readings) -> None:
+def test_the_terminal_begins_with_what_to_do(winning: ExperimentResults) -> None:
     """First that nobody was asked, then the sentence, then figures."""
     lines = text(winning).splitlines()
     assert lines[0] == SENTENCE
-    assert lines[2] == winning.verdict.sentence
+    assert lines[2] == winning.recommendation.sentence
     assert any(line.startswith("* CTR") for line in lines)
     assert "  31 events of 2 users: of users who saw two arms; all of their events" in lines
 
@@ -136,7 +136,7 @@ def test_the_terminal_begins_with_what_to_do(winning: Readings) -> None:
 def test_little_data_is_said_plainly() -> None:
     """Ninety users: no interval anywhere, and no plot that pretends to have one."""
     few = read(make_evidence(users=90, days=2))
-    assert few.verdict.decision is Decision.NOT_ENOUGH_YET
+    assert few.recommendation.decision is Decision.NOT_ENOUGH_YET
     assert "too few users or events" in text(few)
     assert "There is no interval on any day: too few users or events." in page(few)
 
@@ -157,10 +157,10 @@ def test_several_arms_are_named_apart() -> None:
     found = read(make_evidence(experiment=three, users=800))
     assert {each.arm for each in found.metrics} == {"new", "newer"}
     assert "CTR: taps per slate, newer" in page(found)
-    assert found.verdict.arm in {"new", "newer"}
+    assert found.recommendation.arm in {"new", "newer"}
 
 
-def test_no_user_is_named(winning: Readings) -> None:
+def test_no_user_is_named(winning: ExperimentResults) -> None:
     """Not even by a hash: of users who are left out there is no example, of events there is one."""
     exclusions = (Exclusion(Reason.TWO_ARMS, 31, 2, "a-user"), Exclusion(Reason.FUTURE, 1, 1, "an-event"))
     found = replace(winning, evidence=replace(winning.evidence, exclusions=exclusions))
@@ -179,11 +179,11 @@ def test_what_bots_would_change_stands_beside_them() -> None:
     assert "with them in, taps per slate of new:\n0 % (" in page(found)
     assert "  with suspected bots in, taps per slate of new: 0 % (" in text(found)
     assert json.loads(json_text(found))["with_bots"]["new"]["lift"] == 0
-    assert found.verdict.decision is Decision.SHIP
+    assert found.recommendation.decision is Decision.SHIP
     assert read(evidence).with_bots is None
 
 
-def test_both_files_are_written(winning: Readings, tmp_path: Path) -> None:
+def test_both_files_are_written(winning: ExperimentResults, tmp_path: Path) -> None:
     """Page and JSON, and nothing unfinished beside them."""
     write_report(winning, tmp_path / "better-encoder")
     assert sorted(path.name for path in (tmp_path / "better-encoder").iterdir()) == sorted([PAGE, JSON])
@@ -194,8 +194,8 @@ def test_complaints_that_nobody_sends_guard_nothing() -> None:
     states = {
         logged: {
             each.guardrail: each.state
-            for readings in (read(make_evidence(complaints_logged=logged)),)
-            for each in (readings.guardrails or {})["new"]
+            for results in (read(make_evidence(complaints_logged=logged)),)
+            for each in (results.guardrails or {})["new"]
         }
         for logged in (True, False)
     }

@@ -14,7 +14,7 @@ from experiments.analysis.log.sums import CleanLog
 from experiments.analysis.moments import Moments
 from experiments.analysis.verdict.effects import MEASURES, effect_of
 from experiments.analysis.verdict.evidence import misassigned
-from experiments.analysis.verdict.missing_assignment import lost_arms, slates_alike
+from experiments.analysis.verdict.missing_assignment import missing_assignment, slates_alike
 from experiments.analysis.verdict.sample_ratio import sample_ratio
 from experiments.assignment.assign import arm_array
 from tests.unit.experiments.analysis.log.logs import at, make_experiment, make_slate, make_tap, write_log
@@ -47,8 +47,10 @@ def sound(clean: CleanLog, arms: dict[str, Moments]) -> bool:
     ratio = sample_ratio(
         clean.users_per_arm(), {"control": 1, "treatment": 1}, misassigned(clean.experiment, clean.assigned())
     )
-    lost = lost_arms(clean.lost_slates(), clean.told_slates(), slates_alike(arms.values()))
-    return ratio.trusted and lost.trusted
+    missing = missing_assignment(
+        clean.unassigned_slates(), clean.attributed_slates(), slates_alike(arms.values())
+    )
+    return ratio.trusted and missing.trusted
 
 
 def naive(arms: dict[str, Moments]) -> float:

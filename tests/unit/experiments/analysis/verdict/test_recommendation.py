@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.analysis.verdict.guardrails import GuardrailReading, State
-from experiments.analysis.verdict.missing_assignment import LostArms, lost_arms
+from experiments.analysis.verdict.guardrails import GuardrailResult, State
+from experiments.analysis.verdict.missing_assignment import MissingAssignment, missing_assignment
+from experiments.analysis.verdict.recommendation import ArmResult, Decision, Plan, Primary, recommend
 from experiments.analysis.verdict.sample_ratio import SampleRatio, sample_ratio
-from experiments.analysis.verdict.verdict import ArmReading, Decision, Plan, Primary, verdict
 from experiments.assignment.definition import Guardrail
 
 EVEN = sample_ratio({"old": 5000, "new": 5000}, {"old": 1, "new": 1})
-WHOLE = lost_arms({"old": 0, "new": 0}, {"old": 50_000, "new": 50_000})
+WHOLE = missing_assignment({"old": 0, "new": 0}, {"old": 50_000, "new": 50_000})
 UP = Primary("taps per slate", 0.08, 0.03, 0.13)
 DOWN = Primary("taps per slate", -0.08, -0.13, -0.03)
 OPEN = Primary("taps per slate", 0.02, -0.03, 0.07)
@@ -19,13 +19,13 @@ NARROW = Primary("taps per slate", 0.005, -0.01, 0.02)
 EARLY, WEEK, OVER = Plan(3, 14, 0.05), Plan(7, 14, 0.05), Plan(14, 14, 0.05)
 
 
-def new(primary: Primary | None, *states: State, arm: str = "new") -> ArmReading:
+def new(primary: Primary | None, *states: State, arm: str = "new") -> ArmResult:
     """An arm with guardrails in these states; one that holds unless told otherwise."""
     named = zip(Guardrail, states or (State.OK,), strict=False)
-    return ArmReading(
+    return ArmResult(
         arm,
         primary,
-        [GuardrailReading(guardrail, "", state, 0.1, relative=True) for guardrail, state in named],
+        [GuardrailResult(guardrail, "", state, 0.1, relative=True) for guardrail, state in named],
     )
 
 
@@ -34,7 +34,7 @@ def new(primary: Primary | None, *states: State, arm: str = "new") -> ArmReading
     [
         (new(UP), OVER, Decision.SHIP, "raises taps per slate (+8.0 %, interval +3.0 % to +13 %), and every"),
         (new(UP), WEEK, Decision.SHIP, "every guardrail holds"),
-        (new(UP), EARLY, Decision.NOT_ENOUGH_YET, "a whole week has not passed (day 3 of 7)"),
+        (new(UP), EARLY, Decision.NOT_ENOUGH_YET, "less than a whole week has passed (day 3 of 7)"),
         (
             new(UP, State.UNKNOWN),
             WEEK,
@@ -62,9 +62,9 @@ def new(primary: Primary | None, *states: State, arm: str = "new") -> ArmReading
         (new(NARROW), WEEK, Decision.NOT_ENOUGH_YET, "nothing is decided"),
     ],
 )
-def test_one_arm(arm: ArmReading, plan: Plan, decision: Decision, why: str) -> None:
+def test_one_arm(arm: ArmResult, plan: Plan, decision: Decision, why: str) -> None:
     """Each branch of the policy."""
-    found = verdict(EVEN, WHOLE, [arm], plan)
+    found = recommend(EVEN, WHOLE, [arm], plan)
     assert found.decision is decision
     assert found.arm == "new"
     assert why in found.sentence
@@ -72,7 +72,7 @@ def test_one_arm(arm: ArmReading, plan: Plan, decision: Decision, why: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("ratio", "lost", "why"),
+    ("ratio", "missing", "why"),
     [
         (
             sample_ratio({"old": 5300, "new": 4700}, {"old": 1, "new": 1}),
@@ -82,19 +82,19 @@ def test_one_arm(arm: ArmReading, plan: Plan, decision: Decision, why: str) -> N
         (
             sample_ratio({"old": 5000, "new": 5000}, {"old": 1, "new": 1}, misassigned=1200),
             WHOLE,
-            "1,200 users are in another arm than the one that assignment computes for them",
+            "1,200 users are not in their assigned arm",
         ),
         (
             EVEN,
-            lost_arms({"old": 100, "new": 7500}, {"old": 49_900, "new": 42_500}),
+            missing_assignment({"old": 100, "new": 7500}, {"old": 49_900, "new": 42_500}),
             "the arms compare different items, for they do not lose equally many slates, which then tell no "
             "arm (0.2 % of old, 15 % of new; p < 0.0001)",
         ),
     ],
 )
-def test_a_broken_sample_is_not_read(ratio: SampleRatio, lost: LostArms, why: str) -> None:
+def test_a_broken_sample_is_not_read(ratio: SampleRatio, missing: MissingAssignment, why: str) -> None:
     """However good the metric looks."""
-    found = verdict(ratio, lost, [new(UP)], OVER)
+    found = recommend(ratio, missing, [new(UP)], OVER)
     assert found.decision is Decision.DO_NOT_READ
     assert why in found.sentence
 
@@ -104,9 +104,9 @@ def test_a_broken_sample_is_not_read(ratio: SampleRatio, lost: LostArms, why: st
 )
 def test_times_that_do_not_vary_are_in_the_sentence(state: State, plan: Plan) -> None:
     """A placeholder in the log would otherwise pass for a measured latency; a rate of 0 is one."""
-    latency = GuardrailReading(Guardrail.LATENCY, "", state, 0.1, relative=True, varies=False)
-    empty = GuardrailReading(Guardrail.EMPTY_ANSWERS, "", State.OK, 0.005, relative=False, varies=False)
-    found = verdict(EVEN, WHOLE, [ArmReading("new", UP, [latency, empty])], plan)
+    latency = GuardrailResult(Guardrail.LATENCY, "", state, 0.1, relative=True, varies=False)
+    empty = GuardrailResult(Guardrail.EMPTY_ANSWERS, "", State.OK, 0.005, relative=False, varies=False)
+    found = recommend(EVEN, WHOLE, [ArmResult("new", UP, [latency, empty])], plan)
     assert found.sentence.endswith("; latency does not vary, check how it is logged.")
 
 
@@ -114,19 +114,19 @@ def test_of_several_arms_the_best_that_may_be_shipped() -> None:
     """A larger lift that breaks a guardrail loses to a smaller one that holds them."""
     best = Primary("taps per slate", 0.2, 0.1, 0.3)
     arms = [new(UP, arm="one"), new(best, arm="two"), new(best, State.WORSE, arm="three")]
-    found = verdict(EVEN, WHOLE, arms, OVER)
+    found = recommend(EVEN, WHOLE, arms, OVER)
     assert (found.decision, found.arm) == (Decision.SHIP, "two")
 
 
 def test_an_arm_that_may_still_win_is_waited_for() -> None:
     """One has lost, the other is open."""
-    found = verdict(EVEN, WHOLE, [new(DOWN, arm="one"), new(OPEN, arm="two")], WEEK)
+    found = recommend(EVEN, WHOLE, [new(DOWN, arm="one"), new(OPEN, arm="two")], WEEK)
     assert (found.decision, found.arm) == (Decision.NOT_ENOUGH_YET, "two")
 
 
 def test_all_arms_that_lost_are_named() -> None:
     """No arm is singled out."""
-    found = verdict(EVEN, WHOLE, [new(DOWN, arm="one"), new(NARROW, arm="two")], OVER)
+    found = recommend(EVEN, WHOLE, [new(DOWN, arm="one"), new(NARROW, arm="two")], OVER)
     assert (found.decision, found.arm) == (Decision.DO_NOT_SHIP, None)
     assert "Do not ship one" in found.sentence
     assert "Do not ship two" in found.sentence
@@ -137,7 +137,7 @@ def test_all_arms_that_lost_are_named() -> None:
 )
 def test_files_that_cannot_be_read_are_in_the_sentence(files: int, said: str) -> None:
     """Whatever it decides: days may lack taps that their slates led to."""
-    plain, found = (verdict(EVEN, WHOLE, [new(UP)], OVER, unreadable=number) for number in (0, files))
+    plain, found = (recommend(EVEN, WHOLE, [new(UP)], OVER, unreadable=number) for number in (0, files))
     assert found.decision is plain.decision is Decision.SHIP
     assert found.sentence.startswith(plain.sentence)
     assert said in found.sentence

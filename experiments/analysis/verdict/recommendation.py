@@ -1,4 +1,4 @@
-"""One plain sentence from all readings. Pure: the whole policy is here and nowhere else."""
+"""One plain sentence from all results. Pure: the whole policy is here and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Final
 
 from experiments.analysis.verdict.effects import Constant
-from experiments.analysis.verdict.guardrails import GuardrailReading, State
-from experiments.analysis.verdict.missing_assignment import LostArms
+from experiments.analysis.verdict.guardrails import GuardrailResult, State
+from experiments.analysis.verdict.missing_assignment import MissingAssignment
 from experiments.analysis.verdict.sample_ratio import SampleRatio
 from experiments.analysis.verdict.wording import figure, interval, listed, percent, probability
 
@@ -50,12 +50,12 @@ class Unvaried:
 
 
 @dataclass(frozen=True)
-class ArmReading:
+class ArmResult:
     """What decides about one arm. primary: None where too few users or events were logged."""
 
     arm: str
     primary: Primary | Unvaried | None
-    guardrails: Sequence[GuardrailReading] = ()
+    guardrails: Sequence[GuardrailResult] = ()
 
     def named(self, state: State) -> list[str]:
         """The guardrails in a state."""
@@ -68,7 +68,7 @@ class ArmReading:
         return f"; {listed(names)} does not vary, check how it is logged" if names else ""
 
 
-def _name(guardrail: GuardrailReading) -> str:
+def _name(guardrail: GuardrailResult) -> str:
     return guardrail.guardrail.value.replace("_", " ")
 
 
@@ -87,7 +87,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Recommendation:
     """A decision, the arm it is about if it is about one, and why in one sentence."""
 
     decision: Decision
@@ -95,14 +95,14 @@ class Verdict:
     sentence: str
 
 
-def verdict(
-    ratio: SampleRatio, lost: LostArms, arms: Sequence[ArmReading], plan: Plan, unreadable: int = 0
-) -> Verdict:
+def recommend(
+    ratio: SampleRatio, missing: MissingAssignment, arms: Sequence[ArmResult], plan: Plan, unreadable: int = 0
+) -> Recommendation:
     """What to do: the best arm that may be shipped, else wait for one that may yet win, else none.
 
     unreadable: files of the log that are in no sum.
     """
-    found = _of_arms(ratio, lost, arms, plan)
+    found = _of_arms(ratio, missing, arms, plan)
     if not unreadable:
         return found
     files = "1 file" if unreadable == 1 else f"{unreadable:,} files"
@@ -111,70 +111,75 @@ def verdict(
     )
 
 
-def _of_arms(ratio: SampleRatio, lost: LostArms, arms: Sequence[ArmReading], plan: Plan) -> Verdict:
-    broken = distrust(ratio, lost)
+def _of_arms(
+    ratio: SampleRatio, missing: MissingAssignment, arms: Sequence[ArmResult], plan: Plan
+) -> Recommendation:
+    broken = distrust(ratio, missing)
     if broken:
-        return Verdict(Decision.DO_NOT_READ, None, f"Do not read this experiment: {broken}.")
-    verdicts = [verdict_on(arm, plan) for arm in arms]
+        return Recommendation(Decision.DO_NOT_READ, None, f"Do not read this experiment: {broken}.")
+    recommendations = [recommendation_for(arm, plan) for arm in arms]
     lifts = {arm.arm: arm.primary.lift if arm.primary else 0.0 for arm in arms}
     for decision in (Decision.SHIP, Decision.NOT_ENOUGH_YET):
-        fitting = [each for each in verdicts if each.decision is decision]
+        fitting = [each for each in recommendations if each.decision is decision]
         if fitting:
             return max(fitting, key=lambda each: lifts[str(each.arm)])
-    return _joined(verdicts)
+    return _joined(recommendations)
 
 
-def _joined(verdicts: Sequence[Verdict]) -> Verdict:
-    if len(verdicts) == 1:
-        return verdicts[0]
-    return Verdict(Decision.DO_NOT_SHIP, None, " ".join(each.sentence for each in verdicts))
+def _joined(recommendations: Sequence[Recommendation]) -> Recommendation:
+    if len(recommendations) == 1:
+        return recommendations[0]
+    return Recommendation(Decision.DO_NOT_SHIP, None, " ".join(each.sentence for each in recommendations))
 
 
-def distrust(ratio: SampleRatio, lost: LostArms) -> str | None:
+def distrust(ratio: SampleRatio, missing: MissingAssignment) -> str | None:
     """Why the sample is not the one that was planned; None if it is."""
-    if ratio.trusted and lost.trusted:
+    if ratio.trusted and missing.trusted:
         return None
     if ratio.trusted:
-        shares = ", ".join(f"{percent(share, signed=False)} of {arm}" for arm, share in lost.shares.items())
+        shares = ", ".join(
+            f"{percent(share, signed=False)} of {arm}" for arm, share in missing.shares.items()
+        )
         return (
-            "the arms compare different items, for they do not lose equally many slates, which then tell no "
-            f"arm ({shares}; p {probability(lost.p_value)})"
+            "the arms compare different items: their shares of slates without an assignment differ "
+            f"({shares}; p {probability(missing.p_value)})"
         )
     if ratio.even:
-        return (
-            f"{ratio.misassigned:,} users are in another arm than the one that assignment computes for them, "
-            "or saw two"
-        )
+        return f"{ratio.misassigned:,} users are not in their assigned arm, or saw two"
     users = ", ".join(
         f"{arm} has {count:,} where {ratio.expected[arm]:,.0f} were expected"
         for arm, count in ratio.users.items()
     )
     return (
-        f"the arms do not have the users that their weights promise ({users}; p {probability(ratio.p_value)})"
+        f"the numbers of users do not match the weights of the arms ({users}; p {probability(ratio.p_value)})"
     )
 
 
-def verdict_on(arm: ArmReading, plan: Plan) -> Verdict:
+def recommendation_for(arm: ArmResult, plan: Plan) -> Recommendation:
     """What to do about one arm."""
     worse, primary = arm.named(State.WORSE), arm.primary
     if worse:
-        return _verdict(Decision.DO_NOT_SHIP, arm, f"{listed(worse)} got worse by more than the margin")
+        return _recommendation(
+            Decision.DO_NOT_SHIP, arm, f"{listed(worse)} got worse by more than the margin"
+        )
     if primary is None:
-        return _verdict(Decision.NOT_ENOUGH_YET, arm, "too few users or events were logged for an interval")
+        return _recommendation(
+            Decision.NOT_ENOUGH_YET, arm, "too few users or events were logged for an interval"
+        )
     if isinstance(primary, Unvaried):
         return _unvaried(arm, primary, plan)
     if primary.high < 0:
-        return _verdict(Decision.DO_NOT_SHIP, arm, f"it lowers {_found(primary)}")
+        return _recommendation(Decision.DO_NOT_SHIP, arm, f"it lowers {_found(primary)}")
     if primary.low > 0:
         return _winning(arm, primary, plan)
     return _open(arm, primary, plan) if plan.over else _waiting(arm, primary, plan)
 
 
-def _unvaried(arm: ArmReading, primary: Unvaried, plan: Plan) -> Verdict:
+def _unvaried(arm: ArmResult, primary: Unvaried, plan: Plan) -> Recommendation:
     """Without an interval no arm wins, but one that is the same as control to the end has not won either."""
     found = primary.constant
     if not found.equal:
-        return _verdict(
+        return _recommendation(
             Decision.NOT_ENOUGH_YET,
             arm,
             f"{primary.title} does not vary between the users of an arm ({figure(found.control)} in control, "
@@ -183,31 +188,31 @@ def _unvaried(arm: ArmReading, primary: Unvaried, plan: Plan) -> Verdict:
         )
     same = f"{primary.title} does not vary: it is {figure(found.control)} for all users of both arms"
     if plan.over:
-        return _verdict(Decision.DO_NOT_SHIP, arm, f"it makes no difference; {same}")
-    return _verdict(
+        return _recommendation(Decision.DO_NOT_SHIP, arm, f"it makes no difference; {same}")
+    return _recommendation(
         Decision.NOT_ENOUGH_YET, arm, f"no difference on day {plan.days} of {plan.planned_days}; {same}"
     )
 
 
-def _winning(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
+def _winning(arm: ArmResult, primary: Primary, plan: Plan) -> Recommendation:
     unknown = arm.named(State.UNKNOWN)
     raises = f"it raises {_found(primary)}"
     if plan.days < WEEK:
-        return _verdict(
+        return _recommendation(
             Decision.NOT_ENOUGH_YET,
             arm,
-            f"{raises}, but a whole week has not passed (day {plan.days} of {WEEK})",
+            f"{raises}, but less than a whole week has passed (day {plan.days} of {WEEK})",
         )
     if not unknown:
-        return _verdict(Decision.SHIP, arm, f"{raises}, and every guardrail holds{arm.placeholders}")
+        return _recommendation(Decision.SHIP, arm, f"{raises}, and every guardrail holds{arm.placeholders}")
     if not plan.over:
-        return _verdict(
+        return _recommendation(
             Decision.NOT_ENOUGH_YET,
             arm,
             f"{raises}, but there is not enough data yet on {listed(unknown)}; "
             f"day {plan.days} of {plan.planned_days}{arm.placeholders}",
         )
-    return _verdict(
+    return _recommendation(
         Decision.SHIP,
         arm,
         f"{raises}, and no guardrail is shown to be worse; on {listed(unknown)} there is not enough data"
@@ -215,24 +220,24 @@ def _winning(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
     )
 
 
-def _waiting(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
-    return _verdict(
+def _waiting(arm: ArmResult, primary: Primary, plan: Plan) -> Recommendation:
+    return _recommendation(
         Decision.NOT_ENOUGH_YET,
         arm,
         f"on day {plan.days} of {plan.planned_days} nothing is decided about {_found(primary)}",
     )
 
 
-def _open(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
+def _open(arm: ArmResult, primary: Primary, plan: Plan) -> Recommendation:
     """The planned weeks are over, and 0 is inside the interval."""
     sought = percent(plan.minimum_detectable_effect, signed=False)
     if primary.high < plan.minimum_detectable_effect:
-        return _verdict(
+        return _recommendation(
             Decision.DO_NOT_SHIP,
             arm,
             f"{_found(primary)} is not shown to rise, and a rise of the {sought} sought is ruled out",
         )
-    return _verdict(
+    return _recommendation(
         Decision.NOT_ENOUGH_YET,
         arm,
         f"the planned weeks are over and {_found(primary)} still holds both nothing and the {sought} sought: "
@@ -240,13 +245,13 @@ def _open(arm: ArmReading, primary: Primary, plan: Plan) -> Verdict:
     )
 
 
-def _verdict(decision: Decision, arm: ArmReading, why: str) -> Verdict:
+def _recommendation(decision: Decision, arm: ArmResult, why: str) -> Recommendation:
     opening = {
         Decision.SHIP: f"Ship {arm.arm}",
         Decision.DO_NOT_SHIP: f"Do not ship {arm.arm}",
         Decision.NOT_ENOUGH_YET: f"Not enough yet for {arm.arm}",
     }[decision]
-    return Verdict(decision, arm.arm, f"{opening}: {why}.")
+    return Recommendation(decision, arm.arm, f"{opening}: {why}.")
 
 
 def _found(primary: Primary) -> str:
