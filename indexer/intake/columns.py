@@ -1,4 +1,4 @@
-"""The columns of a table, which hold text, to the fields of an event."""
+"""Conversion of a table's columns, which have text, to the fields of an event."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from indexer.intake.row import ATTRIBUTE_PREFIX, LONGEST_ROW
+from indexer.intake.row import ATTRIBUTE_PREFIX, MAX_ROW_LENGTH
 from mappings.listing import CATEGORY_SEPARATOR
 
 IMAGE_SEPARATOR = "|"
@@ -16,16 +16,16 @@ IMAGE_SEPARATOR = "|"
 _LIST = re.compile(r"""\[\s*['"].*\]""", re.DOTALL)
 _PLAIN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _GROUPED = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII)
-# 1.290 is one thousand two hundred and ninety in half of Europe.
+# 1.290 means one thousand two hundred and ninety in many European countries.
 _AMBIGUOUS = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
 THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
-"""Currencies with a thousandth (ISO 4217), whose prices do have three decimals."""
+"""Currencies whose prices have three decimals (ISO 4217)."""
 
 
 def event_of(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The event in the fields of a table's row, each named as in `row.field_of`; None is absent.
+    """Return the event in the fields of a table's row, named as by `row.field_of`. None means absent.
 
-    Text is verbatim, but that spaces around it do not count outside of attributes.
+    Text is kept as it is, except that spaces around it are removed outside of attributes.
     """
     event = {
         name: value.strip() if isinstance(value, str) else value
@@ -48,45 +48,45 @@ def event_of(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parts(value: object, separator: str) -> object:
-    """The list that text stands for: between separators, or as pandas and JSON write one.
+    """Return the list in a text, whose items are separated or written as a list by pandas or JSON.
 
-    What looks like a list but is none, such as NumPy's `['a' 'b']`, stays text, which the listing's
-    validation refuses. Values that are no text stay as they are.
+    A text that looks like a list but is not one, such as NumPy's `['a' 'b']`, is returned unchanged, and the
+    listing's validation rejects it. Other values than text are returned unchanged.
     """
     if not isinstance(value, str):
         return value
-    for read in (written_list, json_list):
+    for read in (python_list, json_list):
         if value[:1] in ("[", "(") and (found := read(value)) is not None:
             return found
     return value if _LIST.fullmatch(value) else [part.strip() for part in value.split(separator)]
 
 
-def written_list(text: str) -> list[str] | None:
-    """The list whose Python form this is, character by character."""
+def python_list(text: str) -> list[str] | None:
+    """Return the list whose `repr` the text is, or None."""
     try:
-        found = ast.literal_eval(text) if len(text) <= LONGEST_ROW else None
+        found = ast.literal_eval(text) if len(text) <= MAX_ROW_LENGTH else None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
-    # `['a' 'b']` is Python too, for ['ab'].
-    return list(found) if is_texts(found) and repr(found) == text else None
+    # `['a' 'b']` is valid Python as well, and means ['ab'].
+    return list(found) if is_text_list(found) and repr(found) == text else None
 
 
 def json_list(text: str) -> list[str] | None:
-    """The list of texts in JSON."""
+    """Return the list of texts in JSON, or None."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return list(found) if is_texts(found) else None
+    return list(found) if is_text_list(found) else None
 
 
-def is_texts(value: object) -> TypeGuard[Sequence[str]]:
-    """Whether the value is a list or tuple of texts alone."""
+def is_text_list(value: object) -> TypeGuard[Sequence[str]]:
+    """Return whether the value is a list or tuple of texts."""
     return isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
 
 
 def json_object(value: object) -> object:
-    """The object that text holds as JSON; other values as they are."""
+    """Return the JSON object in a text; other values unchanged."""
     try:
         found = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
@@ -95,10 +95,10 @@ def json_object(value: object) -> object:
 
 
 def number(text: str, currency: object = None) -> float | str:
-    """The number that the text certainly is, or the text itself, which the listing's validation refuses.
+    """Return the number in a text, or the text itself if it is ambiguous, which the validation rejects.
 
-    `1290`, `12.5` and `1,290` are certain; `1,29` and `1.290` are not, the latter but in a currency with
-    three decimals.
+    `1290`, `12.5` and `1,290` are unambiguous. `1,29` is ambiguous, and so is `1.290` except in a currency
+    with three decimals.
     """
     if _GROUPED.fullmatch(text):
         return float(text.replace(",", ""))

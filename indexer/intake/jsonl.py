@@ -6,20 +6,20 @@ import json
 from collections.abc import Iterator
 from typing import TextIO
 
-from indexer.intake.row import LONGEST_ROW, Row
+from indexer.intake.row import MAX_ROW_LENGTH, Row
 from queues.messages import is_deeper
 
-# No listing nests deeper than three; far deeper JSON breaks the encoders on its way.
+# No listing is nested deeper than three levels. Much deeper JSON breaks the encoders that it passes through.
 MAX_DEPTH = 50
 
 
 def read_jsonl(text: TextIO) -> Iterator[Row]:
-    """An event a line; blank lines do not count. `text` escapes bytes that it cannot decode as surrogates."""
+    """Yield an event for each line that is not blank. In `text`, bytes that are not UTF-8 are surrogates."""
     number = 0
-    while line := text.readline(LONGEST_ROW):
+    while line := text.readline(MAX_ROW_LENGTH):
         number += 1
-        if len(line) == LONGEST_ROW and not line.endswith("\n"):
-            detail = f"found over {LONGEST_ROW:,} characters"
+        if len(line) == MAX_ROW_LENGTH and not line.endswith("\n"):
+            detail = f"longer than {MAX_ROW_LENGTH:,} characters"
             yield Row(None, readable(line), "line_too_long", detail, f"line {number}")
             skip_line(text)
         elif line.strip():
@@ -27,42 +27,42 @@ def read_jsonl(text: TextIO) -> Iterator[Row]:
 
 
 def skip_line(text: TextIO) -> None:
-    """Moves to the end of the line."""
-    while (part := text.readline(LONGEST_ROW)) and not part.endswith("\n"):
+    """Read to the end of the line."""
+    while (part := text.readline(MAX_ROW_LENGTH)) and not part.endswith("\n"):
         pass
 
 
-def parse_line(line: str, place: str = "") -> Row:
-    """The event on a line, if it is a JSON object."""
+def parse_line(line: str, location: str = "") -> Row:
+    """Return the row with the event on a line, or why the line is not a JSON object."""
     if is_damaged(line):
-        detail = "found bytes that are not UTF-8; if the file is in another encoding, pass --encoding"
-        return Row(None, readable(line), "invalid_utf8", detail, place)
+        detail = "not UTF-8; if the file is in another encoding, pass --encoding"
+        return Row(None, readable(line), "invalid_utf8", detail, location)
     try:
         event = json.loads(line)
         deep = is_deeper(event, MAX_DEPTH)
     except json.JSONDecodeError as error:
         detail = f"{error.msg} at character {error.pos + 1}"  # its own text says line 1 of this line
-        return Row(None, readable(line), "invalid_json", detail, place)
+        return Row(None, readable(line), "invalid_json", detail, location)
     except (ValueError, RecursionError) as error:
-        return Row(None, readable(line), "invalid_json", f"{type(error).__name__}: {error}", place)
+        return Row(None, readable(line), "invalid_json", f"{type(error).__name__}: {error}", location)
     if not isinstance(event, dict) or deep:
-        found = "JSON nested too deep" if deep else f"JSON of type {type(event).__name__}"
-        return Row(None, readable(line), "invalid_json", f"found {found}, expected an object", place)
-    return Row(event, place=place)
+        found = "JSON nested too deeply" if deep else f"JSON of type {type(event).__name__}"
+        return Row(None, readable(line), "invalid_json", f"found {found}, expected an object", location)
+    return Row(event, location=location)
 
 
 def is_damaged(line: str) -> bool:
-    """Whether bytes of the line were not decoded."""
+    """Return whether the line has bytes that could not be decoded."""
     return not line.isascii() and any("\udc80" <= character <= "\udcff" for character in line)
 
 
 def readable(line: str) -> str:
-    r"""The line, with each byte that was not decoded as `\xff`."""
+    r"""Return the line with each byte that could not be decoded as `\xff`."""
     return line.rstrip("\n").encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def names_in(text: TextIO, lines: int) -> set[str]:
-    """The names of the fields in the first lines."""
+    """Return the names of the fields in the first lines."""
     names: set[str] = set()
     for _, row in zip(range(lines), read_jsonl(text), strict=False):
         names.update(row.event or ())

@@ -1,4 +1,4 @@
-"""Parquet files: a listing a row."""
+"""Parquet files with a listing in each row."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from mappings.listing import isoformat
 
 
 def open_parquet(file: BinaryIO) -> pq.ParquetFile:
-    """The open file. INT96 times are read to the microsecond, as others are: nanoseconds end in 2262."""
+    """Open the file. INT96 times are read as microseconds like all others, since nanoseconds end in 2262."""
     return pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
 
 
 def fields_in(parquet: pq.ParquetFile) -> list[str]:
-    """What its columns stand for."""
+    """Return the fields of its columns."""
     return [field_of(name) for name in parquet.schema_arrow.names]
 
 
 def checked_rows(file: BinaryIO) -> int:
-    """The number of rows of a file of listings.
+    """Return the number of rows of a file of listings.
 
     Raises:
-        UnreadableFile: it lacks a column that every listing needs, or has one twice.
+        UnreadableFile: a required column is missing, or a column is repeated.
     """
     parquet = open_parquet(file)
     if problem := column_problem(fields_in(parquet)):
@@ -39,8 +39,8 @@ def checked_rows(file: BinaryIO) -> int:
 
 
 def read_parquet(file: BinaryIO) -> Iterator[Row]:
-    """An event a row. Lists and maps are read as such; text columns as in CSV. Other columns are not read:
-    they may hold anything."""
+    """Yield an event for each row. Lists and maps are read as such, text columns as in CSV. Other columns
+    than those of a listing are not read."""
     parquet = open_parquet(file)
     columns = [name for name in parquet.schema_arrow.names if is_known(field_of(name))]
     legacy_times = {
@@ -55,9 +55,9 @@ def read_parquet(file: BinaryIO) -> Iterator[Row]:
 
 
 def with_readable_times(batch: pa.RecordBatch, legacy: set[str]) -> pa.RecordBatch:
-    """The batch with its times as Python can hold them: microseconds, which order events, and UTC.
+    """Return the batch with times in microseconds, the precision of Python and of the order of events.
 
-    `legacy` names columns of INT96, which has no mark of a time zone: Impala, Hive and Spark write UTC.
+    `legacy` has the names of INT96 columns. That type has no time zone; Impala, Hive and Spark write UTC.
     """
     for position, column in enumerate(batch.schema):
         if pa.types.is_timestamp(column.type):
@@ -68,10 +68,11 @@ def with_readable_times(batch: pa.RecordBatch, legacy: set[str]) -> pa.RecordBat
 
 
 def rows_of(batch: pa.RecordBatch, number: int) -> list[Row]:
-    """The rows of a batch, `number` rows after the first. One that cannot be read is rejected alone."""
+    """Return the rows of a batch, which follows `number` other rows. Only rows that cannot be read are
+    rejected."""
     try:
         return [
-            Row(from_record(with_maps(record, batch.schema)), place=f"row {number + nth}")
+            Row(from_record(with_maps(record, batch.schema)), location=f"row {number + nth}")
             for nth, record in enumerate(batch.to_pylist(), 1)
         ]
     except (ValueError, OverflowError) as error:  # text that is not UTF-8, a date after the year 9999
@@ -83,7 +84,7 @@ def rows_of(batch: pa.RecordBatch, number: int) -> list[Row]:
 
 
 def with_maps(record: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
-    """The record with its maps as such, which Arrow gives as lists of pairs."""
+    """Return the record with maps as dictionaries; Arrow returns them as lists of pairs."""
     maps = {column.name for column in schema if pa.types.is_map(column.type)}
     return {
         name: dict(value) if name in maps and value is not None else value for name, value in record.items()
@@ -91,7 +92,7 @@ def with_maps(record: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
 
 
 def readable(batch: pa.RecordBatch) -> str:
-    """The columns of a batch as text."""
+    """Return the columns of a batch as text."""
     columns = (f"{name}: {_shown(column)}" for name, column in zip(batch.schema.names, batch, strict=True))
     return "; ".join(columns)
 
@@ -104,18 +105,18 @@ def _shown(column: pa.Array) -> str:
 
 
 def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The event in a row. A null is absent, in a list of photos too."""
-    fields = {field_of(name): plain(value) for name, value in record.items()}
+    """Return the event in a row. A null is absent, also in a list of photos."""
+    fields = {field_of(name): json_value(value) for name, value in record.items()}
     if isinstance(fields.get("images"), list):
         fields["images"] = [image for image in fields["images"] if image is not None]
     return event_of(fields)
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911  one case a type
-    """The value as JSON can hold it. Bytes are text in UTF-8: Hive, Impala and old Spark do not mark it.
+def json_value(value: Any) -> Any:  # noqa: PLR0911  one case for each type
+    """Return the value as JSON. Bytes are UTF-8 text, which Hive, Impala and old Spark do not mark as such.
 
     Raises:
-        UnicodeDecodeError: they are not.
+        UnicodeDecodeError: the bytes are not UTF-8.
     """
     match value:
         case None | str() | bool() | int() | float():
@@ -129,8 +130,8 @@ def plain(value: Any) -> Any:  # noqa: PLR0911  one case a type
         case bytes():
             return value.decode()
         case dict():
-            return {str(name): plain(inner) for name, inner in value.items() if inner is not None}
+            return {str(name): json_value(inner) for name, inner in value.items() if inner is not None}
         case list():
-            return [plain(inner) for inner in value]
+            return [json_value(inner) for inner in value]
         case _:
             return str(value)

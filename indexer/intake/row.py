@@ -13,12 +13,11 @@ from mappings.errors import InvalidListing
 from mappings.image_roots import is_remote
 from mappings.listing import Identifier, Listing, parse_listing
 
-LONGEST_ROW = 1_000_000
-"""Characters of a line or record. A listing of the largest allowed size has some 60 kB; a longer row is some
-other kind of file."""
+MAX_ROW_LENGTH = 1_000_000
+"""Characters of a line or record. The largest valid listing has about 60 kB; longer rows are not listings."""
 ATTRIBUTE_PREFIX = "attributes."
 OPTIONAL = frozenset({"images", "attributes"})
-"""Fields that a table may lack: no column means no photo and no attribute."""
+"""Fields that a table may lack: without the column, a listing has no photo or no attribute."""
 REQUIRED = tuple(name for name in Listing.model_fields if name not in OPTIONAL)
 
 _ITEM_ID = TypeAdapter(Identifier)
@@ -26,27 +25,30 @@ _ITEM_ID = TypeAdapter(Identifier)
 
 @dataclass(frozen=True)
 class Row:
-    """One line or record of a file: an event, or why it is none. `place` says where, such as `line 7`."""
+    """A line or record of a file: an event, or the reason why it is not one.
+
+    `location` is its position in the file, such as `line 7`.
+    """
 
     event: dict[str, Any] | None
     raw: str = ""
     reason: str = ""
     detail: str = ""
-    place: str = ""
+    location: str = ""
 
     def at(self, file: str, root: Path) -> Row:
-        """The row of that file: an event's photo paths below `root`, a problem's detail with its place.
+        """Return the row with photo paths below `root`, or with its file and location in the detail.
 
-        An event about no item is a problem too: where it was is all that could lead a person to it.
+        An event without a valid item id is a problem too: only its location identifies it.
         """
         row = self if self.event is None else checked_id(self, self.event)
         if row.event is not None:
             return replace(row, event=with_root(row.event, root))
-        return replace(row, detail=f"{file} {row.place}: {row.detail}")
+        return replace(row, detail=f"{file} {row.location}: {row.detail}")
 
 
 def checked_id(row: Row, event: dict[str, Any]) -> Row:
-    """The row, without its event where that has no valid item id."""
+    """Return the row; without its event if that has no valid item id."""
     if is_item_id(event.get("item_id")):
         return row
     try:
@@ -57,7 +59,7 @@ def checked_id(row: Row, event: dict[str, Any]) -> Row:
 
 
 def is_item_id(value: object) -> bool:
-    """Whether the value is a valid item id."""
+    """Return whether the value is a valid item id."""
     try:
         _ITEM_ID.validate_python(value)
     except ValidationError:
@@ -66,9 +68,9 @@ def is_item_id(value: object) -> bool:
 
 
 def field_of(column: str) -> str:
-    """The field that a column's name stands for: known names in any case and with spaces around them.
+    """Return the field of a column. For known names, case and surrounding spaces are ignored.
 
-    What follows `attributes.` is the producer's own word and stays as it is.
+    The name after `attributes.` is the producer's and is kept as it is.
     """
     name = column.strip().strip("\ufeff")
     lower = name.lower()
@@ -78,25 +80,29 @@ def field_of(column: str) -> str:
 
 
 def is_known(name: str) -> bool:
-    """Whether a field belongs to a listing."""
+    """Return whether a field belongs to a listing."""
     return name in Listing.model_fields or name.startswith(ATTRIBUTE_PREFIX)
 
 
 def column_problem(names: list[str]) -> str:
-    """What is wrong with the columns of a table, in a sentence; empty where nothing is."""
+    """Return what is wrong with the columns of a table; empty if nothing is."""
     known = [name for name in names if is_known(name)]
     repeated = sorted({name for name in known if known.count(name) > 1})
     if repeated:
-        return f"column {', '.join(repeated)} is there twice; keep one"
+        return f"repeated {_columns(repeated)}: keep one of each"
     missing = [name for name in REQUIRED if name not in known]
     if missing:
         found = ",".join(names)
-        return f"found no column {', '.join(missing)}; the header is {found[:200]!r}"
+        return f"missing {_columns(missing)}: the header is {found[:200]!r}"
     return ""
 
 
+def _columns(names: list[str]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
 def with_root(event: dict[str, Any], root: Path) -> dict[str, Any]:
-    """The event with its relative photo paths made absolute. Whether they may be read, the worker decides."""
+    """Return the event with absolute photo paths. Whether they may be read is decided by the worker."""
     images = event.get("images")
     if not isinstance(images, list):
         return event
@@ -104,7 +110,7 @@ def with_root(event: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def join(root: Path, image: object) -> object:
-    """The reference below the root, if it is a relative path."""
+    """Return the path below the root if the reference is a relative path, else the reference."""
     if not isinstance(image, str) or not image or is_remote(image) or ":" in image.split("/")[0]:
         return image
     return str(root / image)

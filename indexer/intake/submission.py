@@ -24,7 +24,6 @@ from queues.backoff import retrying
 from queues.messages import MessageRefused
 from queues.refused_messages import RESULT_KEY
 from queues.task import TASK_FAILED
-from settings.errors import UserError
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """The JSON of a message. Workers refuse messages of four times as much, and base64 adds a third."""
@@ -42,11 +41,11 @@ MAX_ATTEMPTS = 4
 T = TypeVar("T")
 
 
-class QueueUnavailable(UserError):
+class QueueUnavailable(Exception):
     """Redis does not answer for longer than a restart takes."""
 
 
-class ResultMissing(UserError):
+class ResultMissing(Exception):
     """A chunk was sent several times, left the queue each time, and has no result."""
 
 
@@ -157,8 +156,8 @@ class Submission:
             if self._attempts[task_id] >= MAX_ATTEMPTS:
                 waiting = count_of(sum(map(len, self.pending.values())), "listing")
                 raise ResultMissing(
-                    f"No result for {waiting} after {MAX_ATTEMPTS} attempts (task {task_id}). The worker's "
-                    "log shows the cause. Then run the command again: sending a listing twice is harmless."
+                    f"No result for {waiting} after {MAX_ATTEMPTS} attempts (task {task_id}). See the log of "
+                    "the worker, then run the command again: sending a listing twice is harmless."
                 )
             self._publish(task_id, events)
 

@@ -1,4 +1,4 @@
-"""The encoding of a text file: declared, or certain from its bytes. Nothing is decoded with replacement."""
+"""The encoding of a text file, declared or certain from its bytes. No byte is decoded with replacement."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import BinaryIO
 from charset_normalizer import from_bytes
 
 from indexer.errors import UnreadableFile
-from indexer.intake.row import LONGEST_ROW
+from indexer.intake.row import MAX_ROW_LENGTH
 
 UTF8 = "utf-8"
-# UTF-32's little-endian mark begins with UTF-16's.
+# The order matters: the little-endian mark of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -24,23 +24,23 @@ _MARKS = (
 )
 MULTIBYTE = ("cp932", "euc_jp", "iso2022_jp", "gb18030", "big5", "cp949", "utf_16_le", "utf_16_be")
 SINGLE_BYTE = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp874")
-"""What spreadsheets and databases write where it is not UTF-8."""
+"""The encodings other than UTF-8 that spreadsheets and databases write."""
 SAMPLE = 64_000
-"""Bytes that an encoding is guessed from."""
+"""The number of bytes from which an encoding is guessed."""
 
 
 def encoding_of(path: Path, declared: str | None) -> str:
-    """The encoding to read the file in: that of its byte order mark, else the declared one, else UTF-8."""
+    """Return the encoding of the file: that of its byte order mark, else the declared one, else UTF-8."""
     with path.open("rb") as file:
         head = file.read(4)
     return next((name for mark, name in _MARKS if head.startswith(mark)), declared or UTF8)
 
 
 def checked_lines(path: Path, encoding: str) -> int:
-    """The number of lines of the file, all of which can be decoded.
+    """Return the number of lines of the file.
 
     Raises:
-        UnreadableFile: one cannot, or is ISO-2022-JP or UTF-16 that passes for UTF-8.
+        UnreadableFile: a line cannot be decoded, or it is ISO-2022-JP or UTF-16 that is also valid UTF-8.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     count = 0
@@ -57,14 +57,14 @@ def checked_lines(path: Path, encoding: str) -> int:
 
 
 def checked_json_lines(path: Path) -> int:
-    """The number of lines of a file of JSON lines in UTF-8.
+    """Return the number of lines of a file of JSON lines in UTF-8.
 
-    A few lines that are not UTF-8 are damaged and rejected one by one when they are read. Where they
-    outnumber the other lines with non-ASCII text, and the first of them is JSON in some other encoding, the
-    file is in that one.
+    A few lines that are not UTF-8 count as damaged and are rejected one by one when they are read. If they
+    outnumber the other lines with non-ASCII text, and the first of them is JSON in another encoding, the
+    whole file is in that encoding.
 
     Raises:
-        UnreadableFile: it is.
+        UnreadableFile: the file is in another encoding.
     """
     count, good, bad, first_bad = 0, 0, 0, (0, b"")
     with path.open("rb") as file:
@@ -77,23 +77,26 @@ def checked_json_lines(path: Path) -> int:
             else:
                 bad += 1
                 first_bad = first_bad if first_bad[0] else (count, line)
-    if bad > good and is_json_in(first_bad[1], looks_like(first_bad[1])):
+    if bad > good and is_json_in(first_bad[1], guessed_encoding(first_bad[1])):
         raise wrong_encoding(path, first_bad[0], UTF8)
     return count
 
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of the file; a very long one in pieces."""
-    return iter(lambda: file.readline(LONGEST_ROW), b"")
+    """Yield the lines of the file; a very long one in pieces."""
+    return iter(lambda: file.readline(MAX_ROW_LENGTH), b"")
 
 
 def is_disguised(line: bytes) -> bool:
-    """Whether the bytes are ASCII that stands for other text: ISO-2022-JP, or UTF-16 without its mark."""
+    """Return whether the bytes are text in ISO-2022-JP, or in UTF-16 without a byte order mark.
+
+    Both are valid ASCII.
+    """
     return b"\x1b$" in line or b"\x1b(" in line or b"\0" in line[:2]
 
 
 def is_utf8(line: bytes) -> bool:
-    """Whether the bytes are UTF-8."""
+    """Return whether the bytes are UTF-8."""
     try:
         line.decode()
     except UnicodeDecodeError:
@@ -102,7 +105,7 @@ def is_utf8(line: bytes) -> bool:
 
 
 def is_json_in(line: bytes, encoding: str | None) -> bool:
-    """Whether the line is JSON once it is decoded."""
+    """Return whether the line is JSON in the encoding."""
     try:
         json.loads(line.decode(encoding or "ascii"))
     except (ValueError, RecursionError):
@@ -111,9 +114,9 @@ def is_json_in(line: bytes, encoding: str | None) -> bool:
 
 
 def wrong_encoding(path: Path, line: int, encoding: str) -> UnreadableFile:
-    """What to tell of a file that is not in the encoding."""
+    """Return the error for a file that is not in the encoding, with a guess at the one it is in."""
     with path.open("rb") as file:
-        guess = looks_like(sample(file))
+        guess = guessed_encoding(sample(file))
     if guess is None:
         step = "pass --encoding with the name of its encoding, or save it as UTF-8"
         return UnreadableFile(f"line {line} is not {encoding}; {step}")
@@ -122,7 +125,7 @@ def wrong_encoding(path: Path, line: int, encoding: str) -> UnreadableFile:
 
 
 def sample(file: BinaryIO) -> bytes:
-    """The first lines that are not plain ASCII, which tell one encoding from another."""
+    """Return the first line and the first lines that are not plain ASCII, which identify the encoding."""
     found = bytearray()
     for number, line in enumerate(pieces(file)):
         if number == 0 or not line.isascii() or is_disguised(line):
@@ -132,11 +135,11 @@ def sample(file: BinaryIO) -> bytes:
     return bytes(found[:SAMPLE])
 
 
-def looks_like(data: bytes) -> str | None:
-    """The encoding that the bytes are most likely in, by its Python name; None where nothing fits.
+def guessed_encoding(data: bytes) -> str | None:
+    """Return the Python name of the most likely encoding; None if none fits.
 
-    Short Western text fits the pages of Eastern Europe too. Western is the more frequent one, so that it is
-    preferred wherever it gives letters.
+    Short Western text is also valid in the code pages of Eastern Europe. Western text is more frequent, so
+    that code page is preferred whenever it decodes to letters.
     """
     best = from_bytes(data, cp_isolation=[*MULTIBYTE, *SINGLE_BYTE]).best()
     if best is None:
@@ -145,7 +148,7 @@ def looks_like(data: bytes) -> str | None:
 
 
 def is_western(data: bytes) -> bool:
-    """Whether everything but ASCII is letters in Windows' Western page."""
+    """Return whether all non-ASCII characters are letters in Windows' Western code page."""
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError:

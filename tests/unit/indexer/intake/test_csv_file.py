@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from indexer.errors import UnreadableFile
 from indexer.intake.csv_file import read_csv
 from indexer.intake.files import checked_rows_of, read_rows
-from indexer.intake.row import LONGEST_ROW, REQUIRED, Row
+from indexer.intake.row import MAX_ROW_LENGTH, REQUIRED, Row
 from mappings.listing import parse_listing
 
 HEADER = (
@@ -38,7 +38,7 @@ def events(text: str) -> list[dict[str, Any]]:
 
 def problems(text: str) -> list[tuple[str, str]]:
     """Where a file has no rows, and why."""
-    return [(row.place, row.detail) for row in read(text) if row.event is None]
+    return [(row.location, row.detail) for row in read(text) if row.event is None]
 
 
 def table(*titles: str) -> str:
@@ -111,12 +111,12 @@ def test_a_space_after_each_delimiter_belongs_to_no_field() -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("name,cost", "found no column item_id, title, .*; the header is 'name,cost'"),
-        (HEADER.replace("price,", ""), "found no column price;"),
-        (HEADER + ",Title", "column title is there twice"),
-        (HEADER + ",attributes.colour", "column attributes.colour is there twice"),
-        (HEADER.replace(",", "|"), "found no column item_id"),
-        (f'"{HEADER}', "a quote is out of place or not closed"),
+        ("name,cost", "missing columns item_id, title, .*: the header is 'name,cost'"),
+        (HEADER.replace("price,", ""), "missing column price:"),
+        (HEADER + ",Title", "repeated column title"),
+        (HEADER + ",attributes.colour", "repeated column attributes.colour"),
+        (HEADER.replace(",", "|"), "missing columns item_id"),
+        (f'"{HEADER}', "a quote is misplaced or not closed"),
     ],
 )
 def test_a_header_of_something_else_is_one_sentence(tmp_path: Path, header: str, words: str) -> None:
@@ -142,15 +142,15 @@ def test_rows_without_their_empty_last_fields_are_read() -> None:
 
     assert first.event is not None
     assert (first.event["images"], first.event["attributes"]) == ([], {})
-    assert (second.reason, second.place, second.raw) == ("invalid_csv", "line 3", "m2,t,A")
+    assert (second.reason, second.location, second.raw) == ("invalid_csv", "line 3", "m2,t,A")
 
 
 def test_a_record_without_end_is_passed_over() -> None:
     """One long line, or a quote that nothing closes."""
-    for title in ("x" * (2 * LONGEST_ROW), '"' + "x" * (2 * LONGEST_ROW)):
+    for title in ("x" * (2 * MAX_ROW_LENGTH), '"' + "x" * (2 * MAX_ROW_LENGTH)):
         rows = read(table("a", title, "b"))
         assert [row.event is not None for row in rows] == [True, False, True]
-        assert f"over {LONGEST_ROW:,} characters" in rows[1].detail
+        assert f"longer than {MAX_ROW_LENGTH:,} characters" in rows[1].detail
 
 
 def test_text_with_line_breaks_is_read() -> None:
@@ -191,7 +191,7 @@ def test_an_unclosed_quote_costs_its_own_row_alone(titles: list[str], bad: list[
     """The lines are named; every other row is what it was."""
     rows = read(table(*titles))
 
-    assert [row.place for row in rows if row.event is None] == bad
+    assert [row.location for row in rows if row.event is None] == bad
     found = {row.event["item_id"]: row.event.get("title", "") for row in rows if row.event}
     good = [n for n in range(1, len(titles) + 1) if f"m{n}" in found]
     assert len(good) + len(bad) == len(titles)
@@ -262,7 +262,7 @@ def written(value: str, quoting: str) -> str:
 
 def lines_of(row: Row) -> tuple[int, int]:
     """The first and the last line of a rejected row."""
-    numbers = [int(number) for number in re.findall(r"\d+", row.place)]
+    numbers = [int(number) for number in re.findall(r"\d+", row.location)]
     return numbers[0], numbers[-1]
 
 
@@ -337,4 +337,4 @@ def test_problems_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(table("a", '"b'))
 
     (_, row) = read_rows(tmp_path / "a.csv", tmp_path)
-    assert row.detail.startswith("a.csv line 3: a quote is out of place or not closed")
+    assert row.detail.startswith("a.csv line 3: a quote is misplaced or not closed")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from indexer.intake.files import checked_rows_of, read_rows
-from indexer.intake.row import LONGEST_ROW
+from indexer.intake.row import MAX_ROW_LENGTH
 
 
 def rows(path: Path) -> list[tuple[object, str]]:
@@ -36,7 +36,7 @@ def test_lines_that_are_no_events_do_not_stop_the_others(tmp_path: Path) -> None
 def test_a_line_without_end_is_passed_over(tmp_path: Path) -> None:
     """In constant memory; what follows is read."""
     file = tmp_path / "a.jsonl"
-    file.write_bytes(b"x" * (3 * LONGEST_ROW) + b'\n{"item_id": "b"}\n')
+    file.write_bytes(b"x" * (3 * MAX_ROW_LENGTH) + b'\n{"item_id": "b"}\n')
 
     assert [reason for _, reason in rows(file)] == ["line_too_long", ""]
 
@@ -72,4 +72,4 @@ def test_problems_name_the_file_and_the_line(tmp_path: Path) -> None:
     assert surrogate.detail.startswith("a.jsonl line 5: listing ")
     assert (number.reason, number.raw) == ("item_id_wrong_type", '{"item_id": 5}')
     assert "a.jsonl line 9: listing (no id) is not valid: item_id: found 5, expected text" in number.detail
-    assert (nobody.reason, nobody.place) == ("item_id_missing", "line 11")
+    assert (nobody.reason, nobody.location) == ("item_id_missing", "line 11")

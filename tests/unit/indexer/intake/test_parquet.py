@@ -12,7 +12,7 @@ import pytest
 
 from indexer.errors import UnreadableFile
 from indexer.intake.files import checked_rows_of
-from indexer.intake.parquet import plain, read_parquet
+from indexer.intake.parquet import json_value, read_parquet
 from indexer.intake.row import Row
 from mappings.errors import InvalidListing
 from mappings.listing import parse_listing
@@ -124,10 +124,10 @@ def test_parquet_columns_of_no_listing_do_not_matter(tmp_path: Path) -> None:
 
 def test_values_that_json_lacks_become_text() -> None:
     """A naive date stays naive, so that the listing's validation can say so."""
-    assert plain(datetime(2026, 1, 1)) == "2026-01-01T00:00:00"
-    assert plain(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000000Z"
-    assert plain(date(2026, 1, 1)) == "2026-01-01"
-    assert plain({"a": ["赤".encode(), None], "b": None}) == {"a": ["赤", None]}
+    assert json_value(datetime(2026, 1, 1)) == "2026-01-01T00:00:00"
+    assert json_value(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000000Z"
+    assert json_value(date(2026, 1, 1)) == "2026-01-01"
+    assert json_value({"a": ["赤".encode(), None], "b": None}) == {"a": ["赤", None]}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
     assert first.event == {"item_id": "aa", "images": ["a.jpg"], "attributes": {}}
     assert (second.reason, third.reason) == ("row_unreadable", "row_unreadable")
-    assert (second.place, third.place) == ("row 2", "row 3")
+    assert (second.location, third.location) == ("row 2", "row 3")
     assert second.detail.startswith("UnicodeDecodeError")
     assert third.detail.startswith("UnicodeDecodeError")
 
@@ -228,9 +228,9 @@ def test_columns_are_named_as_in_csv(tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "a.parquet", **columns)
 
     assert rows(file) == [({"item_id": "a", "title": "t", "attributes": {"Size": "M"}, "images": []}, "")]
-    with pytest.raises(UnreadableFile, match="found no column category, price"):
+    with pytest.raises(UnreadableFile, match="missing columns category, price"):
         checked_rows_of(file)
-    with pytest.raises(UnreadableFile, match="column title is there twice"):
+    with pytest.raises(UnreadableFile, match="repeated column title"):
         checked_rows_of(write_parquet(file, title=pa.array(["a"]), Title=pa.array(["b"])))
 
 

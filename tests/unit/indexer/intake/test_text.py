@@ -120,7 +120,7 @@ def test_a_damaged_line_of_json_is_rejected_alone(tmp_path: Path) -> None:
     first, second, third = read_rows(file, tmp_path)
     assert (first.event, third.event) == (third.event, first.event)
     assert (second.reason, second.raw[-4:]) == ("invalid_utf8", "\\xe8")
-    assert second.detail.startswith("a.jsonl line 2: found bytes that are not UTF-8")
+    assert second.detail.startswith("a.jsonl line 2: not UTF-8")
 
 
 def test_what_is_in_the_text_stays(tmp_path: Path) -> None:
