@@ -1,4 +1,4 @@
-"""Why a photo or a file of listings cannot be used; `mappings.failures` has what Elasticsearch answers."""
+"""Errors of photos and of files of listings. Those of Elasticsearch are in `mappings.failures`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from settings.errors import UserError
 
 
 class PhotoGone(PermanentFailure):
-    """There is no photo where the event says: 404, 410, or no such file."""
+    """The photo does not exist: status 404 or 410, or no such file."""
 
 
 class PhotoRefused(PermanentFailure):
-    """The reference leads where this process must not go: off the allowed folders or the public network."""
+    """The photo must not be fetched: it is outside the allowed folders or the public network."""
 
 
 class PhotoUnusable(PermanentFailure):
-    """Something is there, but no photo that can be encoded: too large, too slow, damaged, no picture."""
+    """The photo cannot be encoded: too large, too slow, damaged, or not an image."""
 
 
 class PhotoUnavailable(TransientFailure):
-    """The photo's server is overloaded, failing or unreachable right now."""
+    """The photo's host is overloaded, failing or unreachable right now."""
 
 
 class UnreadableFile(UserError):
-    """A file of listings that cannot be read at all."""
+    """A file of listings cannot be read."""

@@ -1,4 +1,4 @@
-"""Deletes tombstones that have stood long enough for every late event to have come."""
+"""Deletion of tombstones that are older than any late event can be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mappings.scan import pages
 
 
 def sweep(es: Elasticsearch, indices: Iterable[str], older_than: timedelta) -> int:
-    """How many tombstones were deleted. One that was replaced by a newer document meanwhile stays.
+    """Delete the tombstones that are older, and return how many. One that was replaced meanwhile stays.
 
     Raises:
         ElasticsearchUnavailable: it does not answer.
@@ -31,7 +31,7 @@ def sweep(es: Elasticsearch, indices: Iterable[str], older_than: timedelta) -> i
 
 
 def delete(es: Elasticsearch, hits: list[dict[str, Any]]) -> int:
-    """How many of the documents were deleted: those that still have the version they were found with."""
+    """Delete the documents whose version is still the one they were found with, and return how many."""
     operations = [
         {
             "delete": {

@@ -1,1 +1,1 @@
-"""Photo references to pixels: fetched safely, decoded, within limits of time and size."""
+"""Fetching of photos: safely, and within limits of time and size."""

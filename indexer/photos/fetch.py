@@ -1,4 +1,4 @@
-"""Photo references to bytes, from allowed folders and public servers."""
+"""Fetching of photos as bytes, from allowed folders and public hosts."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from mappings.image_roots import ImageRoots, is_remote
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 GONE = frozenset({404, 410})
-# The server says itself that a later request may succeed: timeout, too early, too many requests.
-PASSING = frozenset({408, 425, 429})
+# A later request may succeed: timeout, too early, too many requests.
+RETRYABLE = frozenset({408, 425, 429})
 OK = 200
-# What RFC 3986 lets stand in a path; `%` stays, since references come percent-encoded already.
+# What RFC 3986 allows in a path. `%` is kept, since references are percent-encoded already.
 URL_SAFE = "/%:@!$&'()*+,;=~-._"
 PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 HEADERS = (
     (b"User-Agent", b"nitamono-indexer"),
     (b"Accept", b"image/*"),
-    # Bytes as they are: a small compressed answer must not unfold into a large one here.
+    # No compression: a small response must not expand into a large one.
     (b"Accept-Encoding", b"identity"),
 )
 
 
 class PhotoFetcher:
-    """Fetches photos, from many threads at once."""
+    """Fetches photos. Used by many threads at once."""
 
     def __init__(self, settings: FetchSettings, roots: ImageRoots) -> None:
         self._settings = settings
         self._roots = roots
         self._deadline = Deadline()
-        self._turns = HostTurns(settings.per_host)
+        self._host_limit = HostLimit(settings.per_host)
         self._pool = httpcore.ConnectionPool(
             max_connections=settings.threads,
             keepalive_expiry=15,  # servers commonly close idle connections after 15 to 75 seconds
@@ -49,20 +49,20 @@ class PhotoFetcher:
         )
 
     def fetch(self, reference: str) -> bytes:
-        """The bytes of the photo: an http(s) URL, or a path below an allowed folder.
+        """Return the bytes of the photo at an http(s) URL, or at a path below an allowed folder.
 
         Raises:
-            PermanentFailure: gone, refused, too large, too slow.
-            PhotoUnavailable: the server or the disk has a trouble that may pass.
+            PermanentFailure: it does not exist, must not be fetched, is too large or takes too long.
+            PhotoUnavailable: the host or the disk fails; a retry may succeed.
         """
         if not is_remote(reference):
             return self._read_file(reference)
-        # The wait for a turn is ours, not the server's: it does not count against the photo's time.
-        with self._turns.of(checked_url(reference)), self._deadline.within(self._settings.deadline_s):
+        # The wait for the limit of a host does not count as time of the photo.
+        with self._host_limit.of(checked_url(reference)), self._deadline.within(self._settings.deadline_s):
             return self._download(reference)
 
     def close(self) -> None:
-        """Closes the connections that are kept open."""
+        """Close the connections that are kept open."""
         self._pool.close()
 
     def _read_file(self, reference: str) -> bytes:
@@ -76,21 +76,21 @@ class PhotoFetcher:
     def _download(self, reference: str) -> bytes:
         url = reference
         for _ in range(self._settings.max_redirects + 1):
-            answer = self._request(checked_url(url))
-            if isinstance(answer, bytes):
-                return answer
-            url = redirected(url, answer)
+            found = self._request(checked_url(url))
+            if isinstance(found, bytes):
+                return found
+            url = redirect_target(url, found)
         raise PhotoUnusable(
             "photo_too_many_redirects",
             f"{reference[:200]} redirects more than {self._settings.max_redirects} times",
         )
 
     def _request(self, parts: SplitResult) -> bytes | str:
-        """The photo, or where the server says it is."""
+        """Return the photo, or the location that the host redirects to."""
         try:
             return self._exchange(parts)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            # Raises photo_timeout where the photo's own time ran out rather than the server's patience.
+            # Raises photo_timeout if the photo's deadline has passed, which is permanent.
             self._deadline.clip(None)
             raise PhotoUnavailable(
                 "photo_unavailable", f"{parts.hostname}: {type(error).__name__}: {error}"
@@ -109,8 +109,8 @@ class PhotoFetcher:
             return read_body(response, self._settings.max_bytes)
 
 
-class HostTurns:
-    """Limits how many photos are fetched from one server at once. Servers nobody waits for are forgotten."""
+class HostLimit:
+    """Limits how many photos are fetched from one host at once. A host that is not in use takes no memory."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -118,19 +118,19 @@ class HostTurns:
         self._semaphores: WeakValueDictionary[str, threading.Semaphore] = WeakValueDictionary()
 
     def of(self, parts: SplitResult) -> threading.Semaphore:
-        """The turn at the server of a URL, to be held while fetching."""
+        """Return the semaphore of a URL's host, to be held during the fetch."""
         with self._lock:
-            turn = self._semaphores.get(parts.netloc)
-            if turn is None:
-                turn = self._semaphores[parts.netloc] = threading.Semaphore(self._limit)
-            return turn
+            semaphore = self._semaphores.get(parts.netloc)
+            if semaphore is None:
+                semaphore = self._semaphores[parts.netloc] = threading.Semaphore(self._limit)
+            return semaphore
 
 
 def checked_url(url: str) -> SplitResult:
-    """The parts of an http(s) URL.
+    """Return the parts of an http(s) URL.
 
     Raises:
-        PhotoRefused: another scheme, no host, a user name in it, or a port that is no number.
+        PhotoRefused: it has another scheme, no host, a user name, or an invalid port.
     """
     try:
         parts = urlsplit(url.strip())
@@ -147,10 +147,10 @@ def checked_url(url: str) -> SplitResult:
 
 
 def request_url(parts: SplitResult) -> httpcore.URL:
-    """The URL as it goes over the wire: the host in its ASCII form, the rest percent-encoded.
+    """Return the URL as it is sent: the host in its ASCII form (IDNA), the rest percent-encoded.
 
     Raises:
-        PhotoRefused: the host has no ASCII form, or the path holds half a surrogate pair.
+        PhotoRefused: the host has no ASCII form, or the path has half a surrogate pair.
     """
     try:
         host = (parts.hostname or "").encode("idna")
@@ -163,19 +163,20 @@ def request_url(parts: SplitResult) -> httpcore.URL:
 
 
 def location_text(value: bytes) -> str:
-    """The URL of a `Location` header. Servers should percent-encode it; many send UTF-8 as it is, as browsers
-    accept. Bytes of another encoding are percent-encoded one by one, so that the server gets its own back."""
+    """Return the URL of a `Location` header. It should be percent-encoded; many hosts send UTF-8, which
+    browsers accept. Bytes in another encoding are percent-encoded one by one, so that the host gets the same.
+    """
     try:
         return value.decode()
     except UnicodeDecodeError:
         return quote_from_bytes(value, safe=PRINTABLE_ASCII)
 
 
-def redirected(url: str, location: str) -> str:
-    """Where a redirect from `url` leads.
+def redirect_target(url: str, location: str) -> str:
+    """Return the URL that a redirect from `url` leads to.
 
     Raises:
-        PhotoRefused: from https to http, where anybody on the way could put another picture; no URL at all.
+        PhotoRefused: it leads from https to http, where the photo could be replaced; or it is not a URL.
     """
     try:
         target = urljoin(url, location)
@@ -189,28 +190,28 @@ def redirected(url: str, location: str) -> str:
 
 
 def check_status(status: int, url: str) -> None:
-    """Nothing, if the status is 200.
+    """Check that the status is 200.
 
     Raises:
-        PhotoGone: 404 or 410.
-        PhotoUnavailable: the server says that it may answer later.
-        PhotoRefused: any other one.
+        PhotoGone: it is 404 or 410.
+        PhotoUnavailable: a later request may succeed.
+        PhotoRefused: it is another one.
     """
     if status == OK:
         return
-    found = f"{url[:200]} answers {status}"
+    found = f"{url[:200]} responds with status {status}"
     if status in GONE:
         raise PhotoGone("photo_gone", found)
-    if status in PASSING or status >= 500:
+    if status in RETRYABLE or status >= 500:
         raise PhotoUnavailable("photo_unavailable", found)
     raise PhotoRefused("photo_refused_by_server", f"{found}; expected 200")
 
 
 def read_body(response: httpcore.Response, max_bytes: int) -> bytes:
-    """The body.
+    """Return the body.
 
     Raises:
-        PhotoUnusable: more bytes than `max_bytes`, announced or sent.
+        PhotoUnusable: the host announces or sends more than `max_bytes`.
     """
     announced = header(response, b"content-length") or b""
     if announced.isdigit() and int(announced) > max_bytes:
@@ -219,51 +220,51 @@ def read_body(response: httpcore.Response, max_bytes: int) -> bytes:
     for part in response.iter_stream():
         body += part
         if len(body) > max_bytes:
-            raise too_large(f"{len(body):,} bytes and no end", max_bytes)
+            raise too_large(f"over {max_bytes:,} bytes sent", max_bytes)
     return bytes(body)
 
 
 def header(response: httpcore.Response, name: bytes) -> bytes | None:
-    """The value of the first header of that lower-case name."""
+    """Return the value of the first header with that lower-case name."""
     return next((value for key, value in response.headers if key.lower() == name), None)
 
 
 def read_limited(path: Path, max_bytes: int) -> bytes:
-    """The content of a regular file.
+    """Return the content of a regular file.
 
     Raises:
-        PhotoGone: it vanished.
-        PhotoRefused: no regular file, or this process may not read it.
-        PhotoUnusable: more than `max_bytes`.
+        PhotoGone: it was deleted meanwhile.
+        PhotoRefused: it is not a regular file, or this process may not read it.
+        PhotoUnusable: it has more than `max_bytes`.
         PhotoUnavailable: the disk fails.
     """
     try:
-        # The path is resolved: a link there now was put there since. A pipe must not block the open.
+        # The path is resolved, so a link is new and not followed. Opening a pipe must not block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             check_regular(os.fstat(descriptor), path)
             data = file.read(max_bytes + 1)
     except FileNotFoundError as error:
-        raise PhotoGone("photo_not_found", f"{path}: it vanished") from error
+        raise PhotoGone("photo_not_found", f"{path} was deleted meanwhile") from error
     except PermissionError as error:
         raise PhotoRefused("photo_unreadable", f"{path}: no permission to read") from error
     except OSError as error:
         raise PhotoUnavailable("photo_unavailable", f"{path}: {error}") from error
     if len(data) > max_bytes:
-        raise too_large(f"{path} is longer", max_bytes)
+        raise too_large(f"{path} is larger", max_bytes)
     return data
 
 
 def check_regular(status: os.stat_result, path: Path) -> None:
-    """Nothing, if the status is a regular file's.
+    """Check that the file is a regular one.
 
     Raises:
-        PhotoRefused: a device, a pipe, a folder.
+        PhotoRefused: it is a device, a pipe or a folder.
     """
     if not stat.S_ISREG(status.st_mode):
-        raise PhotoRefused("photo_not_a_file", f"{path}; expected a regular file")
+        raise PhotoRefused("photo_not_a_file", f"{path} is not a regular file")
 
 
 def too_large(found: str, max_bytes: int) -> PhotoUnusable:
-    """The refusal of a photo with too many bytes."""
+    """Return the error for a photo with too many bytes."""
     return PhotoUnusable("photo_too_large", f"{found}; expected at most {max_bytes:,} bytes")

@@ -1,4 +1,4 @@
-"""Photo references to pixels: fetched and decoded in threads, all within a budget of time."""
+"""Loading of a chunk's photos: fetched and decoded in threads, within a time limit."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from mappings.failures import Failure
 from ml.inference.preprocess import OnDefect, UnusablePhoto
 
 Pixels = NDArray[np.uint8]
-"""(size, size, 3) uint8, RGB."""
+"""(size, size, 3) uint8, RGB, as `ml.inference.preprocess` returns it."""
 
 
 @dataclass(frozen=True)
 class PhotoLoader:
-    """Loads the pictures of a chunk."""
+    """Loads the photos of a chunk."""
 
     fetcher: PhotoFetcher
     pool: ThreadPoolExecutor
     decoding: threading.Semaphore
     decode: Callable[[bytes, OnDefect], Pixels]
-    """Raises UnusablePhoto; gives OnDefect what was wrong with a photo that is used all the same."""
+    """Raises UnusablePhoto; calls OnDefect with the code of a defect in a photo that is used all the same."""
     budget_s: float
+    """Seconds for all photos of a chunk."""
 
     def load(self, references: Iterable[str], stage_times: StageTimes) -> dict[str, Pixels | Failure]:
-        """The pixels of each photo, or why there are none."""
+        """Return by reference the pixels of each photo, (size, size, 3) uint8 RGB, or why it has none."""
         futures = {
             reference: self.pool.submit(self._load_one, reference, stage_times)
             for reference in dict.fromkeys(references)
@@ -56,4 +57,4 @@ def _result(future: Future[Pixels | Failure]) -> Pixels | Failure:
     if future.done():
         return future.result()
     future.cancel()
-    return PhotoUnavailable("photo_unavailable", "its turn did not come in the time there is for a chunk")
+    return PhotoUnavailable("photo_unavailable", "the time for the photos of a chunk ran out")

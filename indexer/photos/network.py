@@ -1,7 +1,7 @@
-"""Connections to public servers only, and never for longer than a deadline.
+"""Connections to public hosts only, and never beyond a deadline.
 
-The check and the connection use the same resolved address, so a name that resolves to a public address
-when asked and to a private one when connected (DNS rebinding) gains nothing. TLS still verifies the name.
+The check and the connection use the same resolved address, so that a name that resolves first to a public
+address and then to a private one (DNS rebinding) has no effect. TLS still verifies the name.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from indexer.settings import FetchSettings, Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# An IPv6 address of this prefix carries an IPv4 address that a gateway connects to: RFC 6052.
+# An IPv6 address with this prefix contains an IPv4 address that a gateway connects to (RFC 6052).
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Translation inside one network, RFC 8215. Python calls it global.
+# For translation within one network (RFC 8215). Python treats it as global.
 LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 
 def destination(address: Address) -> Address:
-    """The address that packets end up at: the IPv4 address inside a mapped, NAT64 or 6to4 one."""
+    """Return the address that packets reach: the IPv4 address inside a mapped, NAT64 or 6to4 one."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in NAT64:
@@ -38,8 +38,8 @@ def destination(address: Address) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address belongs to the public internet: no private, loopback, link-local, shared,
-    reserved, multicast or unspecified one."""
+    """Return whether the address is on the public internet: not private, loopback, link-local, shared,
+    reserved, multicast or unspecified."""
     end = destination(address)
     if isinstance(end, ipaddress.IPv6Address) and (end in LOCAL_NAT64 or end.teredo is not None):
         return False
@@ -47,7 +47,7 @@ def is_public(address: Address) -> bool:
 
 
 def resolve(host: str, port: int) -> list[Address]:
-    """The addresses of a host, in the system's order of preference.
+    """Return the addresses of a host, in the system's order of preference.
 
     Raises:
         httpcore.ConnectError: the name does not resolve.
@@ -61,14 +61,14 @@ def resolve(host: str, port: int) -> list[Address]:
 
 
 class Deadline:
-    """The time until which each thread's request may last. A thread without one is not limited."""
+    """A deadline for the request of each thread. A thread outside of `within` is not limited."""
 
     def __init__(self) -> None:
         self._local = threading.local()
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Limits what this thread does inside."""
+        """Limit this thread to the seconds inside the block."""
         self._local.end = time.monotonic() + seconds
         try:
             yield
@@ -76,10 +76,10 @@ class Deadline:
             del self._local.end
 
     def clip(self, timeout: float | None) -> float | None:
-        """The timeout, cut to what is left.
+        """Return the timeout, at most the seconds that are left.
 
         Raises:
-            PhotoUnusable: nothing is left.
+            PhotoUnusable: no time is left.
         """
         end: float | None = getattr(self._local, "end", None)
         if end is None:
@@ -87,44 +87,44 @@ class Deadline:
         left = end - time.monotonic()
         if left <= 0:
             raise PhotoUnusable(
-                "photo_timeout", "the server answers, but not in the time there is for a photo"
+                "photo_timeout", "the host responds, but the photo takes longer than its deadline"
             )
         return left if timeout is None else min(left, timeout)
 
 
 class DeadlineStream(httpcore.NetworkStream):
-    """A connection on which every read and write is cut at the deadline of the thread that uses it."""
+    """A connection whose reads and writes end at the deadline of the thread that uses it."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """The next bytes, empty at the end."""
+        """Return the next bytes, empty at the end."""
         return self._stream.read(max_bytes, self._deadline.clip(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Sends the bytes."""
+        """Send the bytes."""
         self._stream.write(buffer, self._deadline.clip(timeout))
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._stream.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """The same connection, encrypted; the certificate must be for `server_hostname`."""
+        """Return the connection with TLS; the certificate must be for `server_hostname`."""
         clipped = self._deadline.clip(timeout)
         return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, clipped), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
-        """What the connection below knows."""
+        """Return information about the underlying connection."""
         return self._stream.get_extra_info(info)
 
 
 class PublicBackend(httpcore.SyncBackend):
-    """Connects to addresses that the settings allow, and to none else."""
+    """Connects only to addresses that the settings allow."""
 
     def __init__(self, settings: FetchSettings, deadline: Deadline) -> None:
         self._settings = settings
@@ -138,11 +138,11 @@ class PublicBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first address of the host that takes one.
+        """Return a connection to the first address of the host that accepts one.
 
         Raises:
-            PhotoRefused: an address is not public, or the port is none for photos.
-            httpcore.ConnectError, httpcore.ConnectTimeout: none of the addresses answers.
+            PhotoRefused: an address is not public, or the port is not allowed.
+            httpcore.ConnectError, httpcore.ConnectTimeout: none of the addresses accepts one.
         """
         addresses = resolve(host, port)
         for address in addresses:
@@ -161,10 +161,10 @@ class PublicBackend(httpcore.SyncBackend):
 
 
 def check_destination(settings: FetchSettings, host: str, address: Address, port: int) -> None:
-    """Nothing, if photos may be fetched from there.
+    """Check that photos may be fetched from the address and port.
 
     Raises:
-        PhotoRefused: naming the address or the port.
+        PhotoRefused: they may not; the detail names the address or the port.
     """
     if host.lower() in settings.allowed_hosts or _in_networks(address, settings.allowed_networks):
         return

@@ -1,4 +1,4 @@
-"""What fetching refuses and understands without a server."""
+"""Rules of fetching that need no server."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from indexer.errors import PhotoGone, PhotoRefused, PhotoUnavailable, PhotoUnusable
 from indexer.photos.fetch import (
-    HostTurns,
+    HostLimit,
     PhotoFetcher,
     check_status,
     checked_url,
     location_text,
     read_limited,
-    redirected,
+    redirect_target,
     request_url,
 )
 from indexer.settings import FetchSettings
@@ -47,8 +47,8 @@ def test_a_url_is_sent_in_ascii() -> None:
         ("HTTP://{host}/皿.jpg".encode(), "/%E7%9A%BF.jpg"),
     ],
 )
-def test_a_redirect_is_followed_whatever_its_location_is_written_in(location: bytes, target: str) -> None:
-    """UTF-8 as it is, percent-encoded or both, other encodings, relative, with spaces and fragments."""
+def test_a_redirect_is_followed_in_any_encoding_of_its_location(location: bytes, target: str) -> None:
+    """Raw UTF-8, percent-encoded or both, other encodings, relative, with spaces and fragments."""
     settings = FetchSettings(allowed_hosts=frozenset({"127.0.0.1"}))
     with photo_server() as server:
         host = f"127.0.0.1:{server.server_port}".encode()
@@ -60,7 +60,7 @@ def test_a_redirect_is_followed_whatever_its_location_is_written_in(location: by
 def test_a_redirect_to_a_japanese_host_is_sent_in_ascii() -> None:
     """The host by IDNA, the path in percent-encoded UTF-8."""
     location = location_text("https://写真.example/皿.jpg".encode())
-    url = request_url(checked_url(redirected("https://example.com/", location)))
+    url = request_url(checked_url(redirect_target("https://example.com/", location)))
 
     assert (url.host, url.target) == (b"xn--g7qs82g.example", b"/%E7%9A%BF.jpg")
 
@@ -75,8 +75,8 @@ def test_a_redirect_to_a_japanese_host_is_sent_in_ascii() -> None:
         "http://a..b/",
     ],
 )
-def test_a_malformed_url_is_refused_and_not_a_crash(reference: str) -> None:
-    """One such event would otherwise end its whole chunk."""
+def test_a_malformed_url_is_refused_without_a_crash(reference: str) -> None:
+    """A crash would fail its whole chunk."""
     with pytest.raises(PhotoRefused, match="photo_url_malformed"):
         PhotoFetcher(FetchSettings(), ImageRoots()).fetch(reference)
 
@@ -91,7 +91,7 @@ def test_a_malformed_url_is_refused_and_not_a_crash(reference: str) -> None:
         ("http://example.com:0/", "photo_url_malformed"),
     ],
 )
-def test_urls_that_are_none_for_photos(url: str, reason: str) -> None:
+def test_urls_that_are_not_allowed(url: str, reason: str) -> None:
     """Each has its reason."""
     with pytest.raises(PhotoRefused) as caught:
         checked_url(url)
@@ -99,14 +99,14 @@ def test_urls_that_are_none_for_photos(url: str, reason: str) -> None:
 
 
 def test_a_redirect_from_https_to_http_is_refused() -> None:
-    """The other way round, and a relative one, are followed."""
+    """One from http to https, or a relative one, is followed."""
     for start in ("https://example.com/a", "HTTPS://example.com/a"):
         with pytest.raises(PhotoRefused, match="photo_insecure_redirect"):
-            redirected(start, "http://example.com/b")
-    assert redirected("http://example.com/a", "https://example.com/b") == "https://example.com/b"
-    assert redirected("https://example.com/a/b", "../c") == "https://example.com/c"
+            redirect_target(start, "http://example.com/b")
+    assert redirect_target("http://example.com/a", "https://example.com/b") == "https://example.com/b"
+    assert redirect_target("https://example.com/a/b", "../c") == "https://example.com/c"
     with pytest.raises(PhotoRefused, match="photo_url_malformed"):
-        redirected("https://example.com/", "https://[::1")
+        redirect_target("https://example.com/", "https://[::1")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
         (503, PhotoUnavailable),
     ],
 )
-def test_a_status_tells_whether_to_try_again(status: int, failure: type[Exception]) -> None:
-    """Gone and refused are for good."""
+def test_the_status_decides_whether_to_retry(status: int, failure: type[Exception]) -> None:
+    """Gone and refused are permanent."""
     with pytest.raises(failure):
         check_status(status, "http://example.com/a")
 
@@ -137,15 +137,15 @@ def test_a_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
 
 
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
-    """It is no regular file, even if it took the place of one."""
+    """It is not a regular file, even if it replaced one."""
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(PhotoRefused, match="photo_not_a_file"):
         read_limited(tmp_path / "pipe", 5)
 
 
-def test_a_link_put_there_after_the_check_is_not_followed(tmp_path: Path) -> None:
-    """The path was resolved before, so a link now is somebody's trick."""
+def test_a_link_created_after_the_check_is_not_followed(tmp_path: Path) -> None:
+    """The path was resolved before, so a link may be an attack."""
     (tmp_path / "secret").write_text("x")
     (tmp_path / "photo").symlink_to(tmp_path / "secret")
 
@@ -153,17 +153,17 @@ def test_a_link_put_there_after_the_check_is_not_followed(tmp_path: Path) -> Non
         read_limited(tmp_path / "photo", 5)
 
 
-def test_a_vanished_file_is_gone(tmp_path: Path) -> None:
+def test_a_deleted_file_is_gone(tmp_path: Path) -> None:
     """Between the check and the read."""
     with pytest.raises(PhotoGone, match="photo_not_found"):
         read_limited(tmp_path / "none", 5)
 
 
-def test_servers_that_nobody_waits_for_are_forgotten() -> None:
-    """A million servers leave nothing behind."""
-    turns = HostTurns(1)
-    with turns.of(checked_url("http://example.com/a")):
-        held = turns.of(checked_url("http://example.com/b"))
+def test_hosts_that_are_not_in_use_take_no_memory() -> None:
+    """However many hosts there were."""
+    limit = HostLimit(1)
+    with limit.of(checked_url("http://example.com/a")):
+        held = limit.of(checked_url("http://example.com/b"))
         assert not held.acquire(blocking=False)
     del held
-    assert len(turns._semaphores) == 0
+    assert len(limit._semaphores) == 0

@@ -1,4 +1,4 @@
-"""Connections to public servers only."""
+"""Connections to public hosts only."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ from indexer.settings import FetchSettings
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     ],
 )
-def test_addresses_off_the_public_internet_are_told(address: str) -> None:
-    """Also those that carry such an address inside."""
+def test_addresses_that_are_not_public(address: str) -> None:
+    """Including those that contain such an address."""
     assert not is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"]
 )
-def test_public_addresses_are_told(address: str) -> None:
-    """Also a public IPv4 address behind NAT64."""
+def test_public_addresses(address: str) -> None:
+    """Including a public IPv4 address behind NAT64."""
     assert is_public(ipaddress.ip_address(address))
 
 
 def test_an_allowed_network_may_be_private_and_on_any_port() -> None:
-    """An image server in the same house."""
+    """Such as an internal image server."""
     settings = FetchSettings(allowed_networks=(ipaddress.ip_network("10.1.0.0/16"),))
 
     check_destination(settings, "images", ipaddress.ip_address("10.1.2.3"), 8080)
@@ -75,7 +75,7 @@ def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second answer of the name server, for the connection itself, is never asked for."""
+    """The name is not resolved a second time for the connection."""
     asked: list[str] = []
     connected: list[object] = []
     resolver = answers("8.8.8.8")
@@ -96,13 +96,13 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
     assert connected == [("8.8.8.8", 443)]
 
 
-def test_a_name_that_does_not_resolve_may_do_so_later() -> None:
-    """The name server may be the one that is away."""
+def test_a_name_that_does_not_resolve_is_retried() -> None:
+    """The name server may be unavailable."""
     with pytest.raises(httpcore.ConnectError, match="does not resolve"):
         resolve("no-such-host.invalid", 80)
 
 
-def test_a_deadline_cuts_timeouts_and_ends() -> None:
+def test_a_deadline_shortens_timeouts() -> None:
     """Only in the thread and the block that set it."""
     deadline = Deadline()
     assert deadline.clip(5) == 5
@@ -117,7 +117,7 @@ def test_a_deadline_cuts_timeouts_and_ends() -> None:
 
 
 def answers(*addresses: str) -> Any:
-    """A resolver that gives these addresses for every name."""
+    """A resolver that returns these addresses for every name."""
 
     def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]

@@ -87,8 +87,8 @@ def test_one_arm(arm: ArmResult, plan: Plan, decision: Decision, why: str) -> No
         (
             EVEN,
             missing_assignment({"old": 100, "new": 7500}, {"old": 49_900, "new": 42_500}),
-            "the arms compare different items, for they do not lose equally many slates, which then tell no "
-            "arm (0.2 % of old, 15 % of new; p < 0.0001)",
+            "the arms compare different items: their shares of slates without an assignment differ "
+            "(0.2 % of old, 15 % of new; p < 0.0001)",
         ),
     ],
 )
