@@ -492,7 +492,7 @@ def replay_letters(connections: Connections, reason: str | None) -> tuple[Indexi
     # What is rejected again was written again, with a later time.
     now = {letter.id: letter.failed_at for letter in connections.dead_letters.search()}
     settled = [letter for letter in sendable if now.get(letter.id) == letter.failed_at]
-    connections.dead_letters.drop(settled)
+    connections.dead_letters.delete(settled)
     return summary, len(letters) - len(sendable)
 
 
@@ -527,7 +527,7 @@ def drop(connections: Connections, reason: str | None, every: bool) -> None:
     check_choice(reason, every)
     check_reason(reason, reasons(connections))
     dropped = list(connections.dead_letters.search(reason))
-    connections.dead_letters.drop(dropped)
+    connections.dead_letters.delete(dropped)
     parked = [entry.id for entry in connections.parking.search(reason)]
     connections.parking.release(parked)
     refused = connections.intake.refused

@@ -23,8 +23,9 @@ from indexer.settings import FetchSettings, IndexerSettings
 from indexer.summary import IndexingSummary
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import build_indexer
+from indexer.worker.chunk import Chunk
 from indexer.worker.dead_letters import DeadLetter
-from indexer.worker.pipeline import Chunk, Indexer
+from indexer.worker.pipeline import Indexer
 from mappings.client import ElasticsearchSettings
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
@@ -185,7 +186,7 @@ class Shop:
         return make_event(item_id=item_id, **changes)
 
     def index(self, *events: object, **options: Any) -> IndexingSummary:
-        """The summary of the events that this chunk settled."""
+        """The summary of the events that have an outcome."""
         return IndexingSummary.of(self.chunk(events, **options).outcomes_in_order())
 
     def chunk(self, events: Sequence[object], **options: Any) -> Chunk:

@@ -1,4 +1,4 @@
-"""Events that were rejected, kept in an index of their own with the reason, the event and the time."""
+"""Dead letters: events that were rejected or have no vector, in an index of their own with the reason."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from mappings.names import dead_letter_index, written_through
 from mappings.problems import printable, shortened
 from queues.rejected_index import RejectedIndex, digest
 
-# A line that is no event can be anything, even a whole file without a line break.
+# A line without an event can be anything, even a whole file without line breaks.
 RAW_LIMIT = 10_000
-LETTER_OF = "item:"
+ITEM_PREFIX = "item:"
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A rejected event. Of one item only the newest rejected event is kept.
+    """A rejected event. Only the newest one of each item is kept.
 
-    `version` is the event's, where its item, status and time are valid, or the one the letter was read with;
-    `raw` is set where the event is no JSON object.
+    `version` is that of the event, if its item, status and time are valid, or the one that the letter was
+    read with. `raw` is set if the event is not a JSON object.
     """
 
     id: str
@@ -50,12 +50,12 @@ class DeadLetter:
     def of(
         cls, event: object, reason: str, detail: str, *, version: int | None = None, attempts: int = 1
     ) -> DeadLetter:
-        """The letter of an event; the same event always gets the same id."""
+        """Return the letter of an event. The same event always gets the same id."""
         item_id = event.get("item_id") if isinstance(event, Mapping) else None
         text = event if isinstance(event, str) else _to_json(event)
         storable = isinstance(event, Mapping) and is_storable(event)
         return cls(
-            id=item_letter(str(item_id)) if version else f"event:{digest(text)}",
+            id=letter_id(str(item_id)) if version else f"event:{digest(text)}",
             reason=reason,
             detail=shortened(detail),
             item_id=printable(item_id[:128]) if isinstance(item_id, str) else None,
@@ -66,7 +66,7 @@ class DeadLetter:
         )
 
     def to_source(self, encoder_id: str | None) -> dict[str, Any]:
-        """The letter as Elasticsearch stores it."""
+        """Return the letter as Elasticsearch stores it."""
         fields = {
             "item_id": self.item_id,
             "reason": self.reason,
@@ -81,7 +81,7 @@ class DeadLetter:
 
     @classmethod
     def from_hit(cls, hit: Mapping[str, Any]) -> DeadLetter:
-        """The letter behind a search hit."""
+        """Return the letter in a search hit."""
         source = hit["_source"]
         return cls(
             id=hit["_id"],
@@ -96,12 +96,12 @@ class DeadLetter:
         )
 
     def as_raw(self) -> DeadLetter:
-        """The same letter with its event as text, where Elasticsearch cannot hold it as an object."""
+        """Return the letter with its event as text, for an event that Elasticsearch cannot store as JSON."""
         return replace(self, event=None, raw=json.dumps(self.event)[:RAW_LIMIT])
 
 
 class LetterContent(NamedTuple):
-    """What a letter says of its item's status and price, with the letter's version."""
+    """The content of a letter that has its item's status and price, with the letter's version."""
 
     version: int
     content: object
@@ -112,7 +112,7 @@ CONTENT_FIELDS = ("raw", *(f"event.{name}" for name in STATUS_FIELDS))
 
 
 def content_of(source: Mapping[str, Any]) -> object:
-    """The event in a letter's source, as far as it could be kept."""
+    """Return the event in a letter's source, as far as it could be stored."""
     raw = source.get("raw")
     try:
         return source.get("event") if raw is None else json.loads(raw)
@@ -120,13 +120,13 @@ def content_of(source: Mapping[str, Any]) -> object:
         return raw
 
 
-def item_letter(item_id: str) -> str:
-    """The id of the dead letter of an item."""
-    return f"{LETTER_OF}{item_id}"
+def letter_id(item_id: str) -> str:
+    """Return the id of an item's dead letter."""
+    return f"{ITEM_PREFIX}{item_id}"
 
 
 def is_storable(event: Mapping[Any, Any]) -> bool:
-    """Whether the event can be sent to Elasticsearch as JSON: no NaN in it, no half of a surrogate pair."""
+    """Return whether the event can be sent to Elasticsearch as JSON: without NaN or half a surrogate pair."""
     try:
         json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError):
@@ -135,7 +135,7 @@ def is_storable(event: Mapping[Any, Any]) -> bool:
 
 
 def _to_json(event: object) -> str:
-    """The event as JSON; where that cannot be written, its first level alone."""
+    """Return the event as JSON, or only its first level if the whole cannot be written."""
     try:
         return json.dumps(event, sort_keys=True, default=repr)
     except (ValueError, TypeError, RecursionError):
@@ -157,7 +157,7 @@ class DeadLetters:
 
     @property
     def index(self) -> str:
-        """The index they are in."""
+        """The name of their index."""
         return dead_letter_index(self.prefix)
 
     @property
@@ -169,16 +169,16 @@ class DeadLetters:
         return self._stored.reasons()
 
     def write(self, letters: Iterable[DeadLetter]) -> None:
-        """Writes the letters. A letter of an older event never replaces that of a newer one.
+        """Write the letters. A letter of an older event never replaces that of a newer one.
 
         Raises:
-            ElasticsearchUnavailable: it takes them not now; any part may have been written.
+            ElasticsearchUnavailable: it accepts none now; some of them may have been written.
         """
         rejected = self._write(list(letters))
         self._write([letter.as_raw() for letter in rejected if letter.event is not None])
 
     def _write(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-        """Writes the letters and returns those whose documents Elasticsearch rejects."""
+        """Write the letters and return those whose documents Elasticsearch rejects."""
         operations: list[dict[str, Any]] = []
         for letter in letters:
             order = {"version": letter.version, "version_type": "external_gte"} if letter.version else {}
@@ -193,52 +193,51 @@ class DeadLetters:
             if isinstance(failure, DocumentRejected)
         ]
 
-    def forget(self, items: Sequence[tuple[str, int]]) -> None:
-        """Removes the letters of items whose event of this version, or a newer one, is indexed now.
+    def delete_up_to(self, items: Sequence[tuple[str, int]]) -> None:
+        """Delete the items' letters of this version or an older one. Missing and newer letters are no error.
 
         Raises:
-            ElasticsearchUnavailable: it does not take all of it now.
+            ElasticsearchUnavailable: it does not accept all deletions now.
         """
-        # A letter that is missing, or a newer one in its place, is as it should be.
-        deletions = [_deletion(self.index, item_letter(item_id), version) for item_id, version in items]
+        deletions = [_deletion(self.index, letter_id(item_id), version) for item_id, version in items]
         self._stored.bulk(deletions)
 
-    def note(self, notes: Mapping[str, str]) -> None:
-        """Puts a note before the detail of each item's letter.
+    def prepend_to_details(self, notes: Mapping[str, str]) -> None:
+        """Put a note before the detail of each item's letter, once.
 
         Raises:
             ElasticsearchUnavailable: it does not answer.
         """
         for letter in map(DeadLetter.from_hit, self._get(list(notes))):
-            note = notes[letter.id.removeprefix(LETTER_OF)]
+            note = notes[letter.id.removeprefix(ITEM_PREFIX)]
             if not letter.detail.startswith(note):
                 self.write([replace(letter, detail=shortened(f"{note}; {letter.detail}"))])
 
     def read(self, item_ids: Sequence[str]) -> dict[str, LetterContent]:
-        """The content of the items' letters, as of now, by item; of events that are JSON objects only what
-        belongs to their status and price.
+        """Return the current content of the items' letters, by item. Only the fields of status and price are
+        read from an event that is a JSON object.
 
         Raises:
             ElasticsearchUnavailable: it does not answer.
         """
         return {
-            doc["_id"].removeprefix(LETTER_OF): LetterContent(doc["_version"], content_of(doc["_source"]))
+            doc["_id"].removeprefix(ITEM_PREFIX): LetterContent(doc["_version"], content_of(doc["_source"]))
             for doc in self._get(item_ids, source_includes=CONTENT_FIELDS)
         }
 
     def _get(self, item_ids: Sequence[str], **options: Any) -> list[dict[str, Any]]:
-        """The items' letters that there are."""
+        """Return the items' letters that exist."""
         if not item_ids:
             return []
         with elasticsearch_errors():
-            answer = self.es.mget(index=self.index, ids=list(map(item_letter, item_ids)), **options)
+            answer = self.es.mget(index=self.index, ids=list(map(letter_id, item_ids)), **options)
         for doc in answer["docs"]:
             if doc.get("error", {}).get("type", INDEX_MISSING) != INDEX_MISSING:
                 raise ElasticsearchUnavailable(UNAVAILABLE, str(doc["error"])[:500])
         return [doc for doc in answer["docs"] if doc.get("found")]
 
     def search(self, reason: str | None = None) -> Iterator[DeadLetter]:
-        """The letters, oldest first, page by page; of one reason only where it is given.
+        """Yield the letters, oldest first, page by page; only those of a reason, if given.
 
         Raises:
             ElasticsearchUnavailable: it does not answer.
@@ -246,8 +245,8 @@ class DeadLetters:
         with elasticsearch_errors():
             yield from map(DeadLetter.from_hit, self._stored.search(reason))
 
-    def drop(self, letters: Sequence[DeadLetter]) -> None:
-        """Removes the letters that were read, unless a newer one has taken their place since.
+    def delete(self, letters: Sequence[DeadLetter]) -> None:
+        """Delete the letters, unless a newer one has replaced them since they were read.
 
         Raises:
             ElasticsearchUnavailable: it does not answer.
@@ -256,11 +255,11 @@ class DeadLetters:
         self._stored.bulk(deletions, refresh=True)
 
 
-def _deletion(index: str, letter_id: str, version: int | None) -> dict[str, Any]:
-    """The bulk operation that deletes a letter of this version or an older one.
+def _deletion(index: str, id_: str, version: int | None) -> dict[str, Any]:
+    """Return the bulk operation that deletes a letter of this version or an older one.
 
-    A deletion without a version would count as version + 1: for a minute (`index.gc_deletes`) it would keep
-    out the letter of the same event when that fails again.
+    A deletion without a version counts as version + 1: for a minute (`index.gc_deletes`) it would reject the
+    letter of the same event if that fails again.
     """
     order = {"version": version, "version_type": "external_gte"}
-    return {"delete": {"_index": written_through(index), "_id": letter_id} | order}
+    return {"delete": {"_index": written_through(index), "_id": id_} | order}

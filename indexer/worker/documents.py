@@ -1,4 +1,4 @@
-"""A listing and what is known of its photo to the document that is stored."""
+"""Construction of the stored document from a listing and its photo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mappings.listing import Listing, ListingDocument, Status, category_paths, i
 
 NO_PHOTO = "no_photo"
 
-EMPTIED: Mapping[str, Any] = {
+TOMBSTONE_FIELDS: Mapping[str, Any] = {
     "title": None,
     "images": (),
     "image_fingerprint": None,
@@ -21,12 +21,12 @@ EMPTIED: Mapping[str, Any] = {
     "attributes": {},
     "vector": None,
 }
-"""What a tombstone no longer tells."""
+"""The values of a tombstone's fields; it keeps the others."""
 
 
 @dataclass(frozen=True)
 class EncodedPhoto:
-    """What a photo became: a unit vector (dims floats) and a 64-bit perceptual hash in hex."""
+    """A photo's unit vector, (dims,) floats, and its 64-bit perceptual hash in hex."""
 
     vector: tuple[float, ...]
     image_hash: str
@@ -34,21 +34,21 @@ class EncodedPhoto:
 
 @dataclass(frozen=True)
 class PhotoProblem:
-    """Why a listing has no vector."""
+    """The reason why a listing has no vector."""
 
     reason: str
     detail: str
 
 
 PhotoResult = EncodedPhoto | PhotoProblem | None
-"""None for a tombstone, which keeps no photo."""
+"""None for a tombstone, which has no photo."""
 
 
 def to_document(
     listing: Listing, photo: PhotoResult, encoder_id: str, *, now: datetime | None = None
 ) -> ListingDocument:
-    """The document of a listing; of a removed one a tombstone without title, photos or vector."""
-    picture = photo if isinstance(photo, EncodedPhoto) else None
+    """Return the document of a listing; for a removed one, a tombstone without title, photos or vector."""
+    encoded = photo if isinstance(photo, EncodedPhoto) else None
     document = ListingDocument(
         item_id=listing.item_id,
         title=listing.title,
@@ -62,21 +62,22 @@ def to_document(
         updated_at=listing.updated_at,
         images=listing.images,
         image_fingerprint=image_fingerprint(listing.images),
-        image_hash=picture.image_hash if picture else None,
+        image_hash=encoded.image_hash if encoded else None,
         photo_problem=photo.reason if isinstance(photo, PhotoProblem) else None,
         attributes=listing.attributes,
         encoder_id=encoder_id,
         indexed_at=now or datetime.now(UTC),
-        vector=picture.vector if picture else None,
+        vector=encoded.vector if encoded else None,
     )
-    return without_content(document)
+    return tombstone_if_removed(document)
 
 
 def with_status(document: ListingDocument, update: StatusUpdate) -> ListingDocument:
-    """The document with a newer status and price, all else kept; a tombstone of a removed listing."""
-    return without_content(document.model_copy(update=update.changes | {"indexed_at": datetime.now(UTC)}))
+    """Return the document with a newer status and price; a tombstone if the listing is removed."""
+    changes = update.changes | {"indexed_at": datetime.now(UTC)}
+    return tombstone_if_removed(document.model_copy(update=changes))
 
 
-def without_content(document: ListingDocument) -> ListingDocument:
-    """The document itself or, of a removed listing, its tombstone."""
-    return document.model_copy(update=EMPTIED) if document.status is Status.REMOVED else document
+def tombstone_if_removed(document: ListingDocument) -> ListingDocument:
+    """Return the document or, if its listing is removed, a tombstone."""
+    return document.model_copy(update=TOMBSTONE_FIELDS) if document.status is Status.REMOVED else document

@@ -1,4 +1,4 @@
-"""Status and price of rejected events against stored documents: the newest of an item, in whatever order."""
+"""Reconciliation of stored documents with the status and price of rejected events, whatever their order."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from indexer.worker.store import ListingStore, VersionedDocument
 from mappings.failures import DocumentRejected, ElasticsearchUnavailable
 from mappings.listing import ListingDocument
 
-MOST_ROUNDS = 10
-"""Each round but the last saw another writer update the same item within a few milliseconds."""
+MAX_ROUNDS = 10
+"""More than one is needed only if another writer updates the same item within a few milliseconds."""
 
 
-def apply_refused(store: ListingStore, dead_letters: DeadLetters, known: Mapping[str, int]) -> dict[str, int]:
-    """Applies the status and price in the items' dead letters to the stored documents, and returns the
-    letters' versions by item.
+def apply_status_updates(
+    store: ListingStore, dead_letters: DeadLetters, known: Mapping[str, int]
+) -> dict[str, int]:
+    """Apply the status and price in the items' dead letters to the stored documents, and return the letters'
+    versions by item.
 
-    `known` has the items, each with a version that its documents have at least in every index, or 0. A
-    letter of that version or an older one changes nothing, and its documents are not read.
+    `known` has the items, each with a version that its documents have at least in every index, or 0. For a
+    letter that is not newer, no document is read.
 
-    A worker calls it after it has written its own documents and letters. So of two that write one item at
-    once, the later one sees what both wrote. For the same reason it looks again after each round: a document
-    keeps its version when a status is applied, so a concurrent writer may have overwritten a newer status.
+    A worker calls it after writing its own documents and letters. So if two workers write one item at the
+    same time, the later one sees the writes of both. For the same reason it checks again after each round: a
+    document keeps its version when a status is applied, so another writer may have overwritten a newer one.
 
     Raises:
-        ElasticsearchUnavailable: it does not answer, or concurrent updates went on for every round.
+        ElasticsearchUnavailable: it does not answer, or other writers interfered in every round.
     """
     rejected: dict[str, str] = {}
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         letters = dead_letters.read(sorted(known))
         updates = {
             item_id: parse_status_update(letter.content)
@@ -39,7 +41,7 @@ def apply_refused(store: ListingStore, dead_letters: DeadLetters, known: Mapping
         }
         newer = list(_newer(store, {item_id: update for item_id, update in updates.items() if update}))
         if not newer:
-            dead_letters.note(rejected)
+            dead_letters.prepend_to_details(rejected)
             return {item_id: letter.version for item_id, letter in letters.items()}
         for entry, failure in zip(newer, store.write(newer), strict=True):
             if isinstance(failure, ElasticsearchUnavailable):
@@ -50,17 +52,17 @@ def apply_refused(store: ListingStore, dead_letters: DeadLetters, known: Mapping
 
 
 def _newer(store: ListingStore, updates: Mapping[str, StatusUpdate]) -> Iterator[VersionedDocument]:
-    """The stored documents that an update is newer than, with it.
+    """Yield the stored documents that are older than their update, with the update applied.
 
-    They keep their version, which is that of the content: a complete event that is older than the update but
-    newer than the content still replaces the latter. The indices are listed anew: one that was added since
-    the chunk began may already have a document by another worker, which saw no letter yet.
+    They keep their version, which is that of the content, so that a complete event between the content and
+    the update still replaces the content. The indices are listed again: one that was created since the chunk
+    began may have a document by another worker, which did not see the letter.
     """
     if not updates:
         return
     for index in store.indices():
         for item_id, stored in store.read(index, list(updates)).items():
-            present, update = status_update_of(stored.source), updates[item_id]
-            if update.overrides(present.status, max(stored.version, present.version)):
+            current, update = status_update_of(stored.source), updates[item_id]
+            if update.overrides(current.status, max(stored.version, current.version)):
                 document = with_status(ListingDocument.model_validate(stored.source), update)
                 yield VersionedDocument(index, stored.version, document)

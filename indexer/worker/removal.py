@@ -1,4 +1,4 @@
-"""Removal by id alone, as the event that the rest of the indexer understands."""
+"""Removal of items by id, as events with status `removed`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from indexer.worker.store import ListingStore
 from mappings.errors import InvalidListing
 from mappings.listing import parse_listing
 
-# What a page of a removed item still needs to show its like; the tombstone keeps it where it is known.
-CARRIED = ("category", "price", "currency", "seller_id", "created_at")
+# The page of a removed item needs these fields to show similar items; the tombstone keeps the known ones.
+KEPT_FIELDS = ("category", "price", "currency", "seller_id", "created_at")
 
 
 def removal_event(item_id: object, at: str, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """An event with status removed. `known` is the stored document of the item, where there is one."""
+    """Return an event with status `removed`. `known` is the stored document of the item, if there is one."""
     bare = {
         "item_id": item_id,
         "title": "removed",
@@ -27,11 +27,11 @@ def removal_event(item_id: object, at: str, known: Mapping[str, Any] | None = No
         "updated_at": at,
         "images": [],
     }
-    return bare | {name: known[name] for name in CARRIED if known is not None}
+    return bare | {name: known[name] for name in KEPT_FIELDS if known is not None}
 
 
 def removal_events(store: ListingStore, item_ids: Sequence[object], at: str) -> list[dict[str, Any]]:
-    """The removal events of the items, with what is stored of them.
+    """Return the removal events of the items, with the fields to keep from their stored documents.
 
     Raises:
         ElasticsearchUnavailable: it does not answer.
@@ -45,14 +45,14 @@ def removal_events(store: ListingStore, item_ids: Sequence[object], at: str) -> 
 
 
 def bare_removals(item_ids: Sequence[object], at: str) -> list[dict[str, Any]]:
-    """The removal events of the items, with nothing known of them."""
+    """Return the removal events of the items, without their stored documents."""
     return [removal_event(item_id, at) for item_id in item_ids]
 
 
 def is_valid(event: object) -> bool:
-    """Whether the event is a valid listing."""
+    """Return whether the event is a valid listing."""
     try:
         parse_listing(event)
-    except (InvalidListing, RecursionError):  # the latter for JSON nested without end
+    except (InvalidListing, RecursionError):  # RecursionError: deeply nested JSON
         return False
     return True

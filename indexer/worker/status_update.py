@@ -1,4 +1,4 @@
-"""The status and price of an item, as an event gives them whose other fields may be invalid."""
+"""The status and price in an event whose other fields may be invalid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mappings.listing import (
 
 
 class PriceTag(BaseModel):
-    """A price with its currency; neither is used without the other."""
+    """A price with its currency. Neither is used without the other."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
@@ -29,7 +29,7 @@ class PriceTag(BaseModel):
 
 
 class StatusUpdate(BaseModel):
-    """The status of an item at an instant, and its price where that is valid too."""
+    """The status of an item at an instant, and its price if that is valid too."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -40,47 +40,47 @@ class StatusUpdate(BaseModel):
 
     @property
     def version(self) -> int:
-        """Its place in the order of an item's events. A complete event of the same instant and status has
-        this version or a later one."""
+        """Its version in the order of the item's events. A complete event of the same instant and status has
+        the same version or a later one."""
         return status_version(self.updated_at, self.status)
 
     def __str__(self) -> str:
-        """The rule by which it is applied, for a dead letter. Whether it will be is not known when that is
-        written: the letter comes first, so that no concurrent writer misses it."""
+        """Return the rule by which it is applied, for a dead letter. The letter is written first, so that no
+        concurrent writer misses it; whether the update applies is not known by then."""
         if self.price_tag:
             return "its status and price are applied to the stored listing if they are newer"
         return "its status is applied to the stored listing if it is newer"
 
     @property
     def changes(self) -> dict[str, Any]:
-        """The fields of a listing or of its document that it sets."""
+        """The fields of a listing or document that it sets."""
         changes: dict[str, Any] = {"status": self.status, "updated_at": self.updated_at}
         return changes | (self.price_tag.model_dump() if self.price_tag else {})
 
     def overrides(self, status: Status, version: int) -> bool:
-        """Whether it is newer than a listing of this status and version, and can be applied to it. A removed
-        listing has no title or photo left to be offered with."""
-        comes_back = status is Status.REMOVED and self.status is not Status.REMOVED
-        return self.version > version and not comes_back
+        """Return whether it is newer than a listing of this status and version, and can be applied to it. A
+        removed listing cannot be restored by it, since its title and photos are deleted."""
+        restores = status is Status.REMOVED and self.status is not Status.REMOVED
+        return self.version > version and not restores
 
 
 def parse_status_update(event: object, *, now: datetime | None = None) -> StatusUpdate | None:
-    """The status update in `event`, decoded JSON; None without a valid item_id, status and updated_at."""
+    """Return the status update in `event`, decoded JSON; None if its item_id, status or date is invalid."""
     try:
         update = status_update_of(event) if isinstance(event, Mapping) else None
     except ValidationError:
         return None
     if update is None:
         return None
-    late = date_problem("updated_at", update.updated_at, now or datetime.now(UTC))
-    return None if late else update
+    problem = date_problem("updated_at", update.updated_at, now or datetime.now(UTC))
+    return None if problem else update
 
 
 def status_update_of(source: Mapping[Any, Any]) -> StatusUpdate:
-    """The status update in the source of a stored document, or in an event.
+    """Return the status update in the source of a stored document, or in an event.
 
     Raises:
-        ValidationError: of the item_id, the status or updated_at.
+        ValidationError: the item_id, the status or updated_at is invalid.
     """
     named = {name: source.get(name) for name in ("item_id", "status", "updated_at")}
     return StatusUpdate.model_validate(named | {"price_tag": _price_tag(source)})

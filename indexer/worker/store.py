@@ -1,4 +1,4 @@
-"""Documents in Elasticsearch: what is stored, and ordered writing by external version."""
+"""Listing documents in Elasticsearch, written in the order of their external versions."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ JSON = "application/vnd.elasticsearch+json; compatible-with=9"
 
 @dataclass(frozen=True)
 class StoredDocument:
-    """A document as an index has it."""
+    """A document in an index."""
 
     version: int
     source: Mapping[str, Any]
 
     @property
     def vector(self) -> tuple[float, ...] | None:
-        """Its unit vector, if it has one."""
+        """Its unit vector, (dims,), if it has one."""
         vector = self.source.get("vector")
         return tuple(vector) if vector else None
 
 
 @dataclass(frozen=True)
 class VersionedDocument:
-    """A document to be written to one index, unless a newer one is there."""
+    """A document to write to an index unless that has a newer one."""
 
     index: str
     version: int
@@ -49,14 +49,14 @@ class VersionedDocument:
 
 @dataclass(frozen=True)
 class ListingStore:
-    """The indices that are written for one encoder."""
+    """The indices of an encoder."""
 
     es: Elasticsearch
     prefix: str
     identity: EncoderIdentity
 
     def indices(self) -> list[str]:
-        """The indices to write to. Asked for each chunk, so that a swap is followed at once.
+        """Return the indices to write to. Looked up for each chunk, so that a swap takes effect at once.
 
         Raises:
             ElasticsearchUnavailable: it does not answer, or has no index for this encoder.
@@ -68,7 +68,7 @@ class ListingStore:
                 raise ElasticsearchUnavailable("no_index_for_encoder", str(error)) from error
 
     def read(self, index: str, item_ids: Sequence[str]) -> dict[str, StoredDocument]:
-        """The stored documents by id, their vectors included.
+        """Return the stored documents by id, with their vectors.
 
         Raises:
             ElasticsearchUnavailable: it does not answer.
@@ -84,7 +84,7 @@ class ListingStore:
                 body={"ids": list(item_ids)},
             )
         for doc in answer["docs"]:
-            if "error" in doc:  # a shard that is not there yet: not the same as no document
+            if "error" in doc:  # a shard that is not ready, which is different from a missing document
                 raise ElasticsearchUnavailable(UNAVAILABLE, str(doc["error"])[:500])
         return {
             doc["_id"]: StoredDocument(doc["_version"], doc["_source"])
@@ -93,10 +93,10 @@ class ListingStore:
         }
 
     def write(self, documents: Sequence[VersionedDocument]) -> list[Failure | None]:
-        """Writes the documents in one request; for each, in order, None or why it was not written.
+        """Write the documents in one request. Return for each, in order, None or why it was not written.
 
         Raises:
-            ElasticsearchUnavailable: it does not answer; any part may have been written.
+            ElasticsearchUnavailable: it does not answer; some of them may have been written.
         """
         if not documents:
             return []
@@ -106,7 +106,7 @@ class ListingStore:
         return [item_failure(result) for result in results]
 
     def refresh(self) -> None:
-        """Makes what was written visible to searches now."""
+        """Make the written documents visible to searches."""
         with elasticsearch_errors():
             self.es.indices.refresh(index=self.indices())
 
@@ -118,7 +118,7 @@ def _operations(documents: Iterable[VersionedDocument]) -> Iterator[dict[str, An
                 "_index": written_through(entry.index),
                 "_id": entry.document.item_id,
                 "version": entry.version,
-                # An equal version succeeds, so that a chunk can be processed twice.
+                # An equal version succeeds, so a chunk can be processed twice.
                 "version_type": "external_gte",
             }
         }

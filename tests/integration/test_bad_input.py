@@ -428,7 +428,7 @@ def test_what_fails_again_after_a_drop_has_its_dead_letter_again(shop: Shop, kin
     for _ in range(3):
         shop.index(event)
         (letter,) = letters.search()
-        letters.drop([letter])
+        letters.delete([letter])
         assert list(letters.search()) == []
 
 
@@ -439,7 +439,7 @@ def test_a_drop_spares_the_dead_letter_that_came_meanwhile(shop: Shop) -> None:
     read = list(letters.search())
     shop.index(shop.event(images=["/etc/passwd"], updated_at=at(2)), shop.event("m2", status="lost"))
 
-    letters.drop(read)
+    letters.delete(read)
     assert set(shop.dead_letters()) == {"photo_outside_roots", "status_unknown"}
 
 

@@ -60,8 +60,8 @@ LETTER = DeadLetter.of({"item_id": "m1"}, "photo_gone", "404", version=3)
     "act",
     [
         lambda letters: letters.write([LETTER]),
-        lambda letters: letters.forget([("m1", 3)]),
-        lambda letters: letters.drop([LETTER]),
+        lambda letters: letters.delete_up_to([("m1", 3)]),
+        lambda letters: letters.delete([LETTER]),
     ],
     ids=["write", "forget", "drop"],
 )

@@ -101,7 +101,7 @@ def test_a_dropped_dead_letter_changes_nothing_that_was_applied(shop: Shop) -> N
     """The document has the age of its status."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(bad(shop, 3))
-    shop.indexer.dead_letters.drop(list(shop.dead_letters().values()))
+    shop.indexer.dead_letters.delete(list(shop.dead_letters().values()))
     shop.index(shop.event(updated_at=at(2), title="New"))
 
     document = shop.documents()["m1"]
