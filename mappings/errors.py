@@ -1,4 +1,4 @@
-"""Violations of the contract: by a listing, an event, an index, a photo path or a setting."""
+"""Violations of the contract by a listing, an event, an index, a photo path or a setting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ContractError(UserError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with one field: a stable reason code, and words for a person."""
+    """A problem with a field: a stable reason code, what was found and what was expected."""
 
     field: str
     reason: str
@@ -25,7 +25,7 @@ class Problem:
 
 
 class SchemaViolation(ContractError):
-    """An input does not match its schema. The message has every problem, not the first alone."""
+    """An input does not match its schema. The message lists all problems."""
 
     noun = "input"
 
@@ -37,24 +37,24 @@ class SchemaViolation(ContractError):
 
     @property
     def reason(self) -> str:
-        """The reason code that the input is counted under: its first problem's."""
+        """The reason code that the input is counted under: that of its first problem."""
         return self.problems[0].reason
 
 
 class InvalidListing(SchemaViolation):
-    """A listing event that does not match the schema."""
+    """A listing event does not match the schema."""
 
     noun = "listing"
 
 
 class InvalidEvent(SchemaViolation):
-    """A shopping event that does not match the schema."""
+    """An interaction event does not match the schema."""
 
     noun = "event"
 
 
 class UnsafePhotoPath(ContractError):
-    """A photo reference that must not, or cannot, be read from this machine's disk."""
+    """A photo reference must not, or cannot, be read from disk."""
 
     def __init__(self, reference: str, reason: str, expected: str) -> None:
         self.reference = reference
@@ -63,24 +63,24 @@ class UnsafePhotoPath(ContractError):
 
 
 class IndexMissing(ContractError):
-    """There is no index behind a name, or none that is open."""
+    """No open index exists with this name or alias."""
 
 
 class MappingMismatch(ContractError):
-    """An index was created for another encoder, dimension or schema than this process has."""
+    """An index was created for another encoder, dimension or schema version than those of this process."""
 
 
 class IndexInUse(ContractError):
-    """An index cannot be dropped while an alias points at it."""
+    """An index cannot be dropped while an alias points to it."""
 
 
 class SwapLosesListings(ContractError):
-    """The index that is to go live has far fewer searchable listings than the live one."""
+    """The new index has far fewer searchable listings than the live one."""
 
 
 class IndexExists(ContractError):
-    """An index of this name was created within the same second."""
+    """An index with this name exists: another one was created in the same second."""
 
 
 class InvalidIndexName(ContractError):
-    """An index name that is not `<prefix>-<encoder_id>-<YYYYMMDDHHMMSS>`."""
+    """An index name does not have the form `<prefix>-<encoder_id>-<YYYYMMDDHHMMSS>`."""

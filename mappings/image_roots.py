@@ -1,4 +1,4 @@
-"""Which files on this machine's disk a photo reference may lead to."""
+"""The folders that photos may be read from."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _REMOTE = re.compile(r"https?:", re.IGNORECASE)
 
 
 def is_remote(reference: str) -> bool:
-    """Whether the reference is an http or https URL."""
-    # Not by urlsplit, which raises on a malformed host: whether the rest is usable is judged when fetching.
+    """Return whether the reference is an http or https URL."""
+    # Not by urlsplit, which raises for a malformed host. The rest of the URL is checked when it is fetched.
     return _REMOTE.match(reference) is not None
 
 
@@ -32,10 +32,10 @@ def folders(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ImageRoots:
-    """The folders an operator allows photos to be read from.
+    """The folders from which an operator allows photos to be read.
 
-    `file` names further ones, a line each. It is read anew on each use, so that `nitamono index --root`
-    can allow a folder to workers and API that already run.
+    `file` lists further ones, one on each line. It is read on each use, so that `nitamono index --root` can
+    allow a folder while workers and API are running.
     """
 
     folders: Annotated[
@@ -62,11 +62,11 @@ class ImageRoots:
         return read_settings(cls, environ, {"NITAMONO_IMAGE_ROOTS_FILE": str(file)})
 
     def allowed(self) -> tuple[Path, ...]:
-        """The folders in force now, resolved."""
+        """Return the folders that are allowed now, resolved."""
         return tuple(folder.resolve() for folder in (*self.folders, *self._from_file()))
 
     def allow(self, folder: Path) -> None:
-        """Adds the folder to the file, once.
+        """Add the folder to the file, unless it is allowed already.
 
         Raises:
             ValueError: no file is configured.
@@ -80,16 +80,16 @@ class ImageRoots:
                 lines.write(f"{resolved}\n")
 
     def resolve(self, reference: str) -> Path:
-        """The regular file behind a path, symbolic links followed, inside one of the allowed folders.
+        """Return the regular file at a path inside one of the allowed folders, with symbolic links followed.
 
-        A relative path is tried under each folder in turn.
+        A relative path is tried below each folder in turn.
 
         Raises:
-            UnsafePhotoPath: a scheme, a path out of the folders, or nothing there that is a file.
+            UnsafePhotoPath: it has a scheme, is outside the folders, or is not an existing regular file.
         """
         try:
             return self._resolved(reference)
-        # A name too long for the disk, a circle of links, a character that no file name can have.
+        # A name that is too long, a loop of links, or a character that no file name can have.
         except (OSError, RuntimeError, UnicodeError) as error:
             raise UnsafePhotoPath(
                 reference, "photo_unreadable", f"a path that can be followed ({error})"

@@ -1,4 +1,4 @@
-"""A listing event and the document it becomes."""
+"""The listing: its event, its stored document, and the order of its events."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from mappings.problems import first_per_field, shown
 
 CATEGORY_SEPARATOR = " > "
 
-# Clocks of producers run ahead of ours by seconds; a listing dated later than this would block
-# every true update until its date comes, so it is refused.
+# Producers' clocks may be some seconds ahead. An event with a later date is rejected: it would block every
+# update until that date.
 CLOCK_SKEW = timedelta(minutes=5)
 
-# Elasticsearch's date_nanos and the external version both count from here.
+# The epoch of Elasticsearch's date_nanos and of the external version, plus a day.
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 
-# The order in which two events of one item and one instant win: what ends a sale is the safer one to believe.
+# Of two events of an item at the same instant, the higher rank wins: ending a sale is the safer choice.
 _STATUS_RANK = {"on_sale": 0, "reserved": 1, "sold_out": 2, "removed": 3}
 _TIE_BITS = 11
 _HASH_BITS = 9
 
 
 class Status(StrEnum):
-    """Where a listing is in its life. Only `on_sale` is ever a result."""
+    """The status of a listing. Only listings with `on_sale` are results."""
 
     ON_SALE = "on_sale"
     RESERVED = "reserved"
@@ -49,7 +49,7 @@ class Status(StrEnum):
     REMOVED = "removed"
 
 
-# As ISO 8601, Postgres (+09), BigQuery (UTC), Snowflake ( +0900) and Japanese programs (2026/08/28) do.
+# Formats of ISO 8601, Postgres (+09), BigQuery (UTC), Snowflake ( +0900) and Japanese software (2026/08/28).
 _ZONED = re.compile(
     r"(\d{4})([-/])(\d\d)\2(\d\d)[Tt ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?) ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)",
     re.ASCII | re.IGNORECASE,
@@ -60,8 +60,8 @@ _NUMBER = re.compile(r"[+-]?[\d.,]*(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def _iso_string(value: object) -> object:
-    """The value as ISO 8601 where it certainly is one moment. Numbers are ambiguous (seconds or
-    milliseconds?), and neither a time without a zone nor a day without a time is guessed."""
+    """Return the value as ISO 8601 if it is an unambiguous instant. Numbers could be seconds or milliseconds;
+    a missing time zone or time of day is not guessed."""
     if isinstance(value, datetime):
         return value
     text = value.strip() if isinstance(value, str) else ""
@@ -78,7 +78,7 @@ def _iso_string(value: object) -> object:
 
 
 def _offset(zone: str) -> str:
-    """The zone as `Z` or `+09:00`."""
+    """Return the time zone as `Z` or `+09:00`."""
     if zone[0] not in "+-":
         return "Z"
     digits = zone[1:].replace(":", "").ljust(4, "0")
@@ -92,7 +92,7 @@ def _no_separator(name: object) -> object:
 
 
 def isoformat(moment: datetime) -> str:
-    """`2026-01-31T09:30:00.000000Z`: UTC, always microseconds, so that text order is time order."""
+    """Return `2026-01-31T09:30:00.000000Z`: UTC with microseconds, so that text sorts by time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -110,16 +110,16 @@ CategoryName = Annotated[
 ]
 PhotoReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^.\x00]+$")]
-# JSON knows larger whole numbers; neither Elasticsearch nor the canonical form of an event does.
+# JSON allows larger integers; Elasticsearch and the canonical form of an event (orjson) do not.
 WholeNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 AttributeValue = Annotated[str, StringConstraints(max_length=256)] | bool | WholeNumber | float
-# Below a hundredth no currency has a coin, and logarithms of a price lose their meaning.
+# No currency has a coin below a hundredth, and the logarithm of a price needs a lower bound.
 Price = Annotated[float, Field(ge=0.01, le=1e12)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
 class Listing(BaseModel):
-    """A listing as one event tells it: the whole state at `updated_at`, not a change."""
+    """The content of a listing event: the complete state at `updated_at`, not a change."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
@@ -136,12 +136,12 @@ class Listing(BaseModel):
     attributes: Annotated[dict[AttributeName, AttributeValue], Field(max_length=50)] = {}
 
     def to_event(self) -> dict[str, Any]:
-        """The event as plain JSON values, canonical: the same listing always gives the same ones."""
+        """Return the event as JSON values in canonical form: the same for the same listing."""
         return self.model_dump(mode="json")
 
 
 class ListingDocument(BaseModel):
-    """What is stored for a listing. A removed one keeps no title, photo or vector."""
+    """The stored document of a listing. That of a removed one has no title, photo or vector."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -165,15 +165,15 @@ class ListingDocument(BaseModel):
     vector: tuple[float, ...] | None = None
 
     def to_source(self) -> dict[str, Any]:
-        """The document as Elasticsearch stores it: JSON values, absent fields left out."""
+        """Return the document as Elasticsearch stores it: JSON values, without absent fields."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
-    """The listing that `event`, decoded JSON, describes. Null means absent wherever it stands.
+    """Return the listing in `event`, which is decoded JSON. Null means absent in every place.
 
     Raises:
-        InvalidListing: with every problem found, each under a stable reason code.
+        InvalidListing: with every problem found, each with a stable reason code.
     """
     if not isinstance(event, Mapping):
         problem = Problem("event", "event_wrong_type", shown(event), "a JSON object")
@@ -182,14 +182,14 @@ def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
         listing = Listing.model_validate(without_nulls(event))
     except ValidationError as error:
         raise InvalidListing(_item_id(event), first_per_field(error)) from error
-    late = _date_problems(listing, now or datetime.now(UTC))
-    if late:
-        raise InvalidListing(listing.item_id, late)
+    problems = _date_problems(listing, now or datetime.now(UTC))
+    if problems:
+        raise InvalidListing(listing.item_id, problems)
     return listing
 
 
 def without_nulls(event: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The event without fields that are null, and without the nulls in its lists and objects."""
+    """Return the event without null fields, and without nulls in its lists and objects."""
     return {name: _without_nulls(value) for name, value in event.items() if value is not None}
 
 
@@ -208,7 +208,7 @@ def _date_problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:
 
 
 def date_problem(name: str, moment: datetime, now: datetime) -> Problem | None:
-    """What is wrong with a date that is too late or too early to be true; None where it can be."""
+    """Return the problem of a date that is implausibly late or early; None if it is plausible."""
     latest = now + CLOCK_SKEW
     if moment > latest:
         return Problem(name, f"{name}_in_future", str(moment), f"no later than {latest}")
@@ -223,10 +223,11 @@ def _item_id(event: Mapping[Any, Any]) -> str | None:
 
 
 def event_version(listing: Listing) -> int:
-    """The external version of an event: a positive 63-bit number that orders one item's events.
+    """Return the external version of an event: a positive 63-bit number that orders the events of an item.
 
-    Microseconds of `updated_at` since 1970 (52 bits last until 2112), then the status's rank, then nine
-    bits of the content's hash. So every writer agrees which event is the newest, in whatever order they come.
+    It consists of the microseconds of `updated_at` since 1970 (52 bits are enough until 2112), the rank of
+    the status, and nine bits of a hash of the content. So all writers agree on the newest event, in whatever
+    order the events arrive.
     """
     content = orjson.dumps(listing.to_event(), option=orjson.OPT_SORT_KEYS)
     digest = int.from_bytes(hashlib.sha256(content).digest()[:2]) >> (16 - _HASH_BITS)
@@ -234,18 +235,19 @@ def event_version(listing: Listing) -> int:
 
 
 def status_version(updated_at: datetime, status: Status) -> int:
-    """The least version of an event of this instant and status, whatever else it says."""
+    """Return the least version of an event with this instant and status."""
     micros = (updated_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     return (micros << _TIE_BITS) | (_STATUS_RANK[status] << _HASH_BITS)
 
 
 def image_fingerprint(images: tuple[str, ...]) -> str | None:
-    """The hash of the photo references in order, or None without photos: equal means no new encoding."""
+    """Return the hash of the photo references in order; None without photos. If it is unchanged, so is the
+    vector."""
     if not images:
         return None
     return hashlib.sha256("\n".join(images).encode()).hexdigest()[:32]
 
 
 def category_paths(category: tuple[str, ...]) -> tuple[str, ...]:
-    """Every prefix of the path: `("Apparel", "Apparel > Skirts")` for `("Apparel", "Skirts")`."""
+    """Return every prefix of the path: `("Apparel", "Apparel > Skirts")` for `("Apparel", "Skirts")`."""
     return tuple(CATEGORY_SEPARATOR.join(category[:depth]) for depth in range(1, len(category) + 1))
