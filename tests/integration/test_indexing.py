@@ -1,4 +1,4 @@
-"""Events become documents: in order, once, and without work that an earlier event has done."""
+"""Events become documents: in order, once, and without repeated work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_listing_becomes_a_document_with_the_vector_of_its_first_photo(shop: S
 
 
 def test_the_same_event_again_changes_nothing(shop: Shop) -> None:
-    """Redelivery costs one read."""
+    """A redelivery costs one read."""
     shop.index(shop.event())
     before = shop.documents()
 
@@ -47,7 +47,7 @@ def test_the_same_event_again_changes_nothing(shop: Shop) -> None:
 
 
 def test_a_change_of_price_or_status_does_not_encode_again(shop: Shop) -> None:
-    """The vector is taken from the stored document while the photos are the same."""
+    """The stored vector is reused while the photos are unchanged."""
     shop.index(shop.event(updated_at=at(1)))
     vector = shop.documents()["m1"]["vector"]
 
@@ -60,15 +60,15 @@ def test_a_change_of_price_or_status_does_not_encode_again(shop: Shop) -> None:
 
 
 def test_another_photo_is_encoded(shop: Shop) -> None:
-    """A changed photo gives a changed vector."""
+    """A changed photo has a new vector."""
     shop.index(shop.event(updated_at=at(1), images=[shop.photo(RED)]))
     shop.index(shop.event(updated_at=at(2), images=[shop.photo(GREEN)]))
 
     assert shop.documents()["m1"]["vector"] == pytest.approx(unit(GREEN), abs=0.01)
 
 
-def test_an_older_event_that_comes_late_changes_nothing(shop: Shop) -> None:
-    """Neither in a later chunk nor behind the newer one in the same chunk."""
+def test_an_outdated_event_changes_nothing(shop: Shop) -> None:
+    """Neither in a later chunk nor after the newer one in the same chunk."""
     summary = shop.index(shop.event(updated_at=at(2), price=2), shop.event(updated_at=at(1), price=1))
     late = shop.index(shop.event(updated_at=at(0), price=3))
 
@@ -79,7 +79,7 @@ def test_an_older_event_that_comes_late_changes_nothing(shop: Shop) -> None:
 def test_a_newer_document_written_in_between_is_not_overwritten(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between this worker's read and its write another may write; the version decides then."""
+    """If another worker writes between this one's read and write, the version decides."""
     read = type(shop.indexer.store).read
     other = shop.event(updated_at=at(2), price=2)
 
@@ -94,8 +94,8 @@ def test_a_newer_document_written_in_between_is_not_overwritten(
     assert shop.documents()["m1"]["price"] == 2
 
 
-def test_a_removed_listing_is_a_tombstone_that_late_events_do_not_wake(shop: Shop) -> None:
-    """No title, photo or vector stays; an event from before the removal is older."""
+def test_late_events_do_not_restore_a_removed_listing(shop: Shop) -> None:
+    """Its tombstone has no title, photo or vector; an event from before the removal is outdated."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(shop.event(updated_at=at(3), status="removed"))
     late = shop.index(shop.event(updated_at=at(2)))
@@ -107,15 +107,15 @@ def test_a_removed_listing_is_a_tombstone_that_late_events_do_not_wake(shop: Sho
     assert {"title", "vector", "image_hash", "image_fingerprint"}.isdisjoint(document)
 
 
-def test_a_removed_listing_can_come_back(shop: Shop) -> None:
-    """A relisted item is encoded anew."""
+def test_a_removed_listing_can_be_relisted(shop: Shop) -> None:
+    """Its photo is encoded again."""
     shop.index(shop.event(updated_at=at(1), status="removed"))
     shop.index(shop.event(updated_at=at(2)))
 
     assert shop.documents()["m1"]["vector"] == pytest.approx(unit(RED), abs=0.01)
 
 
-def test_the_pictures_of_a_chunk_are_encoded_together(shop: Shop) -> None:
+def test_the_photos_of_a_chunk_are_encoded_together(shop: Shop) -> None:
     """One batch for a chunk, equal photos once."""
     events = [shop.event(f"m{number}") for number in range(20)]
     twin = shop.event("twin", images=events[0]["images"])
@@ -125,7 +125,7 @@ def test_the_pictures_of_a_chunk_are_encoded_together(shop: Shop) -> None:
 
 
 def test_every_index_behind_the_write_alias_is_written(shop: Shop) -> None:
-    """A second index of the same encoder is filled, with the vector of the first where there is one."""
+    """A second index of the same encoder gets the vector of the first, if that has one."""
     shop.index(shop.event())
     second = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity, now=LATER)
     swap_aliases(shop.es, shop.settings.prefix, second)
@@ -136,8 +136,8 @@ def test_every_index_behind_the_write_alias_is_written(shop: Shop) -> None:
     assert shop.es.count(index=second)["count"] == 1
 
 
-def test_the_sweeper_deletes_old_tombstones_alone(shop: Shop) -> None:
-    """Young tombstones and living listings stay."""
+def test_the_sweeper_deletes_only_old_tombstones(shop: Shop) -> None:
+    """Newer tombstones and other listings stay."""
     shop.index(shop.event("gone", status="removed"), shop.event("alive"))
 
     assert sweep(shop.es, [shop.index_name], timedelta(days=7)) == 0

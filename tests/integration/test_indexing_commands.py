@@ -1,4 +1,4 @@
-"""`nitamono index` and `nitamono indexer`, as a person runs them, on real services."""
+"""`nitamono index` and `nitamono indexer` on real services."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def environ(shop: Shop, elasticsearch_url: str, redis_url: str) -> dict[str, str
 
 
 def nitamono(*arguments: str) -> Result:
-    """What the command prints and how it ends."""
+    """The output and the exit status of the command."""
     return CliRunner().invoke(main, arguments)
 
 
 def write_jsonl(path: Path, rows: list[Any]) -> Path:
-    """A line for each row; text as it is."""
+    """A line for each row; text is written as it is."""
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -65,7 +65,7 @@ def write_jsonl(path: Path, rows: list[Any]) -> Path:
 def test_the_summary_of_a_file_adds_up(
     shop: Shop, environ: dict[str, str], worker: WorkerFactory, tmp_path: Path
 ) -> None:
-    """Lines that are no events count as given and rejected; what came is searchable; replay works."""
+    """Invalid lines count as rejected; all others are searchable; replay works."""
     worker(**environ)
     draw_photo(tmp_path / "data" / "images" / "m1.png", BLUE)
     relative = shop.event("m1", images=["images/m1.png"])
@@ -103,7 +103,7 @@ def test_the_summary_of_a_file_adds_up(
 
 
 def check_dead_letters(missing: Path) -> None:
-    """Five of them, however often the file was sent; replay settles one whose photo is there now."""
+    """Five of them, however often the file was sent; replay indexes one whose photo exists now."""
     listed = nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()
     assert len(listed) == 5
     only = nitamono("indexer", "dead-letters", "list", "--reason", "invalid_json").stdout
@@ -160,7 +160,7 @@ def write_csv(path: Path, events: list[dict[str, Any]]) -> Path:
 
 
 def test_without_wait_the_listings_are_sent(shop: Shop, environ: dict[str, str], tmp_path: Path) -> None:
-    """Nobody works yet, and the command says so only where it would have to wait."""
+    """Without a worker; that is reported only if the command has to wait."""
     file = write_jsonl(tmp_path / "listings.jsonl", [shop.event(), "broken"])
 
     done = nitamono("index", str(file), "--json")
@@ -178,8 +178,8 @@ def test_without_wait_the_listings_are_sent(shop: Shop, environ: dict[str, str],
     assert queue.client.llen(queue.settings.queue) == 1
 
 
-def test_the_exit_status_tells_when_everything_was_rejected(shop: Shop, tmp_path: Path) -> None:
-    """Such as a file of something else."""
+def test_the_exit_status_is_1_if_all_listings_were_rejected(shop: Shop, tmp_path: Path) -> None:
+    """As for a file of another kind."""
     file = write_jsonl(tmp_path / "other.jsonl", ["name,price", "[]"])
 
     done = nitamono("index", str(file), "--wait")
@@ -189,10 +189,10 @@ def test_the_exit_status_tells_when_everything_was_rejected(shop: Shop, tmp_path
     assert nitamono("index", str(file)).exit_code == 1
 
 
-def test_listings_without_a_vector_are_told_from_rejected_ones(
+def test_listings_without_a_vector_do_not_count_as_rejected(
     shop: Shop, environ: dict[str, str], worker: WorkerFactory, tmp_path: Path
 ) -> None:
-    """They exist. The summary says what to do, and the exit status that none can be an answer."""
+    """They are stored. The summary says what to do; the exit status is 1 if no listing has a vector."""
     worker(**environ)
     events = [shop.event("m1", images=["gone.png"]), shop.event("m2", images=[])]
     file = write_jsonl(tmp_path / "listings.jsonl", events)
@@ -209,7 +209,7 @@ def test_listings_without_a_vector_are_told_from_rejected_ones(
 def test_every_rejected_row_is_a_dead_letter_that_names_its_line(
     shop: Shop, environ: dict[str, str], worker: WorkerFactory, tmp_path: Path
 ) -> None:
-    """Whatever it is: no JSON, no UTF-8, too long, too deep, half of a surrogate pair, no number."""
+    """Not JSON, not UTF-8, too long, too deep, half a surrogate pair, NaN."""
     worker(**environ)
     good = json.dumps(shop.event("m1", title="赤い"), ensure_ascii=False).encode()
     lines = [
@@ -244,7 +244,7 @@ def test_every_rejected_row_is_a_dead_letter_that_names_its_line(
     assert len(shown.stdout.splitlines()) > len(letters)
 
 
-def test_what_a_folder_holds_beside_listings_is_named(shop: Shop, tmp_path: Path) -> None:
+def test_skipped_files_of_a_folder_are_named(shop: Shop, tmp_path: Path) -> None:
     """In the summary and in its JSON."""
     data = tmp_path / "data"
     for n, name in enumerate(("listings.jsonl", "part-2.JSONL", "sub/z.ndjson")):
@@ -268,7 +268,7 @@ def test_what_a_folder_holds_beside_listings_is_named(shop: Shop, tmp_path: Path
 def test_a_file_in_another_encoding_is_refused_or_declared(
     shop: Shop, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """Nothing of the folder is sent before every file can be read."""
+    """Nothing is sent before every file of the folder can be read."""
     folder = tmp_path / "data"
     folder.mkdir()
     write_jsonl(folder / "a.jsonl", [shop.event("m1")])
@@ -291,7 +291,7 @@ def test_a_file_in_another_encoding_is_refused_or_declared(
     ("options", "sent", "words"),
     [(["--wait"], 64, "64 listings sent, 0 of them are processed"), ([], 1020, "1,020")],
 )
-def test_an_interrupted_command_says_how_to_go_on(
+def test_an_interrupted_command_says_how_to_continue(
     shop: Shop,
     environ: dict[str, str],
     tmp_path: Path,
@@ -300,7 +300,7 @@ def test_an_interrupted_command_says_how_to_go_on(
     sent: int,
     words: str,
 ) -> None:
-    """In a process of its own: what was sent, that it can be run again, status 130, no traceback."""
+    """It reports what was sent and that it can be run again, with status 130 and no traceback."""
     write_jsonl(tmp_path / "data.jsonl", [shop.event(f"m{n}") for n in range(1100)])
     (tmp_path / "notes.txt").touch()
     queue = submission(environ)
@@ -328,7 +328,7 @@ def test_an_interrupted_command_says_how_to_go_on(
 
 
 def test_a_folder_that_is_newly_allowed_is_named(shop: Shop, environ: dict[str, str], tmp_path: Path) -> None:
-    """Once, with the file to take it out of."""
+    """Once, with the file that lists it."""
     file = write_jsonl(tmp_path / "listings.jsonl", [shop.event()])
     notice = f"may read photos below {tmp_path.resolve()} from now on"
 
@@ -341,7 +341,7 @@ def test_a_folder_that_is_newly_allowed_is_named(shop: Shop, environ: dict[str, 
 def test_events_that_ended_their_worker_are_replayed_one_by_one(
     shop: Shop, environ: dict[str, str], worker: WorkerFactory
 ) -> None:
-    """So that the one that did it does not take its neighbours along again."""
+    """So that the harmful one does not affect others again."""
     parking = build_parking(IndexerSettings.from_environ(environ))
     parking.park(given_up([shop.event("m1"), shop.event("m2")], "worker_lost", "five times"))
     parking.park(given_up([shop.event("m3")], "task_failed", "a bug"))
@@ -353,8 +353,8 @@ def test_events_that_ended_their_worker_are_replayed_one_by_one(
     assert list(parking.search()) == []
 
 
-def test_replay_says_when_nobody_works(shop: Shop) -> None:
-    """It would wait without a word otherwise."""
+def test_replay_says_when_no_worker_runs(shop: Shop) -> None:
+    """Otherwise it would wait silently."""
     assert "No worker answers yet" in nitamono("indexer", "dead-letters", "replay", "--all").stderr
 
 
@@ -369,7 +369,7 @@ def test_replay_says_when_nobody_works(shop: Shop) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["index", "dead-letters list"])
-def test_what_is_away_is_said_in_a_sentence(
+def test_an_unavailable_service_is_reported_in_a_sentence(
     shop: Shop,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -389,10 +389,10 @@ def test_what_is_away_is_said_in_a_sentence(
     assert isinstance(done.exception, SystemExit)
 
 
-def test_removal_by_id_keeps_what_a_page_of_the_item_needs(
+def test_removal_by_id_keeps_the_fields_that_the_item_page_needs(
     shop: Shop, environ: dict[str, str], worker: WorkerFactory
 ) -> None:
-    """The tombstone keeps category and price; an unknown item gets one too, so that it stays away."""
+    """The tombstone has category and price; an unknown item gets a tombstone too."""
     worker(**environ)
     shop.index(shop.event("m1", updated_at=at(1)), shop.event("later", updated_at=at(9)))
     queue = submission(environ)
@@ -410,7 +410,7 @@ def test_removal_by_id_keeps_what_a_page_of_the_item_needs(
 
 
 def test_sweep_deletes_old_tombstones(shop: Shop) -> None:
-    """From the shell, with an age in words."""
+    """With an age such as 7d."""
     shop.index(shop.event(status="removed"))
 
     assert nitamono("indexer", "sweep").stdout == "deleted 0 tombstones older than 7d\n"

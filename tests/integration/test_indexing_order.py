@@ -1,4 +1,4 @@
-"""Whatever order events come in, however often and through how many workers: the same index."""
+"""The index is the same for any order and repetition of events and any number of workers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Event = dict[str, Any]
 
 @pytest.fixture
 def shops(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> tuple[Shop, Shop]:
-    """Two empty indices: for the events in order, and out of it."""
+    """Two empty indices: for events in order and out of order."""
     ordered = Shop.open(es, f"{index_prefix}-in", tmp_path / "in")
     return ordered, Shop.open(es, f"{index_prefix}-out", tmp_path / "out", roots=ordered.settings.roots)
 
@@ -72,7 +72,7 @@ def refused(event: Event, *, removals: bool) -> Event:
 
 
 def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
-    """Runs the property on the two indices; each example has items of its own in them."""
+    """Check the property on the two indices; each example has its own items."""
     ordered, disordered = shops
     photos = {"missing": str(ordered.photos / "missing.png")}
     photos |= {name: ordered.photo(c) for name, c in (("red", RED), ("green", GREEN), ("blue", BLUE))}
@@ -115,12 +115,12 @@ def complete(events: list[Event]) -> set[str]:
 
 
 def has_an_order(events: list[Event]) -> bool:
-    """Whether no two different events have one version: of 512 ties, one has (docs/decisions/003)."""
+    """Whether no two different events have the same version, as one of 512 ties has (docs/decisions/003)."""
     return len(one_per_version(events)) == len({json.dumps(event) for event in events})
 
 
 def one_per_version(events: list[Event]) -> list[Event]:
-    """The events, of those with the same version the last."""
+    """The events; of those with the same version, the last one."""
     return list({(e["item_id"], version_of(e), e["title"]): e for e in events}.values())
 
 
@@ -131,19 +131,19 @@ def version_of(event: Event) -> int:
 
 
 def real(event: Event, run: int, photos: dict[str, str]) -> Event:
-    """The event about an item of this run, with paths of photos."""
+    """The event for an item of this run, with photo paths."""
     images = [photos[name] for name in event["images"]]
     return make_event(**event | {"item_id": f"run{run}-{event['item_id']}", "images": images})
 
 
 def index_lane(shop: Shop, lane: Sequence[Event], run: int, photos: dict[str, str]) -> None:
-    """Indexes one worker's events in chunks of two."""
+    """Index a worker's events in chunks of two."""
     for chunk in chunked(lane, 2):
         shop.index(*(real(event, run, photos) for event in chunk))
 
 
 def settled(shop: Shop, ids: list[str]) -> dict[str, Any]:
-    """What is stored of the items, versions included, vectors to seven digits."""
+    """The stored documents of the items with versions, vectors rounded to seven digits."""
     stored = shop.indexer.store.read(shop.index_name, ids)
     return {
         item_id: without_time(document.source)
@@ -152,18 +152,18 @@ def settled(shop: Shop, ids: list[str]) -> dict[str, Any]:
     }
 
 
-def test_order_repetition_and_four_workers_make_no_difference(shops: tuple[Shop, Shop]) -> None:
-    """Ties in time included."""
+def test_order_repetition_and_four_workers_do_not_change_the_index(shops: tuple[Shop, Shop]) -> None:
+    """Including events at the same instant."""
     check_order_independence(shops, 25)
 
 
 @pytest.mark.soak
-def test_order_makes_no_difference_over_many_histories(shops: tuple[Shop, Shop]) -> None:
-    """The same, longer."""
+def test_order_does_not_change_the_index_over_many_histories(shops: tuple[Shop, Shop]) -> None:
+    """The same with more examples."""
     check_order_independence(shops, 300)
 
 
-def test_four_worker_processes_end_in_the_same_index(
+def test_four_worker_processes_make_the_same_index(
     shops: tuple[Shop, Shop], worker: WorkerFactory, redis_url: str, elasticsearch_url: str
 ) -> None:
     """Through Celery and Redis: 400 events of 60 items, a quarter of them twice, in chunks of eight."""

@@ -1,4 +1,4 @@
-"""`nitamono index`, interrupted before it has sent anything. It needs no service for that."""
+"""`nitamono index` without services: interruption before anything is sent, and the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files on disk that a photo reference may name."""
+"""The files on disk that a photo reference may lead to."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def refusal(roots: ImageRoots, reference: str) -> str:
 
 
 def test_relative_and_absolute_paths_below_a_root_are_found(shop: Path) -> None:
-    """Both forms name the same file."""
+    """Both forms lead to the same file."""
     roots = ImageRoots((shop,))
     assert roots.resolve("images/a.jpg") == (shop / "images" / "a.jpg").resolve()
     assert roots.resolve(str(shop / "images" / "a.jpg")) == (shop / "images" / "a.jpg").resolve()
 
 
-def test_second_root_is_tried_where_the_first_has_no_such_file(shop: Path, tmp_path: Path) -> None:
-    """A relative path is looked up in each root in turn."""
+def test_second_root_is_tried_if_the_first_has_no_such_file(shop: Path, tmp_path: Path) -> None:
+    """A relative path is tried below each root in turn."""
     (tmp_path / "empty").mkdir()
     assert ImageRoots((tmp_path / "empty", shop)).resolve("images/a.jpg").name == "a.jpg"
 
@@ -56,12 +56,12 @@ def test_second_root_is_tried_where_the_first_has_no_such_file(shop: Path, tmp_p
     ],
 )
 def test_unsafe_reference_is_refused_with_its_reason(shop: Path, reference: str, reason: str) -> None:
-    """Only regular files below a root, without a scheme."""
+    """A path outside the root, with a scheme, or not of a regular file."""
     assert refusal(ImageRoots((shop,)), reference) == reason
 
 
 def test_symbolic_link_out_of_the_root_is_refused(shop: Path, tmp_path: Path) -> None:
-    """Links are followed before the check."""
+    """A link is followed first; its target must be inside."""
     (shop / "link.jpg").symlink_to(tmp_path / "secret.txt")
     (shop / "alias.jpg").symlink_to(shop / "images" / "a.jpg")
     assert refusal(ImageRoots((shop,)), "link.jpg") == "photo_outside_roots"
@@ -69,13 +69,13 @@ def test_symbolic_link_out_of_the_root_is_refused(shop: Path, tmp_path: Path) ->
 
 
 def test_named_pipe_is_not_a_photo(shop: Path) -> None:
-    """Reading it would hang a worker for ever."""
+    """Reading it would block a worker forever."""
     os.mkfifo(shop / "pipe.jpg")
     assert refusal(ImageRoots((shop,)), "pipe.jpg") == "photo_not_a_file"
 
 
 def test_path_that_cannot_be_followed_is_refused(shop: Path) -> None:
-    """A loop of links or a too long name is the seller's mistake, not a crash."""
+    """A loop of links, or a name that is too long, must not crash the worker."""
     (shop / "a-link").symlink_to(shop / "b-link")
     (shop / "b-link").symlink_to(shop / "a-link")
     # From Python 3.13 on, a circle is not followed and so is no file.
@@ -83,7 +83,7 @@ def test_path_that_cannot_be_followed_is_refused(shop: Path) -> None:
     assert refusal(ImageRoots((shop,)), "x" * 300) in {"photo_unreadable", "photo_not_found"}
 
 
-def test_sibling_with_the_same_prefix_is_outside(shop: Path, tmp_path: Path) -> None:
+def test_folder_with_the_same_prefix_is_outside(shop: Path, tmp_path: Path) -> None:
     """`/data/shop-private` is not below `/data/shop`."""
     (tmp_path / "shop-private").mkdir()
     (tmp_path / "shop-private" / "a.jpg").write_bytes(b"a")
@@ -91,13 +91,13 @@ def test_sibling_with_the_same_prefix_is_outside(shop: Path, tmp_path: Path) -> 
 
 
 def test_without_roots_every_path_is_refused() -> None:
-    """Until an operator allows a folder; the message says how."""
+    """Nothing is readable until an operator allows it; the message says how."""
     with pytest.raises(UnsafePhotoPath, match="set NITAMONO_IMAGE_ROOTS"):
         ImageRoots().resolve("a.jpg")
 
 
-def test_folder_allowed_later_needs_no_restart(shop: Path, tmp_path: Path) -> None:
-    """A running worker reads the file again; allowing a folder twice writes it once."""
+def test_folder_allowed_later_is_seen_without_a_restart(shop: Path, tmp_path: Path) -> None:
+    """A running worker reads the file of roots again; allowing a folder twice writes it once."""
     environ = {"NITAMONO_IMAGE_ROOTS_FILE": str(tmp_path / "roots")}
     roots = ImageRoots.from_environ(environ)
     assert refusal(roots, "images/a.jpg") == "photo_outside_roots"
@@ -108,7 +108,7 @@ def test_folder_allowed_later_needs_no_restart(shop: Path, tmp_path: Path) -> No
 
 
 def test_roots_come_from_the_environment(shop: Path, tmp_path: Path) -> None:
-    """Separated as in PATH."""
+    """Folders are separated as in PATH."""
     state = tmp_path / "state"
     environ = {"NITAMONO_IMAGE_ROOTS": f"{tmp_path}{os.pathsep}{shop}", "NITAMONO_STATE_DIR": str(state)}
     roots = ImageRoots.from_environ(environ)

@@ -1,4 +1,4 @@
-"""Listing events: what is accepted, what is refused and under which reason, and which one is newer."""
+"""Listing events: validation, reason codes, and the order of events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reasons(event: object) -> set[str]:
 
 
 def test_valid_event_becomes_a_listing_and_the_same_event_again() -> None:
-    """Nothing is lost between an event and its listing, but that dates are written in one form."""
+    """Nothing is lost; dates are written in one form."""
     event = make_event()
     back = parse_listing(event, now=NOW).to_event()
     dates = {"created_at": "2026-01-01T09:00:00.000000Z", "updated_at": "2026-01-02T09:00:00.000000Z"}
@@ -100,7 +100,7 @@ def test_missing_field_is_named(field: str) -> None:
     ],
 )
 def test_bad_value_has_its_reason_code(changes: dict[str, Any], reason: str) -> None:
-    """Every kind of bad value is refused under a stable code."""
+    """Every kind of invalid value has a stable reason code."""
     assert reasons(make_event(**changes)) == {reason}
 
 
@@ -131,13 +131,13 @@ def test_photos_and_attributes_may_be_absent() -> None:
 
 
 @pytest.mark.parametrize("event", [None, [], "text", 3])
-def test_event_that_is_no_object_is_refused(event: object) -> None:
-    """A JSON value that is not an object is no event."""
+def test_event_that_is_not_an_object_is_rejected(event: object) -> None:
+    """Any other JSON value is rejected."""
     assert reasons(event) == {"event_wrong_type"}
 
 
-def test_all_problems_are_gathered_and_shown_with_id_found_and_expected() -> None:
-    """One error tells everything that is wrong, so that a producer mends it in one go."""
+def test_the_error_lists_all_problems_with_id_found_and_expected() -> None:
+    """So that a producer can fix all of them at once."""
     with pytest.raises(InvalidListing) as caught:
         parse_listing(make_event(price=-1, status="gone", title="x" * 10_000), now=NOW)
     assert caught.value.reason == "title_too_long"
@@ -176,7 +176,7 @@ def test_all_problems_are_gathered_and_shown_with_id_found_and_expected() -> Non
     ],
 )
 def test_dates_are_read_as_databases_write_them(text: str, moment: str) -> None:
-    """Postgres, BigQuery, Snowflake and pandas, each of them one certain moment."""
+    """Postgres, BigQuery, Snowflake and pandas; each is an unambiguous instant."""
     assert isoformat(parse_listing(make_event(updated_at=text), now=NOW).updated_at) == moment
 
 
@@ -211,8 +211,8 @@ def test_dates_are_read_as_databases_write_them(text: str, moment: str) -> None:
         ),
     ],
 )
-def test_a_date_that_is_not_certain_is_refused_with_the_form(value: object, reason: str, words: str) -> None:
-    """A zone, a time of day, the order of day and month are never guessed."""
+def test_an_ambiguous_date_is_rejected_with_the_expected_form(value: object, reason: str, words: str) -> None:
+    """Time zone, time of day, and the order of day and month are never guessed."""
     with pytest.raises(InvalidListing) as caught:
         parse_listing(make_event(updated_at=value), now=NOW)
     (problem,) = caught.value.problems
@@ -220,21 +220,21 @@ def test_a_date_that_is_not_certain_is_refused_with_the_form(value: object, reas
     assert words in problem.expected
 
 
-def test_clock_skew_of_a_producer_is_forgiven() -> None:
-    """A listing dated a little ahead of this machine's clock is accepted, a later one is not."""
+def test_clock_skew_of_a_producer_is_accepted() -> None:
+    """A date slightly in the future is accepted, a later one is not."""
     ahead = isoformat(NOW + CLOCK_SKEW)
     assert parse_listing(make_event(updated_at=ahead), now=NOW).updated_at == NOW + CLOCK_SKEW
 
 
 def test_whole_number_beyond_64_bits_is_kept_as_a_float() -> None:
-    """JSON has such numbers; the canonical form of an event must not fail on one."""
+    """JSON allows such numbers; the canonical form of an event must not fail for them."""
     listing = make_listing(attributes={"n": 10**30})
     assert listing.attributes == {"n": 1e30}
     assert event_version(listing) > 0
 
 
-def test_field_nobody_knows_is_left_out() -> None:
-    """A producer may send more than we store."""
+def test_unknown_field_is_ignored() -> None:
+    """A producer may send more fields than are stored."""
     assert "shipping" not in parse_listing(make_event(shipping="free"), now=NOW).to_event()
 
 
@@ -260,14 +260,14 @@ def test_version_orders_by_time_then_by_status(
 
 
 def test_version_of_the_same_event_is_the_same_and_differs_by_content() -> None:
-    """Equal events are one event; different ones at the same instant have a winner."""
+    """Equal events have one version; different ones at the same instant have an order."""
     assert event_version(make_listing()) == event_version(
         make_listing(updated_at="2026-01-02T18:00:00+09:00")
     )
     assert event_version(make_listing()) != event_version(make_listing(price=1300))
 
 
-def test_version_tells_microseconds_apart() -> None:
+def test_version_has_a_resolution_of_microseconds() -> None:
     """Two updates within one millisecond keep their order."""
     early = make_listing(updated_at="2026-01-02T09:00:00.000001Z", status="removed")
     late = make_listing(updated_at="2026-01-02T09:00:00.000002Z")
@@ -293,7 +293,7 @@ def test_image_fingerprint_depends_on_photos_and_their_order_alone() -> None:
     assert image_fingerprint(()) is None
 
 
-def test_document_leaves_absent_fields_out() -> None:
+def test_document_has_no_absent_fields() -> None:
     """A tombstone's source has neither title nor vector."""
     listing = make_listing(status="removed")
     document = ListingDocument(
@@ -314,6 +314,6 @@ def test_document_leaves_absent_fields_out() -> None:
     assert source["indexed_at"] == "2026-06-01T00:00:00.000000Z"
 
 
-def test_a_field_whose_name_is_no_unicode_is_passed_over() -> None:
-    """As all fields are that a listing does not have."""
+def test_a_field_whose_name_is_not_unicode_is_ignored() -> None:
+    """Like all unknown fields."""
     assert parse_listing(make_event(**{"\ud800": 1}), now=NOW) == parse_listing(make_event(), now=NOW)

@@ -34,12 +34,12 @@ from tests.factories import make_event
         *((text, text) for text in ("1290 JPY", "0,290", "12,90,000", "", "cheap", "１２９０", "0x10")),
     ],
 )
-def test_a_number_is_read_where_it_is_certain(text: str, price: object) -> None:
-    """Half of Europe writes 1.290 for one thousand two hundred and ninety."""
+def test_an_unambiguous_number_is_read(text: str, price: object) -> None:
+    """In many European countries 1.290 is one thousand two hundred and ninety."""
     assert number(text) == price
 
 
-def test_three_decimals_are_certain_in_some_currencies() -> None:
+def test_three_decimals_are_unambiguous_in_some_currencies() -> None:
     """A Kuwaiti dinar has a thousand fils."""
     assert event_of({"price": "1.290", "currency": "KWD"})["price"] == 1.29
     assert event_of({"price": "1.290", "currency": "JPY"})["price"] == "1.290"
@@ -64,14 +64,14 @@ def test_three_decimals_are_certain_in_some_currencies() -> None:
     ],
 )
 def test_lists_are_read_as_pandas_and_json_write_them(text: str, found: object) -> None:
-    """What is almost one, as NumPy writes, is left for the validation to refuse."""
+    """Text that only looks like a list, as NumPy writes it, is left to the validation."""
     assert parts(text, IMAGE_SEPARATOR) == found
 
 
 @settings(deadline=None)
 @given(st.lists(st.text()))
-def test_what_pandas_writes_is_read_back(values: list[str]) -> None:
-    """Whatever is in the list."""
+def test_lists_written_by_pandas_are_read(values: list[str]) -> None:
+    """With any text in the list."""
     assert parts(str(values), IMAGE_SEPARATOR) == values
 
 
@@ -85,14 +85,14 @@ def test_what_pandas_writes_is_read_back(values: list[str]) -> None:
         ({"attributes": "colour=Red"}, "attributes: found 'colour=Red'"),
     ],
 )
-def test_what_is_not_certain_is_refused_with_the_form(fields: dict[str, Any], words: str) -> None:
-    """By the validation of the listing, as an event of JSON is."""
+def test_an_ambiguous_value_is_rejected_with_the_expected_form(fields: dict[str, Any], words: str) -> None:
+    """By the validation of the listing, as for an event in JSON."""
     with pytest.raises(InvalidListing, match=words):
         parse_listing(make_event() | event_of({"currency": "JPY"} | fields))
 
 
-def test_attributes_are_joined() -> None:
-    """Those of a JSON column and those of columns of their own, whose text is verbatim."""
+def test_attributes_of_several_columns_are_merged() -> None:
+    """Those of a JSON column and those of separate columns, whose text is kept as it is."""
     fields = {"attributes": '{"size": "M"}', "attributes.colour": " Red ", "title": " t "}
 
     assert event_of(fields) == {"attributes": {"size": "M", "colour": " Red "}, "title": "t", "images": []}

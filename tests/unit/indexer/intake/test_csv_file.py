@@ -70,8 +70,8 @@ def test_columns_become_an_event() -> None:
     }
 
 
-def test_ids_and_words_are_verbatim() -> None:
-    """What other programs take for nothing or for a number stays text."""
+def test_ids_and_words_are_kept_as_they_are() -> None:
+    """Text that other programs read as null or as a number stays text."""
     words = ["NA", "null", "None", "nan", "00123", "1e5", "031162100", "TRUE", "1_000", "-", "#N/A"]
     text = "\n".join([HEADER, *(f"{word},{word},{REST[:-3]}{word}" for word in words if word[0] not in "-#")])
 
@@ -93,15 +93,15 @@ def test_dialects_are_read(end: str, delimiter: str, before: str) -> None:
     assert (second["item_id"], second["price"], second["attributes"]) == ("m2", 1290.0, {"colour": "Red"})
 
 
-def test_any_delimiter_can_be_named_in_the_file() -> None:
-    """As Excel takes it."""
+def test_any_delimiter_can_be_declared_in_the_file() -> None:
+    """In the form that Excel reads."""
     text = 'sep="^"\n'.replace('"', "") + table("a,b").replace(",", "^").replace("a^b", "a,b")
 
     assert [event["title"] for event in events(text)] == ["a,b"]
 
 
-def test_a_space_after_each_delimiter_belongs_to_no_field() -> None:
-    """Nor does it keep a quoted field from being one."""
+def test_a_space_after_each_delimiter_is_not_part_of_a_field() -> None:
+    """A field after it can still be quoted."""
     text = table('"Skirt, red"', "Blue").replace(",", ", ").replace("Skirt,  red", "Skirt, red")
 
     assert [event["title"] for event in events(text)] == ["Skirt, red", "Blue"]
@@ -119,24 +119,24 @@ def test_a_space_after_each_delimiter_belongs_to_no_field() -> None:
         (f'"{HEADER}', "a quote is misplaced or not closed"),
     ],
 )
-def test_a_header_of_something_else_is_one_sentence(tmp_path: Path, header: str, words: str) -> None:
-    """Not a dead letter for each row."""
+def test_another_header_is_reported_in_one_sentence(tmp_path: Path, header: str, words: str) -> None:
+    """Instead of a dead letter for each row."""
     (tmp_path / "a.csv").write_text(f"{header}\nx,1\n")
 
     with pytest.raises(UnreadableFile, match=f"a.csv: .*{words}"):
         checked_rows_of(tmp_path / "a.csv")
 
 
-def test_columns_of_no_listing_may_be_there_twice() -> None:
-    """Nobody reads them; a column without a name neither."""
+def test_unknown_columns_may_be_repeated() -> None:
+    """They are not read; neither is a column without a name."""
     text = f",{HEADER},note,note,\n0,m1,t,{REST},a,b\n1,m2,t,{REST},a,b,\n2,m3,t,{REST},a,b,,\n"
 
     assert [row.event and row.event["item_id"] for row in read(text)] == ["m1", "m2", None]
     assert problems(text) == [("line 4", "found 16 fields, the header has 15")]
 
 
-def test_rows_without_their_empty_last_fields_are_read() -> None:
-    """Spreadsheets write such; a row that lacks more than that is none."""
+def test_rows_without_empty_last_fields_are_read() -> None:
+    """Spreadsheets write such rows. A row that lacks other fields is rejected."""
     short = REST.removesuffix(",/a.jpg,Red")
     (first, second) = read(f"{HEADER}\nm1,t,{short}\nm2,t,A\n")
 
@@ -145,8 +145,8 @@ def test_rows_without_their_empty_last_fields_are_read() -> None:
     assert (second.reason, second.location, second.raw) == ("invalid_csv", "line 3", "m2,t,A")
 
 
-def test_a_record_without_end_is_passed_over() -> None:
-    """One long line, or a quote that nothing closes."""
+def test_a_record_that_is_too_long_is_rejected() -> None:
+    """A long line, or a quote that is never closed."""
     for title in ("x" * (2 * MAX_ROW_LENGTH), '"' + "x" * (2 * MAX_ROW_LENGTH)):
         rows = read(table("a", title, "b"))
         assert [row.event is not None for row in rows] == [True, False, True]
@@ -187,8 +187,8 @@ def test_text_with_line_breaks_is_read() -> None:
         (['"24 "inch\n\n15"', "b"], ["lines 2 to 4"]),
     ],
 )
-def test_an_unclosed_quote_costs_its_own_row_alone(titles: list[str], bad: list[str]) -> None:
-    """The lines are named; every other row is what it was."""
+def test_an_unclosed_quote_affects_only_its_own_row(titles: list[str], bad: list[str]) -> None:
+    """Its lines are named; all other rows are unchanged."""
     rows = read(table(*titles))
 
     assert [row.location for row in rows if row.event is None] == bad
@@ -200,8 +200,8 @@ def test_an_unclosed_quote_costs_its_own_row_alone(titles: list[str], bad: list[
         assert found[f"m{n}"] == (written[1:-1] if written.startswith('"') else written)
 
 
-def test_a_quote_inside_of_a_field_is_a_character() -> None:
-    """As long as no quote before it was left open."""
+def test_a_quote_inside_a_field_is_a_character() -> None:
+    """Unless an earlier quote is not closed."""
     assert [event["title"] for event in events(table('24" screen', '15"', "b"))] == ['24" screen', '15"', "b"]
 
 
@@ -267,8 +267,8 @@ def lines_of(row: Row) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("examples", [100, pytest.param(5000, marks=pytest.mark.soak)])
-def test_one_stray_quote_anywhere_loses_and_mixes_nothing(examples: int) -> None:
-    """Wherever it is put in whatever table."""
+def test_a_stray_quote_anywhere_loses_and_mixes_no_row(examples: int) -> None:
+    """At any position in any table."""
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(written_tables(), st.data())
@@ -305,8 +305,8 @@ def check_stray_quote(written: Written, position: int) -> None:
 
 @pytest.mark.parametrize("missing", ["", ",Red", ",/a.jpg,Red"])
 @pytest.mark.parametrize("title", ['27" TV', '"TV, 27"""', '"27"" TV,\nbig"', "TV"])
-def test_a_stray_quote_costs_one_row_of_a_thousand(title: str, missing: str) -> None:
-    """However many others have an inch mark, with or without their empty last fields."""
+def test_a_stray_quote_affects_one_row_of_a_thousand(title: str, missing: str) -> None:
+    """Even if all others have an inch mark, with or without empty last fields."""
     text = table('"24 inch', *[title] * 999).replace(f"{missing}\n", "\n")
 
     assert len(read(text)) == 1000
@@ -315,7 +315,7 @@ def test_a_stray_quote_costs_one_row_of_a_thousand(title: str, missing: str) -> 
 
 @pytest.mark.parametrize("missing", [",Red", ",/a.jpg,Red"])
 @pytest.mark.parametrize("category", ["Apparel", '"TVs, ""large"""'])
-def test_quotes_and_missing_last_fields_go_together(category: str, missing: str) -> None:
+def test_quotes_and_missing_last_fields_can_be_combined(category: str, missing: str) -> None:
     """Whether they are inch marks or quotes around a field."""
     text = table('27" TV').replace("Apparel > Skirts", category).replace(missing, "")
 
@@ -324,8 +324,10 @@ def test_quotes_and_missing_last_fields_go_together(category: str, missing: str)
 
 @pytest.mark.parametrize("line", ['sep="', "sep=", "sep= ", "sep=\\t", "sep=;;", '"sep="', "SEP=,;;;"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_a_sep_line_without_a_delimiter_is_one_sentence(tmp_path: Path, line: str, end: str) -> None:
-    """On that line, not on the header."""
+def test_a_sep_line_without_a_delimiter_is_reported_in_one_sentence(
+    tmp_path: Path, line: str, end: str
+) -> None:
+    """About that line rather than the header."""
     (tmp_path / "a.csv").write_text((f"\n{line}\n" + table("a")).replace("\n", end), newline="")
 
     with pytest.raises(UnreadableFile, match=r"a.csv: line 2: found '.*', expected sep= and one character"):
@@ -333,7 +335,7 @@ def test_a_sep_line_without_a_delimiter_is_one_sentence(tmp_path: Path, line: st
 
 
 def test_problems_name_the_file(tmp_path: Path) -> None:
-    """As well as the line, in the detail of the dead letter."""
+    """And the line, in the detail of the dead letter."""
     (tmp_path / "a.csv").write_text(table("a", '"b'))
 
     (_, row) = read_rows(tmp_path / "a.csv", tmp_path)

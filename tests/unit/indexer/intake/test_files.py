@@ -1,4 +1,4 @@
-"""What a path names: the files that are read, and those that are named as left out."""
+"""The files of a path that are read, and those that are reported as skipped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def listed(folder: Path) -> list[str]:
 
 
 def test_every_file_of_listings_is_read(tmp_path: Path) -> None:
-    """In sub-folders, in any case of the suffix, also beside a `listings.jsonl`."""
+    """In sub-folders, with suffixes in any case, also next to a `listings.jsonl`."""
     names = ["a.CSV", "b/c.tsv", "listings-2.jsonl", "listings.jsonl", "part-0003.JSONL", "z.ndjson"]
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -32,8 +32,8 @@ def test_every_file_of_listings_is_read(tmp_path: Path) -> None:
     assert select(tmp_path).skipped_files == ()
 
 
-def test_what_is_not_read_is_named(tmp_path: Path) -> None:
-    """Photos and hidden files in groups, everything else by its name and why."""
+def test_skipped_files_are_named(tmp_path: Path) -> None:
+    """Photos and hidden files as groups, all others with a reason."""
     for name in (
         "images/a.jpg",
         "images/b.JPG",
@@ -79,8 +79,8 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     assert str(selection.skipped_files[1]) == "*.jpg (2 files): photos"
 
 
-def test_a_file_that_may_be_of_listings_is_not_left_out(tmp_path: Path) -> None:
-    """One that is damaged, lacks a column or has a bad first line is an error that is told, not skipped."""
+def test_a_file_that_may_have_listings_is_not_skipped(tmp_path: Path) -> None:
+    """A damaged file, a missing column or an invalid first line is an error."""
     (tmp_path / "a.parquet").write_text("no")
     (tmp_path / "b.csv").write_text(
         "item_id,title,category,currency,seller_id,status,created_at,updated_at\n"
@@ -95,8 +95,8 @@ def test_a_file_that_may_be_of_listings_is_not_left_out(tmp_path: Path) -> None:
             checked_rows_of(tmp_path / name)
 
 
-def test_what_holds_no_listings_is_said(tmp_path: Path) -> None:
-    """A missing path, a file of another kind, an empty folder, a parquet file that is none."""
+def test_a_path_without_listings_is_an_error(tmp_path: Path) -> None:
+    """A missing path, a file of another kind, an empty folder, an invalid parquet file."""
     for name in ("notes.txt", "a.jsonl.gz", "a.parquet"):
         (tmp_path / name).write_text("no")
 
@@ -114,8 +114,8 @@ def test_what_holds_no_listings_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [*preprocess.SUFFIXES, ".jxl", ".HEIC"])
-def test_every_photo_that_is_decoded_is_counted_as_one(suffix: str) -> None:
-    """Whatever Python's table of file types knows."""
+def test_every_photo_that_can_be_decoded_is_counted_as_a_photo(suffix: str) -> None:
+    """Whatever `mimetypes` knows."""
     assert is_photo(Path(f"a{suffix}"))
 
 

@@ -14,8 +14,8 @@ def rows(path: Path) -> list[tuple[object, str]]:
     return [(row.event, row.reason) for row in read_rows(path, path.parent)]
 
 
-def test_lines_that_are_no_events_do_not_stop_the_others(tmp_path: Path) -> None:
-    """Blank lines are nothing; everything else counts."""
+def test_invalid_lines_do_not_stop_the_others(tmp_path: Path) -> None:
+    """Blank lines are ignored; all others are counted."""
     file = tmp_path / "a.jsonl"
     file.write_bytes(
         b'{"item_id": "a"}\n\n  \n{"half\n[1]\nnull\n"text"\n\xff\xfe\n'
@@ -33,16 +33,16 @@ def test_lines_that_are_no_events_do_not_stop_the_others(tmp_path: Path) -> None
     assert checked_rows_of(file) == 11
 
 
-def test_a_line_without_end_is_passed_over(tmp_path: Path) -> None:
-    """In constant memory; what follows is read."""
+def test_a_line_that_is_too_long_is_rejected(tmp_path: Path) -> None:
+    """In constant memory; the following lines are read."""
     file = tmp_path / "a.jsonl"
     file.write_bytes(b"x" * (3 * MAX_ROW_LENGTH) + b'\n{"item_id": "b"}\n')
 
     assert [reason for _, reason in rows(file)] == ["line_too_long", ""]
 
 
-def test_photo_paths_are_taken_from_the_root(tmp_path: Path) -> None:
-    """Relative ones alone; one that climbs out is left for the worker to refuse."""
+def test_photo_paths_start_from_the_root(tmp_path: Path) -> None:
+    """Only relative paths; a path outside the root is left to the worker to refuse."""
     file = tmp_path / "a.jsonl"
     images = ["a/b.jpg", "/abs.jpg", "../up.jpg", "http://example.com/a.jpg", "file:///etc/passwd", 7, ""]
     file.write_text(json.dumps({"item_id": "a", "images": images}) + "\n")
@@ -53,7 +53,7 @@ def test_photo_paths_are_taken_from_the_root(tmp_path: Path) -> None:
 
 
 def test_problems_name_the_file_and_the_line(tmp_path: Path) -> None:
-    """Also of an event that is about no item, which nothing else would lead to."""
+    """Also for an event without an item id, which nothing else identifies."""
     file = tmp_path / "a.jsonl"
     lines = [
         '{"item_id": "a"}',

@@ -34,7 +34,7 @@ def read(path: Path) -> list[Row]:
 
 
 def test_parquet_rows_become_events(tmp_path: Path) -> None:
-    """Dates, decimals, maps and nulls as JSON knows them."""
+    """Dates, decimals, maps and nulls are converted to JSON."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     row = make_event(created_at=moment, updated_at=moment, price=Decimal("12.5"))
     row["attributes"] = [("colour", "Red")]
@@ -58,8 +58,8 @@ def write_parquet(path: Path, **columns: pa.Array) -> Path:
     return path
 
 
-def test_a_parquet_row_that_cannot_be_read_is_set_aside_alone(tmp_path: Path) -> None:
-    """Text that is no UTF-8, a date after the year 9999; with its readable columns as the dead letter."""
+def test_only_the_parquet_row_that_cannot_be_read_is_rejected(tmp_path: Path) -> None:
+    """Text that is not UTF-8, a date after the year 9999. The dead letter has the readable columns."""
     file = write_parquet(
         tmp_path / "a.parquet",
         item_id=pa.array(["a", "b", "c", "d"]),
@@ -79,7 +79,7 @@ def test_a_parquet_row_that_cannot_be_read_is_set_aside_alone(tmp_path: Path) ->
 
 
 def test_parquet_times_are_read_to_the_microsecond(tmp_path: Path) -> None:
-    """Nanoseconds are what pandas writes."""
+    """Pandas writes nanoseconds."""
     moments = pa.array([1_767_225_600_123_456_789], pa.int64())
     file = write_parquet(
         tmp_path / "a.parquet",
@@ -95,7 +95,7 @@ def test_parquet_times_are_read_to_the_microsecond(tmp_path: Path) -> None:
 
 
 def test_parquet_values_of_other_kinds_reach_the_validation(tmp_path: Path) -> None:
-    """An empty map is an object; a duration is no price, and the listing's validation says so."""
+    """An empty map is an object; a duration as a price is rejected by the validation."""
     file = write_parquet(
         tmp_path / "a.parquet",
         attributes=pa.array([[], None, [("n", 1)]], pa.map_(pa.string(), pa.int64())),
@@ -109,8 +109,8 @@ def test_parquet_values_of_other_kinds_reach_the_validation(tmp_path: Path) -> N
     ]
 
 
-def test_parquet_columns_of_no_listing_do_not_matter(tmp_path: Path) -> None:
-    """Whatever they hold."""
+def test_unknown_parquet_columns_are_ignored(tmp_path: Path) -> None:
+    """Whatever their content."""
     broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"], pa.binary()).buffers())
     columns = {
         "attributes.colour": pa.array(["Red"]),
@@ -122,8 +122,8 @@ def test_parquet_columns_of_no_listing_do_not_matter(tmp_path: Path) -> None:
     assert rows(write_parquet(tmp_path / "a.parquet", **columns)) == [(expected, "")]
 
 
-def test_values_that_json_lacks_become_text() -> None:
-    """A naive date stays naive, so that the listing's validation can say so."""
+def test_values_without_a_json_type_become_text() -> None:
+    """A date without a time zone keeps none, so that the validation reports it."""
     assert json_value(datetime(2026, 1, 1)) == "2026-01-01T00:00:00"
     assert json_value(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000000Z"
     assert json_value(date(2026, 1, 1)) == "2026-01-01"
@@ -144,7 +144,7 @@ def test_values_that_json_lacks_become_text() -> None:
     ],
 )
 def test_text_of_every_type_is_text(tmp_path: Path, kind: pa.DataType) -> None:
-    """Hive, Impala and old Spark leave out the mark of UTF-8. Words and ids are verbatim."""
+    """Hive, Impala and old Spark do not mark UTF-8. Words and ids are kept as they are."""
     columns = {name: ["00123", "NA", "赤い", None] for name in ("item_id", "title", "attributes.a")}
     texts = {
         name: pa.array(values).cast(pa.binary()).cast(kind)
@@ -165,8 +165,8 @@ def test_text_of_every_type_is_text(tmp_path: Path, kind: pa.DataType) -> None:
     assert events[3] == BARE
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    """Alone, with the row's number; also in a list and in a column of fixed width."""
+def test_bytes_that_are_not_text_are_rejected(tmp_path: Path) -> None:
+    """Only that row, with its number; also in a list and in a column of fixed width."""
     file = write_parquet(
         tmp_path / "a.parquet",
         item_id=pa.array([b"aa", b"\xff\xfe", b"cc"], pa.binary(2)),
@@ -182,7 +182,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_times_of_int96_are_utc(tmp_path: Path) -> None:
-    """Impala, Hive and Spark write no mark of it; also beyond the year 2262, where nanoseconds end."""
+    """Impala, Hive and Spark write no time zone. Also after the year 2262, the end of nanoseconds."""
     moments = pa.array([datetime(2026, 1, 1, 9, 30), datetime(2500, 1, 1)], pa.timestamp("us"))
     file = tmp_path / "a.parquet"
     pq.write_table(pa.table({"updated_at": moments}), file, use_deprecated_int96_timestamps=True)
@@ -194,7 +194,7 @@ def test_times_of_int96_are_utc(tmp_path: Path) -> None:
 
 
 def test_nulls_are_absent(tmp_path: Path) -> None:
-    """No photo and no attribute: price and status stay current, as in CSV."""
+    """As in CSV, a listing without photos and attributes is valid."""
     file = write_parquet(
         tmp_path / "a.parquet",
         images=pa.array([None, [], ["a.jpg", None]], pa.list_(pa.string())),
@@ -223,7 +223,7 @@ def test_prices_of_every_type_are_numbers(tmp_path: Path) -> None:
 
 
 def test_columns_are_named_as_in_csv(tmp_path: Path) -> None:
-    """In any case; twice is an error, and so is a missing one."""
+    """Case is ignored. Repeated and missing columns are errors."""
     columns = {"Item_ID": pa.array(["a"]), " TITLE": pa.array(["t"]), "Attributes.Size": pa.array(["M"])}
     file = write_parquet(tmp_path / "a.parquet", **columns)
 
@@ -234,7 +234,7 @@ def test_columns_are_named_as_in_csv(tmp_path: Path) -> None:
         checked_rows_of(write_parquet(file, title=pa.array(["a"]), Title=pa.array(["b"])))
 
 
-def test_ids_that_are_numbers_are_refused_plainly(tmp_path: Path) -> None:
+def test_ids_that_are_numbers_are_rejected(tmp_path: Path) -> None:
     """A whole number may have lost its leading zeros."""
     ((event, _),) = rows(write_parquet(tmp_path / "a.parquet", item_id=pa.array([7])))
 

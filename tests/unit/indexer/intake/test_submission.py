@@ -1,4 +1,4 @@
-"""The split of events into messages, and retries while Redis is away."""
+"""The split of events into messages, and retries while Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ EVENTS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=30), max
 
 
 @given(EVENTS, st.integers(1, 200))
-def test_parts_hold_every_event_in_order_and_at_most_so_many_bytes(events: list[Any], max_bytes: int) -> None:
-    """Only an event that is larger by itself is more, and then alone."""
+def test_parts_have_all_events_in_order_and_a_limited_size(events: list[Any], max_bytes: int) -> None:
+    """Only an event that is larger than the limit exceeds it, in a part of its own."""
     parts = list(split(events, max_bytes))
 
     assert [event for part in parts for event in part] == events
@@ -30,7 +30,7 @@ def test_parts_hold_every_event_in_order_and_at_most_so_many_bytes(events: list[
         assert sum(len(json.dumps(event)) for event in [*part, following]) > max_bytes
 
 
-def test_a_chunk_of_the_longest_rows_makes_messages_that_a_worker_takes() -> None:
+def test_a_chunk_of_the_longest_rows_fits_into_messages() -> None:
     """64 rows of 0.82 million characters, each of which JSON escapes in six bytes."""
     events = [make_event(title="\u670d" * 820_000)] * 64
     sizes = [len(TaskMessage(INDEX_TASK, [part], {}).to_bytes("q")) for part in split(events)]

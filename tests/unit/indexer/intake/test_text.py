@@ -37,8 +37,8 @@ def write(folder: Path, suffix: str, encoding: str) -> Path:
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 @pytest.mark.parametrize("encoding", TITLES)
-def test_a_declared_encoding_is_read(tmp_path: Path, suffix: str, encoding: str) -> None:
-    """Character by character; a byte order mark is never part of the text."""
+def test_a_declared_encoding_is_used(tmp_path: Path, suffix: str, encoding: str) -> None:
+    """All characters are read; a byte order mark is never part of the text."""
     file = write(tmp_path, suffix, encoding)
 
     assert checked_rows_of(file, encoding) >= 1
@@ -49,8 +49,8 @@ def test_a_declared_encoding_is_read(tmp_path: Path, suffix: str, encoding: str)
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
-def test_a_byte_order_mark_is_certain(tmp_path: Path, suffix: str, encoding: str) -> None:
-    """Without a declaration, and against one."""
+def test_a_byte_order_mark_decides(tmp_path: Path, suffix: str, encoding: str) -> None:
+    """With or without a declared encoding."""
     file = write(tmp_path, suffix, encoding)
 
     for declared in (None, "cp932"):
@@ -72,10 +72,10 @@ def test_a_byte_order_mark_is_certain(tmp_path: Path, suffix: str, encoding: str
         (".jsonl", "cp1252", "cp1252"),
     ],
 )
-def test_another_encoding_is_refused_by_its_name(
+def test_another_encoding_is_refused_with_its_name(
     tmp_path: Path, suffix: str, encoding: str, name: str
 ) -> None:
-    """In one sentence with the option to give, which then works."""
+    """In one sentence with the option to pass, which then works."""
     file = write(tmp_path, suffix, encoding)
 
     with pytest.raises(UnreadableFile) as caught:
@@ -90,8 +90,8 @@ def test_another_encoding_is_refused_by_its_name(
     assert row.event["title"] == TITLES[encoding]
 
 
-def test_utf_16_without_its_mark_is_refused(tmp_path: Path) -> None:
-    """ASCII in it passes for UTF-8 with NULs."""
+def test_utf_16_without_a_byte_order_mark_is_refused(tmp_path: Path) -> None:
+    """Its ASCII characters are valid UTF-8 with NULs."""
     file = tmp_path / "a.csv"
     file.write_bytes(CSV.format("Red skirt").encode("utf-16-le"))
 
@@ -100,7 +100,7 @@ def test_utf_16_without_its_mark_is_refused(tmp_path: Path) -> None:
     checked_rows_of(file, "utf-16-le")
 
 
-def test_a_wrong_declaration_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_declared_encoding_is_refused(tmp_path: Path) -> None:
     """Before anything is sent."""
     file = write(tmp_path, ".csv", "cp1252")
 
@@ -110,8 +110,8 @@ def test_a_wrong_declaration_is_refused(tmp_path: Path) -> None:
         list(read_rows(file, tmp_path, "euc_jp"))
 
 
-def test_a_damaged_line_of_json_is_rejected_alone(tmp_path: Path) -> None:
-    """Its neighbours are UTF-8, so the file is; its bytes are shown as they are."""
+def test_only_the_damaged_line_of_json_is_rejected(tmp_path: Path) -> None:
+    """The other lines are UTF-8, so the file is. The damaged bytes are shown."""
     good = json.dumps(make_event(title="赤い"), ensure_ascii=False).encode()
     file = tmp_path / "a.jsonl"
     file.write_bytes(good + b"\n" + good[:-40] + b"\xe8\n" + good + b"\n")
@@ -123,8 +123,8 @@ def test_a_damaged_line_of_json_is_rejected_alone(tmp_path: Path) -> None:
     assert second.detail.startswith("a.jsonl line 2: not UTF-8")
 
 
-def test_what_is_in_the_text_stays(tmp_path: Path) -> None:
-    """A NUL or a replacement character that a producer wrote is the producer's."""
+def test_text_is_kept_as_it_is(tmp_path: Path) -> None:
+    """Also a NUL or a replacement character that a producer wrote."""
     file = tmp_path / "a.csv"
     file.write_text(CSV.format("a\0b\ufffdc"), encoding="utf-8")
 
@@ -135,6 +135,6 @@ def test_what_is_in_the_text_stays(tmp_path: Path) -> None:
 
 
 def test_encodings_of_text_are_known() -> None:
-    """`hex` and `rot13` are codecs of Python that decode no text."""
+    """`hex` and `rot13` are Python codecs, but not text encodings."""
     assert all(map(is_text_encoding, ["cp932", "Shift_JIS", "latin-1", "utf-8"]))
     assert not any(map(is_text_encoding, ["hex", "rot13", "nothing"]))

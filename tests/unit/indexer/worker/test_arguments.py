@@ -1,4 +1,4 @@
-"""The summary in a retry: whatever a worker counts comes back."""
+"""The summary in a retry has all counts of the earlier attempts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def carried(summary: IndexingSummary) -> IndexingSummary:
 
 @pytest.mark.parametrize("name", [field.name for field in fields(IndexingSummary)])
 def test_a_retry_carries_each_field_of_the_summary(name: str) -> None:
-    """A field that the arguments do not know would have every retry refused."""
+    """A field that the arguments lack would cause every retry to be refused."""
     count = {"x": 3} if isinstance(getattr(IndexingSummary(), name), dict) else 3
     summary = IndexingSummary(**{name: count})
     assert carried(summary) == summary
@@ -33,5 +33,5 @@ def test_a_retry_carries_each_field_of_the_summary(name: str) -> None:
 
 @given(st.builds(IndexingSummary, COUNTS, COUNTS, COUNTS, REASONS, REASONS))
 def test_a_retry_carries_any_summary(summary: IndexingSummary) -> None:
-    """Together they add up."""
+    """With any combination of counts."""
     assert carried(summary) == summary

@@ -1,4 +1,4 @@
-"""A worker starts only if its encoder computes the right vectors."""
+"""A worker starts only if its encoder returns the right vectors."""
 
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_an_encoder_with_wrong_vectors_is_refused(encoder: Path) -> None:
 
 
 def test_a_backend_that_is_not_installed_is_named(encoder: Path) -> None:
-    """Before a worker process fails at each message."""
+    """Before worker processes start and fail on each message."""
     with pytest.raises(EncoderUnfit, match=r"needs cuda; pip install"):
         check_encoder(environ(encoder) | {"NITAMONO_ENCODER_BACKEND": "cuda"})
 
@@ -48,6 +48,6 @@ def test_an_inference_library_that_crashes_is_reported(encoder: Path, tmp_path: 
 
 
 def test_an_encoder_that_never_loads_is_refused(encoder: Path) -> None:
-    """A deadlock in a library would otherwise block the start silently."""
+    """With a library that deadlocks, the worker would never start and report nothing."""
     with pytest.raises(EncoderUnfit, match=r"took more than 0\.01 s; check the CPU and memory"):
         check_encoder(environ(encoder), timeout_s=0.01)

@@ -1,4 +1,4 @@
-"""What counts of an event that is refused: its status, and its price where that is valid."""
+"""The parts of a rejected event that are applied: its status, and its price if that is valid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HARMLESS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", HARMLESS)
-def test_a_bad_part_leaves_status_and_price_valid(changes: dict[str, Any]) -> None:
+def test_status_and_price_are_valid_despite_another_invalid_field(changes: dict[str, Any]) -> None:
     """Whatever else is wrong with the event."""
     update = parse_status_update(make_event(status="sold_out", price=990) | changes, now=NOW)
 
@@ -41,8 +41,8 @@ def test_a_bad_part_leaves_status_and_price_valid(changes: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("changes", [{"price": None}, {"price": "990"}, {"price": 0}, {"currency": "yen"}])
-def test_a_price_counts_with_its_currency_alone(changes: dict[str, Any]) -> None:
-    """A status is still one without them."""
+def test_a_price_is_applied_only_with_its_currency(changes: dict[str, Any]) -> None:
+    """The status is applied without them."""
     update = parse_status_update(make_event(status="removed", title=None) | changes, now=NOW)
 
     assert update is not None
@@ -64,20 +64,20 @@ def test_a_price_counts_with_its_currency_alone(changes: dict[str, Any]) -> None
         {"updated_at": "1969-01-01T00:00:00Z"},
     ],
 )
-def test_nothing_counts_without_item_status_and_time(changes: dict[str, Any]) -> None:
-    """A time in the future would block every true update until it comes."""
+def test_nothing_is_applied_without_item_status_and_time(changes: dict[str, Any]) -> None:
+    """A time in the future would block all updates until then."""
     assert parse_status_update(make_event(**changes), now=NOW) is None
 
 
 @pytest.mark.parametrize("event", [None, [], "text", 3])
-def test_what_is_no_object_has_no_status(event: object) -> None:
-    """Nothing in it can be named."""
+def test_only_an_object_has_a_status(event: object) -> None:
+    """Other JSON values have no fields."""
     assert parse_status_update(event) is None
 
 
 @given(st.sampled_from(Status), st.text(min_size=1).filter(str.strip))
 def test_the_complete_event_of_the_same_instant_wins(status: Status, title: str) -> None:
-    """So a dead letter that is mended and sent again replaces what was applied of it."""
+    """So a corrected event replaces the status and price that were applied."""
     whole = make_listing(status=status.value, title=title[:1000].strip() or "x")
     update = parse_status_update(make_event(status=status.value, title=None))
 
@@ -85,7 +85,7 @@ def test_the_complete_event_of_the_same_instant_wins(status: Status, title: str)
     assert not update.overrides(whole.status, event_version(whole))
 
 
-def test_a_removed_listing_does_not_come_back_without_content() -> None:
+def test_a_removed_listing_is_not_restored_without_content() -> None:
     """Its tombstone has no title and no photo."""
     update = parse_status_update(make_event(status="on_sale", title=None))
 
