@@ -1,15 +1,15 @@
-"""How many listings a second go from event to searchable: `python -m bench.indexing --help`.
+"""The indexing rate, from event to searchable listing: `python -m bench.indexing --help`.
 
-On the real Elasticsearch and Redis that ELASTICSEARCH_URL and NITAMONO_REDIS_URL name, with an index and
-queues of its own. Two tables:
+It uses the Elasticsearch and Redis at ELASTICSEARCH_URL and NITAMONO_REDIS_URL, with its own index and
+queues, and prints two tables:
 
-- stages: one process indexes chunks of several sizes, without Celery. For each size the rate, and the share
-  of the time that reading, photos (fetch and decode, in threads), encoding and writing take.
-- messages: the same listings through Redis and a Celery worker of one process, as messages of several sizes,
-  and as messages of one event that celery-batches gathers in the worker. All ways run in turn in one run; the
-  rate counts from the first message sent to the last listing searchable.
+- stages: one process indexes chunks of several sizes, without Celery. For each size, the rate and the share
+  of time of reading, photos (fetch and decode, in threads), encoding and writing.
+- messages: the same listings through Redis and a Celery worker with one process, as messages of several
+  sizes, and as messages of one event that celery-batches collects in the worker. The methods take turns; the
+  rate is measured from the first message sent until the last listing is searchable.
 
-The listings are drawn (`--photo-size` pixels), or those of `--listings FILE`.
+The listings are generated (with photos of `--photo-size` pixels), or those of `--listings FILE`.
 """
 
 from __future__ import annotations
@@ -47,86 +47,96 @@ from mappings.names import dead_letter_index
 from queues.broker import redis_client
 
 STAGES = ("read", "photos", "encode", "write")
-GATHER = 64
-"""Messages that celery-batches gathers at most."""
-GATHER_S = 0.2
-"""Seconds it waits for them."""
-GATHERED = "bench.index_one"
+FLUSH_EVERY = 64
+"""The most messages that celery-batches collects."""
+FLUSH_INTERVAL_S = 0.2
+"""The longest time in seconds that it waits for them."""
+BATCHED_TASK = "bench.index_batched"
 
 Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class StageRow:
-    """What one chunk size costs in one process."""
+    """The rate and the times of a chunk size in one process."""
 
     chunk: int
     listings_per_s: float
     shares: dict[str, float]
-    """Of the wall time, by stage."""
+    """The share of the wall time, by stage."""
     fetch_ms: float
     decode_ms: float
-    """Of one photo, in its thread."""
+    """Milliseconds for one photo, in its thread; likewise `fetch_ms`."""
 
 
 @dataclass(frozen=True)
 class MessageRow:
-    """What one way of sending gives."""
+    """The rate of a method of sending."""
 
-    way: str
+    method: str
     listings_per_s: float
     encoder_batch: float
-    """Pictures that the encoder saw at once, on average."""
+    """The average number of photos in a batch of the encoder."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of sending: the size of messages, the submission, and the log of its worker."""
+
+    name: str
+    size: int
+    submission: Submission
+    log: Path
 
 
 def main() -> None:
-    """Prints both tables and the same as JSON."""
+    """Print both tables, then the same as JSON."""
     options = arguments()
     settings = IndexerSettings.from_environ(os.environ)
     settings = replace(
         settings, elasticsearch=replace(settings.elasticsearch, prefix=f"bench-{uuid.uuid4().hex[:8]}")
     )
     with tempfile.TemporaryDirectory() as folder:
-        events = drawn(Path(folder), options) if options.listings is None else given(options.listings)
-        events = events[: options.count]
+        file = options.listings or generate(Path(folder), options)
+        events = events_in(file)[: options.count]
         roots = {str(Path(image).parent) for event in events for image in event["images"]}
         settings = replace(settings, roots=ImageRoots(tuple(map(Path, roots))))
-        own = build_indexer(settings)
-        with index_of(own):
-            stages = [measure_stages(own, events, size) for size in options.chunks]
+        local = build_indexer(settings)
+        with index_of(local):
+            stages = [measure_stages(local, events, size) for size in options.chunks]
             print_stages(stages)
-            messages = measure_messages(own, settings, events, options)
+            messages = measure_messages(local, settings, events, options)
             print_messages(messages)
     print(json.dumps({"stages": list(map(asdict, stages)), "messages": list(map(asdict, messages))}))
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--count", type=int, default=1000, help="listings a way")
-    parser.add_argument("--chunks", type=int, nargs="+", default=[1, 16, 64, 256], help="listings a chunk")
-    parser.add_argument("--repeats", type=int, default=2, help="runs of each way; the best counts")
-    parser.add_argument("--photo-size", type=int, default=320, help="pixels of a drawn photo's side")
-    parser.add_argument("--listings", type=Path, help="a .jsonl with photos, instead of drawn ones")
+    parser.add_argument("--count", type=int, default=1000, help="listings for each measurement")
+    parser.add_argument("--chunks", type=int, nargs="+", default=[1, 16, 64, 256], help="listings in a chunk")
+    parser.add_argument("--repeats", type=int, default=2, help="runs of each method; the best one counts")
+    parser.add_argument("--photo-size", type=int, default=320, help="side of a generated photo in pixels")
+    parser.add_argument("--listings", type=Path, help="a .jsonl file to use instead of generated listings")
     return parser.parse_args()
 
 
-def drawn(folder: Path, options: argparse.Namespace) -> list[Event]:
-    """Events with drawn photos."""
+def generate(folder: Path, options: argparse.Namespace) -> Path:
+    """Generate a marketplace and return its file of listings."""
     write_marketplace(folder / "shop", options.count, seed=1, photo_size=options.photo_size)
-    return given(folder / "shop" / "listings.jsonl")
+    return folder / "shop" / "listings.jsonl"
 
 
-def given(file: Path) -> list[Event]:
-    """The events of a file that are encoded: those with photos, not removed."""
+def events_in(file: Path) -> list[Event]:
+    """Return the events of a file whose photos are encoded: those with photos that are not removed."""
     rows = (row.event for row in read_rows(file, file.parent.resolve()))
     return [event for event in rows if event and event["images"] and event["status"] != "removed"]
 
 
 @contextmanager
-def index_of(own: Indexer) -> Iterator[str]:
-    """A live index, deleted at the end."""
-    store = own.store
+def index_of(local: Indexer) -> Iterator[str]:
+    """Create a live index, and delete it at the end."""
+    store = local.store
     name = ensure_live_index(store.es, store.prefix, store.identity)
     try:
         yield name
@@ -136,18 +146,18 @@ def index_of(own: Indexer) -> Iterator[str]:
 
 
 def as_new(events: Sequence[Event]) -> list[Event]:
-    """The events, about items that nobody has seen."""
+    """Return the events with item ids that do not exist yet."""
     run = uuid.uuid4().hex[:8]
     return [event | {"item_id": f"{run}-{event['item_id']}"} for event in events]
 
 
-def measure_stages(own: Indexer, events: Sequence[Event], size: int) -> StageRow:
-    """The rate and the shares with chunks of a size."""
+def measure_stages(local: Indexer, events: Sequence[Event], size: int) -> StageRow:
+    """Measure the rate and the stages with chunks of a size."""
     total = StageTimes()
-    own.index(as_new(events[:8]))
+    local.index(as_new(events[:8]))
     started = time.perf_counter()
     for chunk in chunked(as_new(events), size):
-        done = own.index(chunk)
+        done = local.index(chunk)
         for stage, seconds in done.stage_times.seconds.items():
             total.seconds[stage] += seconds
     wall = time.perf_counter() - started
@@ -162,85 +172,72 @@ def measure_stages(own: Indexer, events: Sequence[Event], size: int) -> StageRow
 
 
 def measure_messages(
-    own: Indexer, settings: IndexerSettings, events: Sequence[Event], options: argparse.Namespace
+    local: Indexer, settings: IndexerSettings, events: Sequence[Event], options: argparse.Namespace
 ) -> list[MessageRow]:
-    """The rate of each way of sending, the best of all repeats; the ways take turns."""
-    chunked_sender, gathered_sender = producer(settings), producer(settings)
-    gathered_sender.conf.task_default_queue = gathered_queue(settings)
-    with worker(settings, "indexer.worker.app") as plain, worker(settings, "bench.indexing") as gather:
-        ways = [
-            (
-                f"messages of {size}",
-                plain,
-                size,
-                Submission(chunked_sender, redis_client(settings.redis_url), settings),
-            )
-            for size in options.chunks
-        ]
-        gathered = Submission(
-            gathered_sender, redis_client(settings.redis_url), settings, window=4096, task=GATHERED
-        )
-        ways.append(("messages of 1, celery-batches", gather, 1, gathered))
-        runs = [measure_way(own, events, *way) for _ in range(options.repeats) for way in ways]
+    """Measure each method of sending, in turn; the best run of each counts."""
+    with worker(settings, "indexer.worker.app") as plain, worker(settings, "bench.indexing") as batching:
+        methods = methods_of(settings, options.chunks, plain, batching)
+        runs = [measure_method(local, events, method) for _ in range(options.repeats) for method in methods]
     best: dict[str, MessageRow] = {}
-    for run in runs:
-        if run.way not in best or run.listings_per_s > best[run.way].listings_per_s:
-            best[run.way] = run
-    return list(best.values())
+    for run in sorted(runs, key=lambda run: run.listings_per_s):
+        best[run.method] = run
+    return [best[method.name] for method in methods]
 
 
-def measure_way(
-    own: Indexer, events: Sequence[Event], way: str, log: Path, size: int, submission: Submission
-) -> MessageRow:
-    """One run of one way."""
-    submission.send(as_new(events[:1]))  # so that the worker is up
-    submission.finish()
-    given, batches = submission.summary.indexed, len(encoded_batches(log))
+def methods_of(settings: IndexerSettings, chunks: Sequence[int], plain: Path, batching: Path) -> list[Method]:
+    """Return the methods of sending, given the logs of the plain and of the batching worker."""
+    client = redis_client(settings.redis_url)
+    chunk_producer, batching_producer = producer(settings), producer(settings)
+    batching_producer.conf.task_default_queue = batches_queue(settings)
+    single = Submission(batching_producer, client, settings, window=4096, task=BATCHED_TASK)
+    return [
+        *(
+            Method(f"messages of {size}", size, Submission(chunk_producer, client, settings), plain)
+            for size in chunks
+        ),
+        Method("messages of 1, celery-batches", 1, single, batching),
+    ]
+
+
+def measure_method(local: Indexer, events: Sequence[Event], method: Method) -> MessageRow:
+    """Measure one run of a method."""
+    submission = method.submission
+    submission.send(as_new(events[:1]))  # waits until the worker is up
+    before, batches = submission.finish().indexed, len(encoded_batches(method.log))
     started = time.perf_counter()
-    for chunk in chunked(as_new(events), size):
+    for chunk in chunked(as_new(events), method.size):
         submission.send(chunk)
-    indexed = submission.finish().indexed - given
-    own.store.refresh()
+    indexed = submission.finish().indexed - before
+    local.store.refresh()
     wall = time.perf_counter() - started
     if indexed != len(events):
-        sys.exit(f"{way}: {indexed} of {len(events)} listings were indexed: {submission.summary}")
-    sizes = encoded_batches(log)[batches:]
-    return MessageRow(way, round(len(events) / wall, 1), round(sum(sizes) / max(1, len(sizes)), 1))
+        sys.exit(f"{method.name}: {indexed} of {len(events)} listings were indexed. {submission.summary}")
+    sizes = encoded_batches(method.log)[batches:]
+    return MessageRow(method.name, round(len(events) / wall, 1), round(sum(sizes) / max(1, len(sizes)), 1))
 
 
 def encoded_batches(log: Path) -> list[int]:
-    """The pictures of each chunk that a worker has logged."""
+    """Return the number of encoded photos of each chunk in a worker's log."""
     words = (
         word for line in log.read_text().splitlines() if " chunk events=" in line for word in line.split()
     )
     return [int(word.removeprefix("encoded=")) for word in words if word.startswith("encoded=")]
 
 
-def gathered_queue(settings: IndexerSettings) -> str:
-    """The queue of the worker that gathers."""
-    return f"{settings.queue}-gathered"
+def batches_queue(settings: IndexerSettings) -> str:
+    """Return the queue of the worker that collects batches."""
+    return f"{settings.queue}-batches"
 
 
 @contextmanager
 def worker(settings: IndexerSettings, module: str) -> Iterator[Path]:
-    """A worker of one process, and its log."""
+    """Run a worker with one process, and return its log."""
     environ = os.environ | {
         "NITAMONO_INDEX_PREFIX": settings.prefix,
         "NITAMONO_IMAGE_ROOTS": os.pathsep.join(map(str, settings.roots.folders)),
         "OMP_NUM_THREADS": "1",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        module,
-        "worker",
-        "--concurrency",
-        "1",
-        "--loglevel",
-        "INFO",
-    ]
+    command = [sys.executable, "-m", "celery", "-A", module, "worker", "--concurrency", "1"]
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(  # noqa: S603  our own command
             [*command, "--loglevel", "INFO", "--without-gossip", "--without-mingle"],
@@ -255,31 +252,31 @@ def worker(settings: IndexerSettings, module: str) -> Iterator[Path]:
             process.wait()
 
 
-class Gathered(Batches):  # type: ignore[misc]  # Celery has no types
-    """A task whose messages celery-batches hands over together."""
+class BatchedTask(Batches):  # type: ignore[misc]  # Celery has no types
+    """A task that celery-batches calls with several messages."""
 
-    flush_every = GATHER
-    flush_interval = GATHER_S
+    flush_every = FLUSH_EVERY
+    flush_interval = FLUSH_INTERVAL_S
 
 
-def gathering_configuration() -> dict[str, Any]:
-    """The indexer's settings, but for what celery-batches needs: it gathers what is prefetched."""
+def batching_configuration() -> dict[str, Any]:
+    """Return the indexer's configuration, changed for celery-batches, which collects prefetched messages."""
     settings = IndexerSettings.from_environ(os.environ)
     changes = {
-        "worker_prefetch_multiplier": GATHER,
-        "task_default_queue": gathered_queue(settings),
-        "broker_transport": None,  # the indexer's knows one queue and its tasks alone
+        "worker_prefetch_multiplier": FLUSH_EVERY,
+        "task_default_queue": batches_queue(settings),
+        "broker_transport": None,  # that of the indexer accepts only its own queue and tasks
     }
     return configuration(settings) | changes | {"imports": ()}
 
 
 app = Celery("bench", set_as_current=False)
-app.add_defaults(gathering_configuration)
+app.add_defaults(batching_configuration)
 
 
-@app.task(name=GATHERED, base=Gathered)  # type: ignore[untyped-decorator]  # as above
-def index_gathered(requests: Sequence[SimpleRequest]) -> None:
-    """Indexes the events of all messages as one chunk, and stores a result for each message."""
+@app.task(name=BATCHED_TASK, base=BatchedTask)  # type: ignore[untyped-decorator]  # as above
+def index_batched(requests: Sequence[SimpleRequest]) -> None:
+    """Index the events of all messages as one chunk, and store a result for each message."""
     chunk = indexer().index([event for request in requests for event in request.args[0]])
     log_chunk(chunk)
     for request, outcome in zip(requests, chunk.outcomes_in_order(), strict=True):
@@ -287,7 +284,7 @@ def index_gathered(requests: Sequence[SimpleRequest]) -> None:
 
 
 def print_stages(rows: Sequence[StageRow]) -> None:
-    """The first table."""
+    """Print the first table."""
     print("| chunk | listings/s | " + " | ".join((*STAGES, "other")) + " | fetch ms | decode ms |")
     print("|" + " --: |" * (len(STAGES) + 5))
     for row in rows:
@@ -296,12 +293,13 @@ def print_stages(rows: Sequence[StageRow]) -> None:
 
 
 def print_messages(rows: Sequence[MessageRow]) -> None:
-    """The second table, with ratios to the slowest way."""
-    print("\n| way | listings/s | ratio | encoder batch |\n| :-- | --: | --: | --: |")
+    """Print the second table, with ratios to the slowest method."""
+    print("\n| method | listings/s | ratio | encoder batch |\n| :-- | --: | --: | --: |")
     least = min(row.listings_per_s for row in rows)
     for row in rows:
         print(
-            f"| {row.way} | {row.listings_per_s} | {row.listings_per_s / least:.1f} | {row.encoder_batch} |"
+            f"| {row.method} | {row.listings_per_s} | {row.listings_per_s / least:.1f} "
+            f"| {row.encoder_batch} |"
         )
 
 
