@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -12,45 +11,22 @@ from datetime import datetime
 
 import click
 
+from console.group import Group, Lazy
 from console.number_types import WholeNumber
+from console.table import table
 from demo.local_services.application import listings_for_sale
 from demo.local_services.progress import Progress
 from demo.local_services.system import ServiceStatus, System
-from settings.errors import UserError
 
-# Imported when called: the libraries that draw and read listings take a second that `up` can do without.
 FURTHER_COMMANDS = {
-    "contact-sheet": "demo.contact_sheet",
-    "generate": "demo.marketplace.cli",
-    "run": "demo.run",
-    "simulate": "demo.simulation.cli",
+    "contact-sheet": Lazy("demo.contact_sheet:contact_sheet", "Draw items and the items similar to them."),
+    "generate": Lazy("demo.marketplace.cli:generate", "Draw a synthetic marketplace."),
+    "run": Lazy("demo.run:run", "Set up a demo marketplace and print similar items."),
+    "simulate": Lazy("demo.simulation.cli:simulate", "Simulate buyers and write their event log."),
 }
 
 
-class DemoGroup(click.Group):
-    """A group whose commands end with one sentence where a service cannot be had."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        return sorted([*super().list_commands(ctx), *FURTHER_COMMANDS])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command of that name."""
-        if cmd_name in FURTHER_COMMANDS:
-            module = importlib.import_module(FURTHER_COMMANDS[cmd_name])
-            command: click.Command = getattr(module, cmd_name.replace("-", "_"))
-            return command
-        return super().get_command(ctx, cmd_name)
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Return the command's own result."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(name="demo", cls=DemoGroup)
+@click.group(name="demo", cls=Group, lazy=FURTHER_COMMANDS)
 def group() -> None:
     """Run Elasticsearch, Redis, a worker and the API on this machine."""
 
@@ -115,14 +91,8 @@ def logs(service: str | None, lines: int, *, follow: bool) -> None:
 
 
 def _table(services: Iterable[ServiceStatus]) -> str:
-    rows = [
-        ("SERVICE", "STATE", "PID", "SINCE", "MEMORY", "URL"),
-        *(_row(service) for service in services),
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    head = ("SERVICE", "STATE", "PID", "SINCE", "MEMORY", "URL")
+    return table(head, (_row(service) for service in services), right=("PID", "MEMORY"))
 
 
 def _row(service: ServiceStatus) -> tuple[str, ...]:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import redis
 from elasticsearch import Elasticsearch
-from kombu.exceptions import OperationalError
 from tqdm import tqdm
 
+from console.group import Group
 from console.number_types import Number, WholeNumber
 from events.names import STORE_EVENTS
 from events.user_ids import user_hash, user_salt
@@ -29,27 +28,10 @@ from events.worker.export import export_day
 from events.worker.rejected import RejectedEvents
 from events.worker.retention import count_events, drop_logged, drop_stored, first_kept
 from events.worker.settings import EventSettings
-from mappings.cli import FriendlyGroup
 from mappings.client import connect
 from mappings.scan import delete_as_read
 from queues.rejected_index import check_reason
 from queues.transport import Intake
-from settings.errors import UserError
-
-
-class EventsGroup(FriendlyGroup):
-    """A group whose commands end with one sentence where events or their log fail."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """The command's own result."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-        except (OperationalError, redis.RedisError) as error:
-            raise click.ClickException(
-                f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -75,15 +57,12 @@ class Connections:
         return work_queue(self.settings).intake
 
 
-@click.group(name="events", cls=EventsGroup)
+@click.group(name="events", cls=Group)
 @click.pass_context
 def group(ctx: click.Context) -> None:
     """Count, export, delete and erase events."""
-    try:
-        settings = EventSettings.from_environ(os.environ)
-        ctx.obj = Connections(settings, connect(settings.elasticsearch))
-    except UserError as error:
-        raise click.ClickException(str(error)) from error
+    settings = EventSettings.from_environ(os.environ)
+    ctx.obj = Connections(settings, connect(settings.elasticsearch))
 
 
 log_folder = click.Path(file_okay=False, path_type=Path)
@@ -184,7 +163,7 @@ def erase_command(connections: Connections, user_id: str, log: Path | None, wait
         click.echo(f"erased {messages:,} refused messages that named the user")
 
 
-@group.group(name="rejected")
+@group.group(name="rejected", cls=Group)
 def rejected_group() -> None:
     """Look at events that could not be stored, and send them again."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
 import click
-from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch import Elasticsearch
 
+from console.group import Group, Lazy
+from console.table import table
 from events.user_ids import user_hash, user_salt
 from experiments.assignment.assign import HashBuckets, arm_at, hash_buckets
 from experiments.assignment.definition import (
@@ -23,47 +24,25 @@ from mappings.client import ElasticsearchSettings, connect
 from mappings.errors import IndexMissing, MappingMismatch
 from mappings.inspection import read_identity
 from mappings.names import read_alias
-from settings.errors import InvalidSetting, UserError
+from settings.errors import InvalidSetting
 
-# Imported when called: what reads logs and computes statistics takes a second that `stop` can do without.
 FURTHER_COMMANDS = {
-    "offline": ("experiments.analysis.offline.cli", "offline_command"),
-    "plan": ("experiments.analysis.plan.cli", "plan_command"),
-    "report": ("experiments.analysis.verdict.cli", "report_command"),
+    "offline": Lazy(
+        "experiments.analysis.offline.cli:offline_command",
+        "Estimate from a log how well encoders would have ranked its slates.",
+    ),
+    "plan": Lazy(
+        "experiments.analysis.plan.cli:plan_command",
+        "Print how many users and days the experiment NAME needs.",
+    ),
+    "report": Lazy(
+        "experiments.analysis.verdict.cli:report_command",
+        "Print from a log whether to ship the arms of the experiment NAME.",
+    ),
 }
 
 
-class ExperimentGroup(click.Group):
-    """A group whose commands end with one sentence where something has to be mended."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands."""
-        return sorted([*super().list_commands(ctx), *FURTHER_COMMANDS])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
-        if cmd_name in FURTHER_COMMANDS:
-            module, name = FURTHER_COMMANDS[cmd_name]
-            command: click.Command = getattr(importlib.import_module(module), name)
-            return command
-        return super().get_command(ctx, cmd_name)
-
-    def invoke(self, ctx: click.Context) -> object:
-        """The command's own result."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-        except TransportError as error:
-            raise click.ClickException(
-                f"Elasticsearch does not answer: {error.message}; "
-                "start it with `make up` or set ELASTICSEARCH_URL"
-            ) from error
-        except ApiError as error:
-            raise click.ClickException(f"Elasticsearch answers {error.status_code}: {error.error}") from error
-
-
-@click.group(name="experiment", cls=ExperimentGroup)
+@click.group(name="experiment", cls=Group, lazy=FURTHER_COMMANDS)
 def group() -> None:
     """Plan, check, stop and judge experiments. Their files lie in NITAMONO_EXPERIMENTS_DIR."""
 
@@ -78,13 +57,10 @@ def list_command() -> None:
     with connect(ElasticsearchSettings.from_environ(os.environ)) as es:
         stopped = read_stopped(es, _prefix())
     today = datetime.now(UTC).date()
-    rows = [
-        ("EXPERIMENT", "STATE", "LAYER", "BUCKETS", "USERS", "ARMS"),
-        *(_row(experiment, stopped, today) for experiment in experiments),
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    head = ("EXPERIMENT", "STATE", "LAYER", "BUCKETS", "USERS", "ARMS")
+    click.echo(
+        table(head, (_row(experiment, stopped, today) for experiment in experiments), right=("USERS",))
+    )
 
 
 @group.command()

@@ -18,14 +18,14 @@ from typing import Any
 import click
 import redis
 from celery import Celery
-from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch import Elasticsearch
 from tqdm import tqdm
 
+from console.group import INTERRUPTED, Group
 from console.number_types import WholeNumber
-from indexer.errors import UnreadableFile
 from indexer.intake.files import Selection, SkippedFile, checked_rows_of, is_text_encoding, read_rows, select
 from indexer.intake.row import Row
-from indexer.intake.submission import QueueUnavailable, ResultMissing, Submission, chunked
+from indexer.intake.submission import Submission, chunked
 from indexer.jobs.sweep import sweep
 from indexer.settings import IndexerSettings
 from indexer.summary import IndexingSummary, count_of
@@ -35,7 +35,6 @@ from indexer.worker.dead_letters import DeadLetter, DeadLetters
 from indexer.worker.parking import ParkingLot
 from indexer.worker.store import ListingStore
 from mappings.client import connect
-from mappings.failures import ElasticsearchUnavailable, Failure
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import ensure_live_index
@@ -43,10 +42,6 @@ from queues.broker import redis_client
 from queues.rejected_index import check_reason
 from queues.task import TASK_FAILED, WORKER_LOST
 from queues.transport import Intake
-from settings.errors import UserError
-
-INTERRUPTED = 130
-"""The exit status that shells give a command that Ctrl-C ended."""
 
 REMEDY = (
     "`nitamono indexer dead-letters list` shows why. Correct the file and index it again; where a photo or a "
@@ -55,43 +50,6 @@ REMEDY = (
 
 LONGEST_AGE = timedelta(days=36_500)
 """A century. Far longer ones lead to dates before the first year."""
-
-
-class FriendlyCommand(click.Command):
-    """A command that ends with one sentence where a service, a setting or a file cannot be used."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """The command's own result."""
-        try:
-            return super().invoke(ctx)
-        except (
-            UserError,
-            Failure,
-            QueueUnavailable,
-            ResultMissing,
-            UnreadableFile,
-            TransportError,
-            ApiError,
-            redis.RedisError,
-        ) as error:
-            raise click.ClickException(sentence(error)) from error
-
-
-class FriendlyGroup(FriendlyCommand, click.Group):
-    """The same for a group, which reads the settings."""
-
-
-def sentence(error: Exception) -> str:
-    """What to tell a person, with the next step."""
-    cause = error.__cause__ if isinstance(error, ElasticsearchUnavailable) else error
-    if isinstance(cause, TransportError):
-        found = f"Elasticsearch does not answer ({cause.message})"
-        return f"{found}; start it with `make up` or set ELASTICSEARCH_URL"
-    if isinstance(cause, ApiError):
-        return f"Elasticsearch refused: {cause}"
-    if isinstance(cause, redis.RedisError):
-        return f"Redis does not answer ({cause}); start it with `make up` or set NITAMONO_REDIS_URL"
-    return str(error)
 
 
 @dataclass(frozen=True)
@@ -164,7 +122,7 @@ def check_encoding(ctx: click.Context, parameter: click.Parameter, value: str | 
     return value
 
 
-@click.command(name="index", cls=FriendlyCommand)
+@click.command(name="index")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--root",
@@ -364,14 +322,14 @@ def report(run: Run, path: Path, *, as_json: bool) -> None:
         click.echo(f"Skipped {entry}")
 
 
-@click.group(name="indexer", cls=FriendlyGroup)
+@click.group(name="indexer", cls=Group)
 @click.pass_context
 def group(ctx: click.Context) -> None:
     """Look after what the indexer leaves behind: dead letters, tombstones."""
     ctx.obj = Connections.open()
 
 
-@group.command(name="sweep", cls=FriendlyCommand)
+@group.command(name="sweep")
 @click.option("--older-than", default="7d", show_default=True, help="Such as 7d, 12h or 30m.")
 @click.pass_obj
 def sweep_command(connections: Connections, older_than: str) -> None:
@@ -401,7 +359,7 @@ def parse_age(text: str) -> timedelta:
     return age
 
 
-@group.group(name="dead-letters")
+@group.group(name="dead-letters", cls=Group)
 def dead_letters_group() -> None:
     """Look at listings that were rejected or have no vector, and send them again."""
 
@@ -410,7 +368,7 @@ reason_option = click.option("--reason", help="Only those with this reason code.
 all_option = click.option("--all", "every", is_flag=True, help="Those of every reason.")
 
 
-@dead_letters_group.command(name="list", cls=FriendlyCommand)
+@dead_letters_group.command(name="list")
 @reason_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
@@ -460,7 +418,7 @@ def shown(entry: dict[str, Any]) -> str:
     return f"{entry['failed_at'][:19]}Z  {entry['reason']}  {entry.get('item_id') or '-'}  {detail[:160]}"
 
 
-@dead_letters_group.command(cls=FriendlyCommand)
+@dead_letters_group.command()
 @reason_option
 @all_option
 @click.pass_obj
@@ -517,7 +475,7 @@ def settle(connections: Connections, events: Iterable[Any], chunk: int | None = 
     return submission.finish()
 
 
-@dead_letters_group.command(cls=FriendlyCommand)
+@dead_letters_group.command()
 @reason_option
 @all_option
 @click.confirmation_option("--yes", prompt="Rejected listings are forgotten for good. Go on?")

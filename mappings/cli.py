@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch import Elasticsearch
 
+from console.group import Group
 from console.number_types import WholeNumber
+from console.table import table
 from mappings import aliases, creation, inspection, lifecycle
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import IndexOptions
@@ -18,28 +20,9 @@ from mappings.identity import EncoderIdentity
 from mappings.lifecycle import IndexState
 from mappings.names import read_alias
 from settings.encoder import DEFAULT_ENCODER
-from settings.errors import UserError
 
 
-class FriendlyGroup(click.Group):
-    """A group whose commands end with one sentence where the contract or the cluster fails."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """The command's own result."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-        except TransportError as error:
-            raise click.ClickException(
-                f"Elasticsearch does not answer ({error.message}); "
-                "start it with `make up` or set ELASTICSEARCH_URL"
-            ) from error
-        except ApiError as error:
-            raise click.ClickException(f"Elasticsearch refused: {error}") from error
-
-
-@click.group(name="mappings", cls=FriendlyGroup)
+@click.group(name="mappings", cls=Group)
 @click.pass_context
 def group(ctx: click.Context) -> None:
     """Make, check, list, swap and drop the indices of listings."""
@@ -128,17 +111,18 @@ def list_command(connection: tuple[Elasticsearch, str], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(state) for state in states], default=str))
         return
-    for state in states:
-        aliases = ", ".join(state.aliases) or "no alias"
-        click.echo(f"{state.name}  {_contents(state)}  {aliases}")
     if not states:
-        click.echo("no index yet; `nitamono mappings create --live` makes one")
+        click.echo("No index exists; `nitamono mappings create --live` creates one.")
+        return
+    head = ("INDEX", "STATE", "LISTINGS", "SIZE", "ALIASES")
+    click.echo(table(head, map(_row, states), right=("LISTINGS", "SIZE")))
 
 
-def _contents(state: IndexState) -> str:
+def _row(state: IndexState) -> tuple[str, ...]:
+    aliases = ", ".join(state.aliases) or "-"
     if state.documents is None or state.bytes is None:
-        return "closed" if state.closed else "no shard available"
-    return f"{state.documents:,} documents  {state.bytes / 2**20:,.1f} MiB"
+        return state.name, "closed" if state.closed else "unavailable", "-", "-", aliases
+    return state.name, "open", f"{state.documents:,}", f"{state.bytes / 2**20:,.1f} MiB", aliases
 
 
 @group.command()

@@ -12,7 +12,7 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError
 
 from mappings.errors import MappingMismatch
-from settings.errors import UserError
+from settings.errors import ELASTICSEARCH, UserError
 
 UNAVAILABLE: Final = "elasticsearch_unavailable"
 DOCUMENT_REJECTED: Final = "document_rejected"
@@ -48,6 +48,8 @@ class DocumentRejected(PermanentFailure):
 
 class ElasticsearchUnavailable(TransientFailure):
     """Elasticsearch accepts no documents right now, whatever they contain."""
+
+    service = ELASTICSEARCH
 
 
 class VersionConflict(Failure):

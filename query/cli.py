@@ -6,17 +6,19 @@ import os
 
 import click
 
+from console.table import table
 from mappings.client import connect
 from query.api.parameters import SimilarParameters, known_id, parse
 from query.api.responses import Band, SimilarAnswer, SimilarItem, similar_answer
 from query.api.settings import QuerySettings
-from query.search.errors import InvalidParameters, QueryError, SearchUnavailable
+from query.search.errors import InvalidParameters
 from query.search.price_band import DEFAULT_RATIO
 from query.search.reader import IndexReader
 from query.search.request import DEFAULT_SIZE
 from query.search.similar import SimilarService
 from query.web.pages import price_label
-from settings.errors import InvalidSetting
+
+HEAD = ("", "item", "similarity", "price", "category", "title")
 
 
 @click.command(name="similar")
@@ -34,33 +36,30 @@ from settings.errors import InvalidSetting
 @click.option("--category", help="Only items below this category: 'Apparel > Skirts'.")
 @click.option("--attribute", multiple=True, metavar="NAME:VALUE", help="Only items with this attribute.")
 @click.option("--exclude-seller", multiple=True, metavar="SELLER", help="No items of this seller.")
-@click.option("--explain", is_flag=True, help="With --json: say how each score came about.")
+@click.option("--explain", is_flag=True, help="With --json: add how each score is computed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
-def similar_command(item_id: str, *, as_json: bool, **given: object) -> None:
+def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: object) -> None:
     """Print the items that look like ITEM_ID, are for sale and cost about as much."""
+    if explain and not as_json:
+        raise click.UsageError("--explain needs --json")
     try:
-        answer = _answer(item_id, given)
+        answer = _answer(item_id, {**given, "explain": explain or None})
     except InvalidParameters as error:
         raise click.UsageError(str(error)) from error
-    except SearchUnavailable as error:
-        raise click.ClickException(f"{error}; start it with `make up` or set ELASTICSEARCH_URL") from error
-    except (QueryError, InvalidSetting) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(answer.model_dump_json() if as_json else table(answer))
+    click.echo(answer.model_dump_json() if as_json else answer_text(answer))
 
 
-def table(answer: SimilarAnswer) -> str:
+def answer_text(answer: SimilarAnswer) -> str:
     """The answer for a terminal: what was asked about, then a line for each similar item."""
     item = answer.item
     about = f"{item.item_id}  {price_label(item.price, item.currency)}  {item.title or '(no title)'}"
     lines = [about, _band_line(answer.band)]
     if answer.fallback:
         lines.append(f"{answer.fallback.message} ({answer.fallback.reason})")
-    rows: list[tuple[str, ...]] = [("", "item", "similarity", "price", "category", "title")]
-    rows += [_row(rank, found) for rank, found in enumerate(answer.items, start=1)]
-    return "\n".join(
-        [*lines, "", *_aligned(rows)] if answer.items else [*lines, "Nothing like it is for sale."]
-    )
+    if not answer.items:
+        return "\n".join([*lines, "No similar item is for sale."])
+    rows = [_row(rank, found) for rank, found in enumerate(answer.items, start=1)]
+    return "\n".join([*lines, "", table(HEAD, rows, right=("", "similarity", "price"))])
 
 
 def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
@@ -98,11 +97,3 @@ def _row(rank: int, item: SimilarItem) -> tuple[str, ...]:
         item.category[-1],
         item.title or "",
     )
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """The rows in columns. Titles, which may hold characters of double width, come last and need none."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mappings.errors import Problem
-from settings.errors import UserError
+from settings.errors import ELASTICSEARCH, UserError
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,5 @@ class NoLiveIndex(QueryError):
 
 class SearchUnavailable(QueryError):
     """Elasticsearch does not answer, not in time, or not the whole of the question."""
+
+    service = ELASTICSEARCH

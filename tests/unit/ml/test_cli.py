@@ -157,4 +157,4 @@ def test_training_without_torch_says_what_to_install(
     monkeypatch.setattr(ml.commands.finetune, "read", without_torch)
     result = call("finetune", "siglip_small", "--data", shop, "--out", tmp_path)
     assert result.exit_code == 1
-    assert "torch is not installed; training and comparing need it: run `make train`" in result.output
+    assert "torch is not installed, and this command needs it: run `make train`" in result.output

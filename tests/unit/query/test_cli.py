@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from query.cli import similar_command
+from cli import main
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from query.cli import similar_command
         (["no such id"], {}, 1, "no listing 'no such id' in the index"),
         (["m1", "--size", "0"], {}, 2, "Parameter `size`: found '0', expected a whole number from 1 to 100"),
         (["m1", "--attribute", "Red"], {}, 2, "a name and a value, such as 'colour:Blue'"),
+        (["m1", "--explain"], {}, 2, "--explain needs --json"),
         (["m1"], {"NITAMONO_API_PORT": "x"}, 1, "NITAMONO_API_PORT is 'x'"),
     ],
 )
@@ -24,7 +25,7 @@ def test_a_failure_is_one_sentence(
 ) -> None:
     """It says what was found and what to do, and there is no traceback."""
     away = {"ELASTICSEARCH_URL": "http://127.0.0.1:9", "ELASTICSEARCH_TIMEOUT_S": "2"}
-    result = CliRunner().invoke(similar_command, arguments, env={**away, **environ})
+    result = CliRunner().invoke(main, ["similar", *arguments], env={**away, **environ})
     assert result.exit_code == status
     assert words in result.output
     assert "Traceback" not in result.output

@@ -1,0 +1,72 @@
+"""What a command prints for each error that a user can correct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from settings.errors import ELASTICSEARCH, REDIS, UserError
+from settings.services_file import without_passwords
+
+INSTALLED_BY: Final = {
+    **dict.fromkeys(
+        ("torch", "onnx", "onnxscript", "safetensors", "transformers", "sklearn", "matplotlib", "nncf"),
+        "run `make train`",
+    ),
+    **dict.fromkeys(("duckdb", "scipy", "jinja2", "tabulate"), "install requirements/analysis.txt"),
+    **dict.fromkeys(("onnxruntime", "openvino", "pyarrow", "tqdm"), "install requirements/worker.txt"),
+    **dict.fromkeys(("flask", "flask_openapi3", "gunicorn"), "install requirements/api.txt"),
+}
+"""Libraries that not every installation has, and what installs them."""
+
+
+def reported_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that end in one sentence: ours, and those of Elasticsearch's and Redis's clients."""
+    return UserError, *_service_errors()
+
+
+def sentence(error: Exception, environ: Mapping[str, str]) -> str:
+    """Return what to print for one of these errors, with the next step."""
+    if not isinstance(error, UserError):
+        return _service_sentence(error, environ)
+    if not error.service:
+        return str(error)
+    if isinstance(error.__cause__, _service_errors()):
+        return _service_sentence(error.__cause__, environ)
+    return f"{error}; {_start(error.service)}"
+
+
+def missing_library(error: ModuleNotFoundError) -> str:
+    """Return what to print for a library that is not installed.
+
+    Raises:
+        ModuleNotFoundError: it is none of INSTALLED_BY.
+    """
+    remedy = INSTALLED_BY.get((error.name or "").partition(".")[0])
+    if remedy is None:
+        raise error
+    return f"{error.name} is not installed, and this command needs it: {remedy}"
+
+
+def _service_errors() -> tuple[type[Exception], ...]:
+    # Imported after an error, so that `--help` starts without them.
+    import redis  # noqa: PLC0415
+    from elasticsearch import ApiError, TransportError  # noqa: PLC0415
+    from kombu.exceptions import OperationalError  # noqa: PLC0415
+
+    return ApiError, TransportError, redis.RedisError, OperationalError
+
+
+def _service_sentence(error: Exception, environ: Mapping[str, str]) -> str:
+    """Return the sentence for an error of a client, with the URL of its server."""
+    api_error, transport_error, *_ = _service_errors()
+    if isinstance(error, api_error):
+        return f"Elasticsearch rejected the request: {error}"
+    is_elasticsearch = isinstance(error, transport_error)
+    service, variable = ("Elasticsearch", ELASTICSEARCH) if is_elasticsearch else ("Redis", REDIS)
+    server = f" at {without_passwords(environ[variable])}" if environ.get(variable) else ""
+    return f"{service} does not answer{server} ({getattr(error, 'message', error)}); {_start(variable)}"
+
+
+def _start(variable: str) -> str:
+    return f"start it with `make up` or set {variable}"
