@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mappings.errors import InvalidSetting
 from mappings.identity import EncoderIdentity
+from settings.errors import InvalidSetting
 
 
 def test_identity_is_read_from_a_manifest(tmp_path: Path) -> None:
