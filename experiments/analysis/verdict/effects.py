@@ -151,6 +151,8 @@ def effect_of(
     """
     if not all(enough(measure, arm) for arm in (control, treatment)):
         return None
+    if constant_of(measure, control, treatment) is not None:  # a covariate would lend it its own spread
+        return None
     adjusted = _analyse(adjustable(measure, control, treatment), control, treatment, confidence)
     # A covariate of few users can push a small mean below 0, where no ratio is, or explain all that varies.
     return adjusted or _analyse(measure.plain, control, treatment, confidence)
