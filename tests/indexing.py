@@ -1,4 +1,4 @@
-"""What tests of the indexer share: an encoder that sees colours, photos of one colour, an index."""
+"""Shared parts of the indexer's tests: an encoder of colours, photos of one colour, an index."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RED, GREEN, BLUE = (200, 20, 20), (20, 200, 20), (20, 20, 200)
 
 
 def write_colour_encoder(folder: Path, name: str = "colour") -> Path:
-    """A real artifact whose vector is a picture's mean red, green and blue, each plus one, at length one."""
+    """Write an artifact whose vector is a photo's mean red, green and blue, each plus one, normalized."""
     folder.mkdir(parents=True, exist_ok=True)
     pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIZE, SIZE, 3])
     vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", 3])
@@ -81,7 +81,7 @@ def write_colour_encoder(folder: Path, name: str = "colour") -> Path:
 
 
 def store_other_golden_vectors(encoder: Path) -> None:
-    """As if the artifact had been made where vectors come out differently."""
+    """Change the golden vectors, as if the artifact was made on a machine that computes other vectors."""
     artifact = load_artifact(encoder)
     golden = artifact.golden(IMAGE_GRAPH)
     assert golden is not None
@@ -91,27 +91,27 @@ def store_other_golden_vectors(encoder: Path) -> None:
     save_manifest(encoder, artifact.manifest.model_copy(update={"files": files}))
 
 
-def picture_bytes(colour: tuple[int, int, int] = RED, side: int = 40, format: str = "PNG") -> bytes:  # noqa: A002
-    """The bytes of a square photo of one colour."""
+def photo_bytes(colour: tuple[int, int, int] = RED, side: int = 40, format: str = "PNG") -> bytes:  # noqa: A002
+    """Return a square photo of one colour."""
     buffer = io.BytesIO()
     Image.new("RGB", (side, side), colour).save(buffer, format)
     return buffer.getvalue()
 
 
 def draw_photo(path: Path, colour: tuple[int, int, int] = RED) -> Path:
-    """A photo of one colour in a file."""
+    """Write a photo of one colour to the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture_bytes(colour))
+    path.write_bytes(photo_bytes(colour))
     return path
 
 
 def at(minute: float) -> str:
-    """A moment in January 2026, in minutes."""
+    """Return the instant so many minutes after 1 January 2026."""
     return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)).isoformat()
 
 
 class CountingEncoder(ImageEncoder):
-    """An encoder that remembers how many pictures came in each batch."""
+    """An encoder that records the number of photos in each batch."""
 
     def __init__(self, folder: Path) -> None:
         inner = load_encoder(load_artifact(folder), backend="onnxruntime")
@@ -119,14 +119,14 @@ class CountingEncoder(ImageEncoder):
         self.batches: list[int] = []
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """As the encoder does."""
+        """Encode (n, size, size, 3) uint8 pixels to (n, dims) float32 unit vectors."""
         self.batches.append(len(pixels))
         return super().encode(pixels)
 
 
 @dataclass
 class Shop:
-    """An index, a folder of photos, and an indexer in this process that writes the one from the other."""
+    """An index, a folder of photos, and an indexer in this process."""
 
     es: Elasticsearch
     settings: IndexerSettings
@@ -148,7 +148,7 @@ class Shop:
         name: str = "colour",
         **changes: Any,
     ) -> Shop:
-        """A shop whose photos and encoder are in `folder`; `roots` lets it read another shop's photos."""
+        """Create a shop with photos and encoder in `folder`; with `roots` it can read another shop's photos."""
         artifact = write_colour_encoder(folder / "encoder", name)
         photos = folder / "photos"
         photos.mkdir(parents=True)
@@ -164,7 +164,7 @@ class Shop:
         return cls(es, settings, photos, index, encoder, build_indexer(settings, es=es, encoder=encoder))
 
     def environ(self, elasticsearch_url: str, redis_url: str, **further: str) -> dict[str, str]:
-        """The environment of a worker or command of this shop."""
+        """Return the environment of a worker or command of this shop."""
         return {
             "ELASTICSEARCH_URL": elasticsearch_url,
             "NITAMONO_REDIS_URL": redis_url,
@@ -176,51 +176,51 @@ class Shop:
         } | further
 
     def photo(self, colour: tuple[int, int, int] = RED) -> str:
-        """The path of a new photo of one colour."""
+        """Return the path of a new photo of one colour."""
         return str(draw_photo(self.photos / f"{next(self._numbers)}.png", colour))
 
     def event(self, item_id: str = "m1", **changes: Any) -> dict[str, Any]:
-        """A valid event with a red photo of its own, unless `images` says another."""
+        """Return a valid event with its own red photo, unless `images` is passed."""
         if "images" not in changes:
             changes["images"] = [str(draw_photo(self.photos / f"{item_id}.png"))]
         return make_event(item_id=item_id, **changes)
 
     def index(self, *events: object, **options: Any) -> IndexingSummary:
-        """The summary of the events that have an outcome."""
+        """Index the events and return the summary of those that have an outcome."""
         return IndexingSummary.of(self.chunk(events, **options).outcomes_in_order())
 
     def chunk(self, events: Sequence[object], **options: Any) -> Chunk:
-        """What became of the events."""
+        """Index the events as one chunk and return it."""
         return self.indexer.index(events, **options)
 
     def documents(self) -> dict[str, dict[str, Any]]:
-        """Every document by id, vectors and versions included, without the time of indexing."""
+        """Return all documents by id, with vectors and versions, without the time of indexing."""
         return stored_documents(self.es, self.index_name)
 
     def dead_letters(self) -> dict[str, DeadLetter]:
-        """The dead letters by reason."""
+        """Return the dead letters by reason."""
         return {letter.reason: letter for letter in self.indexer.dead_letters.search()}
 
 
 def submission(environ: Mapping[str, str]) -> Submission:
-    """A way to send events to the workers of that environment, and to wait for them."""
+    """Return a submission to the workers of that environment."""
     settings = IndexerSettings.from_environ(environ)
     return Submission(producer(settings), redis.Redis.from_url(settings.redis_url), settings)
 
 
 def stored_documents(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
-    """Every document of an index by id, vector and version included, without the time of indexing."""
+    """Return all documents of an index by id, with vectors and versions, without the time of indexing."""
     es.indices.refresh(index=index)
     hits = es.search(index=index, size=1000, version=True, source_exclude_vectors=False)["hits"]["hits"]
     return {hit["_id"]: without_time(hit["_source"]) | {"version": hit["_version"]} for hit in hits}
 
 
 def without_time(source: Mapping[str, Any]) -> dict[str, Any]:
-    """The document but for when it was written."""
+    """Return the document without the time of indexing."""
     return {name: value for name, value in source.items() if name != "indexed_at"}
 
 
 def unit(colour: Iterable[int]) -> list[float]:
-    """The vector that the colour encoder gives."""
+    """Return the colour encoder's vector, (3,), normalized."""
     shifted = np.asarray(list(colour), dtype=np.float64) + 1
     return (shifted / np.linalg.norm(shifted)).tolist()

@@ -22,7 +22,7 @@ from indexer.summary import IndexingSummary
 from ml.inference.preprocess import MAX_BYTES
 from tests import photo_server
 from tests.factories import make_event
-from tests.indexing import BLUE, RED, Shop, at, picture_bytes, unit
+from tests.indexing import BLUE, RED, Shop, at, photo_bytes, unit
 from tests.photo_server import PhotoServer, redirect, serve
 from tests.pictures import encode, png_chunk, png_with
 
@@ -185,10 +185,10 @@ def png_of_size(width: int, height: int) -> bytes:
 BAD_PHOTOS = {
     "photo_empty": b"",
     "photo_not_an_image": b"<!doctype html><title>Not found</title>",
-    "photo_truncated": picture_bytes(side=400, format="JPEG")[:600],
-    "photo_too_small": picture_bytes(side=1),
+    "photo_truncated": photo_bytes(side=400, format="JPEG")[:600],
+    "photo_too_small": photo_bytes(side=1),
     "photo_too_many_pixels": png_of_size(30_000, 30_000),
-    "photo_unsupported": picture_bytes(format="TIFF"),
+    "photo_unsupported": photo_bytes(format="TIFF"),
     "photo_too_large": bytes(MAX_BYTES + 1),
 }
 
@@ -370,7 +370,7 @@ def test_a_server_with_a_passing_trouble_makes_its_event_wait(
 
 def test_a_photo_on_a_server_is_fetched_over_a_redirect(local_shop: Shop, server: PhotoServer) -> None:
     """The good case: what is called text is a picture all the same."""
-    server.url("/photo", serve(picture_bytes(BLUE), Content_Type="text/plain"))
+    server.url("/photo", serve(photo_bytes(BLUE), Content_Type="text/plain"))
     event = local_shop.event(images=[server.url("/moved", redirect("/photo"))])
 
     assert local_shop.index(event).indexed == 1
@@ -379,7 +379,7 @@ def test_a_photo_on_a_server_is_fetched_over_a_redirect(local_shop: Shop, server
 
 def test_a_server_gets_a_few_requests_at_once(local_shop: Shop, server: PhotoServer) -> None:
     """Eight, however many listings have photos there."""
-    answer = photo_server.after(0.05, serve(picture_bytes()))
+    answer = photo_server.after(0.05, serve(photo_bytes()))
     events = [local_shop.event(f"m{n}", images=[server.url(f"/{n}.png", answer)]) for n in range(30)]
 
     assert local_shop.index(*events).indexed == 30
@@ -392,7 +392,7 @@ def test_photos_that_take_too_long_together_come_back_later(
     """A chunk ends within its budget; what was fetched by then is indexed."""
     fetch = FetchSettings(threads=1, allowed_hosts=frozenset({"127.0.0.1"}))
     shop = Shop.open(es, index_prefix, tmp_path, fetch=fetch, visibility_timeout_s=3.0)
-    answer = photo_server.after(0.4, serve(picture_bytes()))
+    answer = photo_server.after(0.4, serve(photo_bytes()))
     events = [shop.event(f"m{n}", images=[server.url(f"/{n}.png", answer)]) for n in range(10)]
 
     chunk = shop.chunk(events)
@@ -405,7 +405,7 @@ def test_a_photo_that_is_there_now_settles_its_dead_letter(shop: Shop) -> None:
     missing = shop.photos / "late.png"
     event = shop.event(images=[str(missing)])
     shop.index(event)
-    missing.write_bytes(picture_bytes())
+    missing.write_bytes(photo_bytes())
 
     assert shop.index(event).indexed == 1
     assert "photo_problem" not in shop.documents()["m1"]

@@ -27,7 +27,7 @@ from queues.refused_messages import RefusedMessages
 from queues.transport import MOST_HELD
 from tests import photo_server
 from tests.conftest import RunningService, WorkerFactory
-from tests.indexing import GREEN, Shop, picture_bytes, store_other_golden_vectors, submission
+from tests.indexing import GREEN, Shop, photo_bytes, store_other_golden_vectors, submission
 from tests.photo_server import PhotoServer
 from tests.waiting import wait_until
 
@@ -60,7 +60,7 @@ def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
 
 def slow_events(shop: Shop, server: PhotoServer, count: int = COUNT) -> list[dict[str, Any]]:
     """Events whose photos are on the slow server, each changed once: the first price must not stay."""
-    slow = photo_server.after(0.3, photo_server.serve(picture_bytes(GREEN)))
+    slow = photo_server.after(0.3, photo_server.serve(photo_bytes(GREEN)))
     images = {f"m{n}": [server.url(f"/{n}.png", slow)] for n in range(count // 2)}
     before = [shop.event(i, images=images[i], price=1, updated_at="2026-01-01T00:00:00Z") for i in images]
     after = [shop.event(i, images=images[i], price=2, updated_at="2026-01-02T00:00:00Z") for i in images]

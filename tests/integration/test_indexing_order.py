@@ -90,8 +90,8 @@ def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
             list(pool.map(lambda lane: index_lane(disordered, lane, run, photos), lanes))
 
         ids = [f"run{run}-m{number}" for number in range(ITEMS)]
-        found = settled(disordered, ids)
-        assert found == settled(ordered, ids)
+        found = stored_items(disordered, ids)
+        assert found == stored_items(ordered, ids)
         expected = newest_statuses([real(event, run, photos) for event in events])
         assert {item_id: document["status"] for item_id, document in found.items()} == expected
 
@@ -142,7 +142,7 @@ def index_lane(shop: Shop, lane: Sequence[Event], run: int, photos: dict[str, st
         shop.index(*(real(event, run, photos) for event in chunk))
 
 
-def settled(shop: Shop, ids: list[str]) -> dict[str, Any]:
+def stored_items(shop: Shop, ids: list[str]) -> dict[str, Any]:
     """The stored documents of the items with versions, vectors rounded to seven digits."""
     stored = shop.indexer.store.read(shop.index_name, ids)
     return {
@@ -197,4 +197,4 @@ def test_four_worker_processes_make_the_same_index(
     assert summary.rejected == {}
     assert summary.indexed >= 60
     ids = [f"m{number}" for number in range(60)]
-    assert settled(disordered, ids) == settled(ordered, ids)
+    assert stored_items(disordered, ids) == stored_items(ordered, ids)

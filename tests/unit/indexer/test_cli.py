@@ -58,7 +58,7 @@ def check_interrupted(process: subprocess.Popen[str], ending: signal.Signals) ->
 
 
 def position(pid: int, file: Path) -> int:
-    """Bytes of the file that the process has read; 0 where it is not open."""
+    """Return how many bytes of the file the process has read; 0 if it is not open."""
     proc = Path(f"/proc/{pid}")
     found = [entry.name for entry in (proc / "fd").iterdir() if entry.resolve() == file]
     return sum(int((proc / "fdinfo" / name).read_text().split()[1]) for name in found)
