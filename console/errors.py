@@ -13,8 +13,9 @@ INSTALLED_BY: Final = {
         ("torch", "onnx", "onnxscript", "safetensors", "transformers", "sklearn", "matplotlib", "nncf"),
         "run `make train`",
     ),
-    **dict.fromkeys(("duckdb", "scipy", "jinja2", "tabulate"), "install requirements/analysis.txt"),
-    **dict.fromkeys(("onnxruntime", "openvino", "pyarrow", "tqdm"), "install requirements/worker.txt"),
+    **dict.fromkeys(("duckdb", "scipy", "jinja2"), "install requirements/analysis.txt"),
+    **dict.fromkeys(("onnxruntime", "openvino", "tokenizers"), "install requirements/worker.txt"),
+    **dict.fromkeys(("pyarrow", "tqdm"), "install requirements/worker.txt or requirements/analysis.txt"),
     **dict.fromkeys(("flask", "flask_openapi3", "gunicorn"), "install requirements/api.txt"),
 }
 """Libraries that not every installation has, and what installs them."""

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import click
 from elasticsearch import Elasticsearch
 from tqdm import tqdm
 
+from console.counts import by_name, count_of
 from console.group import Group
 from console.number_types import Number, WholeNumber
+from console.rejected import all_option, check_choice, reason_option, rejected_table
+from console.table import table
 from events.names import STORE_EVENTS
 from events.user_ids import user_hash, user_salt
 from events.worker.app import producer, work_queue
@@ -36,14 +38,14 @@ from queues.transport import Intake
 
 @dataclass(frozen=True)
 class Connections:
-    """What the commands work with."""
+    """The services that the commands use."""
 
     settings: EventSettings
     es: Elasticsearch
 
     @property
     def prefix(self) -> str:
-        """What the names of the indices begin with."""
+        """The prefix of the names of the indices."""
         return self.settings.prefix
 
     @property
@@ -53,7 +55,7 @@ class Connections:
 
     @property
     def intake(self) -> Intake:
-        """The queue's messages that no worker can take."""
+        """The check of messages, with those that no worker can process."""
         return work_queue(self.settings).intake
 
 
@@ -71,7 +73,7 @@ wait_option = click.option(
     "--wait",
     "wait_s",
     type=Number(min=0, min_open=True),
-    help="First wait, at most so many seconds, until all events that were taken are stored.",
+    help="First wait until all accepted events are stored, at most so many seconds.",
 )
 
 
@@ -79,16 +81,15 @@ wait_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
 def count_command(connections: Connections, as_json: bool) -> None:
-    """Print how many events each day has, by kind."""
-    total: Counter[str] = Counter()
-    for counted in count_events(connections.es, connections.prefix):
-        total += Counter(counted.kinds)
-        if as_json:
+    """Print the number of events of each day, by kind."""
+    counts = list(count_events(connections.es, connections.prefix))
+    if as_json:
+        for counted in counts:
             click.echo(json.dumps({"day": counted.day.isoformat(), **counted.kinds}))
-        else:
-            click.echo(f"{counted.day}  {_counts(counted.kinds)}")
-    if not as_json:
-        click.echo(f"in all      {_counts(total)}")
+    elif not counts:
+        click.echo("No events.")
+    else:
+        click.echo(_count_table({counted.day.isoformat(): counted.kinds for counted in counts}))
 
 
 @group.command(name="export")
@@ -106,7 +107,7 @@ def export_command(
 ) -> None:
     """Write the events to FOLDER as a parquet log, a file for each day (UTC) and kind.
 
-    The files of a day that was exported before are replaced, so late events come along.
+    The files of a day that was exported before are replaced, so that late events are included.
     """
     if wait_s is not None:
         open_backlog(connections.settings).wait(wait_s)
@@ -121,22 +122,22 @@ def export_command(
         for counted in counts:
             bar.set_description(counted.day.isoformat())
             written += export_day(connections.es, connections.prefix, counted.day, folder, bar.update)
-    click.echo(f"{written:,} events of {len(counts):,} days in {folder}")
+    click.echo(f"Wrote {count_of(written, 'event')} of {count_of(len(counts), 'day')} to {folder}.")
 
 
 @group.command(name="retain")
-@click.option("--days", required=True, type=WholeNumber(1), help="Days before today to keep.")
+@click.option("--days", required=True, type=WholeNumber(1), help="Number of days before today to keep.")
 @click.option("--log", type=log_folder, help="Folder of a parquet log to shorten as well.")
 @click.pass_obj
 def retain_command(connections: Connections, days: int, log: Path | None) -> None:
-    """Delete the events of days that are older, for good, and messages refused before them."""
+    """Delete events and refused messages older than --days for good."""
     before = first_kept(datetime.now(UTC).date(), days)
-    click.echo(f"deleted from the indices: {_days(drop_stored(connections.es, connections.prefix, before))}")
+    click.echo(f"Deleted from the indices: {_days(drop_stored(connections.es, connections.prefix, before))}")
     messages = connections.intake.refused.expire(datetime.combine(before, time(), UTC))
     if messages:
-        click.echo(f"deleted refused messages: {messages:,}")
+        click.echo(f"Deleted refused messages: {messages:,}")
     if log:
-        click.echo(f"deleted from the log: {_days(drop_logged(log, before))}")
+        click.echo(f"Deleted from the log: {_days(drop_logged(log, before))}")
 
 
 @group.command(name="erase")
@@ -145,31 +146,31 @@ def retain_command(connections: Connections, days: int, log: Path | None) -> Non
 @wait_option
 @click.pass_obj
 def erase_command(connections: Connections, user_id: str, log: Path | None, wait_s: float | None) -> None:
-    """Delete all events of a user, named by the id that the site knows.
+    """Delete all events of the user USER_ID, the id that the site uses.
 
-    Events that still wait in the queue are stored afterwards, unless you --wait for them.
+    Events that are still in the queue are stored afterwards; --wait waits for them first.
     """
     salt = user_salt(os.environ)
     if salt is None:
-        raise click.ClickException("set NITAMONO_USER_SALT: without it nobody knows which events are whose")
+        raise click.ClickException(
+            "NITAMONO_USER_SALT is not set: without it no event can be attributed to a user"
+        )
     if wait_s is not None:
         open_backlog(connections.settings).wait(wait_s)
     user = user_hash(salt, user_id)
     stored = erase_stored(connections.es, connections.prefix, user)
     logged = erase_logged(log, user) if log else 0
-    click.echo(f"erased {stored:,} stored events" + (f" and {logged:,} of the log" if log else ""))
+    click.echo(
+        f"Erased {count_of(stored, 'stored event')}" + (f" and {logged:,} in the log." if log else ".")
+    )
     messages = erase_refused(connections.intake.refused, user, user_id)
     if messages:
-        click.echo(f"erased {messages:,} refused messages that named the user")
+        click.echo(f"Erased {count_of(messages, 'refused message')} that named the user.")
 
 
 @group.group(name="rejected", cls=Group)
 def rejected_group() -> None:
-    """Look at events that could not be stored, and send them again."""
-
-
-reason_option = click.option("--reason", help="Only those with this reason code.")
-all_option = click.option("--all", "every", is_flag=True, help="Those of every reason.")
+    """List, replay and drop events that could not be stored."""
 
 
 @rejected_group.command(name="list")
@@ -177,15 +178,19 @@ all_option = click.option("--all", "every", is_flag=True, help="Those of every r
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
 def list_command(connections: Connections, reason: str | None, as_json: bool) -> None:
-    """List the rejected events, oldest first, and messages that no worker could take."""
-    counts: Counter[str] = Counter()
+    """List rejected events, oldest first, and messages that no worker could process."""
     rejected = (hit["_source"] for hit in connections.rejected.index.search(reason))
     refused = (message.to_json() for message in connections.intake.refused.search(reason))
-    for source in chain(rejected, refused):
-        counts[source["reason"]] += 1
-        click.echo(json.dumps(source) if as_json else _line(source))
-    if not as_json:
-        click.echo(_counts(counts))
+    if as_json:
+        for source in chain(rejected, refused):
+            click.echo(json.dumps(source))
+        return
+    found = [*rejected, *refused]
+    if not found:
+        click.echo("No rejected events.")
+        return
+    click.echo(rejected_table(found, "event_id"))
+    click.echo(f"\nIn all: {by_name(Counter(source['reason'] for source in found))}")
 
 
 @rejected_group.command()
@@ -193,12 +198,12 @@ def list_command(connections: Connections, reason: str | None, as_json: bool) ->
 @all_option
 @click.pass_obj
 def replay(connections: Connections, reason: str | None, every: bool) -> None:
-    """Send rejected events to the worker again, and forget them.
+    """Send rejected events to the worker again.
 
-    Those that it rejects once more are kept once more. A refused message goes back to the queue if a worker
-    can take it now, however late; otherwise it stays.
+    Events that it rejects again are listed again. A refused message returns to the queue if a worker can
+    process it now, however late; otherwise it stays.
     """
-    _check_choice(reason, every)
+    check_choice(reason, every)
     _check_reason(connections, reason)
     sent = 0
     with closing(producer(connections.settings)) as queue:
@@ -207,7 +212,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
             queue.send_task(STORE_EVENTS, args=[events], retry=False)
             # After the sending, so that none is lost; and as it was read, since the worker may be faster.
             sent += delete_as_read(connections.es, hits)
-    click.echo(f"{sent:,} events sent again")
+    click.echo(f"Sent {count_of(sent, 'event')} again.")
     for sentence in connections.intake.replay(reason).sentences("rejected"):
         click.echo(sentence)
 
@@ -215,21 +220,16 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
 @rejected_group.command()
 @reason_option
 @all_option
-@click.confirmation_option("--yes", prompt="Rejected events are forgotten for good. Go on?")
+@click.confirmation_option("--yes", prompt="Delete these rejected events for good?")
 @click.pass_obj
 def drop(connections: Connections, reason: str | None, every: bool) -> None:
-    """Forget rejected events."""
-    _check_choice(reason, every)
+    """Delete rejected events for good."""
+    check_choice(reason, every)
     _check_reason(connections, reason)
     dropped = sum(delete_as_read(connections.es, hits) for hits in connections.rejected.index.pages(reason))
     refused = connections.intake.refused
     dropped += refused.release([message.id for message in refused.search(reason)])
-    click.echo(f"dropped {dropped:,}")
-
-
-def _check_choice(reason: str | None, every: bool) -> None:
-    if every == bool(reason):
-        raise click.UsageError("name a --reason, or pass --all")
+    click.echo(f"Deleted {count_of(dropped, 'rejected event')}.")
 
 
 def _check_reason(connections: Connections, reason: str | None) -> None:
@@ -238,15 +238,17 @@ def _check_reason(connections: Connections, reason: str | None) -> None:
     check_reason(reason, chain(connections.rejected.index.reasons(), refused))
 
 
-def _line(source: Mapping[str, Any]) -> str:
-    detail = " ".join(source["detail"].split())
-    event_id = source.get("event_id") or "-"
-    return f"{source['failed_at'][:19]}Z  {source['reason']}  {event_id}  {detail[:160]}"
-
-
-def _counts(kinds: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in sorted(kinds.items())) or "none"
+def _count_table(days: Mapping[str, Mapping[str, int]]) -> str:
+    """Return a row for each day and one for all, a column for each kind."""
+    kinds = sorted({kind for counts in days.values() for kind in counts})
+    total = {kind: sum(counts.get(kind, 0) for counts in days.values()) for kind in kinds}
+    rows = [
+        (day, *(f"{counts.get(kind, 0):,}" for kind in kinds))
+        for day, counts in {**days, "all": total}.items()
+    ]
+    head = [kind.upper() for kind in kinds]
+    return table(["DAY", *head], rows, right=head)
 
 
 def _days(days: Sequence[date]) -> str:
-    return f"{len(days):,} days, {days[0]} to {days[-1]}" if days else "nothing"
+    return f"{count_of(len(days), 'day')}, {days[0]} to {days[-1]}" if days else "nothing"

@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field
 
+from console.counts import count_of
+
 
 class OutcomeKind(StrEnum):
     """The kinds of outcome of an event."""
@@ -137,11 +139,6 @@ class IndexingSummary:
 
 NOT_IN_RESULTS = "Price and status are current, but similar-item searches do not return them."
 NOT_INDEXED = "They are not indexed; a valid status and price still update a stored listing."
-
-
-def count_of(count: int, noun: str) -> str:
-    """Return `1 listing` or `1,200 listings`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _reasons(counts: Mapping[EventOutcome, int], kind: OutcomeKind) -> dict[str, int]:

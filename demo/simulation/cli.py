@@ -28,7 +28,7 @@ from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, build_market
 from events.log_tables import SIMULATED
 from experiments.assignment.definition import experiments_folder, read_experiment
 from experiments.errors import ExperimentError
-from indexer.cli import Connections
+from indexer.commands.connections import Connections
 from indexer.errors import UnreadableFile
 from indexer.intake.submission import QueueUnavailable
 from indexer.settings import IndexerSettings

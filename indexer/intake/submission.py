@@ -17,8 +17,9 @@ from celery.states import READY_STATES, SUCCESS
 from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps
 
+from console.counts import count_of
 from indexer.settings import IndexerSettings
-from indexer.summary import IndexingSummary, count_of
+from indexer.summary import IndexingSummary
 from indexer.worker.arguments import INDEX_TASK
 from queues.backoff import retrying
 from queues.messages import MessageRefused

@@ -131,10 +131,11 @@ def test_exporting_again_adds_only_late_events(store: EventStore, run: Run, tmp_
 def test_days_are_counted_by_type(store: EventStore, run: Run) -> None:
     """In words and as JSON."""
     store.store([event_of(1), event_of(1), event_of(1, "purchase"), event_of(0)])
-    assert run("count").output.splitlines() == [
-        f"{TODAY - timedelta(days=1)}  1 purchase, 2 tap",
-        f"{TODAY}  1 tap",
-        "in all      1 purchase, 3 tap",
+    assert [line.split() for line in run("count").output.splitlines()] == [
+        ["DAY", "PURCHASE", "TAP"],
+        [str(TODAY - timedelta(days=1)), "1", "2"],
+        [str(TODAY), "0", "1"],
+        ["all", "1", "3"],
     ]
     first = json.loads(run("count", "--json").output.splitlines()[0])
     assert first == {"day": str(TODAY - timedelta(days=1)), "tap": 2, "purchase": 1}
@@ -160,7 +161,7 @@ def test_a_user_is_erased_everywhere(es: Elasticsearch, store: EventStore, run: 
         store.store([event_of(age, kind, user_id=user) for age in (0, 1) for kind in ("tap", "item_view")])
         store.reject([event_of(0, user_id=user)], "worker_lost", "as an example")
     run("export", str(tmp_path))
-    assert "erased 5 stored events and 4 of the log" in run("erase", "alice", "--log", str(tmp_path)).output
+    assert "Erased 5 stored events and 4 in the log." in run("erase", "alice", "--log", str(tmp_path)).output
 
     es.indices.refresh(index=f"{store.prefix}-events-*")
     alice, bob = user_hash(SALT, "alice"), user_hash(SALT, "bob")
@@ -168,7 +169,7 @@ def test_a_user_is_erased_everywhere(es: Elasticsearch, store: EventStore, run: 
     assert {hit["_source"]["user_id"] for hit in hits} == {bob}
     assert {row["user_id"] for table in ("taps", "item_views") for row in rows(tmp_path, table)} == {bob}
     assert all(alice.encode() not in content for content in files_of(tmp_path).values())
-    assert "erased 0 stored events" in run("erase", "alice").output
+    assert "Erased 0 stored events" in run("erase", "alice").output
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_refused_messages_that_name_a_user_are_erased(run: Run, refused: Refused
         refused.keep(json.dumps(entry).encode(), reason)
     refused.keep(b'\xff {"body": "====="}', reason)
 
-    assert "erased 4 refused messages" in run("erase", "alice").output
+    assert "Erased 4 refused messages" in run("erase", "alice").output
     assert len(list(refused.search())) == 2 * len(others) + 1
     assert "refused messages" not in run("erase", "alice").output
 
@@ -199,7 +200,7 @@ def test_old_refused_messages_are_deleted_with_old_days(run: Run, refused: Refus
     refused.client.hset(refused.key, "message:old", json.dumps(facts).encode() + b"\nold")
     refused.keep(b"young", MessageRefused("message_malformed", "d"))
 
-    assert "deleted refused messages: 1" in run("retain", "--days", "30").output
+    assert "Deleted refused messages: 1" in run("retain", "--days", "30").output
     assert [message.raw for message in refused.search()] == [b"young"]
 
 
@@ -228,21 +229,21 @@ def test_rejected_events_are_listed_replayed_and_dropped(
     event = event_of(0)
     store.reject([event, "noise"], "worker_lost", "five workers ended")
     store.store([{"type": "click", "event_id": "e9"}])
-    assert [line.split()[1] for line in run("rejected", "list").output.splitlines()[:-1]] == [
+    assert [line.split()[1] for line in run("rejected", "list").output.splitlines()[1:-2]] == [
         "worker_lost",
         "worker_lost",
         "type_unknown",
     ]
-    assert run("rejected", "list").output.splitlines()[-1] == "1 type_unknown, 2 worker_lost"
+    assert run("rejected", "list").output.splitlines()[-1] == "In all: 1 type_unknown, 2 worker_lost"
 
     typo = run("rejected", "replay", "--reason", "worker_lots", exit_code=1).output
     assert "rejected with reason 'worker_lots'; existing reasons: type_unknown, worker_lost" in typo
-    assert "2 events sent again" in run("rejected", "replay", "--reason", "worker_lost").output
+    assert "Sent 2 events again." in run("rejected", "replay", "--reason", "worker_lost").output
     (queued,) = redis.Redis.from_url(redis_url).lrange(event_queue(store.prefix), 0, -1)
     assert event["event_id"] in decoded(queued)
-    assert run("rejected", "list").output.splitlines()[-1] == "1 type_unknown"
-    assert run("rejected", "drop", "--all", "--yes").output == "dropped 1\n"
-    assert run("rejected", "list").output == "none\n"
+    assert run("rejected", "list").output.splitlines()[-1] == "In all: 1 type_unknown"
+    assert run("rejected", "drop", "--all", "--yes").output == "Deleted 1 rejected event.\n"
+    assert run("rejected", "list").output == "No rejected events.\n"
     bad = CliRunner().invoke(cli.main, ["events", "rejected", "replay"])
     assert "--reason" in bad.output
 
@@ -254,7 +255,7 @@ def decoded(message: bytes) -> str:
 
 def test_commands_work_without_events(run: Run, tmp_path: Path) -> None:
     """Before the first event arrives."""
-    assert run("count").output == "in all      none\n"
+    assert run("count").output == "No events.\n"
     assert "0 events of 0 days" in run("export", str(tmp_path)).output
-    assert run("rejected", "list").output == "none\n"
-    assert "erased 0 stored events" in run("erase", "alice").output
+    assert run("rejected", "list").output == "No rejected events.\n"
+    assert "Erased 0 stored events" in run("erase", "alice").output

@@ -207,7 +207,7 @@ def test_a_user_is_erased_from_the_queue_too(
         assert api.post("/v1/events", json={"events": [now_event(user_id=user)]}).status_code == 202
     assert stored(es, shop) == {}
     events_worker()
-    assert command("erase", "alice", "--wait", "60") == "erased 1 stored events\n"
+    assert command("erase", "alice", "--wait", "60") == "Erased 1 stored event.\n"
     assert {event["user_id"] for event in stored(es, shop).values()} == {user_hash(SALT, "bob")}
 
 

@@ -228,7 +228,7 @@ def test_redis_restarts_under_a_running_command(
     events = slow_events(shop, server)
     file = tmp_path / "listings.jsonl"
     file.write_text("".join(json.dumps(event) + "\n" for event in events))
-    with nitamono(environ, "index", str(file), "--wait", "--json", "--chunk", str(CHUNK)) as command:
+    with nitamono(environ, "index", str(file), "--wait", "--json", "--batch-size", str(CHUNK)) as command:
         wait_until(lambda: len(server.requests) > CHUNK, "a batch is under way")
         getattr(own_redis, end)()
         time.sleep(1.0)
@@ -349,7 +349,7 @@ def test_events_that_outlast_every_retry_are_parked_and_replayed(
     assert "10 given = 10 indexed" in replayed.stdout
     assert len(shop.documents()) == 10
     again = command.invoke(main, ["indexer", "dead-letters", "list"], catch_exceptions=False)
-    assert again.stdout == "no dead letters\n"
+    assert again.stdout == "No dead letters.\n"
 
 
 def test_a_message_that_ends_each_of_its_workers_is_parked(

@@ -83,7 +83,7 @@ def test_the_summary_of_a_file_adds_up(
     ]
     file = write_jsonl(tmp_path / "data" / "listings.jsonl", rows)
 
-    done = nitamono("index", str(file), "--wait", "--json", "--chunk", "3")
+    done = nitamono("index", str(file), "--wait", "--json", "--batch-size", "3")
     assert done.exit_code == 0, done.output
     summary = json.loads(done.stdout)
     assert summary["total"] == 9
@@ -108,7 +108,7 @@ def check_dead_letters(missing: Path) -> None:
     assert len(listed) == 5
     only = nitamono("indexer", "dead-letters", "list", "--reason", "invalid_json").stdout
     assert "{not json" in listed[0] + listed[1]
-    assert only.endswith("2 invalid_json\n")
+    assert only.endswith("\nIn all: 2 invalid_json\n")
 
     draw_photo(missing)
     replayed = nitamono("indexer", "dead-letters", "replay", "--all")
@@ -116,10 +116,10 @@ def check_dead_letters(missing: Path) -> None:
         1, without_vector={"photo_outside_roots": 1}, rejected={"price_not_positive": 1}
     )
     assert replayed.stdout.startswith(f"{summary}\n")
-    assert "2 more hold no event" in replayed.stdout
+    assert "Not sent: 2 dead letters without a listing" in replayed.stdout
     assert len(nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()) == 4
     dropped = nitamono("indexer", "dead-letters", "drop", "--reason", "invalid_json", "--yes")
-    assert dropped.stdout == "dropped 2\n"
+    assert dropped.stdout == "Deleted 2 dead letters.\n"
     typo = nitamono("indexer", "dead-letters", "replay", "--reason", "not_jsno")
     assert "nothing was rejected with reason 'not_jsno'; existing reasons: photo_outside_roots" in typo.stderr
 
@@ -304,7 +304,7 @@ def test_an_interrupted_command_says_how_to_continue(
     write_jsonl(tmp_path / "data.jsonl", [shop.event(f"m{n}") for n in range(1100)])
     (tmp_path / "notes.txt").touch()
     queue = submission(environ)
-    arguments = ["index", str(tmp_path), "--chunk", "1", "--json", *options]
+    arguments = ["index", str(tmp_path), "--batch-size", "1", "--json", *options]
     with subprocess.Popen(
         [sys.executable, "-c", "import cli; cli.main()", *arguments],
         env=os.environ | environ,
@@ -330,7 +330,7 @@ def test_an_interrupted_command_says_how_to_continue(
 def test_a_folder_that_is_newly_allowed_is_named(shop: Shop, environ: dict[str, str], tmp_path: Path) -> None:
     """Once, with the file that lists it."""
     file = write_jsonl(tmp_path / "listings.jsonl", [shop.event()])
-    notice = f"may read photos below {tmp_path.resolve()} from now on"
+    notice = f"may now read photos below {tmp_path.resolve()}"
 
     first = nitamono("index", str(file)).stderr
     assert notice in first
@@ -413,7 +413,7 @@ def test_sweep_deletes_old_tombstones(shop: Shop) -> None:
     """With an age such as 7d."""
     shop.index(shop.event(status="removed"))
 
-    assert nitamono("indexer", "sweep").stdout == "deleted 0 tombstones older than 7d\n"
-    assert nitamono("indexer", "sweep", "--older-than", "0s").stdout == "deleted 1 tombstones older than 0s\n"
+    assert nitamono("indexer", "sweep").stdout == "Deleted 0 tombstones older than 7d.\n"
+    assert nitamono("indexer", "sweep", "--older-than", "0s").stdout == "Deleted 1 tombstone older than 0s.\n"
     assert nitamono("indexer", "sweep", "--older-than", "soon").exit_code == 2
     assert nitamono("indexer", "sweep", "--older-than", "999999d").exit_code == 2

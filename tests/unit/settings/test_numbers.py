@@ -116,8 +116,8 @@ def test_every_command_reads_numbers_strictly(command: click.Command, parameter:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["index", ".", "--chunk", "1_0"], "'1_0' is not a whole number in digits, such as 24"),
-        (["index", ".", "--chunk", "1001"], "1001 is not in the range 1<=x<=1000"),
+        (["index", ".", "--batch-size", "1_0"], "'1_0' is not a whole number in digits, such as 24"),
+        (["index", ".", "--batch-size", "1001"], "1001 is not in the range 1<=x<=1000"),
         (["experiment", "plan", "x", "--rate", "nan"], "'nan' is not a number in digits, such as 2 or 1.5"),
         (["events", "export", "log", "--wait", "0"], "0.0 is not in the range x>0"),
     ],

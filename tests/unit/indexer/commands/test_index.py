@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.cli import Run, report
+from indexer.commands.index import Run, report
 from tests.unit.indexer.intake.test_csv_file import table
 
 ENDINGS = pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The commands `nitamono index` and `nitamono indexer`."""
