@@ -1,4 +1,4 @@
-"""`nitamono mappings`: make, check, list, swap and drop indices."""
+"""`nitamono mappings`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from settings.encoder import DEFAULT_ENCODER
 @click.group(name="mappings", cls=Group)
 @click.pass_context
 def group(ctx: click.Context) -> None:
-    """Make, check, list, swap and drop the indices of listings."""
+    """Create, check, list, swap and drop indices of listings."""
     settings = ElasticsearchSettings.from_environ(os.environ)
     ctx.obj = (connect(settings), settings.prefix)
 
@@ -43,15 +43,23 @@ encoder_option = click.option(
 
 @group.command()
 @encoder_option
-@click.option("--shards", default=1, show_default=True, type=WholeNumber(1, 1024))
-@click.option("--replicas", default=0, show_default=True, type=WholeNumber(0, 10))
+@click.option("--shards", default=1, show_default=True, type=WholeNumber(1, 1024), help="Primary shards.")
+@click.option("--replicas", default=0, show_default=True, type=WholeNumber(0, 10), help="Copies of each.")
 @click.option(
-    "--vector-index", default="hnsw", show_default=True, type=click.Choice(creation.VECTOR_INDEX_TYPES)
+    "--vector-index",
+    default="hnsw",
+    show_default=True,
+    type=click.Choice(creation.VECTOR_INDEX_TYPES),
+    help="Elasticsearch's type of vector index.",
 )
-@click.option("--write", is_flag=True, help="Keep it up to date, before requests read it.")
-@click.option("--live", is_flag=True, help="Point the read and write aliases at it.")
-@click.option("--if-missing", is_flag=True, help="With --live: keep the index that is live already.")
-@click.option("--force", is_flag=True, help="With --live: even if the index that is live has listings.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Add it to the write alias: workers fill it, no request reads it.",
+)
+@click.option("--live", is_flag=True, help="Point the read alias at it and add it to the write alias.")
+@click.option("--if-missing", is_flag=True, help="With --live: if an index is live, print its name instead.")
+@click.option("--force", is_flag=True, help="With --live: even if the live index has listings.")
 @click.pass_obj
 def create(
     connection: tuple[Elasticsearch, str],
@@ -64,13 +72,11 @@ def create(
     if_missing: bool,
     force: bool,
 ) -> None:
-    """Make an empty index for an encoder and print its name."""
+    """Create an empty index for an encoder and print its name."""
     if if_missing and not live:
-        raise click.UsageError("--if-missing goes with --live")
+        raise click.UsageError("--if-missing needs --live")
     if write and live:
-        raise click.UsageError(
-            "--write and --live exclude each other: an index that is live is kept up to date"
-        )
+        raise click.UsageError("pass either --write or --live: a live index is in the write alias, too")
     es, prefix = connection
     identity = EncoderIdentity.from_artifact(encoder)
     options = IndexOptions(shards, replicas, vector_index)
@@ -92,7 +98,7 @@ def create(
 @encoder_option
 @click.pass_obj
 def check(connection: tuple[Elasticsearch, str], index: str | None, encoder: Path) -> None:
-    """Check that INDEX was made for the encoder; without INDEX, that one index is live, and written too."""
+    """Check that INDEX is for the encoder; without INDEX, that one index is live and in the write alias."""
     es, prefix = connection
     identity = EncoderIdentity.from_artifact(encoder)
     if index is None:
@@ -106,7 +112,7 @@ def check(connection: tuple[Elasticsearch, str], index: str | None, encoder: Pat
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def list_command(connection: tuple[Elasticsearch, str], as_json: bool) -> None:
-    """List the indices, oldest first, with their aliases."""
+    """List the indices with their aliases, oldest first."""
     states = lifecycle.list_indices(*connection)
     if as_json:
         click.echo(json.dumps([asdict(state) for state in states], default=str))
@@ -127,40 +133,41 @@ def _row(state: IndexState) -> tuple[str, ...]:
 
 @group.command()
 @click.argument("index")
-@click.option("--stop-writing", is_flag=True, help="Let the indices of before fall behind.")
-@click.option("--force", is_flag=True, help="Even if INDEX has far fewer listings than the live one.")
+@click.option("--stop-writing", is_flag=True, help="Remove the previous indices from the write alias.")
+@click.option("--force", is_flag=True, help="Even if INDEX has far fewer listings than the live index.")
 @click.pass_obj
 def swap(connection: tuple[Elasticsearch, str], index: str, stop_writing: bool, force: bool) -> None:
-    """Let requests read INDEX from now on."""
+    """Make INDEX live: point the read alias at it."""
     if not force:
         aliases.check_swap(*connection, index)
     before = aliases.swap_aliases(*connection, index, keep_writing=not stop_writing)
-    click.echo(f"{read_alias(connection[1])}: {', '.join(before) or 'nothing'} → {index}")
+    if before == [index]:
+        click.echo(f"{index} is live already.")
+    else:
+        click.echo(f"{read_alias(connection[1])}: {', '.join(before) or 'nothing'} → {index}")
 
 
 @group.command()
 @click.argument("index", required=False)
-@click.option("--unused", is_flag=True, help="Drop every index that no alias points at.")
-@click.option("--force", is_flag=True, help="Drop INDEX even while an alias points at it.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--unused", is_flag=True, help="Drop every index without an alias.")
+@click.option("--force", is_flag=True, help="Drop INDEX even if it has an alias.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 def drop(
     connection: tuple[Elasticsearch, str], index: str | None, unused: bool, force: bool, yes: bool
 ) -> None:
     """Delete INDEX, or all unused ones."""
     es, prefix = connection
-    if unused and index:
-        raise click.UsageError("name an index or pass --unused, not both")
-    if not unused and not index:
-        raise click.UsageError("name an index or pass --unused")
+    if unused == bool(index):
+        raise click.UsageError("pass either INDEX or --unused")
     names = lifecycle.unused_indices(es, prefix) if index is None else [index]
     for name in names:
         lifecycle.check_drop(es, name, force=force)
     if not names:
-        click.echo("nothing to drop")
+        click.echo("No unused index.")
         return
     if not yes:
-        click.confirm(f"{', '.join(names)}: delete all documents for good?", abort=True)
+        click.confirm(f"{', '.join(names)}: delete all listings for good?", abort=True)
     for name in names:
         lifecycle.drop_index(es, name, force=force)
-        click.echo(f"dropped {name}")
+        click.echo(f"Dropped {name}.")

@@ -345,32 +345,32 @@ def test_command_line_creates_lists_swaps_checks_and_drops(
         assert result.exit_code == code, result.output
         return result.output.strip()
 
-    assert "no index yet" in run("list")
+    assert "No index exists" in run("list")
     assert "nitamono mappings create --live" in run("check", code=1)
     name = run("create", "--live", "--vector-index", "int8_hnsw")
     assert name.startswith(f"{index_prefix}-e-1-")
     assert run("create", "--live", "--if-missing") == name
-    assert "--if-missing goes with --live" in run("create", "--if-missing", code=2)
+    assert "--if-missing needs --live" in run("create", "--if-missing", code=2)
     assert "e-1, 8 dims" in run("check")
     assert name in run("list")
     assert json.loads(run("list", "--json"))[0]["aliases"] == [
         f"{index_prefix}-read",
         f"{index_prefix}-write",
     ]
-    assert run("swap", name).endswith(f"→ {name}")
-    assert run("drop", "--unused", "--yes") == "nothing to drop"
+    assert run("swap", name) == f"{name} is live already."
+    assert run("drop", "--unused", "--yes") == "No unused index."
     fill(es, name, 2, dims=8)
     assert "a new index has 0 listings" in run("create", "--live", code=1)
     spare = creation.create_index(es, index_prefix, EncoderIdentity.from_artifact(tmp_path), now=EARLY)
     assert f"{spare} has 0 listings" in run("swap", spare, code=1)
     assert run("swap", spare, "--force").endswith(f"→ {spare}")
     assert "`nitamono mappings swap OTHER --stop-writing`" in run("drop", name, "--yes", code=1)
-    assert run("swap", spare, "--stop-writing").endswith(f"→ {spare}")
-    assert run("drop", name, "--yes") == f"dropped {name}"
-    assert run("drop", spare, "--force", "--yes") == f"dropped {spare}"
-    assert "--write and --live" in run("create", "--write", "--live", code=2)
+    assert run("swap", spare, "--stop-writing") == f"{spare} is live already."
+    assert run("drop", name, "--yes") == f"Dropped {name}."
+    assert run("drop", spare, "--force", "--yes") == f"Dropped {spare}."
+    assert "pass either --write or --live" in run("create", "--write", "--live", code=2)
     assert run("create", "--write") in run("list")
-    assert "name an index or pass --unused" in run("drop", "--yes", code=2)
+    assert "pass either INDEX or --unused" in run("drop", "--yes", code=2)
 
 
 def test_unreachable_cluster_is_reported_in_one_sentence() -> None:

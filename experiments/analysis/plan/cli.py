@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from console.counts import count_of
 from console.number_types import Number
+from console.table import table
 from experiments.analysis.plan.baseline import Baseline, assumed_baseline, measured_baseline
-from experiments.analysis.plan.plan import MOST_DAYS, MOST_WEEKS, POWER, Plan
+from experiments.analysis.plan.plan import MOST_DAYS, MOST_WEEKS, POWER, Plan, Row
 from experiments.analysis.verdict.effects import MEASURES
 from experiments.analysis.verdict.wording import MOST
 from experiments.assignment.definition import Metric, experiments_folder, find_experiment, read_experiments
@@ -27,24 +29,24 @@ AMOUNT = Number(1e-12, 1e12)
     "--baseline-from",
     "log",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A log of before the experiment, as `nitamono events export` writes it.",
+    help="Folder of a log from before the experiment, as `nitamono events export` writes it.",
 )
-@click.option("--rate", type=AMOUNT, help="Without a log: the primary metric's value.")
+@click.option("--rate", type=AMOUNT, help="Without a log: the value of the primary metric.")
 @click.option(
     "--slates-per-user",
     "per_user",
     type=AMOUNT,
-    help="Without a log: slates of a user; for cvr_clicks taps, for cvr_views item-page views.",
+    help="Without a log: slates per user; taps for cvr_clicks, item-page views for cvr_views.",
 )
 @click.option(
     "--variance",
     type=AMOUNT,
-    help="Without a log: of the metric among users; by default as if all users were alike.",
+    help="Without a log: variance of the metric among users. [default: that of equal users]",
 )
 @click.option(
     "--users-per-day",
     type=AMOUNT,
-    help="Users seen for the first time, a day; by default the log's.",
+    help="New users per day. [default: as in the log]",
 )
 def plan_command(
     name: str,
@@ -54,47 +56,46 @@ def plan_command(
     variance: float | None,
     users_per_day: float | None,
 ) -> None:
-    """Say how many users and days the experiment NAME takes, and what it can find in how many days."""
+    """Print how many users and days the experiment NAME needs, and the effects it can detect by week."""
     experiment = find_experiment(read_experiments(experiments_folder(os.environ)), name)
     if log is not None:
         if (rate, per_user, variance) != (None, None, None):
             raise click.UsageError(
-                "--baseline-from measures --rate, --slates-per-user and --variance; give either"
+                "--baseline-from measures --rate, --slates-per-user and --variance; pass one or the other"
             )
         baseline = measured_baseline(log, experiment, users_per_day)
         for fault in baseline.faulty:
-            click.echo(f"left out: {fault.path}: {fault.reason}", err=True)
+            click.echo(f"Skipped {fault.path}: {fault.reason}", err=True)
     else:
         baseline = _assumed(experiment.primary, rate, per_user, variance, users_per_day)
-    for line in told(Plan(experiment, baseline)):
-        click.echo(line)
+    click.echo(plan_text(Plan(experiment, baseline)))
 
 
-def told(plan: Plan) -> list[str]:
-    """The plan in sentences and a table."""
+def plan_text(plan: Plan) -> str:
+    """Return the plan in sentences and a table."""
     experiment, baseline = plan.experiment, plan.baseline
     title = MEASURES[experiment.primary].title
     treatments, days = len(experiment.arms) - 1, experiment.planned_weeks * 7
     shared = f" and {treatments} comparisons" if treatments > 1 else ""
     lines = [
         f"{experiment.name}: {title}, now {baseline.rate:.4g} ({baseline.source})",
-        f"Power {POWER:.0%} where the verdict shares its error among {days} daily looks{shared}: "
-        f"the last must be {plan.critical_value(days):.2f} standard errors from 0",
+        f"Power {POWER:.0%}, with the error of the test spread over {days} daily looks{shared}: "
+        f"at the last, the effect must be {plan.critical_value(days):.2f} standard errors from 0",
         f"The variance among users is {baseline.variance:.3g} times the squared mean",
-        f"{_new_users(baseline)}, of whom its buckets and ramp take part",
+        f"{_new_users(baseline)}; its buckets and ramp decide how many take part",
         "",
         _needed(plan, cuped=False),
     ]
     if baseline.correlation is not None:
         lines.append(_needed(plan, cuped=True))
-    return [*lines, _judgement(plan), "", *_table(plan)]
+    return "\n".join([*lines, _recommendation(plan), "", _table(plan)])
 
 
 def _new_users(baseline: Baseline) -> str:
     first, later = baseline.new_users[0], baseline.later_users
     if len(baseline.new_users) == 1:
-        return f"{later:,.0f} new users a day"
-    return f"{first:,.0f} new users on the first day, {later:,.0f} a day at last"
+        return f"{count_of(round(later), 'new user')} per day"
+    return f"{count_of(round(first), 'new user')} on the first day, later {later:,.0f} per day"
 
 
 def _assumed(
@@ -103,11 +104,9 @@ def _assumed(
     if metric is Metric.PURCHASES:
         per_user = 1.0
     if rate is None or per_user is None or users is None:
-        raise click.UsageError(
-            "give --baseline-from LOG, or all of --rate, --slates-per-user and --users-per-day"
-        )
+        raise click.UsageError("pass --baseline-from LOG, or --rate, --slates-per-user and --users-per-day")
     if rate >= 1 and metric is not Metric.PURCHASES and variance is None:
-        raise click.UsageError(f"--rate {rate:g} is no rate; give --variance too if it is meant")
+        raise click.UsageError(f"--rate {rate:g} is not a rate; if it is intended, pass --variance, too")
     return assumed_baseline(metric, rate, per_user, users, variance)
 
 
@@ -116,35 +115,42 @@ def _needed(plan: Plan, *, cuped: bool) -> str:
     weeks = plan.weeks_needed(cuped=cuped)
     users = plan.users_needed(effect, 7 * (weeks or MOST_WEEKS), cuped=cuped)
     how = f"with CUPED (correlation {plan.baseline.correlation:.2f})" if cuped else "without CUPED"
-    time = f"{plan.days_until(users)} days, {weeks} whole weeks" if weeks else f"more than {MOST_DAYS} days"
-    return f"To find {effect:+.1%} {how}: {users:,} users, {time}"
+    time = (
+        f"{count_of(plan.days_until(users) or 0, 'day')}, {count_of(weeks, 'full week')}"
+        if weeks
+        else f"more than {MOST_DAYS} days"
+    )
+    return f"To detect {effect:+.1%} {how}: {users:,} users, {time}"
 
 
-def _judgement(plan: Plan) -> str:
+def _recommendation(plan: Plan) -> str:
     experiment, measured = plan.experiment, plan.baseline.correlation is not None
     planned, weeks = experiment.planned_weeks, plan.weeks_needed(cuped=measured)
     if weeks is not None and weeks <= planned:
-        return f"planned_weeks = {planned} is enough{'' if plan.baseline.is_measured else ', if that holds'}"
+        condition = "" if plan.baseline.is_measured else ", if these figures are right"
+        return f"planned_weeks = {planned} is enough{condition}"
     row = plan.row(planned * 7)
     effect = row.effect if row.with_cuped is None else row.with_cuped
     return (
-        f"planned_weeks = {planned} is TOO SHORT: in that time {_found(effect)} can be found; plan "
-        f"{f'{weeks} weeks' if weeks else 'for more users'}, or another minimum_detectable_effect"
+        f"planned_weeks = {planned} is TOO SHORT: it can detect {_found(effect)}; plan "
+        f"{count_of(weeks, 'week') if weeks else 'for more users'}, or another minimum_detectable_effect"
     )
 
 
 def _found(effect: float) -> str:
-    """An effect that can be found; nothing, if none below MOST can."""
+    """Return an effect that can be detected; `nothing` if none below MOST can."""
     return f"{effect:+.1%}" if effect < MOST else "nothing"
 
 
-def _table(plan: Plan) -> list[str]:
+def _table(plan: Plan) -> str:
     weeks = {*SHOWN_WEEKS, plan.experiment.planned_weeks, plan.weeks_needed(), plan.weeks_needed(cuped=True)}
     rows = [plan.row(week * 7) for week in sorted(week for week in weeks if week)]
-    cuped = plan.baseline.correlation is not None
-    head = f"{'weeks':>5}  {'days':>4}  {'users':>12}  {'finds':>8}"
-    lines = [head + ("  with CUPED" if cuped else "")]
-    for row in rows:
-        line = f"{row.days // 7:>5}  {row.days:>4}  {row.users:>12,}  {_found(row.effect):>8}"
-        lines.append(line + ("" if row.with_cuped is None else f"  {_found(row.with_cuped):>10}"))
-    return lines
+    head = ["WEEKS", "DAYS", "USERS", "EFFECT"]
+    if plan.baseline.correlation is not None:
+        head.append("WITH CUPED")
+    return table(head, map(_cells, rows), right=head)
+
+
+def _cells(row: Row) -> list[str]:
+    cells = [str(row.days // 7), str(row.days), f"{row.users:,}", _found(row.effect)]
+    return cells if row.with_cuped is None else [*cells, _found(row.with_cuped)]

@@ -193,14 +193,14 @@ def plan_by_command(*options: str) -> str:
 def test_the_command_says_whether_the_planned_weeks_suffice(folder: Path) -> None:
     """And what could be found in the weeks that there are."""
     enough = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "6000")
-    assert "14 daily looks: the last must be 2.19 standard errors from 0" in enough
-    assert "73,280 users, 13 days, 2 whole weeks" in enough
-    assert "planned_weeks = 2 is enough, if that holds" in enough
+    assert "14 daily looks: at the last, the effect must be 2.19 standard errors from 0" in enough
+    assert "73,280 users, 13 days, 2 full weeks" in enough
+    assert "planned_weeks = 2 is enough, if these figures are right" in enough
     assert "as if all users were alike, so it takes longer" in enough
     short = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "2000")
-    assert "75,875 users, 38 days, 6 whole weeks" in short
-    assert "planned_weeks = 2 is TOO SHORT: in that time +8.2% can be found; plan 6 weeks" in short
-    assert f"{6:>5}  {42:>4}  {84_000:>12,}  {'+4.7%':>8}" in short.splitlines()
+    assert "75,875 users, 38 days, 6 full weeks" in short
+    assert "planned_weeks = 2 is TOO SHORT: it can detect +8.2%; plan 6 weeks" in short
+    assert ["6", "42", "84,000", "+4.7%"] in [line.split() for line in short.splitlines()]
     never = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "10")
     assert "more than 182 days" in never
 
@@ -209,9 +209,9 @@ def test_the_command_measures_a_log(folder: Path, tmp_path: Path) -> None:
     """With a line and a column for CUPED."""
     told = plan_by_command("--baseline-from", str(write_log(tmp_path / "log")), "--users-per-day", "1")
     assert "measured on 3 users" in told
-    assert "\n1 new users a day" in told
+    assert "\n1 new user per day;" in told
     alone = plan_by_command("--baseline-from", str(tmp_path / "log"))
-    assert "\n1 new users on the first day, 1 a day at last" in alone
+    assert "\n1 new user on the first day, later 1 per day;" in alone
     assert "with CUPED (correlation 0.94)" in told
     assert told.splitlines()[-1].count("%") == 2
 
@@ -220,7 +220,7 @@ def test_files_that_cannot_be_read_are_named(folder: Path, tmp_path: Path) -> No
     """The plan is of the others."""
     damaged = write_damaged(write_log(tmp_path / "log"), "taps")
     told = plan_by_command("--baseline-from", str(tmp_path / "log"))
-    assert f"left out: {damaged}: cannot be read as parquet" in told
+    assert f"Skipped {damaged}: cannot be read as parquet" in told
     assert "measured on 3 users" in told
 
 
