@@ -44,15 +44,15 @@ FURTHER_COMMANDS = {
 
 @click.group(name="experiment", cls=Group, lazy=FURTHER_COMMANDS)
 def group() -> None:
-    """Plan, check, stop and judge experiments. Their files lie in NITAMONO_EXPERIMENTS_DIR."""
+    """Plan, check, stop and evaluate experiments, the files in NITAMONO_EXPERIMENTS_DIR."""
 
 
 @group.command(name="list")
 def list_command() -> None:
-    """Show each experiment: its state, its part of the users, its arms."""
+    """List the experiments with their state, share of users and arms."""
     experiments = _experiments()
     if not experiments:
-        click.echo(f"{experiments_folder(os.environ)}: no .toml file yet")
+        click.echo(f"No .toml file in {experiments_folder(os.environ)}.")
         return
     with connect(ElasticsearchSettings.from_environ(os.environ)) as es:
         stopped = read_stopped(es, _prefix())
@@ -64,9 +64,9 @@ def list_command() -> None:
 
 
 @group.command()
-@click.option("--files-only", is_flag=True, help="Do not ask Elasticsearch for the arms' indices.")
+@click.option("--files-only", is_flag=True, help="Check the files without the indices in Elasticsearch.")
 def check(*, files_only: bool) -> None:
-    """Check all files, alone and beside each other, and that each arm's index has its encoder."""
+    """Check all files, each and together, and that the index of each arm has its encoder."""
     experiments = _experiments()
     problems: list[str] = []
     if not files_only:
@@ -74,16 +74,17 @@ def check(*, files_only: bool) -> None:
             problems = [problem for experiment in experiments for problem in arm_problems(es, experiment)]
     if problems:
         raise click.ClickException("\n".join(problems))
-    click.echo(f"all well: {', '.join(experiment.name for experiment in experiments) or 'no experiment yet'}")
+    names = ", ".join(experiment.name for experiment in experiments)
+    click.echo(f"Valid: {names}" if names else f"No .toml file in {experiments_folder(os.environ)}.")
 
 
 @group.command()
 @click.argument("name")
 @click.argument("users", nargs=-1, required=True, metavar="USER...")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="As of this day (UTC), by default today.")
-@click.option("--hashed", is_flag=True, help="USER is the hash that events carry, not the id.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Day (UTC). [default: today]")
+@click.option("--hashed", is_flag=True, help="USER is the hash in events, not the id.")
 def assign(name: str, users: tuple[str, ...], day: datetime | None, *, hashed: bool) -> None:
-    """Print the arm of each USER in the experiment NAME, and the places that decide it."""
+    """Print the arm of each USER in the experiment NAME, and the hash values that decide it."""
     experiment = find_experiment(_experiments(), name)
     share = experiment.share_on(day.date() if day else datetime.now(UTC).date())
     for user in users:
@@ -95,21 +96,21 @@ def assign(name: str, users: tuple[str, ...], day: datetime | None, *, hashed: b
 @group.command(name="stop")
 @click.argument("name")
 def stop_command(name: str) -> None:
-    """Stop the experiment NAME: within five seconds its users are answered as control's, and told no arm."""
+    """Stop the experiment NAME: within five seconds its users get the answers of control, without an arm."""
     _switch(name, stop)
-    click.echo(f"{name} is stopped; `nitamono experiment resume {name}` lets it go on")
+    click.echo(f"Stopped {name}. `nitamono experiment resume {name}` resumes it.")
 
 
 @group.command(name="resume")
 @click.argument("name")
 def resume_command(name: str) -> None:
-    """Let the stopped experiment NAME go on, with everybody in the arm of before."""
+    """Resume the stopped experiment NAME. Users return to their previous arms."""
     _switch(name, resume)
-    click.echo(f"{name} goes on")
+    click.echo(f"Resumed {name}.")
 
 
 def arm_problems(es: Elasticsearch, experiment: Experiment) -> Iterator[str]:
-    """A sentence for each arm that has no index to read, or one of another encoder than it names."""
+    """Yield a sentence for each arm whose index is missing or has an encoder other than the arm's."""
     for arm in experiment.arms:
         alias = read_alias(arm.prefix or _prefix())
         try:
@@ -131,7 +132,7 @@ def _prefix() -> str:
 def _salt() -> str:
     salt = user_salt(os.environ)
     if salt is None:
-        raise InvalidSetting("NITAMONO_USER_SALT is not set; expected the API's own, or --hashed")
+        raise InvalidSetting("NITAMONO_USER_SALT is not set; set it to the salt of the API, or pass --hashed")
     return salt
 
 

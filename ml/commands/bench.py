@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from console.table import table
 from ml.artifact import load_artifact
 from ml.commands.options import artifact_option, existing, folder, threads_option
 
@@ -66,7 +67,7 @@ def bench(
         )
         click.echo(f"limit of matrix products in {name}: {said}")
     rates = speed.measure_rates(pipelines, jpegs, threads=threads, repeats=repeats)
-    click.echo(table(rates, gflop, limits["bf16"] or limits["f32"] or 0.0))
+    click.echo(rate_table(rates, gflop, limits["bf16"] or limits["f32"] or 0.0))
 
 
 def read_photos(paths: Sequence[Path], count: int) -> list[bytes]:
@@ -89,14 +90,18 @@ def read_photos(paths: Sequence[Path], count: int) -> list[bytes]:
     return found
 
 
-def table(rates: "Sequence[Rate]", gflop: float, limit: float) -> str:
-    """Lines of text: photos/s from bytes and from pixels, the latter's share of the limit, and × stock."""
+def rate_table(rates: "Sequence[Rate]", gflop: float, limit: float) -> str:
+    """Return photos/s from bytes and from pixels, the latter's share of the limit, and × stock."""
     stock = next((rate.photos_per_s for rate in rates if rate.pipeline.stock), None)
-    lines = [f"{'':<28}{'photos/s':>10}{'encode/s':>10}{'of limit':>10}{'× stock':>9}"]
-    for rate in rates:
-        times = f"{rate.photos_per_s / stock:.2f}" if stock else ""
-        share = rate.encoded_per_s * gflop / limit
-        lines.append(
-            f"{rate.pipeline.name:<28}{rate.photos_per_s:>10.1f}{rate.encoded_per_s:>10.1f}{share:>10.0%}{times:>9}"
+    head = ("", "photos/s", "encode/s", "of limit", "× stock")
+    rows = [
+        (
+            rate.pipeline.name,
+            f"{rate.photos_per_s:.1f}",
+            f"{rate.encoded_per_s:.1f}",
+            f"{rate.encoded_per_s * gflop / limit:.0%}",
+            f"{rate.photos_per_s / stock:.2f}" if stock else "",
         )
-    return "\n".join(lines)
+        for rate in rates
+    ]
+    return table(head, rows, right=head[1:])

@@ -77,7 +77,7 @@ def evaluate(
     from ml.evaluation.comparison import Task, comparisons, import_libraries  # noqa: PLC0415
     from ml.evaluation.evaluated_encoders import load_encoders  # noqa: PLC0415
     from ml.evaluation.report import write_report  # noqa: PLC0415
-    from ml.evaluation.tables import slice_table, table  # noqa: PLC0415
+    from ml.evaluation.tables import metric_table, slice_table  # noqa: PLC0415
     from ml.metrics.relevance import read_judgments  # noqa: PLC0415
 
     evaluated = load_encoders((*encoders, *more_encoders) or (artifact_folder,), mobilenet, threads)
@@ -90,7 +90,7 @@ def evaluate(
         measured.append(comparison)
         if not as_json:
             click.echo(heading(comparison))
-            click.echo(table(comparison.rows))
+            click.echo(metric_table(comparison.rows))
             if slices:
                 click.echo(slice_table(comparison.rows))
     if as_json:

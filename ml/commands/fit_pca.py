@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from console.table import table
 from ml.commands.options import existing, folder
 
 
@@ -84,7 +85,7 @@ def fit_pca(
     with replaced(out / "report.json") as file:
         file.write((json.dumps(report, indent=2) + "\n").encode())
     click.echo(f"{spectrum.count} rows × {opened[0].width} in {len(opened)} shards, solver: {solver}")
-    click.echo(f"dims  variance explained  recall@{NEIGHBOURS} against full width, held out")
-    for choice in choices:
-        click.echo(f"{choice.dims:>4}  {choice.explained:>18.4f}  {choice.recall:.4f}")
+    head = ("dims", "variance explained", f"recall@{NEIGHBOURS} against full width, held out")
+    rows = [(str(one.dims), f"{one.explained:.4f}", f"{one.recall:.4f}") for one in choices]
+    click.echo(table(head, rows, right=head))
     click.echo(f"{out / 'projection.npz'}: {keep} dims")

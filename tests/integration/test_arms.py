@@ -416,7 +416,7 @@ def test_commands_stop_and_resume_what_the_list_shows(market: Market) -> None:
 def test_check_asks_for_each_arms_index(market: Market) -> None:
     """All well; another encoder; no index at all."""
     market.define(siglip=f'prefix = "{market.arm_prefix}"\nencoder = "shape-2"')
-    assert command(market, "check").output == "all well: new-encoder\n"
+    assert command(market, "check").output == "Valid: new-encoder\n"
     market.define(siglip=f'prefix = "{market.arm_prefix}"\nencoder = "shape-3"')
     other = command(market, "check")
     assert other.exit_code == 1

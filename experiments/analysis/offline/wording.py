@@ -8,7 +8,7 @@ from experiments.analysis.offline.evaluation import Evaluation
 from experiments.analysis.offline.orders import PRODUCTION, REFERENCES
 from experiments.analysis.offline.propensity import Source
 from ml.evaluation.rows import Row
-from ml.evaluation.tables import slice_table, table
+from ml.evaluation.tables import metric_table, slice_table
 
 SIMULATED: Final = "Simulated: the users, taps and purchases of this log were made by a program."
 
@@ -86,13 +86,13 @@ def text(evaluation: Evaluation, *, slices: bool) -> str:
         *([SIMULATED] if evaluation.simulated else []),
         origin(evaluation),
         f"\nAs logged, gains over {evaluation.baseline}",
-        table(evaluation.as_logged),
+        metric_table(evaluation.as_logged),
         *([slice_table(evaluation.as_logged)] if slices else []),
     ]
     if evaluation.weighted:
         parts += [
             f"\nWeighted, gains over {evaluation.baseline}",
-            table(evaluation.weighted),
+            metric_table(evaluation.weighted),
             *([slice_table(evaluation.weighted)] if slices else []),
         ]
     parts += ["", weighting_sentence(evaluation), warning(evaluation)]

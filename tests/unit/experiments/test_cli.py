@@ -78,7 +78,7 @@ def test_assign_needs_the_salt(folder: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_check_names_every_fault(folder: Path) -> None:
     """And exits with 1, for the job that reviews a change."""
-    assert run("check", "--files-only").output == "all well: new-encoder\n"
+    assert run("check", "--files-only").output == "Valid: new-encoder\n"
     (folder / "twin.toml").write_text(FILE.replace("new-encoder", "twin"))
     (folder / "torn.toml").write_text("name =")
     done = run("check", "--files-only")

@@ -79,7 +79,7 @@ def test_comparing_without_torch_fails_before_photos_are_decoded(
     monkeypatch.setattr("ml.commands.evaluate.read", lambda *_: pytest.fail("data was read"))
     result = evaluate(tmp_path, "--data", shop)
     assert result.exit_code == 1
-    assert "torch is not installed; training and comparing need it" in result.output
+    assert "torch is not installed, and this command needs it" in result.output
 
 
 def test_json_has_null_without_a_score(artifact: EncoderArtifact, tmp_path: Path) -> None:
