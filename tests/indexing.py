@@ -148,7 +148,7 @@ class Shop:
         name: str = "colour",
         **changes: Any,
     ) -> Shop:
-        """Create a shop with photos and encoder in `folder`; with `roots` it can read another shop's photos."""
+        """Create a shop with photos and encoder in `folder`; `roots` are further folders of photos."""
         artifact = write_colour_encoder(folder / "encoder", name)
         photos = folder / "photos"
         photos.mkdir(parents=True)

@@ -106,7 +106,7 @@ def replay_letters(connections: Connections, reason: str | None) -> tuple[Indexi
     # A listing that is rejected again has a new dead letter, with a later time.
     now = {letter.id: letter.failed_at for letter in connections.dead_letters.search()}
     processed = [letter for letter in sendable if now.get(letter.id) == letter.failed_at]
-    connections.dead_letters.drop(processed)
+    connections.dead_letters.delete(processed)
     return summary, len(letters) - len(sendable)
 
 
@@ -143,7 +143,7 @@ def drop(connections: Connections, reason: str | None, every: bool) -> None:
     check_choice(reason, every)
     check_reason(reason, reasons(connections))
     dropped = list(connections.dead_letters.search(reason))
-    connections.dead_letters.drop(dropped)
+    connections.dead_letters.delete(dropped)
     parked = [entry.id for entry in connections.parking.search(reason)]
     connections.parking.release(parked)
     refused = connections.intake.refused
