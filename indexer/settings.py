@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from annotated_types import Ge, Le
@@ -15,9 +14,9 @@ from mappings.image_roots import ImageRoots
 from ml.artifact import DEFAULT_ARTIFACT
 from ml.inference.graph import Backend
 from ml.inference.preprocess import MAX_BYTES
-from queues.broker import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, RedisUrl, VisibilityTimeout
+from queues.settings import QueueSettings
 from settings.encoder import EncoderFolder
-from settings.environment import Port, Seconds, Variable, Whole, comma_separated, read_settings
+from settings.environment import Port, Seconds, Variable, Whole, comma_separated
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Count = Annotated[Whole, Ge(1)]
@@ -89,11 +88,9 @@ class FetchSettings:
 
 
 @dataclass(frozen=True)
-class IndexerSettings:
+class IndexerSettings(QueueSettings):
     """The services, the encoder and the limits of the worker of listings."""
 
-    elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
-    redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
     encoder: EncoderFolder = DEFAULT_ARTIFACT
     encoder_backend: Annotated[
         Backend,
@@ -146,58 +143,36 @@ class IndexerSettings:
             "Retries of a message that Elasticsearch does not take, before its events are parked in Redis.",
         ),
     ] = 20
-    visibility_timeout_s: VisibilityTimeout = DEFAULT_VISIBILITY_TIMEOUT_S
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> IndexerSettings:
-        """Read the settings from the variables that the fields name.
-
-        Raises:
-            InvalidSetting: naming the variable, what was found and what is expected.
-        """
-        return read_settings(cls, environ)
-
-    @property
-    def prefix(self) -> str:
-        """What the names of this deployment's indices, queue and parked events begin with."""
-        return self.elasticsearch.prefix
 
     @property
     def queue(self) -> str:
-        """The Celery queue: one for each prefix, so that deployments can share a Redis."""
+        """The Celery queue."""
         return f"nitamono-{self.prefix}"
 
     @property
-    def unacked_key(self) -> str:
-        """The Redis hash of the messages that are in a worker's hands."""
-        return f"{self.queue}-unacked"
-
-    @property
-    def hard_limit_s(self) -> float:
-        """Seconds after which a chunk's process is ended: before its message would be given out again."""
-        return self.visibility_timeout_s * 5 / 6
-
-    @property
     def soft_limit_s(self) -> float:
-        """Seconds after which a chunk is put back for another try, by itself."""
+        """Seconds after which a task puts its message back for another try."""
         return self.visibility_timeout_s * 2 / 3
 
     @property
     def bounded_elasticsearch(self) -> ElasticsearchSettings:
-        """The cluster's settings, every try of a request together in a quarter of the visibility timeout,
-        so that a chunk notices that Elasticsearch is away before its time limits do."""
-        longest = self.visibility_timeout_s / 4 / (self.elasticsearch.max_retries + 1)
-        return replace(self.elasticsearch, timeout_s=min(self.elasticsearch.timeout_s, longest))
+        """The cluster's settings, with all tries of a request in a quarter of the visibility timeout.
+
+        So a task notices that Elasticsearch is unavailable before its time limits end it.
+        """
+        return self.elasticsearch_within(self.visibility_timeout_s / 4)
 
     @property
     def photo_budget_s(self) -> float:
-        """Seconds that the photos of one chunk may take together; those not there by then come back later."""
+        """Seconds for all photos of one message; those that are missing then are retried later."""
         return self.visibility_timeout_s / 3
 
     @property
     def longest_wait_s(self) -> float:
-        """The longest wait before a retry. It is spent holding an unacknowledged message, so it stays below
-        the visibility timeout."""
+        """The longest wait before a retry, in seconds.
+
+        A task holds its unacknowledged message meanwhile, so the wait is shorter than the visibility timeout.
+        """
         return self.visibility_timeout_s / 2
 
 

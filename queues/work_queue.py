@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
 
 import redis
 
@@ -12,27 +11,8 @@ from queues.broker import redis_client
 from queues.deliveries import Deliveries
 from queues.messages import Tasks
 from queues.refused_messages import RefusedMessages
+from queues.settings import QueueSettings
 from queues.transport import Intake
-
-
-class QueueSettings(Protocol):
-    """The settings that a queue needs; those of both workers have them."""
-
-    @property
-    def queue(self) -> str:
-        """The name of the queue."""
-
-    @property
-    def unacked_key(self) -> str:
-        """The Redis hash of the messages that workers hold."""
-
-    @property
-    def redis_url(self) -> str:
-        """The Redis that holds both."""
-
-    @property
-    def visibility_timeout_s(self) -> float:
-        """Seconds after which Redis gives an unacknowledged message to another worker."""
 
 
 @dataclass(frozen=True)
