@@ -1,1 +1,1 @@
-"""What every command line of the project shares."""
+"""What all commands share: the group, errors, tables, number parameters."""

@@ -1,4 +1,4 @@
-"""Numbers as parameters of commands, read as strictly as those of the API and the settings."""
+"""Number parameters of commands, read as strictly as those of the API and the settings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class WholeNumber(click.IntRange):
     """A whole number in digits, within a range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number.
+        """Return the number.
 
         Raises:
-            click.BadParameter: it is not one, or out of range.
+            click.BadParameter: the value is not a number in digits, or out of range.
         """
         return int(super().convert(_read(whole_number, value), param, ctx))
 
@@ -26,16 +26,16 @@ class Number(click.FloatRange):
     """A number in digits, perhaps with a decimal point, within a range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number.
+        """Return the number.
 
         Raises:
-            click.BadParameter: it is not one, or out of range.
+            click.BadParameter: the value is not a number in digits, or out of range.
         """
         return float(super().convert(_read(decimal_number, value), param, ctx))
 
 
 def _read(reader: Callable[[str], float], value: Any) -> Any:
-    """The number in text; defaults are numbers already."""
+    """Return the number in a text; a default is a number already."""
     try:
         return reader(value) if isinstance(value, str) else value
     except ValueError as error:

@@ -33,12 +33,12 @@ def group() -> None:
 
 @group.command()
 def up() -> None:
-    """Start the services that do not run yet, and wait until all are ready."""
+    """Start the services that are not running, and wait until all are ready."""
     system = System.open(os.environ, Progress())
     started = system.up()
     click.echo(f"{'Ready' if started else 'Already up'}: {system.api_url}")
     if not listings_for_sale(system.api_url):
-        click.echo("No listing is for sale yet: `nitamono index FILE --wait` indexes some.")
+        click.echo("No listing is for sale yet. `nitamono index FILE --wait` indexes some.")
 
 
 @group.command()
@@ -60,7 +60,7 @@ def down(*, erase_data: bool) -> None:
 def status(*, as_json: bool) -> None:
     """Show whether each service is ready. The exit status is 1 if one is not.
 
-    A service that ELASTICSEARCH_URL or NITAMONO_REDIS_URL names is external: it is shown, but not checked.
+    A service that ELASTICSEARCH_URL or NITAMONO_REDIS_URL names is external: it is listed but not checked.
     """
     services = System.open(os.environ, Progress()).statuses()
     click.echo(json.dumps([asdict(s) for s in services], default=str) if as_json else _table(services))
@@ -86,7 +86,7 @@ def logs(service: str | None, lines: int, *, follow: bool) -> None:
     folder = System.open(os.environ, Progress()).state.logs
     files = sorted(folder.glob(f"{service or '*'}.log"))
     if not files:
-        raise click.ClickException(f"There is no log in {folder} yet: start the services with `make up`.")
+        raise click.ClickException(f"no log in {folder}; start the services with `make up`")
     subprocess.run(["tail", "-n", str(lines), *(["-f"] if follow else []), *map(str, files)], check=False)
 
 

@@ -1,4 +1,4 @@
-"""`nitamono similar`: the same answer as the API's, in a terminal."""
+"""`nitamono similar`: the API's answer in a terminal."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ HEAD = ("", "item", "similarity", "price", "category", "title")
 @click.command(name="similar")
 @click.argument("item_id")
 @click.option(
-    "--size", default=str(DEFAULT_SIZE), metavar="INTEGER", show_default=True, help="How many items at most."
+    "--size", default=str(DEFAULT_SIZE), metavar="INTEGER", show_default=True, help="Most items to print."
 )
 @click.option(
     "--price-ratio",
     default=f"{DEFAULT_RATIO:g}",
     metavar="NUMBER",
     show_default=True,
-    help="How far prices may differ.",
+    help="Largest ratio between the prices.",
 )
 @click.option("--category", help="Only items below this category: 'Apparel > Skirts'.")
 @click.option("--attribute", multiple=True, metavar="NAME:VALUE", help="Only items with this attribute.")
@@ -39,7 +39,7 @@ HEAD = ("", "item", "similarity", "price", "category", "title")
 @click.option("--explain", is_flag=True, help="With --json: add how each score is computed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
 def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: object) -> None:
-    """Print the items that look like ITEM_ID, are for sale and cost about as much."""
+    """Print items for sale that look like ITEM_ID and cost about as much."""
     if explain and not as_json:
         raise click.UsageError("--explain needs --json")
     try:
@@ -50,7 +50,7 @@ def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: obje
 
 
 def answer_text(answer: SimilarAnswer) -> str:
-    """The answer for a terminal: what was asked about, then a line for each similar item."""
+    """Return the answer for a terminal: the item, the price band, and a table of similar items."""
     item = answer.item
     about = f"{item.item_id}  {price_label(item.price, item.currency)}  {item.title or '(no title)'}"
     lines = [about, _band_line(answer.band)]
@@ -71,7 +71,7 @@ def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
 
 
 def _as_query_string(given: dict[str, object]) -> dict[str, list[str]]:
-    """The options as a request would give them, so that the same rules hold."""
+    """Return the options as query parameters, so that the API's rules apply."""
     values = {name: value if isinstance(value, tuple) else (value,) for name, value in given.items()}
     return {
         name: [str(value) for value in several]

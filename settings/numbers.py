@@ -1,4 +1,4 @@
-"""Numbers as people write them, in ASCII digits: not all that Python reads, such as `1_0`, `٣` or `nan`."""
+"""Numbers in ASCII digits. Python also reads `1_0`, `٣` and `nan`; these functions refuse them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
 def whole_number(text: str) -> int:
-    """The number that the text is, from 0 up.
+    """Return the whole number in the text, from 0 up.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the text has another form.
     """
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r:.60} is not a whole number in digits, such as 24")
@@ -20,10 +20,10 @@ def whole_number(text: str) -> int:
 
 
 def decimal_number(text: str) -> float:
-    """The number that the text is, from 0 up, with a point for decimals and without an exponent.
+    """Return the number in the text, from 0 up, with a point for decimals and without an exponent.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the text has another form.
     """
     if not _DECIMAL.fullmatch(text):
         raise ValueError(f"{text!r:.60} is not a number in digits, such as 2 or 1.5")

@@ -1,4 +1,4 @@
-"""The folder in which `make up` keeps what a shell beside it needs as well."""
+"""The record of the services that `make up` started, for commands in other shells."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from settings.errors import InvalidSetting
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 SERVICES: Final = "services.json"
-"""The file in the state folder with the settings that `make up` started the services with."""
+"""The file in the state folder with the settings that the services were started with."""
 
 SERVERS: Final = {"ELASTICSEARCH_URL": "NITAMONO_ES_PORT", "NITAMONO_REDIS_URL": "NITAMONO_REDIS_PORT"}
-"""The setting of each server's URL, and the one of the port where it is ours."""
+"""The variable with the URL of each server, and the one with the port of our own."""
 
 CHOSEN_FOR_THE_SERVERS: Final = frozenset({"NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER_DIR"})
-"""What the recorded servers hold, which says nothing about another server."""
+"""The recorded variables that are wrong for another server."""
 
 _URL_OF_PORT: Final = {
     "NITAMONO_ES_PORT": ("ELASTICSEARCH_URL", "http://127.0.0.1:{}"),
@@ -28,13 +28,12 @@ _URL_OF_PORT: Final = {
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """NITAMONO_STATE_DIR, or `.nitamono` in the clone."""
+    """Return NITAMONO_STATE_DIR, or `.nitamono` in the clone."""
     return Path(environ.get("NITAMONO_STATE_DIR") or REPOSITORY / ".nitamono")
 
 
 def recorded_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that `make up` recorded in the state folder, whether its services still run or not; none
-    where it never ran.
+    """Return the variables that `make up` recorded in the state folder; none if it never ran.
 
     Raises:
         InvalidSetting: the file cannot be read.
@@ -46,15 +45,15 @@ def recorded_settings(environ: Mapping[str, str]) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
-        raise InvalidSetting(f"{path}: {error}; delete it, and `make up` writes it again") from error
+        raise InvalidSetting(f"{path}: {error}; delete the file, and `make up` writes it again") from error
 
 
 def with_services(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which a command finds the services that `make up` started.
+    """Return the environment in which a command finds the services that `make up` started.
 
-    What the environment names counts, a port as the server of ours that listens on it; the rest is what
-    `make up` recorded. Where the environment names another server than the recorded one, the record's
-    servers, index prefix and encoder are ignored: they would be used on a cluster they were not chosen for.
+    A variable of the environment wins, then a port of our own servers, then the record. If the environment
+    names another server than the recorded one, the recorded servers, index prefix and encoder are ignored:
+    they belong to another cluster.
 
     Raises:
         InvalidSetting: the record cannot be read.
@@ -69,21 +68,20 @@ def with_services(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def names_other_server(environ: Mapping[str, str], recorded: Mapping[str, str]) -> bool:
-    """Whether `environ` has the URL of a server that is not the recorded one."""
+    """Whether `environ` has the URL of a server other than the recorded one."""
     return any(not same_address(environ[url], recorded.get(url, "")) for url in SERVERS if environ.get(url))
 
 
 def same_address(one: str, other: str) -> bool:
-    """Whether two URLs, or comma-separated lists of URLs, lead to the same servers.
+    """Whether two URLs, or comma-separated lists of URLs, are those of the same servers.
 
-    The loopback address may be written as its name; user and password, an empty path and Redis's first
-    database make no difference.
+    `localhost` is 127.0.0.1; user and password, an empty path and Redis database 0 make no difference.
     """
     return _canonical(one) == _canonical(other)
 
 
 def without_passwords(urls: str) -> str:
-    """The comma-separated URLs without the user and password that they may have."""
+    """Return the comma-separated URLs without user names and passwords."""
     return ",".join(re.sub("//.*@", "//", url) for url in urls.split(","))
 
 
