@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from console.number_types import WholeNumber
 from console.table import table
 from ml.artifact import load_artifact
 from ml.commands.options import artifact_option, existing, folder, threads_option
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 @click.command()
 @artifact_option
 @click.option("--photos", type=existing, multiple=True, help="JSONL, folders or files; drawn JPEGs without.")
-@click.option("--count", type=click.IntRange(1), default=64, show_default=True, help="Photos at most.")
-@click.option(
-    "--size", type=click.IntRange(16), default=1080, show_default=True, help="Of drawn JPEGs, pixels."
-)
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="The best one counts.")
+@click.option("--count", type=WholeNumber(1), default=64, show_default=True, help="Photos at most.")
+@click.option("--size", type=WholeNumber(16), default=1080, show_default=True, help="Of drawn JPEGs, pixels.")
+@click.option("--repeats", type=WholeNumber(1), default=3, show_default=True, help="The best one counts.")
 @click.option(
     "--stock", type=folder, help="Local hub folder to run with transformers and torch, for comparison."
 )

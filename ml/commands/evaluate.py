@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from console.number_types import WholeNumber
 from ml.commands.options import artifact_option, data_option_named, existing, folder, read, threads_option
 from ml.errors import MlError
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "-k",
     "ks",
-    type=click.IntRange(1, 100),
+    type=WholeNumber(1, 100),
     multiple=True,
     default=[5],
     show_default=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from console.number_types import Number
 from ml.commands.export import export_run
 from ml.commands.options import data_option, folder, photos, read, threads_option
 from ml.errors import MlError
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--base", help="Hub id or local folder of a SigLIP, in place of the configuration's.")
 @click.option("--resume", is_flag=True, help="Go on with the run in OUT, where it was interrupted.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="End then, whatever the epochs.")
+@click.option("--minutes", type=Number(min=0, min_open=True), help="End then, whatever the epochs.")
 @click.option("--smoke", is_flag=True, help="The configuration's tiny version, to see whether a run works.")
 @threads_option
 def finetune(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from console.number_types import WholeNumber
 from console.table import table
 from ml.commands.options import existing, folder
 
@@ -35,20 +36,20 @@ def parsed_dims(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 )
 @click.option(
     "--keep",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=128,
     show_default=True,
     help="Dims of projection.npz. Another value on the same OUT reads no shard again.",
 )
 @click.option(
     "--memory-limit",
-    type=click.IntRange(0),
+    type=WholeNumber(0),
     default=2**30,
     show_default=True,
     help="Bytes up to which scikit-learn's solver is used; above, the shards are summed in one pass.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Shards summed at a time."
+    "--workers", type=WholeNumber(1, 256), default=1, show_default=True, help="Shards summed at a time."
 )
 def fit_pca(
     *, shards: Sequence[Path], out: Path, dims: tuple[int, ...], keep: int, memory_limit: int, workers: int

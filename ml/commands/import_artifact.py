@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from console.number_types import WholeNumber
 from ml.commands.options import existing, folder, read, threads_option
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A .npz of `nitamono ml fit-pca` to use instead of fitting PCA on --pca-data.",
 )
-@click.option("--dims", type=click.IntRange(1), default=128, show_default=True, help="After fitting PCA.")
+@click.option("--dims", type=WholeNumber(1), default=128, show_default=True, help="After fitting PCA.")
 @click.option("--pca/--no-pca", default=True, help="Keep the network's width even where --data is given.")
 @click.option(
     "--text/--no-text", default=True, help="Leave the text tower out, which can be most of the size."

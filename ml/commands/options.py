@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from console.number_types import WholeNumber
 from ml.artifact import DEFAULT_ARTIFACT
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ artifact_option = click.option(
 )
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1, 256),
+    type=WholeNumber(1, 256),
     default=1,
     show_default=True,
     help="More than the free cores make it slower, not faster.",

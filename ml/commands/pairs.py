@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from console.number_types import WholeNumber
 from ml.commands.options import existing, folder, threads_option
 
 
@@ -51,7 +52,7 @@ def parsed_instant(_ctx: click.Context, _param: click.Parameter, value: str | No
     help="Leave out titles in which it is found, whatever their case.  [default: those of the paper, in "
     "English and Japanese]",
 )
-@click.option("--rows-per-shard", type=click.IntRange(1), default=50_000, show_default=True)
+@click.option("--rows-per-shard", type=WholeNumber(1), default=50_000, show_default=True)
 @threads_option
 def pairs(
     *,

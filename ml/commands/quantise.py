@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from console.number_types import Number
 from ml.artifact import load_artifact
 from ml.commands.options import data_option, folder, threads_option
 
@@ -15,7 +16,7 @@ from ml.commands.options import data_option, folder, threads_option
 @click.option("--out", type=folder, required=True, help="Folder of the int8 artifact.")
 @click.option(
     "--least-cosine",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.995,
     show_default=True,
     help="Refuse a mean cosine to ARTIFACT's vectors below it.",

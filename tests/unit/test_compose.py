@@ -40,7 +40,7 @@ LONG_RUNNING = set(SERVICES) - {"setup", "index", "admin"}
 
 
 def test_file_follows_the_compose_specification() -> None:
-    """The schema is the compose specification's own, as check-jsonschema ships it."""
+    """The schema is that of the compose specification, from check-jsonschema."""
     arguments = ["--builtin-schema", "vendor.compose-spec", str(ROOT / "docker-compose.yml")]
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", *arguments], capture_output=True, text=True, check=False
@@ -90,7 +90,7 @@ def test_nothing_is_published_beyond_loopback() -> None:
 
 
 def test_every_service_is_limited_watched_and_unprivileged() -> None:
-    """Limits and health checks on all that stays; root only where certificates change owner."""
+    """Long-running services have limits and health checks; only the set-up of certificates runs as root."""
     for name in SERVICES:
         assert SERVICES[name]["mem_limit"]
     for name in LONG_RUNNING:
@@ -100,8 +100,8 @@ def test_every_service_is_limited_watched_and_unprivileged() -> None:
     assert all(SERVICES[name]["read_only"] for name in OURS)
 
 
-def test_only_api_and_admin_know_the_salt_of_users() -> None:
-    """What is stored can be told to be somebody's by nobody else; and all share a queue."""
+def test_only_api_and_admin_have_the_user_salt() -> None:
+    """No other service can attribute stored events to users. All services share a queue."""
     knowing = [name for name in SERVICES if "NITAMONO_USER_SALT" in SERVICES[name].get("environment", {})]
     assert knowing == ["api", "admin"]
     urls = {
@@ -121,7 +121,7 @@ arms = [{name = "control"}, {name = "siglip"}]
 
 
 def environment(name: str) -> dict[str, str]:
-    """A service's variables, with those of `.env.example` filled in; the salt is one of somebody's own."""
+    """Return a service's variables, filled in from `.env.example`, with a valid salt."""
     values = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     values["USER_SALT"] = "0123456789abcdef"
     filled = {
@@ -131,7 +131,7 @@ def environment(name: str) -> dict[str, str]:
     return filled | {"ELASTICSEARCH_CA_CERTS": certifi.where()}  # no volume is mounted here
 
 
-def test_admin_runs_by_hand_alone_and_as_who_may_write() -> None:
+def test_admin_runs_only_by_hand_and_may_write() -> None:
     """`docker compose up` does not start it; the account is that of the worker, not the reader's."""
     admin, worker = SERVICES["admin"], SERVICES["events"]
     assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["admin"]
@@ -147,7 +147,7 @@ def test_admin_runs_by_hand_alone_and_as_who_may_write() -> None:
 def test_commands_of_admin_get_as_far_as_elasticsearch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing that they need is missing from what the service gives them."""
+    """The service sets all variables that they need."""
     (tmp_path / "new-encoder.toml").write_text(EXPERIMENT, encoding="utf-8")
     nowhere = f"https://127.0.0.1:{free_port()}"
     variables = environment("admin") | {
@@ -169,8 +169,8 @@ def test_the_api_shows_the_reports_that_admin_writes() -> None:
     assert f"{written}:ro" in SERVICES["api"]["volumes"]
 
 
-def test_volumes_are_declared_and_data_is_kept_in_them() -> None:
-    """What Elasticsearch, Kibana and Redis know survives `docker compose down`."""
+def test_volumes_are_declared_and_hold_the_data() -> None:
+    """The data of Elasticsearch, Kibana and Redis survives `docker compose down`."""
     mounted = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", []) if v[0] not in "./$"}
     assert mounted == set(COMPOSE["volumes"])
 
@@ -226,10 +226,10 @@ def redis_by_compose_command(tmp_path: Path) -> Iterator[tuple[int, int]]:
         process.terminate()
 
 
-def test_redis_command_starts_a_server_that_wants_the_password(
+def test_redis_command_starts_a_server_that_requires_the_password(
     redis_by_compose_command: tuple[int, int],
 ) -> None:
-    """In the place of the shell, so that it gets the signal that ends the container."""
+    """It replaces the shell, so that it gets the signal that stops the container."""
     port, pid = redis_by_compose_command
     client = redis.Redis(port=port, password="s3cret")
     for _ in range(100):
@@ -246,7 +246,7 @@ def test_redis_command_starts_a_server_that_wants_the_password(
 
 
 def test_image_has_every_package_and_only_what_is_allowed_into_it() -> None:
-    """What the Dockerfile copies exists, is let in by .dockerignore, and covers every package."""
+    """The files that the Dockerfile copies exist, pass .dockerignore, and include every package."""
     dockerfile = (ROOT / "Dockerfile").read_text()
     copied = {
         source

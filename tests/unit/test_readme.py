@@ -1,4 +1,4 @@
-"""Every command that README.md and docs/ show is one that exists, with the options that it shows."""
+"""The commands in README.md and docs/ exist, with the options that are shown."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def find_command(words: list[str]) -> tuple[click.Command, list[str]]:
 
 
 def check_nitamono(words: list[str]) -> None:
-    """Options exist and arguments fit; that paths exist is the reader's affair."""
+    """Check options and arguments; paths need not exist."""
     command, rest = find_command(words)
     for parameter in command.params:
         if isinstance(parameter.type, click.Path):
@@ -82,7 +82,7 @@ CHECKS = {"nitamono": check_nitamono, "make": check_make, "curl": check_curl, "p
 
 @pytest.mark.parametrize("command", [pytest.param(command, id=name) for name, command in shown_commands()])
 def test_shown_command_exists(command: str) -> None:
-    """A reader who types it gets what the page says, not a usage error."""
+    """It is not a usage error."""
     words = shlex.split(command.split(" | ", maxsplit=1)[0])
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words.pop(0)
@@ -92,13 +92,13 @@ def test_shown_command_exists(command: str) -> None:
 
 
 def test_readme_shows_the_two_commands() -> None:
-    """Whoever reads nothing else finds them."""
+    """`make demo` and `make test`."""
     commands = [command for name, command in shown_commands() if name.startswith("README.md")]
     assert {"make demo", "make test"} <= set(commands)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_a_target(page: Path) -> None:
     """Each relative link and picture is a file of the repository."""
     for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         if not urlsplit(target).scheme:
@@ -106,7 +106,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
-    """A table of settings ages; this keeps it true both ways."""
+    """Variables in the code are in docs/settings.md, and those in docs/settings.md are in the code."""
     setting = re.compile(r"(?<![A-Z_])(?:NITAMONO|ELASTICSEARCH)_[A-Z_]+[A-Z]")
     packages = (
         "settings",

@@ -56,8 +56,8 @@ def test_hosts_and_networks_can_be_allowed() -> None:
         ("NITAMONO_REDIS_URL", "redis://127.0.0.1/queue"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
-    """With the variable it came from."""
+def test_an_invalid_value_is_refused(name: str, value: str) -> None:
+    """The message names the variable."""
     with pytest.raises(InvalidSetting, match=name):
         IndexerSettings.from_environ({name: value})
 
@@ -73,7 +73,7 @@ def test_secrets_stay_out_of_repr() -> None:
 
 
 def test_worker_and_command_line_agree_on_the_image_roots_file() -> None:
-    """Named by itself, or in the state folder, or in that of the clone."""
+    """The variable, the state folder that is set, or that of the clone."""
     assert ImageRoots.from_environ({"NITAMONO_IMAGE_ROOTS_FILE": "/a/roots"}).file == Path("/a/roots")
     assert ImageRoots.from_environ({"NITAMONO_STATE_DIR": "/state"}).file == Path("/state/image-roots")
     default = IndexerSettings.from_environ({}).roots.file
@@ -81,7 +81,7 @@ def test_worker_and_command_line_agree_on_the_image_roots_file() -> None:
     assert default.parts[-2:] == (".nitamono", "image-roots")
 
 
-def test_a_message_outlives_whatever_holds_it() -> None:
+def test_the_visibility_timeout_is_the_longest_limit() -> None:
     """A retry's wait and both time limits end before Redis gives the message to another worker."""
     settings = IndexerSettings(visibility_timeout_s=60)
     config = configuration(settings)

@@ -1,4 +1,4 @@
-"""`nitamono similar` where something is wrong; its answers are tested on a real index."""
+"""Errors of `nitamono similar`; its answers are tested on a real index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cli import main
 def test_a_failure_is_one_sentence(
     arguments: list[str], environ: dict[str, str], status: int, words: str
 ) -> None:
-    """It says what was found and what to do, and there is no traceback."""
+    """It says what was found and what to do, without a traceback."""
     away = {"ELASTICSEARCH_URL": "http://127.0.0.1:9", "ELASTICSEARCH_TIMEOUT_S": "2"}
     result = CliRunner().invoke(main, ["similar", *arguments], env={**away, **environ})
     assert result.exit_code == status

@@ -1,4 +1,4 @@
-"""Numbers in ASCII digits, wherever people write them."""
+"""Numbers in ASCII digits, in settings, parameters and options."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ DECIMAL_SETTINGS = {
 
 
 @given(st.integers(0, 10**17))
-def test_a_number_is_read_as_it_is_written(number: int) -> None:
-    """In digits."""
+def test_digits_are_a_number(number: int) -> None:
+    """With decimals or without."""
     assert whole_number(str(number)) == number
     assert decimal_number(f"{number}.25") == number + 0.25
 
 
 @given(st.text())
-def test_what_is_read_is_digits(text: str) -> None:
-    """Whatever else Python would take."""
+def test_anything_but_digits_is_refused(text: str) -> None:
+    """Although Python accepts more."""
     try:
         whole_number(text)
     except ValueError:
@@ -57,8 +57,8 @@ def test_what_is_read_is_digits(text: str) -> None:
 
 @pytest.mark.parametrize("text", [text for text in NO_NUMBERS if text])  # an empty variable is not set
 @pytest.mark.parametrize("name", WHOLE_SETTINGS | DECIMAL_SETTINGS)
-def test_a_setting_that_is_no_number_is_named(name: str, text: str) -> None:
-    """With what it is, in a short message."""
+def test_an_invalid_number_in_a_setting_is_refused(name: str, text: str) -> None:
+    """The short message names the variable."""
     if name == "NITAMONO_FETCH_PORTS" and text.strip() != text:  # spaces may stand between ports
         return
     with pytest.raises(InvalidSetting, match=name) as caught:
@@ -67,8 +67,8 @@ def test_a_setting_that_is_no_number_is_named(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE_SETTINGS)
-def test_a_whole_number_has_no_point(name: str) -> None:
-    """Not even before a nought."""
+def test_a_whole_number_has_no_decimals(name: str) -> None:
+    """Not even `.0`."""
     with pytest.raises(InvalidSetting, match=name):
         WHOLE_SETTINGS[name].from_environ({name: "5.0"})
 
@@ -76,19 +76,19 @@ def test_a_whole_number_has_no_point(name: str) -> None:
 @pytest.mark.parametrize("option", ["--size", "--price-ratio"])
 @pytest.mark.parametrize("text", ["1_0", "+5", "５", "1e1", "nan"])
 def test_the_shell_reads_numbers_as_the_api_does(option: str, text: str) -> None:
-    """Before anything is asked of Elasticsearch."""
+    """Before a request to Elasticsearch."""
     result = CliRunner().invoke(main, ["similar", "m1", option, text])
     assert result.exit_code == 2, result.output
     assert "in digits" in result.output
 
 
 def commands(group: click.Group) -> Iterator[click.Command]:
-    """The commands below a group, but for those of `ml`: its layer may not import the strict reader."""
+    """Yield the commands below a group."""
     ctx = click.Context(group)
     for name in group.list_commands(ctx):
         command = group.get_command(ctx, name)
         if isinstance(command, click.Group):
-            yield from commands(command) if name != "ml" else ()
+            yield from commands(command)
         elif command is not None:
             yield command
 
@@ -103,11 +103,11 @@ NUMERIC = [
 
 @pytest.mark.parametrize(("command", "parameter"), NUMERIC)
 def test_every_command_reads_numbers_strictly(command: click.Command, parameter: click.Parameter) -> None:
-    """What Python takes for a number besides is refused with a sentence; the help shows the range."""
+    """Other numbers that Python accepts are refused with a sentence; the help shows the range."""
     with click.Context(command) as ctx:
         for text in NO_NUMBERS:
             with pytest.raises(click.BadParameter, match=r"is not a (whole )?number in digits"):
-                parameter.type_cast_value(ctx, text)
+                parameter.type_cast_value(ctx, (text,) if getattr(parameter, "multiple", False) else text)
         help_text = command.get_help(ctx)
     assert " RANGE" in help_text
     assert re.search(r"x?[<>]=?x?", help_text)
@@ -122,8 +122,8 @@ def test_every_command_reads_numbers_strictly(command: click.Command, parameter:
         (["events", "export", "log", "--wait", "0"], "0.0 is not in the range x>0"),
     ],
 )
-def test_an_option_that_is_no_number_is_named(arguments: list[str], words: str) -> None:
-    """With what was given, before anything is done."""
+def test_an_invalid_number_in_an_option_is_refused(arguments: list[str], words: str) -> None:
+    """The message repeats it, before the command does anything."""
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert f"Invalid value for '{arguments[-2]}': {words}" in result.output

@@ -1,4 +1,4 @@
-"""Where a command finds the services that `make up` started."""
+"""The record of the services that `make up` started."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ RECORD = {
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A state folder in which `make up` recorded other ports than the usual."""
+    """A state folder whose record has ports other than the defaults."""
     (tmp_path / SERVICES).write_text(json.dumps(RECORD), encoding="utf-8")
     return {"NITAMONO_STATE_DIR": str(tmp_path)}
 
 
-def test_what_the_environment_does_not_name_is_as_recorded(environ: dict[str, str]) -> None:
-    """An empty variable names nothing."""
+def test_a_variable_that_is_not_set_is_read_from_the_record(environ: dict[str, str]) -> None:
+    """An empty variable counts as not set."""
     assert with_services(environ) == environ | RECORD
     assert with_services(environ | {"ELASTICSEARCH_URL": ""}) == environ | RECORD
 
 
-def test_what_the_environment_names_counts(environ: dict[str, str]) -> None:
+def test_a_variable_that_is_set_wins(environ: dict[str, str]) -> None:
     """A URL first, then a port, then the record."""
     url, port = {"ELASTICSEARCH_URL": "http://search:9200"}, {"NITAMONO_ES_PORT": "9555"}
     assert with_services(environ | url)["ELASTICSEARCH_URL"] == "http://search:9200"
@@ -68,7 +68,7 @@ def test_what_the_environment_names_counts(environ: dict[str, str]) -> None:
 def test_the_record_of_one_cluster_is_not_mixed_with_another(
     environ: dict[str, str], other: dict[str, str]
 ) -> None:
-    """`mappings create --live` on production would make an index with the demonstration's prefix."""
+    """Otherwise `mappings create --live` on production would use the prefix of the demo."""
     found = with_services(environ | other)
     assert found.items() >= other.items()
     for name in ("NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER_DIR"):
@@ -91,7 +91,7 @@ def test_the_record_of_one_cluster_is_not_mixed_with_another(
         {"NITAMONO_REDIS_PORT": "6307", "ELASTICSEARCH_URL": ""},
     ],
 )
-def test_another_way_to_name_the_recorded_server_keeps_the_record(
+def test_another_form_of_the_recorded_url_keeps_the_record(
     environ: dict[str, str], same: dict[str, str]
 ) -> None:
     """Also with the password, which is never recorded."""
@@ -100,7 +100,7 @@ def test_another_way_to_name_the_recorded_server_keeps_the_record(
     assert found.items() >= {name: value for name, value in same.items() if value}.items()
 
 
-def test_passwords_leave_every_url_of_a_list() -> None:
+def test_passwords_are_removed_from_every_url_of_a_list() -> None:
     """Whatever characters they have; the order of a list makes no difference."""
     urls = "https://elastic:a/b@one:9200,https://two:9200"
     assert without_passwords(urls) == "https://one:9200,https://two:9200"
@@ -123,8 +123,8 @@ def test_without_a_record_nothing_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "5", "null"])
-def test_a_record_that_cannot_be_read_is_named(environ: dict[str, str], text: str) -> None:
-    """With the way out."""
+def test_an_unreadable_record_is_refused(environ: dict[str, str], text: str) -> None:
+    """The message says how to replace it."""
     path = Path(environ["NITAMONO_STATE_DIR"]) / SERVICES
     path.write_text(text)
     with pytest.raises(InvalidSetting, match=r"services\.json.*make up"):
@@ -132,7 +132,7 @@ def test_a_record_that_cannot_be_read_is_named(environ: dict[str, str], text: st
 
 
 def run(environ: dict[str, str], cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`nitamono` in that folder, in an environment without other settings of ours."""
+    """Run `nitamono` in a folder, without the settings of this shell."""
     command = [sys.executable, "-c", "import cli; cli.main()", *arguments]
     named = ("ELASTICSEARCH_", "NITAMONO_")
     bare = {name: value for name, value in os.environ.items() if not name.startswith(named)}
@@ -149,7 +149,7 @@ def run(environ: dict[str, str], cwd: Path, *arguments: str) -> subprocess.Compl
 def test_an_unreadable_record_stops_only_what_needs_the_services(
     environ: dict[str, str], tmp_path: Path, arguments: list[str], code: int
 ) -> None:
-    """Help and the commands for encoders do not; exit status 2 is that of an argument that is missing."""
+    """Help and the commands of `ml` work. Exit status 2 is that of a missing argument."""
     (tmp_path / SERVICES).write_text("{")
     answer = run(environ, tmp_path, *arguments)
     assert (answer.returncode, "services.json" in answer.stderr) == (code, code == 1), answer.stderr

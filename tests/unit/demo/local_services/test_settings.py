@@ -23,19 +23,19 @@ def test_defaults_are_the_documented_ports():
 
 @given(st.integers(1, 65535))
 def test_every_port_can_be_set(port):
-    """Any port from 1 to 65535 is taken as it is."""
+    """Any from 1 to 65535."""
     assert ServiceSettings.from_environ({"NITAMONO_ES_PORT": str(port)}).elasticsearch_port == port
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "http", "92 00", "９２００", "1e3"])
-def test_a_wrong_port_is_named_with_its_variable(text):
-    """A port that is none is refused with the variable, the value and what is expected."""
+def test_an_invalid_port_is_refused(text):
+    """The message has the variable, the value and what is expected."""
     with pytest.raises(InvalidSetting, match=r"NITAMONO_API_PORT is .*expected"):
         ServiceSettings.from_environ({"NITAMONO_API_PORT": text})
 
 
 @pytest.mark.parametrize(("text", "megabytes"), [("512m", 512), ("2g", 2048), ("1G", 1024)])
-def test_a_heap_is_given_with_its_unit(text, megabytes):
+def test_a_heap_has_a_unit(text, megabytes):
     """The heap reads like Java's -Xmx."""
     assert ServiceSettings.from_environ({"NITAMONO_ES_HEAP": text}).heap_mb == megabytes
 

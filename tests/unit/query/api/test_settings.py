@@ -1,4 +1,4 @@
-"""What an operator sets."""
+"""The settings of the API and of gunicorn."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from settings.errors import InvalidSetting
 
 
 def test_defaults_listen_on_loopback() -> None:
-    """Nothing is open to a network unless it is asked for."""
+    """Other machines can connect only if the host is set."""
     settings = QuerySettings.from_environ({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.elasticsearch == ElasticsearchSettings()
 
 
 def test_every_variable_is_read() -> None:
-    """Host, port, workers, threads and the log, and what the other settings read."""
+    """Also those of nested groups."""
     settings = QuerySettings.from_environ(
         {
             "NITAMONO_API_HOST": "0.0.0.0",
@@ -45,8 +45,8 @@ def test_every_variable_is_read() -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "８０００"])
-def test_a_port_that_is_none_is_named(port: str) -> None:
-    """With what was found and what was expected."""
+def test_an_invalid_port_is_refused(port: str) -> None:
+    """The message has the value and the range."""
     with pytest.raises(InvalidSetting, match=r"NITAMONO_API_PORT is .* from 1 to 65535"):
         QuerySettings.from_environ({"NITAMONO_API_PORT": port})
 
@@ -64,7 +64,7 @@ def test_gunicorn_is_configured_from_the_same_variables(monkeypatch: pytest.Monk
 
 
 def test_the_access_log_has_no_query_strings() -> None:
-    """Neither of the request nor of the page that it came from: they may hold the id of a user."""
+    """Neither of the request nor of the referring page: they may contain a user id."""
     atoms = dict.fromkeys("hlutsba", "-") | {"m": "GET", "U": "/v1/listings/m1/similar", "H": "HTTP/1.1"}
     secret = {"r": "GET /v1/listings/m1/similar?user=u1 HTTP/1.1", "q": "user=u1", "f": "/items/m1?user=u1"}
     line = runpy.run_path(query.api.gunicorn_conf.__file__)["access_log_format"] % (atoms | secret)
