@@ -182,7 +182,7 @@ def test_the_header_names_the_user_as_the_parameter_does(market: Market) -> None
     assert by_header["arms"] == answer(api, user_id=user)["arms"] == ["new-encoder:siglip"]
     both = api.get(path, headers={"X-User-Id": "u1"}, query_string={"user_id": "u1"})
     assert both.status_code == 400
-    assert both.get_json(force=True)["problems"][0]["reason"] == "user_repeated"
+    assert both.get_json(force=True)["problems"][0]["reason"] == "user_id_repeated"
 
 
 @pytest.mark.parametrize("missing", ["NITAMONO_USER_SALT", "NITAMONO_EXPERIMENTS_DIR"])

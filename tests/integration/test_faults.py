@@ -346,7 +346,7 @@ def test_events_that_outlast_every_retry_are_parked_and_replayed(
     }
 
     replayed = command.invoke(main, ["indexer", "dead-letters", "replay", "--all"], catch_exceptions=False)
-    assert "10 given = 10 indexed" in replayed.stdout
+    assert "10 listings: 10 indexed" in replayed.stdout
     assert len(shop.documents()) == 10
     again = command.invoke(main, ["indexer", "dead-letters", "list"], catch_exceptions=False)
     assert again.stdout == "No dead letters.\n"

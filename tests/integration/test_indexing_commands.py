@@ -364,7 +364,7 @@ def test_replay_says_when_no_worker_runs(shop: Shop) -> None:
         ("ELASTICSEARCH_URL", "http://127.0.0.1:9", "Elasticsearch does not answer"),
         ("NITAMONO_REDIS_URL", "redis://127.0.0.1:9/0", "Redis does not answer"),
         ("NITAMONO_ENCODER_DIR", "/nowhere", "no encoder artifact in /nowhere"),
-        ("NITAMONO_REDIS_URL", "foo", "NITAMONO_REDIS_URL is not a URL"),
+        ("NITAMONO_REDIS_URL", "foo", "NITAMONO_REDIS_URL has an invalid value"),
         ("NITAMONO_BATCH_SIZE", "many", "NITAMONO_BATCH_SIZE is 'many'"),
     ],
 )
