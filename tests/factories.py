@@ -8,6 +8,8 @@ from typing import Any
 from experiments.assignment.definition import Experiment
 from mappings.identity import EncoderIdentity
 from mappings.listing import Listing, ListingDocument, category_paths, parse_listing
+from query.search.ranking import Calibration
+from query.search.terms import TERMS
 
 # Most of them Python reads as numbers.
 NO_NUMBERS = [
@@ -72,6 +74,11 @@ def make_identity(**changes: Any) -> EncoderIdentity:
     """An encoder's identity, with `changes` over the defaults."""
     defaults = {"encoder_id": "colour-00000001", "dims": 4, "similarity_mean": 0.6, "similarity_spread": 0.1}
     return EncoderIdentity(**(defaults | changes))
+
+
+def make_calibration(**weights: float) -> Calibration:
+    """Weights on the scale of the cosine: those given, 1 for similarity, and 0 for every other term."""
+    return Calibration({term.name: 0.0 for term in TERMS} | {"similarity": 1.0} | weights)
 
 
 def make_experiment(**changes: Any) -> Experiment:

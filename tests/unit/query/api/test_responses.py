@@ -9,11 +9,10 @@ import pytest
 from query.api.responses import fallback, photo_url, similar_answer
 from query.search.builder import SimilarQuery
 from query.search.price_band import PriceBand
-from query.search.ranking import Calibration
 from query.search.reader import Found, RequestDeadline
 from query.search.request import SimilarRequest
 from query.search.similar import RankedHit, SimilarItems
-from tests.factories import make_document, make_identity
+from tests.factories import make_calibration, make_document, make_identity
 
 
 def make_items(
@@ -23,9 +22,7 @@ def make_items(
     item = make_document(item_id="asked", price=1000)
     return SimilarItems(
         found=Found(item, "listings-colour-00000001-20260101000000"),
-        query=SimilarQuery(
-            item, SimilarRequest(**asked), Calibration({"similarity": 1.0, "category": 0.06, "price": 0.02})
-        ),
+        query=SimilarQuery(item, SimilarRequest(**asked), make_calibration(category=0.06, price=0.02)),
         encoder=make_identity(),
         band=PriceBand(3.0, 300.0, 3100.0),
         steps_widened=1,

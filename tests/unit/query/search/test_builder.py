@@ -18,9 +18,8 @@ from query.search.builder import (
     similar_body,
 )
 from query.search.price_band import PriceBand
-from query.search.ranking import Calibration
 from query.search.request import ListingsRequest, SimilarRequest
-from tests.factories import make_document
+from tests.factories import make_calibration, make_document
 
 VECTOR = (0.6, 0.8, 0.0, 0.0)
 BAND = PriceBand(ratio=2.0, low=500.0, high=3000.0)
@@ -31,19 +30,10 @@ def make_query(*, item: ListingDocument | None = None, **asked: Any) -> SimilarQ
     return SimilarQuery(
         item or make_document(),
         SimilarRequest(**asked),
-        Calibration({"similarity": 1.0, "category": 0.06, "price": 0.02}),
+        make_calibration(category=0.06, price=0.02),
         KnnParameters(k=150, num_candidates=300),
     )
 
-
-CATEGORY_FUNCTIONS = [
-    {"filter": {"term": {"category_paths": {"value": path, "_name": name}}}, "weight": 0.02}
-    for path, name in [
-        ("Apparel", "category:1"),
-        ("Apparel > Bottomwear", "category:2"),
-        ("Apparel > Bottomwear > Skirts", "category:3"),
-    ]
-]
 
 ALWAYS_FILTERED = [
     {"term": {"status": "on_sale"}},
@@ -54,7 +44,9 @@ ALWAYS_FILTERED = [
 
 
 def test_one_search_holds_filters_and_ranking() -> None:
-    """Every filter is inside knn; the re-rank is around it, its terms added."""
+    """Every filter is inside knn; the functions of all ranking terms are around it, added."""
+    calibration = make_calibration(category=0.06, price=0.02)
+    assert len(calibration.functions(make_document(), with_vector=True)) >= 4
     assert similar_body(make_query(), VECTOR, BAND) == {
         "query": {
             "function_score": {
@@ -68,13 +60,7 @@ def test_one_search_holds_filters_and_ranking() -> None:
                         "boost": 2.0,
                     }
                 },
-                "functions": [
-                    *CATEGORY_FUNCTIONS,
-                    {
-                        "gauss": {"price": {"origin": 1290.0, "scale": 645.0, "decay": 0.5}},
-                        "weight": 0.02,
-                    },
-                ],
+                "functions": calibration.functions(make_document(), with_vector=True),
                 "score_mode": "sum",
                 "boost_mode": "sum",
             }
@@ -87,12 +73,13 @@ def test_one_search_holds_filters_and_ranking() -> None:
 
 
 def test_a_fallback_goes_by_category_then_by_date() -> None:
-    """Without a vector the same filters and the same category steps decide, then the newest."""
+    """Without a vector the same filters and the category decide, then the newest."""
+    calibration = make_calibration(category=0.06, price=0.02)
     assert fallback_body(make_query(), BAND) == {
         "query": {
             "function_score": {
                 "query": {"constant_score": {"filter": {"bool": {"filter": ALWAYS_FILTERED}}, "boost": 0}},
-                "functions": [*CATEGORY_FUNCTIONS, {"weight": 1}],
+                "functions": [*calibration.functions(make_document(), with_vector=False), {"weight": 1}],
                 "score_mode": "sum",
                 "boost_mode": "sum",
             }

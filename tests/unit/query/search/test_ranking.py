@@ -10,7 +10,7 @@ import pytest
 from query.search.ranking import DEFAULT_WEIGHTS, Calibration, UnknownTerm, facts, term_values, weights_with
 from query.search.terms import TERMS
 from query.search.terms.term import Columns
-from tests.factories import make_document, make_identity
+from tests.factories import make_calibration, make_document, make_identity
 
 ITEM = make_document(price=1000, vector=(0.6, 0.8))
 OTHERS = [
@@ -20,20 +20,24 @@ OTHERS = [
     ),
     make_document(item_id="far", price=400, category=("Home",), vector=(-0.8, 0.6)),
 ]
-CALIBRATION = Calibration({"similarity": 1.0, "category": 0.06, "price": 0.02})
+CALIBRATION = make_calibration(category=0.06, price=0.02)
 
 
 def test_weights_are_in_units_of_the_encoders_spread() -> None:
     """An encoder whose cosines lie twice as close together gets weights half as large."""
     wide = Calibration.of(make_identity(similarity_spread=0.08)).weights
     narrow = Calibration.of(make_identity(similarity_spread=0.04)).weights
-    assert wide == pytest.approx({"similarity": 1, "category": 2.0 * 0.08, "price": 0.25 * 0.08})
-    assert narrow == pytest.approx({"similarity": 1, "category": 2.0 * 0.04, "price": 0.25 * 0.04})
+    for term in TERMS:
+        assert wide[term.name] == pytest.approx(term.weight * (0.08 if term.adjustable else 1))
+        assert narrow[term.name] == pytest.approx(term.weight * (0.04 if term.adjustable else 1))
 
 
 def test_each_term_is_a_value_of_its_own() -> None:
     """Worked out by hand: cosines, thirds of 0.06, and 2^-(distance / 0.5)² of 0.02."""
-    same, near, far = term_values(CALIBRATION, ITEM, OTHERS, with_vector=True)
+    same, near, far = (
+        {name: terms[name] for name in ("similarity", "category", "price")}
+        for terms in term_values(CALIBRATION, ITEM, OTHERS, with_vector=True)
+    )
     assert same == pytest.approx({"similarity": 1.0, "category": 0.06, "price": 0.02})
     assert near == pytest.approx({"similarity": 0.6, "category": 0.04, "price": 0.01})
     assert far == pytest.approx({"similarity": 0.0, "category": 0.0, "price": 0.02 * 2**-1.44}, abs=1e-6)
