@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @threads_option
 def export(*, run: Path, data: Sequence[Path], out: Path, threads: int) -> None:
     """Export a run, also one that was cut off; DATA as for its training."""
-    from ml.training.finetune import read_config  # noqa: PLC0415
+    from ml.training.run_folder import read_config  # noqa: PLC0415
 
     export_run(run, read(data, read_config(run).tower.image_size, threads), out, threads)
 

@@ -4,7 +4,7 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,11 +13,11 @@ from ml.commands.export import export_run
 from ml.commands.options import data_option, folder, photos, read, threads_option
 from ml.errors import MlError
 from ml.models.tower_specs import HuggingFaceTower
-from ml.training.config import FinetuneConfig, UnfitConfig
+from ml.training.config import FinetuneConfig, InvalidConfig
 
 if TYPE_CHECKING:
     from ml.data.pairs import Corpus
-    from ml.training.distillation_targets import Lesson
+    from ml.training.distillation_targets import DistillationTargets
     from ml.training.distributed import Processes
 
 
@@ -28,123 +28,120 @@ if TYPE_CHECKING:
     "--out",
     type=folder,
     show_default="runs/ and the configuration's name",
-    help="Folder of the run; its artifact goes to OUT/artifact.",
+    help="Run folder; the artifact is written to OUT/artifact.",
 )
-@click.option("--teacher", type=folder, help="Local folder of a MobileNetV2 whose features to learn from.")
+@click.option("--teacher", type=folder, help="Local folder of a MobileNetV2 to use as teacher.")
 @click.option(
-    "--lesson",
+    "--distill",
     is_flag=True,
-    help="Learn from EfficientNet-Lite 0 and 2 and a head fitted on the labels, instead of --teacher.",
+    help="Distil from EfficientNet-Lite 0 and 2 with a head fitted on the labels. Excludes --teacher.",
 )
 @click.option(
     "--start",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A run of the same towers to go on from, instead of from scratch.",
+    help="Start from the weights of another run with the same towers.",
 )
-@click.option("--base", help="Hub id or local folder of a SigLIP, in place of the configuration's.")
-@click.option("--resume", is_flag=True, help="Go on with the run in OUT, where it was interrupted.")
-@click.option("--minutes", type=Number(min=0, min_open=True), help="End then, whatever the epochs.")
-@click.option("--smoke", is_flag=True, help="The configuration's tiny version, to see whether a run works.")
+@click.option("--base", help="Hugging Face id or local folder of a SigLIP; replaces the configured source.")
+@click.option("--resume", is_flag=True, help="Resume the interrupted run in OUT.")
+@click.option(
+    "--minutes",
+    type=Number(min=0, min_open=True),
+    help="Stop after this time, whatever the epochs.",
+)
+@click.option("--smoke", is_flag=True, help="Use the configuration's tiny version to check that a run works.")
 @threads_option
-def finetune(
-    *,
-    config: str,
-    data: Sequence[Path],
-    out: Path | None,
-    teacher: Path | None,
-    lesson: bool,
-    start: Path | None,
-    base: str | None,
-    resume: bool,
-    minutes: float | None,
-    smoke: bool,
-    threads: int,
-) -> None:
+def finetune(*, config: str, data: Sequence[Path], out: Path | None, smoke: bool, **options: Any) -> None:
     """Train and export an encoder. CONFIG is a name (siglip_small) or a Python file that defines CONFIG.
 
     Under torchrun or Accelerate all processes share each batch; the first one exports.
     """
     chosen = load_config(config, smoke=smoke)
-    if base and not isinstance(chosen.tower, HuggingFaceTower):
-        raise click.UsageError(f"--base is for towers of the hub; {config} has its own")
-    if lesson and teacher:
-        raise click.UsageError("--lesson and --teacher exclude each other; give one")
-    out = out or Path("runs") / chosen.name
-    from ml.training.distributed import started_processes  # noqa: PLC0415
-    from ml.training.finetune import finetune as train  # noqa: PLC0415
-    from ml.training.run_folder import LESSON  # noqa: PLC0415
+    if options["base"] and not isinstance(chosen.tower, HuggingFaceTower):
+        raise click.UsageError(f"--base needs a configuration with a HuggingFaceTower; {config} has none")
+    if options["distill"] and options["teacher"]:
+        raise click.UsageError("--distill and --teacher exclude each other; give one")
+    train_and_export(chosen, data, out or Path("runs") / chosen.name, **options)
 
-    size = chosen.tower.image_size
-    corpus = read(data, chosen.photo_size or size, threads)
+
+def train_and_export(
+    config: FinetuneConfig,
+    data: Sequence[Path],
+    out: Path,
+    *,
+    distill: bool,
+    teacher: Path | None,
+    threads: int,
+    **options: Any,
+) -> None:
+    """Train in `out` and export to `out`/artifact. options: other fields of RunOptions."""
+    from ml.training.distributed import started_processes  # noqa: PLC0415  torch takes seconds to import
+    from ml.training.finetune import RunOptions  # noqa: PLC0415
+    from ml.training.finetune import finetune as train  # noqa: PLC0415
+
+    size = config.tower.image_size
+    corpus = read(data, config.photo_size or size, threads)
     with started_processes(os.environ) as processes:
-        given = None
-        if lesson or teacher:
-            given = kept_lesson(corpus, chosen, teacher, out / LESSON, threads=threads, processes=processes)
-        train(
-            chosen,
-            corpus,
-            out,
-            lesson=given,
-            start=start,
-            base=base,
-            threads=threads,
-            minutes=minutes,
-            resume=resume,
-            processes=processes,
-        )
+        targets = None
+        if distill or teacher:
+            targets = cached_targets(corpus, config, teacher, out, threads=threads, processes=processes)
+        train(config, corpus, out, RunOptions(targets, threads=threads, **options), processes)
     if processes.first:
         if corpus.size != size:
             corpus = read(data, size, threads)
         export_run(out, corpus, out / "artifact", threads)
 
 
-def kept_lesson(
+def cached_targets(
     corpus: "Corpus",
     config: FinetuneConfig,
     teacher: Path | None,
-    path: Path,
+    out: Path,
     *,
     threads: int,
     processes: "Processes",
-) -> "Lesson":
-    """The lesson that the first process made, now or before the run was interrupted."""
-    from ml.training.distillation_targets import has_lesson, load_lesson, save_lesson  # noqa: PLC0415
-    from ml.training.distributed import wait_for_all  # noqa: PLC0415  torch only where it is needed
+) -> "DistillationTargets":
+    """The distillation targets in the run folder; the first process computes them if there are none yet."""
+    from ml.training.distillation_targets import has_targets, load_targets, save_targets  # noqa: PLC0415
+    from ml.training.distributed import wait_for_all  # noqa: PLC0415  torch takes seconds to import
+    from ml.training.run_folder import DISTILLATION_TARGETS  # noqa: PLC0415
 
-    of = f"{teacher or 'labels'}{' vectors' if config.taught_features else ''}"
-    given_for = f"{corpus.fingerprint} {config.tower.width} {of}"
-    if processes.first and not has_lesson(path, given_for):
-        save_lesson(make_lesson(corpus, config, teacher, threads), given_for, path)
+    path = out / DISTILLATION_TARGETS
+    source = f"{teacher or 'labels'}{' vectors' if config.distill_projected_features else ''}"
+    computed_for = f"{corpus.fingerprint} {config.tower.width} {source}"
+    if processes.first and not has_targets(path, computed_for):
+        save_targets(compute_targets(corpus, config, teacher, threads), computed_for, path)
     wait_for_all()
-    return load_lesson(path)
+    return load_targets(path)
 
 
-def make_lesson(corpus: "Corpus", config: FinetuneConfig, teacher: Path | None, threads: int) -> "Lesson":
-    """Of a MobileNetV2 in `teacher`, or else of networks with a head fitted on the labels."""
+def compute_targets(
+    corpus: "Corpus", config: FinetuneConfig, teacher: Path | None, threads: int
+) -> "DistillationTargets":
+    """Features of the MobileNetV2 in `teacher`; without one, of EfficientNet-Lite with a head on labels."""
     if teacher is None:
-        from ml.training.teacher import lesson  # noqa: PLC0415
+        from ml.training.teacher import teacher_targets  # noqa: PLC0415  torch takes seconds to import
 
-        return lesson(corpus, config.tower.width, threads=threads)
+        return teacher_targets(corpus, config.tower.width, threads=threads)
     from ml.models.reference_encoders import mobilenet_features  # noqa: PLC0415
     from ml.pca.projection import fit_projection  # noqa: PLC0415
-    from ml.training.distillation_targets import Lesson, around_mean  # noqa: PLC0415
+    from ml.training.distillation_targets import DistillationTargets, center_features  # noqa: PLC0415
 
     train = corpus.rows("train")
-    features = around_mean(mobilenet_features(teacher, photos(corpus), threads=threads), train)
-    if not config.taught_features:
-        return Lesson(features)
-    return Lesson(features, fit_projection(features[train], config.tower.width).apply(features))
+    features = center_features(mobilenet_features(teacher, photos(corpus), threads=threads), train)
+    if not config.distill_projected_features:
+        return DistillationTargets(features)
+    return DistillationTargets(features, fit_projection(features[train], config.tower.width).apply(features))
 
 
 class UnknownConfig(MlError):
-    """A configuration that is neither one of ours nor a file that defines one."""
+    """A name that is neither a configuration in ml/configs nor a Python file that defines one."""
 
 
 def load_config(name: str, *, smoke: bool) -> FinetuneConfig:
     """The CONFIG, or SMOKE, of ml/configs/NAME.py or of a Python file.
 
     Raises:
-        UnknownConfig: there is none.
+        UnknownConfig: no such file, or it defines no FinetuneConfig.
     """
     wanted = "SMOKE" if smoke else "CONFIG"
     path = Path(name) if name.endswith(".py") else Path(__file__).parents[1] / "configs" / f"{name}.py"
@@ -155,8 +152,8 @@ def load_config(name: str, *, smoke: bool) -> FinetuneConfig:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError, TypeError, UnfitConfig) as error:
-        raise UnknownConfig(f"{path}: cannot be loaded ({error}); mend the file") from error
+    except (SyntaxError, ImportError, NameError, TypeError, InvalidConfig) as error:
+        raise UnknownConfig(f"{path}: cannot be loaded ({error}); fix the file") from error
     config = getattr(module, wanted, None)
     if not isinstance(config, FinetuneConfig):
         raise UnknownConfig(f"{path}: {wanted} is {config!r}, expected an ml.training.config.FinetuneConfig")

@@ -14,8 +14,10 @@ CONFIG = replace(
     tower=TowerConfig(image_size=96, channels=(16, 32, 64, 112), width=128, text_width=16),
     repeats=1,
     sigmoid_weight=0.0,
-    taught_features=True,
+    distill_projected_features=True,
 )
 
-SMOKE = replace(siglip_small.SMOKE, name="mobilenet-student-smoke", sigmoid_weight=0.0, taught_features=True)
+SMOKE = replace(
+    siglip_small.SMOKE, name="mobilenet-student-smoke", sigmoid_weight=0.0, distill_projected_features=True
+)
 """Finishes in seconds; only good for finding out whether a run works."""

@@ -15,8 +15,8 @@ CONFIG = FinetuneConfig(
     small_share=0.6,
     crop=0.5,
     sigmoid_weight=0.5,
-    distil_weight=4.0,
-    distil_end=0.0,
+    feature_weight=4.0,
+    feature_weight_end=0.0,
 )
 
 SMOKE = replace(

@@ -40,14 +40,14 @@ from ml.metrics.retrieval import means, retrieval_scores
 from ml.models.checkpoint import load_checkpoint
 from ml.models.features import embed
 from ml.models.huggingface_folder import network_folder
-from ml.models.library_warnings import errors_alone
+from ml.models.library_warnings import suppress_library_warnings
 from ml.models.serving_graph import ImageGraph, TextGraph
 from ml.models.tower_specs import HuggingFaceTower, TowerConfig
 from ml.models.two_towers import Convolution, ImageNetwork, TwoTowers
 from ml.pca.projection import Projection, fit_projection, neighbour_similarity
 from ml.training.config import FinetuneConfig
-from ml.training.finetune import read_config, refuse_small
-from ml.training.run_folder import DATA, UnreadableRun
+from ml.training.finetune import refuse_small
+from ml.training.run_folder import DATA, UnreadableRun, read_config
 
 OPSET: Final = 18
 PARITY: Final = 0.9999
@@ -192,7 +192,7 @@ def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
     """
     with torch.inference_mode():
         expected = module(torch.from_numpy(samples)).numpy()
-    with errors_alone("torch.onnx"):
+    with suppress_library_warnings("torch.onnx"):
         exported = torch.onnx.export(
             module,
             (torch.from_numpy(samples[:2]),),

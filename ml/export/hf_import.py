@@ -31,7 +31,7 @@ from ml.export.golden import write_golden
 from ml.inference.embed import TooFewPhotos, embed_photos, photo_sources
 from ml.inference.encoder import ImageEncoder
 from ml.inference.graph import open_graph
-from ml.models.huggingface_folder import PooledText, Towers, fetch, read_towers
+from ml.models.huggingface_folder import PooledTextTower, Towers, fetch, read_towers
 from ml.models.serving_graph import ImageGraph, TextGraph
 from ml.pca.projection import BadProjection, Projection, fit_projection, neighbour_similarity
 
@@ -65,7 +65,7 @@ def import_artifact(
 
     Raises:
         SameFolder: `out` is the source.
-        HubUnreachable, UnfitHubModel: the source cannot be fetched, or made an encoder of.
+        HuggingFaceUnreachable, UnsupportedModel: the source cannot be fetched, or made an encoder of.
         TooFewPhotos, TooFewVectors: none can be compared, or PCA needs more than could be decoded.
         BadProjection: the projection has another width than the network.
         ExportMismatch: a graph's vectors differ from torch's.
@@ -148,7 +148,7 @@ def write_image_graph(towers: Towers, projection: Projection | None, out: Path) 
 
 
 def write_text_graph(
-    network: PooledText, tokenizer: Tokenizer, projection: Projection | None, out: Path
+    network: PooledTextTower, tokenizer: Tokenizer, projection: Projection | None, out: Path
 ) -> None:
     tokenizer.save(str(out / TOKENIZER))
     ids = tokenize(load_tokenizer(out / TOKENIZER), CAPTIONS)

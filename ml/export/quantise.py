@@ -19,7 +19,7 @@ from ml.export.golden import write_golden
 from ml.inference.embed import TooFewPhotos, photo_sources, read
 from ml.inference.encoder import ImageEncoder
 from ml.inference.graph import open_graph
-from ml.models.reference_encoders import unit
+from ml.models.reference_encoders import normalize
 
 LEAST_COSINE: Final = 0.995
 CALIBRATION: Final = 256
@@ -172,4 +172,4 @@ def mean_cosine(artifact: EncoderArtifact, graph: Path, pixels: NDArray[np.uint8
         ).encode(pixels)
         for path in (artifact.image_graph, graph)
     )
-    return float((unit(before) * unit(after)).sum(axis=1).mean())
+    return float((normalize(before) * normalize(after)).sum(axis=1).mean())

@@ -55,13 +55,13 @@ def checked(
     cosine = lowest_cosine(graph, golden)
     if cosine >= least_cosine(graph):
         return graph
-    found = f"{artifact.folder}: {described(path, graph, cosine)}"
+    found = f"{artifact.folder}: {mismatch(path, graph, cosine)}"
     if open_f32 is None:
         raise wrong_vectors(found)
     full = open_f32()
     cosine = lowest_cosine(full, golden)
     if not cosine >= least_cosine(full):
-        raise wrong_vectors(f"{found}; {described(path, full, cosine)}")
+        raise wrong_vectors(f"{found}; {mismatch(path, full, cosine)}")
     log.warning("%s; using %s in f32 instead (cosine %.6f)", found, full.backend, cosine)
     return full
 
@@ -79,7 +79,7 @@ def lowest_cosine(graph: "Graph", golden: GoldenSample) -> float:
     return float(1 - np.square(differences).sum(axis=1).max() / 2)
 
 
-def described(path: Path, graph: "CompiledGraph", cosine: float) -> str:
+def mismatch(path: Path, graph: "CompiledGraph", cosine: float) -> str:
     from ml.inference.machine import processor  # noqa: PLC0415  only where something is wrong
 
     machine = processor() or "this machine"

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from ml.artifact import CHECKPOINT, NETWORK_FILES, EncoderArtifact
 from ml.atomic_files import replaced
 from ml.errors import MlError
-from ml.models.huggingface_siglip import untrained
+from ml.models.huggingface_siglip import untrained_siglip
 from ml.models.tower_specs import HuggingFaceTower, Tower, TowerConfig
 from ml.models.two_towers import Siglip, TwoTowers
 
 
-class UnfitCheckpoint(MlError):
+class CheckpointMismatch(MlError):
     """Weights that are not those of the towers configured."""
 
 
@@ -43,24 +43,26 @@ def empty_model(
     """The networks of a run's or an artifact's folder, with random weights."""
     if isinstance(tower, TowerConfig):
         return Siglip(tower)
-    return untrained(folder, checkpointing=checkpointing)
+    return untrained_siglip(folder, checkpointing=checkpointing)
 
 
 def load_checkpoint(path: Path, tower: TowerConfig | HuggingFaceTower) -> TwoTowers:
     """The model in evaluation mode, float32. The network files of a hub tower lie beside its weights.
 
     Raises:
-        UnfitCheckpoint: the file holds no weights, or those of other towers.
+        CheckpointMismatch: the file holds no weights, or those of other towers.
     """
     model = empty_model(tower, path.parent)
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UnfitCheckpoint(f"{path}: {error}; expected a checkpoint of `nitamono ml finetune`") from error
+        raise CheckpointMismatch(
+            f"{path}: {error}; expected a checkpoint of `nitamono ml finetune`"
+        ) from error
     expected = {name: value.shape for name, value in model.state_dict().items()}
     unlike = {name for name in {*expected, *weights} if expected.get(name) != shape_of(weights, name)}
     if unlike:
-        raise UnfitCheckpoint(
+        raise CheckpointMismatch(
             f"{path}: {len(unlike)} of {len(expected)} weights are missing, unknown or of other shapes, "
             f"first {min(unlike)}; use the configuration that it was trained with"
         )

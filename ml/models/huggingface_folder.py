@@ -16,7 +16,7 @@ from ml.errors import MlError
 from ml.models.huggingface_processing import (
     DEFAULTS,
     ImageProcessing,
-    UnfitHubModel,
+    UnsupportedModel,
     read_json,
     read_processing,
 )
@@ -34,11 +34,11 @@ FAMILIES: Final = tuple(DEFAULTS)
 log = logging.getLogger(__name__)
 
 
-class HubUnreachable(MlError):
+class HuggingFaceUnreachable(MlError):
     """A hub id whose files could not be fetched."""
 
 
-class PooledTower(nn.Module):
+class PooledImageTower(nn.Module):
     """The network between pixels in −1 to 1 and pooled features, brought to unit length."""
 
     def __init__(self, network: nn.Module, processing: ImageProcessing) -> None:
@@ -55,7 +55,7 @@ class PooledTower(nn.Module):
         return functional.normalize(pooled, dim=-1)
 
 
-class PooledText(nn.Module):
+class PooledTextTower(nn.Module):
     """A SigLIP's text network, brought to unit length."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -73,11 +73,11 @@ class Towers:
     """What was read of a hub folder."""
 
     family: str
-    image: PooledTower
+    image: PooledImageTower
     width: int
     """Of the features."""
     processing: ImageProcessing
-    text: PooledText | None = None
+    text: PooledTextTower | None = None
     tokenizer: Tokenizer | None = None
 
 
@@ -94,7 +94,7 @@ def fetch(source: str) -> Path:
             snapshot_download(source, allow_patterns=["pytorch_model*.bin"])
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise HubUnreachable(
+        raise HuggingFaceUnreachable(
             f"{source}: neither a folder here nor fetched from the hub ({reason}); check the id and the "
             "connection, or copy the model's folder here and name that"
         ) from error
@@ -105,7 +105,7 @@ def read_towers(folder: Path, *, text: bool) -> Towers:
     """The networks of a folder in the hub's layout, in evaluation mode.
 
     Raises:
-        UnfitHubModel: another architecture, a file missing or damaged, or a tokenizer that does not fit.
+        UnsupportedModel: another architecture, a file missing or damaged, or a tokenizer that does not fit.
     """
     from transformers import MobileNetV2Model, SiglipModel, SiglipVisionModel  # noqa: PLC0415  heavy
 
@@ -116,35 +116,35 @@ def read_towers(folder: Path, *, text: bool) -> Towers:
         network = weights(MobileNetV2Model, folder)
         check_channels(network.config, folder)
         width = network.conv_1x1.convolution.out_channels
-        return Towers(family, PooledTower(network, processing), width, processing)
+        return Towers(family, PooledImageTower(network, processing), width, processing)
     model = weights(SiglipModel if text else SiglipVisionModel, folder)
     check_side(model.config, processing, folder)
     # Up to transformers 4 the vision model wraps what in 5 it is.
-    image = PooledTower(getattr(model, "vision_model", model), processing)
+    image = PooledImageTower(getattr(model, "vision_model", model), processing)
     width = getattr(model.config, "vision_config", model.config).hidden_size
     if not text:
         return Towers(family, image, width, processing)
-    tokenizer = fitting_tokenizer(folder, model.config.text_config)
-    return Towers(family, image, width, processing, PooledText(model.text_model), tokenizer)
+    tokenizer = read_tokenizer(folder, model.config.text_config)
+    return Towers(family, image, width, processing, PooledTextTower(model.text_model), tokenizer)
 
 
 def family_of(folder: Path) -> tuple[str, bool]:
     """One of FAMILIES, and whether the folder has the image tower alone.
 
     Raises:
-        UnfitHubModel: another architecture, or weights of a quantised model.
+        UnsupportedModel: another architecture, or weights of a quantised model.
     """
     path = folder / "config.json"
     config = read_json(path)
     family = str(config.get("model_type"))
     if "quantization_config" in config:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{path}: has a quantization_config; import the model it was made of, then `nitamono ml quantise`"
         )
     if family == "siglip_vision_model" or config.get("architectures") == ["SiglipVisionModel"]:
         return "siglip", True
     if family not in FAMILIES:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{path}: model_type is {family}, expected one of {', '.join(FAMILIES)}; "
             "NaFlex variants of SigLIP 2 take no fixed size: choose one of a fixed resolution"
         )
@@ -156,18 +156,18 @@ def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose t
     try:
         model, report = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True)
     except UnpicklingError as error:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{folder}: pytorch_model.bin is damaged, or holds more than weights, which could run code here; "
             "download model.safetensors from the hub"
         ) from error
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{folder}: no weights can be read ({reason}); download model.safetensors from the hub again"
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{folder}: the weights lack {len(missing)} of the network's, first {missing[0]}; "
             "download model.safetensors from the hub again, or try --no-text if it has an image tower alone"
         )
@@ -182,13 +182,13 @@ def check_side(config: "PretrainedConfig", processing: ImageProcessing, folder: 
     vision = getattr(config, "vision_config", config)
     check_channels(vision, folder)
     if not vision.vision_use_head:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{folder / 'config.json'}: vision_use_head is false, so there is no vector of a whole photo; "
             "choose a model with the head"
         )
     found = processing.preprocessing.image_size
     if found != vision.image_size:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{folder}: its image processor makes pictures of {found} pixels, config.json expects "
             f"{vision.image_size}; take both files from the same model"
         )
@@ -196,31 +196,31 @@ def check_side(config: "PretrainedConfig", processing: ImageProcessing, folder: 
 
 def check_channels(config: "PretrainedConfig", folder: Path) -> None:
     if config.num_channels != 3:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{folder / 'config.json'}: num_channels is {config.num_channels}, expected 3 (red, green, blue)"
         )
 
 
-def fitting_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
+def read_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
     """The folder's tokenizer, lower-casing, with as many ids for every caption as the network has places."""
     path = folder / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{path}: no tokenizer can be read ({error}); download it from the hub, or leave the text "
             "tower out with --no-text"
         ) from error
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{path}: has ids up to {largest}, the text tower embeds {config.vocab_size}; take the tokenizer "
             "of the same model, or leave the text tower out with --no-text"
         )
     padding = padding_token(folder / "tokenizer_config.json")
     padding_id = tokenizer.token_to_id(padding)
     if padding_id is None:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{path}: has no {padding}, which tokenizer_config.json pads with; take both from one model"
         )
     # Both generations of SigLIP were trained on lower case; not every tokenizer.json says so.
@@ -237,10 +237,10 @@ def padding_token(path: Path) -> str:
     return str(token["content"] if isinstance(token, dict) else token)
 
 
-HUB: Final = "hub"
+NETWORK_FOLDER: Final = "network"
 """Folder of a run with the files that say what the networks are, in the hub's layout."""
 
 
 def network_folder(folder: Path) -> Path:
     """Where the folder of a run or an artifact keeps NETWORK_FILES."""
-    return folder if (folder / MANIFEST).exists() else folder / HUB
+    return folder if (folder / MANIFEST).exists() else folder / NETWORK_FOLDER

@@ -48,7 +48,7 @@ RESAMPLE: Final[dict[int, Resample | None]] = {
 }
 
 
-class UnfitHubModel(MlError):
+class UnsupportedModel(MlError):
     """A hub folder that no encoder can be made of."""
 
 
@@ -123,7 +123,7 @@ def read_processing(folder: Path, family: str) -> ImageProcessing:
     """The image processing of a folder in the hub's layout. family: a key of DEFAULTS.
 
     Raises:
-        UnfitHubModel: a file cannot be read, or says something that cannot be done.
+        UnsupportedModel: a file cannot be read, or says something that cannot be done.
     """
     path, content = processing_file(folder)
     kind = content.get("image_processor_type")
@@ -133,17 +133,17 @@ def read_processing(folder: Path, family: str) -> ImageProcessing:
     }
     for name, default in DEFAULTS[family].items():
         if default and content.get(name, default) is None:
-            raise UnfitHubModel(
+            raise UnsupportedModel(
                 f"{path}: {name} is null, which releases of transformers take differently; write a value"
             )
     refuse_unknown_steps(settings, path)
     try:
-        return ImageProcessing.model_validate(in_full(settings, family))
+        return ImageProcessing.model_validate(expand_shorthand(settings, family))
     except ValidationError as error:
         fault = error.errors()[0]
         place = "".join(f"{part}: " for part in fault["loc"])
         reason = fault["msg"].removeprefix("Value error, ")
-        raise UnfitHubModel(f"{path}: {place}{reason}; choose another model") from error
+        raise UnsupportedModel(f"{path}: {place}{reason}; choose another model") from error
 
 
 def processing_file(folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -159,10 +159,10 @@ def refuse_unknown_steps(settings: dict[str, Any], path: Path) -> None:
     known = {*ImageProcessing.model_fields, *HARMLESS}
     for name, value in settings.items():
         if name.startswith("do_") and value and name not in known:
-            raise UnfitHubModel(f"{path}: {name} is {value}, which is not supported; choose another model")
+            raise UnsupportedModel(f"{path}: {name} is {value}, which is not supported; choose another model")
 
 
-def in_full(settings: dict[str, Any], family: str) -> dict[str, Any]:
+def expand_shorthand(settings: dict[str, Any], family: str) -> dict[str, Any]:
     """The settings with what older files abbreviate: one number for three colours, or for two sides."""
     full = dict(settings)
     for name in ("image_mean", "image_std"):
@@ -184,14 +184,14 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file.
 
     Raises:
-        UnfitHubModel: it cannot be read, or holds something else.
+        UnsupportedModel: it cannot be read, or holds something else.
     """
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{path}: cannot be read ({error}); name a folder in the hub's layout, or a hub id"
         ) from error
     if not isinstance(content, dict):
-        raise UnfitHubModel(f"{path}: expected a JSON object; download it from the hub again")
+        raise UnsupportedModel(f"{path}: expected a JSON object; download it from the hub again")
     return content

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ml.models.huggingface_folder import (
-    PooledText,
-    PooledTower,
+    PooledImageTower,
+    PooledTextTower,
     network_folder,
 )
 from ml.models.huggingface_processing import (
@@ -15,11 +15,11 @@ from ml.models.huggingface_processing import (
     read_json,
     read_processing,
 )
-from ml.models.library_warnings import errors_alone
+from ml.models.library_warnings import suppress_library_warnings
 from ml.models.two_towers import ImageNetwork, TwoTowers
 
 
-class TrainedTower(PooledTower, ImageNetwork):
+class TrainableTower(PooledImageTower, ImageNetwork):
     """An image tower that tells its features apart from its head, as the loop wants it."""
 
     def __init__(self, network: nn.Module, processing: ImageProcessing, width: int) -> None:
@@ -33,25 +33,25 @@ class TrainedTower(PooledTower, ImageNetwork):
         return pooled
 
 
-class HubSiglip(TwoTowers):
+class HuggingFaceSiglip(TwoTowers):
     """Both networks of a transformers SiglipModel, with its scale and bias."""
 
     def __init__(self, model: Any, processing: ImageProcessing) -> None:  # of transformers, untyped
         super().__init__()
         width = model.config.vision_config.hidden_size
-        self.image = TrainedTower(model.vision_model, processing, width)
-        self.text = PooledText(model.text_model)
+        self.image = TrainableTower(model.vision_model, processing, width)
+        self.text = PooledTextTower(model.text_model)
         self.log_scale = nn.Parameter(model.logit_scale.detach().reshape(()).clone())
         self.bias = nn.Parameter(model.logit_bias.detach().reshape(()).clone())
 
 
-def untrained(folder: Path, *, checkpointing: bool = False) -> HubSiglip:
+def untrained_siglip(folder: Path, *, checkpointing: bool = False) -> HuggingFaceSiglip:
     """The networks that a run's or an artifact's folder describes, with random weights to be replaced."""
     from transformers import SiglipConfig, SiglipModel  # noqa: PLC0415  heavy
 
     folder = network_folder(folder)
-    with errors_alone("transformers"):
+    with suppress_library_warnings("transformers"):
         model: Any = SiglipModel(SiglipConfig.from_dict(read_json(folder / "config.json")))
     if checkpointing:
         model.gradient_checkpointing_enable()
-    return HubSiglip(model, read_processing(folder, "siglip"))
+    return HuggingFaceSiglip(model, read_processing(folder, "siglip"))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def errors_alone(*libraries: str) -> Iterator[None]:
+def suppress_library_warnings(*libraries: str) -> Iterator[None]:
     """Leaves out Python's warnings, and what the libraries' loggers say below an error."""
     loggers = [logging.getLogger(name) for name in libraries]
     levels = [logger.level for logger in loggers]

@@ -32,7 +32,7 @@ def mobilenet_features(
         images = [Image.open(io.BytesIO(photo)).convert("RGB") for photo in photos[start : start + batch]]
         pixels = processor(images=images, return_tensors="np")["pixel_values"]
         outputs.append(compiled(pixels)[1])
-    return unit(np.concatenate(outputs))
+    return normalize(np.concatenate(outputs))
 
 
 def colour_histograms(pixels: NDArray[np.uint8], levels: int = 4) -> Vectors:
@@ -44,15 +44,15 @@ def colour_histograms(pixels: NDArray[np.uint8], levels: int = 4) -> Vectors:
     steps = (pixels.astype(np.int64) * levels) // 256
     colours = steps[..., 0] * levels**2 + steps[..., 1] * levels + steps[..., 2]
     counts = [np.bincount(colour.ravel(), minlength=levels**3) for colour in colours]
-    return unit(np.sqrt(np.array(counts, dtype=np.float32)))
+    return normalize(np.sqrt(np.array(counts, dtype=np.float32)))
 
 
 def with_colours(vectors: Vectors, pixels: NDArray[np.uint8]) -> Vectors:
     """(n, d + 64) float32, unit norm: vectors (n, d) and the colours of pixels (n, h, w, 3), half each."""
-    return unit(np.hstack([vectors, colour_histograms(pixels)]))
+    return normalize(np.hstack([vectors, colour_histograms(pixels)]))
 
 
-def unit(vectors: NDArray[np.floating]) -> Vectors:
+def normalize(vectors: NDArray[np.floating]) -> Vectors:
     """The same directions (n, d), unit norm; a zero vector stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""What a step is shown: which rows in which order, in which views, with which captions. Imports torch.
+"""The batches of a run: row order, random views and captions. Imports torch.
 
-Every draw comes from a generator of its own seed, epoch or step, never from where an earlier draw left off: a
-resumed run, and each of several processes, draws what an unbroken run of one process would.
+Each draw has a generator of its own, seeded by run seed, purpose, and epoch or step. A resumed run and each
+of several processes therefore draw what one uninterrupted process would.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ml.data.pairs import Corpus, Pair
 from ml.data.tokenizer import tokenize
 from ml.training.augment import random_views
 from ml.training.config import FinetuneConfig
-from ml.training.distillation_targets import Lesson
+from ml.training.distillation_targets import DistillationTargets
 from ml.training.distributed import Processes
 
 ORDER: Final = 0
@@ -35,33 +35,37 @@ class Batch:
     token_ids: Tensor
     """(n, tokens) int64."""
     options: Tensor
-    """(n, k) numbers of the captions that are true of each photo, −1 where there are fewer."""
+    """(n, k) int64 numbers of the captions that are true of each photo, padded with −1."""
     numbers: Tensor
-    """(n,) those of the captions shown."""
-    targets: Tensor | None = None
-    """(n, f) a teacher's features, unit norm."""
-    taught: Tensor | None = None
-    """(n, width) vectors that those of the photos should be, unit norm."""
+    """(n,) int64 numbers of the captions drawn."""
+    target_features: Tensor | None = None
+    """(n, f) float32 a teacher's features, unit norm."""
+    target_vectors: Tensor | None = None
+    """(n, width) float32 what the photos' vectors should be, unit norm."""
 
     def split(self, parts: int) -> list["Batch"]:
         """As many equal batches."""
         if parts == 1:
             return [self]
         size = len(self.views) // parts
-        return [self.part(slice(at, at + size)) for at in range(0, size * parts, size)]
+        return [self.part(slice(start, start + size)) for start in range(0, size * parts, size)]
 
     def part(self, rows: slice) -> "Batch":
-        targets = None if self.targets is None else self.targets[rows]
-        taught = None if self.taught is None else self.taught[rows]
+        """The batch of these rows only."""
         return Batch(
-            self.views[rows], self.token_ids[rows], self.options[rows], self.numbers[rows], targets, taught
+            self.views[rows],
+            self.token_ids[rows],
+            self.options[rows],
+            self.numbers[rows],
+            None if self.target_features is None else self.target_features[rows],
+            None if self.target_vectors is None else self.target_vectors[rows],
         )
 
 
 class Captions:
-    """Every caption of the pairs, tokenised once; a photo draws one of its own each time it is shown.
+    """Every caption of the pairs, tokenised once, from which each view of a photo draws one.
 
-    Half the draws are the first caption, the title; the others are spread over the descriptions.
+    Half the draws are the first caption, the title; the other half is spread over the descriptions.
     """
 
     def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer) -> None:
@@ -75,7 +79,7 @@ class Captions:
         self.token_ids = torch.from_numpy(tokenize(tokenizer, distinct))
 
     def draw(self, rows: Tensor, random: torch.Generator) -> Tensor:
-        """(n,) caption numbers, one for each of rows (n,)."""
+        """(n,) int64 caption numbers, one for each of rows (n,) int64."""
         options = self.options[rows]
         weights = (options >= 0).float()
         weights[:, 0] = weights[:, 1:].sum(dim=1).clamp(min=1)
@@ -83,33 +87,35 @@ class Captions:
         return options.gather(1, drawn).squeeze(1)
 
 
-class Shown:
-    """The training photos with all that is drawn for them."""
+class BatchSampler:
+    """Draws the batches of a run from a corpus."""
 
     def __init__(
         self,
         config: FinetuneConfig,
         corpus: Corpus,
         tokenizer: Tokenizer,
-        lesson: Lesson | None,
+        targets: DistillationTargets | None,
         processes: Processes,
     ) -> None:
         self.config = config
         self.processes = processes
-        self.targets = None if lesson is None else torch.from_numpy(lesson.features)
-        self.taught = None if lesson is None or lesson.vectors is None else torch.from_numpy(lesson.vectors)
-        self.rows = shown_rows(corpus, corpus.rows("train"), config.repeats)
+        self.target_features = None if targets is None else torch.from_numpy(targets.features)
+        self.target_vectors = (
+            None if targets is None or targets.vectors is None else torch.from_numpy(targets.vectors)
+        )
+        self.rows = repeated_rows(corpus, corpus.rows("train"), config.repeats)
         self.captions = Captions(corpus.pairs, tokenizer)
         self.pixels = torch.from_numpy(corpus.pixels)
 
     def epoch(self, number: int) -> Sequence[Tensor]:
-        """The rows of each step of an epoch, all processes' together."""
+        """The rows (n,) int64 of each step of an epoch, of all processes together."""
         random = generator(self.config.seed, ORDER, number)
         parts = self.processes.count * self.config.accumulate
         return [rows[: len(rows) // parts * parts] for rows in batches(self.rows, self.config.batch, random)]
 
     def batch(self, rows: Tensor, step: int, size: int) -> Batch:
-        """This process's share of a step's rows (n,), in views of size × size."""
+        """This process's share of a step's rows (n,) int64, in views of size × size pixels."""
         config, share, device = self.config, self.processes.share, self.processes.device
         numbers = share(self.captions.draw(rows, generator(config.seed, CAPTIONS, step)))
         total, rows = len(rows), share(rows)
@@ -127,24 +133,24 @@ class Shown:
             self.captions.token_ids[numbers].to(device),
             self.captions.options[rows].to(device),
             numbers.to(device),
-            None if self.targets is None else self.targets[rows].to(device),
-            None if self.taught is None else self.taught[rows].to(device),
+            None if self.target_features is None else self.target_features[rows].to(device),
+            None if self.target_vectors is None else self.target_vectors[rows].to(device),
         )
 
 
 def generator(*numbers: int) -> torch.Generator:
-    """A generator of its own for every sequence of numbers."""
+    """A generator seeded by a sequence of numbers."""
     seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
 
 
-def shown_rows(corpus: Corpus, train: NDArray[np.int64], repeats: int) -> Tensor:
-    """The rows of one epoch: those of photos without a title `repeats` times."""
+def repeated_rows(corpus: Corpus, train: NDArray[np.int64], repeats: int) -> Tensor:
+    """The rows (m,) int64 of an epoch: train (n,), with photos that have no title `repeats` times."""
     times = [1 if corpus.pairs[row].title else repeats for row in train]
     return torch.from_numpy(np.repeat(train, times))
 
 
 def batches(rows: Tensor, size: int, random: torch.Generator) -> Sequence[Tensor]:
-    """One epoch's rows in random order; those that fill no whole batch wait for another epoch."""
+    """Rows (n,) in random order, in batches of (size,); an incomplete last batch is dropped."""
     order = rows[torch.randperm(len(rows), generator=random)]
     return [batch for batch in torch.split(order, size) if len(batch) == size] or [order]

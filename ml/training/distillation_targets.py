@@ -1,4 +1,4 @@
-"""What a student imitates: a teacher's vectors of the training photos."""
+"""Distillation targets: a teacher's features and vectors of a corpus's photos."""
 
 import hashlib
 import zipfile
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from ml.errors import MlError
 from ml.models.checkpoint import run_file
-from ml.models.reference_encoders import Vectors, unit
+from ml.models.reference_encoders import Vectors, normalize
 from ml.training.run_folder import make_folder
 
 
-class UnreadableLesson(MlError):
-    """A damaged file of a lesson."""
+class UnreadableTargets(MlError):
+    """A damaged file of distillation targets."""
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationTargets:
     """A row per photo of a corpus."""
 
     features: Vectors
-    """(n, f) unit norm, around the training photos' mean: what networks see that never saw our labels."""
+    """(n, f) unit norm, centred on the training photos' mean: a teacher's features, independent of our labels."""
     vectors: Vectors | None = None
-    """(n, width) unit norm: where photos of like labels lie close."""
+    """(n, width) unit norm: photos with similar labels are close. None: the student imitates features only."""
 
     @property
     def fingerprint(self) -> str:
@@ -36,48 +36,53 @@ class Lesson:
         return digest.hexdigest()[:16]
 
 
-def around_mean(features: Vectors, train: NDArray[np.int64]) -> Vectors:
-    """(n, f) unit norm, around the training photos' mean: what all photos share teaches nothing."""
-    directions = unit(features)
-    return unit(directions - directions[train].mean(axis=0))
+def center_features(features: Vectors, train: NDArray[np.int64]) -> Vectors:
+    """(n, f) float32, unit norm: features (n, f) less the mean direction of the training rows (t,) int64."""
+    directions = normalize(features)
+    return normalize(directions - directions[train].mean(axis=0))
 
 
-def save_lesson(lesson: Lesson, given_for: str, path: Path) -> None:
-    """Keep a lesson, which takes minutes to make, for a run to resume with.
+def save_targets(targets: DistillationTargets, computed_for: str, path: Path) -> None:
+    """Cache targets, which take minutes to compute, for a resumed run.
 
-    given_for: what it depends on: the corpus's fingerprint and the teacher.
+    computed_for: what they depend on, which is the fingerprint of the corpus and the teacher.
 
     Raises:
-        NotWritten: there is no room.
+        NotWritten: no disk space.
     """
-    vectors = np.empty((0, 0), np.float32) if lesson.vectors is None else lesson.vectors
+    vectors = np.empty((0, 0), np.float32) if targets.vectors is None else targets.vectors
     make_folder(path.parent)
     with run_file(path) as file:
-        np.savez(file, features=lesson.features, vectors=vectors, given_for=np.str_(given_for))
+        np.savez(file, features=targets.features, vectors=vectors, computed_for=np.str_(computed_for))
 
 
-def has_lesson(path: Path, given_for: str) -> bool:
-    """Whether save_lesson kept one there that was given for the same.
+def has_targets(path: Path, computed_for: str) -> bool:
+    """Whether `path` caches targets computed for the same corpus and teacher.
 
     Raises:
-        UnreadableLesson: the file is damaged.
+        UnreadableTargets: the file is damaged.
     """
-    return path.exists() and str(read_arrays(path)["given_for"]) == given_for
+    return path.exists() and str(read_arrays(path)["computed_for"]) == computed_for
 
 
-def load_lesson(path: Path) -> Lesson:
-    """What save_lesson kept.
+def load_targets(path: Path) -> DistillationTargets:
+    """The targets that save_targets wrote.
 
     Raises:
-        UnreadableLesson: the file is damaged.
+        UnreadableTargets: the file is damaged.
     """
     kept = read_arrays(path)
-    return Lesson(kept["features"], kept["vectors"] if kept["vectors"].size else None)
+    return DistillationTargets(kept["features"], kept["vectors"] if kept["vectors"].size else None)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The arrays of a cache file: features (n, f), vectors (n, width) or (0, 0), and computed_for (), a string.
+
+    Raises:
+        UnreadableTargets: the file is damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as kept:
-            return {name: kept[name] for name in ("given_for", "features", "vectors")}
+            return {name: kept[name] for name in ("computed_for", "features", "vectors")}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UnreadableLesson(f"{path}: {error}; remove it and run the same command again") from error
+        raise UnreadableTargets(f"{path}: {error}; remove it and run the same command again") from error

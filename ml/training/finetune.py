@@ -1,16 +1,16 @@
-"""Training: pairs in, a run folder out (configuration, log, tokenizer, weights). Imports torch."""
+"""The training loop: pairs in, a run folder out (configuration, log, tokenizer, weights). Imports torch."""
 
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ml.artifact import CHECKPOINT, TOKENIZER
@@ -22,193 +22,218 @@ from ml.models.checkpoint import empty_model, load_checkpoint, save_checkpoint
 from ml.models.features import embed
 from ml.models.tower_specs import HuggingFaceTower, TowerConfig
 from ml.models.two_towers import Siglip, TwoTowers
-from ml.training.batches import Shown
-from ml.training.config import FinetuneConfig, UnfitConfig
-from ml.training.distillation_targets import Lesson
+from ml.training.batches import BatchSampler
+from ml.training.config import FinetuneConfig, InvalidConfig
+from ml.training.distillation_targets import DistillationTargets
 from ml.training.distributed import Processes, UnevenBatch, of_first, wait_for_all
 from ml.training.learner import Learner
-from ml.training.run_folder import STATE, describe_run, make_folder, read_config, write_log
+from ml.training.run_folder import STATE, Line, describe_run, make_folder, write_log
 from ml.training.schedule import Schedule
 from ml.training.start_huggingface import start_huggingface
-from ml.training.training_state import Position, load_state, made_of, save_state
-
-__all__ = ["embed", "finetune", "read_config", "refuse_small"]
-
-ALONE: Final = Processes()
+from ml.training.training_state import RunState, load_state, run_identity, save_state
 
 
 class RunExists(MlError):
-    """A run where another was to be made."""
+    """A new run in a folder that already holds one."""
 
 
 class TrainingDiverged(MlError):
-    """The loss is no number any more."""
+    """The loss became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is started with, besides its configuration and data."""
+
+    targets: DistillationTargets | None = None
+    """A teacher's outputs to imitate, a row per pair."""
+    start: Path | None = None
+    """A run of the same towers whose weights and tokenizer to start from."""
+    base: str | None = None
+    """A Hugging Face id or folder that replaces the configured source of a HuggingFaceTower."""
+    threads: int = 1
+    """Of torch."""
+    minutes: float | None = None
+    """End the run after this time, with its schedules stretched to fit."""
+    resume: bool = False
+    """Continue from the state in the run folder if there is one."""
 
 
 def finetune(
     config: FinetuneConfig,
     corpus: Corpus,
     out: Path,
-    *,
-    lesson: Lesson | None = None,
-    start: Path | None = None,
-    base: str | None = None,
-    threads: int = 1,
-    minutes: float | None = None,
-    resume: bool = False,
-    processes: Processes = ALONE,
+    options: RunOptions = RunOptions(),
+    processes: Processes = Processes(),  # noqa: B008  frozen
 ) -> None:
-    """Train on the corpus's train split and leave a run in `out`, written anew after every epoch.
+    """Train on the corpus's train split; `out` holds the run, updated after every epoch.
 
-    lesson: what to imitate, a row per pair. start: a run of the same towers whose weights and tokenizer to
-    begin with. base: hub id or folder in place of a hub tower's own. threads: of torch; two trainings on one
-    machine must not take more than it has. minutes: ends the run then, its schedules stretched to fit.
-    resume: go on from the state in `out`, if there is one. Without minutes, a resumed run on a CPU ends with
-    the weights of an unbroken one, to the bit.
+    Without `minutes`, a resumed run on a CPU ends with exactly the weights of an uninterrupted one.
 
     Raises:
         NoPairs: too few pairs to fit PCA on, or to validate with.
-        RunExists: `out` holds a run, and resume was not asked for.
-        UnevenBatch: the batch cannot be shared among processes and parts.
-        UnfitConfig: the vocabulary cannot hold the letters of the captions.
-        HubUnreachable, UnfitHubModel: a hub tower that cannot be had, or does not fit.
-        UnfitState: the state to resume from is damaged, or of another run.
-        TrainingDiverged: the loss became NaN or infinite; the run resumes from its last state.
-        NotWritten: there is no room for a file; the run resumes from its last state.
+        RunExists: `out` holds a run, and `resume` was not given.
+        UnevenBatch: the batch cannot be divided among processes and parts.
+        InvalidConfig: the vocabulary cannot hold the letters of the captions.
+        HuggingFaceUnreachable, UnsupportedModel: a Hugging Face model cannot be fetched, or does not fit.
+        StateMismatch: the state to resume from is damaged, or belongs to another run.
+        TrainingDiverged: the loss became NaN or infinite; the run can resume from its last state.
+        NotWritten: no disk space for a file; the run can resume from its last state.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(options.threads)
     torch.manual_seed(config.seed)
     refuse_small(corpus, config)
     refuse_uneven(config, processes)
-    if not resume:
+    if not options.resume:
         refuse_overwriting(out)
     make_folder(out)
-    model, tokenizer = beginning(config, corpus, out, start, base, resume=resume, processes=processes)
-    shown = Shown(config, corpus, tokenizer, lesson, processes)
-    learner = Learner(config, model, None if lesson is None else lesson.features.shape[1], processes)
-    made_with = made_of(config, corpus.fingerprint, lesson)
-    at = load_state(learner, made_with, out) if resume else Position()
+    start_training(config, corpus, out, options, processes).run()
+    wait_for_all()
+
+
+def start_training(
+    config: FinetuneConfig, corpus: Corpus, out: Path, options: RunOptions, processes: Processes
+) -> "Training":
+    """The run at its start, or where it was interrupted; raises as finetune does."""
+    targets = options.targets
+    model, tokenizer = initial_model(config, corpus, out, options, processes)
+    sampler = BatchSampler(config, corpus, tokenizer, targets, processes)
+    learner = Learner(config, model, None if targets is None else targets.features.shape[1], processes)
+    identity = run_identity(config, corpus.fingerprint, targets)
+    state = load_state(learner, identity, out) if options.resume else RunState()
     if processes.first:
         describe_run(out, config, corpus, processes.device, processes.count)
-    steps = config.epochs * max(1, len(shown.rows) // config.batch)
-    schedule = Schedule(steps, minutes, time.monotonic() - at.seconds)
-    training = Training(config, corpus, out, processes, shown, learner, schedule, at, made_with)
-    with tqdm(
-        desc="training",
-        total=None if minutes else steps,
-        initial=at.step,
-        unit="step",
-        disable=None if processes.first else True,
-    ) as bar:
-        while of_first(schedule.progress(at.step)) < 1 and not out_of_patience(config, at):
-            speed = training.learn_epoch(bar)
-            training.end_epoch(speed)
-            training.save()
-    wait_for_all()
+    steps = config.epochs * max(1, len(sampler.rows) // config.batch)
+    schedule = Schedule(steps, options.minutes, time.monotonic() - state.seconds)
+    return Training(config, corpus, out, processes, sampler, learner, schedule, state, identity)
 
 
 @dataclass(frozen=True)
 class Training:
-    """A run under way."""
+    """A run in progress."""
 
     config: FinetuneConfig
     corpus: Corpus
     out: Path
     processes: Processes
-    shown: Shown
+    sampler: BatchSampler
     learner: Learner
     schedule: Schedule
-    at: Position
+    state: RunState
     """Changes with every step."""
-    made_with: Mapping[str, str]
-    """See made_of."""
+    identity: Mapping[str, str]
+    """See run_identity."""
 
-    def learn_epoch(self, bar: "tqdm[NoReturn]") -> float:
-        """Take the steps of this epoch that are left, or those for which there is time. Pictures a second."""
-        at, since, before, speed = self.at, time.monotonic(), self.at.done, 0.0
-        for rows in self.shown.epoch(at.epoch)[at.done :]:
-            if (progress := of_first(self.schedule.progress(at.step))) >= 1:
-                break
-            batch = self.shown.batch(rows, at.step, view_size(self.config, progress))
-            losses = self.learner.learn(batch, at.step, progress)
-            if not math.isfinite(sum(losses)):
-                raise diverged(sum(losses), at.step, self.config, self.out)
-            at.losses.append(losses)
-            at.step, at.done = at.step + 1, at.done + 1
-            speed = (at.done - before) * self.config.batch / (time.monotonic() - since)
-            bar.update()
-            bar.set_postfix_str(progress_text(losses[0], speed, self.schedule), refresh=False)
-            if at.step % self.config.state_steps == 0:
+    def run(self) -> None:
+        """Train until the schedule or the patience ends."""
+        with tqdm(
+            desc="training",
+            total=None if self.schedule.minutes else self.schedule.steps,
+            initial=self.state.step,
+            unit="step",
+            disable=None if self.processes.first else True,
+        ) as bar:
+            while not self.finished():
+                photos_per_s = self.train_epoch(bar)
+                self.end_epoch(photos_per_s)
                 self.save()
-        return speed
 
-    def end_epoch(self, speed: float) -> None:
-        """Validate, keep the averaged weights where they are wanted, and move on to the next epoch.
+    def finished(self) -> bool:
+        """Whether the schedule has ended, or validation has not improved for `patience` epochs."""
+        if of_first(self.schedule.progress(self.state.step)) >= 1:
+            return True
+        return 0 < self.config.patience <= self.state.epochs_since_best
 
-        Every process validates, so that all of them stop at the same epoch. speed: pictures a second.
+    def train_epoch(self, bar: "tqdm[NoReturn]") -> float:
+        """Take the remaining steps of this epoch, or as many as there is time for. Returns photos/s."""
+        state, started, before, photos_per_s = self.state, time.monotonic(), self.state.epoch_steps, 0.0
+        for rows in self.sampler.epoch(state.epoch)[before:]:
+            if (progress := of_first(self.schedule.progress(state.step))) >= 1:
+                break
+            loss = self.take_step(rows, progress)
+            photos_per_s = (state.epoch_steps - before) * self.config.batch / (time.monotonic() - started)
+            bar.update()
+            bar.set_postfix_str(progress_text(loss, photos_per_s, self.schedule), refresh=False)
+            if state.step % self.config.state_steps == 0:
+                self.save()
+        return photos_per_s
+
+    def take_step(self, rows: Tensor, progress: float) -> float:
+        """Train on the photos of rows (n,) int64. Returns the sigmoid loss.
+
+        Raises:
+            TrainingDiverged: a loss or gradient is NaN or infinite.
         """
-        at = self.at
+        state = self.state
+        batch = self.sampler.batch(rows, state.step, view_size(self.config, progress))
+        losses = self.learner.learn(batch, state.step, progress)
+        if not math.isfinite(sum(losses)):
+            raise diverged(sum(losses), state.step, self.config, self.out)
+        state.losses.append(losses)
+        state.step, state.epoch_steps = state.step + 1, state.epoch_steps + 1
+        return losses[0]
+
+    def end_epoch(self, photos_per_s: float) -> None:
+        """Validate, save the averaged weights and the log, and advance to the next epoch.
+
+        Every process validates, so that all of them stop at the same epoch.
+        """
+        state = self.state
         scores = validation_scores(self.learner.average.image, self.corpus, self.config.tower.image_size)
         mean = sum(scores.values()) / len(scores) if scores else 0.0
-        better = mean > at.best
-        at.best, at.waited = (mean, 0) if better else (at.best, at.waited + 1)
-        at.epoch, at.done, at.seconds = at.epoch + 1, 0, self.schedule.seconds()
-        loss, distil = np.mean(at.losses, axis=0).tolist() if at.losses else (math.nan, math.nan)
-        figures = (round(at.seconds), round(loss, 4), round(distil, 4), round(speed))
-        at.log += [(at.epoch, at.step, *figures, source, round(score, 4)) for source, score in scores.items()]
-        at.losses = []
+        better = mean > state.best
+        state.best, state.epochs_since_best = (
+            (mean, 0) if better else (state.best, state.epochs_since_best + 1)
+        )
+        state.epoch, state.epoch_steps, state.seconds = state.epoch + 1, 0, self.schedule.seconds()
+        state.log += log_lines(state, photos_per_s, scores)
+        state.losses = []
         if self.processes.first:
             if better or not self.config.patience:
                 save_checkpoint(self.learner.average, self.out / CHECKPOINT)
-            write_log(self.out, at.log)
+            write_log(self.out, state.log)
 
     def save(self) -> None:
-        """Write the state that a resumed run goes on from, unless the weights were spoilt by then."""
-        if self.processes.first and self.learner.sound():
-            self.at.seconds = self.schedule.seconds()
-            save_state(self.learner, self.at, self.made_with, self.out)
+        """Write the state to resume from, unless a weight is NaN or infinite."""
+        if self.processes.first and self.learner.is_finite():
+            self.state.seconds = self.schedule.seconds()
+            save_state(self.learner, self.state, self.identity, self.out)
 
 
-def out_of_patience(config: FinetuneConfig, at: Position) -> bool:
-    return 0 < config.patience <= at.waited
+def log_lines(state: RunState, photos_per_s: float, scores: Mapping[str, float]) -> list[Line]:
+    """A log line for each source's validation nDCG@5, with the mean losses of the epoch just ended."""
+    losses = np.mean(state.losses, axis=0).tolist() if state.losses else (math.nan, math.nan)
+    figures = (round(state.seconds), round(losses[0], 4), round(losses[1], 4), round(photos_per_s))
+    return [(state.epoch, state.step, *figures, source, round(score, 4)) for source, score in scores.items()]
 
 
 def view_size(config: FinetuneConfig, progress: float) -> int:
-    """Pixels of a side of the views at a share of the run. A hub tower knows one size alone."""
+    """Pixels a side of the training views at a share 0 to 1 of the run. A ViT takes one size only."""
     if isinstance(config.tower, HuggingFaceTower) or progress >= config.small_share:
         return config.tower.image_size
     return config.small_size
 
 
-def progress_text(loss: float, speed: float, schedule: Schedule) -> str:
-    """Loss, speed and, where the clock ends the run, the time left; else the bar itself shows that."""
-    left = (
-        ""
-        if schedule.minutes is None
-        else f", {max(0, schedule.minutes - schedule.seconds() / 60):.0f} min left"
-    )
-    return f"loss {loss:.3f}, {speed:.0f} pictures/s{left}"
+def progress_text(loss: float, photos_per_s: float, schedule: Schedule) -> str:
+    """Loss, speed and, in a run limited by time, the minutes left."""
+    text = f"loss {loss:.3f}, {photos_per_s:.0f} photos/s"
+    if schedule.minutes is None:
+        return text
+    return f"{text}, {max(0, schedule.minutes - schedule.seconds() / 60):.0f} min left"
 
 
-def beginning(
-    config: FinetuneConfig,
-    corpus: Corpus,
-    out: Path,
-    start: Path | None,
-    base: str | None,
-    *,
-    resume: bool,
-    processes: Processes,
+def initial_model(
+    config: FinetuneConfig, corpus: Corpus, out: Path, options: RunOptions, processes: Processes
 ) -> tuple[TwoTowers, Tokenizer]:
-    """The model and tokenizer that a run starts with; the first process leaves the tokenizer in the run."""
-    tower = config.tower
+    """The model and tokenizer that a run starts with; the first process saves the tokenizer in the run."""
+    tower, start = config.tower, options.start
     model: TwoTowers
-    if resume and (out / TOKENIZER).exists():
+    if options.resume and (out / TOKENIZER).exists():
         return empty_model(tower, out, checkpointing=config.checkpointing), load_tokenizer(out / TOKENIZER)
     if isinstance(tower, HuggingFaceTower):
         captions = train_captions(corpus)
         model, tokenizer = start_huggingface(
-            tower, out, captions, start, base, checkpointing=config.checkpointing, processes=processes
+            tower, out, captions, start, options.base, checkpointing=config.checkpointing, processes=processes
         )
     elif start:
         model, tokenizer = load_checkpoint(start / CHECKPOINT, tower), load_tokenizer(start / TOKENIZER)
@@ -220,12 +245,14 @@ def beginning(
 
 
 def fit_tokenizer(tower: TowerConfig, corpus: Corpus) -> Tokenizer:
-    """Raises:
-    UnfitConfig: the captions have more letters than the vocabulary may have words.
+    """A WordPiece tokenizer trained on the captions of the train split.
+
+    Raises:
+        InvalidConfig: the captions have more distinct letters than the vocabulary has room for.
     """
     tokenizer = train_tokenizer(train_captions(corpus), vocabulary=tower.vocabulary, length=tower.tokens)
     if (size := tokenizer.get_vocab_size()) > tower.vocabulary:
-        raise UnfitConfig(
+        raise InvalidConfig(
             f"a vocabulary of {tower.vocabulary} cannot hold the {size} letters of the captions; "
             "configure a larger one"
         )
@@ -233,47 +260,58 @@ def fit_tokenizer(tower: TowerConfig, corpus: Corpus) -> Tokenizer:
 
 
 def train_captions(corpus: Corpus) -> list[str]:
+    """Every caption of the train split."""
     return [caption for row in corpus.rows("train") for caption in corpus.pairs[row].captions]
 
 
 def refuse_small(corpus: Corpus, config: FinetuneConfig) -> None:
-    """Raises:
-    NoPairs: too few pairs to fit PCA on, or to validate with.
+    """Check that there is enough data.
+
+    Raises:
+        NoPairs: too few pairs to fit PCA on, or to validate with.
     """
     train, validation = len(corpus.rows("train")), len(corpus.rows("validation"))
     if train < config.dims or validation < 2:
         raise NoPairs(
             f"{train} pairs to train and {validation} to validate with after splitting; expected at least "
-            f"{config.dims} (for a PCA to as many dims) and 2: give more data, or configure fewer dims"
+            f"{config.dims} (for PCA to {config.dims} dims) and 2; give more data, or configure fewer dims"
         )
 
 
 def refuse_overwriting(out: Path) -> None:
-    """Raises:
-    RunExists: there is a run already.
+    """Check that `out` holds no run.
+
+    Raises:
+        RunExists: it does.
     """
     if (out / STATE).exists():
-        raise RunExists(f"{out}: holds a run; go on with it by --resume, or choose another --out")
+        raise RunExists(f"{out}: already holds a run; continue it with --resume, or choose another --out")
 
 
 def refuse_uneven(config: FinetuneConfig, processes: Processes) -> None:
+    """Check that the batch can be divided.
+
+    Raises:
+        UnevenBatch: it is no multiple of processes times parts.
+    """
     parts = processes.count * config.accumulate
     if config.batch % parts:
         raise UnevenBatch(
-            f"{config.name}: a batch of {config.batch} cannot be shared by {processes.count} processes in "
-            f"{config.accumulate} parts each; configure a batch that is a multiple of {parts}"
+            f"{config.name}: a batch of {config.batch} cannot be divided among {processes.count} processes "
+            f"in {config.accumulate} parts each; configure a batch that is a multiple of {parts}"
         )
 
 
 def diverged(loss: float, step: int, config: FinetuneConfig, out: Path) -> TrainingDiverged:
+    """The error for a loss that is NaN or infinite."""
     return TrainingDiverged(
         f"{out}: loss or gradient is {loss} at step {step}; lower learning_rate ({config.learning_rate}) or "
-        "look for blank photos, then run again with --resume: the last state before that is kept"
+        "look for blank photos, then run again with --resume: the last good state was kept"
     )
 
 
 def validation_scores(tower: nn.Module, corpus: Corpus, size: int) -> dict[str, float]:
-    """nDCG@5 within each source's validation photos."""
+    """nDCG@5 on each source's validation photos, searched within that source."""
     scores = {}
     for source in corpus.sources:
         rows = corpus.rows("validation", source)

@@ -49,15 +49,17 @@ def chunked_sigmoid_loss(
     return loss
 
 
-def chunked_relation_loss(images: Tensor, taught: Tensor) -> Tensor:
-    """Mean square by which cosines of this process's photos with all differ from those taught, exact in value
-    and gradient as chunked_sigmoid_loss is.
+def chunked_relation_loss(images: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared difference between cosines of photo vectors and cosines of their targets; a scalar.
 
-    images: (n, d), unit norm, n the same in every process. taught: (n, w), unit norm.
+    Over this process's photos times all photos of the global batch, exact in value and gradient as
+    chunked_sigmoid_loss is (relational distillation: arXiv 1904.05068, section 3.2, with cosines).
+
+    images: (n, d), unit norm, n the same in every process. targets: (n, w), unit norm.
     """
-    others, taught_others = images, taught
-    loss = (images @ others.T - taught @ taught_others.T).square().mean()
+    others, other_targets = images, targets
+    loss = (images @ others.T - targets @ other_targets.T).square().mean()
     for _ in range(process_count() - 1):
-        others, taught_others = from_neighbour(others), passed(taught_others, 1)
-        loss = loss + (images @ others.T - taught @ taught_others.T).square().mean()
+        others, other_targets = from_neighbour(others), passed(other_targets, 1)
+        loss = loss + (images @ others.T - targets @ other_targets.T).square().mean()
     return loss / process_count()

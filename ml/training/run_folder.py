@@ -28,14 +28,14 @@ CURVES: Final = "curves.png"
 ENVIRONMENT: Final = "environment.json"
 DATA: Final = "data.json"
 STATE: Final = "state.pt"
-LESSON: Final = "lesson.npz"
+DISTILLATION_TARGETS: Final = "distillation_targets.npz"
 LOG_COLUMNS: Final = (
     "epoch",
     "step",
     "seconds",
     "loss",
-    "distil_loss",
-    "pictures_per_s",
+    "distillation_loss",
+    "photos_per_s",
     "source",
     "validation_ndcg@5",
 )

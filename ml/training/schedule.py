@@ -35,6 +35,6 @@ def learning_rate(config: FinetuneConfig, progress: float) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * rest))
 
 
-def distil_weight(config: FinetuneConfig, progress: float) -> float:
+def feature_weight(config: FinetuneConfig, progress: float) -> float:
     """At a share 0 to 1 of the run: a straight line between the configured ends."""
-    return config.distil_weight + progress * (config.distil_end - config.distil_weight)
+    return config.feature_weight + progress * (config.feature_weight_end - config.feature_weight)

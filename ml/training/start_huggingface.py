@@ -13,22 +13,22 @@ from ml.artifact import CHECKPOINT, TOKENIZER
 from ml.data.tokenizer import PADDING, load_tokenizer, train_tokenizer
 from ml.models.checkpoint import load_checkpoint
 from ml.models.huggingface_folder import (
-    HUB,
+    NETWORK_FOLDER,
     check_side,
     fetch,
-    fitting_tokenizer,
     network_folder,
+    read_tokenizer,
     weights,
 )
 from ml.models.huggingface_processing import (
     PREPROCESSOR,
-    UnfitHubModel,
+    UnsupportedModel,
     processing_file,
     read_json,
     read_processing,
 )
-from ml.models.huggingface_siglip import HubSiglip, untrained
-from ml.models.library_warnings import errors_alone
+from ml.models.huggingface_siglip import HuggingFaceSiglip, untrained_siglip
+from ml.models.library_warnings import suppress_library_warnings
 from ml.models.tower_specs import HuggingFaceTower
 from ml.training.distributed import Processes, wait_for_all
 
@@ -44,55 +44,55 @@ def start_huggingface(
     *,
     checkpointing: bool,
     processes: Processes,
-) -> tuple[HubSiglip, Tokenizer]:
+) -> tuple[HuggingFaceSiglip, Tokenizer]:
     """What a run of a hub tower begins with: another run's weights, those of a source, or tiny random ones.
 
     Raises:
-        HubUnreachable, UnfitHubModel: see pretrained.
+        HuggingFaceUnreachable, UnsupportedModel: see pretrained.
     """
     if start:
-        keep_descriptions(network_folder(start), run / HUB)
-        model = untrained(run, checkpointing=checkpointing)
+        copy_network_files(network_folder(start), run / NETWORK_FOLDER)
+        model = untrained_siglip(run, checkpointing=checkpointing)
         model.load_state_dict(load_checkpoint(start / CHECKPOINT, tower).state_dict())
         return model, load_tokenizer(start / TOKENIZER)
     source = base or tower.source
     if not source:
         if processes.first:
-            write_tiny_siglip(run / HUB, captions, image_size=tower.image_size, width=tower.width)
+            write_tiny_siglip(run / NETWORK_FOLDER, captions, image_size=tower.image_size, width=tower.width)
         wait_for_all()
-        source = str(run / HUB)
+        source = str(run / NETWORK_FOLDER)
     return pretrained(source, tower, run, checkpointing=checkpointing)
 
 
 def pretrained(
     source: str, tower: HuggingFaceTower, run: Path, *, checkpointing: bool
-) -> tuple[HubSiglip, Tokenizer]:
+) -> tuple[HuggingFaceSiglip, Tokenizer]:
     """The model of a hub id or local folder, and its tokenizer; what describes them is copied into the run.
 
     Raises:
-        HubUnreachable: the hub has no such id, or there is no way to it.
-        UnfitHubModel: a file is missing or damaged, the tokenizer is another model's, or sizes differ.
+        HuggingFaceUnreachable: the hub has no such id, or there is no way to it.
+        UnsupportedModel: a file is missing or damaged, the tokenizer is another model's, or sizes differ.
     """
     from transformers import SiglipModel  # noqa: PLC0415  heavy
 
     folder = fetch(source)
     refuse_other_sizes(folder, tower)
-    with errors_alone("transformers"):
+    with suppress_library_warnings("transformers"):
         model = weights(SiglipModel, folder)
     processing = read_processing(folder, "siglip")
     check_side(model.config, processing, folder)
-    tokenizer = fitting_tokenizer(folder, model.config.text_config)
-    keep_descriptions(folder, run / HUB)
+    tokenizer = read_tokenizer(folder, model.config.text_config)
+    copy_network_files(folder, run / NETWORK_FOLDER)
     if checkpointing:
         model.gradient_checkpointing_enable()
-    return HubSiglip(model, processing), tokenizer
+    return HuggingFaceSiglip(model, processing), tokenizer
 
 
 def refuse_other_sizes(folder: Path, tower: HuggingFaceTower) -> None:
     path = folder / "config.json"
     content = read_json(path)
     if content.get("model_type") != "siglip":
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{path}: model_type is {content.get('model_type')}, expected siglip (SigLIP, or SigLIP 2 of a "
             "fixed resolution); name such a model with --base"
         )
@@ -100,13 +100,13 @@ def refuse_other_sizes(folder: Path, tower: HuggingFaceTower) -> None:
     vision = content.get("vision_config", {})
     found = (vision.get("image_size", 224), vision.get("hidden_size", 768))
     if found != (tower.image_size, tower.width):
-        raise UnfitHubModel(
+        raise UnsupportedModel(
             f"{path}: {found[0]} px and width {found[1]}, expected {tower.image_size} px and {tower.width} "
             "as configured; change HuggingFaceTower in the configuration, or --base"
         )
 
 
-def keep_descriptions(folder: Path, kept: Path) -> None:
+def copy_network_files(folder: Path, kept: Path) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     for name in DESCRIPTIONS:
         if (folder / name).exists() and (folder / name).resolve() != (kept / name).resolve():
@@ -127,7 +127,7 @@ def write_tiny_siglip(folder: Path, captions: Sequence[str], *, image_size: int,
     }
     length = 8
     tokenizer = train_tokenizer(captions, vocabulary=300, length=length)
-    with errors_alone("transformers"):
+    with suppress_library_warnings("transformers"):
         config = SiglipConfig(
             text_config=layers
             | {
@@ -142,7 +142,7 @@ def write_tiny_siglip(folder: Path, captions: Sequence[str], *, image_size: int,
     with torch.no_grad():
         model.logit_scale.fill_(torch.tensor(10.0).log().item())
         model.logit_bias.fill_(-10.0)
-    with errors_alone("transformers"):
+    with suppress_library_warnings("transformers"):
         model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": PADDING}), encoding="utf-8")

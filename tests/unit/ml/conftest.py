@@ -12,8 +12,8 @@ from ml.configs.siglip_small import SMOKE
 from ml.data.pairs import Corpus
 from ml.export.export_run import export_artifact
 from ml.training.corpus import read_corpus
-from ml.training.distillation_targets import Lesson, around_mean
-from ml.training.finetune import finetune
+from ml.training.distillation_targets import DistillationTargets, center_features
+from ml.training.finetune import RunOptions, finetune
 
 COLOURS = {"Red": (200, 30, 30), "Blue": (30, 30, 200), "Green": (30, 160, 30), "Black": (20, 20, 20)}
 TYPES = {"Skirts": (8, 24, 40, 40), "Ties": (20, 4, 28, 44), "Belts": (2, 20, 46, 28)}
@@ -85,7 +85,12 @@ def run(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished smoke run on the shop, which also learned from a teacher."""
     folder = tmp_path_factory.mktemp("run")
     teacher = corpus.pixels.reshape(len(corpus.pairs), -1)[:, ::97].astype(np.float32)
-    finetune(SMOKE, corpus, folder, lesson=Lesson(around_mean(teacher, corpus.rows("train"))))
+    finetune(
+        SMOKE,
+        corpus,
+        folder,
+        RunOptions(targets=DistillationTargets(center_features(teacher, corpus.rows("train")))),
+    )
     return folder
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from ml.evaluation.int8_index import LEVELS, int8_nearest, quantise
 from ml.metrics.retrieval import nearest, random_vectors
-from ml.models.reference_encoders import unit
+from ml.models.reference_encoders import normalize
 
 
 def test_codes_span_seven_bits_and_outliers_are_clipped() -> None:
@@ -21,7 +21,7 @@ def test_scores_of_neighbours_follow_from_codes_and_corrections() -> None:
     For distant vectors it is not: Lucene's correction assumes that both are clipped in the same components.
     """
     vectors = random_vectors(50, 128)
-    near = unit(vectors + 0.3 * random_vectors(50, 128, seed=1))
+    near = normalize(vectors + 0.3 * random_vectors(50, 128, seed=1))
     quantised = quantise(np.concatenate([vectors, near]))
     codes = quantised.codes.astype(np.float64)
     found = quantised.step**2 * (codes[:50] * codes[50:]).sum(axis=1)

@@ -14,8 +14,9 @@ from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
 from ml.data.pairs import Corpus
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders, rankings
 from ml.export.export_run import OtherData, export_artifact
-from ml.training.distillation_targets import Lesson
-from ml.training.finetune import finetune
+from ml.models.huggingface_folder import NETWORK_FOLDER
+from ml.training.distillation_targets import DistillationTargets
+from ml.training.finetune import RunOptions, finetune
 from ml.training.run_folder import UnreadableRun
 from tests.unit.ml.test_cli import call
 
@@ -65,15 +66,20 @@ def test_another_run_starts_from_a_hub_artifact(
 ) -> None:
     """Weights, tokenizer and network are all in it."""
     config = replace(HUB_SMOKE, epochs=1)
-    finetune(config, corpus, tmp_path, start=exported.folder)
+    finetune(config, corpus, tmp_path, RunOptions(start=exported.folder))
     for name in NETWORK_FILES:
-        assert (tmp_path / "hub" / name).read_bytes() == (exported.folder / name).read_bytes()
+        assert (tmp_path / NETWORK_FOLDER / name).read_bytes() == (exported.folder / name).read_bytes()
 
 
 def test_a_run_without_captions_takes_photos_alone(corpus: Corpus, tmp_path: Path) -> None:
     """Its text tower has learned nothing, so it is not exported."""
     config = replace(SMALL_SMOKE, epochs=1, sigmoid_weight=0.0)
-    finetune(config, corpus, tmp_path / "run", lesson=Lesson(np.eye(len(corpus.pairs), dtype=np.float32)))
+    finetune(
+        config,
+        corpus,
+        tmp_path / "run",
+        RunOptions(targets=DistillationTargets(np.eye(len(corpus.pairs), dtype=np.float32))),
+    )
     made = export_artifact(tmp_path / "run", corpus, tmp_path / "artifact")
     assert not load_artifact(made.folder).has_text
 

@@ -31,9 +31,9 @@ from ml.export.hf_import import artifact_name, import_artifact
 from ml.inference.encoder import NoTextTower, load_encoder, load_text_encoder
 from ml.inference.graph import Backend, open_graph
 from ml.inference.preprocess import decode_as
-from ml.models.huggingface_folder import HubUnreachable, read_towers
-from ml.models.huggingface_processing import UnfitHubModel
-from ml.models.reference_encoders import unit
+from ml.models.huggingface_folder import HuggingFaceUnreachable, read_towers
+from ml.models.huggingface_processing import UnsupportedModel
+from ml.models.reference_encoders import normalize
 from ml.models.serving_graph import ImageGraph
 from ml.pca.projection import BadProjection, Projection, TooFewVectors
 from tests.unit.ml.conftest import COLOURS
@@ -85,9 +85,9 @@ def test_siglip_gives_the_vectors_of_transformers(siglip: Path, tmp_path: Path) 
         inputs = SiglipImageProcessor.from_pretrained(siglip)(
             list(pixels), return_tensors="pt", do_resize=False
         )
-        photos = unit(model.vision_model(inputs["pixel_values"]).pooler_output.numpy())
+        photos = normalize(model.vision_model(inputs["pixel_values"]).pooler_output.numpy())
         ids = tokenize(load_tokenizer(made.tokenizer), ["red skirt", "赤い"])
-        texts = unit(model.text_model(torch.from_numpy(ids)).pooler_output.numpy())
+        texts = normalize(model.text_model(torch.from_numpy(ids)).pooler_output.numpy())
     assert (load_encoder(made, precision="f32").encode(pixels) * photos).sum(axis=1) == pytest.approx(
         1, abs=1e-3
     )
@@ -121,7 +121,7 @@ def test_siglip2_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
     with torch.inference_mode():
         pooled = SiglipModel.from_pretrained(hub).text_model(ids["input_ids"]).pooler_output
     found = load_text_encoder(made).encode([caption.upper() for caption in captions])
-    assert (found * unit(pooled.numpy())).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert (found * normalize(pooled.numpy())).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
 def test_pca_is_fitted_on_the_photos_given(siglip: Path, shop: Path, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
     processor = AutoImageProcessor.from_pretrained(MOBILENET, use_fast=False)
     with torch.inference_mode():
         inputs = processor(photo, return_tensors="pt")
-        expected = unit(MobileNetV2Model.from_pretrained(MOBILENET)(**inputs).pooler_output.numpy())
+        expected = normalize(MobileNetV2Model.from_pretrained(MOBILENET)(**inputs).pooler_output.numpy())
     found = load_encoder(made, precision="f32").encode(decode_as(made.preprocessing, buffer.getvalue())[None])
     assert (found * expected).sum() == pytest.approx(1, abs=3e-3)
     assert (made.dims, made.image_size, made.has_text) == (1280, 224, False)
@@ -315,7 +315,7 @@ def test_refuses_models_that_make_no_vector_of_a_photo(
     """Or whose file would run a command."""
     monkeypatch.chdir(damaged)
     damage(damaged)
-    with pytest.raises(UnfitHubModel, match=message):
+    with pytest.raises(UnsupportedModel, match=message):
         read_towers(damaged, text=False)
     assert not (damaged / "planted").exists()
 
@@ -387,7 +387,7 @@ def test_refuses_a_folder_that_is_not_whole(
 ) -> None:
     """The refusal names the file, and no artifact is left behind."""
     damage(damaged)
-    with pytest.raises(UnfitHubModel, match=message):
+    with pytest.raises(UnsupportedModel, match=message):
         import_artifact(str(damaged), tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
@@ -395,7 +395,9 @@ def test_refuses_a_folder_that_is_not_whole(
 def test_refuses_an_id_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Offline, the message names the way out."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(HubUnreachable, match=r"^nobody/nothing: neither a folder .* copy the model's folder"):
+    with pytest.raises(
+        HuggingFaceUnreachable, match=r"^nobody/nothing: neither a folder .* copy the model's folder"
+    ):
         import_artifact("nobody/nothing", tmp_path)
 
 

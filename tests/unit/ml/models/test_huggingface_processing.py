@@ -13,8 +13,8 @@ from transformers import AutoImageProcessor, SiglipImageProcessor
 
 from ml.data.synthetic_photos import draw_picture
 from ml.inference.preprocess import decode_as
-from ml.models.huggingface_folder import PooledTower
-from ml.models.huggingface_processing import UnfitHubModel, read_processing
+from ml.models.huggingface_folder import PooledImageTower
+from ml.models.huggingface_processing import UnsupportedModel, read_processing
 
 SQUARE = {"height": 32, "width": 32}
 
@@ -65,7 +65,7 @@ def test_the_network_sees_what_transformers_shows_it(tmp_path: Path, changes: di
     processing = read_processing(write_settings(tmp_path, **changes), "siglip")
     pixels = decode_as(processing.preprocessing, png(photo()))
     unit_range = torch.tensor(pixels / 127.5 - 1).permute(2, 0, 1)[None].float()
-    found = PooledTower(Seen(), processing)(unit_range).numpy()
+    found = PooledImageTower(Seen(), processing)(unit_range).numpy()
     theirs = AutoImageProcessor.from_pretrained(tmp_path, use_fast=False)(photo(), return_tensors="pt")
     expected = theirs["pixel_values"].flatten(1).float().numpy()
     assert (found * expected).sum() / np.linalg.norm(expected) == pytest.approx(1, abs=1e-4)
@@ -88,7 +88,7 @@ def test_settings_that_decide_vectors_decide_the_graph_or_the_preprocessing(tmp_
     seen = set()
     for change in changes:
         processing = read_processing(write_settings(tmp_path, **change), "siglip")
-        tower = PooledTower(Seen(), processing)
+        tower = PooledImageTower(Seen(), processing)
         graph = (*tower.gain.flatten().tolist(), *tower.shift.flatten().tolist())
         seen.add((graph, processing.preprocessing.model_dump_json(exclude_none=True)))
     assert len(seen) == len(changes)
@@ -123,14 +123,16 @@ def test_what_cannot_be_done_is_refused_by_name(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     """In one line, which begins with the file."""
-    with pytest.raises(UnfitHubModel, match=rf"^\S*preprocessor_config\.json: .*{message}.*; choose another"):
+    with pytest.raises(
+        UnsupportedModel, match=rf"^\S*preprocessor_config\.json: .*{message}.*; choose another"
+    ):
         read_processing(write_settings(tmp_path, **changes), "siglip")
 
 
 @pytest.mark.parametrize("name", ["do_normalize", "do_rescale", "image_mean", "size", "resample"])
 def test_null_is_refused_where_releases_of_transformers_differ(tmp_path: Path, name: str) -> None:
     """Up to 4 it was the default, in 5 it counts as false or fails."""
-    with pytest.raises(UnfitHubModel, match=rf"json: {name} is null, .*; write a value"):
+    with pytest.raises(UnsupportedModel, match=rf"json: {name} is null, .*; write a value"):
         read_processing(write_settings(tmp_path, **{name: None}), "siglip")
 
 
@@ -174,7 +176,7 @@ def test_settings_within_a_processor_come_first(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
     """Also one that is no object."""
     (tmp_path / "preprocessor_config.json").write_text(content)
-    with pytest.raises(UnfitHubModel, match=r"preprocessor_config\.json: "):
+    with pytest.raises(UnsupportedModel, match=r"preprocessor_config\.json: "):
         read_processing(tmp_path, "siglip")
 
 

@@ -21,16 +21,16 @@ from ml.data.tokenizer import load_tokenizer, train_tokenizer
 from ml.export.export_run import export_artifact
 from ml.inference.encoder import load_encoder
 from ml.models.checkpoint import load_checkpoint
-from ml.models.huggingface_folder import HUB
-from ml.models.huggingface_processing import PREPROCESSOR, PROCESSOR, UnfitHubModel
-from ml.models.huggingface_siglip import HubSiglip
+from ml.models.huggingface_folder import NETWORK_FOLDER
+from ml.models.huggingface_processing import PREPROCESSOR, PROCESSOR, UnsupportedModel
+from ml.models.huggingface_siglip import HuggingFaceSiglip
 from ml.models.tower_specs import HuggingFaceTower
 from ml.training.batches import Batch
-from ml.training.config import FinetuneConfig, UnfitConfig
+from ml.training.config import FinetuneConfig, InvalidConfig
 from ml.training.distributed import Processes, UnevenBatch
-from ml.training.finetune import finetune, read_config
+from ml.training.finetune import RunOptions, finetune
 from ml.training.learner import Learner, parameter_groups
-from ml.training.run_folder import LOG
+from ml.training.run_folder import LOG, read_config
 from ml.training.start_huggingface import pretrained, write_tiny_siglip
 
 CAPTIONS = ["red skirt", "blue tie", "black belt"] * 5
@@ -49,11 +49,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(hub: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the large configuration's smoke version on that folder: accumulated, bf16, checkpointed."""
     out = tmp_path_factory.mktemp("tuned")
-    finetune(LARGE_SMOKE, corpus, out, base=str(hub))
+    finetune(LARGE_SMOKE, corpus, out, RunOptions(base=str(hub)))
     return out
 
 
-def make_model(hub: Path, run: Path) -> HubSiglip:
+def make_model(hub: Path, run: Path) -> HuggingFaceSiglip:
     """The folder's model, as a run begins with it."""
     return pretrained(str(hub), HuggingFaceTower("", 32, 16), run, checkpointing=False)[0]
 
@@ -92,7 +92,7 @@ def test_a_hub_run_resumes(tuned: Path, corpus: Corpus, tmp_path: Path) -> None:
     """From its folder alone, without the hub; the finished run's state gives the same checkpoint again."""
     out = tmp_path / "copy"
     shutil.copytree(tuned, out)
-    finetune(LARGE_SMOKE, corpus, out, resume=True)
+    finetune(LARGE_SMOKE, corpus, out, RunOptions(resume=True))
     assert (out / CHECKPOINT).read_bytes() == (tuned / CHECKPOINT).read_bytes()
 
 
@@ -103,14 +103,14 @@ def test_a_run_keeps_a_processor_of_transformers_5(hub: Path, tmp_path: Path) ->
     (folder / PREPROCESSOR).unlink()
     (folder / PROCESSOR).write_text(json.dumps({"image_processor": json.loads(settings)}))
     make_model(folder, tmp_path / "run")
-    assert json.loads((tmp_path / "run" / HUB / PREPROCESSOR).read_text()) == json.loads(settings)
+    assert json.loads((tmp_path / "run" / NETWORK_FOLDER / PREPROCESSOR).read_text()) == json.loads(settings)
 
 
 def test_a_smoke_run_needs_no_hub(corpus: Corpus, tmp_path: Path) -> None:
     """It makes its own tiny SigLIP; another run goes on from its weights."""
     finetune(replace(SMOKE, epochs=1), corpus, tmp_path / "one")
     still = replace(SMOKE, epochs=1, learning_rate=0.0)
-    finetune(still, corpus, tmp_path / "two", start=tmp_path / "one")
+    finetune(still, corpus, tmp_path / "two", RunOptions(start=tmp_path / "one"))
     one, two = (load_checkpoint(tmp_path / name / CHECKPOINT, SMOKE.tower) for name in ("one", "two"))
     for name, value in one.state_dict().items():
         assert torch.equal(value, two.state_dict()[name]), name
@@ -168,24 +168,26 @@ def test_a_tokenizer_of_another_model_is_refused(hub: Path, corpus: Corpus, tmp_
     shutil.copytree(hub, wrong)
     words = [f"word{number} {number}x" for number in range(900)]
     train_tokenizer(words, vocabulary=800, length=8).save(str(wrong / "tokenizer.json"))
-    with pytest.raises(UnfitHubModel, match=r"tokenizer\.json: has ids up to \d+, the text tower embeds \d+"):
-        finetune(SMOKE, corpus, tmp_path / "run", base=str(wrong))
+    with pytest.raises(
+        UnsupportedModel, match=r"tokenizer\.json: has ids up to \d+, the text tower embeds \d+"
+    ):
+        finetune(SMOKE, corpus, tmp_path / "run", RunOptions(base=str(wrong)))
     (wrong / "tokenizer.json").unlink()
-    with pytest.raises(UnfitHubModel, match=r"tokenizer\.json: no tokenizer can be read"):
-        finetune(SMOKE, corpus, tmp_path / "run", base=str(wrong))
+    with pytest.raises(UnsupportedModel, match=r"tokenizer\.json: no tokenizer can be read"):
+        finetune(SMOKE, corpus, tmp_path / "run", RunOptions(base=str(wrong)))
 
 
 def test_other_sizes_than_configured_are_refused(hub: Path, corpus: Corpus, tmp_path: Path) -> None:
     """The photos would be decoded at the wrong size."""
     config = replace(SMOKE, tower=HuggingFaceTower("", image_size=64, width=16))
-    with pytest.raises(UnfitHubModel, match=r"config\.json: 32 px and width 16, expected 64 px and 16"):
-        finetune(config, corpus, tmp_path, base=str(hub))
+    with pytest.raises(UnsupportedModel, match=r"config\.json: 32 px and width 16, expected 64 px and 16"):
+        finetune(config, corpus, tmp_path, RunOptions(base=str(hub)))
     content = json.loads((hub / "config.json").read_text())
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text(json.dumps(content | {"model_type": "clip"}))
-    with pytest.raises(UnfitHubModel, match=r"model_type is clip, expected siglip"):
-        finetune(SMOKE, corpus, tmp_path, base=str(other))
+    with pytest.raises(UnsupportedModel, match=r"model_type is clip, expected siglip"):
+        finetune(SMOKE, corpus, tmp_path, RunOptions(base=str(other)))
 
 
 def test_the_papers_settings() -> None:
@@ -206,26 +208,26 @@ def test_every_configuration_has_a_smoke_version(name: str) -> None:
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
     """Before data is read."""
-    with pytest.raises(UnfitConfig, match="both towers are frozen"):
+    with pytest.raises(InvalidConfig, match="both towers are frozen"):
         replace(SMOKE, frozen=("image", "text"))
-    with pytest.raises(UnfitConfig, match="checkpointing is for hub towers"):
+    with pytest.raises(InvalidConfig, match="checkpointing needs a HuggingFaceTower"):
         FinetuneConfig("ours", checkpointing=True)
 
 
 def test_a_vocabulary_below_the_letters_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     """Token ids above it would end in a traceback."""
     config = replace(SMALL_SMOKE, tower=replace(SMALL_SMOKE.tower, vocabulary=5))
-    with pytest.raises(UnfitConfig, match=r"a vocabulary of 5 cannot hold the \d+ letters"):
+    with pytest.raises(InvalidConfig, match=r"a vocabulary of 5 cannot hold the \d+ letters"):
         finetune(config, corpus, tmp_path)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     """The multiple that would do is named."""
-    with pytest.raises(UnevenBatch, match="a batch of 16 cannot be shared by 1 processes in 3 parts"):
+    with pytest.raises(UnevenBatch, match="a batch of 16 cannot be divided among 1 processes in 3 parts"):
         finetune(replace(SMOKE, accumulate=3), corpus, tmp_path)
 
 
 def test_the_tokenizer_of_the_run_is_the_models(tuned: Path, hub: Path) -> None:
     """Captions have as many ids as the text tower has places."""
     assert len(load_tokenizer(tuned / TOKENIZER).encode("red skirt").ids) == 8
-    assert (tuned / "hub" / "config.json").read_bytes() == (hub / "config.json").read_bytes()
+    assert (tuned / NETWORK_FOLDER / "config.json").read_bytes() == (hub / "config.json").read_bytes()

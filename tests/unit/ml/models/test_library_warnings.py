@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.models.library_warnings import errors_alone
+from ml.models.library_warnings import suppress_library_warnings
 
 
 def test_only_errors_are_heard_within(
@@ -17,7 +17,7 @@ def test_only_errors_are_heard_within(
     """Of the library named and its parts; afterwards all is as before."""
     part, other = logging.getLogger("library.part"), logging.getLogger("other")
     level = logging.getLogger("library").level
-    with errors_alone("library"):
+    with suppress_library_warnings("library"):
         part.warning("a note")
         part.error("an error")
         other.warning("another's note")
@@ -32,7 +32,7 @@ def test_the_level_comes_back_after_an_error() -> None:
     """As it was, also where it was set."""
     logger = logging.getLogger("library")
     logger.setLevel(logging.INFO)
-    with pytest.raises(ZeroDivisionError), errors_alone("library"):
+    with pytest.raises(ZeroDivisionError), suppress_library_warnings("library"):
         _ = 1 / 0
     assert logger.level == logging.INFO
     logger.setLevel(logging.NOTSET)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, MobileNetV2Model
 
-from ml.models.reference_encoders import colour_histograms, mobilenet_features, unit, with_colours
+from ml.models.reference_encoders import colour_histograms, mobilenet_features, normalize, with_colours
 
 MOBILENET = Path(os.environ.get("NITAMONO_MODELS_DIR", "../shared/models")) / "mobilenet_v2_1.0_224"
 
@@ -32,9 +32,9 @@ def test_colours_count_half() -> None:
     assert joined[0] @ joined[2] == pytest.approx(0.0)
 
 
-def test_unit_leaves_zero_alone() -> None:
+def test_normalize_keeps_a_zero_vector() -> None:
     """No division by zero for a vector without length."""
-    assert unit(np.array([[3.0, 4.0], [0.0, 0.0]])) == pytest.approx(np.array([[0.6, 0.8], [0, 0]]))
+    assert normalize(np.array([[3.0, 4.0], [0.0, 0.0]])) == pytest.approx(np.array([[0.6, 0.8], [0, 0]]))
 
 
 @pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS_DIR")
@@ -49,4 +49,4 @@ def test_mobilenet_features_are_those_of_transformers() -> None:
     processor = AutoImageProcessor.from_pretrained(MOBILENET, use_fast=False)
     with torch.inference_mode():
         stock = MobileNetV2Model.from_pretrained(MOBILENET)(**processor(images=images, return_tensors="pt"))
-    assert (found * unit(stock.pooler_output.numpy())).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert (found * normalize(stock.pooler_output.numpy())).sum(axis=1) == pytest.approx(1, abs=1e-3)

@@ -1,22 +1,22 @@
-"""A lesson is made once for a run, however often that is resumed."""
+"""A distillation targets is made once for a run, however often that is resumed."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ml.commands.finetune import kept_lesson, make_lesson
+from ml.commands.finetune import cached_targets, compute_targets
 from ml.configs import mobilenet_student
 from ml.configs.siglip_small import SMOKE
 from ml.data.pairs import Corpus
 from ml.training.config import FinetuneConfig
 from ml.training.distillation_targets import (
-    Lesson,
-    UnreadableLesson,
-    around_mean,
-    has_lesson,
-    load_lesson,
-    save_lesson,
+    DistillationTargets,
+    UnreadableTargets,
+    center_features,
+    has_targets,
+    load_targets,
+    save_targets,
 )
 from ml.training.distributed import Processes
 
@@ -24,25 +24,27 @@ ROWS = np.eye(3, 4, dtype=np.float32)
 
 
 @pytest.mark.parametrize("vectors", [None, ROWS])
-def test_a_kept_lesson_is_the_one_given(vectors: np.ndarray | None, tmp_path: Path) -> None:
+def test_a_kept_targets_is_the_one_given(vectors: np.ndarray | None, tmp_path: Path) -> None:
     """With taught vectors and without; one of other photos is another."""
-    path = tmp_path / "run" / "lesson.npz"
-    assert not has_lesson(path, "these photos")
-    save_lesson(Lesson(ROWS, vectors), "these photos", path)
-    assert has_lesson(path, "these photos")
-    assert not has_lesson(path, "other photos")
-    kept = load_lesson(path)
+    path = tmp_path / "run" / "distillation_targets.npz"
+    assert not has_targets(path, "these photos")
+    save_targets(DistillationTargets(ROWS, vectors), "these photos", path)
+    assert has_targets(path, "these photos")
+    assert not has_targets(path, "other photos")
+    kept = load_targets(path)
     assert np.array_equal(kept.features, ROWS)
     assert (kept.vectors is None) == (vectors is None)
 
 
-def test_a_damaged_lesson_is_named(tmp_path: Path) -> None:
+def test_a_damaged_targets_is_named(tmp_path: Path) -> None:
     """A file that was cut off, and what to do about it."""
-    path = tmp_path / "lesson.npz"
-    save_lesson(Lesson(ROWS), "photos", path)
+    path = tmp_path / "distillation_targets.npz"
+    save_targets(DistillationTargets(ROWS), "photos", path)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UnreadableLesson, match=r"lesson\.npz: .*remove it and run the same command again"):
-        has_lesson(path, "photos")
+    with pytest.raises(
+        UnreadableTargets, match=r"distillation_targets\.npz: .*remove it and run the same command again"
+    ):
+        has_targets(path, "photos")
 
 
 def test_a_resumed_run_asks_no_teacher(
@@ -51,33 +53,35 @@ def test_a_resumed_run_asks_no_teacher(
     """The teacher is asked once, again for another teacher, and never for what is kept."""
     asked = []
 
-    def make(_corpus: Corpus, _config: FinetuneConfig, teacher: Path | None, _threads: int) -> Lesson:
+    def make(
+        _corpus: Corpus, _config: FinetuneConfig, teacher: Path | None, _threads: int
+    ) -> DistillationTargets:
         asked.append(teacher)
-        return Lesson(ROWS)
+        return DistillationTargets(ROWS)
 
-    monkeypatch.setattr("ml.commands.finetune.make_lesson", make)
+    monkeypatch.setattr("ml.commands.finetune.compute_targets", make)
     for teacher in (None, None, tmp_path, tmp_path):
-        path = tmp_path / "lesson.npz"
-        kept_lesson(corpus, SMOKE, teacher, path, threads=1, processes=Processes())
+        path = tmp_path / "distillation_targets.npz"
+        cached_targets(corpus, SMOKE, teacher, path, threads=1, processes=Processes())
     assert asked == [None, tmp_path]
 
 
-def test_a_students_lesson_is_the_teachers_own_geometry(
+def test_a_students_targets_is_the_teachers_own_geometry(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without loss of dims, photos are taught to be as like as the teacher's centred features are."""
     width = mobilenet_student.SMOKE.tower.width
     raw = np.random.default_rng(0).normal(size=(len(corpus.pairs), width)).astype(np.float32)
     monkeypatch.setattr("ml.models.reference_encoders.mobilenet_features", lambda *_, **__: raw)
-    made = make_lesson(corpus, mobilenet_student.SMOKE, tmp_path, threads=1)
+    made = compute_targets(corpus, mobilenet_student.SMOKE, tmp_path, threads=1)
     centred = made.features - made.features[corpus.rows("train")].mean(axis=0)
     expected = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     assert made.vectors is not None
     assert made.vectors @ made.vectors.T == pytest.approx(expected @ expected.T, abs=1e-5)
-    assert make_lesson(corpus, SMOKE, tmp_path, threads=1).vectors is None
+    assert compute_targets(corpus, SMOKE, tmp_path, threads=1).vectors is None
 
 
 def test_what_all_photos_share_is_taken_away() -> None:
     """Around the training rows' mean direction, unit norm again."""
-    found = around_mean(np.array([[1.0, 1.0], [1.0, -1.0], [3.0, 3.0]], np.float32), np.array([0, 1]))
+    found = center_features(np.array([[1.0, 1.0], [1.0, -1.0], [3.0, 3.0]], np.float32), np.array([0, 1]))
     assert found == pytest.approx(np.array([[0, 1], [0, -1], [0, 1]]), abs=1e-6)

@@ -24,7 +24,7 @@ WEIGHT: Final = 2.0
 
 
 def make_learner(processes: Processes) -> Learner:
-    """One that learns from captions and from a lesson, in double precision, where rounding hides nothing."""
+    """A learner with captions and distillation targets, in double precision to exclude rounding."""
     torch.set_default_dtype(torch.float64)
     try:
         torch.manual_seed(3)

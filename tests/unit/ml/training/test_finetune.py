@@ -19,8 +19,8 @@ from ml.inference.encoder import load_encoder, load_text_encoder
 from ml.models.checkpoint import load_checkpoint
 from ml.models.features import embed
 from ml.pca.projection import fit_projection
-from ml.training.finetune import TrainingDiverged, finetune, read_config
-from ml.training.run_folder import LOG_COLUMNS, UnreadableRun
+from ml.training.finetune import RunOptions, TrainingDiverged, finetune
+from ml.training.run_folder import LOG_COLUMNS, UnreadableRun, read_config
 
 
 def test_a_run_leaves_what_the_next_step_needs(run: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_weights(corpus: Corpus, tmp_path: Path) ->
 def test_a_run_goes_on_from_another(run: Path, corpus: Corpus, tmp_path: Path) -> None:
     """At a rate of zero, the weights that a run starts from are those it ends with."""
     still = replace(SMOKE, epochs=1, learning_rate=0.0, ema=0.0)
-    finetune(still, corpus, tmp_path, start=run)
+    finetune(still, corpus, tmp_path, RunOptions(start=run))
     before, after = (load_checkpoint(folder / CHECKPOINT, SMOKE.tower) for folder in (run, tmp_path))
     assert torch.equal(before.image.head.weight, after.image.head.weight)
     assert torch.equal(before.text.tokens.weight, after.text.tokens.weight)
@@ -84,7 +84,7 @@ def test_a_run_goes_on_from_another(run: Path, corpus: Corpus, tmp_path: Path) -
 
 def test_a_run_of_no_time_is_still_a_run(corpus: Corpus, tmp_path: Path) -> None:
     """However short the time given, weights are written that can be exported."""
-    finetune(SMOKE, corpus, tmp_path, minutes=1e-4)
+    finetune(SMOKE, corpus, tmp_path, RunOptions(minutes=1e-4))
     assert load_checkpoint(tmp_path / CHECKPOINT, SMOKE.tower)
 
 

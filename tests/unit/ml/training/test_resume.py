@@ -23,12 +23,12 @@ from ml.models.two_towers import Siglip
 from ml.training.batches import Batch
 from ml.training.config import FinetuneConfig
 from ml.training.corpus import read_corpus
-from ml.training.distillation_targets import Lesson
+from ml.training.distillation_targets import DistillationTargets
 from ml.training.distributed import Processes
-from ml.training.finetune import RunExists, TrainingDiverged, finetune
+from ml.training.finetune import RunExists, RunOptions, TrainingDiverged, finetune
 from ml.training.learner import Learner
 from ml.training.run_folder import CURVES, DATA, ENVIRONMENT, LOG, STATE
-from ml.training.training_state import UnfitState
+from ml.training.training_state import StateMismatch
 from tests.unit.ml.conftest import make_event, write_listings
 
 CONFIG = replace(SMOKE, epochs=3, state_steps=4)
@@ -52,7 +52,7 @@ def learn_or_die(self, batch, step, progress):
     return learn(self, batch, step, progress)
 
 def half_a_state(state, file):
-    if writing and state["position"]["step"] == at:
+    if writing and state["run_state"]["step"] == at:
         file.write(b"half a state")
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -100,7 +100,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(
     """Killed before its first state, between two states or inside one, it gives the same bytes and log."""
     kill_a_run(shop, tmp_path, step, when)
     assert (tmp_path / STATE).exists() == (step > 4)
-    finetune(CONFIG, corpus, tmp_path, resume=True)
+    finetune(CONFIG, corpus, tmp_path, RunOptions(resume=True))
     assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
     assert losses(tmp_path) == losses(unbroken)
 
@@ -108,7 +108,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(
 def test_resuming_a_finished_run_changes_nothing(unbroken: Path, corpus: Corpus) -> None:
     """There is no step left to take."""
     before = (unbroken / CHECKPOINT).read_bytes()
-    finetune(CONFIG, corpus, unbroken, resume=True)
+    finetune(CONFIG, corpus, unbroken, RunOptions(resume=True))
     assert (unbroken / CHECKPOINT).read_bytes() == before
 
 
@@ -116,27 +116,27 @@ def test_a_run_folder_tells_how_it_was_made(unbroken: Path, corpus: Corpus) -> N
     """Curves are a PNG, data has its fingerprint, the environment its versions and nobody's name."""
     assert (unbroken / CURVES).read_bytes().startswith(b"\x89PNG")
     assert json.loads((unbroken / DATA).read_text())["fingerprint"] == corpus.fingerprint
-    made_with = json.loads((unbroken / ENVIRONMENT).read_text())
-    assert made_with["packages"]["torch"]
+    environment = json.loads((unbroken / ENVIRONMENT).read_text())
+    assert environment["packages"]["torch"]
     assert str(Path.home()) not in (unbroken / ENVIRONMENT).read_text()
 
 
 def resumed_with(config: FinetuneConfig, corpus: Corpus, unbroken: Path, out: Path) -> None:
     """Resume a copy of the finished run with something else."""
     (out / STATE).write_bytes((unbroken / STATE).read_bytes())
-    finetune(config, corpus, out, resume=True)
+    finetune(config, corpus, out, RunOptions(resume=True))
 
 
 def test_another_configuration_or_data_is_refused(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
     """A run cannot change its mind half-way; what differs is named."""
-    with pytest.raises(UnfitState, match=r"state\.pt: the run was made with another weight_decay; resume"):
+    with pytest.raises(StateMismatch, match=r"state\.pt: the run was made with other weight_decay; resume"):
         resumed_with(replace(CONFIG, weight_decay=0.5), corpus, unbroken, tmp_path)
     vectors = np.eye(len(corpus.pairs), 5, dtype=np.float32)
     (tmp_path / STATE).write_bytes((unbroken / STATE).read_bytes())
-    with pytest.raises(UnfitState, match=r"another lesson; resume with the same"):
-        finetune(CONFIG, corpus, tmp_path, lesson=Lesson(vectors), resume=True)
+    with pytest.raises(StateMismatch, match=r"other distillation targets; resume with the same"):
+        finetune(CONFIG, corpus, tmp_path, RunOptions(targets=DistillationTargets(vectors), resume=True))
     part = corpus.part(np.arange(len(corpus.pairs) - 1))
-    with pytest.raises(UnfitState, match=r"another data; resume with the same"):
+    with pytest.raises(StateMismatch, match=r"other data; resume with the same"):
         resumed_with(CONFIG, part, unbroken, tmp_path)
 
 
@@ -144,10 +144,10 @@ def test_what_is_refused_changes_nothing(unbroken: Path, corpus: Corpus, tmp_pat
     """Neither a refused resumption nor a second run touches the folder of the first."""
     run = Path(shutil.copytree(unbroken, tmp_path / "run"))
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    with pytest.raises(UnfitState):
-        finetune(replace(CONFIG, batch=4), corpus, run, resume=True)
+    with pytest.raises(StateMismatch):
+        finetune(replace(CONFIG, batch=4), corpus, run, RunOptions(resume=True))
     with pytest.raises(
-        RunExists, match=r"run: holds a run; go on with it by --resume, or choose another --out"
+        RunExists, match=r"run: already holds a run; continue it with --resume, or choose another --out"
     ):
         finetune(CONFIG, corpus, run)
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
@@ -156,8 +156,8 @@ def test_what_is_refused_changes_nothing(unbroken: Path, corpus: Corpus, tmp_pat
 def test_a_damaged_state_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     """It is named, with what can be done."""
     (tmp_path / STATE).write_bytes(b"half a state")
-    with pytest.raises(UnfitState, match=r"state\.pt: .*train without --resume"):
-        finetune(CONFIG, corpus, tmp_path, resume=True)
+    with pytest.raises(StateMismatch, match=r"state\.pt: .*train without --resume"):
+        finetune(CONFIG, corpus, tmp_path, RunOptions(resume=True))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to fill a disk with")
@@ -171,7 +171,7 @@ def test_a_full_disk_is_an_error_and_no_loss(
     with pytest.raises(NotWritten, match=rf"{name}: cannot be written.*make room.*--resume"):
         finetune(CONFIG, corpus, tmp_path)
     unfinished.unlink(missing_ok=True)
-    finetune(CONFIG, corpus, tmp_path, resume=True)
+    finetune(CONFIG, corpus, tmp_path, RunOptions(resume=True))
     assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
 
 
@@ -188,7 +188,7 @@ def test_a_run_that_diverged_resumes(
     with pytest.raises(TrainingDiverged, match=r"is nan at step 6; .*--resume"):
         finetune(CONFIG, corpus, tmp_path)
     monkeypatch.undo()
-    finetune(CONFIG, corpus, tmp_path, resume=True)
+    finetune(CONFIG, corpus, tmp_path, RunOptions(resume=True))
     assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
 
 
@@ -197,10 +197,10 @@ def test_spoilt_weights_do_not_replace_a_good_state(
 ) -> None:
     """A weight or a statistic that is no number makes a state that nothing could go on from."""
     learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
-    assert learner.sound()
+    assert learner.is_finite()
     next(learner.model.buffers()).fill_(torch.inf)
-    assert not learner.sound()
-    monkeypatch.setattr(Learner, "sound", lambda _: False)
+    assert not learner.is_finite()
+    monkeypatch.setattr(Learner, "is_finite", lambda _: False)
     finetune(replace(CONFIG, epochs=1), corpus, tmp_path)
     assert not (tmp_path / STATE).exists()
 
@@ -247,5 +247,5 @@ def test_a_run_stops_when_validation_gets_no_better(
     finetune(replace(SMOKE, epochs=9, patience=2), corpus, tmp_path)
     assert len((tmp_path / LOG).read_text().splitlines()) == 1 + 4
     assert kept[0] != kept[1] == (tmp_path / CHECKPOINT).read_bytes()
-    finetune(replace(SMOKE, epochs=9, patience=2), corpus, tmp_path, resume=True)
+    finetune(replace(SMOKE, epochs=9, patience=2), corpus, tmp_path, RunOptions(resume=True))
     assert next(scores) == 0.9

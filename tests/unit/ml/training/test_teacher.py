@@ -11,19 +11,21 @@ from ml.configs.siglip_small import SMOKE
 from ml.data.pairs import Corpus
 from ml.models.checkpoint import load_checkpoint
 from ml.models.features import embed
-from ml.models.reference_encoders import Vectors, unit
-from ml.training.distillation_targets import Lesson
-from ml.training.finetune import finetune
-from ml.training.teacher import TeacherMissing, colour_grid, fit_head, lesson, load_lite
+from ml.models.reference_encoders import Vectors, normalize
+from ml.training.distillation_targets import DistillationTargets
+from ml.training.finetune import RunOptions, finetune
+from ml.training.teacher import TeacherMissing, colour_grid, fit_head, load_lite, teacher_targets
 
 
 @pytest.fixture(scope="module")
-def given(corpus: Corpus) -> Lesson:
-    """The lesson of the shop."""
-    return lesson(corpus, SMOKE.tower.width)
+def given(corpus: Corpus) -> DistillationTargets:
+    """The distillation targets of the shop."""
+    return teacher_targets(corpus, SMOKE.tower.width)
 
 
-def test_a_lesson_brings_unseen_photos_of_like_labels_together(given: Lesson, corpus: Corpus) -> None:
+def test_distillation_targets_brings_unseen_photos_of_like_labels_together(
+    given: DistillationTargets, corpus: Corpus
+) -> None:
     """On the other splits too, the head of the train split parts labels further than the networks alone."""
     unseen = np.flatnonzero(corpus.splits != "train")
     labels = [corpus.pairs[row].labels for row in unseen]
@@ -37,7 +39,7 @@ def test_a_lesson_brings_unseen_photos_of_like_labels_together(given: Lesson, co
     assert margin(given.vectors) > margin(given.features) + 0.02
 
 
-def test_what_is_imitated_has_unit_length(given: Lesson, corpus: Corpus) -> None:
+def test_what_is_imitated_has_unit_length(given: DistillationTargets, corpus: Corpus) -> None:
     """Cosines are compared, a row per photo."""
     assert given.vectors is not None
     assert given.vectors.shape == (len(corpus.pairs), SMOKE.tower.width)
@@ -73,16 +75,21 @@ def test_a_teacher_that_is_not_installed_says_what_to_install(monkeypatch: pytes
 
 
 def test_training_moves_vectors_to_those_that_were_taught(corpus: Corpus, tmp_path: Path) -> None:
-    """Two epochs with a lesson end nearer to it than two without."""
+    """Two epochs with a distillation targets end nearer to it than two without."""
     colours = colour_grid(corpus.pixels)
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((colours.shape[1], SMOKE.tower.width)))[0]
-    taught = unit(colours @ basis.astype(np.float32))
+    taught = normalize(colours @ basis.astype(np.float32))
     features = np.ones((len(taught), 1), np.float32)
     unseen = np.flatnonzero(corpus.splits != "train")
 
     def likeness(vectors: Vectors | None) -> float:
         out = tmp_path / ("alone" if vectors is None else "taught")
-        finetune(SMOKE, corpus, out, lesson=None if vectors is None else Lesson(features, vectors))
+        finetune(
+            SMOKE,
+            corpus,
+            out,
+            RunOptions(targets=None if vectors is None else DistillationTargets(features, vectors)),
+        )
         tower = load_checkpoint(out / CHECKPOINT, SMOKE.tower).image
         return float((embed(tower, corpus.pixels[unseen], corpus.size) * taught[unseen]).sum(axis=1).mean())
 

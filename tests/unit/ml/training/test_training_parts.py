@@ -11,16 +11,16 @@ from ml.configs.siglip_small import SMOKE
 from ml.data.pairs import Labels, Pair
 from ml.data.tokenizer import load_tokenizer, tokenize, train_tokenizer
 from ml.export.export_run import without_batch_norm
-from ml.models.checkpoint import UnfitCheckpoint, load_checkpoint, save_checkpoint
+from ml.models.checkpoint import CheckpointMismatch, load_checkpoint, save_checkpoint
 from ml.models.serving_graph import to_unit_range
 from ml.models.tower_specs import TowerConfig
 from ml.models.two_towers import ImageTower, Siglip, TextTower
 from ml.training.augment import random_views
 from ml.training.batches import Captions, batches
 from ml.training.config import FinetuneConfig
-from ml.training.learner import follow, parameter_groups
+from ml.training.learner import parameter_groups, update_average
 from ml.training.loss import matches, sigmoid_loss
-from ml.training.schedule import Schedule, distil_weight, learning_rate
+from ml.training.schedule import Schedule, feature_weight, learning_rate
 
 ONE, ZERO = torch.tensor(1.0), torch.tensor(0.0)
 
@@ -161,21 +161,21 @@ def test_an_unfit_checkpoint_is_refused(tmp_path: Path) -> None:
     """Other towers' weights, and files that are none, are named before anything is loaded."""
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(Siglip(SMOKE.tower), path)
-    with pytest.raises(UnfitCheckpoint, match=r"weights are missing, unknown or of other shapes, first"):
+    with pytest.raises(CheckpointMismatch, match=r"weights are missing, unknown or of other shapes, first"):
         load_checkpoint(path, TowerConfig())
     path.write_bytes(b"no weights")
-    with pytest.raises(UnfitCheckpoint, match=r"checkpoint.safetensors: .*expected a checkpoint of"):
+    with pytest.raises(CheckpointMismatch, match=r"checkpoint.safetensors: .*expected a checkpoint of"):
         load_checkpoint(path, SMOKE.tower)
 
 
 def test_schedules_start_and_end_where_they_should() -> None:
     """The rate rises, then falls to zero; the teacher's weight goes from one end to the other."""
-    config = FinetuneConfig("e", learning_rate=1.0, warm_up=0.1, distil_weight=10.0, distil_end=2.0)
+    config = FinetuneConfig("e", learning_rate=1.0, warm_up=0.1, feature_weight=10.0, feature_weight_end=2.0)
     assert learning_rate(config, 0.05) == pytest.approx(0.5)
     assert learning_rate(config, 0.1) == pytest.approx(1.0)
     assert learning_rate(config, 0.55) == pytest.approx(0.5)
     assert learning_rate(config, 1.0) == pytest.approx(0.0)
-    assert [distil_weight(config, share) for share in (0, 0.5, 1)] == [10, 6, 2]
+    assert [feature_weight(config, share) for share in (0, 0.5, 1)] == [10, 6, 2]
 
 
 def test_a_run_ends_by_steps_or_by_the_clock() -> None:
@@ -198,7 +198,7 @@ def test_the_average_moves_a_step_towards_the_model() -> None:
     average, model = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
     torch.nn.init.constant_(average.weight, 0.0)
     torch.nn.init.constant_(model.weight, 4.0)
-    follow(average, model, 0.75)
+    update_average(average, model, 0.75)
     assert average.weight.item() == pytest.approx(1.0)
 
 
