@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import jinja2
-import numpy as np
+from markupsafe import Markup
 
+from experiments.analysis.charts import positions_chart
 from experiments.analysis.offline.evaluation import Evaluation
 from experiments.analysis.offline.propensity import Propensities
 from experiments.analysis.offline.wording import SIMULATED, origin, warning, weighting_sentence
@@ -20,8 +21,6 @@ from ml.evaluation.templates import environment
 
 PAGE: Final = "offline.html"
 FIGURES: Final = "offline.json"
-COLOURS: Final = ("#4878a8", "#b5651d")
-"""Of the sources of propensities."""
 
 
 def write_results(evaluation: Evaluation, examples: Sequence[Example], out: Path) -> list[Path]:
@@ -56,13 +55,13 @@ def page(evaluation: Evaluation, examples: Sequence[Example]) -> str:
         weighting=weighting_sentence(evaluation),
         warning=warning(evaluation),
         examples=examples,
-        curves=list(zip(evaluation.propensities, COLOURS, strict=False)),
-        positions=max((len(each.values) for each in evaluation.propensities), default=0),
-        ceiling=ceiling(evaluation.propensities),
+        propensities=evaluation.propensities,
+        positions=positions(evaluation.propensities) if evaluation.propensities else "",
     )
 
 
-def ceiling(curves: Sequence[Propensities]) -> float:
-    """The upper end of the propensities' axis: holds every interval, of wide ones what is below 2."""
-    highs = [min(high, 2.0) for curve in curves for _, high in curve.intervals if not np.isnan(high)]
-    return max([1.0, *highs])
+def positions(found: Sequence[Propensities]) -> Markup:
+    """The propensities of each source by position, as a chart."""
+    return positions_chart(
+        {str(each.source): list(zip(each.values, each.intervals, strict=True)) for each in found}
+    )

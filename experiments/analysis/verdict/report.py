@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from events.log_tables import replacing
+from experiments.analysis.charts import ForestRow, forest_chart, looks_chart, lorenz_chart, parts_chart
 from experiments.analysis.sellers import SellerSide
 from experiments.analysis.verdict.effects import ALPHA, Constant, Effect
-from experiments.analysis.verdict.plots import Scale, band, lift_scale, line
 from experiments.analysis.verdict.recommendation import distrust
 from experiments.analysis.verdict.results import (
     ExperimentResults,
-    Look,
     MetricResult,
     PartResult,
     as_json,
@@ -30,61 +29,12 @@ from experiments.analysis.verdict.wording import figure, interval, listed, perce
 PAGE: Final = "report.html"
 JSON: Final = "report.json"
 
-LABELS: Final = 320
-"""Pixels left of a plot's intervals."""
-WIDTH: Final = 940
-FIGURES: Final = 190
-"""Pixels right of them."""
-HEIGHT: Final = 260
-"""Of a plot over days."""
 MOST_TERMINAL_ROWS: Final = 12
 SLICE_NAMES: Final = {
     "category": "Category of the item looked at",
     "price": "Price of the item looked at",
     "new_user": "New or returning user",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One interval of a plot, or why there is none."""
-
-    label: str
-    effect: Effect | None
-    missing: str = ""
-    strong: bool = False
-
-
-@dataclass(frozen=True)
-class Forest:
-    """Intervals below each other."""
-
-    title: str
-    rows: tuple[Row, ...]
-    scale: Scale
-
-    @property
-    def shown(self) -> bool:
-        """Whether there is any interval to draw."""
-        return any(row.effect is not None for row in self.rows)
-
-
-@dataclass(frozen=True)
-class Days:
-    """A lift that moves: points over days, with a band where the results hold together."""
-
-    title: str
-    x: Scale
-    y: Scale
-    labels: tuple[tuple[float, str], ...]
-    """(pixel, text) below the axis."""
-    points: tuple[tuple[float, float, float, float], ...]
-    """(x, y, y of the low end, y of the high end)."""
-    band: str = ""
-    inner: str = ""
-    line: str = ""
-    sought: float | None = None
-    """The lift that the experiment was planned for."""
 
 
 def write_report(results: ExperimentResults, folder: Path) -> None:
@@ -115,17 +65,15 @@ def page(results: ExperimentResults) -> str:
             experiment=results.evidence.experiment,
             arms=treatments(results.evidence),
             distrust=distrust(results.ratio, results.missing),
-            metrics=metrics_plot(results) if results.metrics else None,
-            looks={arm: looks_plot(results, arm) for arm, looks in (results.looks or {}).items() if looks},
-            moving=moving_plots(results),
-            slices=slice_plots(results),
+            metrics=metrics_chart(results),
+            looks=look_charts(results),
+            moving=moving_charts(results),
+            slices=slice_charts(results),
             clear=clear_slices(results),
             slice_names=SLICE_NAMES,
-            curves=curves(results.evidence.sellers),
+            lorenz=lorenz(results.evidence.sellers),
             primary=primary_measure(results.evidence),
             definition=definition(results),
-            width=WIDTH,
-            labels=LABELS,
         )
     )
 
@@ -145,10 +93,10 @@ def definition(results: ExperimentResults) -> str:
     return orjson.dumps(planned, option=orjson.OPT_INDENT_2).decode()
 
 
-def curves(side: SellerSide) -> dict[str, tuple[tuple[float, float], ...]]:
-    """Arm to its Lorenz curve of items shown; empty if no arm has one."""
-    found = {name: arm.exposure.lorenz for name, arm in side.arms.items()}
-    return found if any(found.values()) else {}
+def lorenz(side: SellerSide) -> Markup | None:
+    """The Lorenz curves of items shown; None if no arm has one."""
+    curves = {name: arm.exposure.lorenz for name, arm in side.arms.items()}
+    return lorenz_chart(curves) if any(curves.values()) else None
 
 
 def bands_of(side: SellerSide, shown: str, sold: str) -> list[str]:
@@ -177,84 +125,55 @@ def _environment() -> Environment:
     return environment
 
 
-def metrics_plot(results: ExperimentResults) -> Forest:
-    """All metrics of all arms; the primary one is strong."""
-    several = len(treatments(results.evidence)) > 1
+def metrics_chart(results: ExperimentResults) -> Markup | None:
+    """All metrics of all arms, with a larger dot for the primary one; None without any interval."""
     rows = [
-        Row(
-            f"{each.title}{f', {each.arm}' if several else ''}",
-            each.effect,
-            missing(each.constant),
-            each.primary,
-        )
+        ForestRow(_label(results, each.title, each.arm), each.effect, missing(each.constant), each.primary)
         for each in results.metrics
     ]
-    return forest("Lift of each metric over control, with 95 % intervals", rows)
+    return _forest("Lift of each metric over control, with 95 % intervals", rows)
 
 
-def forest(title: str, rows: Sequence[Row]) -> Forest:
-    """Rows on one scale."""
-    shown = [row.effect for row in rows if row.effect is not None]
-    return Forest(title, tuple(rows), lift_scale(shown, LABELS, WIDTH - FIGURES))
+def _label(results: ExperimentResults, name: str, arm: str) -> str:
+    """The name, with the arm if there are several."""
+    return f"{name}, {arm}" if len(treatments(results.evidence)) > 1 else name
 
 
-def looks_plot(results: ExperimentResults, arm: str) -> Days:
-    """The primary lift up to each day, in the interval that holds at every look and in the fixed one."""
-    looks = (results.looks or {})[arm]
-    sought, planned = results.plan.minimum_detectable_effect, results.plan.planned_days
-    x = Scale(1, max(planned, 2), 60, WIDTH - 20)
-    y = lift_scale(_lately(looks), HEIGHT - 30, 12, also=(sought,))
-    xs = [x.at(look.number) for look in looks]
-
-    def around(lows: Sequence[float], highs: Sequence[float]) -> str:
-        return band(xs, [y.at(low) for low in lows], [y.at(high) for high in highs])
-
-    return Days(
-        f"Lift of {arm} up to each day",
-        x,
-        y,
-        tuple((x.at(number), f"day {number}") for number in _round_days(planned)),
-        tuple((x.at(look.number), y.at(look.lift), y.at(look.low), y.at(look.high)) for look in looks),
-        around([look.low for look in looks], [look.high for look in looks]),
-        around([look.fixed_low for look in looks], [look.fixed_high for look in looks]),
-        line(xs, [y.at(look.lift) for look in looks]),
-        sought,
-    )
+def _forest(title: str, rows: Sequence[ForestRow]) -> Markup | None:
+    return forest_chart(title, rows) if any(row.effect is not None for row in rows) else None
 
 
-def _lately(looks: Sequence[Look]) -> Sequence[Look]:
-    """The later half, which sets the scale: the first days' intervals are as wide as the page."""
-    return looks[len(looks) // 2 :]
+def look_charts(results: ExperimentResults) -> dict[str, Markup]:
+    """Arm, if it has a look, to its primary lift up to each day."""
+    return {
+        arm: looks_chart(
+            f"Lift of {arm} up to each day",
+            [look.number for look in looks],
+            looks,
+            [(look.fixed_low, look.fixed_high) for look in looks],
+            planned_days=results.plan.planned_days,
+            sought=results.plan.minimum_detectable_effect,
+        )
+        for arm, looks in (results.looks or {}).items()
+        if looks
+    }
 
 
-def _round_days(planned: int) -> list[int]:
-    """The first day and the last of each week, or of every other one where they are many."""
-    step = 7 if planned <= 56 else 28
-    return [1, *range(step, planned + 1, step)]
-
-
-def moving_plots(results: ExperimentResults) -> dict[str, tuple[Days, ...]]:
-    """Arm to its lift on each day, and on each day since the first exposure."""
+def moving_charts(results: ExperimentResults) -> dict[str, tuple[tuple[str, Markup | None], ...]]:
+    """Arm to the title and the chart of its lift on each day, and on each day since the first exposure."""
     pairs = ((results.by_day, "on each day"), (results.by_exposure, "by days since the first exposure"))
     return {
-        arm: tuple(_parts_plot(f"Lift of {arm} {how}", found, arm) for found, how in pairs)
+        arm: tuple(
+            (f"Lift of {arm} {how}", _parts(f"Lift of {arm} {how}", found, arm)) for found, how in pairs
+        )
         for arm in results.looks or {}
     }
 
 
-def _parts_plot(title: str, found: Sequence[PartResult], arm: str) -> Days:
+def _parts(title: str, found: Sequence[PartResult], arm: str) -> Markup | None:
     own = [each for each in found if each.arm == arm]
-    shown = [(place, each.effect) for place, each in enumerate(own) if each.effect is not None]
-    x = Scale(-0.5, max(len(own), 1) - 0.5, 60, WIDTH - 20)
-    y = lift_scale([effect for _, effect in shown], HEIGHT - 30, 12)
-    every = -(-len(own) // 14) or 1
-    return Days(
-        title,
-        x,
-        y,
-        tuple((x.at(place), own[place].part.removeprefix("20")) for place in range(0, len(own), every)),
-        tuple((x.at(at), y.at(each.lift), y.at(each.low), y.at(each.high)) for at, each in shown),
-    )
+    effects = [each.effect for each in own]
+    return parts_chart(title, [each.part for each in own], effects) if any(effects) else None
 
 
 def clear_slices(results: ExperimentResults) -> list[str]:
@@ -267,14 +186,13 @@ def clear_slices(results: ExperimentResults) -> list[str]:
     ]
 
 
-def slice_plots(results: ExperimentResults) -> dict[str, Forest]:
-    """Slice to the intervals of its values."""
-    several = len(treatments(results.evidence)) > 1
-    by_slice: dict[str, list[Row]] = {}
+def slice_charts(results: ExperimentResults) -> dict[str, tuple[Markup | None, list[ForestRow]]]:
+    """Slice to the chart of its values, if any has an interval, and to its rows."""
+    by_slice: dict[str, list[ForestRow]] = {}
     for each in results.slices:
-        label = f"{each.part}{f', {each.arm}' if several else ''}"
-        by_slice.setdefault(str(each.slice), []).append(Row(label, each.effect, missing(each.constant)))
-    return {name: forest(SLICE_NAMES.get(name, name), rows) for name, rows in by_slice.items()}
+        row = ForestRow(_label(results, each.part, each.arm), each.effect, missing(each.constant))
+        by_slice.setdefault(str(each.slice), []).append(row)
+    return {name: (_forest(SLICE_NAMES.get(name, name), rows), rows) for name, rows in by_slice.items()}
 
 
 def text(results: ExperimentResults) -> str:
