@@ -1,4 +1,4 @@
-"""Text in columns to the fields of an event."""
+"""Conversion of columns with text to the fields of an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV in every dialect to events, and quotes that were not closed."""
+"""CSV files in every dialect, and quotes that are not closed."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ REST = "Apparel > Skirts,1290,JPY,s1,on_sale,2026-01-01T00:00:00Z,2026-01-02T00:
 
 
 def read(text: str) -> list[Row]:
-    """The rows of a CSV file of that text."""
+    """Return the rows of a CSV file with that text."""
     return list(read_csv(io.StringIO(text, newline="")))
 
 
 def events(text: str) -> list[dict[str, Any]]:
-    """The events of a file in which every row is one."""
+    """Return the events of a file without rejected rows."""
     found = [row.event for row in read(text)]
     assert None not in found
     return [event for event in found if event is not None]
 
 
 def problems(text: str) -> list[tuple[str, str]]:
-    """Where a file has no rows, and why."""
+    """Return the location and the detail of each rejected row."""
     return [(row.location, row.detail) for row in read(text) if row.event is None]
 
 
 def table(*titles: str) -> str:
-    """A file with a row for each title, as it is written there."""
+    """Return a file with a row for each title, which is written as it is."""
     return "\n".join([HEADER, *(f"m{n},{title},{REST}" for n, title in enumerate(titles, 1))]) + "\n"
 
 
@@ -207,12 +207,12 @@ def test_a_quote_inside_a_field_is_a_character() -> None:
 
 @dataclass(frozen=True)
 class Written:
-    """A valid table as text, with the lines of each of its rows."""
+    """A valid table as text, with the first and last line of each row."""
 
     text: str
     spans: tuple[tuple[int, int], ...]
     begin: int
-    """Where the rows begin."""
+    """The position in the text at which the first row begins."""
     is_plain: bool
     """Whether each row is one line with a valid status."""
 
@@ -222,8 +222,8 @@ OPTIONAL = ("images", "attributes.a", "attributes.b")
 
 @st.composite
 def written_tables(draw: st.DrawFn) -> Written:
-    """Rows of any text, in any order of columns: with quotes around fields or inch marks in them, with or
-    without the last empty fields. Each field ends in its row's name, but for statuses and empty ones."""
+    """Tables of any text, with columns in any order, quotes around fields or inch marks in them, with or
+    without the last empty fields. Each field but a status or an empty one ends in the name of its row."""
     names = draw(st.permutations(REQUIRED))
     names = draw(st.one_of(st.permutations([*names, *OPTIONAL]), st.just([*names, *OPTIONAL])))
     delimiter, quoting = draw(st.sampled_from(",;")), draw(st.sampled_from(["all", "needed", "inch marks"]))
@@ -253,7 +253,7 @@ def written_tables(draw: st.DrawFn) -> Written:
 
 
 def written(value: str, quoting: str) -> str:
-    """A field in a style of quotes."""
+    """Return a field with a style of quotes."""
     needed = '[,;\n\r]|^"' if quoting == "inch marks" else '[,;\n\r"]'
     if quoting == "all" or re.search(needed, value):
         return '"' + value.replace('"', '""') + '"'
@@ -261,7 +261,7 @@ def written(value: str, quoting: str) -> str:
 
 
 def lines_of(row: Row) -> tuple[int, int]:
-    """The first and the last line of a rejected row."""
+    """Return the first and the last line of a rejected row."""
     numbers = [int(number) for number in re.findall(r"\d+", row.location)]
     return numbers[0], numbers[-1]
 
@@ -279,8 +279,8 @@ def test_a_stray_quote_anywhere_loses_and_mixes_no_row(examples: int) -> None:
 
 
 def check_stray_quote(written: Written, position: int) -> None:
-    """Without the quote every row is read. With it every other row is what it was, or its lines are among the
-    rejected ones; no event has a value of another row; and where rows are lines, each line is counted."""
+    """Without the quote all rows are read. With it, all other rows are unchanged or among the rejected
+    lines; no event has a value of another row; and if rows are lines, each line is counted."""
     whole = {event["item_id"]: event for event in events(written.text)}
     assert list(whole) == [f"m{row}" for row in range(len(written.spans))]
 
@@ -316,7 +316,7 @@ def test_a_stray_quote_affects_one_row_of_a_thousand(title: str, missing: str) -
 @pytest.mark.parametrize("missing", [",Red", ",/a.jpg,Red"])
 @pytest.mark.parametrize("category", ["Apparel", '"TVs, ""large"""'])
 def test_quotes_and_missing_last_fields_can_be_combined(category: str, missing: str) -> None:
-    """Whether they are inch marks or quotes around a field."""
+    """Both for inch marks and for quotes around a field."""
     text = table('27" TV').replace("Apparel > Skirts", category).replace(missing, "")
 
     assert [event["title"] for event in events(text)] == ['27" TV']

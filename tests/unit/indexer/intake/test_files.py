@@ -16,7 +16,7 @@ from ml.inference import preprocess
 
 
 def listed(folder: Path) -> list[str]:
-    """The files that are read, relative to the folder."""
+    """Return the files that are read, relative to the folder."""
     return [str(file.relative_to(folder)) for file in select(folder).files]
 
 

@@ -1,4 +1,4 @@
-"""JSON lines to events."""
+"""Reading of JSON lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from indexer.intake.row import MAX_ROW_LENGTH
 
 
 def rows(path: Path) -> list[tuple[object, str]]:
-    """The events of a file, or why a row is none."""
+    """Return the events of a file, with the reason if a row is rejected."""
     return [(row.event, row.reason) for row in read_rows(path, path.parent)]
 
 

@@ -1,4 +1,4 @@
-"""Parquet rows to events."""
+"""Reading of Parquet files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mappings.listing import parse_listing
 from tests.factories import make_event
 
 BARE = {"images": [], "attributes": {}}
-"""What every event of a table has."""
+"""The fields that every event of these tables has."""
 
 
 def rows(path: Path) -> list[tuple[object, str]]:
-    """The events of a file, or why a row is none."""
+    """Return the events of a file, with the reason if a row is rejected."""
     return [(row.event, row.reason) for row in read(path)]
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a file."""
+    """Return the rows of a file."""
     with path.open("rb") as file:
         return list(read_parquet(file))
 
@@ -53,7 +53,7 @@ def test_parquet_rows_become_events(tmp_path: Path) -> None:
 
 
 def write_parquet(path: Path, **columns: pa.Array) -> Path:
-    """A file of these columns."""
+    """Write a file with these columns."""
     pq.write_table(pa.table(columns), path)
     return path
 

@@ -1,4 +1,4 @@
-"""Encodings of text files: declared, certain, or refused by the name that they look like."""
+"""Encodings of text files: declared, certain, or refused with a guess."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CSV = (
 
 
 def write(folder: Path, suffix: str, encoding: str) -> Path:
-    """A file with one listing of that encoding's title."""
+    """Write a file with one listing whose title needs that encoding."""
     title = TITLES[encoding]
     line = json.dumps(make_event(title=title), ensure_ascii=False) + "\n"
     file = folder / f"a{suffix}"

@@ -18,7 +18,7 @@ REASONS = st.dictionaries(st.text("abc_", min_size=1, max_size=9), st.integers(1
 
 
 def carried(summary: IndexingSummary) -> IndexingSummary:
-    """The summary, as the next attempt reads it from its message."""
+    """Return the summary as the next attempt reads it from its message."""
     raw = TaskMessage(INDEX_TASK, [[], summary.to_json()], {}, retries=1).to_bytes("q")
     return IndexingSummary.from_json(parse_message(raw, TASKS, longest_wait=timedelta(minutes=2)).args[1])
 
