@@ -29,14 +29,14 @@ from tests.pictures import encode, png_chunk, png_with
 
 @pytest.fixture
 def server() -> Iterator[PhotoServer]:
-    """A photo server on this machine."""
+    """Run a photo server on this machine."""
     with photo_server.photo_server() as running:
         yield running
 
 
 @pytest.fixture
 def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
-    """A shop that fetches from the public network alone, and gives up soon."""
+    """A shop that fetches only from the public network, with short timeouts."""
     return Shop.open(es, index_prefix, tmp_path, fetch=FetchSettings(deadline_s=1.0, idle_s=0.4))
 
 
@@ -50,13 +50,13 @@ def local_shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
 
 
 def check_rejected(shop: Shop, bad: Mapping[str, object], reasons: Mapping[str, str]) -> None:
-    """Each bad event is rejected for its reason, with a dead letter; its neighbours are indexed."""
+    """Each bad event is rejected for its reason, with a dead letter; the others are indexed."""
     check_summary(shop, bad, reasons, rejected=Counter(reasons.values()))
     assert set(shop.documents()).isdisjoint(filter(None, map(item_of, bad.values())))
 
 
 def check_without_vector(shop: Shop, bad: Mapping[str, object], reasons: Mapping[str, str]) -> None:
-    """Each event is indexed without a vector for its reason, with a dead letter; its neighbours with one."""
+    """Each bad event is indexed without a vector for its reason, with a dead letter; the others with one."""
     check_summary(shop, bad, reasons, without_vector=Counter(reasons.values()))
     documents = shop.documents()
     assert all("vector" not in documents[str(item_of(event))] for event in bad.values())
@@ -80,18 +80,18 @@ def check_summary(
 
 
 def item_of(event: object) -> object:
-    """The item that an event says it is about, as its dead letter shows it."""
+    """Return the item of an event as its dead letter shows it."""
     item_id = event.get("item_id") if isinstance(event, dict) else None
     return item_id.encode(errors="backslashreplace").decode() if isinstance(item_id, str) else item_id
 
 
 def named(kind: str) -> str:
-    """An item id that tells the kind of input."""
+    """Return an item id that names the kind of input."""
     return kind.replace(" ", "-")
 
 
 def without(shop: Shop, field: str) -> dict[str, Any]:
-    """An event that lacks a field."""
+    """Return an event without a field."""
     event = shop.event()
     del event[field]
     return event
@@ -118,8 +118,8 @@ BAD_EVENTS: dict[str, Callable[[Shop], dict[str, Any]]] = {
 }
 
 
-def test_events_that_are_no_listings_are_set_aside(shop: Shop) -> None:
-    """They are not written at all."""
+def test_invalid_events_are_rejected(shop: Shop) -> None:
+    """No document is written for them."""
     bad = {reason: make(shop) | {"item_id": reason} for reason, make in BAD_EVENTS.items()}
 
     check_rejected(shop, bad, {reason: reason for reason in bad})
@@ -138,15 +138,15 @@ def test_events_that_are_no_listings_are_set_aside(shop: Shop) -> None:
         ("item_id_missing", {"\ud800": {"\udfff": ["\ud800"]}, "\x00": "\x00"}),
     ],
 )
-def test_an_event_about_no_item_is_set_aside(shop: Shop, reason: str, event: object) -> None:
-    """Its dead letter is found by its content."""
+def test_an_event_without_an_item_is_rejected(shop: Shop, reason: str, event: object) -> None:
+    """The id of its dead letter depends on its content."""
     check_rejected(shop, {"bad": event}, {"bad": reason})
     assert shop.index(event).rejected == {reason: 1}
     assert len(list(shop.indexer.dead_letters.search())) == 1
 
 
 def nested(depth: int) -> object:
-    """Lists in lists."""
+    """Return nested lists."""
     value: object = "x"
     for _ in range(depth):
         value = [value]
@@ -160,15 +160,15 @@ def nested(depth: int) -> object:
         ("event_unreadable", {"title": nested(100_000)}),
     ],
 )
-def test_an_event_that_breaks_its_reader_is_set_aside_alone(
+def test_only_the_event_that_cannot_be_read_is_rejected(
     shop: Shop, reason: str, changes: dict[str, object]
 ) -> None:
-    """Numbers beyond 64 bits, JSON nested without end."""
+    """Numbers beyond 64 bits, and deeply nested JSON."""
     check_rejected(shop, {"bad": shop.event("bad") | changes}, {"bad": reason})
 
 
 def png_of_size(width: int, height: int) -> bytes:
-    """A tiny PNG whose header announces width × height pixels: a decompression bomb."""
+    """Return a tiny PNG whose header declares width × height pixels: a decompression bomb."""
 
     def part(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -194,7 +194,7 @@ BAD_PHOTOS = {
 
 
 def test_listings_with_unusable_photos_are_written_without_a_vector(shop: Shop) -> None:
-    """Their price and status are current, so that their pages can answer by category."""
+    """Their price and status are current, and their pages show items of the same category."""
     bad = {}
     for reason, data in BAD_PHOTOS.items():
         photo = shop.photos / f"{reason}.jpg"
@@ -209,7 +209,7 @@ def test_listings_with_unusable_photos_are_written_without_a_vector(shop: Shop) 
 
 
 def odd_photos() -> dict[str, bytes]:
-    """Photos of unusual but allowed kinds, all of them red."""
+    """Return photos of unusual but allowed kinds, all of them red."""
     red = Image.new("RGB", (40, 60), RED)
     kinds = {"animated.gif": io.BytesIO(), "cmyk.jpg": io.BytesIO(), "rotated.jpg": io.BytesIO()}
     later = Image.new("RGB", (40, 60), BLUE)
@@ -232,8 +232,8 @@ def odd_photos() -> dict[str, bytes]:
 
 
 def test_unusual_photos_are_indexed(shop: Shop) -> None:
-    """CMYK, 16-bit, animated and rotated pictures are pictures, and so are those of phones and slightly
-    damaged ones; what was ignored in them is counted."""
+    """CMYK, 16-bit, animated and rotated photos, those of phones, and slightly damaged ones. Ignored parts
+    are counted."""
     events = []
     for name, data in odd_photos().items():
         (shop.photos / name).write_bytes(data)
@@ -262,12 +262,12 @@ BAD_PATHS: dict[str, tuple[str, Callable[[Path], str]]] = {
 
 
 def link(path: Path, target: Path) -> str:
-    """The path of a new symbolic link."""
+    """Return the path of a new symbolic link."""
     path.symlink_to(target)
     return str(path)
 
 
-def test_paths_that_lead_astray_are_not_read(shop: Shop) -> None:
+def test_paths_outside_the_allowed_folders_are_not_read(shop: Shop) -> None:
     """Only regular files below an allowed folder are photos."""
     bad = {
         kind: shop.event(named(kind), images=[reference(shop.photos)])
@@ -277,7 +277,7 @@ def test_paths_that_lead_astray_are_not_read(shop: Shop) -> None:
 
 
 def test_a_listing_without_photos_is_written_without_a_vector(shop: Shop) -> None:
-    """It can be found by its category, and whoever sent it hears of it."""
+    """It can be found by its category, and its sender is informed."""
     check_without_vector(shop, {"bad": shop.event("bad", images=[])}, {"bad": "no_photo"})
     assert shop.documents()["bad"]["photo_problem"] == "no_photo"
 
@@ -300,7 +300,7 @@ PRIVATE = (
 
 
 def test_no_private_address_is_connected_to(shop: Shop) -> None:
-    """Loopback, private, link-local, metadata, shared, multicast, mapped and NAT64 ones alike."""
+    """Loopback, private, link-local, metadata, shared, multicast, mapped and NAT64 ones."""
     events = [shop.event(f"bad{n}", images=[url]) for n, url in enumerate(PRIVATE)]
 
     summary = shop.index(*events, shop.event())
@@ -318,7 +318,7 @@ BAD_URLS: dict[str, tuple[str, str]] = {
 }
 
 
-def test_urls_that_are_none_for_photos_are_refused(shop: Shop) -> None:
+def test_urls_that_are_not_allowed_are_refused(shop: Shop) -> None:
     """Before anything is sent."""
     bad = {kind: shop.event(named(kind), images=[url]) for kind, (_, url) in BAD_URLS.items()}
     check_without_vector(shop, bad, {kind: reason for kind, (reason, _) in BAD_URLS.items()})
@@ -339,8 +339,8 @@ BAD_SERVERS: dict[str, tuple[str, photo_server.Answer]] = {
 }
 
 
-def test_servers_that_misbehave_give_a_reason(local_shop: Shop, server: PhotoServer) -> None:
-    """However they do it, the chunk goes on without them."""
+def test_the_failure_of_a_host_has_a_reason(local_shop: Shop, server: PhotoServer) -> None:
+    """The other events of the chunk are indexed."""
     bad = {
         kind: local_shop.event(named(kind), images=[server.url(f"/{named(kind)}.jpg", answer)])
         for kind, (_, answer) in BAD_SERVERS.items()
@@ -353,7 +353,7 @@ def test_servers_that_misbehave_give_a_reason(local_shop: Shop, server: PhotoSer
     [photo_server.silence, photo_server.broken_off, serve(b"", 503), serve(b"", 429)],
     ids=["silent", "broken off", "503", "429"],
 )
-def test_a_server_with_a_passing_trouble_makes_its_event_wait(
+def test_an_event_waits_for_a_host_that_is_temporarily_unavailable(
     local_shop: Shop, server: PhotoServer, answer: photo_server.Answer
 ) -> None:
     """The others are indexed; the last attempt writes the listing without a vector and reports the photo."""
@@ -369,7 +369,7 @@ def test_a_server_with_a_passing_trouble_makes_its_event_wait(
 
 
 def test_a_photo_on_a_server_is_fetched_over_a_redirect(local_shop: Shop, server: PhotoServer) -> None:
-    """The good case: what is called text is a picture all the same."""
+    """The valid case, with a photo whose content type is text."""
     server.url("/photo", serve(photo_bytes(BLUE), Content_Type="text/plain"))
     event = local_shop.event(images=[server.url("/moved", redirect("/photo"))])
 
@@ -377,7 +377,7 @@ def test_a_photo_on_a_server_is_fetched_over_a_redirect(local_shop: Shop, server
     assert local_shop.documents()["m1"]["vector"] == pytest.approx(unit(BLUE), abs=0.01)
 
 
-def test_a_server_gets_a_few_requests_at_once(local_shop: Shop, server: PhotoServer) -> None:
+def test_a_host_gets_a_limited_number_of_requests_at_once(local_shop: Shop, server: PhotoServer) -> None:
     """Eight, however many listings have photos there."""
     answer = photo_server.after(0.05, serve(photo_bytes()))
     events = [local_shop.event(f"m{n}", images=[server.url(f"/{n}.png", answer)]) for n in range(30)]
@@ -386,10 +386,10 @@ def test_a_server_gets_a_few_requests_at_once(local_shop: Shop, server: PhotoSer
     assert 2 <= server.most_together <= local_shop.settings.fetch.per_host
 
 
-def test_photos_that_take_too_long_together_come_back_later(
+def test_photos_that_exceed_the_time_of_a_chunk_are_retried(
     es: Elasticsearch, index_prefix: str, tmp_path: Path, server: PhotoServer
 ) -> None:
-    """A chunk ends within its budget; what was fetched by then is indexed."""
+    """A chunk ends within its time; photos fetched by then are indexed."""
     fetch = FetchSettings(threads=1, allowed_hosts=frozenset({"127.0.0.1"}))
     shop = Shop.open(es, index_prefix, tmp_path, fetch=fetch, visibility_timeout_s=3.0)
     answer = photo_server.after(0.4, serve(photo_bytes()))
@@ -400,8 +400,8 @@ def test_photos_that_take_too_long_together_come_back_later(
     assert len(chunk.outcomes_in_order()) + len(chunk.remaining()) == 10
 
 
-def test_a_photo_that_is_there_now_settles_its_dead_letter(shop: Shop) -> None:
-    """Sending the same event again tries the photo again."""
+def test_a_photo_that_exists_now_removes_the_dead_letter(shop: Shop) -> None:
+    """If the same event is sent again, the photo is tried again."""
     missing = shop.photos / "late.png"
     event = shop.event(images=[str(missing)])
     shop.index(event)
@@ -413,7 +413,7 @@ def test_a_photo_that_is_there_now_settles_its_dead_letter(shop: Shop) -> None:
 
 
 def test_the_dead_letter_of_an_item_is_that_of_its_newest_event(shop: Shop) -> None:
-    """An older event that comes late does not take its place."""
+    """A late older event does not replace it."""
     shop.index(shop.event(images=[], updated_at=at(2)))
     shop.index(shop.event(images=["/etc/passwd"], updated_at=at(1)))
 
@@ -421,8 +421,8 @@ def test_the_dead_letter_of_an_item_is_that_of_its_newest_event(shop: Shop) -> N
 
 
 @pytest.mark.parametrize("kind", ["a listing", "no listing"])
-def test_what_fails_again_after_a_drop_has_its_dead_letter_again(shop: Shop, kind: str) -> None:
-    """At once, though Elasticsearch remembers a deletion for a minute."""
+def test_an_event_that_fails_after_a_drop_has_a_dead_letter_again(shop: Shop, kind: str) -> None:
+    """Immediately, although Elasticsearch remembers a deletion for a minute."""
     event = shop.event(images=[]) if kind == "a listing" else shop.event(price=-1)
     letters = shop.indexer.dead_letters
     for _ in range(3):
@@ -432,8 +432,8 @@ def test_what_fails_again_after_a_drop_has_its_dead_letter_again(shop: Shop, kin
         assert list(letters.search()) == []
 
 
-def test_a_drop_spares_the_dead_letter_that_came_meanwhile(shop: Shop) -> None:
-    """Nobody has read that one."""
+def test_a_drop_keeps_a_dead_letter_written_meanwhile(shop: Shop) -> None:
+    """It was not among those that were read."""
     letters = shop.indexer.dead_letters
     shop.index(shop.event(images=[], updated_at=at(1)), shop.event("m2", status="lost"))
     read = list(letters.search())
@@ -444,7 +444,7 @@ def test_a_drop_spares_the_dead_letter_that_came_meanwhile(shop: Shop) -> None:
 
 
 def test_events_wait_while_an_index_is_blocked(shop: Shop) -> None:
-    """A write block is not their fault: no dead letter, and once it is lifted they are indexed."""
+    """There is no dead letter, and they are indexed when the write block is removed."""
     events = [shop.event("m1"), shop.event("m2")]
     shop.es.indices.put_settings(index=shop.index_name, settings={"index.blocks.write": True})
     chunk = shop.chunk(events)

@@ -1,4 +1,4 @@
-"""A sold item leaves the answers even if the rest of its event is rejected."""
+"""A sold item is no longer in results even if the rest of its event is rejected."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
 
 
 def bad(shop: Shop, minute: float = 2, **changes: Any) -> dict[str, Any]:
-    """An event without a title."""
+    """Return an event without a title."""
     return shop.event(
         **{"updated_at": at(minute), "status": "sold_out", "price": 50, "title": None} | changes
     )
 
 
 def second_index(shop: Shop) -> str:
-    """Create an empty live index; the previous one is written, too."""
+    """Create an empty index that is live; the previous one is written too."""
     later = datetime.now(UTC) + timedelta(seconds=2)  # its name has the second
     name = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity, now=later)
     swap_aliases(shop.es, shop.settings.prefix, name)
     return name
 
 
-def test_null_photos_and_attributes_count_as_absent(shop: Shop) -> None:
+def test_null_photos_and_attributes_are_absent(shop: Shop) -> None:
     """As in CSV: the listing is written, without a vector."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(shop.event(updated_at=at(2), status="sold_out", images=None, attributes=None))
@@ -58,8 +58,8 @@ def test_null_photos_and_attributes_count_as_absent(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("reason", REFUSED)
-def test_status_and_price_of_a_refused_event_are_applied(shop: Shop, reason: str) -> None:
-    """All else stays as it was, the vector too; the dead letter has both."""
+def test_status_and_price_of_a_rejected_event_are_applied(shop: Shop, reason: str) -> None:
+    """All other fields are unchanged, including the vector; the dead letter has the rule and the reason."""
     shop.index(shop.event(updated_at=at(1)))
     before = shop.documents()["m1"]
 
@@ -73,8 +73,8 @@ def test_status_and_price_of_a_refused_event_are_applied(shop: Shop, reason: str
     assert letter.detail.startswith(f"{APPLIED}; listing m1 is not valid: ")
 
 
-def test_a_removal_that_is_refused_leaves_a_tombstone(shop: Shop) -> None:
-    """Without the listing's content, and no late event restores it."""
+def test_a_rejected_removal_leaves_a_tombstone(shop: Shop) -> None:
+    """It has no content of the listing, and no late event restores it."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(bad(shop, 3, status="removed", price=None))
     shop.index(shop.event(updated_at=at(2)))
@@ -85,8 +85,8 @@ def test_a_removal_that_is_refused_leaves_a_tombstone(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_late_older_event_restores_no_sold_item(shop: Shop, first: bool) -> None:
-    """Its content is newer and counts, whether the item was known before or not."""
+def test_a_late_older_event_does_not_restore_a_sold_item(shop: Shop, first: bool) -> None:
+    """Its content is applied, whether the item was known before or not."""
     if first:
         shop.index(shop.event(updated_at=at(1), title="Old"))
     shop.index(bad(shop, 3))
@@ -97,8 +97,8 @@ def test_a_late_older_event_restores_no_sold_item(shop: Shop, first: bool) -> No
     assert document["vector"] == pytest.approx(unit(RED), abs=0.01)
 
 
-def test_a_dropped_dead_letter_changes_nothing_that_was_applied(shop: Shop) -> None:
-    """The document has the age of its status."""
+def test_dropping_a_dead_letter_keeps_what_was_applied(shop: Shop) -> None:
+    """The document has the time of its status."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(bad(shop, 3))
     shop.indexer.dead_letters.delete(list(shop.dead_letters().values()))
@@ -108,7 +108,7 @@ def test_a_dropped_dead_letter_changes_nothing_that_was_applied(shop: Shop) -> N
     assert (document["title"], document["status"], document["price"]) == ("New", "sold_out", 50)
 
 
-def test_an_older_refused_event_changes_nothing(shop: Shop) -> None:
+def test_an_older_rejected_event_changes_nothing(shop: Shop) -> None:
     """The item was relisted since."""
     shop.index(shop.event(updated_at=at(3)))
     shop.index(bad(shop, 2))
@@ -116,8 +116,8 @@ def test_an_older_refused_event_changes_nothing(shop: Shop) -> None:
     assert shop.documents()["m1"]["status"] == "on_sale"
 
 
-def test_the_corrected_event_replaces_the_applied_status(shop: Shop) -> None:
-    """At the same instant; then its dead letter is deleted."""
+def test_the_corrected_event_replaces_what_was_applied(shop: Shop) -> None:
+    """At the same instant; its dead letter is deleted."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(bad(shop, 2))
     assert shop.index(shop.event(updated_at=at(2), status="sold_out", title="Mended")).indexed == 1
@@ -130,7 +130,7 @@ def test_the_corrected_event_replaces_the_applied_status(shop: Shop) -> None:
 
 
 def test_a_repeated_event_retries_its_photo_after_a_status_was_applied(shop: Shop) -> None:
-    """The document keeps its version: that of its content."""
+    """The document keeps the version of its content."""
     missing = str(shop.photos / "later.png")
     shop.index(shop.event(updated_at=at(1), images=[missing]))
     shop.index(bad(shop, 2, status="reserved"))
@@ -142,8 +142,8 @@ def test_a_repeated_event_retries_its_photo_after_a_status_was_applied(shop: Sho
     assert shop.index(shop.event(updated_at=at(1), images=[missing])).unchanged == 1
 
 
-def test_one_chunk_may_hold_all_of_it(shop: Shop) -> None:
-    """The newest refused event counts, wherever it stands."""
+def test_one_chunk_may_have_all_events_of_an_item(shop: Shop) -> None:
+    """The newest rejected event is applied, at any position."""
     summary = shop.index(
         bad(shop, 3, status="reserved"),
         shop.event(updated_at=at(1), title="Old"),
@@ -158,8 +158,8 @@ def test_one_chunk_may_hold_all_of_it(shop: Shop) -> None:
     assert (document["title"], document["status"], document["price"]) == ("New", "sold_out", 50)
 
 
-def test_a_status_is_applied_to_every_index_behind_the_write_alias(shop: Shop) -> None:
-    """Also to one that is filled before a swap."""
+def test_a_status_is_applied_in_every_index_of_the_write_alias(shop: Shop) -> None:
+    """Including one that is being filled for a swap."""
     shop.index(shop.event(updated_at=at(1)))
     second = second_index(shop)
     shop.index(bad(shop, 2))
@@ -170,7 +170,7 @@ def test_a_status_is_applied_to_every_index_behind_the_write_alias(shop: Shop) -
 
 
 def requests_of(shop: Shop, monkeypatch: pytest.MonkeyPatch, *events: object) -> list[str]:
-    """Return the paths that are requested to index the events, in order."""
+    """Return the paths of the requests to Elasticsearch while the events are indexed, in order."""
     paths: list[str] = []
     perform = shop.es.transport.perform_request
 
@@ -185,7 +185,7 @@ def requests_of(shop: Shop, monkeypatch: pytest.MonkeyPatch, *events: object) ->
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_listing_without_a_vector_costs_one_read_of_its_letter(
+def test_a_listing_without_a_vector_needs_one_read_of_its_letter(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     """Its letter cannot be newer than its document, so the document is not read a second time."""
@@ -202,7 +202,7 @@ def test_a_listing_without_a_vector_costs_one_read_of_its_letter(
 def test_a_status_that_is_stored_already_is_not_read_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newest one is known from the plan of the chunk."""
+    """The newest status is known from the plan of the chunk."""
     shop.index(shop.event(updated_at=at(1)))
     shop.index(bad(shop, 3))
     paths = requests_of(shop, monkeypatch, shop.event(updated_at=at(2), title="New"))
@@ -211,8 +211,8 @@ def test_a_status_that_is_stored_already_is_not_read_again(
     assert shop.documents()["m1"]["status"] == "sold_out"
 
 
-def test_a_rejected_status_delays_no_other_item(shop: Shop) -> None:
-    """It is noted in the letter once; the chunk is settled. One of two indices rejects all writes."""
+def test_a_status_that_elasticsearch_rejects_blocks_no_other_item(shop: Shop) -> None:
+    """It is noted in the letter once; the chunk is complete. One of two indices rejects all documents."""
     shop.index(shop.event("m1", updated_at=at(1)), shop.event("m2", updated_at=at(1)))
     second = second_index(shop)
     shop.index(shop.event("m2", updated_at=at(2)))
@@ -234,7 +234,7 @@ def test_a_rejected_status_delays_no_other_item(shop: Shop) -> None:
 def test_a_letter_that_could_not_be_deleted_is_deleted_by_the_next_attempt(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    """The whole chunk waits until then, whether the request or its one deletion failed."""
+    """The whole chunk waits until then, whether the request or its only deletion failed."""
     missing = shop.photos / "later.png"
     event = shop.event(images=[str(missing)])
     shop.index(event)
