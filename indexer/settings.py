@@ -88,10 +88,37 @@ class FetchSettings:
 
 
 @dataclass(frozen=True)
-class IndexerSettings(QueueSettings):
-    """The services, the encoder and the limits of the worker of listings."""
+class ProducerSettings(QueueSettings):
+    """The settings of commands that send listings to the worker."""
 
     encoder: EncoderFolder = DEFAULT_ARTIFACT
+    roots: ImageRoots = field(default_factory=ImageRoots)
+    batch_size: Annotated[
+        Whole,
+        Ge(1),
+        Le(1000),
+        Variable(
+            "NITAMONO_BATCH_SIZE",
+            "Listings in one message, and so photos in one batch of the encoder.",
+            used_by="`nitamono index`",
+        ),
+    ] = 64
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue."""
+        return f"nitamono-{self.prefix}"
+
+    @property
+    def soft_limit_s(self) -> float:
+        """Seconds after which a task puts its message back for another try."""
+        return self.visibility_timeout_s * 2 / 3
+
+
+@dataclass(frozen=True)
+class IndexerSettings(ProducerSettings):
+    """The settings of the worker of listings: those of its commands, and its limits."""
+
     encoder_backend: Annotated[
         Backend,
         Variable(
@@ -114,18 +141,7 @@ class IndexerSettings(QueueSettings):
     decode_threads: Annotated[
         Count, Variable("NITAMONO_DECODE_THREADS", "Threads that decode photos in each process.")
     ] = 2
-    roots: ImageRoots = field(default_factory=ImageRoots)
     fetch: FetchSettings = field(default_factory=FetchSettings)
-    batch_size: Annotated[
-        Whole,
-        Ge(1),
-        Le(1000),
-        Variable(
-            "NITAMONO_BATCH_SIZE",
-            "Listings in one message, and so photos in one batch of the encoder.",
-            used_by="`nitamono index`",
-        ),
-    ] = 64
     # About half a minute, since waits double.
     photo_retries: Annotated[
         Retries,
@@ -143,16 +159,6 @@ class IndexerSettings(QueueSettings):
             "Retries of a message that Elasticsearch does not take, before its events are parked in Redis.",
         ),
     ] = 20
-
-    @property
-    def queue(self) -> str:
-        """The Celery queue."""
-        return f"nitamono-{self.prefix}"
-
-    @property
-    def soft_limit_s(self) -> float:
-        """Seconds after which a task puts its message back for another try."""
-        return self.visibility_timeout_s * 2 / 3
 
     @property
     def bounded_elasticsearch(self) -> ElasticsearchSettings:

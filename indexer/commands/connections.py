@@ -13,7 +13,7 @@ from celery import Celery
 from elasticsearch import Elasticsearch
 
 from indexer.intake.submission import Submission
-from indexer.settings import IndexerSettings
+from indexer.settings import ProducerSettings
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import work_queue
 from indexer.worker.dead_letters import DeadLetters
@@ -29,12 +29,12 @@ from queues.transport import Intake
 class Connections:
     """The services that the commands use, each opened on first use."""
 
-    settings: IndexerSettings
+    settings: ProducerSettings
 
     @classmethod
     def open(cls) -> Connections:
         """Return the connections that the environment names."""
-        return cls(IndexerSettings.from_environ(os.environ))
+        return cls(ProducerSettings.from_environ(os.environ))
 
     @cached_property
     def producer(self) -> Celery:

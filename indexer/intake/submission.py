@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps
 
 from console.counts import count_of
-from indexer.settings import IndexerSettings
+from indexer.settings import ProducerSettings
 from indexer.summary import IndexingSummary
 from indexer.worker.arguments import INDEX_TASK
 from queues.backoff import retrying
@@ -82,7 +82,7 @@ class Submission:
 
     producer: Celery
     client: redis.Redis
-    settings: IndexerSettings
+    settings: ProducerSettings
     wait: bool = True
     task: str = INDEX_TASK
     window: int = 64

@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery, signals
 from elasticsearch import ApiError, TransportError
 
-from indexer.settings import IndexerSettings
+from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.bootstrap import build_indexer, build_parking, work_queue
 from indexer.worker.encoder_check import check_encoder
 from indexer.worker.logs import line
@@ -55,7 +55,7 @@ def parking() -> ParkingLot:
     return build_parking(settings())
 
 
-def configuration(chosen: IndexerSettings) -> dict[str, Any]:
+def configuration(chosen: ProducerSettings) -> dict[str, Any]:
     """Return Celery's settings."""
     return celery_app.configuration(work_queue(chosen)) | {
         "imports": ("indexer.worker.tasks",),
@@ -86,7 +86,7 @@ def configuration(chosen: IndexerSettings) -> dict[str, Any]:
     }
 
 
-def producer(chosen: IndexerSettings) -> Celery:
+def producer(chosen: ProducerSettings) -> Celery:
     """Return an app that sends tasks and keeps no track of their results."""
     return celery_app.producer_app("nitamono-producer", configuration(chosen))
 

@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 
 from indexer.photos.fetch import PhotoFetcher
 from indexer.photos.load import PhotoLoader
-from indexer.settings import IndexerSettings
+from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.arguments import TASKS
 from indexer.worker.dead_letters import DeadLetters
 from indexer.worker.parking import ParkingLot
@@ -51,11 +51,11 @@ def build_indexer(
     )
 
 
-def work_queue(settings: IndexerSettings) -> WorkQueue:
+def work_queue(settings: ProducerSettings) -> WorkQueue:
     """Return the queue of listings."""
     return WorkQueue.of(settings, TASKS)
 
 
-def build_parking(settings: IndexerSettings) -> ParkingLot:
+def build_parking(settings: ProducerSettings) -> ParkingLot:
     """Return the parking lot, in the Redis of the queue."""
     return ParkingLot(work_queue(settings).client, settings.prefix)

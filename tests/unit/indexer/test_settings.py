@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.settings import IndexerSettings
+from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.app import configuration
 from mappings.image_roots import ImageRoots
 from queues.messages import PLAIN_JSON
@@ -91,3 +91,11 @@ def test_the_visibility_timeout_is_the_longest_limit() -> None:
     assert settings.longest_wait_s < 60
     assert config["task_acks_late"]
     assert config["accept_content"] == ["json", PLAIN_JSON]
+
+
+def test_a_command_does_not_read_the_settings_of_the_worker() -> None:
+    """A wrong limit of the worker does not keep listings from being sent."""
+    environ = {"NITAMONO_FETCH_PORTS": "http", "NITAMONO_BATCH_SIZE": "10"}
+    assert ProducerSettings.from_environ(environ).batch_size == 10
+    with pytest.raises(InvalidSetting, match="NITAMONO_FETCH_PORTS is 'http'"):
+        IndexerSettings.from_environ(environ)
