@@ -23,9 +23,9 @@ class DistillationTargets:
     """A row per photo of a corpus."""
 
     features: Vectors
-    """(n, f) unit norm, centred on the training photos' mean: a teacher's features, without our labels."""
+    """(n, f) unit norm, centred on the training photos' mean: a teacher's features."""
     vectors: Vectors | None = None
-    """(n, width) unit norm: photos with similar labels are close. None: only features are imitated."""
+    """(n, width) unit norm: None: the student imitates features only."""
 
     @property
     def fingerprint(self) -> str:
@@ -76,7 +76,7 @@ def load_targets(path: Path) -> DistillationTargets:
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
-    """The arrays of a cache file: features (n, f), vectors (n, width) or (0, 0), computed_for ().
+    """The arrays of a cache file: features (n, f), vectors (n, width) or (0, 0), and computed_for ().
 
     Raises:
         UnreadableTargets: the file is damaged.
