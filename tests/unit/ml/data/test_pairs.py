@@ -1,41 +1,13 @@
-"""What becomes a pair, what is dropped and why, and who shares a split with whom."""
+"""Pairs from listings: captions, labels, reasons for dropping, and the corpus they form."""
 
-import errno
-import io
-import os
-import tempfile
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from ml.data.json_lines import NotUtf8
-from ml.data.near_identical import PhotoPrints
-from ml.data.pairs import Corpus, Labels, NoListings, NoPairs, Pair
-from ml.data.splits import groups, split_of
-from ml.inference.embed import photo_sources
-from ml.training.corpus import NoRoom, photo_print, read_class_folders, read_corpus, read_pairs
-from tests.unit.ml.conftest import draw_photo, make_event, write_listings
-
-SMOOTH = np.random.default_rng(5).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-
-
-def smooth_photo(
-    *, brighter: int = 0, quarter_turns: int = 0
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """A 64 × 64 picture of soft blobs."""
-    image = Image.fromarray(np.rot90(SMOOTH, quarter_turns)).resize((64, 64), Image.Resampling.BICUBIC)
-    return (np.asarray(image).astype(int) + brighter).clip(0, 255).astype(np.uint8)
-
-
-def prints_of(photos: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> PhotoPrints:
-    return PhotoPrints.of([photo_print(photo) for photo in photos])
-
-
-def make_pair(item_id: str, title: str = "") -> Pair:
-    return Pair(item_id, Path(item_id), title, (title or "a class",), Labels("Skirts"), "shop")
+from ml.data.pairs import Corpus, Labels
+from ml.training.corpus import read_pairs
+from tests.unit.ml.conftest import make_event, write_listings
 
 
 def test_a_listing_gives_its_title_and_its_description(tmp_path: Path) -> None:
@@ -82,154 +54,6 @@ def test_attributes_that_are_no_text_are_left_aside(tmp_path: Path) -> None:
     assert pair.captions[1:] == ("Women Skirts", "Skirts")
 
 
-EARLY, LATE = "2026-06-01T12:00:00Z", "2026-06-01T20:30:00+09:00"
-"""LATE reads later and is half an hour earlier."""
-
-
-@pytest.mark.parametrize(
-    ("events", "titles"),
-    [
-        ([{"title": "New", "updated_at": EARLY}, {"title": "Old", "updated_at": LATE}], ["New"]),
-        ([{"title": "First", "updated_at": EARLY}, {"title": "Last", "updated_at": EARLY}], ["Last"]),
-        ([{"title": "First"}, {"title": "Last"}], ["Last"]),
-        ([{"title": "Dated", "updated_at": EARLY}, {"title": "Undated"}], ["Dated"]),
-        ([{"status": "removed", "updated_at": EARLY}, {"updated_at": LATE}], []),
-        ([{"updated_at": EARLY}, {"status": "removed", "updated_at": LATE}], ["Plain red skirt m1"]),
-    ],
-)
-def test_the_newest_event_of_an_item_decides(
-    tmp_path: Path, events: list[dict[str, object]], titles: list[str]
-) -> None:
-    """By updated_at, then by place; also on whether the item still counts."""
-    dropped: Counter[str] = Counter()
-    path = write_listings(tmp_path, [make_event(**event) for event in events])
-    assert [pair.title for pair in read_pairs([path], dropped)] == titles
-    assert dropped["earlier_event_of_item"] == 1
-
-
-def test_an_item_counts_once_however_often_it_is_named(shop: Path, tmp_path: Path) -> None:
-    """The same listings twice would make every photo its own best neighbour; folders of classes too."""
-    for folder in ("a", "b"):
-        draw_photo(tmp_path / folder / "hat" / "1.png", "Red", "Skirts", 1)
-    dropped: Counter[str] = Counter()
-    pairs = list(read_pairs([shop, tmp_path / "a", shop, tmp_path / "b", tmp_path / "b"], dropped))
-    assert len(pairs) == 98
-    assert dropped == {"earlier_event_of_item": 97}
-
-
-@pytest.mark.parametrize("name", ["listings.parquet", "listings.CSV"])
-def test_listings_in_tables_are_refused(tmp_path: Path, name: str) -> None:
-    """Rather than read as lines that are none, or as a photo."""
-    (tmp_path / name).write_text("item_id,title\n")
-    with pytest.raises(NoListings, match=rf"{name}: .* convert it to one JSON object a line"):
-        read_corpus([tmp_path / name], 24)
-    with pytest.raises(NoListings, match="convert it"):
-        list(photo_sources([tmp_path / name]))
-
-
-def test_lines_and_photos_that_are_none_are_counted(tmp_path: Path) -> None:
-    """Garbage lines, missing files and broken pictures leave the rest usable."""
-    draw_photo(tmp_path / "images" / "m1.png", "Red", "Skirts", 1)
-    (tmp_path / "images" / "m2.png").write_bytes(b"<html>")
-    path = write_listings(tmp_path, [make_event(f"m{number}") for number in (1, 2, 3)])
-    path.write_text("no JSON\n" + path.read_text())
-    corpus = read_corpus([path], 32)
-    assert [pair.item_id for pair in corpus.pairs] == ["m1"]
-    assert corpus.dropped == {"not_a_listing": 1, "photo_not_an_image": 1, "photo_unreadable": 1}
-
-
-def test_nothing_usable_is_an_error_that_says_why(tmp_path: Path) -> None:
-    """An empty training set is refused with the reasons that emptied it."""
-    path = write_listings(tmp_path, [make_event(status="removed")])
-    with pytest.raises(NoPairs, match=r"no usable pair in .*listings.jsonl: {'removed': 1}"):
-        read_corpus([path], 32)
-
-
-def test_class_folders_are_captioned_by_class(tmp_path: Path) -> None:
-    """Folders named for classes give pairs without titles."""
-    draw_photo(tmp_path / "hat" / "1.png", "Red", "Skirts", 1)
-    (tmp_path / "hat" / "notes.txt").write_text("no photo")
-    reason, pair = read_class_folders(tmp_path)
-    assert reason == "not_a_photo"
-    assert isinstance(pair, Pair)
-    assert (pair.item_id, pair.title, pair.labels) == ("hat/1", "", Labels("hat"))
-    assert pair.captions == ("a photo of a hat, people's own photo",)
-
-
-def test_class_folders_may_have_names_in_any_bytes(tmp_path: Path) -> None:
-    """A photo is used under whatever name; a class whose name is no text cannot be a caption."""
-    draw_photo(tmp_path / "hat" / os.fsdecode(b"\x83X.png"), "Red", "Skirts", 1)
-    draw_photo(tmp_path / os.fsdecode(b"\x83J") / "1.png", "Blue", "Skirts", 2)
-    corpus = read_corpus([tmp_path], 32)
-    assert ([pair.labels.type for pair in corpus.pairs], len(corpus.fingerprint)) == (["hat"], 16)
-    assert corpus.dropped == {"class_name_not_utf8": 1}
-
-
-def test_a_byte_order_mark_does_not_hide_the_first_listing(tmp_path: Path) -> None:
-    """As Excel and PowerShell write it."""
-    draw_photo(tmp_path / "images" / "m1.png", "Red", "Skirts", 1)
-    path = write_listings(tmp_path, [make_event("m1")])
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    corpus = read_corpus([path], 32)
-    assert ([pair.item_id for pair in corpus.pairs], corpus.dropped) == (["m1"], {})
-
-
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_is_refused_by_name(tmp_path: Path, encoding: str) -> None:
-    """Rather than as lines that are no listings."""
-    path = write_listings(tmp_path, [make_event("m1")])
-    path.write_bytes(("\ufeff" + path.read_text()).encode(encoding))
-    with pytest.raises(NotUtf8, match=r"listings.jsonl: UTF-16, expected UTF-8; save it as UTF-8"):
-        read_corpus([path], 32)
-
-
-def test_same_titles_share_a_group_whatever_their_spelling() -> None:
-    """Width, case and spaces make no other title."""
-    pixels = [smooth_photo(), smooth_photo(quarter_turns=1), smooth_photo(quarter_turns=2)]
-    first, second, third = groups(
-        [make_pair("a", "Red Skirt"), make_pair("b", "ｒｅｄ  skirt"), make_pair("c", "Blue skirt")],
-        prints_of(pixels),
-    )
-    assert first == second != third
-
-
-def test_near_identical_photos_share_a_group_also_through_titles() -> None:
-    """b has a's photo a shade brighter, c has b's title: all three stay together; d is alone."""
-    photos = [
-        smooth_photo(),
-        smooth_photo(brighter=2),
-        smooth_photo(quarter_turns=1),
-        smooth_photo(quarter_turns=2),
-    ]
-    pairs = [make_pair("a", "one"), make_pair("b", "two"), make_pair("c", "two"), make_pair("d", "three")]
-    first, second, third, other = groups(pairs, prints_of(photos))
-    assert first == second == third != other
-
-
-def test_alike_layouts_of_other_colours_do_not_share_a_group() -> None:
-    """A red and a blue skirt have one hash, for it sees grey alone; their colours tell them apart."""
-    red, blue = np.full((64, 64, 3), 255, np.uint8), np.full((64, 64, 3), 255, np.uint8)
-    red[16:48, 16:48] = (200, 40, 40)
-    blue[16:48, 16:48] = (70, 70, 250)
-    first, second = groups([make_pair("a", "one"), make_pair("b", "two")], prints_of([red, blue]))
-    assert first != second
-
-
-def test_the_order_of_data_moves_nothing_across_splits() -> None:
-    """The split stays the same when files are named in another order."""
-    photos = [smooth_photo(), smooth_photo(brighter=2), smooth_photo(quarter_turns=1)]
-    pairs = [make_pair("a", "one"), make_pair("b", "two"), make_pair("c", "three")]
-    forwards = groups(pairs, prints_of(photos))
-    assert groups(pairs[::-1], prints_of(photos[::-1]))[::-1] == forwards
-
-
-def test_splits_have_the_shares_they_should() -> None:
-    """About 75, 10 and 15 of a hundred titles train, validate and test."""
-    shares = Counter(split_of(f"title {number}") for number in range(4000))
-    assert shares["train"] / 4000 == pytest.approx(0.75, abs=0.02)
-    assert shares["validation"] / 4000 == pytest.approx(0.10, abs=0.02)
-
-
 def test_a_corpus_is_cut_and_fingerprinted(corpus: Corpus) -> None:
     """Rows of the splits make the whole; the fingerprint follows the content."""
     counts = [len(corpus.rows(split)) for split in ("train", "validation", "test")]
@@ -237,48 +61,3 @@ def test_a_corpus_is_cut_and_fingerprinted(corpus: Corpus) -> None:
     part = corpus.part(corpus.rows("test"))
     assert len(part.pairs) == len(part.pixels) == counts[2]
     assert part.fingerprint != corpus.fingerprint == corpus.part(corpus.rows("all")).fingerprint
-
-
-def test_the_size_of_the_pixels_moves_nothing_across_splits(shop: Path) -> None:
-    """An encoder of another input size is trained and compared on the same splits."""
-    small, large = read_corpus([shop], 24), read_corpus([shop], 40)
-    assert (small.size, large.size) == (24, 40)
-    assert small.splits.tolist() == large.splits.tolist()
-    assert small.fingerprint == large.fingerprint
-
-
-def test_another_photo_is_another_fingerprint(tmp_path: Path) -> None:
-    """Also where ids, captions and splits are the same."""
-    path = write_listings(tmp_path, [make_event()])
-    fingerprints = set()
-    for seed in (1, 2, 1):
-        draw_photo(tmp_path / "images" / "m1.png", "Red", "Skirts", seed)
-        fingerprints.add(read_corpus([path], 24).fingerprint)
-    assert len(fingerprints) == 2
-
-
-def test_a_full_disk_while_decoding_says_where_room_is_needed(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pixels wait in a temporary file, which may be larger than memory and than its disk."""
-
-    class FullDisk(io.BytesIO):
-        def write(self, _: object) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", FullDisk)
-    with pytest.raises(NoRoom, match=r"No space left.*TMPDIR"):
-        read_corpus([shop], 24)
-
-
-def test_marketplaces_may_have_the_same_ids(tmp_path: Path) -> None:
-    """Two files of a folder are one marketplace's; those of another folder are told apart."""
-    paths = []
-    for shop in ("one", "other"):
-        draw_photo(tmp_path / shop / "images" / "m1.png", "Red", "Skirts", 1)
-        paths.append(write_listings(tmp_path / shop, [make_event("m1")]))
-    copy = paths[0].with_name("again.jsonl")
-    copy.write_bytes(paths[0].read_bytes())
-    corpus = read_corpus([*paths, copy], 24)
-    assert len(corpus.pairs) == 2
-    assert corpus.dropped == {"earlier_event_of_item": 1}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ml.artifact import CARD, NETWORK_FILES, EncoderArtifact, load_artifact
 from ml.atomic_files import NotWritten
@@ -13,8 +14,10 @@ from ml.configs.siglip_b16_256_multilingual import SMOKE as HUB_SMOKE
 from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
 from ml.data.pairs import Corpus
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders, rankings
-from ml.export.export_run import OtherData, export_artifact
+from ml.export.export_run import OtherData, export_artifact, without_batch_norm
 from ml.models.huggingface_folder import NETWORK_FOLDER
+from ml.models.tower_specs import TowerConfig
+from ml.models.two_towers import ImageTower
 from ml.training.distillation_targets import DistillationTargets
 from ml.training.finetune import RunOptions, finetune
 from ml.training.run_folder import UnreadableRun
@@ -132,3 +135,14 @@ def test_a_full_disk_leaves_the_earlier_artifact(
         export_artifact(run, corpus, out)
     assert load_artifact(out) == replace(artifact, folder=out)
     assert {path.name for path in out.iterdir()} == {path.name for path in artifact.folder.iterdir()}
+
+
+def test_folding_batch_norm_keeps_the_vectors() -> None:
+    """The exported tower has no batch norm and gives the same unit vectors."""
+    tower = ImageTower(TowerConfig(channels=(8, 8, 16), width=8))
+    tower(torch.randn(16, 3, 32, 32))
+    tower.eval()
+    folded = without_batch_norm(tower)
+    pixels = torch.randn(3, 3, 32, 32)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    assert torch.allclose(folded(pixels), tower(pixels), atol=1e-5)
