@@ -1,4 +1,4 @@
-"""The encoder artifact: a folder whose manifest names and vouches for every file in it."""
+"""The encoder artifact: a folder whose manifest lists every file with its SHA-256."""
 
 import hashlib
 import json
@@ -22,12 +22,13 @@ TEXT_GRAPH: Final = "text.onnx"
 TOKENIZER: Final = "tokenizer.json"
 CHECKPOINT: Final = "checkpoint.safetensors"
 GOLDEN: Final = "golden.npz"
+CARD: Final = "MODEL_CARD.md"
 
 DEFAULT_ARTIFACT: Final = DEFAULT_ENCODER
-"""The encoder that comes with the code."""
+"""The committed encoder."""
 
 NETWORK_FILES: Final = ("config.json", "preprocessor_config.json")
-"""What rebuilds a network of the hub, in its layout; only an artifact that was trained from one has them."""
+"""Rebuild a network in Hugging Face's layout; only artifacts fine-tuned from one have them."""
 
 VECTOR_FILES: Final = (IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER)
 """What decides which vector comes out, and so the encoder_id. The checkpoint only serves further training,
@@ -109,26 +110,32 @@ class EncoderArtifact:
 
     @property
     def encoder_id(self) -> str:
+        """Name and content hash of the encoder; indices and caches are keyed by it."""
         return self.manifest.encoder_id
 
     @property
     def dims(self) -> int:
+        """Dimensions of the served vectors."""
         return self.manifest.dims
 
     @property
     def image_size(self) -> int:
+        """Pixels a side of the graph's input."""
         return self.preprocessing.image_size
 
     @property
     def preprocessing(self) -> Preprocessing:
+        """How a photo becomes the graph's input."""
         return self.manifest.preprocessing
 
     @property
     def similarity_spread(self) -> float:
+        """Standard deviation of cosines to the nearest neighbours; the unit of ranking weights."""
         return self.manifest.similarity.spread
 
     @property
     def image_graph(self) -> Path:
+        """Path of the image graph."""
         return self.folder / IMAGE_GRAPH
 
     @property
@@ -143,10 +150,12 @@ class EncoderArtifact:
 
     @property
     def text_graph(self) -> Path:
+        """Path of the text graph."""
         return self.folder / TEXT_GRAPH
 
     @property
     def tokenizer(self) -> Path:
+        """Path of the tokenizer."""
         return self.folder / TOKENIZER
 
     def golden(self, graph: str) -> GoldenSample | None:
@@ -189,6 +198,11 @@ def load_artifact(folder: Path, *, unchecked: tuple[str, ...] = ()) -> EncoderAr
 
 
 def read_manifest(path: Path) -> Manifest:
+    """The manifest at `path`.
+
+    Raises:
+        ArtifactError: not found, not a manifest, or of another version.
+    """
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
@@ -210,6 +224,11 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def check_file(path: Path, expected: str) -> None:
+    """Check a file's SHA-256.
+
+    Raises:
+        ArtifactError: the file is missing or has another hash.
+    """
     try:
         found = sha256(path)
     except OSError as error:
@@ -224,6 +243,7 @@ def check_file(path: Path, expected: str) -> None:
 
 
 def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -269,9 +289,7 @@ def write_manifest(
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> EncoderArtifact:
+    """Write manifest.json atomically."""
     with replaced(folder / MANIFEST) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
     return EncoderArtifact(folder, manifest)
-
-
-CARD: Final = "MODEL_CARD.md"

@@ -47,6 +47,7 @@ def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: b
 
 
 def print_summary(embedded: "Embedded", given: int, encoder_id: str) -> None:
+    """Print every photo left out and the counts by reason."""
     from ml.inference.embed import id_line  # noqa: PLC0415
 
     for item_id, reason in embedded.left_out:

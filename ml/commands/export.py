@@ -26,6 +26,7 @@ def export(*, run: Path, data: Sequence[Path], out: Path, threads: int) -> None:
 
 
 def export_run(run: Path, corpus: "Corpus", out: Path, threads: int) -> None:
+    """Export a run, write its model card and print both."""
     from ml.evaluation.evaluated_encoders import EvaluatedEncoders  # noqa: PLC0415
     from ml.evaluation.model_card import measure_card  # noqa: PLC0415
     from ml.export.export_run import export_artifact  # noqa: PLC0415

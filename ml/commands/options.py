@@ -19,6 +19,7 @@ folder = click.Path(file_okay=False, path_type=Path)
 
 
 def data_option_named(*names: str) -> Callable[[Command], Command]:
+    """The --data option under other names."""
     return click.option(
         *names,
         "data",
@@ -51,6 +52,7 @@ threads_option = click.option(
 
 
 def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
+    """Read a corpus and print its counts to stderr."""
     from ml.data.pairs import describe  # noqa: PLC0415
     from ml.training.corpus import read_corpus  # noqa: PLC0415
 
@@ -60,4 +62,5 @@ def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
 
 
 def photos(corpus: "Corpus") -> list[bytes]:
+    """The bytes of every photo file of a corpus."""
     return [pair.photo.read_bytes() for pair in corpus.pairs]

@@ -14,6 +14,7 @@ from ml.commands.options import existing, folder, threads_option
 def parsed_pattern(
     _ctx: click.Context, _param: click.Parameter, value: str | None
 ) -> "re.Pattern[str] | None":
+    """The regular expression of an option."""
     try:
         return None if value is None else re.compile(value, re.IGNORECASE)
     except re.error as error:

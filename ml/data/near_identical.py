@@ -1,4 +1,4 @@
-"""Near-identical photos: one picture, but for compression, scaling or a slightly different crop."""
+"""Finds near-identical photos, which differ only by compression, scaling or a few pixels of crop."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -33,13 +33,13 @@ class PhotoPrints:
 
     @classmethod
     def of(cls, prints: Sequence[tuple[int, NDArray[np.uint8]]]) -> "PhotoPrints":
-        """Of hashes and thumbnails, a pair a photo."""
+        """From the hash and thumbnail (16, 16, 3) of each photo."""
         hashes = np.array([number for number, _ in prints], dtype=np.uint64)
         return cls(hashes, np.array([small for _, small in prints]))
 
 
 def digest_of(data: bytes) -> int:
-    """64 bits that equal bytes share."""
+    """A 64-bit BLAKE2b hash."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
 
 
@@ -51,19 +51,19 @@ def first_and_later(keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> Iterat
 
 
 def near_identical(prints: PhotoPrints) -> Iterator[tuple[int, int]]:
-    """Rows of photos that are one picture but for compression, scaling or a hair's breadth of framing."""
+    """Pairs of rows of near-identical photos: equal ones, and those within both thresholds."""
     digests = [digest_of(small.tobytes()) for small in prints.thumbnails]
     equal = np.array(digests, dtype=np.uint64) ^ prints.hashes
     rows = np.arange(len(equal))
     yield from first_and_later(equal, rows)
-    # One of each suffices from here: a placeholder that thousands of listings show would meet itself millions
-    # of times.
+    # Keep one of each: a placeholder photo in thousands of listings would be compared with itself millions of
+    # times.
     rows = np.sort(np.unique(equal, return_index=True)[1])
     coarse = coarse_thumbnails(prints.thumbnails)[rows]
     for row, others in rows_with_close_hashes(prints.hashes[rows]):
-        # The mean of differences is at least the difference of means, so this loses no twin and reads few.
-        apart = np.abs(coarse[others] - coarse[row]).mean(axis=1)
-        candidates = rows[others[apart <= NEAR_IDENTICAL_LEVELS]]
+        # The mean difference is at least the difference of means, so no match is lost and few are read.
+        distance = np.abs(coarse[others] - coarse[row]).mean(axis=1)
+        candidates = rows[others[distance <= NEAR_IDENTICAL_LEVELS]]
         own = prints.thumbnails[rows[row]].astype(np.float32)
         differences = np.abs(prints.thumbnails[candidates] - own).mean(axis=(1, 2, 3))
         close = candidates[differences <= NEAR_IDENTICAL_LEVELS]
@@ -71,7 +71,7 @@ def near_identical(prints: PhotoPrints) -> Iterator[tuple[int, int]]:
 
 
 def coarse_thumbnails(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(n, 12) means of the quarters of thumbnails (n, 16, 16, 3)."""
+    """(n, 12) float32 means of the quarters of thumbnails (n, 16, 16, 3) uint8."""
     coarse = np.empty((len(thumbnails), 12), np.float32)
     for start in range(0, len(thumbnails), 4096):
         part = thumbnails[start : start + 4096].reshape(-1, 2, 8, 2, 8, 3)
@@ -80,12 +80,14 @@ def coarse_thumbnails(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def thumbnail(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(16, 16, 3) of pixels (s, s, 3)."""
+    """(16, 16, 3) uint8 of pixels (s, s, 3) uint8."""
     return np.asarray(Image.fromarray(square).resize((16, 16), Image.Resampling.BOX))
 
 
 def rows_with_close_hashes(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each row with the later rows whose hash differs in at most NEAR_IDENTICAL_BITS bits; some come twice.
+    """Each row with later rows (m,) int64 of hashes (n,) uint64 within NEAR_IDENTICAL_BITS bits.
+
+    Some pairs come twice.
 
     Hashes that differ in k bits agree in one of k + 1 bands, so only rows that share a band are compared.
     """

@@ -1,8 +1,4 @@
-"""Training pairs as parquet shards: millions of listings in the memory of one shard and some bytes a pair.
-
-A first pass over the listings writes what is usable to a spool and takes prints of the photos; twins are
-found among the prints; a second pass over the spool gives each pair its split.
-"""
+"""Parquet shards of training pairs: schema, report and readers. ml.training.write_pair_shards writes them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -40,7 +36,7 @@ class BadPairShard(MlError):
 
 
 class ShardEntry(BaseModel):
-    """A shard as the report knows it."""
+    """A shard's entry in the report."""
 
     file: str
     split: Split
@@ -48,14 +44,14 @@ class ShardEntry(BaseModel):
 
 
 class PairsReport(BaseModel):
-    """What was written, and what was dropped and why."""
+    """Counts of the pairs written, and of those dropped by reason."""
 
     format: Literal["nitamono pairs 1"] = "nitamono pairs 1"
     sources: list[str]
     reserved_pattern: str
     train_until: datetime | None
     read: int
-    """Lines and photos looked at: the pairs and the dropped."""
+    """Lines and photos read: pairs plus dropped."""
     pairs: int
     splits: dict[Split, int]
     groups: int
@@ -65,7 +61,7 @@ class PairsReport(BaseModel):
 
 
 def to_table(rows: Sequence[tuple[Pair, str]]) -> pa.Table:
-    """Of pairs and the keys of their groups, in SCHEMA."""
+    """A table in SCHEMA of pairs and the keys of their groups."""
     return pa.Table.from_pylist(
         [
             {
@@ -89,6 +85,7 @@ def to_table(rows: Sequence[tuple[Pair, str]]) -> pa.Table:
 
 
 def pairs_of(parquet: pq.ParquetFile) -> Iterator[Pair]:
+    """The pairs of an open shard."""
     for batch in parquet.iter_batches(batch_size=4096):
         for row in batch.to_pylist():
             yield Pair(
@@ -116,18 +113,27 @@ def read_shards(folder: Path, split: Split | None = None) -> Iterator[Pair]:
 
 
 def read_report(folder: Path) -> PairsReport:
-    """What write_pairs returned."""
+    """The report of a folder of shards.
+
+    Raises:
+        BadPairShard: there is none, or it is damaged.
+    """
     path = folder / SHARDS_REPORT
     try:
         return PairsReport.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise BadPairShard(
-            f"{path}: is no report of training pairs ({error}); "
-            "give a folder that `nitamono ml pairs` wrote, or run it again"
+            f"{path}: not a report of training pairs ({error}); "
+            "name a folder that `nitamono ml pairs` wrote, or run it again"
         ) from error
 
 
 def read_shard(path: Path, rows: int) -> Iterator[Pair]:
+    """The pairs of one shard.
+
+    Raises:
+        BadPairShard: it cannot be read, or has other columns or another number of rows.
+    """
     remedy = f"copy it again from where it was made, or run `nitamono ml pairs … --out {path.parent}` again"
     try:
         with pq.ParquetFile(path) as parquet:

@@ -1,4 +1,4 @@
-"""Photo-caption pairs from listings, shards and folders of photos, split so that no twin crosses a border."""
+"""Photo-caption pairs and the corpus they form."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from ml.errors import MlError
 Split = Literal["train", "validation", "test"]
 
 RESERVED_TITLE: Final = re.compile(r"reserved for|専用|取り?置き", re.IGNORECASE)
-"""Titles that are messages to one buyer describe no picture; the paper (section 3) leaves them out too."""
+"""Titles that address one buyer do not describe the photo; the paper (section 3) drops them too."""
 
 
 SHARDS_REPORT: Final = "report.json"
@@ -31,11 +31,11 @@ SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """A byte of a file name that is not UTF-8 (PEP 383)."""
 
 TABLE_SUFFIXES: Final = frozenset({".csv", ".parquet"})
-"""Listings that `nitamono index` reads; training would need their columns told apart a second time."""
+"""Listings that `nitamono index` reads; training reads JSONL only."""
 
 
 class ListingLine(BaseModel):
-    """What training needs of a listing event; everything else is the indexer's to judge."""
+    """The fields of a listing event that training needs; the indexer validates the rest."""
 
     item_id: str = Field(min_length=1)
     title: str = ""
@@ -48,14 +48,14 @@ class ListingLine(BaseModel):
     updated_at: str | None = None
 
     def attribute(self, name: str) -> str:
-        """Its text; empty where there is none, for numbers describe no picture."""
+        """The attribute's text; empty if it is missing or not a text."""
         value = self.attributes.get(name)
         return value if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What relevance is graded by. Empty where unknown."""
+    """The labels that relevance is graded by. Empty if unknown."""
 
     type: str
     gender: str = ""
@@ -64,30 +64,30 @@ class Labels:
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and the captions that are true of it, from the most to the least particular."""
+    """A photo and its true captions, from the most to the least specific."""
 
     item_id: str
     photo: Path
     title: str
-    """Empty where the captions come from a class."""
+    """Empty if the captions come from a class folder."""
     captions: tuple[str, ...]
     labels: Labels
     source: str
-    """The file or folder that it came from: where numbers are told apart."""
+    """The file or folder that it came from; metrics are reported for each."""
     price: float | None = None
     """None where unknown."""
     created: datetime | None = None
     """With a time zone; None where unknown."""
     split: Split | None = None
-    """None until all pairs are known, for twins decide."""
+    """None until all pairs are known: duplicates share a split."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a line of listings, a photo or a row of a shard says of an item."""
+    """A version of an item: a listing line, a photo in a class folder or a row of a shard."""
 
     item: str
-    """What identifies it."""
+    """Identifies the item across data paths."""
     updated: float
     """Unix seconds; the greatest of an item's events counts, and the last of those that are equal."""
     outcome: Pair | str
@@ -109,14 +109,14 @@ class Corpus:
     """Reason to count of what was read and left out."""
 
     def rows(self, split: str, source: str | None = None) -> NDArray[np.int64]:
-        """Row numbers of a Split or of "all", of one source if it is named."""
+        """(m,) int64 rows of a Split or of "all", of one source if given."""
         kept = np.ones(len(self.pairs), bool) if split == "all" else self.splits == split
         if source is not None:
             kept &= np.array([pair.source == source for pair in self.pairs])
         return np.flatnonzero(kept)
 
     def part(self, rows: NDArray[np.int64]) -> "Corpus":
-        """These rows alone."""
+        """The corpus of these rows (m,) int64 only."""
         pairs = tuple(self.pairs[row] for row in rows)
         return Corpus(pairs, self.pixels[rows], self.splits[rows], self.photos[rows], self.dropped)
 
@@ -127,6 +127,7 @@ class Corpus:
 
     @property
     def sources(self) -> list[str]:
+        """Every source, sorted."""
         return sorted({pair.source for pair in self.pairs})
 
     @property
@@ -145,23 +146,24 @@ class NoPairs(MlError):
 
 
 class NoListings(MlError):
-    """A file of listings in another format than is read here."""
+    """Listings in a format that training does not read."""
 
 
 def key_of(pair: Pair) -> str:
-    """Of the pair's item; of a photo its path, for folders of classes may have the same names in them."""
+    """The item key of a pair; of a photo in a class folder its path, since names may repeat."""
     return item_key(pair.item_id, Path(pair.source)) if pair.title else str(pair.photo.absolute())
 
 
 def item_key(item_id: str, source: Path) -> str:
-    """Files in one folder are one marketplace's; another's items may have the same ids."""
+    """A key of an item: its id and its file's folder, because two marketplaces may use the same ids."""
     return f"{source.absolute().parent}\0{item_id}"
 
 
 def refuse_table(path: Path) -> None:
-    """
+    """Check that a path is no table.
+
     Raises:
-        NoListings: the path is that of a CSV or parquet file.
+        NoListings: it has the suffix of a CSV or parquet file.
     """
     if path.suffix.lower() in TABLE_SUFFIXES:
         raise NoListings(
@@ -179,13 +181,13 @@ def listing_events(path: Path, reserved: re.Pattern[str] = RESERVED_TITLE) -> It
             yield Event(f"{path}:{number}", -math.inf, "not_a_listing")
         else:
             updated = instant(listing.updated_at or "")
-            told = unsuitable(listing, reserved) or pair_of(listing, path)
+            outcome = unsuitable(listing, reserved) or pair_of(listing, path)
             item = item_key(listing.item_id, path)
-            yield Event(item, updated.timestamp() if updated else -math.inf, told)
+            yield Event(item, updated.timestamp() if updated else -math.inf, outcome)
 
 
 def unsuitable(listing: ListingLine, reserved: re.Pattern[str] = RESERVED_TITLE) -> str | None:
-    """Why a listing teaches nothing, or None."""
+    """The reason code why a listing is not used for training, or None."""
     if listing.status in {"reserved", "removed"}:
         return listing.status
     if reserved.search(listing.title):
@@ -196,6 +198,7 @@ def unsuitable(listing: ListingLine, reserved: re.Pattern[str] = RESERVED_TITLE)
 
 
 def pair_of(listing: ListingLine, path: Path) -> Pair:
+    """The pair of a listing in the file `path`: its first photo, title and descriptions from its labels."""
     labels = Labels(
         type=listing.category[-1],
         gender=listing.attribute("gender"),
@@ -221,7 +224,7 @@ def pair_of(listing: ListingLine, path: Path) -> Pair:
 
 
 def instant(text: str) -> datetime | None:
-    """The time that an ISO 8601 text names, in UTC where it names no zone; None where it names none."""
+    """Parse an ISO 8601 time, in UTC if it has no zone. None if it is not one."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -230,21 +233,22 @@ def instant(text: str) -> datetime | None:
 
 
 def words(*parts: str) -> str:
+    """The non-empty parts, joined by spaces."""
     return " ".join(part for part in parts if part)
 
 
 def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most `count` of rows (n,), from the first to the last, so that every source has its share."""
+    """(m,) int64 at most `count` of rows (n,) int64, evenly spaced so that all sources are represented."""
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
 
 
 def short_name(source: str) -> str:
-    """The folder that holds a listing file or a folder of classes: a name without this machine's folders."""
+    """The name of the folder that holds a listing file or class folders, without its path on this machine."""
     return Path(source).absolute().parent.name
 
 
 def describe(corpus: Corpus) -> str:
-    """Counts of what is in a corpus and what was left out of it, as JSON."""
+    """Counts of a corpus's pairs, splits, sources and dropped events, as JSON."""
     counts = {
         "pairs": len(corpus.pairs),
         "splits": dict(Counter(corpus.splits.tolist())),

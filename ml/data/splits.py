@@ -1,4 +1,4 @@
-"""Train, validation and test splits that near-duplicates never straddle."""
+"""Train, validation and test splits; near-duplicates are always in the same one."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -23,18 +23,18 @@ TEST_SHARE: Final = 0.15
 
 
 def groups(pairs: Sequence[Pair], prints: PhotoPrints) -> list[str]:
-    """A key per pair; pairs with the same title or a near-identical photo share it, also through others."""
+    """A group key per pair. Pairs with equal titles or near-identical photos share one, transitively."""
     titles = np.array([title_key(pair.title) for pair in pairs], dtype=np.uint64)
     roots = group_roots(titles, prints).tolist()
     key_of: dict[int, str] = {}
     for top, pair in zip(roots, pairs, strict=True):
-        # The smallest, so that the order in which data is named moves nothing across a border.
+        # The smallest key, so that the split does not depend on the order of the data paths.
         key_of[top] = min(key_of.get(top, group_key(pair)), group_key(pair))
     return [key_of[top] for top in roots]
 
 
 def group_roots(titles: NDArray[np.uint64], prints: PhotoPrints) -> NDArray[np.int64]:
-    """(n,) the first row of each row's group. titles: (n,) of title_key."""
+    """(n,) int64 the first row of each row's group. titles: (n,) uint64 from title_key."""
     joined = list(range(len(titles)))
     for first, second in chain(same_title(titles), near_identical(prints)):
         a, b = root(joined, first), root(joined, second)
@@ -43,14 +43,17 @@ def group_roots(titles: NDArray[np.uint64], prints: PhotoPrints) -> NDArray[np.i
 
 
 def group_key(pair: Pair) -> str:
+    """The normalised title, or the item id of a pair without a title."""
     return normalized_title(pair.title) or pair.item_id
 
 
 def normalized_title(title: str) -> str:
+    """The title in NFKC, case-folded, with single spaces."""
     return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
 
 
 def root(joined: list[int], row: int) -> int:
+    """The root of a row in a union-find forest; shortens the path on the way."""
     while joined[row] != row:
         joined[row] = joined[joined[row]]
         row = joined[row]
@@ -58,19 +61,19 @@ def root(joined: list[int], row: int) -> int:
 
 
 def title_key(title: str) -> int:
-    """64 bits that equal titles share; 0 for an empty one, which is like no other."""
+    """A 64-bit hash of the normalised title; 0 for an empty one, which equals no other."""
     folded = normalized_title(title)
     return digest_of(folded.encode()) if folded else 0
 
 
 def same_title(titles: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
-    """The first row with a title and each later one."""
+    """Pairs of rows with equal titles: the first and each later one. titles: (n,) uint64 from title_key."""
     titled = np.flatnonzero(titles)
     yield from first_and_later(titles[titled], titled)
 
 
 def split_pairs(pairs: Sequence[Pair], keys: Sequence[str]) -> NDArray[np.str_]:
-    """The split of each pair: its own where it has one, else that of a twin, else that of its group's key."""
+    """(n,) the split of each pair: its own, else that of a duplicate, else a hash of its group's key."""
     decided = {key: pair.split for pair, key in zip(pairs, keys, strict=True) if pair.split}
     return np.array(
         [pair.split or decided.get(key) or split_of(key) for pair, key in zip(pairs, keys, strict=True)]
@@ -78,7 +81,7 @@ def split_pairs(pairs: Sequence[Pair], keys: Sequence[str]) -> NDArray[np.str_]:
 
 
 def split_of(key: str) -> Split:
-    """By a hash, so that a group's split stays the same as data is added."""
+    """The split of a group, by a hash of its key: it stays the same as data is added."""
     share = share_of(key)
     if share < TEST_SHARE:
         return "test"
@@ -86,5 +89,5 @@ def split_of(key: str) -> Split:
 
 
 def share_of(key: str) -> float:
-    """A number from 0 to 1 that is spread evenly over keys."""
+    """A hash of the key, uniform from 0 to 1."""
     return digest_of(key.encode(errors="surrogatepass")) / 2**64

@@ -143,6 +143,7 @@ def imported(towers: Towers, projection: Projection | None, measured_on: str) ->
 
 
 def write_image_graph(towers: Towers, projection: Projection | None, out: Path) -> None:
+    """Export the image graph and compare it with torch."""
     pictures = draw_pictures(PARITY_SAMPLES, towers.processing.preprocessing.image_size)
     write_graph(ImageGraph(towers.image, projection).eval(), pictures, out / IMAGE_GRAPH)
 
@@ -150,6 +151,7 @@ def write_image_graph(towers: Towers, projection: Projection | None, out: Path) 
 def write_text_graph(
     network: PooledTextTower, tokenizer: Tokenizer, projection: Projection | None, out: Path
 ) -> None:
+    """Export the text graph with its tokenizer and compare it with torch."""
     tokenizer.save(str(out / TOKENIZER))
     ids = tokenize(load_tokenizer(out / TOKENIZER), CAPTIONS)
     write_graph(TextGraph(network, projection).eval(), ids, out / TEXT_GRAPH)
@@ -177,6 +179,11 @@ def embed_paths(
 
 
 def check_width(projection: Projection, towers: Towers) -> None:
+    """Check that the projection fits the network.
+
+    Raises:
+        BadProjection: it was fitted on vectors of another width.
+    """
     found = len(projection.mean)
     if found != towers.width:
         raise BadProjection(
@@ -186,6 +193,7 @@ def check_width(projection: Projection, towers: Towers) -> None:
 
 
 def spread(vectors: NDArray[np.float32]) -> Similarity:
+    """The scale of similarities among at most COMPARED of vectors (n, dims) float32, unit norm."""
     chosen = vectors[evenly(np.arange(len(vectors)), COMPARED)]
     found = neighbour_similarity(chosen, NEIGHBOURS)
     return Similarity(mean=found.mean, spread=found.spread, neighbours=min(NEIGHBOURS, len(chosen) - 1))

@@ -67,6 +67,7 @@ class Embedded:
 
     @property
     def reasons(self) -> Counter[str]:
+        """Number of photos left out by reason code."""
         return Counter(reason.partition(":")[0] for _, reason in self.left_out)
 
 
@@ -96,6 +97,7 @@ def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
 
 
 def folder_sources(folder: Path) -> Iterator[Source]:
+    """A source for each file of a folder and its sub-folders."""
     files = files_under(folder)
     yield from (Source(str(photo), photo) for photo in files.photos)
     for path, code in files.left_out.items():
@@ -103,6 +105,7 @@ def folder_sources(folder: Path) -> Iterator[Source]:
 
 
 def listed_sources(path: Path) -> Iterator[Source]:
+    """A source for each line of a JSONL file: the first photo of its listing."""
     for number, line in json_lines(path):
         try:
             listed = ListedPhoto.model_validate_json(line)
@@ -178,6 +181,7 @@ def read_ids(path: Path) -> list[str]:
 
 
 def id_of(line: str) -> str:
+    """The id of a line that id_line wrote."""
     if not line.startswith('"'):
         return line
     try:

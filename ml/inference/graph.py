@@ -7,16 +7,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import MlError
-
-if TYPE_CHECKING:
-    pass
-
 
 Backend = Literal["auto", "cuda", "openvino", "onnxruntime"]
 """What serves an artifact's graphs."""
@@ -98,6 +94,11 @@ def open_graph(
 
 
 def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGraph:
+    """The graph on the CPU by OpenVINO.
+
+    Raises:
+        PrecisionMissing: bf16 on a CPU without it.
+    """
     import openvino  # noqa: PLC0415  a heavy import that only this function needs
 
     core = openvino.Core()
@@ -136,6 +137,7 @@ def in_parts(graph: Graph) -> Graph:
 
 
 def open_onnxruntime(path: Path, threads: int, precision: Precision) -> CompiledGraph:
+    """The graph on the CPU by ONNX Runtime."""
     run = open_session(path, threads, precision, "CPUExecutionProvider", {})
     return CompiledGraph(in_parts(run), "onnxruntime", "f32")
 
@@ -146,7 +148,7 @@ def open_cuda(path: Path, threads: int, precision: Precision) -> CompiledGraph:
     Raises:
         ImportError: there is no onnxruntime-gpu, or it finds no GPU.
     """
-    # Told apart without importing onnxruntime, which would lengthen the start of every worker without a GPU.
+    # Checked without importing onnxruntime, which would slow the start of every worker without a GPU.
     try:
         importlib.metadata.version("onnxruntime-gpu")
     except importlib.metadata.PackageNotFoundError as error:
@@ -161,6 +163,12 @@ def open_cuda(path: Path, threads: int, precision: Precision) -> CompiledGraph:
 def open_session(
     path: Path, threads: int, precision: Precision, provider: str, settings: dict[str, str]
 ) -> Graph:
+    """An ONNX Runtime session of one execution provider.
+
+    Raises:
+        ImportError: the provider is not installed or finds no device.
+        PrecisionMissing: ONNX Runtime has no bf16.
+    """
     import onnxruntime  # noqa: PLC0415
 
     if precision == "bf16":

@@ -67,6 +67,7 @@ def checked(
 
 
 def least_cosine(graph: "CompiledGraph") -> float:
+    """The least accepted cosine in the graph's precision."""
     return LEAST_COSINE_F32 if graph.precision == "f32" else LEAST_COSINE
 
 
@@ -80,6 +81,7 @@ def lowest_cosine(graph: "Graph", golden: GoldenSample) -> float:
 
 
 def mismatch(path: Path, graph: "CompiledGraph", cosine: float) -> str:
+    """Backend, precision, machine and cosine of a failed check."""
     from ml.inference.machine import processor  # noqa: PLC0415  only where something is wrong
 
     machine = processor() or "this machine"
@@ -90,6 +92,7 @@ def mismatch(path: Path, graph: "CompiledGraph", cosine: float) -> str:
 
 
 def wrong_vectors(found: str) -> WrongVectors:
+    """The error for a failed check, with the remedy."""
     return WrongVectors(
         f"{found}; set NITAMONO_ENCODER_BACKEND to auto or onnxruntime, or use another machine: "
         "these vectors would not match those in the index"

@@ -71,6 +71,7 @@ def load_checkpoint(path: Path, tower: TowerConfig | HuggingFaceTower) -> TwoTow
 
 
 def shape_of(weights: Mapping[str, Tensor], name: str) -> torch.Size | None:
+    """The shape of a named weight (…); None if it is missing."""
     return weights[name].shape if name in weights else None
 
 

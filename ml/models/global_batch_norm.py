@@ -5,6 +5,7 @@ from torch import Tensor, distributed, nn
 
 
 def process_count() -> int:
+    """Number of processes that train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
@@ -13,12 +14,14 @@ class SumOverProcesses(torch.autograd.Function):
 
     @staticmethod
     def forward(_: torch.autograd.function.FunctionCtx, part: Tensor) -> Tensor:
+        """The sum over processes of a tensor (…), of the same shape."""
         total = part.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total
 
     @staticmethod
     def backward(_: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        """The sum over processes of the gradient (…)."""
         total = gradients[0].clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total

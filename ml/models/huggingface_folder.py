@@ -179,6 +179,11 @@ def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose t
 
 
 def check_side(config: "PretrainedConfig", processing: ImageProcessing, folder: Path) -> None:
+    """Check that the network has a pooling head and the image size of its processor.
+
+    Raises:
+        UnsupportedModel: it has not.
+    """
     vision = getattr(config, "vision_config", config)
     check_channels(vision, folder)
     if not vision.vision_use_head:
@@ -195,6 +200,11 @@ def check_side(config: "PretrainedConfig", processing: ImageProcessing, folder: 
 
 
 def check_channels(config: "PretrainedConfig", folder: Path) -> None:
+    """Check that the network takes RGB.
+
+    Raises:
+        UnsupportedModel: it takes another number of channels.
+    """
     if config.num_channels != 3:
         raise UnsupportedModel(
             f"{folder / 'config.json'}: num_channels is {config.num_channels}, expected 3 (red, green, blue)"
@@ -206,6 +216,7 @@ def read_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
     path = folder / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))
+    # tokenizers raises a bare Exception for a missing or damaged file; it defines no narrower class.
     except Exception as error:
         raise UnsupportedModel(
             f"{path}: no tokenizer can be read ({error}); download it from the hub, or leave the text "
@@ -233,6 +244,7 @@ def read_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
 
 
 def padding_token(path: Path) -> str:
+    """The padding token named by a tokenizer_config.json."""
     token = read_json(path).get("pad_token")
     return str(token["content"] if isinstance(token, dict) else token)
 

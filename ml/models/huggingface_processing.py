@@ -90,6 +90,7 @@ class ImageProcessing(BaseModel):
 
     @property
     def cropped(self) -> dict[str, int] | None:
+        """The size of the central crop; None without a crop."""
         return self.crop_size if self.do_center_crop else None
 
     @property
@@ -116,6 +117,7 @@ class ImageProcessing(BaseModel):
 
 
 def side_of(square: dict[str, int]) -> int:
+    """Pixels a side of a square size setting."""
     return next(iter(square.values()))
 
 
@@ -156,6 +158,11 @@ def processing_file(folder: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def refuse_unknown_steps(settings: dict[str, Any], path: Path) -> None:
+    """Check that every enabled processing step is supported.
+
+    Raises:
+        UnsupportedModel: one is not.
+    """
     known = {*ImageProcessing.model_fields, *HARMLESS}
     for name, value in settings.items():
         if name.startswith("do_") and value and name not in known:

@@ -1,4 +1,4 @@
-"""What libraries say beside their results, left out where it concerns nobody who runs a command."""
+"""Suppression of library warnings that a user of a command cannot act on."""
 
 import logging
 import warnings
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def suppress_library_warnings(*libraries: str) -> Iterator[None]:
-    """Leaves out Python's warnings, and what the libraries' loggers say below an error."""
+    """Suppress Python warnings, and log records of the named libraries below ERROR."""
     loggers = [logging.getLogger(name) for name in libraries]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -16,6 +16,7 @@ class ImageGraph(nn.Module):
         self.last = projection_layer(projection, centred=True)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """(n, dims) float32, unit norm, of pixels (n, s, s, 3) uint8."""
         return functional.normalize(self.last(self.tower(to_unit_range(pixels))), dim=-1)
 
 
@@ -32,6 +33,7 @@ class TextGraph(nn.Module):
         self.last = projection_layer(projection, centred=False)
 
     def forward(self, ids: Tensor) -> Tensor:
+        """(n, dims) float32, unit norm, of token ids (n, tokens) int64."""
         return functional.normalize(self.last(self.tower(ids)), dim=-1)
 
 

@@ -56,6 +56,7 @@ def last_layer(path: Path) -> nn.Linear:
 
 
 def torch_graph(network: nn.Module, threads: int) -> Graph:
+    """A network as a Graph; sets the threads of torch for the whole process."""
     torch.set_num_threads(threads)
 
     def run(batch: Inputs) -> Vectors:

@@ -18,6 +18,7 @@ class Convolution(nn.Module):
         self.norm = GlobalBatchNorm(outputs)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(n, outputs, h', w') of maps (n, inputs, h, w), float32."""
         normed: Tensor = self.norm(self.convolution(maps))
         return normed
 
@@ -40,6 +41,7 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(n, outputs, h', w') of maps (n, inputs, h, w), float32, not negative."""
         inner = self.second(functional.relu(self.first(maps)))
         return functional.relu(inner + self.shortcut(maps))
 
@@ -97,6 +99,7 @@ class TextTower(nn.Module):
         self.head = nn.Linear(wide, config.width)
 
     def attend(self, states: Tensor, real: Tensor) -> Tensor:
+        """(n, tokens, text_width) of states of that shape; real: (n, tokens) bool, False at padding."""
         count, length, wide = states.shape
         parts = self.to_attention(states).reshape(count, length, 3, self.heads, wide // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)

@@ -85,10 +85,12 @@ class FromNeighbour(torch.autograd.Function):
 
     @staticmethod
     def forward(_: torch.autograd.function.FunctionCtx, part: Tensor) -> Tensor:
+        """The neighbour's tensor (…), of the same shape."""
         return passed(part, 1)
 
     @staticmethod
     def backward(_: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        """The gradient (…), returned to the neighbour."""
         return passed(gradients[0], -1)
 
 

@@ -75,6 +75,7 @@ def describe_run(out: Path, config: FinetuneConfig, corpus: Corpus, device: str,
 
 
 def write_json(path: Path, content: dict[str, object]) -> None:
+    """Write JSON atomically."""
     with run_file(path) as file:
         file.write(json.dumps(content, indent=2).encode() + b"\n")
 
@@ -92,6 +93,7 @@ def environment() -> dict[str, object]:
 
 
 def installed(name: str) -> str | None:
+    """The version of an installed package, or None."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -24,6 +24,7 @@ class Schedule:
         return step / self.steps if self.minutes is None else self.seconds() / (60 * self.minutes)
 
     def seconds(self) -> float:
+        """Training time so far."""
         return time.monotonic() - self.started
 
 

@@ -89,6 +89,11 @@ def pretrained(
 
 
 def refuse_other_sizes(folder: Path, tower: HuggingFaceTower) -> None:
+    """Check that a folder holds a SigLIP of the configured size and width.
+
+    Raises:
+        UnsupportedModel: another architecture or size.
+    """
     path = folder / "config.json"
     content = read_json(path)
     if content.get("model_type") != "siglip":
@@ -107,6 +112,7 @@ def refuse_other_sizes(folder: Path, tower: HuggingFaceTower) -> None:
 
 
 def copy_network_files(folder: Path, kept: Path) -> None:
+    """Copy configuration, tokenizer and processor settings from one folder to another."""
     kept.mkdir(parents=True, exist_ok=True)
     for name in DESCRIPTIONS:
         if (folder / name).exists() and (folder / name).resolve() != (kept / name).resolve():

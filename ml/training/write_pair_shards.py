@@ -1,4 +1,8 @@
-"""Training pairs as parquet shards: millions of listings in the memory of one shard and some bytes a pair."""
+"""Writing training pairs as parquet shards, with memory for one shard and a few bytes a pair.
+
+A first pass over the listings spools usable pairs to disk and computes prints of their photos. Duplicates are
+grouped by their prints; a second pass over the spool gives each pair its split.
+"""
 
 import re
 import tempfile
@@ -32,12 +36,13 @@ SCAN_BATCH: Final = 512
 
 @dataclass(frozen=True)
 class PairSettings:
-    """What becomes a pair, and where it goes."""
+    """Which listings become pairs, and how they are split and stored."""
 
     reserved: re.Pattern[str] = RESERVED_TITLE
-    """Titles in which it is found are left out."""
+    """Listings whose title matches are left out."""
     train_until: datetime | None = None
-    """Listings made up to then train, later ones validate and test; if None, a hash of the group decides."""
+    """Listings created until then are for training, later ones for validation and test. None: split by a hash
+    of the group."""
     rows_per_shard: int = 50_000
     threads: int = 1
 
@@ -57,13 +62,16 @@ class Scan:
 
     @property
     def spool(self) -> Path:
+        """Parquet file of every usable pair, in the order of the first pass."""
         return self.folder / "spool.parquet"
 
     @property
     def thumbnails(self) -> Path:
+        """File of the thumbnails, 16 × 16 × 3 bytes a pair."""
         return self.folder / "thumbnails.bin"
 
     def prints(self) -> PhotoPrints:
+        """Hash and thumbnail of each pair's photo, the thumbnails mapped from their file."""
         small = np.memmap(self.thumbnails, np.uint8, mode="r", shape=(len(self.titles), 16, 16, 3))
         return PhotoPrints(np.array(self.hashes, dtype=np.uint64), small)
 
@@ -97,16 +105,18 @@ def write_pairs(sources: Sequence[Path], out: Path, settings: PairSettings) -> P
                     f"no usable pair in {', '.join(map(str, sources))}: {dict(scan.dropped)}; "
                     "expected listings with a title and a readable photo"
                 )
-            twins = find_groups(scan, settings.train_until)
-            shards = write_shards(unfinished, split_spool(scan, twins, settings), settings.rows_per_shard)
-        report = make_report(sources, settings, scan, twins, shards)
+            photo_groups = find_groups(scan, settings.train_until)
+            shards = write_shards(
+                unfinished, split_spool(scan, photo_groups, settings), settings.rows_per_shard
+            )
+        report = make_report(sources, settings, scan, photo_groups, shards)
         with replaced(unfinished / SHARDS_REPORT) as file:
             file.write(report.model_dump_json(indent=2).encode())
     return report
 
 
 def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) -> Scan:
-    """The first pass: every pair whose photo can be decoded goes to the spool, with its prints."""
+    """The first pass: spool every pair whose photo can be decoded, and compute its prints."""
     scan = Scan(folder)
     pairs = read_pairs(sources, scan.dropped, settings.reserved)
     progress = tqdm(desc="reading photos", unit="photo", disable=None)
@@ -136,7 +146,7 @@ def take(
     thumbnails: BinaryIO,
     settings: PairSettings,
 ) -> bool:
-    """Whether the pair is usable; then the scan has its prints, else the reason."""
+    """Add the pair's prints to the scan, or count why it is unusable. Returns whether it is usable."""
     if isinstance(decoded, str):
         scan.dropped[decoded] += 1
         return False
@@ -152,7 +162,7 @@ def take(
 
 
 def find_groups(scan: Scan, train_until: datetime | None) -> PhotoGroups:
-    """The groups, with a time split less later twins of what trains."""
+    """The groups, without later duplicates of training photos if split by time."""
     roots = group_roots(np.array(scan.titles, dtype=np.uint64), scan.prints())
     kept = np.ones(len(roots), bool)
     early = np.zeros(len(roots), bool)
@@ -161,19 +171,20 @@ def find_groups(scan: Scan, train_until: datetime | None) -> PhotoGroups:
         has_early = np.zeros(len(roots), bool)
         has_early[roots[early]] = True
         kept = early | ~has_early[roots]
-        scan.dropped["later_twin_of_training"] += int((~kept).sum())
+        scan.dropped["later_duplicate_of_training"] += int((~kept).sum())
     return PhotoGroups(roots, kept, early)
 
 
-def split_spool(scan: Scan, twins: PhotoGroups, settings: PairSettings) -> Iterator[tuple[Pair, str]]:
+def split_spool(scan: Scan, photo_groups: PhotoGroups, settings: PairSettings) -> Iterator[tuple[Pair, str]]:
     """The second pass: each kept pair with its split, and the key of its group."""
-    key_of = keys_of_groups(scan, twins)
-    for row, pair in kept_pairs(scan, twins):
-        key = key_of.get(int(twins.roots[row])) or group_key(pair)
-        yield replace(pair, split=split_in_time(key, bool(twins.early[row]), settings)), key
+    key_of = keys_of_groups(scan, photo_groups)
+    for row, pair in kept_pairs(scan, photo_groups):
+        key = key_of.get(int(photo_groups.roots[row])) or group_key(pair)
+        yield replace(pair, split=split_in_time(key, bool(photo_groups.early[row]), settings)), key
 
 
 def split_in_time(key: str, early: bool, settings: PairSettings) -> Split:
+    """The split of a group's pair; early: whether it is from before train_until."""
     if not settings.train_until:
         return split_of(key)
     if early:
@@ -181,20 +192,21 @@ def split_in_time(key: str, early: bool, settings: PairSettings) -> Split:
     return "test" if share_of(key) < TEST_SHARE / (TEST_SHARE + VALIDATION_SHARE) else "validation"
 
 
-def keys_of_groups(scan: Scan, twins: PhotoGroups) -> dict[int, str]:
+def keys_of_groups(scan: Scan, photo_groups: PhotoGroups) -> dict[int, str]:
     """Root to the smallest group_key, of groups with more than one kept pair."""
-    sizes = np.bincount(twins.roots[twins.kept], minlength=len(twins.roots))
+    sizes = np.bincount(photo_groups.roots[photo_groups.kept], minlength=len(photo_groups.roots))
     key_of: dict[int, str] = {}
-    for row, pair in kept_pairs(scan, twins):
-        top = int(twins.roots[row])
+    for row, pair in kept_pairs(scan, photo_groups):
+        top = int(photo_groups.roots[row])
         if sizes[top] > 1:
             key_of[top] = min(key_of.get(top, group_key(pair)), group_key(pair))
     return key_of
 
 
-def kept_pairs(scan: Scan, twins: PhotoGroups) -> Iterator[tuple[int, Pair]]:
+def kept_pairs(scan: Scan, photo_groups: PhotoGroups) -> Iterator[tuple[int, Pair]]:
+    """Row and pair of each pair that was not dropped as a later duplicate."""
     for row, pair in enumerate(pairs_of(pq.ParquetFile(scan.spool))):
-        if twins.kept[row]:
+        if photo_groups.kept[row]:
             yield row, pair
 
 
@@ -218,6 +230,7 @@ def write_shards(out: Path, pairs: Iterable[tuple[Pair, str]], rows_per_shard: i
 def write_shard(
     out: Path, split: Split, earlier: Sequence[ShardEntry], rows: Sequence[tuple[Pair, str]]
 ) -> ShardEntry:
+    """Write the next shard of a split; pairs with the keys of their groups."""
     number = sum(entry.split == split for entry in earlier)
     entry = ShardEntry(file=f"{split}-{number:05d}.parquet", split=split, rows=len(rows))
     with replaced(out / entry.file) as file:
@@ -229,10 +242,11 @@ def make_report(
     sources: Sequence[Path],
     settings: PairSettings,
     scan: Scan,
-    twins: PhotoGroups,
+    photo_groups: PhotoGroups,
     shards: Sequence[ShardEntry],
 ) -> PairsReport:
-    sizes = np.unique(twins.roots[twins.kept], return_counts=True)[1]
+    """The counts of a run."""
+    sizes = np.unique(photo_groups.roots[photo_groups.kept], return_counts=True)[1]
     splits = {split: sum(entry.rows for entry in shards if entry.split == split) for split in SPLITS}
     return PairsReport(
         sources=[str(source) for source in sources],

@@ -374,7 +374,7 @@ def test_the_shell_prints_the_same_answer(shop: Shop) -> None:
     told = json.loads(as_json.stdout)
     assert [item["item_id"] for item in told["items"]] == ["near"]
     alone = CliRunner().invoke(main, ["similar", "far", "--category", "Home"], env=environ)
-    assert "Nothing like it is for sale." in alone.output
+    assert "No similar item is for sale." in alone.output
 
 
 def test_the_shell_tells_of_a_fallback(shop: Shop) -> None:

@@ -221,7 +221,7 @@ def test_refused_messages_are_listed_replayed_and_dropped(
     assert "refused again: 2." in replayed
     listings.wait_until_done()
     assert set(shop.documents()) == {"late"}
-    assert "dropped 2" in command(environ, "indexer", "dead-letters", "drop", "--all", "--yes")
+    assert "Deleted 2 dead letters." in command(environ, "indexer", "dead-letters", "drop", "--all", "--yes")
     assert listings.refused == {}
     assert running.pid == pid
 
@@ -254,7 +254,7 @@ def test_refused_messages_of_events_are_listed_replayed_and_dropped(
     es.indices.refresh(index=event_indices(index_prefix))
     assert es.count(index=event_indices(index_prefix))["count"] == 1
     dropped = command(environ, "events", "rejected", "drop", "--all", "--yes")
-    assert dropped == f"dropped {len(NO_MESSAGES) + 1}\n"
+    assert dropped == f"Deleted {len(NO_MESSAGES) + 1} rejected events.\n"
 
 
 def test_a_string_for_the_list_of_removals_removes_nothing(

@@ -48,7 +48,7 @@ shuffle = 0.3
 
 [[arms]]
 name = "heavy"
-ranking_weights = { price = 4.0 }
+ranking_weights = {{ price = 4.0 }}
 shuffle = 0.3
 """
 TRUTH = GroundTruth(bot_share=0.0, buy_after_tap=0.8)

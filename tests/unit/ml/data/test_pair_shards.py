@@ -95,5 +95,5 @@ def test_a_damaged_shard_is_named_with_the_remedy(spoil, shop: Path, tmp_path: P
 def test_a_report_of_something_else_is_named(tmp_path: Path) -> None:
     """A folder of another command is not read as pairs."""
     (tmp_path / "report.json").write_text(json.dumps({"solver": "streaming"}))
-    with pytest.raises(BadPairShard, match=r"report\.json: is no report of training pairs"):
+    with pytest.raises(BadPairShard, match=r"report\.json: not a report of training pairs"):
         read_corpus([tmp_path], 32)

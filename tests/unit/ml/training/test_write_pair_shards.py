@@ -169,7 +169,7 @@ def test_a_later_twin_of_what_trains_is_left_out(tmp_path: Path) -> None:
     result = write(make_shop(tmp_path, events), "--out", tmp_path / "out", "--train-until", "2026-08-31")
     assert result.exit_code == 0, result.output
     assert set(read(tmp_path / "out")) == {"a", "d"}
-    assert dropped(tmp_path / "out") == {"later_twin_of_training": 2, "reserved": 1}
+    assert dropped(tmp_path / "out") == {"later_duplicate_of_training": 2, "reserved": 1}
 
 
 def test_listings_without_a_date_are_left_out_of_a_time_split(tmp_path: Path) -> None:
