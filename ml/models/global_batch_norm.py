@@ -51,7 +51,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
 
     @torch.no_grad()
     def remember(self, mean: Tensor, variance: Tensor, places: int) -> None:
-        """Move the running statistics as nn.BatchNorm2d does, with the unbiased variance."""
+        """Update the running mean and unbiased variance, (channels,) each, as nn.BatchNorm2d does."""
         count = places * process_count()
         if self.running_mean is None or self.running_var is None or self.momentum is None:
             return

@@ -1,4 +1,4 @@
-"""A SigLIP of the hub in training: its two networks in the shape that the loop trains. Imports torch."""
+"""A SigLIP from Hugging Face as the two towers that the loop trains. Imports torch."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ml.models.two_towers import ImageNetwork, TwoTowers
 
 
 class TrainableTower(PooledImageTower, ImageNetwork):
-    """An image tower that tells its features apart from its head, as the loop wants it."""
+    """An image tower whose features and head are separate, as training needs."""
 
     def __init__(self, network: nn.Module, processing: ImageProcessing, width: int) -> None:
         super().__init__(network, processing)

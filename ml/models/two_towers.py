@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
 
 
 class ImageNetwork(nn.Module):
-    """An image tower that tells its features from its head, which the loop trains."""
+    """An image tower whose features and head are separate, as training needs."""
 
     feature_width: int
     head: nn.Module

@@ -44,7 +44,7 @@ from ml.inference.preprocess import UnusablePhoto, decode_photo, photo_hash
 
 @dataclass(frozen=True)
 class DecodedPhoto:
-    """A photo file that is a picture."""
+    """A decoded photo."""
 
     squares: list[NDArray[np.uint8]]
     """Pixels (size, size, 3), one for each size asked for."""
@@ -88,7 +88,7 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
 
 
 def mapped(spool: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The bytes of a file, which may be closed then, as an array whose changes stay in memory."""
+    """The bytes of a file as an array (shape) uint8, copy-on-write; the file may be closed afterwards."""
     return np.memmap(spool, np.uint8, "c", shape=shape) if shape[0] else np.empty(shape, np.uint8)
 
 
@@ -103,11 +103,11 @@ def read_pairs(
     for path, newest in zip(paths, newest_events(paths, reserved), strict=True):
         # What is added to a file between the two readings is left to the next run.
         for event, counts in zip(read_events(path, reserved), newest, strict=False):
-            told = event.outcome if counts else "earlier_event_of_item"
-            if isinstance(told, Pair):
-                yield told
+            outcome = event.outcome if counts else "earlier_event_of_item"
+            if isinstance(outcome, Pair):
+                yield outcome
             else:
-                dropped[told] += 1
+                dropped[outcome] += 1
 
 
 def newest_events(paths: Sequence[Path], reserved: re.Pattern[str]) -> list[NDArray[np.bool_]]:
@@ -126,7 +126,7 @@ def newest_events(paths: Sequence[Path], reserved: re.Pattern[str]) -> list[NDAr
 
 
 def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
-    """What a data path of any kind says.
+    """The events of a data path of any kind.
 
     Pairs of shards count as newer than any line, so that their splits stay.
     """
@@ -136,9 +136,9 @@ def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
     elif (path / SHARDS_REPORT).exists():
         yield from (Event(key_of(pair), math.inf, pair) for pair in read_shards(path))
     else:
-        for number, told in enumerate(read_class_folders(path)):
-            key = f"{path}:{number}" if isinstance(told, str) else key_of(told)
-            yield Event(key, -math.inf, told)
+        for number, outcome in enumerate(read_class_folders(path)):
+            key = f"{path}:{number}" if isinstance(outcome, str) else key_of(outcome)
+            yield Event(key, -math.inf, outcome)
 
 
 def read_class_folders(folder: Path) -> Iterator[Pair | str]:

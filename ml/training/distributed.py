@@ -56,13 +56,13 @@ def started_processes(environ: Mapping[str, str], *, device: str = "auto") -> It
 
 
 def wait_for_all() -> None:
-    """Returns once every process is here."""
+    """Wait until every process gets here."""
     if distributed.is_initialized():
         distributed.barrier()
 
 
 def of_first(value: float) -> float:
-    """The first process's value, in every process: clocks differ."""
+    """Broadcast the first process's value to all: their clocks differ."""
     if process_count() == 1:
         return value
     on = "cuda" if distributed.get_backend() == "nccl" else "cpu"
@@ -72,7 +72,7 @@ def of_first(value: float) -> float:
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
-    """The mean of every process's values, without a gradient."""
+    """The mean (…) over processes of values (…), without a gradient."""
     if process_count() == 1:
         return values
     total = values.detach().clone()
@@ -95,13 +95,13 @@ class FromNeighbour(torch.autograd.Function):
 
 
 def from_neighbour(part: Tensor) -> Tensor:
-    """FromNeighbour, typed."""
+    """The tensor (…) of the process before this one, with a gradient."""
     received: Tensor = FromNeighbour.apply(part)
     return received
 
 
 def passed(part: Tensor, steps: int) -> Tensor:
-    """What arrives when every process sends its tensor `steps` places on, in a circle."""
+    """Send a tensor (…) to the process `steps` ranks on, in a ring. Returns the one received (…)."""
     rank, count = distributed.get_rank(), distributed.get_world_size()
     received = torch.empty_like(part, memory_format=torch.contiguous_format)
     exchange = [

@@ -33,10 +33,10 @@ def test_falls_back_to_the_backend_that_is_installed(
     """Without OpenVINO, "auto" takes ONNX Runtime; naming OpenVINO says what to install."""
     real_import = builtins.__import__
 
-    def without_openvino(name: str, *arguments: object) -> object:
+    def without_openvino(name: str, *arguments: object, **named: object) -> object:
         if name == "openvino":
             raise ImportError(name)
-        return real_import(name, *arguments)  # type: ignore[arg-type]  handed on as it came
+        return real_import(name, *arguments, **named)  # type: ignore[arg-type]  passed on unchanged
 
     monkeypatch.setattr(builtins, "__import__", without_openvino)
     assert load_encoder(artifact).dims == 8
