@@ -90,6 +90,8 @@ def command(elasticsearch_url: str, redis_url: str, index_prefix: str) -> Comman
 
 def stored(es: Elasticsearch, prefix: str) -> dict[str, dict[str, Any]]:
     """Every stored event by id."""
+    # An index that was made just now answers 503 until its shard has started.
+    es.cluster.health(index=event_indices(prefix), wait_for_status="yellow", timeout="10s")
     es.indices.refresh(index=event_indices(prefix), allow_no_indices=True)
     hits = es.search(index=event_indices(prefix), size=10_000)["hits"]["hits"]
     assert len({hit["_id"] for hit in hits}) == len(hits)
