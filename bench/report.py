@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from events.log_tables import INSTANT, SHOWN_ITEM, to_log_table, write_part
 from experiments.analysis.log.read import open_log
-from experiments.analysis.log.sums import SLICES
 from experiments.analysis.sellers import seller_side
+from experiments.analysis.verdict.breakdowns import BREAKDOWNS
 from experiments.assignment.assign import arm_array
 from experiments.assignment.definition import Experiment
 
@@ -203,11 +203,9 @@ def read(log: Path, memory: str, threads: int | None) -> dict[str, tuple[float, 
         with timed("moments"):
             clean.moments()
             clean.latencies()
-        with timed("by day"):
-            clean.moments_by_day(cumulative=False)
         with timed("up to each day"):
-            clean.moments_by_day(cumulative=True)
-        for each in SLICES:
+            clean.moments_up_to_each_day()
+        for each in BREAKDOWNS:
             with timed(f"by {each}"):
                 clean.moments_by(each)
         with timed("sellers"):

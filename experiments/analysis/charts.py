@@ -117,7 +117,7 @@ def parts_chart(title: str, parts: Sequence[str], effects: Sequence[Interval | N
         if effect is not None:
             axes.plot([position] * 2, [effect.low, effect.high], color=GREY, linewidth=2.5)
             axes.plot(position, effect.lift, "o", color=BLUE)
-    step = -(-len(parts) // 14) or 1
+    step = -(-len(parts) // 9) or 1
     axes.set_xticks(
         range(0, len(parts), step), [each.removeprefix("20") for each in parts[::step]], parse_math=False
     )

@@ -61,12 +61,9 @@ class SellerArm:
     exposure: Concentration
     sales: Concentration
     """Of units."""
-    exposure_by_price: dict[str, float]
-    """Band, between quartiles of the prices of all items shown, to share."""
-    sales_by_price: dict[str, float]
-    exposure_by_age: dict[str, float]
-    """One of `AGES` to share."""
-    sales_by_age: dict[str, float]
+    exposure_by: dict[str, dict[str, float]]
+    """"price" (bands between quartiles of the prices of all items shown) and "age" (`AGES`) to shares."""
+    sales_by: dict[str, dict[str, float]]
     waiting: Waiting
 
 
@@ -104,20 +101,19 @@ def seller_side(clean: CleanLog, *, resamples: int = RESAMPLES, seed: int = 0) -
     names = [arm.name for arm in clean.experiment.arms]
     shown, sold, matched = _by_seller(clean, len(names))
     bands = _price_bands(clean)
+    groupings = {"price": (bands.sql, bands.names), "age": ("age", AGES)}
     shares = {
-        (table, column): _shares(clean, table, column, values, len(names))
+        (table, by): _shares(clean, table, *grouping, len(names))
         for table in ("shown", "sold")
-        for column, values in ((bands.sql, bands.names), ("age", AGES))
+        for by, grouping in groupings.items()
     }
     waits = _waits(clean, len(names))
     arms = {
         name: SellerArm(
             exposure=concentration(shown[:, arm]),
             sales=concentration(sold[:, arm]),
-            exposure_by_price=shares["shown", bands.sql][arm],
-            sales_by_price=shares["sold", bands.sql][arm],
-            exposure_by_age=shares["shown", "age"][arm],
-            sales_by_age=shares["sold", "age"][arm],
+            exposure_by={by: shares["shown", by][arm] for by in groupings},
+            sales_by={by: shares["sold", by][arm] for by in groupings},
             waiting=waits[arm],
         )
         for arm, name in enumerate(names)

@@ -1,10 +1,10 @@
-"""From the raw tables of a log to the facts of one experiment, in SQL.
+"""The facts of one experiment, computed from the raw tables of a log in SQL.
 
-Ids become 64-bit hashes, a quarter of their size: of ten million ids, two share one with a chance of 3e-6.
-Times become TIMESTAMP through `epoch_us`, which means UTC whatever DuckDB's time zone is.
+Ids become 64-bit hashes, a quarter of their size: among ten million ids, the chance of a collision is 3e-6.
+Times become TIMESTAMP through `epoch_us`, so they are in UTC whatever DuckDB's time zone is.
 """
 
-# ruff: noqa: S608  # what is put into SQL are our own words, and names that a definition has checked
+# ruff: noqa: S608  # SQL is built from constants, and names that a definition has checked
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from experiments.assignment.assign import NO_ARM, arm_array
 from experiments.assignment.definition import Experiment
 
 BY_USER: Final = (Reason.OVERRIDE, Reason.TWO_ARMS, Reason.BOT)
-"""Reasons that take users with all of their events."""
+"""Reasons that exclude users with all of their events."""
 OTHER_TABLES: Final = {
     "taps": "taps",
     "item_views": "views",
     "purchases": "purchases",
     "complaints": "complaints",
 }
-"""Raw tables beside the impressions to those made here."""
+"""Raw table, other than impressions, to the table made here."""
 LARGEST_AMOUNT: Final = 1e12
-"""Yen or milliseconds: more than any item costs, and than thirty years."""
+"""Yen or milliseconds: more than the price of any item, and more than thirty years."""
 KINDS: Final = ("slate", "tap", "view", "purchase", "complaint")
 
 
 def amount(column: str) -> str:
     """SQL for a price or a number of milliseconds; NULL where the value is out of range.
 
-    One that is infinite, negative or absurdly large would be all of every sum that it is in. NaN is asked for
-    by itself: parquet statistics leave it out, so DuckDB takes a range that holds all other values as true.
+    An infinite, negative or implausibly large value would dominate every sum. NaN needs its own check:
+    parquet statistics leave it out, so DuckDB assumes that a range of all other values holds it too.
     """
     return f"(CASE WHEN isfinite({column}) AND {column} BETWEEN 0 AND {LARGEST_AMOUNT:g} THEN {column} END)"
 
 
 @dataclass(frozen=True)
 class Window:
-    """The instants (UTC, without a zone, as DuckDB wants them) between which events count."""
+    """The period in which events count: instants in UTC without a time zone, as DuckDB expects them."""
 
     pre_start: datetime
     start: datetime
@@ -53,7 +53,7 @@ class Window:
 
     @classmethod
     def of(cls, experiment: Experiment, until: date | None, now: datetime) -> Window:
-        """From the pre-period to the end of the day `until`, and never beyond now."""
+        """From the pre-period to the end of the day `until`, but not beyond now."""
         start, end = datetime.combine(experiment.start, time()), now.astimezone(UTC).replace(tzinfo=None)
         if until is not None:
             end = min(end, datetime.combine(until + timedelta(days=1), time()))
@@ -63,10 +63,11 @@ class Window:
 def clean_tables(
     db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Window, rules: Rules
 ) -> tuple[Exclusion, ...]:
-    """Makes the tables `users`, `facts` and `lost` from the views of the raw log; counts what is excluded.
+    """Create the tables `users`, `facts` and `unassigned` from the raw log; return what is excluded.
 
-    users: user, arm (from 1), first (exposure), bot. facts: one row an event of such a user, with `pre`
-    (before the start) or since the first exposure. lost: one row a slate that should tell an arm; that arm.
+    users: user, arm (from 1), first (exposure), bot. facts: one row for each event of such a user, with `pre`
+    (before the start) or since the first exposure. unassigned: one row for each slate that lacks the arm of
+    its user; that arm.
     """
     db.execute(f"CREATE TYPE reason AS ENUM ({_literals(*Reason)})")
     db.execute(f"CREATE TYPE kind AS ENUM ({_literals(*KINDS)})")
@@ -77,26 +78,26 @@ def clean_tables(
     _make_slates(db, experiment, window)
     for raw, name in OTHER_TABLES.items():
         _make_events(db, raw, name, window, rules)
-    _part_repeated_taps(db)
+    _mark_repeated_taps(db)
     _make_users(db, rules)
     _make_facts(db, window)
-    _part_lost(db, experiment, window)
+    _mark_missing_arms(db, experiment, window)
     return _count_exclusions(db)
 
 
 def _make_slates(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Window) -> None:
-    """A row an impression; `taken`: those places that taps name and that it showed.
+    """Create `slates`, one row for each impression; `taken`: the shown items and positions that were tapped.
 
-    The items are most of a log, so they are read once here, for whether there are any and which were tapped.
+    Items shown are most of a log, so they are read only once, to find empty slates and tapped items.
     """
     arms = _literals(*(f"{experiment.name}:{arm.name}" for arm in experiment.arms))
     db.execute(f"""
         CREATE TABLE slates AS
         WITH tapped AS (
-            SELECT hash(slate_id) AS slate, list(DISTINCT hash(item_id, position)) AS places
+            SELECT hash(slate_id) AS slate, list(DISTINCT hash(item_id, position)) AS tapped_items
             FROM raw.taps WHERE slate_id IS NOT NULL GROUP BY slate
         ), own AS (
-            SELECT i.*, tapped.places, make_timestamp(epoch_us(time)) AS instant,
+            SELECT i.*, tapped.tapped_items, make_timestamp(epoch_us(time)) AS instant,
                    list_filter(arms, lambda arm: starts_with(arm, '{experiment.name}:')) AS own,
                    list_transform(own, lambda arm: list_position([{arms}], arm)) AS numbers
             FROM raw.impressions i LEFT JOIN tapped ON hash(i.slate_id) = tapped.slate
@@ -108,8 +109,9 @@ def _make_slates(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: 
                coalesce(query_category[1], 'unknown')::root AS category,
                {amount("query_price")}::FLOAT AS price, {amount("took_ms")} AS took_ms,
                coalesce(len(items), 0) = 0 AS empty,
-               CASE WHEN places IS NOT NULL
-                    THEN list_intersect(places, list_transform(items, lambda i: hash(i.item_id, i.position)))
+               CASE WHEN tapped_items IS NOT NULL
+                    THEN list_intersect(
+                        tapped_items, list_transform(items, lambda i: hash(i.item_id, i.position)))
                END AS taken,
                CASE WHEN event_id IS NULL OR slate_id IS NULL OR user_id IS NULL OR time IS NULL
                         THEN 'incomplete'
@@ -121,15 +123,15 @@ def _make_slates(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: 
                END::reason AS reason
         FROM own
         """)
-    _part_repeated(db, "slates", "event", Reason.REPEATED_EVENT)
-    _part_repeated(db, "slates", "slate", Reason.REPEATED_SLATE)
+    _mark_repeated(db, "slates", "event", Reason.REPEATED_EVENT)
+    _mark_repeated(db, "slates", "slate", Reason.REPEATED_SLATE)
 
 
 def _make_events(db: duckdb.DuckDBPyConnection, raw: str, name: str, window: Window, rules: Rules) -> None:
-    """A table of one kind of event, with what is needed of the slate it came from.
+    """Create a table of one kind of event, with the columns needed from the slate that it came from.
 
-    unlinked: it names a slate that was never logged. A tap is nothing without its slate; a view, purchase or
-    complaint has happened all the same.
+    unlinked: it names a slate that was never logged. Such a tap is excluded; a view, purchase or complaint
+    still counts.
     """
     tap, purchase = name == "taps", name == "purchases"
     seller = "CASE WHEN seller_id IS NOT NULL THEN hash(seller_id) END" if purchase else "NULL::UBIGINT"
@@ -163,11 +165,11 @@ def _make_events(db: duckdb.DuckDBPyConnection, raw: str, name: str, window: Win
                END::reason AS reason
         FROM events e LEFT JOIN known s ON e.slate = s.slate
         """)
-    _part_repeated(db, name, "event", Reason.REPEATED_EVENT)
+    _mark_repeated(db, name, "event", Reason.REPEATED_EVENT)
 
 
-def _part_repeated(db: duckdb.DuckDBPyConnection, table: str, key: str, reason: Reason) -> None:
-    """All but the first, by time, of the rows that share a key."""
+def _mark_repeated(db: duckdb.DuckDBPyConnection, table: str, key: str, reason: Reason) -> None:
+    """Exclude all but the first, by time, of the rows that share a key."""
     among = "reason IS NULL OR reason NOT IN ('incomplete', 'repeated_event')"
     db.execute(f"""
         CREATE OR REPLACE TABLE repeated AS
@@ -180,8 +182,8 @@ def _part_repeated(db: duckdb.DuckDBPyConnection, table: str, key: str, reason: 
         """)
 
 
-def _part_repeated_taps(db: duckdb.DuckDBPyConnection) -> None:
-    """All but the first, by time, of one slate's taps on one item."""
+def _mark_repeated_taps(db: duckdb.DuckDBPyConnection) -> None:
+    """Exclude all but the first, by time, of one slate's taps on one item."""
     db.execute("""
         UPDATE taps SET reason = 'repeated_tap' WHERE rowid IN (
             SELECT unnest(list(rowid ORDER BY time, rowid)[2:]) FROM taps
@@ -190,7 +192,7 @@ def _part_repeated_taps(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def _make_users(db: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """The users to whom an arm was shown; `excluded` says why one is in no sum."""
+    """Create `users`, to whom an arm was shown; `excluded` is the reason for leaving a user out."""
     db.execute(f"""
         CREATE TABLE bots AS
         SELECT user_id FROM slates WHERE reason IS NULL GROUP BY user_id, time::DATE
@@ -215,7 +217,7 @@ def _make_users(db: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def _make_facts(db: duckdb.DuckDBPyConnection, window: Window) -> None:
-    """The clean events of users in one arm, before the start or since the first exposure.
+    """Create `facts`: the clean events of users in one arm, before the start or since the first exposure.
 
     A slate counts with its arm; a tap with its slate. Views, purchases and complaints of any origin count
     since the first exposure, and those from a slate of the arm even if a clock says they came before it.
@@ -253,11 +255,11 @@ def _make_facts(db: duckdb.DuckDBPyConnection, window: Window) -> None:
         """)
 
 
-def _part_lost(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Window) -> None:
-    """Makes `lost`: of slates that tell no arm to users who have one, from the start to the last that tells.
+def _mark_missing_arms(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Window) -> None:
+    """Create `unassigned`: slates without their user's arm, from the start to the last slate with an arm.
 
-    An arm whose index lacks items answers without it more often than the other, and what is left of the arm
-    are its better slates. Excluded users and suspected bots are left out.
+    If the index of an arm lacks items, more of its slates have no arm, and those that remain are its better
+    ones. Excluded users and suspected bots are left out.
     """
     db.execute(f"""
         CREATE TABLE armless AS
@@ -272,24 +274,24 @@ def _part_lost(db: duckdb.DuckDBPyConnection, experiment: Experiment, window: Wi
         SELECT DISTINCT user_id AS name FROM raw.impressions
         WHERE hash(user_id) IN (SELECT user_id FROM armless)
         """).fetchnumpy()["name"]
-    running = experiment.model_copy(update={"enabled": True})  # as it was when its arms were shown
+    running = experiment.model_copy(update={"enabled": True})  # as when its arms were shown
     shares = {day: running.share_on(day) for day in days}
-    db.execute("CREATE TABLE lost (row UBIGINT, arm UTINYINT)")
+    db.execute("CREATE TABLE unassigned (row UBIGINT, arm UTINYINT)")
     for share in set(shares.values()):
         arms = arm_array(running, names, share)
         takes_part = arms != NO_ARM
         db.register("members", pa.table({"name": names[takes_part], "arm": arms[takes_part] + 1}))
         of_share = ", ".join(f"DATE '{day}'" for day in days if shares[day] == share)
         db.execute(f"""
-            INSERT INTO lost SELECT row, m.arm FROM armless a JOIN members m ON a.user_id = hash(m.name)
+            INSERT INTO unassigned SELECT row, m.arm FROM armless a JOIN members m ON a.user_id = hash(m.name)
             WHERE day IN ({of_share})
             """)
         db.unregister("members")
-    db.execute("UPDATE slates SET reason = 'arm_lost' WHERE row IN (SELECT row FROM lost)")
+    db.execute("UPDATE slates SET reason = 'arm_missing' WHERE row IN (SELECT row FROM unassigned)")
 
 
 def _count_exclusions(db: duckdb.DuckDBPyConnection) -> tuple[Exclusion, ...]:
-    """One for each reason that held, in their order."""
+    """One exclusion for each reason that occurs, in the order of `Reason`."""
     tables = {"slates": "false"} | dict.fromkeys(OTHER_TABLES.values(), "e.unlinked")
     events = " UNION ALL ".join(
         f"""
@@ -317,7 +319,7 @@ def _count_exclusions(db: duckdb.DuckDBPyConnection) -> tuple[Exclusion, ...]:
 
 
 def _names(db: duckdb.DuckDBPyConnection, column: str, hashes: list[int]) -> dict[int, str]:
-    """Hash to what was hashed, looked up in all raw tables."""
+    """Hash to the id or name that was hashed, looked up in all raw tables."""
     if not hashes:
         return {}
     tables = " UNION ALL ".join(
@@ -335,5 +337,5 @@ def _instant(value: datetime) -> str:
 
 
 def _literals(*names: str) -> str:
-    """Names of the pattern that a definition checks, or our own, quoted for SQL."""
+    """Names, either constants or checked by a definition, quoted for SQL."""
     return ", ".join(f"'{name}'" for name in names)

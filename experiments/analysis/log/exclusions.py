@@ -1,4 +1,4 @@
-"""Why an event, or a user with all events, is in no sum."""
+"""Why an event, or a user with all events, is excluded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """What is wrong with an event, then with its user. An event counts under one of them."""
+    """Faults of an event, then of its user. Each excluded event is counted under one reason."""
 
     INCOMPLETE = "incomplete"
     REPEATED_EVENT = "repeated_event"
@@ -17,7 +17,7 @@ class Reason(StrEnum):
     REPEATED_SLATE = "repeated_slate"
     UNKNOWN_ARM = "unknown_arm"
     ARM_BEFORE_START = "arm_before_start"
-    ARM_LOST = "arm_lost"
+    ARM_MISSING = "arm_missing"
     UNKNOWN_SLATE = "unknown_slate"
     SLATE_EXCLUDED = "slate_excluded"
     OTHER_USER = "other_user"
@@ -30,20 +30,20 @@ class Reason(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """For people."""
+        """A phrase for reports."""
         return MEANINGS[self]
 
 
 MEANINGS = {
     Reason.INCOMPLETE: "without an id, a time or a user",
-    Reason.REPEATED_EVENT: "an event id that was seen before; the first by time is kept",
-    Reason.FUTURE: "after the last moment that is read",
+    Reason.REPEATED_EVENT: "an event id that was seen before; the first by time counts",
+    Reason.FUTURE: "after the end of the period that is read",
     Reason.TOO_OLD: "before the pre-period",
-    Reason.REPEATED_SLATE: "a slate shown before under another event id; the first by time is kept",
+    Reason.REPEATED_SLATE: "a slate shown before under another event id; the first by time counts",
     Reason.UNKNOWN_ARM: "an arm that the experiment does not have",
     Reason.ARM_BEFORE_START: "an arm of the experiment, before its start",
-    Reason.ARM_LOST: "a slate without an arm, of users who belong to one",
-    Reason.UNKNOWN_SLATE: "of a slate that was never logged; only taps are left out",
+    Reason.ARM_MISSING: "a slate without an arm, of users who belong to one",
+    Reason.UNKNOWN_SLATE: "of a slate that was never logged; only taps are excluded",
     Reason.SLATE_EXCLUDED: "of a slate that is itself excluded",
     Reason.OTHER_USER: "of a slate that another user was shown",
     Reason.BEFORE_IMPRESSION: "before the slate it came from, by more than clocks differ",
@@ -69,11 +69,11 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Rules:
-    """What cannot be read from the events alone."""
+    """Limits that the events do not define themselves."""
 
     clock_skew: timedelta = timedelta(minutes=5)
-    """How much earlier than its impression a tap may claim to be: clocks of two machines differ."""
+    """How much earlier than its impression a tap may be dated, because clocks of two machines differ."""
     bot_slates_a_day: int = 1000
-    """More than one slate a minute for over sixteen hours; on any one day (UTC)."""
+    """On any one day (UTC): more than one slate a minute for over sixteen hours."""
     bot_taps_a_minute: int = 60
-    """More than one a second throughout a minute of the clock: nobody looks at what they tap so fast."""
+    """In any minute of the clock: more than one tap a second, too fast to look at the items."""

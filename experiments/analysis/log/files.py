@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FaultyFile:
-    """A file whose events are in no sum."""
+    """A file whose events are excluded."""
 
     path: Path
     reason: str
@@ -27,10 +27,10 @@ class FaultyFile:
 
 @dataclass(frozen=True)
 class LogFiles:
-    """What lies in the folder of a log."""
+    """The files in the folder of a log."""
 
     folder: Path
-    sound: dict[str, tuple[Path, ...]]
+    valid: dict[str, tuple[Path, ...]]
     """Name of a table to its files; () where there are none."""
     faulty: tuple[FaultyFile, ...]
 
@@ -41,33 +41,33 @@ def sort_files(folder: Path) -> LogFiles:
     Raises:
         UnreadableLog: not one file of impressions can be read.
     """
-    sound: dict[str, tuple[Path, ...]] = {}
+    valid: dict[str, tuple[Path, ...]] = {}
     faulty = [
-        FaultyFile(path, "was never finished; remove it if nothing writes it") for path in leftovers(folder)
+        FaultyFile(path, "is unfinished; remove it if nothing is writing it") for path in leftovers(folder)
     ]
     for name in TABLES:
         faults = {path: fault(path, name) for path in sorted((folder / name).rglob("*.parquet"))}
-        sound[name] = tuple(path for path, reason in faults.items() if reason is None)
+        valid[name] = tuple(path for path, reason in faults.items() if reason is None)
         faulty += [FaultyFile(path, reason) for path, reason in faults.items() if reason is not None]
-    return _with_impressions(LogFiles(folder, sound, tuple(faulty)))
+    return _with_impressions(LogFiles(folder, valid, tuple(faulty)))
 
 
 def without_damaged(files: LogFiles) -> LogFiles:
-    """Without those whose data cannot be read though the footer can. All are read, which takes its time.
+    """The files without those whose footer is valid but whose data cannot be read. Slow: reads all data.
 
     Raises:
         UnreadableLog: no file of impressions is left.
     """
-    damaged = {path: damage(path) for paths in files.sound.values() for path in paths}
-    sound = {
-        name: tuple(path for path in paths if damaged[path] is None) for name, paths in files.sound.items()
+    damaged = {path: damage(path) for paths in files.valid.values() for path in paths}
+    valid = {
+        name: tuple(path for path in paths if damaged[path] is None) for name, paths in files.valid.items()
     }
     faulty = tuple(FaultyFile(path, reason) for path, reason in damaged.items() if reason is not None)
-    return _with_impressions(LogFiles(files.folder, sound, files.faulty + faulty))
+    return _with_impressions(LogFiles(files.folder, valid, files.faulty + faulty))
 
 
 def read_undamaged(files: LogFiles, read: Callable[[LogFiles], T]) -> T:
-    """What `read` makes of the files or, should that fail, of those without damaged data.
+    """The result of `read` on the files or, if that fails, on those without damaged data.
 
     Raises:
         UnreadableLog: no file of impressions is left.
@@ -75,14 +75,14 @@ def read_undamaged(files: LogFiles, read: Callable[[LogFiles], T]) -> T:
     try:
         return read(files)
     except duckdb.Error:
-        sound = without_damaged(files)
-        if sound == files:
+        valid = without_damaged(files)
+        if valid == files:
             raise
-    return read(sound)
+    return read(valid)
 
 
 def fault(path: Path, table: str) -> str | None:
-    """What is wrong with a file, as its footer tells; None for nothing."""
+    """The fault that a file's footer shows, or None."""
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
@@ -104,7 +104,7 @@ def fault(path: Path, table: str) -> str | None:
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with a file's data, all of which is read; None for nothing."""
+    """The fault that reading all data of a file shows, or None."""
     try:
         for _ in pq.ParquetFile(path).iter_batches():
             pass
@@ -114,8 +114,8 @@ def damage(path: Path) -> str | None:
 
 
 def _with_impressions(files: LogFiles) -> LogFiles:
-    """The same, if there is something to sum."""
-    if files.sound["impressions"]:
+    """The files themselves, if there is a file of impressions."""
+    if files.valid["impressions"]:
         return files
     named = "".join(f"; {each.path}: {each.reason}" for each in files.faulty[:3])
     raise UnreadableLog(
@@ -125,7 +125,7 @@ def _with_impressions(files: LogFiles) -> LogFiles:
 
 
 def _shape(kind: pa.DataType) -> str:
-    """A type without what does not change how it is read: names of list members, width of offsets."""
+    """A type without details that reading ignores: names of list members, width of offsets."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"list of {_shape(kind.value_type)}"
     if pa.types.is_struct(kind):

@@ -1,6 +1,6 @@
-"""A clean log's sums by arm, by day and by slice: what every verdict is computed from."""
+"""Sums of a clean log by arm, day and other breakdowns, from which all results are computed."""
 
-# ruff: noqa: S608  # what is put into SQL are our own words, and names that a definition has checked
+# ruff: noqa: S608  # SQL is built from constants, and names that a definition has checked
 
 from __future__ import annotations
 
@@ -52,10 +52,9 @@ OF_USERS: Final = np.array(
         *(COLUMNS[one] in BEFORE and COLUMNS[other] in BEFORE for one, other in PAIRS),
     ]
 )
-"""Of a count, the columns and the products of `PAIRS`: what is of users, and not of what they did since."""
+"""(1 + columns + pairs,) bool: which sums describe users themselves, and not what they did since exposure."""
 NONE: Final = Moments.of({"slates": np.zeros(0)})
-"""Of no users."""
-SLICES: Final = ("category", "price", "new_user", "day_since_first")
+"""Moments of no users."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,20 @@ class Assigned:
 
 
 class CleanLog:
-    """What counts of a log for one experiment.
+    """The part of a log that counts for one experiment.
 
     A user takes part from the first impression that carries one of its arms: exposure, not assignment,
-    because who was assigned but shown nothing cannot have been changed, and only dilutes. Totals are of a
-    user since then:
+    because users who were assigned but shown nothing cannot have changed and only dilute the effect. Totals
+    of a user start there:
 
     - slates: impressions with the arm; empty_slates, took_ms and timed_slates are of these.
-    - taps: on such slates, one an item and slate.
-    - views, purchases, spend, complaints: all of the user's, whatever they came from, so that a gain that
-      another surface loses is not one.
+    - taps: on such slates, at most one for each item and slate.
+    - views, purchases, spend, complaints: all of the user's, whatever they came from, so that a gain at the
+      expense of another page is none.
     - tap_purchases: of items that the user tapped on such a slate, and that carry this slate.
     - pre_*: before experiment.start, within pre_period_days, whatever was shown.
 
-    Suspected bots are left out of all, but for `moments(bots=True)`.
+    Suspected bots are excluded, except from `moments(bots=True)`.
     """
 
     def __init__(
@@ -104,21 +103,21 @@ class CleanLog:
             """)
 
     def columns(self, query: str) -> dict[str, NDArray[Any]]:
-        """What SQL finds in the tables of `clean_tables` and in `totals`, as arrays (rows,)."""
+        """Result columns, each (rows,), of a query over the tables of `clean_tables` and `totals`."""
         found: dict[str, NDArray[Any]] = self._db.execute(query).fetchnumpy()
         return found
 
     def users_per_arm(self) -> dict[str, int]:
-        """Arm to its exposed users."""
+        """Arm to the number of its exposed users."""
         return self._counted("SELECT arm, count(*) FROM totals WHERE NOT bot")
 
     def attributed_slates(self) -> dict[str, int]:
-        """Arm to the slates that tell it, which are those that count."""
+        """Arm to the number of slates attributed to it, which are those that count."""
         return self._counted("SELECT arm, count(*) FROM facts WHERE kind = 'slate' AND NOT pre AND NOT bot")
 
     def unassigned_slates(self) -> dict[str, int]:
-        """Arm to the slates that should tell it, for it is the user's by assignment, but tell none."""
-        return self._counted("SELECT arm, count(*) FROM lost")
+        """Arm to the number of slates of its users that carry no arm."""
+        return self._counted("SELECT arm, count(*) FROM unassigned")
 
     def _counted(self, query: str) -> dict[str, int]:
         return self._named(dict(self._db.execute(f"{query} GROUP BY arm").fetchall()), 0)
@@ -133,42 +132,50 @@ class CleanLog:
         return Assigned(np.asarray(found["name"], dtype=object), names[np.asarray(found["arm"], dtype=int)])
 
     def moments(self, *, bots: bool = False) -> dict[str, Moments]:
-        """Arm to the moments of its users' totals; with suspected bots if wanted, so that a reader sees
-        whether the rule decides the verdict."""
+        """Arm to the moments of its users' totals.
+
+        bots: include suspected bots, which shows whether excluding them changes the recommendation.
+        """
         query = f"SELECT 0, arm, count(*), {_sums()} FROM totals WHERE {bots} OR NOT bot GROUP BY arm"
         return self._sorted(query).get(0) or self._named({}, NONE)
 
-    def moments_by_day(self, cumulative: bool) -> dict[date, dict[str, Moments]]:
-        """Day, from the start to the last with an event, to the moments of each arm.
+    def moments_up_to_each_day(self) -> dict[date, dict[str, Moments]]:
+        """Day, from the start to the last with an event, to each arm's moments of totals up to that day.
 
-        Of the users first exposed by then: of their totals up to that day if cumulative, otherwise of that
-        day alone, with zeros for those who did nothing, because an arm can change who comes. pre_* are the
-        user's own in both.
+        Covers the users first exposed by then. pre_* are the user's own.
         """
         self._make_daily()
-        return self._up_to_each_day() if cumulative else self._each_day()
+        return self._up_to_each_day()
 
-    def moments_by(self, slice: str) -> dict[str, dict[str, Moments]]:  # noqa: A002
-        """Value of a slice to the moments of each arm.
+    def moments_by(self, breakdown: str) -> dict[str, dict[str, Moments]]:
+        """Part of a breakdown to the moments of each arm.
 
-        slice: "category" (root of the query item's), "price" (quartiles of the query items' prices over the
-        arms' slates), "new_user" ("new" without an event before the start, else "returning"), or
-        "day_since_first" (whole days from the day of exposure to that of the event; of all users exposed so
-        long before the last day, zeros included). Of category and price, only what came from a slate can be
-        told, pre_* too; users count where they were shown a slate.
+        breakdown: one of these.
+
+        - day: totals of that day alone, of all users exposed by then, with zeros for those without an event,
+          because an arm can change who comes. From the start to the last day with an event.
+        - day_since_first: whole days from the day of exposure to that of the event, of all users exposed so
+          long before the last day, zeros included.
+        - category, price: root category of the query item; quartiles of the query items' prices over the
+          arms' slates. Includes only what came from a slate, pre_* too, and users who were shown a slate.
+        - new_user: "new" without an event before the start, else "returning".
+
+        Raises:
+            ValueError: there is no such breakdown.
         """
-        if slice == "new_user":
-            return self._by_new_user()
-        if slice == "day_since_first":
-            return self._by_day_since_first()
-        if slice == "category":
-            return self._by_category()
-        if slice == "price":
-            return self._by_price()
-        raise ValueError(f"no slice {slice!r}; known: {', '.join(SLICES)}")
+        groupings = {
+            "day": self._by_day,
+            "day_since_first": self._by_day_since_first,
+            "category": self._by_category,
+            "price": self._by_price,
+            "new_user": self._by_new_user,
+        }
+        if breakdown not in groupings:
+            raise ValueError(f"unknown breakdown {breakdown!r}; known: {', '.join(groupings)}")
+        return groupings[breakdown]()
 
     def latencies(self) -> dict[str, dict[str, float]]:
-        """Arm to "p50", "p95" and "p99" of the milliseconds that its slates took; NaN where none tells."""
+        """Arm to "p50", "p95" and "p99" of the milliseconds that its slates took; NaN where none is timed."""
         quantiles = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
         found = self._db.execute(f"""
             SELECT arm, quantile_cont(amount, {list(quantiles.values())}) FROM facts
@@ -202,12 +209,12 @@ class CleanLog:
             "SELECT quantile_disc(price, [0.25, 0.5, 0.75]) FROM facts "
             "WHERE NOT bot AND kind = 'slate' AND NOT pre"
         ).fetchone() or (None,)
-        bounds = bounds or (0.0,) * 3  # no slate has a price, so none is in a band
+        bounds = bounds or (0.0,) * 3  # no slate has a price, so no band is used
         names = band_names(bounds)
         return {names[number]: each for number, each in self._by_slate(band_number(bounds)).items()}
 
     def _by_slate(self, value: str) -> dict[Any, dict[str, Moments]]:
-        """By an expression over what is known of the slate."""
+        """By an SQL expression over the columns of the slate."""
         return self._sorted(f"""
             SELECT value, arm, count(*), {_sums()} FROM (
                 SELECT user_id, {value} AS value, any_value(arm) AS arm, {_aggregates(SINCE | BEFORE)}
@@ -216,7 +223,7 @@ class CleanLog:
             """)
 
     def _make_daily(self) -> None:
-        """Makes `daily`: of each user and day with an event since the exposure, the totals; and the pre_*."""
+        """Create `daily`: totals and pre_* for each user and day with an event since the exposure."""
         self._db.execute(f"""
             CREATE TABLE IF NOT EXISTS daily AS
             SELECT d.*, {", ".join(f"t.{name}" for name in BEFORE)} FROM (
@@ -226,18 +233,20 @@ class CleanLog:
             ) d JOIN totals t USING (user_id)
             """)
 
-    def _each_day(self) -> dict[date, dict[str, Moments]]:
+    def _by_day(self) -> dict[str, dict[str, Moments]]:
+        self._make_daily()
         on = self._sums_of("SELECT day", "daily")
         exposed = self._sums_of("SELECT first_day", "totals WHERE NOT bot")
-        return self._with_zeros(self._days({day for day, _ in on}), on, exposed)
+        found = self._with_zeros(self._days({day for day, _ in on}), on, exposed)
+        return {day.isoformat(): arms for day, arms in found.items()}
 
     def _with_zeros(
         self, values: Iterable[K], active: Sums[K], joining: Sums[K]
     ) -> dict[K, dict[str, Moments]]:
         """Value to the moments of all users who have joined by then, in the order of the values.
 
-        active: sums of the users with an event there. joining: of those who join there; only their number
-        and their pre_* are taken, for to the other sums who has no event adds nothing.
+        active: sums of the users with an event there. joining: sums of those who join there, of which only
+        the number of users and pre_* are used, because users without an event add nothing to the others.
         """
         running = {arm: np.zeros(len(OF_USERS)) for arm in self._numbers()}
         found = {}
@@ -251,7 +260,7 @@ class CleanLog:
         return found
 
     def _sums_of(self, select: str, source: str) -> Sums[Any]:
-        """By what is selected, and by arm."""
+        """Sums by the selected value and by arm."""
         query = f"{select}, arm, count(*), {_sums()} FROM {source} GROUP BY ALL"
         return {
             (value, arm): np.array(sums, dtype=float)
@@ -259,7 +268,7 @@ class CleanLog:
         }
 
     def _up_to_each_day(self) -> dict[date, dict[str, Moments]]:
-        """A day adds, of its active users, the products of totals with that day less those without it."""
+        """Add, day by day, what that day changes in the sums and products of its active users."""
         gained = ", ".join(
             [f"sum({name}) OVER days AS {name}, {name} AS new_{name}" for name in SINCE]
             + [f"{name}, CASE WHEN day = first_day THEN {name} ELSE 0 END AS new_{name}" for name in BEFORE]
@@ -286,23 +295,23 @@ class CleanLog:
         return moments
 
     def _days(self, found: Collection[date]) -> list[date]:
-        """From the start to the last of them."""
+        """All days from the start to the last one found."""
         start = self.experiment.start
         return [start + timedelta(days=n) for n in range((max(found) - start).days + 1)] if found else []
 
     def _sorted(self, query: str) -> dict[Any, dict[str, Moments]]:
-        """The answer of a query for (value, arm, count, sums…), by value."""
+        """The result of a query for (value, arm, count, sums…), by value in order."""
         found: dict[Any, dict[int, Moments]] = {}
         for value, arm, *sums in self._db.execute(query).fetchall():
             found.setdefault(value, {})[arm] = _moments(np.array(sums, dtype=float))
         return {value: self._named(found[value], NONE) for value in sorted(found)}
 
     def _numbers(self) -> range:
-        """Of the arms, as the tables hold them."""
+        """The numbers of the arms in the tables."""
         return range(1, len(self.experiment.arms) + 1)
 
     def _named(self, by_number: Mapping[int, T], default: T) -> dict[str, T]:
-        """By the name of every arm, in the order of the definition."""
+        """Values by the name of every arm, in the order of the definition."""
         return {
             arm.name: by_number.get(number, default)
             for number, arm in zip(self._numbers(), self.experiment.arms, strict=True)
@@ -314,13 +323,13 @@ def _aggregates(columns: Mapping[str, str]) -> str:
 
 
 def _sums() -> str:
-    """Of all columns, then of the products of all pairs."""
+    """SQL sums of all columns, then of the products of all pairs."""
     products = (f"sum({COLUMNS[one]} * {COLUMNS[other]})" for one, other in PAIRS)
     return ", ".join([*(f"sum({name})" for name in COLUMNS), *products])
 
 
 def _moments(sums: NDArray[np.float64]) -> Moments:
-    """Of a count, the sums of the columns, and the sums of the products of `PAIRS`."""
+    """Moments from sums (1 + columns + pairs,): a count, the columns, and the products of `PAIRS`."""
     products = np.zeros((len(COLUMNS),) * 2)
     for (one, other), value in zip(PAIRS, sums[1 + len(COLUMNS) :], strict=True):
         products[one, other] = products[other, one] = value
@@ -328,7 +337,7 @@ def _moments(sums: NDArray[np.float64]) -> Moments:
 
 
 def band_names(bounds: Sequence[float]) -> tuple[str, ...]:
-    """Of the bands between three prices, from the cheapest; the last is of what has no price."""
+    """Names of the bands between three prices, from the cheapest; the last is for a missing price."""
     low, middle, high = (f"{bound:,g}" for bound in bounds)
     return f"under {low}", f"{low} to {middle}", f"{middle} to {high}", f"{high} and more", "unknown"
 

@@ -10,8 +10,7 @@ import click
 
 from console.number_types import Number
 from events.log_tables import SIMULATED
-from experiments.analysis.log.read import EventLog
-from experiments.analysis.log.valid_files import read_valid_files
+from experiments.analysis.log.read import EventLog, read_valid_files
 from experiments.analysis.offline.evaluation import CLIP, Evaluation, Ranked, Task, evaluate
 from experiments.analysis.offline.examples import examples_of, photos_of
 from experiments.analysis.offline.orders import Gain

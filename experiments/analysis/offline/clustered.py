@@ -1,4 +1,4 @@
-"""Rows of scores whose intervals and tests take users, not slates, as what was drawn by chance."""
+"""Rows of scores with intervals and tests in which users, not slates, are the unit of sampling."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from ml.metrics.significance import holm, randomisation_p
 
 Users = NDArray[np.int64]
 Fraction = tuple[Scores, Scores]
-"""Numerators and denominators (s,) of slates; the figure is the sum of the ones over that of the others."""
+"""Numerators and denominators (s,) of slates; the estimate is the ratio of their sums."""
 Estimate = tuple[float, tuple[float, float]]
-"""A figure and its 95 % interval."""
+"""An estimate and its 95 % interval."""
 ScoresByMetric = Mapping[str, Scores]
+Gain = tuple[float, tuple[float, float]] | tuple[None, None]
+"""A relative gain and its 95 % interval, if there are any."""
 Key = TypeVar("Key", bound=Hashable)
 
 RESAMPLES: Final = 2000
 MOST_SLICES: Final = 40
-"""Of one kind, those with the most slates."""
+"""Of one grouping: those with the most slates."""
 
 
 def compare(
@@ -40,12 +42,11 @@ def compare(
     tests are about the first metric, on the slates of which both the encoder and the baseline have a score;
     without such slates there is neither.
 
-    scores: name to metric to (s,), NaN for none. users, weights: (s,). groups: what tells slates apart,
-    to (s,).
+    scores: name to metric to (s,), NaN for none. users, weights: (s,). groups: name of a
+    grouping to the group of each slate (s,).
     """
     first = next(iter(scores[baseline]))
     firsts = {name: of[first] for name, of in scores.items()}
-    base = firsts[baseline]
     means = estimates(
         (
             ((name, metric), mean_of(values, weights))
@@ -54,27 +55,44 @@ def compare(
         ),
         users,
     )
-    others = {name: own for name, own in firsts.items() if name != baseline}
-    gains = estimates(((name, ratio_of(own, base, weights)) for name, own in others.items()), users)
-    differences = {name: own - base for name, own in others.items()}
-    p_values = {
-        name: p_of(each, weights, users) for name, each in differences.items() if np.isfinite(each).any()
-    }
-    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    gains, tests = gains_of(firsts, baseline, weights, users), tests_of(firsts, baseline, weights, users)
     slices = slices_of(firsts, weights, users, groups or {})
     return [
         Row(
             encoder=name,
             means={metric: means[name, metric][0] for metric in of},
             intervals={metric: means[name, metric][1] for metric in of},
-            gain=gain_of(gains.get(name))[0],
-            gain_interval=gain_of(gains.get(name))[1],
-            p=p_values.get(name),
-            p_holm=corrected.get(name),
+            gain=gains[name][0],
+            gain_interval=gains[name][1],
+            p=tests.get(name, (None, None))[0],
+            p_holm=tests.get(name, (None, None))[1],
             slices=slices[name],
         )
         for name, of in scores.items()
     ]
+
+
+def gains_of(scores: ScoresByMetric, baseline: str, weights: Scores, users: Users) -> dict[str, Gain]:
+    """Name to the relative gain over the baseline with its interval. scores: name to (s,)."""
+    base = scores[baseline]
+    ratios = ((name, ratio_of(own, base, weights)) for name, own in scores.items() if name != baseline)
+    found = estimates(ratios, users)
+    return {name: gain_of(found.get(name)) for name in scores}
+
+
+def tests_of(
+    scores: ScoresByMetric, baseline: str, weights: Scores, users: Users
+) -> dict[str, tuple[float, float]]:
+    """Name to the p-value of the difference from the baseline, as it is and by Holm's method.
+
+    scores: name to (s,). Encoders that share no scored slate with the baseline are left out.
+    """
+    differences = {name: own - scores[baseline] for name, own in scores.items() if name != baseline}
+    p_values = {
+        name: p_of(each, weights, users) for name, each in differences.items() if np.isfinite(each).any()
+    }
+    corrected = holm(list(p_values.values()))
+    return {name: (p, adjusted) for (name, p), adjusted in zip(p_values.items(), corrected, strict=True)}
 
 
 def mean_of(scores: Scores, weights: Scores) -> Fraction:
@@ -92,7 +110,7 @@ def ratio_of(scores: Scores, others: Scores, weights: Scores) -> Fraction:
 def estimates(fractions: Iterable[tuple[Key, Fraction]], users: Users) -> dict[Key, Estimate]:
     """Each fraction of sums, with the 95 % percentile interval of a bootstrap over users (s,).
 
-    There are no bounds, but NaN, where a draw of users has a denominator of 0.
+    Bounds are NaN where a resample of users has a denominator of 0.
     """
     keys, values, drawn = _drawn(fractions, users)
     return {
@@ -102,7 +120,7 @@ def estimates(fractions: Iterable[tuple[Key, Fraction]], users: Users) -> dict[K
 
 
 def difference(one: Fraction, other: Fraction, users: Users) -> Estimate:
-    """One less the other, for which the same users are drawn."""
+    """One estimate minus the other; both use the same resamples of users."""
     _, values, drawn = _drawn(enumerate((one, other)), users)
     return float(values[0] - values[1]), percentile_interval(drawn[:, 0] - drawn[:, 1], 0.95)
 
@@ -110,10 +128,10 @@ def difference(one: Fraction, other: Fraction, users: Users) -> Estimate:
 def _drawn(
     fractions: Iterable[tuple[Key, Fraction]], users: Users, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[list[Key], Scores, Scores]:
-    """The keys, the figures (c,), and those of draws of users (resamples, c), the same for all fractions."""
+    """The keys, estimates (c,), and estimates of resampled users (resamples, c), alike for all fractions."""
     _, codes = np.unique(users, return_inverse=True)
     keys, sums = [], []
-    for key, parts in fractions:  # one at a time: of all, the slates take a hundred times the memory of one
+    for key, parts in fractions:  # one at a time: all at once would take a hundred times the memory
         keys.append(key)
         sums += [np.bincount(codes, part) for part in parts]
     by_user = np.stack(sums, axis=1, dtype=np.float64)
@@ -148,8 +166,8 @@ def p_of(differences: Scores, weights: Scores, users: Users) -> float:
     return randomisation_p(np.asarray(by_user, dtype=np.float64))
 
 
-def gain_of(ratio: Estimate | None) -> tuple[float, tuple[float, float]] | tuple[None, None]:
-    """The ratio as what it is above 1; None of the baseline, and of a ratio without bounds."""
+def gain_of(ratio: Estimate | None) -> Gain:
+    """The ratio minus 1; None for the baseline, and for a ratio without bounds."""
     if ratio is None or np.isnan(ratio[1][0]):
         return NO_GAIN
     value, (low, high) = ratio

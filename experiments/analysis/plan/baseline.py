@@ -19,9 +19,8 @@ import numpy as np
 from experiments.analysis.log.cleaning import Window, clean_tables
 from experiments.analysis.log.exclusions import Rules
 from experiments.analysis.log.files import FaultyFile
-from experiments.analysis.log.read import EventLog
+from experiments.analysis.log.read import EventLog, read_valid_files
 from experiments.analysis.log.sums import CleanLog
-from experiments.analysis.log.valid_files import read_valid_files
 from experiments.analysis.moments import Moments, Ratio
 from experiments.analysis.verdict.effects import MEASURES, Measure
 from experiments.assignment.definition import Experiment, Metric

@@ -8,13 +8,17 @@ docs/decisions/163-verdict-statistics.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from experiments.analysis.moments import ROUNDING, Moments, Ratio
+from ml.metrics import significance
+
+Question = TypeVar("Question", bound=Hashable)
 
 ALPHA: Final = 0.05
 """Of a single reading, two-sided; experiments.analysis.verdict.sequential has that of all looks."""
@@ -201,6 +205,11 @@ def relative_error(ratio: Ratio, arm: Moments) -> float:
 def lift_of(logarithm: float) -> float:
     """A ratio's logarithm as a lift; capped where it is too large for a float."""
     return float(np.expm1(min(logarithm, 700.0)))
+
+
+def holm(p_values: Mapping[Question, float]) -> dict[Question, float]:
+    """Holm's step-down p-values (valid under any dependence), by question."""
+    return dict(zip(p_values, significance.holm(list(p_values.values())), strict=True))
 
 
 def _events(measure: Measure, arm: Moments) -> float:

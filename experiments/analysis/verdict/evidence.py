@@ -16,16 +16,12 @@ from experiments.analysis.log.exclusions import Exclusion, Reason
 from experiments.analysis.log.files import FaultyFile
 from experiments.analysis.log.read import open_log
 from experiments.analysis.log.sums import Assigned
-from experiments.analysis.moments import Moments
 from experiments.analysis.sellers import SellerSide, seller_side
+from experiments.analysis.verdict.breakdowns import BREAKDOWNS, Arms
 from experiments.assignment.assign import arm_array
 from experiments.assignment.definition import Experiment
 from experiments.errors import NothingExposed, UnreadableLog
 
-Arms = Mapping[str, Moments]
-"""By name, in the order of the definition."""
-
-SLICES: Final = ("category", "price", "new_user")
 SIMULATED_USERS: Final = "Simulated users: this log does not come from real shoppers."
 """Where impressions say so and the folder has no marker."""
 
@@ -47,10 +43,9 @@ class Evidence:
     with_bots: Arms
     """The totals with suspected bots in."""
     up_to: Mapping[date, Arms]
-    on: Mapping[date, Arms]
-    since_exposure: Mapping[str, Arms]
-    """By whole days, as text."""
-    slices: Mapping[str, Mapping[str, Arms]]
+    """Day to the totals up to its end."""
+    breakdowns: Mapping[str, Mapping[str, Arms]]
+    """Name of each of `BREAKDOWNS` to its parts."""
     sellers: SellerSide
     latencies: Mapping[str, Mapping[str, float]]
     exclusions: tuple[Exclusion, ...]
@@ -92,10 +87,8 @@ def gather(folder: Path, experiment: Experiment, until: date) -> Evidence:
             attributed_slates=clean.attributed_slates(),
             totals=clean.moments(),
             with_bots=clean.moments(bots=True),
-            up_to=clean.moments_by_day(cumulative=True),
-            on=clean.moments_by_day(cumulative=False),
-            since_exposure=clean.moments_by("day_since_first"),
-            slices={name: clean.moments_by(name) for name in SLICES},
+            up_to=clean.moments_up_to_each_day(),
+            breakdowns={name: clean.moments_by(name) for name in BREAKDOWNS},
             sellers=seller_side(clean),
             latencies=clean.latencies(),
             exclusions=clean.exclusions,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +14,12 @@ from markupsafe import Markup
 from events.log_tables import replacing
 from experiments.analysis.charts import ForestRow, forest_chart, looks_chart, lorenz_chart, parts_chart
 from experiments.analysis.sellers import SellerSide
+from experiments.analysis.verdict.breakdowns import BREAKDOWNS, PartResult, Trend
 from experiments.analysis.verdict.effects import ALPHA, Constant, Effect
 from experiments.analysis.verdict.recommendation import distrust
 from experiments.analysis.verdict.results import (
     ExperimentResults,
     MetricResult,
-    PartResult,
     as_json,
     example_of,
     primary_measure,
@@ -30,11 +31,20 @@ PAGE: Final = "report.html"
 JSON: Final = "report.json"
 
 MOST_TERMINAL_ROWS: Final = 12
-SLICE_NAMES: Final = {
-    "category": "Category of the item looked at",
-    "price": "Price of the item looked at",
-    "new_user": "New or returning user",
-}
+
+
+@dataclass(frozen=True)
+class BreakdownChart:
+    """What the page shows of a breakdown: one arm over time, or all arms side by side."""
+
+    title: str
+    chart: Markup | None
+    """None without any interval."""
+    rows: Sequence[ForestRow] = ()
+    """To list instead of a chart."""
+    arm: str = ""
+    trend: Trend | None = None
+    """Of the arm over time; None for too few days."""
 
 
 def write_report(results: ExperimentResults, folder: Path) -> None:
@@ -67,10 +77,9 @@ def page(results: ExperimentResults) -> str:
             distrust=distrust(results.ratio, results.missing),
             metrics=metrics_chart(results),
             looks=look_charts(results),
-            moving=moving_charts(results),
-            slices=slice_charts(results),
-            clear=clear_slices(results),
-            slice_names=SLICE_NAMES,
+            breakdowns=breakdown_charts(results),
+            definitions=BREAKDOWNS,
+            significant=significant_parts(results),
             lorenz=lorenz(results.evidence.sellers),
             primary=primary_measure(results.evidence),
             definition=definition(results),
@@ -99,9 +108,9 @@ def lorenz(side: SellerSide) -> Markup | None:
     return lorenz_chart(curves) if any(curves.values()) else None
 
 
-def bands_of(side: SellerSide, shown: str, sold: str) -> list[str]:
-    """The bands of which any arm showed or sold anything, in their order. shown, sold: fields of an arm."""
-    found = [getattr(arm, field) for arm in side.arms.values() for field in (shown, sold)]
+def bands_of(side: SellerSide, by: str) -> list[str]:
+    """The bands, by price or age, of which any arm showed or sold anything, in their order."""
+    found = [shares[by] for arm in side.arms.values() for shares in (arm.exposure_by, arm.sales_by)]
     return list(dict.fromkeys(band for shares in found for band in shares))
 
 
@@ -159,40 +168,39 @@ def look_charts(results: ExperimentResults) -> dict[str, Markup]:
     }
 
 
-def moving_charts(results: ExperimentResults) -> dict[str, tuple[tuple[str, Markup | None], ...]]:
-    """Arm to the title and the chart of its lift on each day, and on each day since the first exposure."""
-    pairs = ((results.by_day, "on each day"), (results.by_exposure, "by days since the first exposure"))
-    return {
-        arm: tuple(
-            (f"Lift of {arm} {how}", _parts(f"Lift of {arm} {how}", found, arm)) for found, how in pairs
-        )
-        for arm in results.looks or {}
-    }
+def breakdown_charts(results: ExperimentResults) -> dict[str, list[BreakdownChart]]:
+    """Breakdown to its charts: one for each arm if it is over time, otherwise one for all arms."""
+    found: dict[str, list[BreakdownChart]] = {}
+    for name, parts in (results.breakdowns or {}).items():
+        breakdown = BREAKDOWNS[name]
+        if not breakdown.over_time:
+            rows = [
+                ForestRow(_label(results, each.part, each.arm), each.effect, missing(each.constant))
+                for each in parts
+            ]
+            found[name] = [BreakdownChart(breakdown.title, _forest(breakdown.title, rows), rows)]
+            continue
+        for arm in treatments(results.evidence):
+            title = f"Lift of {arm} {breakdown.title}"
+            chart = _over_time(title, [each for each in parts if each.arm == arm])
+            trend = (results.trends or {})[arm][name]
+            found.setdefault(name, []).append(BreakdownChart(title, chart, arm=arm, trend=trend))
+    return found
 
 
-def _parts(title: str, found: Sequence[PartResult], arm: str) -> Markup | None:
-    own = [each for each in found if each.arm == arm]
-    effects = [each.effect for each in own]
-    return parts_chart(title, [each.part for each in own], effects) if any(effects) else None
+def _over_time(title: str, parts: Sequence[PartResult]) -> Markup | None:
+    effects = [each.effect for each in parts]
+    return parts_chart(title, [each.part for each in parts], effects) if any(effects) else None
 
 
-def clear_slices(results: ExperimentResults) -> list[str]:
-    """The slices whose adjusted p-value is below 5 %."""
-    several = len(treatments(results.evidence)) > 1
+def significant_parts(results: ExperimentResults) -> list[str]:
+    """The parts whose adjusted p-value is below 5 %."""
     return [
-        f"{each.part} ({each.arm})" if several else each.part
-        for each in results.slices
+        f"{each.part} ({each.arm})" if len(treatments(results.evidence)) > 1 else each.part
+        for parts in (results.breakdowns or {}).values()
+        for each in parts
         if each.p_adjusted is not None and each.p_adjusted < ALPHA
     ]
-
-
-def slice_charts(results: ExperimentResults) -> dict[str, tuple[Markup | None, list[ForestRow]]]:
-    """Slice to the chart of its values, if any has an interval, and to its rows."""
-    by_slice: dict[str, list[ForestRow]] = {}
-    for each in results.slices:
-        row = ForestRow(_label(results, each.part, each.arm), each.effect, missing(each.constant))
-        by_slice.setdefault(str(each.slice), []).append(row)
-    return {name: (_forest(SLICE_NAMES.get(name, name), rows), rows) for name, rows in by_slice.items()}
 
 
 def text(results: ExperimentResults) -> str:

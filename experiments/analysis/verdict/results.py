@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -13,6 +13,7 @@ from experiments.analysis.log.cleaning import BY_USER
 from experiments.analysis.log.exclusions import Exclusion, Reason
 from experiments.analysis.moments import Moments
 from experiments.analysis.verdict import guardrails, sequential
+from experiments.analysis.verdict.breakdowns import Arms, PartResult, Trend, break_down, trends_of
 from experiments.analysis.verdict.effects import (
     ALPHA,
     MEASURES,
@@ -21,18 +22,17 @@ from experiments.analysis.verdict.effects import (
     Measure,
     constant_of,
     effect_of,
+    holm,
     lift_of,
     narrowed_by_cuped,
 )
-from experiments.analysis.verdict.evidence import Arms, Evidence, planned_end
+from experiments.analysis.verdict.evidence import Evidence, planned_end
 from experiments.analysis.verdict.guardrails import GuardrailResult, guarded, guarded_sellers, unguarded
 from experiments.analysis.verdict.missing_assignment import (
     MissingAssignment,
     missing_assignment,
     slates_alike,
 )
-from experiments.analysis.verdict.multiple_comparisons import holm
-from experiments.analysis.verdict.novelty import Trend, trend
 from experiments.analysis.verdict.recommendation import (
     ArmResult,
     Plan,
@@ -78,22 +78,6 @@ class Look:
 
 
 @dataclass(frozen=True)
-class PartResult:
-    """The primary metric of one arm in a part of the log: a day, a day since exposure, or a slice."""
-
-    part: str
-    arm: str
-    users: int
-    """Of both arms."""
-    effect: Effect | None
-    slice: str | None = None
-    p_adjusted: float | None = None
-    """By Holm over all slices and arms."""
-    constant: Constant | None = None
-    """Instead of an effect, where users do not vary."""
-
-
-@dataclass(frozen=True)
 class ExperimentResults:
     """Of one experiment. Where the sample is not trusted, there is nothing after `missing`."""
 
@@ -107,11 +91,10 @@ class ExperimentResults:
     """By arm."""
     looks: Mapping[str, tuple[Look, ...]] | None = None
     """By arm."""
-    by_day: tuple[PartResult, ...] = ()
-    by_exposure: tuple[PartResult, ...] = ()
-    trends: Mapping[str, tuple[Trend | None, Trend | None]] | None = None
-    """By arm: through calendar days, and through days since exposure."""
-    slices: tuple[PartResult, ...] = ()
+    breakdowns: Mapping[str, tuple[PartResult, ...]] | None = None
+    """Name of each of `BREAKDOWNS` to the primary metric in its parts."""
+    trends: Mapping[str, Mapping[str, Trend | None]] | None = None
+    """By arm, then by breakdown over time."""
     with_bots: Mapping[str, Effect | None] | None = None
     """By arm, the primary metric with suspected bots in; None where none is suspected."""
 
@@ -137,8 +120,7 @@ def read(evidence: Evidence) -> ExperimentResults:
     looks = {arm: looks_of(evidence, arm, plan) for arm in treatments(evidence)}
     guarded_by = {arm: guardrails_of(evidence, arm, plan) for arm in treatments(evidence)}
     decided = [ArmResult(arm, primary_of(evidence, looks[arm], arm), guarded_by[arm]) for arm in looks]
-    by_day = parts(evidence, {day.isoformat(): arms for day, arms in evidence.on.items()})
-    by_exposure = parts(evidence, evidence.since_exposure)
+    breakdowns = break_down(evidence.breakdowns, primary_measure(evidence))
     return ExperimentResults(
         evidence,
         plan,
@@ -148,10 +130,8 @@ def read(evidence: Evidence) -> ExperimentResults:
         metrics_of(evidence),
         guarded_by,
         looks,
-        by_day,
-        by_exposure,
-        {arm: (trend(effects(by_day, arm)), trend(effects(by_exposure, arm))) for arm in looks},
-        slices_of(evidence),
+        breakdowns,
+        trends_of(breakdowns, treatments(evidence)),
         with_bots_of(evidence),
     )
 
@@ -263,41 +243,6 @@ def detectable(effect: Effect, critical: float) -> float:
     return lift_of((critical + float(ndtri(sequential.POWER))) * effect.log_error)
 
 
-def parts(evidence: Evidence, by_part: Mapping[str, Arms]) -> tuple[PartResult, ...]:
-    """The primary metric of every arm in every part."""
-    measure = primary_measure(evidence)
-    return tuple(
-        PartResult(
-            part,
-            arm,
-            control.count + treatment.count,
-            effect_of(measure, control, treatment),
-            constant=constant_of(measure, control, treatment),
-        )
-        for part, arms in by_part.items()
-        for arm in treatments(evidence)
-        for control, treatment in (_pair(evidence, arms, arm),)
-    )
-
-
-def effects(found: Iterable[PartResult], arm: str) -> list[Effect | None]:
-    """Of one arm, part by part."""
-    return [each.effect for each in found if each.arm == arm]
-
-
-def slices_of(evidence: Evidence) -> tuple[PartResult, ...]:
-    """The primary metric in every value of every slice, p-values adjusted over all of them."""
-    found = [
-        replace(each, slice=name)
-        for name, by_value in evidence.slices.items()
-        for each in parts(evidence, by_value)
-    ]
-    adjusted = holm(
-        {(each.slice, each.part, each.arm): each.effect.p_value for each in found if each.effect is not None}
-    )
-    return tuple(replace(each, p_adjusted=adjusted.get((each.slice, each.part, each.arm))) for each in found)
-
-
 def with_bots_of(evidence: Evidence) -> dict[str, Effect | None] | None:
     """What the primary metric would be, were suspected bots people; it decides nothing."""
     if all(each.reason is not Reason.BOT for each in evidence.exclusions):
@@ -332,13 +277,8 @@ def as_json(results: ExperimentResults) -> dict[str, Any]:
         "metrics": results.metrics,
         "guardrails": results.guardrails,
         "looks": results.looks,
-        "by_day": results.by_day,
-        "by_days_since_exposure": results.by_exposure,
-        "trends": {
-            arm: {"by_day": days, "by_days_since_exposure": since}
-            for arm, (days, since) in (results.trends or {}).items()
-        },
-        "slices": results.slices,
+        "breakdowns": results.breakdowns,
+        "trends": results.trends,
         "latency_ms": evidence.latencies if results.trusted else None,
         "sellers": evidence.sellers if results.trusted else None,
         "with_bots": results.with_bots,

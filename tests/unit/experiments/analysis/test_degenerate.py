@@ -205,7 +205,7 @@ def test_a_page_of_few_users_has_sentences_instead_of_empty_plots(tmp_path: Path
     text = HtmlPage(html).text
     for sentence in (
         "There is no interval on any day: too few users or events.",
-        "No slice has an interval.",
+        "Adjusted p below 0.05: no slice.",
         "No item of a known seller was shown.",
     ):
         assert sentence in text

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.analysis.charts import ForestRow, forest_chart, lift_limits, parts_chart
 from experiments.analysis.moments import COLUMNS, Moments
 from experiments.analysis.offline.clustered import compare
 from experiments.analysis.offline.propensity import Source, propensities, tap_weights
@@ -16,6 +17,7 @@ from experiments.analysis.offline.slates import BLOCKS, Exposures
 from experiments.analysis.plan.baseline import Baseline, baseline_of
 from experiments.analysis.plan.plan import Plan
 from experiments.analysis.sellers import concentration, gini_difference
+from experiments.analysis.verdict.breakdowns import trend
 from experiments.analysis.verdict.effects import (
     MEASURES,
     Effect,
@@ -26,8 +28,6 @@ from experiments.analysis.verdict.effects import (
 )
 from experiments.analysis.verdict.guardrails import LIMITS, guarded
 from experiments.analysis.verdict.missing_assignment import missing_assignment, slates_alike
-from experiments.analysis.verdict.novelty import trend
-from experiments.analysis.verdict.plots import Scale, lift_scale
 from experiments.analysis.verdict.sample_ratio import sample_ratio
 from experiments.analysis.verdict.sequential import FARTHEST, critical_values
 from experiments.analysis.verdict.wording import figure, percent, probability
@@ -171,14 +171,21 @@ def test_holm(p_values: list[float]) -> None:
     assert [p for p in adjusted if not math.isnan(p)] == holm(known)
 
 
-@given(FINITE, FINITE, st.lists(FINITE.map(lift_of), max_size=3))
-def test_plots(one: float, other: float, values: list[float]) -> None:
-    """A scale of no range, and of the whole range of floats."""
+@given(FINITE, st.lists(FINITE.map(lift_of), max_size=3))
+def test_the_limits_of_an_axis(one: float, values: list[float]) -> None:
+    """No range, and the whole range of floats."""
     effects = [Effect(1, 1, lift, min(lift, 0), max(lift, 0), 1, 1) for lift in values]
-    scale = lift_scale(effects, 0, 100, also=(max(-1.0, min(one, 1e300)),))
-    assert isinstance(scale, Scale)
-    assert all(0 <= scale.at(value) <= 100 for value in (one, other, 0.0))
-    assert all(map(math.isfinite, scale.ticks))
+    low, high = lift_limits(effects, also=(max(-1.0, min(one, 1e300)),))
+    assert math.isfinite(low)
+    assert low < high < math.inf
+
+
+@pytest.mark.parametrize("lift", [1e-300, 1e5, 1e100, 1e300])
+def test_charts_draw_lifts_of_any_size(lift: float) -> None:
+    """Axis labels of extreme lifts do not fail."""
+    effects = [Effect(1, 1, lift, -lift, 2 * lift, 1, 1), None]
+    assert "<svg" in forest_chart("Lift", [ForestRow("metric", each) for each in effects])
+    assert "<svg" in parts_chart("Lift", ["1", "2"], effects)
 
 
 @given(st.floats(), st.floats(0, 1))

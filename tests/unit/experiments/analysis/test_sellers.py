@@ -57,17 +57,17 @@ def test_shares_are_told_by_price_and_by_age_of_the_listing(tmp_path: Path) -> N
         for item, price in (("a", 450.0), ("z", 1.0))
     ]
     control = side_of(tmp_path, [make_slate("u", items=items)], purchases=sold).arms["control"]
-    assert control.exposure_by_age == dict.fromkeys(
+    assert control.exposure_by["age"] == dict.fromkeys(
         ("under 1 day", "1 to 7 days", "7 to 30 days", "over 30 days", "unknown"), 0.2
     )
-    assert control.sales_by_age == {"1 to 7 days": 0.5, "unknown": 0.5}
-    assert control.exposure_by_price == {
+    assert control.sales_by["age"] == {"1 to 7 days": 0.5, "unknown": 0.5}
+    assert control.exposure_by["price"] == {
         "under 200": 0.2,
         "200 to 300": 0.2,
         "300 to 400": 0.2,
         "400 and more": 0.4,
     }
-    assert control.sales_by_price == {"under 200": 0.5, "400 and more": 0.5}
+    assert control.sales_by["price"] == {"under 200": 0.5, "400 and more": 0.5}
 
 
 def test_new_listings_wait_for_their_first_impression(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_without_exposure_nothing_is_told(tmp_path: Path) -> None:
     control = side.arms["control"]
     assert (side.sellers, control.exposure.total, control.exposure.lorenz) == (0, 0, ())
     assert np.isnan(control.exposure.gini)
-    assert control.exposure_by_price == control.sales_by_age == {}
+    assert control.exposure_by == control.sales_by == {"price": {}, "age": {}}
     assert control.waiting.shown == 0
     assert np.isnan(control.waiting.never_shown_share)
     assert np.isnan(side.against_control["treatment"].difference)

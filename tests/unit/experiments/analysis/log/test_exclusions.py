@@ -286,7 +286,7 @@ def test_slates_that_tell_no_arm_to_a_user_who_has_one_are_counted_as_lost(tmp_p
         assert clean.attributed_slates() == {"control": 2, "treatment": 1}
         assert clean.unassigned_slates() == {"control": 1, "treatment": 2}
         assert [(each.reason, each.count, each.users) for each in clean.exclusions] == [
-            (Reason.ARM_LOST, 3, 2)
+            (Reason.ARM_MISSING, 3, 2)
         ]
         assert clean.moments()["treatment"].total("purchases") == 1
 

@@ -46,7 +46,7 @@ def test_tables_without_a_file_are_empty(tmp_path: Path) -> None:
 
 
 def test_half_written_files_are_named_and_excluded(tmp_path: Path) -> None:
-    """The events of the sound files count; those of the others do not."""
+    """The events of valid files count; those of the others do not."""
     slate = make_slate("u")
     write_log(tmp_path, [slate], taps=[make_tap(slate)])
     whole = (tmp_path / "taps" / PART).read_bytes()
@@ -59,7 +59,7 @@ def test_half_written_files_are_named_and_excluded(tmp_path: Path) -> None:
     with open_log(tmp_path) as log:
         assert {file.path: file.reason.split(" (")[0] for file in log.faulty} == {
             cut: "cannot be read as parquet",
-            begun: "was never finished; remove it if nothing writes it",
+            begun: "is unfinished; remove it if nothing is writing it",
         }
         assert log.clean(make_experiment(), now=NOW).moments()["control"].total("taps") == 1
 

@@ -13,6 +13,7 @@ import pytest
 
 from experiments.analysis.log.read import open_log
 from experiments.analysis.moments import COLUMNS, Moments
+from experiments.analysis.verdict.breakdowns import BREAKDOWNS
 from tests.unit.experiments.analysis.log.logs import (
     START,
     at,
@@ -103,7 +104,7 @@ def test_what_follows_an_exposure_counts_though_a_clock_puts_it_before(tmp_path:
     with open_log(tmp_path) as log:
         clean = log.clean(make_experiment(), now=NOW)
         assert totals(clean.moments()["control"])["tap_purchases"] == 1
-        assert totals(clean.moments_by_day(cumulative=True)[date(2026, 11, 3)]["control"])["taps"] == 1
+        assert totals(clean.moments_up_to_each_day()[date(2026, 11, 3)]["control"])["taps"] == 1
 
 
 def test_an_experiment_without_a_user_has_moments_of_nobody(tmp_path: Path) -> None:
@@ -114,10 +115,8 @@ def test_an_experiment_without_a_user_has_moments_of_nobody(tmp_path: Path) -> N
         assert {arm: each.count for arm, each in clean.moments().items()} == {"control": 0, "treatment": 0}
         assert clean.users_per_arm() == {"control": 0, "treatment": 0}
         assert clean.assigned().users.size == 0
-        assert clean.moments_by_day(cumulative=True) == clean.moments_by_day(cumulative=False) == {}
-        assert all(
-            clean.moments_by(each) == {} for each in ("category", "price", "new_user", "day_since_first")
-        )
+        assert clean.moments_up_to_each_day() == {}
+        assert all(clean.moments_by(each) == {} for each in BREAKDOWNS)
         assert np.isnan(clean.latencies()["control"]["p50"])
 
 
@@ -236,7 +235,7 @@ def test_moments_up_to_a_day_equal_those_of_a_log_that_ends_with_it(tmp_path: Pa
     """For every day, both those counted in Python and those of `until`."""
     events = random_log(tmp_path)
     with open_log(tmp_path) as log:
-        by_day = log.clean(make_experiment(), now=NOW).moments_by_day(cumulative=True)
+        by_day = log.clean(make_experiment(), now=NOW).moments_up_to_each_day()
         assert list(by_day) == [START.date() + timedelta(days=n) for n in range(8)]
         for day in list(by_day)[1:]:
             assert_same(by_day[day], count_by_hand(events, until=day))
@@ -249,7 +248,7 @@ def test_days_alone_add_up_to_the_whole(tmp_path: Path) -> None:
     random_log(tmp_path)
     with open_log(tmp_path) as log:
         clean = log.clean(make_experiment(), now=NOW)
-        days = clean.moments_by_day(cumulative=False).values()
+        days = clean.moments_by("day").values()
         for column in ("slates", "taps", "views", "spend"):
             whole = clean.moments()["treatment"].total(column)
             assert sum(day["treatment"].total(column) for day in days) == pytest.approx(whole)
@@ -263,9 +262,9 @@ def test_a_day_alone_is_of_all_users_exposed_by_then(tmp_path: Path) -> None:
         purchases=[make_event("u", time=at(2), price=6.0), make_event("u", time=at(-1), price=9.0)],
     )
     with open_log(tmp_path) as log:
-        days = log.clean(make_experiment(), now=NOW).moments_by_day(cumulative=False)
+        days = log.clean(make_experiment(), now=NOW).moments_by("day")
     assert [day["control"].count for day in days.values()] == [1, 2, 2]
-    third = days[date(2026, 11, 4)]["control"]
+    third = days["2026-11-04"]["control"]
     assert third.of_pair("spend", "pre_purchases") == pytest.approx((3, 0.5, 18, 0.5, 3))
     assert third.of_pair("slates", "pre_slates") == pytest.approx((0, 0.5, 0, 0.5, 0))
 
@@ -283,7 +282,7 @@ def test_who_comes_more_often_does_not_make_purchases_per_user_fewer(tmp_path: P
     )
     with open_log(tmp_path) as log:
         clean = log.clean(make_experiment(), now=NOW)
-        third = clean.moments_by_day(cumulative=False)[date(2026, 11, 4)]
+        third = clean.moments_by("day")["2026-11-04"]
         later = clean.moments_by("day_since_first")["2"]
     for moments in (third, later):
         assert [each.of_pair("purchases", "spend")[:2] for each in moments.values()] == [(0.25, 1.25)] * 2
@@ -342,12 +341,12 @@ def test_days_since_the_exposure_are_counted_from_each_users_own(tmp_path: Path)
     assert {days for days, each in found.items() if each["control"].total("slates")} == {"0", "2", "10"}
 
 
-def test_an_unknown_slice_is_refused(tmp_path: Path) -> None:
-    """With those that are known."""
+def test_an_unknown_breakdown_is_refused(tmp_path: Path) -> None:
+    """The message lists those that are known."""
     write_log(tmp_path, [make_slate("u")])
     with (
         open_log(tmp_path) as log,
-        pytest.raises(ValueError, match="no slice 'moon'; known: category, price"),
+        pytest.raises(ValueError, match="unknown breakdown 'moon'; known: day, day_since_first"),
     ):
         log.clean(make_experiment(), now=NOW).moments_by("moon")
 

@@ -10,7 +10,8 @@ import numpy as np
 from experiments.analysis.log.exclusions import Exclusion, Reason
 from experiments.analysis.moments import Moments
 from experiments.analysis.sellers import GiniDifference, SellerArm, SellerSide, Waiting, concentration
-from experiments.analysis.verdict.evidence import Arms, Evidence
+from experiments.analysis.verdict.breakdowns import Arms
+from experiments.analysis.verdict.evidence import Evidence
 from experiments.assignment.definition import Arm, Experiment
 from tests.unit.experiments.analysis.verdict.population import Columns, Population, exposed
 
@@ -51,9 +52,12 @@ def make_evidence(
         "totals": totals,
         "with_bots": totals,
         "up_to": {day: moments(by_arm, number) for number, day in enumerate(by_day)},
-        "on": {day: moments(by_arm, number, alone=True) for number, day in enumerate(by_day)},
-        "since_exposure": {str(number): moments(by_arm, number, alone=True) for number in range(days)},
-        "slices": {"category": {"Apparel": totals, "<b>Toys</b>": totals}, "new_user": {"returning": totals}},
+        "breakdowns": {
+            "day": {str(day): moments(by_arm, number, alone=True) for number, day in enumerate(by_day)},
+            "day_since_first": {str(number): moments(by_arm, number, alone=True) for number in range(days)},
+            "category": {"Apparel": totals, "<b>Toys</b>": totals},
+            "new_user": {"returning": totals},
+        },
         "sellers": make_sellers(*by_arm),
         "latencies": {arm: {"p50": 20.0, "p95": 45.0, "p99": 80.0} for arm in by_arm},
         "exclusions": (Exclusion(Reason.TWO_ARMS, 31, 2, "u17"),),
@@ -81,6 +85,7 @@ def make_sellers(control: str, *others: str) -> SellerSide:
     """The same exposure in every arm."""
     counts = np.arange(1, 301)
     spread, ages = concentration(counts), {"under 1 day": 0.25, "over 30 days": 0.75}
-    each = SellerArm(spread, spread, ages, ages, ages, ages, Waiting(10, (1.0, 2.0, 3.0), 0.1))
+    shares = {"price": ages, "age": ages}
+    each = SellerArm(spread, spread, shares, shares, Waiting(10, (1.0, 2.0, 3.0), 0.1))
     differences = {arm: GiniDifference(0.0, -0.01, 0.01) for arm in others}
     return SellerSide(len(counts), dict.fromkeys((control, *others), each), differences)

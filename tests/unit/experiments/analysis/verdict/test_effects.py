@@ -10,7 +10,7 @@ import pytest
 import tea_tasting as tt
 
 from experiments.analysis.moments import Moments
-from experiments.analysis.verdict.effects import MEASURES, effect_of, narrowed_by_cuped
+from experiments.analysis.verdict.effects import MEASURES, effect_of, holm, narrowed_by_cuped
 from tests.unit.experiments.analysis.verdict.population import Population, arm, exposed
 
 CTR, PURCHASES = MEASURES["ctr"], MEASURES["purchases"]
@@ -123,3 +123,19 @@ def test_a_covariate_that_says_nothing_adjusts_nothing() -> None:
     assert effect is not None
     assert effect.control == pytest.approx(0.5)
     assert narrowed_by_cuped(CTR, arm_of, arm_of) == pytest.approx(0)
+
+
+def test_holm_steps_down() -> None:
+    """3 × 0.01, then 2 × 0.03, then 0.04, which may not be below its predecessor."""
+    adjusted = holm({"one": 0.01, "two": 0.04, "three": 0.03})
+    assert adjusted == pytest.approx({"one": 0.03, "two": 0.06, "three": 0.06})
+
+
+def test_an_adjusted_p_value_is_at_most_one() -> None:
+    """2 × 0.8 would be 1.6."""
+    assert holm({"one": 0.8, "two": 0.9}) == {"one": 1.0, "two": 1.0}
+
+
+def test_holm_of_no_p_values_is_empty() -> None:
+    """Nothing to adjust."""
+    assert holm({}) == {}

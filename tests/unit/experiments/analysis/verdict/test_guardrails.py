@@ -122,9 +122,7 @@ def side(difference: GiniDifference, total: int = 50_000, sellers: int = 800) ->
     """Two arms of which the second's exposure is spread so much less evenly."""
     counts = np.bincount(np.arange(total) % sellers, minlength=sellers)
     arms = {
-        name: SellerArm(
-            concentration(counts), concentration(counts), {}, {}, {}, {}, Waiting(0, (0, 0, 0), 0)
-        )
+        name: SellerArm(concentration(counts), concentration(counts), {}, {}, Waiting(0, (0, 0, 0), 0))
         for name in ("old", "new", 1.96)
     }
     return SellerSide(sellers, arms, {"new": difference})

@@ -93,8 +93,10 @@ def test_a_broken_sample_shows_no_result() -> None:
     assert "svg" not in [tag for tag, _ in found.tags]
     assert "No metric is shown" in found.text
     told = json.loads(json_text(broken))
-    assert told["metrics"] == told["slices"] == told["by_day"] == []
-    assert told["looks"] is told["guardrails"] is told["sellers"] is None
+    assert told["metrics"] == []
+    assert (
+        told["breakdowns"] is told["trends"] is told["looks"] is told["guardrails"] is told["sellers"] is None
+    )
     assert told["sample_ratio"]["trusted"] is False
     assert "Gini" not in text(broken)
 

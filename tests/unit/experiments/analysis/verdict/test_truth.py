@@ -21,8 +21,8 @@ from scipy.stats import binomtest
 from tea_tasting.aggr import Aggregates
 
 from experiments.analysis.moments import COLUMNS, Moments
+from experiments.analysis.verdict.breakdowns import trend
 from experiments.analysis.verdict.effects import MEASURES, Effect, Measure, effect_of, narrowed_by_cuped
-from experiments.analysis.verdict.novelty import trend
 from experiments.analysis.verdict.sample_ratio import sample_ratio
 from experiments.analysis.verdict.sequential import critical_values
 from tests.unit.experiments.analysis.verdict.evidence import moments
