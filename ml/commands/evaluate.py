@@ -87,7 +87,7 @@ def evaluate(
     task = Task(split, ks, baseline, judgments, str(judgments_file))
     corpus = read(data, evaluated.image_size, threads)
     measured = []
-    for comparison in comparisons(corpus, evaluated, task, left_out=say_left_out):
+    for comparison in comparisons(corpus, evaluated, task, left_out=report_skipped):
         measured.append(comparison)
         if not as_json:
             click.echo(heading(comparison))
@@ -101,8 +101,9 @@ def evaluate(
         click.echo(f"{report}: written", err=True)
 
 
-def say_left_out(error: MlError) -> None:
-    click.echo(f"left out: {error}", err=True)
+def report_skipped(error: MlError) -> None:
+    """Print on standard error what is not compared, and why."""
+    click.echo(f"Skipped: {error}", err=True)
 
 
 def json_text(measured: "Sequence[Comparison]") -> str:
@@ -112,6 +113,7 @@ def json_text(measured: "Sequence[Comparison]") -> str:
 
 
 def heading(comparison: "Comparison") -> str:
+    """The line above the tables of a comparison."""
     photos = f"{comparison.source}: {len(comparison.searched.pairs)} photos ({comparison.task.split})"
     if comparison.counts is None:
         return f"{photos}, each searched among the others"

@@ -83,6 +83,7 @@ class Plan:
 
     @property
     def over(self) -> bool:
+        """Whether the planned days have passed."""
         return self.days >= self.planned_days
 
 
