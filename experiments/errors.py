@@ -1,10 +1,10 @@
-"""What can be wrong with an experiment or its log."""
+"""Errors about experiments and their logs."""
 
 from settings.errors import UserError
 
 
 class ExperimentError(UserError):
-    """Something about an experiment or its log that a person has to mend."""
+    """A fault of an experiment or its log that a person must fix."""
 
 
 class InvalidDefinition(ExperimentError):

@@ -1,8 +1,8 @@
-"""What every metric is computed from: counts, means and covariances of users' totals.
+"""Counts, means and covariances of users' totals, from which every metric is computed.
 
 Ratios of totals have the delta method's variance (Deng, Knoblich and Lu, KDD 2018): that of a user's
-linearised value, which is a weighted sum of the user's totals. Every variance of the analysis is taken here,
-because here alone it is known which of them are nothing but rounding.
+linearised value, which is a weighted sum of the user's totals. Every variance of the analysis is computed
+here, so that rounding errors are recognised in one place.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ COLUMNS: Final = (
     "tap_purchases",  # those that originate from a tap
     "spend",
     "empty_slates",
-    "took_ms",  # summed over the slates that tell it
-    "timed_slates",  # those slates
+    "took_ms",  # summed over the timed slates
+    "timed_slates",  # slates with a time
     "complaints",
-    "pre_slates",  # the same before the start, which no arm can have changed
+    "pre_slates",  # the same before the start, which no arm can change
     "pre_taps",
     "pre_views",
     "pre_purchases",
 )
 """A user's totals since the first exposure, and before the start."""
 ROUNDING: Final = 1e-10
-"""Of the squares whose difference a variance is: a smaller share is rounding, and users do not vary.
+"""A variance below this share of the squares that it is computed from is rounding: users do not vary.
 
-Sums of a million floating-point numbers err in the 13th digit. A standard deviation of 1e-5 of the mean,
-which this is, belongs to no group of people.
+Sums of a million floating-point numbers err in the 13th digit. This is a standard deviation of 1e-5 of the
+mean, far below that of any group of people.
 """
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of two means over users, made linear around its value."""
+    """A ratio of two means over users, linearised around its value."""
 
     value: float
     weights: Totals
-    """(len(COLUMNS),) its derivative by each mean."""
+    """(len(COLUMNS),) float64: the derivative by each mean."""
 
     def less(self, coefficient: float, other: Ratio) -> Totals:
-        """(len(COLUMNS),) the weights of this less so many times another."""
+        """(len(COLUMNS),) float64: these weights minus `coefficient` times those of another ratio."""
         return self.weights - coefficient * other.weights
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the users of one arm (and one slice, or up to one day)."""
+    """Moments of the users of one arm, in all or in one part of the log."""
 
     count: int
     """Users."""
@@ -67,7 +67,7 @@ class Moments:
 
     @classmethod
     def of(cls, columns: Mapping[str, Totals]) -> Moments:
-        """Of totals (users,) by name; those not given are 0."""
+        """Moments of totals (users,) float64 by name; missing columns are 0."""
         count = len(next(iter(columns.values())))
         totals = np.zeros((count, len(COLUMNS)))
         for name, values in columns.items():
@@ -77,7 +77,7 @@ class Moments:
 
     @classmethod
     def from_sums(cls, count: int, sums: Totals, products: Totals) -> Moments:
-        """Of what a database adds up.
+        """Moments of sums from a database.
 
         sums: (len(COLUMNS),) of the users' totals. products: (len(COLUMNS), len(COLUMNS)), summed over users.
         """
@@ -90,13 +90,13 @@ class Moments:
         return float(self.mean[COLUMNS.index(name)] * self.count)
 
     def of_pair(self, one: str, other: str) -> tuple[float, float, float, float, float]:
-        """Both means, both variances, and their covariance."""
+        """Both means, both variances, and the covariance."""
         a, b = COLUMNS.index(one), COLUMNS.index(other)
         cov = self.covariance
         return float(self.mean[a]), float(self.mean[b]), float(cov[a, a]), float(cov[b, b]), float(cov[a, b])
 
     def ratio(self, numerator: str, denominator: str | None = None) -> Ratio:
-        """Of the means of two columns; without a denominator the mean per user.
+        """The ratio of the means of two columns; without a denominator, the mean per user.
 
         Raises:
             ZeroDivisionError: the denominator's mean is 0.
@@ -112,7 +112,7 @@ class Moments:
         return Ratio(top / bottom, weights)
 
     def variance(self, weights: Totals) -> float:
-        """Among users, of a weighted sum of their totals; 0 where there is no more of it than rounding.
+        """The variance among users of a weighted sum of their totals; 0 if it is only rounding.
 
         weights: (len(COLUMNS),).
         """
@@ -121,12 +121,12 @@ class Moments:
         return float(found) if found > ROUNDING * squares else 0.0
 
     def __add__(self, other: Moments) -> Moments:
-        """Of the users of both."""
+        """Moments of the users of both."""
         count = self.count + other.count
         if count < 2:
             return self if self.count else other
-        apart = self.mean - other.mean
+        gap = self.mean - other.mean
         within = max(self.count - 1, 0) * self.covariance + max(other.count - 1, 0) * other.covariance
-        between = self.count * other.count / count * np.outer(apart, apart)
+        between = self.count * other.count / count * np.outer(gap, gap)
         mean = (self.count * self.mean + other.count * other.mean) / count
         return Moments(count, mean, (within + between) / (count - 1))

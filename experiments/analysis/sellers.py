@@ -1,11 +1,11 @@
-"""The seller side of an experiment: who is shown, who sells, and how long a new listing waits, by arm.
+"""The seller side of an experiment by arm: exposure, sales, and how long a new listing waits.
 
-What buyers like better may show fewer sellers, dearer things or older listings. Exposure counts places: a
-slate of ten items exposes ten. Counted are clean slates that carry the arm, and purchases since the buyer's
-exposure to it; bots are left out.
+An arm that buyers prefer may show fewer sellers, more expensive items or older listings. Exposure
+counts items: a slate of ten items counts ten. Includes valid slates that carry the arm, and purchases since the
+buyer's exposure to it; bots are excluded.
 """
 
-# ruff: noqa: S608  # what is put into SQL are our own words and numbers
+# ruff: noqa: S608  # SQL is built from constants and numbers
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ from experiments.analysis.log.sums import CleanLog, band_names, band_number
 
 Counts = NDArray[np.int64]
 AGES: Final = ("under 1 day", "1 to 7 days", "7 to 30 days", "over 30 days", "unknown")
-"""Of a listing when it was shown or sold."""
+"""Age of a listing when it was shown or sold."""
 QUARTILES: Final = (0.25, 0.5, 0.75)
 RESAMPLES: Final = 1000
 
 
 @dataclass(frozen=True)
 class Concentration:
-    """How a total is spread over sellers; the shares are NaN where it is 0."""
+    """How a total is distributed over sellers; the shares are NaN if it is 0."""
 
     total: int
     gini: float
-    """0: all have the same; towards 1: one has all."""
+    """0 if all have the same, near 1 if one has everything."""
     top_share: float
-    """What the hundredth of the sellers who have most (one at least) have of it."""
+    """The share of the top 1 % of sellers, at least one."""
     lorenz: tuple[tuple[float, float], ...]
-    """(share of the sellers, from those who have least; their share of the total), from (0, 0) to (1, 1)."""
+    """(share of the sellers, smallest first; their share of the total), from (0, 0) to (1, 1)."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """From listing to the first impression in an arm, of listings made since the start.
+    """Time to the first impression in an arm, for listings created since the start.
 
-    An arm of fewer users shows less, so its listings wait longer: compare arms of equal weight.
+    An arm with fewer users shows less, so its listings wait longer: compare arms of equal weight.
     """
 
     shown: int
-    """Listings; the quartiles are of these."""
+    """Number of listings, to which the quartiles refer."""
     quartiles_hours: tuple[float, float, float]
-    """The middle one is the median; NaN where none was shown."""
+    """The second is the median; NaN if no listing was shown."""
     never_shown_share: float
-    """Of the listings that any arm showed, those that this one did not; NaN where there are none."""
+    """The share of the listings shown by any arm that this one did not show; NaN if there are none."""
 
 
 @dataclass(frozen=True)
 class SellerArm:
-    """One arm."""
+    """The seller side of one arm."""
 
     exposure: Concentration
     sales: Concentration
-    """Of units."""
+    """Of purchases."""
     exposure_by: dict[str, dict[str, float]]
     """"price" (bands between quartiles of the prices of all items shown) and "age" (`AGES`) to shares."""
     sales_by: dict[str, dict[str, float]]
@@ -69,33 +69,33 @@ class SellerArm:
 
 @dataclass(frozen=True)
 class GiniDifference:
-    """An arm's Gini coefficient of exposure less the control's, among as many users of each.
+    """The Gini coefficient of exposure of an arm minus that of control, over equally many users.
 
-    What is shown to few users is spread less evenly over sellers than what is shown to many, by chance alone.
-    So of the larger arms, users are drawn until they are as many as those of the smallest.
+    By chance alone, exposure to few users is less even over sellers than exposure to many. So the larger arms
+    are reduced to random samples of as many users as the smallest arm has.
     """
 
     difference: float
     low: float
-    """Of the 95 % interval, by bootstrap over sellers."""
+    """Lower bound of the 95 % interval, by bootstrap over sellers."""
     high: float
 
 
 @dataclass(frozen=True)
 class SellerSide:
-    """What an experiment does to sellers."""
+    """The effect of an experiment on sellers."""
 
     sellers: int
-    """Who were shown or sold in any arm. The concentration of each arm is over all of them."""
+    """Sellers shown or with a sale in any arm; the concentration of each arm is over all of them."""
     arms: dict[str, SellerArm]
     against_control: dict[str, GiniDifference]
-    """Of every arm but the first."""
+    """By arm other than control."""
 
 
 def seller_side(clean: CleanLog, *, resamples: int = RESAMPLES, seed: int = 0) -> SellerSide:
-    """Exposure and sales by seller, price and age, and the wait of new listings, of every arm.
+    """Exposure and sales by seller, price and age, and the waiting time of new listings, for every arm.
 
-    Items whose seller was not known when the event came count by price and by age alone.
+    Items of an unknown seller count by price and age only.
     """
     _make_tables(clean)
     names = [arm.name for arm in clean.experiment.arms]
@@ -128,7 +128,7 @@ def seller_side(clean: CleanLog, *, resamples: int = RESAMPLES, seed: int = 0) -
 
 
 def concentration(counts: Counts) -> Concentration:
-    """Of counts (sellers,)."""
+    """The concentration of counts (sellers,) int64."""
     total = int(counts.sum())
     if not total:
         return Concentration(0, np.nan, np.nan, ())
@@ -142,9 +142,9 @@ def concentration(counts: Counts) -> Concentration:
 
 
 def gini(ordered: NDArray[Any], weights: NDArray[Any]) -> float:
-    """Of totals (sellers,), ascending, each of which counts with its weight; NaN where they add up to 0.
+    """The Gini coefficient of ascending totals (sellers,) with weights (sellers,); NaN if they sum to 0.
 
-    One less twice the area under the Lorenz curve, by trapezia.
+    One minus twice the area under the Lorenz curve (Gastwirth 1972), by the trapezoidal rule.
     """
     sums = np.cumsum(weights * ordered)
     if not sums[-1]:
@@ -156,7 +156,7 @@ def gini(ordered: NDArray[Any], weights: NDArray[Any]) -> float:
 def gini_difference(
     arm: Counts, control: Counts, random: np.random.Generator, resamples: int = RESAMPLES
 ) -> GiniDifference:
-    """Of exposures (sellers,) to as many users, in the same order; NaN where one of the two has none."""
+    """The difference for exposures (sellers,) int64 to equally many users; NaN if an arm has none."""
     pair = (arm, control)
     if not all(counts.any() for counts in pair):
         return GiniDifference(np.nan, np.nan, np.nan)
@@ -176,9 +176,9 @@ def gini_difference(
 
 
 def _make_tables(clean: CleanLog) -> None:
-    """`shown`: exposures by arm, item and age; `sold`: a row a purchase.
+    """Create `shown`, exposures by arm, item and age, and `sold`, one row for each purchase.
 
-    matched: of `shown`, the exposures to a part of each arm's users that is as large as the smallest arm.
+    matched: the exposures to a sample of each arm's users that is as large as the smallest arm.
     """
     users = list(clean.users_per_arm().values())
     smallest = min((count for count in users if count), default=0)
@@ -190,14 +190,14 @@ def _make_tables(clean: CleanLog) -> None:
                    hash(u.user_id) % 1000000 < 1e6 * list_extract({parts}, s.arm) AS matched
             FROM slates s JOIN users u USING (user_id)
             WHERE s.reason IS NULL AND s.arm IS NOT NULL AND u.excluded IS NULL AND NOT u.bot
-        ), places AS (
+        ), positions AS (
             SELECT c.arm, c.time, c.matched, unnest(i.items) AS shown
             FROM raw.impressions i JOIN counted c ON i.row = c.row
         ), described AS (
             SELECT arm, time, matched, hash(shown.item_id) AS item, {amount("shown.price")} AS price,
                    CASE WHEN shown.seller_id IS NOT NULL THEN hash(shown.seller_id) END AS seller,
                    make_timestamp(epoch_us(shown.created_at)) AS listed
-            FROM places
+            FROM positions
         )
         SELECT arm, item, {_age("time", "listed")} AS age, count(*) AS count,
                count(*) FILTER (matched) AS matched, min(time) AS first,
@@ -215,7 +215,7 @@ def _make_tables(clean: CleanLog) -> None:
 
 
 def _age(time: str, listed: str) -> str:
-    """SQL for the number of one of `AGES`."""
+    """SQL for the index of an age in `AGES`."""
     under = " ".join(
         f"WHEN epoch_us({time}) - epoch_us({listed}) < {days * 86_400_000_000} THEN {number}"
         for number, days in enumerate((1, 7, 30))
@@ -224,7 +224,7 @@ def _age(time: str, listed: str) -> str:
 
 
 def _by_seller(clean: CleanLog, arms: int) -> tuple[Counts, Counts, Counts]:
-    """Exposures, sales, and exposures to as many users of each arm: (sellers, arms) of the same sellers."""
+    """Exposures, sales, and exposures to equally many users of each arm, each (sellers, arms) int64."""
     found = clean.columns("""
         SELECT seller, arm, sum(exposed)::BIGINT AS exposed, sum(units)::BIGINT AS units,
                sum(matched)::BIGINT AS matched
@@ -243,11 +243,11 @@ def _by_seller(clean: CleanLog, arms: int) -> tuple[Counts, Counts, Counts]:
 class _Bands:
     names: tuple[str, ...]
     sql: str
-    """For the number of one of the names, of a column `price`."""
+    """For the index of the band of a column `price`."""
 
 
 def _price_bands(clean: CleanLog) -> _Bands:
-    """Between the quartiles of the prices of the items shown, each counted once."""
+    """Bands between the quartiles of the prices of the items shown, each item counted once."""
     prices = clean.columns("SELECT min(price) AS price FROM shown WHERE price IS NOT NULL GROUP BY item")[
         "price"
     ]
@@ -260,7 +260,7 @@ def _price_bands(clean: CleanLog) -> _Bands:
 def _shares(
     clean: CleanLog, table: str, number: str, names: Sequence[str], arms: int
 ) -> list[dict[str, float]]:
-    """Of each arm, the share of each of the names, of which SQL tells the number; without those of no arm."""
+    """For each arm, name to share, without names that no arm has. number: SQL for the index in `names`."""
     found = clean.columns(f"""
         SELECT {number} AS number, arm, sum(count)::BIGINT AS count FROM {table} GROUP BY number, arm
         """)
@@ -275,7 +275,7 @@ def _shares(
 
 
 def _waits(clean: CleanLog, arms: int) -> list[Waiting]:
-    """Of each arm."""
+    """The waiting times of each arm."""
     found = clean.columns(f"""
         SELECT arm, item, greatest(epoch(min(first)) - epoch(min(listed)), 0) / 3600 AS hours FROM shown
         WHERE listed >= TIMESTAMP '{clean.window.start}' GROUP BY arm, item
@@ -285,7 +285,7 @@ def _waits(clean: CleanLog, arms: int) -> list[Waiting]:
 
 
 def _waiting(hours: NDArray[np.float64], listings: int) -> Waiting:
-    """Of the listings that the arm showed (shown,) among those that any did."""
+    """Summary of the hours (shown,) of an arm. listings: number of new listings shown by any arm."""
     low, middle, high = np.quantile(hours, QUARTILES) if hours.size else (np.nan,) * 3
     never = 1 - len(hours) / listings if listings else np.nan
     return Waiting(len(hours), (float(low), float(middle), float(high)), never)

@@ -1,10 +1,9 @@
 """Who sees which arm: a pure function of the experiment's file and the hash of the user.
 
-docs/experiments.md says it in the words that another implementation needs. Three places in [0, 1), each from
-a hash of its own, decide one after the other: that in the layer (may the user take part at all, with
-experiments of the same layer excluding each other), that in the ramp (already today?), that among the arms.
-They are independent of each other, so that neither a ramp nor a neighbouring experiment picks who is in an
-arm.
+docs/experiments.md specifies it for other implementations. Three hash buckets in [0, 1), each from its own
+hash, decide in turn: layer (may the user take part, given that experiments of one layer exclude each other),
+ramp (already on this day), and arms. They are independent, so neither a ramp nor another experiment
+influences who is in which arm.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from experiments.assignment.definition import Arm, Experiment
 NO_ARM: Final = -1
 """In arrays: the arm of users who do not take part."""
 
-_BITS: Final = 53  # what a double holds exactly
+_BITS: Final = 53  # of precision in a double
 
 
 @dataclass(frozen=True)
 class HashBuckets:
-    """A user's three places in [0, 1) for one experiment."""
+    """A user's three hash buckets in [0, 1) for one experiment."""
 
     layer: float
     ramp: float
@@ -46,12 +45,12 @@ class Assignment:
 
     @property
     def label(self) -> str:
-        """`experiment:arm`, as answers and events tell it."""
+        """`experiment:arm`, as in responses and events."""
         return f"{self.experiment.name}:{self.arm.name}"
 
 
 def hash_bucket(key: str, user: str) -> float:
-    """The place of a user in [0, 1) under a key.
+    """The hash bucket of a user in [0, 1) for a key.
 
     The first 8 bytes of SHA-256 of `key/user` in UTF-8, as a big-endian integer without its 11 lowest bits,
     divided by 2 ** 53.
@@ -61,7 +60,7 @@ def hash_bucket(key: str, user: str) -> float:
 
 
 def hash_buckets(experiment: Experiment, user: str) -> HashBuckets:
-    """The three places of a user; `user` is the salted hash, of which the id cannot be told."""
+    """The three hash buckets of a user; `user` is the salted hash of the id."""
     return HashBuckets(*(hash_bucket(key, user) for key in _keys(experiment)))
 
 
@@ -71,7 +70,7 @@ def assign(experiment: Experiment, user: str, day: date) -> Arm | None:
 
 
 def arm_at(experiment: Experiment, at: HashBuckets, share: float) -> Arm | None:
-    """The arm for three places while `share` of the experiment's users takes part."""
+    """The arm for three hash buckets while `share` of the experiment's users takes part."""
     low, high = experiment.buckets
     if not low <= at.layer < high or at.ramp >= share:
         return None
@@ -79,25 +78,25 @@ def arm_at(experiment: Experiment, at: HashBuckets, share: float) -> Arm | None:
 
 
 def assignments(experiments: Iterable[Experiment], user: str, day: date) -> tuple[Assignment, ...]:
-    """The arms of a user in all experiments on a day: at most one of each layer."""
+    """The arms of a user in all experiments on a day: at most one in each layer."""
     arms = ((experiment, assign(experiment, user, day)) for experiment in experiments)
     return tuple(Assignment(experiment, arm) for experiment, arm in arms if arm is not None)
 
 
 def hash_bucket_array(key: str, users: Iterable[str]) -> NDArray[np.float64]:
-    """`place` of many users: (users,).
+    """`hash_bucket` of many users: (users,) float64.
 
-    One SHA-256 a user, in the processor's own instructions; written in NumPy its 64 rounds are slower.
+    One call of SHA-256 for each user is faster than its 64 rounds in NumPy.
     """
     digests = b"".join(_digest(key, user)[:8] for user in users)
     return (np.frombuffer(digests, dtype=">u8") >> (64 - _BITS)) / float(1 << _BITS)
 
 
 def arm_array(experiment: Experiment, users: Iterable[str], share: float = 1.0) -> NDArray[np.int8]:
-    """Number of each user's arm, from 0 for control, or NO_ARM: (users,).
+    """Number of each user's arm, from 0 for control, or NO_ARM: (users,) int8.
 
-    share: of the experiment's users that takes part, as `share_on` has it for a day. Which arm a user has
-    does not depend on it, so 1 gives the arm of all who ever take part.
+    share: of the experiment's users that takes part, see `Experiment.share_on`. It does not change the arm of
+    a user, so 1 gives the arm of all users who ever take part.
     """
     users = list(users)
     in_layer, in_ramp, among_arms = (hash_bucket_array(key, users) for key in _keys(experiment))

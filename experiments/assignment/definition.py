@@ -21,7 +21,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Metric(StrEnum):
-    """What an experiment can be decided by."""
+    """Primary metrics of an experiment."""
 
     CTR = "ctr"
     """Taps per slate shown."""
@@ -34,7 +34,7 @@ class Metric(StrEnum):
 
 
 class Guardrail(StrEnum):
-    """What must not get worse while the primary metric gets better."""
+    """Metrics that must not get worse while the primary metric improves."""
 
     LATENCY = "latency"
     EMPTY_ANSWERS = "empty_answers"
@@ -43,28 +43,28 @@ class Guardrail(StrEnum):
 
 
 class Model(BaseModel):
-    """Part of a definition; a misspelt field is refused."""
+    """Part of a definition; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Arm(Model):
-    """One way of answering. The first arm of an experiment is its control."""
+    """One variant of the search. The first arm of an experiment is its control."""
 
     name: Name
     weight: Annotated[float, Field(gt=0)] = 1.0
     prefix: Name | None = None
-    """Of the index to read (with its own encoder and worker); by default that of the deployment."""
+    """Prefix of the index to read, with its own encoder and worker; by default the deployment's."""
     encoder: str | None = None
-    """The encoder_id that the index must have, if it is to be checked."""
+    """The encoder_id that the index must have; None for no check."""
     ranking_weights: dict[Name, Annotated[float, Field(ge=0, le=10)]] = {}
     """Ranking term to its weight in similarity spreads; terms not named have the default weight."""
     shuffle: Share = 0.0
-    """Share of slates whose order is random, from which position bias is measured; alike in all arms."""
+    """Share of slates in random order, to measure position bias; the same in all arms."""
 
     @property
     def settings(self) -> frozenset[str]:
-        """What the arm answers differently from the deployment itself."""
+        """The settings in which the arm differs from the deployment."""
         changed = frozenset(self.model_dump(exclude_defaults=True)) - {
             "name",
             "weight",
@@ -74,14 +74,14 @@ class Arm(Model):
         return changed | {f"ranking_weights.{name}" for name in self.ranking_weights}
 
     def objection(self, index: str, encoder_id: str) -> str | None:
-        """Why the arm cannot be served from an index of that encoder, or None if it can."""
+        """Why the arm cannot be served from an index with this encoder, or None if it can."""
         if self.encoder in {None, encoder_id}:
             return None
         return f"arm {self.name} needs the encoder {self.encoder}, {index} has {encoder_id}"
 
 
 class RampStep(Model):
-    """From a day on, this share of the experiment's users takes part."""
+    """The share of the experiment's users that takes part from a day on."""
 
     from_day: date
     share: Share
@@ -94,7 +94,7 @@ class Experiment(Model):
     hypothesis: Annotated[str, StringConstraints(min_length=10, max_length=1000, strip_whitespace=True)]
     layer: Name = "similar-items"
     buckets: tuple[Share, Share] = (0.0, 1.0)
-    """The part of the layer's users, [from, to), that may take part. Disjoint parts exclude each other."""
+    """Hash buckets [from, to) of the layer whose users may take part; disjoint ranges share no users."""
     arms: Annotated[tuple[Arm, ...], Field(min_length=2, max_length=8)]
     primary: Metric = Metric.CTR
     guardrails: tuple[Guardrail, ...] = tuple(Guardrail)
@@ -103,7 +103,7 @@ class Experiment(Model):
     minimum_detectable_effect: Annotated[float, Field(gt=0, le=10)]
     """Relative: 0.05 is five per cent."""
     pre_period_days: Annotated[int, Field(ge=0, le=90)] = 14
-    """Before the start, for CUPED."""
+    """Days before the start, for CUPED."""
     ramp: tuple[RampStep, ...] = ()
     enabled: bool = True
 
@@ -114,28 +114,28 @@ class Experiment(Model):
         days = [step.from_day for step in self.ramp]
         shares = [step.share for step in self.ramp]
         if low >= high:
-            raise ValueError(f"buckets [{low:g}, {high:g}) are empty; expected from below to")
+            raise ValueError(f"buckets [{low:g}, {high:g}) are empty; expected from < to")
         if len(set(names)) < len(names):
-            raise ValueError(f"arms {names} share a name; expected a name of its own each")
+            raise ValueError(f"arms {names} have a duplicate name; expected unique names")
         if days != sorted(set(days)) or shares != sorted(shares):
             raise ValueError(
-                "ramp goes back; expected later days with larger shares, so that nobody drops out"
+                "ramp decreases; expected later days with larger shares, so that no user drops out"
             )
         if len(shuffles := sorted({arm.shuffle for arm in self.arms})) > 1:
             raise ValueError(
                 f"arms shuffle {', '.join(f'{each:g}' for each in shuffles)} of their slates; "
-                "expected the same share in every arm, as slates in random order are tapped less"
+                "expected the same share in every arm, because slates in random order are tapped less"
             )
         return self
 
     @property
     def control(self) -> Arm:
-        """What the other arms are compared with."""
+        """The arm that the others are compared with."""
         return self.arms[0]
 
     @property
     def settings(self) -> frozenset[str]:
-        """What any arm sets."""
+        """The settings in which any arm differs from the deployment."""
         return frozenset().union(*(arm.settings for arm in self.arms))
 
     def state(self, stopped: frozenset[str] | None, today: date) -> str:
@@ -163,14 +163,14 @@ def experiments_folder(environ: Mapping[str, str]) -> Path:
     """The folder that NITAMONO_EXPERIMENTS_DIR names or, where that is not set, the one of `make demo`.
 
     Raises:
-        InvalidSetting: there is neither.
+        InvalidSetting: neither exists.
     """
     named, of_demo = environ.get("NITAMONO_EXPERIMENTS_DIR"), state_folder(environ) / "experiments"
     if named:
         return Path(named)
     if not any(of_demo.glob("*.toml")):
         raise InvalidSetting(
-            "NITAMONO_EXPERIMENTS_DIR is not set; expected the folder of the experiments' files"
+            "NITAMONO_EXPERIMENTS_DIR is not set; expected the folder of the experiment files"
         )
     return of_demo
 
@@ -179,11 +179,11 @@ def read_experiments(folder: Path) -> tuple[Experiment, ...]:
     """The experiments of a folder's .toml files, by name.
 
     Raises:
-        InvalidDefinition: no such folder, or naming every file that cannot be used and every two enabled
-            experiments that are in each other's way.
+        InvalidDefinition: the folder does not exist; or lists every invalid file and every pair of enabled
+            experiments that conflict.
     """
     if not folder.is_dir():
-        raise InvalidDefinition(f"{folder} is no folder; expected one with a .toml file for each experiment")
+        raise InvalidDefinition(f"{folder} is not a folder; expected one with a .toml file per experiment")
     found: list[Experiment] = []
     faults: list[str] = []
     for path in sorted(folder.glob("*.toml")):
@@ -198,10 +198,10 @@ def read_experiments(folder: Path) -> tuple[Experiment, ...]:
 
 
 def conflicts(experiments: Iterable[Experiment]) -> list[str]:
-    """A sentence for every two enabled experiments that share what only one may have.
+    """A sentence for every pair of enabled experiments that conflict.
 
-    Within a layer that is users. Between layers, whose users are the same, it is what an arm may set: a
-    setting belongs to one layer (Tang et al., Overlapping experiment infrastructure, KDD 2010).
+    Experiments of one layer must not share users. Experiments of different layers share users, so they must
+    not set the same settings (Tang et al., Overlapping experiment infrastructure, KDD 2010).
     """
     pairs = combinations((each for each in experiments if each.enabled), 2)
     return [fault for one, other in pairs if (fault := _conflict(one, other))]
@@ -219,13 +219,13 @@ def _conflict(one: Experiment, other: Experiment) -> str | None:
     if not (both := sorted(one.settings & other.settings)):
         return None
     return (
-        f"{one.name} and {other.name} both set {', '.join(both)}, and share users as their layers are "
+        f"{one.name} and {other.name} both set {', '.join(both)} and share users, because their layers are "
         f"{one.layer} and {other.layer}; put them into one layer with disjoint buckets"
     )
 
 
 def read_experiment(path: Path) -> Experiment:
-    """The experiment of one file.
+    """The experiment that a file defines.
 
     Raises:
         InvalidDefinition: see read_experiments.
@@ -247,10 +247,10 @@ def read_experiment(path: Path) -> Experiment:
 
 
 def find_experiment(experiments: tuple[Experiment, ...], name: str) -> Experiment:
-    """The experiment of a name.
+    """The experiment with a name.
 
     Raises:
-        UnknownExperiment: there is none.
+        UnknownExperiment: no experiment has this name.
     """
     for experiment in experiments:
         if experiment.name == name:

@@ -1,6 +1,6 @@
-"""The kill switch: which experiments are stopped, told by Elasticsearch and heeded within five seconds.
+"""The kill switch: which experiments are stopped, read from Elasticsearch and applied within five seconds.
 
-Where Elasticsearch has not told it for half a minute, nobody knows it, and no experiment runs.
+If Elasticsearch has not answered for half a minute, the state is unknown and no experiment runs.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ SWITCHES_BODY: Final = read_mapping(Path(__file__).with_name("switches.v1.json")
 
 MAX_AGE_S: Final = 3.0
 TIMEOUT_S: Final = 0.5
-"""With MAX_AGE_S well below the five seconds that are promised."""
+"""Together with MAX_AGE_S well below the promised five seconds."""
 
 STALE_AFTER_S: Final = 30.0
-"""Ten questions without an answer: more than a restart of a node or an election takes, and no longer than a
-stop may go unheard."""
+"""Ten requests without an answer: longer than a node restart or an election takes, and the longest that
+a stop may go unnoticed."""
 
-MOST_EXPERIMENTS: Final = 1000  # stopped at once, of one deployment
+MOST_EXPERIMENTS: Final = 1000  # stopped at the same time in one deployment
 
 
 def switch_index(prefix: str) -> str:
-    """The index of the kill switches: one document for each experiment that was ever stopped."""
+    """The index of the kill switch, with one document for each experiment that was ever stopped."""
     return f"{prefix}-switches"
 
 
 def stop(es: Elasticsearch, prefix: str, name: str, now: datetime) -> None:
-    """Stops an experiment: from now on nobody is told an arm of it."""
+    """Stop an experiment: from now on no response is attributed to one of its arms."""
     _switch(es, prefix, name, now, stopped=True)
 
 
 def resume(es: Elasticsearch, prefix: str, name: str, now: datetime) -> None:
-    """Lets an experiment run again, with everybody in the arm of before."""
+    """Let an experiment run again, with each user in the same arm as before."""
     _switch(es, prefix, name, now, stopped=False)
 
 
 def read_stopped(es: Elasticsearch, prefix: str) -> frozenset[str]:
-    """The names of the stopped experiments. An index that is not there was never written: none."""
+    """The names of the stopped experiments; none if the index does not exist yet."""
     try:
         found = es.search(
             index=switch_index(prefix),
@@ -66,10 +66,10 @@ def read_stopped(es: Elasticsearch, prefix: str) -> frozenset[str]:
 
 
 class Switches:
-    """What is stopped, known without asking for each request. Safe to share between threads.
+    """The stopped experiments, cached between requests. Thread-safe.
 
-    At most one request in MAX_AGE_S asks Elasticsearch, for TIMEOUT_S at most; those beside it go on with
-    what was known before. If Elasticsearch does not answer, what was known last holds for STALE_AFTER_S.
+    At most one request in MAX_AGE_S reads Elasticsearch, for at most TIMEOUT_S; concurrent requests use the
+    previous state. If Elasticsearch does not answer, the last known state holds for STALE_AFTER_S.
     """
 
     def __init__(self, es: Elasticsearch, prefix: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -81,11 +81,10 @@ class Switches:
         self._asked_at = self._learned_at = -math.inf
 
     def stopped(self) -> frozenset[str] | None:
-        """The names of the stopped experiments, or None while they are unknown: never learned, or too long
-        ago.
+        """The names of the stopped experiments, or None while unknown: never read, or too long ago.
 
-        Requests wait for one another here only where nobody has asked for as long: the first of a process,
-        and the first after a quiet time.
+        Concurrent requests wait for each other only if the state is stale: at the start of a process, and
+        after a time without requests.
         """
         since = self._since(self._asked_at)
         if since >= MAX_AGE_S and self._asking.acquire(blocking=since >= STALE_AFTER_S):
@@ -97,7 +96,7 @@ class Switches:
         return self._stopped if self._since(self._learned_at) < STALE_AFTER_S else None
 
     def age_s(self) -> float | None:
-        """Seconds since Elasticsearch last told what is stopped, or None if it never did."""
+        """Seconds since the state was last read from Elasticsearch, or None if it never was."""
         age = self._since(self._learned_at)
         return age if math.isfinite(age) else None
 
@@ -108,9 +107,9 @@ class Switches:
         begun = self._clock()
         try:
             self._stopped = read_stopped(self._es, self._prefix)
-            self._learned_at = begun  # after what was learned, for those who read both meanwhile
+            self._learned_at = begun  # set after the names, because other threads read both
         except (ApiError, TransportError) as error:
-            logger.warning("which experiments are stopped cannot be learned: %s", error)
+            logger.warning("cannot read which experiments are stopped: %s", error)
         self._asked_at = self._clock()
 
 

@@ -1,4 +1,4 @@
-"""`nitamono experiment report`: what to do, and why."""
+"""`nitamono experiment report`."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from experiments.assignment.definition import experiments_folder, find_experimen
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The last day (UTC) to read; yesterday or the planned end unless told otherwise.",
+    help="The last day (UTC) to read. [default: yesterday, or the planned end if earlier]",
 )
 def report_command(name: str, *, log: Path, out: Path | None, as_json: bool, until: datetime | None) -> None:
-    """Say whether to ship the arms of the experiment NAME: from its log, in one sentence with all figures.
+    """Recommend from its log whether to ship an arm of the experiment NAME, with all figures.
 
-    Experiments are the files of the folder that NITAMONO_EXPERIMENTS_DIR names.
+    Experiments are read from the folder NITAMONO_EXPERIMENTS_DIR.
     """
     experiment = find_experiment(read_experiments(experiments_folder(os.environ)), name)
     results = read(gather(log, experiment, until.date() if until else yesterday()))
@@ -55,5 +55,5 @@ def _write(results: ExperimentResults, out: Path) -> None:
 
 
 def yesterday() -> date:
-    """The last day that is whole, in UTC."""
+    """The last complete day (UTC)."""
     return datetime.now(UTC).date() - timedelta(days=1)

@@ -1,8 +1,8 @@
-"""Relative lifts with intervals, at the level of users, from moments alone.
+"""Relative lifts with intervals at the level of users, computed from moments.
 
-Users are what was randomised, so users are what is sampled: taps per slate are a ratio of two means over
-users, whose variance experiments.analysis.moments has. This module says which columns make which metric. See
-docs/decisions/163-verdict-statistics.md.
+Users are randomised, so users are the unit of sampling: taps per slate are a ratio of two means over
+users, whose variance experiments.analysis.moments computes. This module defines the metrics.
+See docs/decisions/163-verdict-statistics.md.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ml.metrics import significance
 Question = TypeVar("Question", bound=Hashable)
 
 ALPHA: Final = 0.05
-"""Of a single reading, two-sided; experiments.analysis.verdict.sequential has that of all looks."""
+"""Of a single look, two-sided; experiments.analysis.verdict.sequential has that of all looks."""
 CONFIDENCE: Final = 1 - ALPHA
 MIN_USERS: Final = 100
-"""In each arm; below it the normal approximation is not worth a sentence."""
+"""In each arm; with fewer, the normal approximation is too poor."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,23 @@ class Measure:
     name: str
     title: str
     phrase: str
-    """Inside a sentence."""
+    """For use inside a sentence."""
     numerator: str
     denominator: str | None = None
     """None: per user."""
     least: int = 20
-    """Events of the numerator that each arm needs. Of Poisson noise alone, 20 are known to within 22 %."""
+    """Events of the numerator that each arm needs. The Poisson error of 20 is 22 %."""
     pre_numerator: str | None = None
     pre_denominator: str | None = None
     """The covariate for CUPED, from before the start."""
 
     def of(self, arm: Moments) -> Ratio:
-        """Its value in an arm that has the denominator."""
+        """The value in an arm with a denominator above 0."""
         return arm.ratio(self.numerator, self.denominator)
 
     @property
     def plain(self) -> Measure:
-        """The same without the covariate."""
+        """The measure without the covariate."""
         return replace(self, pre_numerator=None, pre_denominator=None)
 
 
@@ -107,7 +107,7 @@ MEASURES: Final = {
 
 @dataclass(frozen=True)
 class Effect:
-    """Of one arm against control, on one measure. Relative: 0.05 is five per cent more."""
+    """The effect of one arm against control on one measure. Relative: 0.05 is five per cent more."""
 
     control: float
     treatment: float
@@ -120,7 +120,7 @@ class Effect:
 
     @property
     def log_ratio(self) -> float:
-        """The logarithm of treatment over control, which no lift is too small or too large for."""
+        """The logarithm of treatment over control, which is finite for any lift."""
         return math.log(self.treatment) - math.log(self.control)
 
     def interval(self, critical: float) -> tuple[float, float]:
@@ -131,9 +131,9 @@ class Effect:
 
 @dataclass(frozen=True)
 class Constant:
-    """A measure of which all users of an arm have one value, in both arms.
+    """A measure that does not vary between the users of either arm.
 
-    There is no spread to estimate, hence no interval and no p-value, however far the two are apart.
+    Without a spread there is no interval and no p-value, however much the arms differ.
     """
 
     control: float
@@ -141,29 +141,30 @@ class Constant:
 
     @property
     def equal(self) -> bool:
-        """Whether both arms have the same value, but for rounding."""
+        """Whether both arms have the same value up to rounding."""
         return math.isclose(self.control, self.treatment, rel_tol=math.sqrt(ROUNDING))
 
 
 def effect_of(
     measure: Measure, control: Moments, treatment: Moments, *, confidence: float = CONFIDENCE
 ) -> Effect | None:
-    """The lift of treatment over control; None where an arm has too few users or events to say, or where the
-    measure does not vary between the users of either arm.
+    """The lift of treatment over control, or None.
 
-    With CUPED where both arms have a pre-period: linearised for ratios, by one coefficient over both arms.
+    None if an arm has too few users or events, or if the measure does not vary between the users of either
+    arm. Uses CUPED (Deng et al., WSDM 2013) if both arms have a pre-period: linearised for ratios, with one
+    coefficient over both arms.
     """
     if not all(enough(measure, arm) for arm in (control, treatment)):
         return None
     if constant_of(measure, control, treatment) is not None:  # a covariate would lend it its own spread
         return None
     adjusted = _analyse(adjustable(measure, control, treatment), control, treatment, confidence)
-    # A covariate of few users can push a small mean below 0, where no ratio is, or explain all that varies.
+    # With few users, a covariate can push a small mean below 0 or explain all variance.
     return adjusted or _analyse(measure.plain, control, treatment, confidence)
 
 
 def constant_of(measure: Measure, control: Moments, treatment: Moments) -> Constant | None:
-    """What a measure is in two arms whose users do not vary in it; None if they do, or are too few."""
+    """The values of a measure that does not vary in either arm; None if it varies or users are too few."""
     arms = (control, treatment)
     if not all(enough(measure, arm) for arm in arms):
         return None
@@ -174,7 +175,7 @@ def constant_of(measure: Measure, control: Moments, treatment: Moments) -> Const
 
 
 def narrowed_by_cuped(measure: Measure, control: Moments, treatment: Moments) -> float | None:
-    """The share of the interval's width that CUPED takes away; None without a pre-period or an interval."""
+    """The share by which CUPED narrows the interval; None without a pre-period or an interval."""
     adjusted = effect_of(measure, control, treatment)
     plain = effect_of(measure.plain, control, treatment)
     if adjusted is None or plain is None or adjustable(measure, control, treatment) == measure.plain:
@@ -183,7 +184,7 @@ def narrowed_by_cuped(measure: Measure, control: Moments, treatment: Moments) ->
 
 
 def adjustable(measure: Measure, control: Moments, treatment: Moments) -> Measure:
-    """The measure with its covariate, if that varies in both arms; else without."""
+    """The measure with its covariate if that varies in both arms, otherwise without."""
     columns = [column for column in (measure.pre_numerator, measure.pre_denominator) if column]
     arms = (control, treatment)
     varies = all(arm.variance(arm.ratio(column).weights) for arm in arms for column in columns)
@@ -191,7 +192,7 @@ def adjustable(measure: Measure, control: Moments, treatment: Moments) -> Measur
 
 
 def enough(measure: Measure, arm: Moments) -> bool:
-    """Whether an arm has the users and events that an interval needs."""
+    """Whether an arm has enough users and events for an interval."""
     base = arm.total(measure.denominator) if measure.denominator else arm.count
     some = arm.total(measure.numerator) > 0  # purchases at a price of 0 are events, but no spend
     return arm.count >= MIN_USERS and base > 0 and some and _events(measure, arm) >= measure.least
@@ -203,7 +204,7 @@ def relative_error(ratio: Ratio, arm: Moments) -> float:
 
 
 def lift_of(logarithm: float) -> float:
-    """A ratio's logarithm as a lift; capped where it is too large for a float."""
+    """The lift of a log ratio, capped to the range of a float."""
     return float(np.expm1(min(logarithm, 700.0)))
 
 
@@ -213,14 +214,14 @@ def holm(p_values: Mapping[Question, float]) -> dict[Question, float]:
 
 
 def _events(measure: Measure, arm: Moments) -> float:
-    """How often what is counted happened; spend is as many events as purchases."""
+    """The number of events of the numerator; for spend, of purchases."""
     return arm.total("purchases" if measure.numerator == "spend" else measure.numerator)
 
 
 def _analyse(measure: Measure, control: Moments, treatment: Moments, confidence: float) -> Effect | None:
-    """What tea_tasting.RatioOfMeans computes with use_t=False (a test holds the two together).
+    """The effect as tea_tasting.RatioOfMeans computes it with use_t=False (compared by a test).
 
-    None where a mean is not positive, or where users do not vary.
+    None if a mean is not positive, or if users do not vary.
     """
     arms, coefficient, centre = (control, treatment), 0.0, 0.0
     if measure.pre_numerator is not None:
@@ -233,14 +234,14 @@ def _analyse(measure: Measure, control: Moments, treatment: Moments, confidence:
     if log_error == 0:
         return None
     half = float(ndtri((1 + confidence) / 2)) * log_error
-    # The p-value on the interval's own scale, so that "excludes 0" and "p below 5 %" are one statement.
+    # The p-value is on the scale of the interval, so that "excludes 0" and "p below 5 %" agree.
     p_value = 2 * float(ndtr(-abs(log_ratio) / log_error))
     low, high = lift_of(log_ratio - half), lift_of(log_ratio + half)
     return Effect(before.value, after.value, lift_of(log_ratio), low, high, p_value, log_error)
 
 
 def _covariate(measure: Measure, pre_numerator: str, both: Moments) -> tuple[float, float]:
-    """CUPED's coefficient, 0 where the covariate does not vary, and the covariate's mean, over both arms."""
+    """CUPED's coefficient (0 if the covariate does not vary) and the covariate's mean, over both arms."""
     now, before = measure.of(both), both.ratio(pre_numerator, measure.pre_denominator)
     variance = both.variance(before.weights)
     covariance = float(now.weights @ both.covariance @ before.weights)
@@ -248,7 +249,7 @@ def _covariate(measure: Measure, pre_numerator: str, both: Moments) -> tuple[flo
 
 
 def _adjusted(measure: Measure, arm: Moments, coefficient: float, centre: float) -> Ratio:
-    """The measure in an arm, less what the covariate explains."""
+    """The measure in an arm minus what the covariate explains."""
     now = measure.of(arm)
     if not coefficient or measure.pre_numerator is None:
         return now

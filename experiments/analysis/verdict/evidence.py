@@ -1,4 +1,4 @@
-"""What a report is made from: everything that it asks of a log, asked once."""
+"""Everything that a report needs from a log, read once."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from experiments.assignment.definition import Experiment
 from experiments.errors import NothingExposed, UnreadableLog
 
 SIMULATED_USERS: Final = "Simulated users: this log does not come from real shoppers."
-"""Where impressions say so and the folder has no marker."""
+"""Used if impressions are marked as simulated and the folder has no marker file."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of one experiment, from its start to the last whole day that counts."""
+    """What a log shows about one experiment, from its start to the last whole day that counts."""
 
     experiment: Experiment
     until: date
     users: Mapping[str, int]
     misassigned: int
-    """Users whose logged arm is not the computed one, or who saw two."""
+    """Users whose logged arm differs from the computed one, or who saw two arms."""
     unassigned_slates: Mapping[str, int]
-    """By the arm that is their user's, and that they do not tell."""
+    """By arm: slates of its users that carry no arm."""
     attributed_slates: Mapping[str, int]
-    """By the arm that they tell."""
+    """By the arm that they carry."""
     totals: Arms
     with_bots: Arms
-    """The totals with suspected bots in."""
+    """The totals including suspected bots."""
     up_to: Mapping[date, Arms]
     """Day to the totals up to its end."""
     breakdowns: Mapping[str, Mapping[str, Arms]]
@@ -50,19 +50,19 @@ class Evidence:
     latencies: Mapping[str, Mapping[str, float]]
     exclusions: tuple[Exclusion, ...]
     complaints_logged: bool
-    """Whether any complaint could be read: none at all may mean that nobody sends them."""
+    """Whether the log holds complaints at all; without any, they are probably not sent."""
     faulty: tuple[FaultyFile, ...]
     simulated: str | None
-    """The sentence that says so."""
+    """The sentence which says that the log is simulated, or None."""
 
 
 def planned_end(experiment: Experiment) -> date:
-    """The last planned day; what comes later is not read, since no error was set aside for it."""
+    """The last planned day; later days are not read, because the error rate is spent by then."""
     return experiment.start + timedelta(days=7 * experiment.planned_weeks - 1)
 
 
 def gather(folder: Path, experiment: Experiment, until: date) -> Evidence:
-    """The evidence of the log in a folder, up to a day (UTC) or the planned end.
+    """Read the evidence from the log in a folder, up to a day (UTC) or the planned end.
 
     Raises:
         UnreadableLog: the folder holds no log, or its marker cannot be read.
@@ -74,7 +74,7 @@ def gather(folder: Path, experiment: Experiment, until: date) -> Evidence:
         users = clean.users_per_arm()
         if not any(users.values()):
             raise NothingExposed(
-                f"{folder}: no slate that counts carries an arm of {experiment.name!r} from "
+                f"{folder}: no valid slate carries an arm of {experiment.name!r} from "
                 f"{experiment.start} to {until}{excluded(clean.exclusions)}; "
                 "check that the experiment ran and that impressions send arms, or give another --until"
             )
@@ -99,32 +99,32 @@ def gather(folder: Path, experiment: Experiment, until: date) -> Evidence:
 
 
 def misassigned(experiment: Experiment, assigned: Assigned) -> int:
-    """How many users were shown an arm that is not the one that assignment computes for them."""
+    """The number of users who were shown an arm other than the one that assignment computes."""
     names = np.array([*(arm.name for arm in experiment.arms), ""], dtype=object)  # NO_ARM is -1: the last
     return int((names[arm_array(experiment, assigned.users)] != assigned.arms).sum())
 
 
 def excluded(exclusions: Sequence[Exclusion]) -> str:
-    """What does not count, for the end of a sentence; "" for nothing."""
+    """The excluded events, for the end of a sentence; "" for none."""
     counts = [f"{each.count:,} events {each.reason.meaning}" for each in exclusions]
-    return f" (left out: {', '.join(counts)})" if counts else ""
+    return f" (excluded: {', '.join(counts)})" if counts else ""
 
 
 def in_two_arms(exclusions: Iterable[Exclusion]) -> int:
-    """How many users saw two arms. They are in no sum; many of them mean that assignment is broken."""
+    """The number of users who saw two arms. They are excluded; if there are many, assignment is broken."""
     return sum(each.users for each in exclusions if each.reason is Reason.TWO_ARMS)
 
 
 def without_folder(file: FaultyFile, folder: Path) -> FaultyFile:
-    """The same as the log knows it: whoever reads a report needs no paths of the machine that made it."""
+    """The file with its path inside the log, so that reports hold no paths of the machine that made them."""
     return FaultyFile(file.path.relative_to(folder), file.reason.replace(f"{folder}/", ""))
 
 
 def simulated(folder: Path) -> str | None:
-    """What the marker says of a log that no people made; None for a real one.
+    """The sentence of the marker file of a simulated log; None for a real one.
 
     Raises:
-        UnreadableLog: the marker is there and has no sentence.
+        UnreadableLog: the marker file has no sentence.
     """
     path = folder / SIMULATED
     if not path.exists():

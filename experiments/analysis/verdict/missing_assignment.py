@@ -1,7 +1,7 @@
-"""Whether the arms answer for the same items. If not, nothing else may be read.
+"""Missing assignments: whether all arms cover the same items. If not, results are invalid.
 
-An arm of its own index does not have every query item: a slate of one that it lacks is answered without it,
-tells no arm, and is in no sum. What is left of that arm are other items than the rest compares it on.
+An arm with its own index may lack query items. A slate for such an item comes from another index, carries no
+arm and is excluded, so the remaining slates of that arm are for other items than those of the other arms.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from experiments.analysis.moments import COLUMNS, Moments
 from experiments.analysis.verdict.sample_ratio import THRESHOLD
 
 LEAST_DIFFERENCE: Final = 0.01
-"""Between the shares of two arms. If nobody taps the lost slates, one point moves the CTR by one per cent."""
+"""Between the shares of two arms. If missing slates have no taps, one point changes the CTR by 1 %."""
 
 
 @dataclass(frozen=True)
 class MissingAssignment:
-    """Slates by arm: those without the arm that is their user's by assignment, and those that tell it."""
+    """Slates by arm: those that lack the arm of their user, and those attributed to it."""
 
     unassigned: Mapping[str, int]
     attributed: Mapping[str, int]
@@ -30,7 +30,7 @@ class MissingAssignment:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Arm to the lost share of its slates."""
+        """Arm to the share of its slates without an assignment."""
         return {
             arm: self.unassigned[arm] / max(1, self.unassigned[arm] + count)
             for arm, count in self.attributed.items()
@@ -38,7 +38,7 @@ class MissingAssignment:
 
     @property
     def trusted(self) -> bool:
-        """Whether the rest may be read."""
+        """Whether results are valid."""
         shares = self.shares.values()
         return self.p_value >= THRESHOLD or max(shares) - min(shares) < LEAST_DIFFERENCE
 
@@ -46,9 +46,9 @@ class MissingAssignment:
 def missing_assignment(
     unassigned: Mapping[str, int], attributed: Mapping[str, int], alike: float = 1.0
 ) -> MissingAssignment:
-    """The chi-square test of lost against told slates, by arm.
+    """The chi-square test of unassigned against attributed slates, by arm.
 
-    alike: how many slates count as one, since those of a user are lost together.
+    alike: the design effect, because a user's slates lack their assignment together.
     """
     table = np.array([[unassigned[arm], attributed[arm]] for arm in attributed], dtype=np.float64)
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(1.0, table.sum())
@@ -57,9 +57,9 @@ def missing_assignment(
 
 
 def slates_alike(arms: Iterable[Moments]) -> float:
-    """Σn² / Σn over the users' slates n, at least 1: the design effect were a user's slates all lost or none.
+    """Σn² / Σn over the users' slates n, at least 1: the design effect if all or none of them are missing.
 
-    That is the most that it can be (Kish 1965, with an intraclass correlation of 1), so a sound experiment is
+    That is the most that it can be (Kish 1965, with an intraclass correlation of 1), so a valid experiment is
     stopped less often than the threshold says, and far larger faults than LEAST_DIFFERENCE are still found.
     """
     at = COLUMNS.index("slates")

@@ -1,4 +1,4 @@
-"""One plain sentence from all results. Pure: the whole policy is here and nowhere else."""
+"""The recommendation: one sentence from all results. The whole policy is in this module."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from experiments.analysis.verdict.sample_ratio import SampleRatio
 from experiments.analysis.verdict.wording import figure, interval, listed, percent, probability
 
 WEEK: Final = 7
-"""Days. A weekday is not a weekend: no arm wins before it has seen both."""
+"""Days before an arm can win, so that weekdays and weekends are both covered."""
 
 
 class Decision(StrEnum):
-    """What to do."""
+    """The recommended decision."""
 
     SHIP = "ship"
     DO_NOT_SHIP = "do not ship"
@@ -28,7 +28,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True)
 class Primary:
-    """The primary metric of one arm, in the reading that holds at every look."""
+    """The primary metric of one arm, with the interval that holds at every look."""
 
     title: str
     lift: float
@@ -38,32 +38,32 @@ class Primary:
 
 @dataclass(frozen=True)
 class Unvaried:
-    """The primary metric of one arm, of which users do not vary."""
+    """The primary metric of one arm, if users do not vary in it."""
 
     title: str
     constant: Constant
 
     @property
     def lift(self) -> float:
-        """As for choosing between arms: none that is shown."""
+        """0, for choosing between arms."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What decides about one arm. primary: None where too few users or events were logged."""
+    """Everything that decides about one arm. primary: None if too few users or events were logged."""
 
     arm: str
     primary: Primary | Unvaried | None
     guardrails: Sequence[GuardrailResult] = ()
 
     def named(self, state: State) -> list[str]:
-        """The guardrails in a state."""
+        """The names of the guardrails in a state."""
         return [_name(each) for each in self.guardrails if each.state is state]
 
     @property
     def placeholders(self) -> str:
-        """The times that do not vary, which no measured ones do, as the end of a sentence."""
+        """The end of a sentence about times that do not vary, which real times always do."""
         names = [_name(each) for each in self.guardrails if each.relative and not each.varies]
         return f"; {listed(names)} does not vary, check how it is logged" if names else ""
 
@@ -74,22 +74,22 @@ def _name(guardrail: GuardrailResult) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What was said beforehand, and how far it got."""
+    """The plan of the experiment, and how much of it has passed."""
 
     days: int
-    """Read, of whole ones."""
+    """Whole days read so far."""
     planned_days: int
     minimum_detectable_effect: float
 
     @property
     def over(self) -> bool:
-        """Whether the planned days have passed."""
+        """Whether all planned days have passed."""
         return self.days >= self.planned_days
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A decision, the arm it is about if it is about one, and why in one sentence."""
+    """A decision, its arm if it is about one arm, and the reason in one sentence."""
 
     decision: Decision
     arm: str | None
@@ -99,17 +99,15 @@ class Recommendation:
 def recommend(
     ratio: SampleRatio, missing: MissingAssignment, arms: Sequence[ArmResult], plan: Plan, unreadable: int = 0
 ) -> Recommendation:
-    """What to do: the best arm that may be shipped, else wait for one that may yet win, else none.
+    """Recommend the best arm that may be shipped, else wait for one that may still win, else none.
 
-    unreadable: files of the log that are in no sum.
+    unreadable: the number of files that could not be read.
     """
     found = _of_arms(ratio, missing, arms, plan)
     if not unreadable:
         return found
     files = "1 file" if unreadable == 1 else f"{unreadable:,} files"
-    return replace(
-        found, sentence=f"{found.sentence} This is without {files} of the log that cannot be read."
-    )
+    return replace(found, sentence=f"{found.sentence} {files} of the log could not be read.")
 
 
 def _of_arms(
@@ -134,7 +132,7 @@ def _joined(recommendations: Sequence[Recommendation]) -> Recommendation:
 
 
 def distrust(ratio: SampleRatio, missing: MissingAssignment) -> str | None:
-    """Why the sample is not the one that was planned; None if it is."""
+    """Why the sample is not as planned; None if it is."""
     if ratio.trusted and missing.trusted:
         return None
     if ratio.trusted:
@@ -146,7 +144,7 @@ def distrust(ratio: SampleRatio, missing: MissingAssignment) -> str | None:
             f"({shares}; p {probability(missing.p_value)})"
         )
     if ratio.even:
-        return f"{ratio.misassigned:,} users are not in their assigned arm, or saw two"
+        return f"{ratio.misassigned:,} users were not shown their assigned arm, or saw two arms"
     users = ", ".join(
         f"{arm} has {count:,} where {ratio.expected[arm]:,.0f} were expected"
         for arm, count in ratio.users.items()
@@ -157,7 +155,7 @@ def distrust(ratio: SampleRatio, missing: MissingAssignment) -> str | None:
 
 
 def recommendation_for(arm: ArmResult, plan: Plan) -> Recommendation:
-    """What to do about one arm."""
+    """The recommendation for one arm."""
     worse, primary = arm.named(State.WORSE), arm.primary
     if worse:
         return _recommendation(
@@ -177,7 +175,7 @@ def recommendation_for(arm: ArmResult, plan: Plan) -> Recommendation:
 
 
 def _unvaried(arm: ArmResult, primary: Unvaried, plan: Plan) -> Recommendation:
-    """Without an interval no arm wins, but one that is the same as control to the end has not won either."""
+    """Without an interval no arm wins; one that equals control until the planned end is not shipped."""
     found = primary.constant
     if not found.equal:
         return _recommendation(
@@ -241,8 +239,8 @@ def _open(arm: ArmResult, primary: Primary, plan: Plan) -> Recommendation:
     return _recommendation(
         Decision.NOT_ENOUGH_YET,
         arm,
-        f"the planned weeks are over and {_found(primary)} still holds both nothing and the {sought} sought: "
-        "more users were needed than came; plan a longer experiment",
+        f"the planned weeks are over and {_found(primary)} may be nothing or the {sought} sought: "
+        "there were fewer users than needed; plan a longer experiment",
     )
 
 

@@ -1,4 +1,4 @@
-"""ExperimentResults as one HTML page without outside resources, as JSON, and as lines for a terminal."""
+"""Experiment results as a self-contained HTML page, as JSON, and as text for a terminal."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class BreakdownChart:
 
 
 def write_report(results: ExperimentResults, folder: Path) -> None:
-    """Writes PAGE and JSON into the folder, each whole or not at all.
+    """Write PAGE and JSON to the folder, each atomically.
 
     Raises:
-        OSError: the folder cannot be made or written to.
+        OSError: the folder cannot be created or written.
     """
     for name, text in ((PAGE, page(results).encode()), (JSON, json_text(results))):
         with replacing(folder / name) as unfinished:
@@ -59,13 +59,13 @@ def write_report(results: ExperimentResults, folder: Path) -> None:
 
 
 def json_text(results: ExperimentResults) -> bytes:
-    """JSON in UTF-8; what is not finite is null."""
+    """JSON in UTF-8; values that are not finite are null."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
     return orjson.dumps(as_json(results), option=options) + b"\n"
 
 
 def page(results: ExperimentResults) -> str:
-    """The page."""
+    """The HTML page."""
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -97,7 +97,7 @@ def missing(constant: Constant | None) -> str:
 
 
 def definition(results: ExperimentResults) -> str:
-    """What was planned, as indented JSON without what was left to its default."""
+    """The definition as indented JSON, without defaults."""
     planned = results.evidence.experiment.model_dump(mode="json", exclude_defaults=True)
     return orjson.dumps(planned, option=orjson.OPT_INDENT_2).decode()
 
@@ -204,7 +204,7 @@ def significant_parts(results: ExperimentResults) -> list[str]:
 
 
 def text(results: ExperimentResults) -> str:
-    """The report for a terminal: the verdict first."""
+    """The report for a terminal, with the recommendation first."""
     evidence, plan = results.evidence, results.plan
     lines = [
         *([evidence.simulated, ""] if evidence.simulated else []),
@@ -258,4 +258,4 @@ def _exclusion_lines(results: ExperimentResults) -> list[str]:
 
 def _with_bots_line(results: ExperimentResults, arm: str, effect: Effect | None) -> str:
     found = f"{percent(effect.lift)} ({interval(effect.low, effect.high)})" if effect else "no interval"
-    return f"  with suspected bots in, {primary_measure(results.evidence).phrase} of {arm}: {found}"
+    return f"  including suspected bots, {primary_measure(results.evidence).phrase} of {arm}: {found}"

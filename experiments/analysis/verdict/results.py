@@ -1,4 +1,4 @@
-"""Evidence to figures: everything that a report shows, in any form."""
+"""All figures of a report, computed from the evidence."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from experiments.assignment.definition import Guardrail
 
 @dataclass(frozen=True)
 class MetricResult:
-    """One metric of one arm. effect: None of too few users or events, and of users who do not vary."""
+    """One metric of one arm. effect: None if there are too few users or events, or users do not vary."""
 
     metric: str
     title: str
@@ -55,11 +55,11 @@ class MetricResult:
     primary: bool
     effect: Effect | None
     narrowed: float | None
-    """The share of the interval's width that CUPED took away."""
+    """The share by which CUPED narrowed the interval."""
     detectable: float | None
-    """The lift that this many users show with a power of 80 %; the primary metric on the last planned day."""
+    """The lift found by this many users with a power of 80 %; for the primary metric on the last day."""
     p_adjusted: float | None = None
-    """By Holm over all secondary metrics and arms; the primary metric has an error rate of its own."""
+    """By Holm over all secondary metrics and arms; the primary metric has its own error rate."""
     constant: Constant | None = None
     """Instead of an effect, where users do not vary."""
 
@@ -79,7 +79,7 @@ class Look:
 
 @dataclass(frozen=True)
 class ExperimentResults:
-    """Of one experiment. Where the sample is not trusted, there is nothing after `missing`."""
+    """Results of one experiment. If the sample is not trusted, all fields after `missing` are empty."""
 
     evidence: Evidence
     plan: Plan
@@ -96,16 +96,16 @@ class ExperimentResults:
     trends: Mapping[str, Mapping[str, Trend | None]] | None = None
     """By arm, then by breakdown over time."""
     with_bots: Mapping[str, Effect | None] | None = None
-    """By arm, the primary metric with suspected bots in; None where none is suspected."""
+    """By arm: the primary metric including suspected bots; None if there are none."""
 
     @property
     def trusted(self) -> bool:
-        """Whether the sample is the one that was planned."""
+        """Whether the sample is as planned."""
         return self.ratio.trusted and self.missing.trusted
 
 
 def read(evidence: Evidence) -> ExperimentResults:
-    """All results of the evidence; only those of the sample where that is broken."""
+    """All results of the evidence; only those about the sample if it is not trusted."""
     experiment = evidence.experiment
     weights = {arm.name: arm.weight for arm in experiment.arms}
     ratio = sample_ratio(evidence.users, weights, evidence.misassigned)
@@ -137,27 +137,27 @@ def read(evidence: Evidence) -> ExperimentResults:
 
 
 def treatments(evidence: Evidence) -> list[str]:
-    """The arms but control."""
+    """The arms other than control."""
     return [arm.name for arm in evidence.experiment.arms[1:]]
 
 
 def primary_measure(evidence: Evidence) -> Measure:
-    """What decides."""
+    """The measure of the primary metric."""
     return MEASURES[evidence.experiment.primary.value]
 
 
 def against_control(evidence: Evidence, arms: Arms, arm: str, measure: Measure) -> Effect | None:
-    """The effect of an arm on a measure, in some part of the evidence."""
+    """The effect of an arm on a measure, for the moments given."""
     return effect_of(measure, *_pair(evidence, arms, arm))
 
 
 def _pair(evidence: Evidence, arms: Arms, arm: str) -> tuple[Moments, Moments]:
-    """Control and an arm."""
+    """The moments of control and of an arm."""
     return arms[evidence.experiment.control.name], arms[arm]
 
 
 def looks_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[Look, ...]:
-    """One for each day with an effect so far. The error is shared by all arms and all days."""
+    """One look for each day with an effect. All arms and days share the error rate."""
     measure = primary_measure(evidence)
     found = [
         (number, day, effect)
@@ -177,7 +177,7 @@ def looks_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[Look, ...]:
 
 
 def primary_of(evidence: Evidence, looks: Sequence[Look], arm: str) -> Primary | Unvaried | None:
-    """The last look at an arm, in the words of a verdict; None if there was none."""
+    """The primary metric at the last look; None without one."""
     measure = primary_measure(evidence)
     constant = constant_of(measure, *_pair(evidence, evidence.totals, arm))
     if constant is not None:
@@ -186,7 +186,7 @@ def primary_of(evidence: Evidence, looks: Sequence[Look], arm: str) -> Primary |
 
 
 def guardrails_of(evidence: Evidence, arm: str, plan: Plan) -> tuple[GuardrailResult, ...]:
-    """Those that the experiment names. Each has an error of its own, shared by all days."""
+    """The guardrails of the experiment. Each has its own error rate, shared by all days."""
     critical = sequential.planned_critical_value(plan.days, plan.planned_days, guardrails.ALPHA)
     return tuple(_guardrail(evidence, arm, each, critical) for each in evidence.experiment.guardrails)
 
@@ -223,7 +223,7 @@ def metrics_of(evidence: Evidence) -> tuple[MetricResult, ...]:
 
 
 def metric_of(evidence: Evidence, measure: Measure, arm: str, critical: float) -> MetricResult:
-    """One measure of one arm, not yet adjusted. critical: standard errors from 0 that count."""
+    """One measure of one arm, not adjusted. critical: standard errors from 0 at which it is significant."""
     control, treatment = _pair(evidence, evidence.totals, arm)
     effect = effect_of(measure, control, treatment)
     return MetricResult(
@@ -244,7 +244,7 @@ def detectable(effect: Effect, critical: float) -> float:
 
 
 def with_bots_of(evidence: Evidence) -> dict[str, Effect | None] | None:
-    """What the primary metric would be, were suspected bots people; it decides nothing."""
+    """The primary metric including suspected bots, for information; None if there are none."""
     if all(each.reason is not Reason.BOT for each in evidence.exclusions):
         return None
     measure = primary_measure(evidence)
@@ -252,7 +252,7 @@ def with_bots_of(evidence: Evidence) -> dict[str, Effect | None] | None:
 
 
 def example_of(exclusion: Exclusion) -> str | None:
-    """An event id to look for; None where there is none, or where it would name a user."""
+    """The id of an example event; None if there is none, or if it would identify a user."""
     return None if exclusion.reason in BY_USER else exclusion.example or None
 
 

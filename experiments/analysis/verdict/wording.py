@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures formatted for readers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 MOST: Final = 1e6
-"""A lift that is as good as none, being what an interval of next to no information ends at."""
+"""A lift from which on a bound is shown as unbounded: the interval has practically no information."""
 
 
 def percent(share: float, *, signed: bool = True) -> str:
     """`+4.2 %`: one decimal below ten per cent, none above and for 0; NaN as a dash.
 
-    Beyond MOST, where no figure means anything, that there is no bound.
+    `unbounded` from MOST on.
     """
     if not abs(share) < MOST:
         return "–" if math.isnan(share) else "unbounded"
@@ -36,7 +36,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def figure(value: float) -> str:
-    """Three significant digits, with separators of thousands, or an exponent where zeros would be many."""
+    """Three significant digits with thousands separators, or an exponent for very small or large values."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else "–"
     if not 1e-6 <= abs(value) < 1e15:
@@ -46,5 +46,5 @@ def figure(value: float) -> str:
 
 
 def probability(p: float) -> str:
-    """A p-value with its sign of relation: `= 0.012`; very small ones as a bound."""
+    """A p-value with a relation sign: `= 0.012`; very small ones as `< 0.0001`."""
     return "< 0.0001" if p < 0.0001 else f"= {p:.2g}" if p < 0.1 else f"= {p:.2f}"

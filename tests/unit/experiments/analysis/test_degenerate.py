@@ -188,7 +188,7 @@ def test_metrics_that_do_not_vary_and_differ_ship_nothing(tmp_path: Path) -> Non
 def test_what_is_left_out_is_named_where_nothing_is_left(tmp_path: Path) -> None:
     """Bots' slates do carry the arm; a start in the future is no traceback."""
     write_degenerate(tmp_path / "log", SHAPES["nobody but bots"])
-    assert "no slate that counts carries an arm" in report(tmp_path).output
+    assert "no valid slate carries an arm" in report(tmp_path).output
     assert "of users who look like bots; all of their events" in report(tmp_path).output
     assert re.search(
         r"no slate of [\d,]+ can be used: [\d,]+ of users who look like bots", offline(tmp_path).output

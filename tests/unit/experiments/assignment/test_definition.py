@@ -116,7 +116,7 @@ def test_a_folder_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
     """A misspelt setting must not switch all experiments off in silence."""
     assert read_experiments(tmp_path) == ()
     (fault,) = faults(tmp_path / "nowhere")
-    assert "nowhere is no folder" in fault
+    assert "nowhere is not a folder" in fault
 
 
 def test_an_unknown_name_tells_the_known_ones() -> None:

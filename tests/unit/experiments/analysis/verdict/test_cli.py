@@ -88,7 +88,7 @@ def test_until_a_day(definitions: Path, log: Path) -> None:
 def test_users_in_an_arm_that_is_not_theirs(definitions: Path, tmp_path: Path) -> None:
     """Twenty of 60 were shown the other arm: something else than assignment chose."""
     done = report(definitions, log_of(tmp_path, wrong=20), "--until", "2026-11-15")
-    assert "Do not read this experiment: 20 users are not in their assigned arm" in done.output
+    assert "Do not read this experiment: 20 users were not shown their assigned arm" in done.output
 
 
 def test_a_simulated_log_says_so(definitions: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_faulty_files_are_named_as_the_log_knows_them(definitions: Path, tmp_pat
         (
             ("--until", "2026-11-01"),
             "better-encoder",
-            "no slate that counts carries an arm of 'better-",
+            "no valid slate carries an arm of 'better-",
         ),
     ],
 )

@@ -82,7 +82,7 @@ def test_one_arm(arm: ArmResult, plan: Plan, decision: Decision, why: str) -> No
         (
             sample_ratio({"old": 5000, "new": 5000}, {"old": 1, "new": 1}, misassigned=1200),
             WHOLE,
-            "1,200 users are not in their assigned arm",
+            "1,200 users were not shown their assigned arm",
         ),
         (
             EVEN,
@@ -133,7 +133,8 @@ def test_all_arms_that_lost_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"), [(1, "without 1 file of the log"), (12, "without 12 files of the log")]
+    ("files", "said"),
+    [(1, "1 file of the log could not be read"), (12, "12 files of the log could not be read")],
 )
 def test_files_that_cannot_be_read_are_in_the_sentence(files: int, said: str) -> None:
     """Whatever it decides: days may lack taps that their slates led to."""

@@ -181,7 +181,7 @@ def test_what_bots_would_change_stands_beside_them() -> None:
     bots = (Exclusion(Reason.BOT, 9000, 3, "a-user"),)
     found = read(replace(evidence, with_bots=by_hand, exclusions=bots))
     assert "with them in, taps per slate of new:\n0 % (" in page(found)
-    assert "  with suspected bots in, taps per slate of new: 0 % (" in text(found)
+    assert "  including suspected bots, taps per slate of new: 0 % (" in text(found)
     assert json.loads(json_text(found))["with_bots"]["new"]["lift"] == 0
     assert found.recommendation.decision is Decision.SHIP
     assert read(evidence).with_bots is None
