@@ -1,7 +1,7 @@
 """The seller side of an experiment by arm: exposure, sales, and how long a new listing waits.
 
-An arm that buyers prefer may show fewer sellers, more expensive items or older listings. Exposure
-counts items: a slate of ten items counts ten. Includes valid slates that carry the arm, and purchases since the
+An arm that buyers prefer may show fewer sellers, more expensive items or older listings. Exposure counts
+items: a slate of ten items counts ten. Includes valid slates that carry the arm, and purchases since the
 buyer's exposure to it; bots are excluded.
 """
 

@@ -45,7 +45,7 @@ def critical_values(
     """(looks,) float64: how many standard errors from 0 a look must be to be significant.
 
     taken: numbers of the looks so far, from 1 and increasing; skipped looks spend nothing until the next.
-    information: (looks,) 1 / variance of the estimate at each. planned: total number of looks. alpha: two-sided,
+    information: (looks,) 1 / variance of the estimate at each. planned: number of looks. alpha: two-sided,
         over all looks.
 
     The path z√information is a Brownian motion seen at the looks. Its density inside the earlier bounds is
