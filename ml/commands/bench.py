@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option("--size", type=WholeNumber(16), default=1080, show_default=True, help="Of drawn JPEGs, pixels.")
 @click.option("--repeats", type=WholeNumber(1), default=3, show_default=True, help="The best one counts.")
 @click.option(
-    "--stock", type=folder, help="Local hub folder to run with transformers and torch, for comparison."
+    "--stock",
+    type=folder,
+    help="Local Hugging Face folder to compare with, run by transformers.",
 )
 @threads_option
 def bench(

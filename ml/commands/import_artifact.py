@@ -50,14 +50,14 @@ def import_artifact(
     name: str | None,
     threads: int,
 ) -> None:
-    """Make an artifact of SOURCE: the hub id of a SigLIP or MobileNetV2, or its local folder.
+    """Make an artifact of SOURCE: the Hugging Face id of a SigLIP or MobileNetV2, or its local folder.
 
     Without --pca-data and --projection vectors keep the network's width, and the scale of similarities is
     measured on drawn pictures.
     """
     from transformers.utils import logging  # noqa: PLC0415
 
-    from ml.export import hf_import as hub  # noqa: PLC0415
+    from ml.export import hf_import  # noqa: PLC0415
     from ml.pca.projection import load_projection  # noqa: PLC0415
 
     # Of its reports, on weights that are left out on purpose, what matters is raised by ml.export.hf_import.
@@ -65,7 +65,7 @@ def import_artifact(
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if not photos:
         click.echo("no --pca-data: similarities are measured on drawn pictures, not on photos", err=True)
-    made = hub.import_artifact(
+    made = hf_import.import_artifact(
         source,
         out,
         photos=photos,

@@ -1,6 +1,6 @@
 """The paper's encoder: a multilingual SigLIP B/16 at 256 px, five epochs of the marketplace's own pairs.
 
-Needs a GPU, or weeks. Without a way to the hub, name a local copy with --base.
+Needs a GPU, or weeks. Without access to Hugging Face, name a local copy with --base.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """The paper's encoder on one GPU of 80 GB or more: a batch of 4096, whose loss sees 16 times the negatives.
 
-The rate grows with the square root of the batch (arXiv 2205.10287); lower layers, which the hub's training
+The rate grows with the square root of the batch (arXiv 2205.10287); lower layers, which the original training
 has already made general, learn slower. Not yet run on one: start with --smoke, then watch the memory.
 """
 

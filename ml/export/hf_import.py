@@ -1,4 +1,4 @@
-"""A SigLIP or MobileNetV2 of the hub to an artifact. Imports torch and transformers."""
+"""A SigLIP or MobileNetV2 of Hugging Face to an artifact. Imports torch and transformers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def import_artifact(
     text: bool = True,
     threads: int = 1,
 ) -> EncoderArtifact:
-    """The artifact of a hub id or of a local folder in the hub's layout.
+    """The artifact of a Hugging Face id or of a local folder in Hugging Face's layout.
 
     PCA is the projection given, or else is fitted to `dims` on the photos; with neither, or with dims None,
     vectors keep the network's width. photos: folders, listing files or files, as for `nitamono ml embed`.
@@ -128,7 +128,7 @@ def write_artifact(
 
 
 def artifact_name(source: str) -> str:
-    """The last part of a hub id or path, in the letters that an index name may have."""
+    """The last part of a Hugging Face id or path, in the letters that an index name may have."""
     last = Path(source).resolve().name if Path(source).is_dir() else source.rpartition("/")[2]
     return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in last.lower())
 

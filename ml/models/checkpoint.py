@@ -47,7 +47,7 @@ def empty_model(
 
 
 def load_checkpoint(path: Path, tower: TowerConfig | HuggingFaceTower) -> TwoTowers:
-    """The model in evaluation mode, float32. The network files of a hub tower lie beside its weights.
+    """The model in evaluation mode, float32. A Hugging Face tower's network files are next to it.
 
     Raises:
         CheckpointMismatch: the file holds no weights, or those of other towers.

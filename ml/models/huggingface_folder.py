@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class HuggingFaceUnreachable(MlError):
-    """A hub id whose files could not be fetched."""
+    """A Hugging Face id whose files could not be fetched."""
 
 
 class PooledImageTower(nn.Module):
@@ -70,7 +70,7 @@ class PooledTextTower(nn.Module):
 
 @dataclass(frozen=True)
 class Towers:
-    """What was read of a hub folder."""
+    """What was read of a Hugging Face folder."""
 
     family: str
     image: PooledImageTower
@@ -82,7 +82,7 @@ class Towers:
 
 
 def fetch(source: str) -> Path:
-    """The folder itself, or the hub's cached copy of an id's files: safetensors, or else a pickled state."""
+    """The folder itself, or the cached copy of an id's files: safetensors, or else a pickled state."""
     if Path(source).is_dir():
         return Path(source)
     from huggingface_hub import snapshot_download  # noqa: PLC0415  a local folder needs no network
@@ -95,14 +95,14 @@ def fetch(source: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise HuggingFaceUnreachable(
-            f"{source}: neither a folder here nor fetched from the hub ({reason}); check the id and the "
+            f"{source}: neither a folder here nor fetched from Hugging Face ({reason}); check the id and the "
             "connection, or copy the model's folder here and name that"
         ) from error
     return folder
 
 
 def read_towers(folder: Path, *, text: bool) -> Towers:
-    """The networks of a folder in the hub's layout, in evaluation mode.
+    """The networks of a folder in Hugging Face's layout, in evaluation mode.
 
     Raises:
         UnsupportedModel: another architecture, a file missing or damaged, or a tokenizer that does not fit.
@@ -158,18 +158,18 @@ def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose t
     except UnpicklingError as error:
         raise UnsupportedModel(
             f"{folder}: pytorch_model.bin is damaged, or holds more than weights, which could run code here; "
-            "download model.safetensors from the hub"
+            "download model.safetensors from Hugging Face"
         ) from error
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnsupportedModel(
-            f"{folder}: no weights can be read ({reason}); download model.safetensors from the hub again"
+            f"{folder}: no weights can be read ({reason}); download model.safetensors from Hugging Face again"
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise UnsupportedModel(
             f"{folder}: the weights lack {len(missing)} of the network's, first {missing[0]}; "
-            "download model.safetensors from the hub again, or try --no-text if it has an image tower alone"
+            "download model.safetensors from Hugging Face again, or try --no-text if it has no text tower"
         )
     config = read_json(folder / "config.json")
     stored = config.get("dtype") or config.get("torch_dtype") or "float32"
@@ -219,7 +219,7 @@ def read_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
     # tokenizers raises a bare Exception for a missing or damaged file; it defines no narrower class.
     except Exception as error:
         raise UnsupportedModel(
-            f"{path}: no tokenizer can be read ({error}); download it from the hub, or leave the text "
+            f"{path}: no tokenizer can be read ({error}); download it from Hugging Face, or leave the text "
             "tower out with --no-text"
         ) from error
     largest = max(tokenizer.get_vocab().values(), default=-1)
@@ -250,7 +250,7 @@ def padding_token(path: Path) -> str:
 
 
 NETWORK_FOLDER: Final = "network"
-"""Folder of a run with the files that say what the networks are, in the hub's layout."""
+"""Folder of a run with the files that say what the networks are, in Hugging Face's layout."""
 
 
 def network_folder(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""How a model of the hub takes its photos: what its image processor in transformers would do."""
+"""How a model of Hugging Face takes its photos: what its image processor in transformers would do."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ RESAMPLE: Final[dict[int, Resample | None]] = {
 
 
 class UnsupportedModel(MlError):
-    """A hub folder that no encoder can be made of."""
+    """A Hugging Face folder that no encoder can be made of."""
 
 
 class ImageProcessing(BaseModel):
@@ -122,7 +122,7 @@ def side_of(square: dict[str, int]) -> int:
 
 
 def read_processing(folder: Path, family: str) -> ImageProcessing:
-    """The image processing of a folder in the hub's layout. family: a key of DEFAULTS.
+    """The image processing of a folder in Hugging Face's layout. family: a key of DEFAULTS.
 
     Raises:
         UnsupportedModel: a file cannot be read, or says something that cannot be done.
@@ -197,8 +197,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UnsupportedModel(
-            f"{path}: cannot be read ({error}); name a folder in the hub's layout, or a hub id"
+            f"{path}: cannot be read ({error}); name a folder in Hugging Face's layout, or a Hugging Face id"
         ) from error
     if not isinstance(content, dict):
-        raise UnsupportedModel(f"{path}: expected a JSON object; download it from the hub again")
+        raise UnsupportedModel(f"{path}: expected a JSON object; download it from Hugging Face again")
     return content

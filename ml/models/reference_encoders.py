@@ -15,7 +15,7 @@ Vectors = NDArray[np.float32]
 def mobilenet_features(
     folder: Path, photos: Sequence[bytes], *, threads: int = 1, batch: int = 16
 ) -> Vectors:
-    """(n, 1280) float32, unit norm: pooled features of a MobileNetV2 in the hub's layout, run by OpenVINO."""
+    """(n, 1280) float32, unit norm: pooled features of a Hugging Face MobileNetV2, by OpenVINO."""
     import openvino  # noqa: PLC0415  a heavy import that only this function needs
     import torch  # noqa: PLC0415
     from transformers import AutoImageProcessor, MobileNetV2Model  # noqa: PLC0415

@@ -28,8 +28,8 @@ def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph
     tower = tower_config(artifact)
     if tower is None:
         raise BackendMissing(
-            f"{artifact.folder}: torch needs {CHECKPOINT}, and of a hub's model its config.json, which "
-            "`nitamono ml finetune` and `nitamono ml export` leave; take another backend"
+            f"{artifact.folder}: torch needs {CHECKPOINT}, and for a Hugging Face model its config.json, "
+            "which `nitamono ml finetune` and `nitamono ml export` leave; take another backend"
         )
     model = load_checkpoint(artifact.folder / CHECKPOINT, tower)
     of_photos = path == artifact.image_graph

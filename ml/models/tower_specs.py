@@ -25,13 +25,13 @@ class TowerConfig:
 
 @dataclass(frozen=True)
 class HuggingFaceTower:
-    """The two towers of a SigLIP in the hub's layout, which says everything else about them."""
+    """The two towers of a SigLIP in Hugging Face's layout, which says everything else about them."""
 
     source: str
-    """Hub id or local folder. Empty: a tiny one with random weights, which the run makes itself."""
+    """Hugging Face id or local folder. Empty: a tiny one with random weights, which the run makes itself."""
     image_size: int = 256
     width: int = 768
 
 
 Tower = Annotated[HuggingFaceTower | TowerConfig, Field(union_mode="left_to_right")]
-"""Of either kind; read from JSON, what names a source is of the hub."""
+"""Of either kind; read from JSON, a tower with a source is from Hugging Face."""

@@ -45,7 +45,7 @@ def start_huggingface(
     checkpointing: bool,
     processes: Processes,
 ) -> tuple[HuggingFaceSiglip, Tokenizer]:
-    """What a run of a hub tower begins with: another run's weights, those of a source, or tiny random ones.
+    """The initial weights of a run of a Hugging Face tower: another run's, a source's, or tiny random ones.
 
     Raises:
         HuggingFaceUnreachable, UnsupportedModel: see pretrained.
@@ -67,10 +67,10 @@ def start_huggingface(
 def pretrained(
     source: str, tower: HuggingFaceTower, run: Path, *, checkpointing: bool
 ) -> tuple[HuggingFaceSiglip, Tokenizer]:
-    """The model of a hub id or local folder, and its tokenizer; what describes them is copied into the run.
+    """The model and tokenizer of a Hugging Face id or local folder; copies its network files into the run.
 
     Raises:
-        HuggingFaceUnreachable: the hub has no such id, or there is no way to it.
+        HuggingFaceUnreachable: Hugging Face has no such id, or there is no way to it.
         UnsupportedModel: a file is missing or damaged, the tokenizer is another model's, or sizes differ.
     """
     from transformers import SiglipModel  # noqa: PLC0415  heavy
@@ -101,7 +101,7 @@ def refuse_other_sizes(folder: Path, tower: HuggingFaceTower) -> None:
             f"{path}: model_type is {content.get('model_type')}, expected siglip (SigLIP, or SigLIP 2 of a "
             "fixed resolution); name such a model with --base"
         )
-    # What transformers would fill in is left out of the hub's own files.
+    # What transformers would fill in is left out of Hugging Face's own files.
     vision = content.get("vision_config", {})
     found = (vision.get("image_size", 224), vision.get("hidden_size", 768))
     if found != (tower.image_size, tower.width):
@@ -122,7 +122,7 @@ def copy_network_files(folder: Path, kept: Path) -> None:
 
 
 def write_tiny_siglip(folder: Path, captions: Sequence[str], *, image_size: int, width: int) -> None:
-    """A SigLIP with random weights in the hub's layout, to try a run with before the real one is here."""
+    """A SigLIP with random weights in Hugging Face's layout, to try a run before the real one is here."""
     from transformers import SiglipConfig, SiglipModel  # noqa: PLC0415  heavy
 
     layers = {

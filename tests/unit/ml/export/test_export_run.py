@@ -26,7 +26,7 @@ from tests.unit.ml.test_cli import call
 
 @pytest.fixture(scope="module")
 def tuned(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a tiny SigLIP in the hub's layout."""
+    """A run of a tiny SigLIP in Hugging Face's layout."""
     out = tmp_path_factory.mktemp("tuned")
     finetune(replace(HUB_SMOKE, epochs=1), corpus, out)
     return out

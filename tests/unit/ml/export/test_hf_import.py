@@ -1,4 +1,4 @@
-"""Hub folders to artifacts: the real MobileNetV2, small and full-size SigLIPs with random weights."""
+"""Hugging Face folders to artifacts: MobileNetV2, small and full-size SigLIPs with random weights."""
 
 import io
 import json
@@ -51,7 +51,7 @@ BASE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, 
 def write_siglip(
     folder: Path, layers: dict[str, int] = TINY, *, vocabulary: int = 80, side: int = 32
 ) -> Path:
-    """A SigLIP with random weights in the hub's layout; by default a tiny one. layers: of the image tower."""
+    """A SigLIP with random weights in Hugging Face's layout, by default tiny. layers: of the image tower."""
     torch.manual_seed(0)
     text = TINY | {"vocab_size": vocabulary, "max_position_embeddings": TOKENS}
     image = layers | {"image_size": side, "patch_size": 16}
@@ -112,7 +112,7 @@ def write_siglip2(folder: Path) -> Path:
 
 
 def test_siglip2_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
-    """Captions are lower-cased, ended, cut and padded as the hub's processor does it."""
+    """Captions are lower-cased, ended, cut and padded as Hugging Face's processor does it."""
     hub = write_siglip2(tmp_path / "hub")
     made = import_artifact(str(hub), tmp_path / "a")
     captions = ["red skirt", "a red skirt, a red skirt, a red skirt", "赤い"]
@@ -179,7 +179,7 @@ def test_without_a_text_tower_captions_are_refused(siglip: Path, tmp_path: Path)
 
 @pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS_DIR")
 def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
-    """Photos are cut as the hub's processor cuts them, also where they are no squares."""
+    """Photos are cut as Hugging Face's processor cuts them, also where they are no squares."""
     made = import_artifact(str(MOBILENET), tmp_path / "a")
     buffer = io.BytesIO()
     photo = Image.fromarray(draw_picture(np.random.default_rng(0), 300, 400))

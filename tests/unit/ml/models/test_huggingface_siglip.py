@@ -1,4 +1,4 @@
-"""Training a SigLIP in the hub's layout: a tiny one with random weights, through the real loading."""
+"""Training a SigLIP in Hugging Face's layout: a tiny one with random weights, through the real loading."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ CAPTIONS = ["red skirt", "blue tie", "black belt"] * 5
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in the hub's layout."""
+    """A folder in Hugging Face's layout."""
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("hub")
     write_tiny_siglip(folder, CAPTIONS, image_size=32, width=16)
