@@ -71,7 +71,7 @@ def named_files(
     type=Number(min=1),
     default=CLIP,
     show_default=True,
-    help="Taps that one tap may stand for when it is weighted.",
+    help="Largest weight of a tap.",
 )
 @click.option("--slices", is_flag=True, help="Print scores by category, price, day and order shown too.")
 @click.option(
@@ -90,7 +90,7 @@ def offline_command(
     slices: bool,
     out: Path | None,
 ) -> None:
-    """Tell from a log how well encoders would have ordered its slates."""
+    """Evaluate on a log how well encoders would have ordered its slates."""
     try:
         encoders = [read_vectors(name, path) for name, path in named]
         _evaluate(folder, encoders, Task(baseline, Gain(gain), clip), listings, out, slices=slices)
@@ -116,7 +116,7 @@ def _evaluate(
 
     (evaluation, ranked), faulty = read_valid_files(folder, evaluated)
     for fault in faulty:
-        click.echo(f"left out: {fault.path}: {fault.reason}", err=True)
+        click.echo(f"excluded: {fault.path}: {fault.reason}", err=True)
     click.echo(text(evaluation, slices=slices))
     if out:
         examples = examples_of(ranked, photos_of(listings)) if listings else []

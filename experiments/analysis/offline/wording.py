@@ -1,4 +1,4 @@
-"""What readers are told of an evaluation, in plain sentences and tables of text."""
+"""An evaluation in sentences and text tables."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from experiments.analysis.offline.propensity import Source
 from ml.evaluation.rows import Row
 from ml.evaluation.tables import metric_table, slice_table
 
-SIMULATED: Final = "Simulated: the users, taps and purchases of this log were made by a program."
+SIMULATED: Final = "Simulated: the users, taps and purchases of this log are simulated."
 
 
 def origin(evaluation: Evaluation) -> str:
-    """What was evaluated, and what was left out of it."""
+    """What was evaluated and what was excluded."""
     counts, (first, last) = evaluation.counts, evaluation.days
     return (
         f"{evaluation.log}: {counts.used:,} slates of {evaluation.users:,} users, {first} to {last}, "
         f"{evaluation.shuffled_slates:,} of them shuffled; "
-        f"left out of {counts.logged:,}: {counts.left_out or 'none'}"
+        f"excluded of {counts.logged:,}: {counts.left_out or 'none'}"
     )
 
 
@@ -30,9 +30,9 @@ def weighting_sentence(evaluation: Evaluation) -> str:
         return "Slates could not be weighted."
     taps, slates = evaluation.propensities[0].taps, evaluation.counts.used
     return (
-        f"Weighted: by how often a position is looked at, told from {weighting.source} ({taps:,} taps); "
+        f"Weighted: by how often a position is looked at, estimated from {weighting.source} ({taps:,} taps); "
         f"{weighting.clipped_slates:,} of {slates:,} slates have the largest weight allowed, "
-        f"{weighting.clip:g}; all tell as much as {weighting.worth_slates:,.0f} unweighted ones."
+        f"{weighting.clip:g}; the effective sample size is {weighting.worth_slates:,.0f} slates."
     )
 
 
@@ -40,7 +40,7 @@ def warning(evaluation: Evaluation) -> str:
     """One sentence on whether the log favours the production order; "" if nothing says so."""
     if evaluation.weighting is None:
         return (
-            "Warning: no slates were shuffled and too few items changed places, so nothing tells how far "
+            "Warning: no slates were shuffled and too few items changed positions, so it is unknown how far "
             "this log favours the production order and whatever ranks like it; give an arm a `shuffle` share."
         )
     favour = evaluation.favour
@@ -57,7 +57,7 @@ def warning(evaluation: Evaluation) -> str:
         )
     if evaluation.weighting.source is Source.SWAPS:
         return (
-            "Warning: no slates were shuffled, so that weights rest on items that changed places by "
+            "Warning: no slates were shuffled, so weights are based on items that changed positions by "
             "themselves; give an arm a `shuffle` share."
         )
     return ""

@@ -59,7 +59,7 @@ def test_the_table_says_which_encoder_put_the_tapped_item_first(log: Path, vecto
     result = call("--log", log, *vectors)
     assert result.exit_code == 0, result.output
     assert "log: 30 slates of 30 users, 2026-11-02 to 2026-11-02, 0 of them shuffled" in result.output
-    assert "left out of 31: 1 without a tap" in result.output
+    assert "excluded of 31: 1 without a tap" in result.output
     assert re.search(r"^better +1\.000 \(1\.000–1\.000\)", result.output, re.MULTILINE)
     for row in ("production order", "shown"):
         assert re.search(rf"^{row} +0\.431 \(0\.431–0\.431\)", result.output, re.MULTILINE)
@@ -71,7 +71,7 @@ def test_without_shuffled_slates_or_swaps_the_warning_says_so(log: Path, vectors
     """And nothing is weighted."""
     output = call("--log", log, *vectors).output
     assert "Slates could not be weighted." in output
-    assert "Warning: no slates were shuffled and too few items changed places" in output
+    assert "Warning: no slates were shuffled and too few items changed positions" in output
     assert "Weighted, gains over" not in output
 
 
@@ -114,7 +114,7 @@ def test_the_page_shows_photos_and_needs_nothing_beside_it(
     assert all(str(source).startswith("data:image/jpeg;base64,") for source in sources)
     assert {"script", "link", "iframe"}.isdisjoint(tag for tag, _ in page.tags)
     assert "http" not in html
-    assert "Simulated: the users, taps and purchases of this log were made by a program." in page.text
+    assert "Simulated: the users, taps and purchases of this log are simulated." in page.text
     assert "0.431" in page.text
     assert "nan" not in page.text
 
@@ -159,7 +159,7 @@ def test_a_damaged_file_of_the_log_is_named_and_left_out(log: Path, vectors: lis
     (log / "taps" / "half.parquet").write_bytes(b"PAR1")
     result = call("--log", log, *vectors)
     assert result.exit_code == 0, result.output
-    assert re.search(r"left out: .*half\.parquet: cannot be read as parquet", result.output)
+    assert re.search(r"excluded: .*half\.parquet: cannot be read as parquet", result.output)
     assert "30 slates of 30 users" in result.output
 
 
@@ -168,7 +168,7 @@ def test_damaged_data_are_left_out_too(log: Path, vectors: list[str]) -> None:
     damaged = write_damaged(log, "taps")
     result = call("--log", log, *vectors)
     assert result.exit_code == 0, result.output
-    assert f"left out: {damaged}: cannot be read as parquet" in result.output
+    assert f"excluded: {damaged}: cannot be read as parquet" in result.output
     assert "30 slates of 30 users" in result.output
 
 

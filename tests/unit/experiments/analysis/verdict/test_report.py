@@ -20,7 +20,7 @@ from experiments.assignment.definition import Arm, Guardrail
 from tests.html_page import HtmlPage
 from tests.unit.experiments.analysis.verdict.evidence import make_evidence, make_experiment
 
-SENTENCE = "Simulated: nobody was asked"
+SENTENCE = "Simulated users"
 KEYS = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 GUIDE = Path(__file__).parents[5] / "docs" / "reading-a-report.md"
 
@@ -31,7 +31,7 @@ def winning() -> ExperimentResults:
     return read(make_evidence(simulated=SENTENCE))
 
 
-def test_the_page_needs_nothing_beside_it(winning: ExperimentResults) -> None:
+def test_the_page_is_self_contained(winning: ExperimentResults) -> None:
     """No script and nothing from elsewhere; a category with tags in its name is text."""
     found = HtmlPage(page(winning))
     assert {"script", "link", "iframe", "img"}.isdisjoint(tag for tag, _ in found.tags)
@@ -43,7 +43,7 @@ def test_the_page_needs_nothing_beside_it(winning: ExperimentResults) -> None:
 
 
 def test_the_page_says_what_to_do(winning: ExperimentResults) -> None:
-    """The sentence, that nobody was asked, what was kept apart, and every metric."""
+    """The recommendation, that the log is simulated, exclusions, and every metric."""
     found = HtmlPage(page(winning)).text
     assert winning.recommendation.sentence in found
     assert SENTENCE in found
@@ -129,7 +129,7 @@ def test_the_keys_of_the_json_are_documented(winning: ExperimentResults) -> None
 
 
 def test_the_terminal_begins_with_what_to_do(winning: ExperimentResults) -> None:
-    """First that nobody was asked, then the sentence, then figures."""
+    """First that the log is simulated, then the recommendation, then figures."""
     lines = text(winning).splitlines()
     assert lines[0] == SENTENCE
     assert lines[2] == winning.recommendation.sentence
@@ -155,7 +155,7 @@ def test_without_a_pre_period_it_is_said() -> None:
     assert "no pre-period" in page(read(evidence))
 
 
-def test_several_arms_are_named_apart() -> None:
+def test_each_of_several_arms_is_named() -> None:
     """Each metric has a row for each arm."""
     three = make_experiment(arms=(Arm(name="old"), Arm(name="new"), Arm(name="newer")))
     found = read(make_evidence(experiment=three, users=800))
@@ -174,13 +174,13 @@ def test_no_user_is_named(winning: ExperimentResults) -> None:
     assert [each["example"] for each in json.loads(json_text(found))["exclusions"]] == [None, "an-event"]
 
 
-def test_what_bots_would_change_stands_beside_them() -> None:
+def test_results_including_bots_are_shown_beside_their_number() -> None:
     """The lift with them in decides nothing; where none is suspected there is none."""
     evidence = make_evidence()
     by_hand = {"old": evidence.totals["old"], "new": evidence.totals["old"]}
     bots = (Exclusion(Reason.BOT, 9000, 3, "a-user"),)
     found = read(replace(evidence, with_bots=by_hand, exclusions=bots))
-    assert "with them in, taps per slate of new:\n0 % (" in page(found)
+    assert "including them, taps per slate of new:\n0 % (" in page(found)
     assert "  including suspected bots, taps per slate of new: 0 % (" in text(found)
     assert json.loads(json_text(found))["with_bots"]["new"]["lift"] == 0
     assert found.recommendation.decision is Decision.SHIP
