@@ -1,10 +1,11 @@
-"""How long a report of millions of events takes, and how much memory: `python -m bench.report --help`.
+"""Time and memory of a report on millions of events: `python -m bench.report --help`.
 
 A log is written to a temporary folder (removed afterwards): four of five events are slates of twelve items;
 one slate in eight is tapped, nine of ten taps lead to an item page and one of ten to a purchase; six weeks,
-two of them before the start; two arms; repeated events, unknown arms, testers, users in two arms. Nothing in
-it behaves like a buyer: it is for timing alone. A process of its own then reads it, its memory being sampled;
-last comes the whole of `nitamono experiment report`. On a busy machine, trust the seconds of processors.
+two of them before the start; two arms; repeated events, unknown arms, testers, users in two arms. The data
+are not realistic and serve for timing only. A separate process then reads the log while its memory is sampled;
+finally
+`nitamono experiment report` runs as a whole. On a busy machine, only CPU seconds are meaningful.
 """
 
 from __future__ import annotations
@@ -53,14 +54,16 @@ EXPERIMENT = Experiment.model_validate(tomllib.loads(DEFINITION))
 
 
 class Marketplace:
-    """Users, items and sellers, drawn once."""
+    """Users, items and sellers, generated once."""
 
     def __init__(self, random: np.random.Generator, events: int) -> None:
         self.random = random
         self.users = hex_ids(random, max(events // 20, 10))
         self.arms = arm_array(EXPERIMENT, self.users.to_pylist())
         activity = random.lognormal(0, 1, len(self.users))
-        activity[::1000] = np.quantile(activity, 0.99)  # who see both arms come often, so that it shows
+        activity[::1000] = np.quantile(
+            activity, 0.99
+        )  # users who see both arms are active, so that both are logged
         self.activity = np.cumsum(activity)
         items = max(events // 20, 100)
         self.items = strings("m", np.arange(items))
@@ -70,7 +73,7 @@ class Marketplace:
         self.popularity = np.cumsum(random.lognormal(0, 1.5, items))
 
     def write(self, log: Path, slates: int) -> None:
-        """Slates and what follows from them, in a part a day."""
+        """Write slates and the events that follow from them, one part per day."""
         for day in range(DAYS):
             self.write_day(log, day, slates // DAYS)
 
@@ -113,7 +116,7 @@ class Marketplace:
         ids: pa.Array,
         arms: bool,
     ) -> dict[str, pa.Array]:
-        """One in a thousand users sees both arms; one slate in ten thousand has an arm that nobody knows."""
+        """One in a thousand users sees both arms; one slate in ten thousand has an unknown arm."""
         slates = len(users)
         chosen = np.where((users % 1000 == 0) & (np.arange(slates) % 2 == 0), 0, self.arms[users])
         chosen[::10_000] = 2
@@ -152,7 +155,7 @@ class Marketplace:
 
 
 def write(log: Path, name: str, day: int, columns: dict[str, pa.Array]) -> None:
-    """One part; one event in a thousand comes twice."""
+    """Write one part; one event in a thousand is duplicated."""
     table = to_log_table(name, pa.table(columns))
     again = table.take(pa.array(np.arange(0, len(table), 1000)))
     write_part(
@@ -161,7 +164,7 @@ def write(log: Path, name: str, day: int, columns: dict[str, pa.Array]) -> None:
 
 
 def drawn(random: np.random.Generator, weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """(count,) indices, each as often as its step in the cumulative weights is high."""
+    """(count,) int64 indices, drawn in proportion to the steps of the cumulative weights."""
     return np.searchsorted(weights, random.random(count) * weights[-1])
 
 
@@ -177,13 +180,13 @@ def strings(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
 
 
 def instants(microseconds: NDArray[np.int64]) -> pa.Array:
-    """Counted from the first day of the log."""
+    """Timestamps from (n,) int64 microseconds since the first day of the log."""
     first = int((START - timedelta(days=PRE_DAYS)).timestamp() * 1e6)
     return pa.array(microseconds + first, pa.int64()).cast(INSTANT)
 
 
 def read(log: Path, memory: str, threads: int | None) -> dict[str, tuple[float, float]]:
-    """Seconds of each step: by the clock, and of all processors together."""
+    """Wall time and CPU time of each step, in seconds."""
     seconds: dict[str, tuple[float, float]] = {}
 
     @contextmanager
@@ -215,17 +218,17 @@ def read(log: Path, memory: str, threads: int | None) -> dict[str, tuple[float, 
 
 @dataclass(frozen=True)
 class Watched:
-    """A command that has ended well."""
+    """Measurements of a command that succeeded."""
 
     printed: str
     seconds: float
     processor_seconds: float
     peak_mib: float
-    """The most resident memory of it and its children together."""
+    """Peak resident memory of the process and its children."""
 
 
 def watched(command: list[str], **environ: str) -> Watched:
-    """Runs a command to its end."""
+    """Run a command and measure it."""
     peak, begun, used = 0, time.perf_counter(), children_seconds()
     with subprocess.Popen(  # noqa: S603  # ourselves
         command, stdout=subprocess.PIPE, text=True, env=os.environ | environ
@@ -246,13 +249,13 @@ def watched(command: list[str], **environ: str) -> Watched:
 
 
 def children_seconds() -> float:
-    """Of processors, used by children that have ended."""
+    """CPU seconds of child processes that have ended."""
     times = os.times()
     return times.children_user + times.children_system
 
 
 def whole_report(log: Path) -> Watched:
-    """`nitamono experiment report`, with its page."""
+    """Run `nitamono experiment report`, with its page."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bench.toml").write_text(DEFINITION, encoding="utf-8")
@@ -270,7 +273,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of DuckDB (default: one a core)")
     parser.add_argument("--log", type=Path, help="read this log of an earlier run with --keep instead")
     parser.add_argument("--keep", type=Path, help="write the log here, and leave it there")
-    parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)  # what the process of its own does
+    parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)  # mode of the separate process
     arguments = parser.parse_args()
     if arguments.read:
         print(json.dumps(read(arguments.read, arguments.memory, arguments.threads)))
@@ -289,7 +292,7 @@ def main() -> None:
     table: dict[str, list[float]] = json.loads(steps.printed)
     table["all of these"] = [round(sum(each), 2) for each in zip(*table.values(), strict=True)]
     table["experiment report"] = [report.seconds, report.processor_seconds]
-    print(f"{'':<24}{'seconds':>10}{'of processors':>15}", file=sys.stderr)
+    print(f"{'':<24}{'seconds':>10}{'CPU':>15}", file=sys.stderr)
     for step, (seconds, used) in table.items():
         print(f"{step:<24}{seconds:>10.2f}{used:>15.2f}", file=sys.stderr)
     peaks = {"steps": steps.peak_mib, "experiment report": report.peak_mib}

@@ -1,10 +1,10 @@
 """What is known of a metric and its users before an experiment: measured on a log, or assumed.
 
-Users are what is assigned, so users are what is counted: what decides is the variance among users of the
+Users are assigned, so users are the unit: the plan depends on the variance among users of the
 metric's value, which the delta method makes linear for ratios (Deng, Knoblich and Lu, KDD 2018).
 """
 
-# ruff: noqa: S608  # what is put into SQL are our own words, and names that a definition has checked
+# ruff: noqa: S608  # SQL is built from constants, and names that a definition has checked
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from experiments.assignment.definition import Experiment, Metric
 from experiments.errors import NoBaseline
 
 QUIET: Final = 100
-"""A day with fewer than one in so many of the busiest day's users is one of wrong clocks, not of the log."""
+"""Days with fewer users than this fraction (1/QUIET) of the busiest day come from wrong clocks."""
 
 
 @dataclass(frozen=True)
@@ -38,32 +38,32 @@ class Baseline:
     variance: float
     """Among users, of the metric's value over its mean: the squared coefficient of variation."""
     new_users: tuple[float, ...]
-    """Users who are seen for the first time since the start, on each day; the mean of the last seven goes on.
+    """Users first seen since the start, by day; the mean of the last seven days is used for later days.
 
-    Fewer each day: those who come often come first.
+    The numbers fall, because frequent users are seen first.
     """
     source: str
-    """Where the numbers are from, for people."""
+    """The source of the numbers, for readers."""
     is_measured: bool = False
     correlation: float | None = None
-    """Of users' values with those before the start, which CUPED makes use of; None if not measured."""
+    """Of users' values with those before the start, for CUPED; None if not measured."""
     faulty: tuple[FaultyFile, ...] = ()
-    """Of the log, those of which nothing counts."""
+    """Files of the log that were excluded."""
 
     @property
     def adjusted_variance(self) -> float:
-        """What CUPED leaves of the variance: a share of 1 - correlation²."""
+        """The variance that remains with CUPED: a share of 1 - correlation²."""
         return self.variance * max(0.0, 1 - (self.correlation or 0.0) ** 2)
 
     @property
     def later_users(self) -> float:
-        """New users a day after those that are known."""
+        """New users per day after the known days."""
         return float(np.mean(self.new_users[-7:]))
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """What a log tells of its users from `start` to `last`."""
+    """What a log shows about its users from `start` to `last`."""
 
     moments: Moments
     new_users: tuple[float, ...]
@@ -74,11 +74,11 @@ class _Measured:
 def assumed_baseline(
     metric: Metric, rate: float, per_user: float, users_per_day: float, variance: float | None = None
 ) -> Baseline:
-    """From numbers that somebody believes.
+    """A baseline from assumed numbers.
 
     per_user: the mean of what the metric is a rate of (slates for the CTR), for one user. variance: among
-    users, of the linearised value; if none is given, users are taken to be all alike in their rate, which
-    none are: rate (1 - rate) / per_user for a rate, and for purchases per user that of a Poisson count.
+    users, of the linearised value; by default all users have the same rate, which
+    is optimistic: rate (1 - rate) / per_user for a rate, and for purchases per user that of a Poisson count.
     """
     believed = "as assumed" if variance is not None else "as if all users were alike, so it takes longer"
     if variance is None:
@@ -89,14 +89,14 @@ def assumed_baseline(
 def measured_baseline(
     log: Path, experiment: Experiment, users_per_day: float | None = None, *, now: datetime | None = None
 ) -> Baseline:
-    """From a log of before the experiment, split into the length of the experiment and a pre-period.
+    """A baseline from an earlier log, split into the length of the experiment and a pre-period.
 
-    It is cleaned and summed as the verdict's will be. A log shorter than both is split in the same
-    proportion. users_per_day: new ones, if not the log's own. now: what is later is no event yet.
+    It is cleaned and summed like that of a report. A log shorter than both is split in the same proportion.
+    users_per_day: new users, by default those of the log. now: later events are excluded.
 
     Raises:
         UnreadableLog: no impressions can be read.
-        NoBaseline: too little happened.
+        NoBaseline: the log holds too few events.
     """
     instant = now or datetime.now(UTC)
     found, faulty = read_valid_files(log, lambda events: _measured(events, experiment, instant), threads=2)
@@ -107,10 +107,10 @@ def measured_baseline(
 
 
 def baseline_of(moments: Moments, measure: Measure, new_users: tuple[float, ...], source: str) -> Baseline:
-    """From the totals of users who are like those to come.
+    """A baseline from the totals of users like those of the experiment.
 
     Raises:
-        NoBaseline: nothing of what the metric counts happened.
+        NoBaseline: the log holds no events of the metric, or the metric does not vary.
     """
     found = measure.of(moments) if _happened(moments, measure.denominator) else None
     if found is None or not found.value > 0:
@@ -125,9 +125,9 @@ def baseline_of(moments: Moments, measure: Measure, new_users: tuple[float, ...]
 
 
 def _correlation(moments: Moments, measure: Measure, now: Ratio, variance: float) -> float | None:
-    """Of the metric with its covariate; None where that does not vary, or leaves nothing to vary.
+    """The correlation of the metric with its covariate; None if that is constant or explains everything.
 
-    Either way the verdict would be without it.
+    In both cases the analysis would not use it.
     """
     if measure.pre_numerator is None or not _happened(moments, measure.pre_denominator):
         return None
@@ -142,7 +142,7 @@ def _correlation(moments: Moments, measure: Measure, now: Ratio, variance: float
 
 
 def _happened(moments: Moments, denominator: str | None) -> bool:
-    """Whether there is anything to divide by; users always are."""
+    """Whether the denominator is above 0; the number of users always is."""
     return denominator is None or moments.total(denominator) > 0
 
 
@@ -155,18 +155,18 @@ def _split(days: int, experiment: Experiment) -> tuple[int, int]:
 
 
 def _measured(log: EventLog, experiment: Experiment, now: datetime) -> _Measured:
-    """As if everybody had been in the control arm for the last of the log's days."""
+    """Measure as if all users had been in the control arm during the last days of the log."""
     first, last = _days(log, now)
     length, pre = _split((last - first).days + 1, experiment)
     start = last - timedelta(days=length - 1)
     tried = experiment.model_copy(update={"start": start, "pre_period_days": pre})
     db = log.workspace()
     db.execute(f"""
-        ALTER VIEW raw.impressions RENAME TO told;
+        ALTER VIEW raw.impressions RENAME TO logged;
         CREATE VIEW raw.impressions AS SELECT * REPLACE (
             CASE WHEN make_timestamp(epoch_us(time))::DATE >= DATE '{start}'
                  THEN ['{tried.name}:{tried.control.name}'] ELSE [] END AS arms
-        ) FROM raw.told
+        ) FROM raw.logged
         """)
     window = Window.of(tried, last, now)
     clean = CleanLog(db, tried, window, clean_tables(db, tried, window, Rules()))
@@ -178,7 +178,7 @@ def _measured(log: EventLog, experiment: Experiment, now: datetime) -> _Measured
 
 
 def _days(log: EventLog, now: datetime) -> tuple[date, date]:
-    """The first and the last day (UTC) of the log, going by where its users are."""
+    """The first and the last day (UTC) of the log, without days with few users."""
     found: tuple[date, date] | None = (
         log.workspace()
         .execute(f"""

@@ -18,13 +18,13 @@ from experiments.assignment.definition import Experiment
 
 POWER: Final = 0.8
 MOST_WEEKS: Final = 26
-"""The longest that a definition may plan."""
+"""The longest duration that a definition may plan."""
 MOST_DAYS: Final = 7 * MOST_WEEKS
 
 
 @dataclass(frozen=True)
 class Row:
-    """What an experiment of some days can detect."""
+    """What an experiment can detect in some days."""
 
     days: int
     users: int
@@ -41,38 +41,38 @@ class Plan:
     baseline: Baseline
 
     def users_needed(self, effect: float, days: int, *, cuped: bool = False) -> int:
-        """Users in all arms together, of whom `POWER` of all experiments of so many days find the effect.
+        """Users in all arms with whom an experiment of so many days finds the effect with power `POWER`.
 
-        The verdict compares logarithms of means. Their difference has the variance V/n_c + V/n_t, which must
-        be no more than (log(1 + effect) / (z + z_power))², z being what the verdict asks of the last of its
-        daily looks: those before it spend of the error, and all arms share it. V is taken to be that of
-        control in all arms, which for counts errs on the side of too many users; the smallest arm decides.
-        An experiment that is found before its last look comes on top.
+        The analysis compares logarithms of means. Their difference has the variance V/n_c + V/n_t, which must
+        be no more than (log(1 + effect) / (z + z_power))², with z the critical value of the last
+        daily look: earlier looks spend part of the error, and all arms share it. V is that of control in all
+        arms, which overestimates the users needed for counts; the smallest arm decides. Effects found before
+        the last look increase the power further.
         """
         deviations = self._deviations(days) / math.log1p(effect)
         return math.ceil(self._variance(cuped) * self._per_user * deviations**2)
 
     def detectable_effect(self, users: int, days: int, *, cuped: bool = False) -> float:
-        """The relative effect that `POWER` of all experiments of so many users and days find."""
+        """The relative effect that so many users and days find with power `POWER`."""
         if not users:
             return math.inf
         error = math.sqrt(self._variance(cuped) * self._per_user / users)
         return lift_of(self._deviations(days) * error)
 
     def users_by(self, days: int) -> int:
-        """Users who will have taken part after so many days, given buckets and ramp."""
+        """Users who take part in so many days, given buckets and ramp."""
         return int(self._new_users()[:days].sum() + 1e-6)
 
     def days_until(self, users: int) -> int | None:
-        """Days until there are so many users; None if `MOST_WEEKS` are too short."""
+        """Days until there are so many users; None if that is more than `MOST_WEEKS`."""
         enough = np.cumsum(self._new_users()) >= users
         return int(np.argmax(enough)) + 1 if enough.any() else None
 
     def weeks_needed(self, *, cuped: bool = False) -> int | None:
         """Whole weeks to plan for the minimum detectable effect; None if `MOST_WEEKS` are too short.
 
-        Whole, as every weekday is to count as often as the others. The longer the plan, the more looks, and
-        the more users: weeks that would be too few for a single week's looks are passed over at once.
+        Whole weeks, so that all weekdays count equally. A longer plan has more looks and needs more users, so
+        weeks with too few users even for the looks of a single week are skipped.
         """
         effect = self.experiment.minimum_detectable_effect
         least = self.users_needed(effect, 7, cuped=cuped)
@@ -92,13 +92,13 @@ class Plan:
 
     @property
     def _per_user(self) -> float:
-        """By how much a user of the experiment adds less than one of each of two arms would."""
+        """How many users of the experiment give the precision of one user in each of two arms."""
         control, *others = (arm.weight for arm in self.experiment.arms)
         total = control + sum(others)
         return total / control + total / min(others)
 
     def critical_value(self, days: int) -> float:
-        """How many standard errors from 0 the verdict wants the last of so many daily looks to be."""
+        """The critical value, in standard errors, of the last of so many daily looks."""
         return last_critical_value(days, len(self.experiment.arms) - 1)
 
     def _variance(self, cuped: bool) -> float:
@@ -108,9 +108,9 @@ class Plan:
         return self.critical_value(days) + float(norm.ppf(POWER))
 
     def _new_users(self) -> NDArray[np.float64]:
-        """Who take part for the first time, on each day: (MOST_DAYS,).
+        """Users who take part for the first time on each day: (MOST_DAYS,) float64.
 
-        Each step of a ramp adds users by chance, to whom the experiment begins with that step.
+        Each step of a ramp adds random users, for whom the experiment starts with that step.
         """
         low, high = self.experiment.buckets
         on = self.experiment.model_copy(update={"enabled": True})
