@@ -3,9 +3,9 @@
 A log is written to a temporary folder (removed afterwards): four of five events are slates of twelve items;
 one slate in eight is tapped, nine of ten taps lead to an item page and one of ten to a purchase; six weeks,
 two of them before the start; two arms; repeated events, unknown arms, testers, users in two arms. The data
-are not realistic and serve for timing only. A separate process then reads the log while its memory is sampled;
-finally
-`nitamono experiment report` runs as a whole. On a busy machine, only CPU seconds are meaningful.
+are not realistic and serve for timing only. A separate process then reads the log while its memory is
+sampled; finally `nitamono experiment report` runs as a whole. On a busy machine, only CPU seconds are
+meaningful.
 """
 
 from __future__ import annotations

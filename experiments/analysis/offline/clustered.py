@@ -96,13 +96,13 @@ def tests_of(
 
 
 def mean_of(scores: Scores, weights: Scores) -> Fraction:
-    """The weighted mean, over the slates that have a score."""
+    """The weighted mean of scores (s,), over the slates that have a score."""
     known = ~np.isnan(scores)
     return np.where(known, weights * scores, 0), np.where(known, weights, 0)
 
 
 def ratio_of(scores: Scores, others: Scores, weights: Scores) -> Fraction:
-    """One weighted mean over another, over the slates that have both scores."""
+    """One weighted mean over another, over the slates that have both scores (s,)."""
     both = ~np.isnan(scores + others)
     return np.where(both, weights * scores, 0), np.where(both, weights * others, 0)
 
