@@ -34,6 +34,8 @@ def sentence(error: Exception, environ: Mapping[str, str]) -> str:
         return str(error)
     if isinstance(error.__cause__, _service_errors()):
         return _service_sentence(error.__cause__, environ)
+    if isinstance(error.__cause__, UserError):
+        return str(error)
     return f"{error}; {_start(error.service)}"
 
 
@@ -60,9 +62,13 @@ def _service_errors() -> tuple[type[Exception], ...]:
 
 def _service_sentence(error: Exception, environ: Mapping[str, str]) -> str:
     """Return the sentence for an error of a client, with the URL of its server."""
+    import redis  # noqa: PLC0415
+
     api_error, transport_error, *_ = _service_errors()
     if isinstance(error, api_error):
         return f"Elasticsearch rejected the request: {error}"
+    if isinstance(error, redis.ResponseError | redis.AuthenticationError):
+        return f"Redis rejected the request: {error}"
     is_elasticsearch = isinstance(error, transport_error)
     service, variable = ("Elasticsearch", ELASTICSEARCH) if is_elasticsearch else ("Redis", REDIS)
     server = f" at {without_passwords(environ[variable])}" if environ.get(variable) else ""

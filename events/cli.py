@@ -213,7 +213,7 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
             # After the sending, so that none is lost; and as it was read, since the worker may be faster.
             sent += delete_as_read(connections.es, hits)
     click.echo(f"Sent {count_of(sent, 'event')} again.")
-    for sentence in connections.intake.replay(reason).sentences("rejected"):
+    for sentence in connections.intake.replay(reason).sentences("nitamono events rejected"):
         click.echo(sentence)
 
 

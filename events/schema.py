@@ -104,7 +104,7 @@ class Impression(Event):
     query_item_id: Annotated[Identifier, Field(description="The item that the others are similar to.")]
     items: Annotated[
         tuple[ShownItem, ...],
-        Field(max_length=MAX_ITEMS, strict=False, description="Empty if the answer was."),
+        Field(max_length=MAX_ITEMS, strict=False, description="Empty if the answer had no items."),
     ]
     arms: Annotated[
         tuple[ArmName, ...],
@@ -157,7 +157,7 @@ class Purchase(Event):
 
 
 class Complaint(Event):
-    """The user complained of an item."""
+    """The user complained about an item."""
 
     type: Literal["complaint"]
     item_id: Identifier

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator
 from mappings.names import DEFAULT_PREFIX
 from settings.environment import Seconds, Variable, Whole, comma_separated, read_settings
 from settings.errors import InvalidSetting
+from settings.services_file import without_passwords
 
 DEFAULT_URL = "http://127.0.0.1:9200"
 
@@ -89,7 +90,6 @@ def connect(settings: ElasticsearchSettings) -> Elasticsearch:
     try:
         return Elasticsearch(list(settings.urls), **options)
     except (ValueError, OSError) as error:
-        raise InvalidSetting(
-            f"ELASTICSEARCH_URL is {','.join(settings.urls)}, "
-            f"ELASTICSEARCH_CA_CERTS is {settings.ca_certs}: {error}"
-        ) from error
+        certificates = f", ELASTICSEARCH_CA_CERTS is {settings.ca_certs}" if settings.ca_certs else ""
+        found = f"ELASTICSEARCH_URL is {','.join(settings.urls)}{certificates}: {error}"
+        raise InvalidSetting(without_passwords(found)) from error

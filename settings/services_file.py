@@ -82,7 +82,7 @@ def same_address(one: str, other: str) -> bool:
 
 def without_passwords(urls: str) -> str:
     """Return the comma-separated URLs without user names and passwords."""
-    return ",".join(re.sub("//.*@", "//", url) for url in urls.split(","))
+    return ",".join(re.sub(r"//\S*@", "//", url) for url in urls.split(","))
 
 
 def _canonical(urls: str) -> list[str]:

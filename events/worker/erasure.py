@@ -35,7 +35,7 @@ def erase_stored(es: Elasticsearch, prefix: str, user_id: str) -> int:
 def erase_refused(refused: RefusedMessages, user_hash: str, raw_id: str) -> int:
     """Delete the refused messages that name a user, by hash or raw id, and return how many there were."""
     raw_ids = {re.escape(json.dumps(raw_id, ensure_ascii=ascii_only)) for ascii_only in (True, False)}
-    named = re.compile(rf'{re.escape(user_hash)}|"user_id"\s*:\s*({"|".join(sorted(raw_ids))})')
+    named = re.compile(rf'{re.escape(user_hash)}|"user(?:_id)?"\s*:\s*({"|".join(sorted(raw_ids))})')
     return refused.release([message.id for message in refused.search() if named.search(message.text)])
 
 

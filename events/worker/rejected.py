@@ -66,7 +66,8 @@ class RejectedEvent:
 
 
 def _is_raw_id(name: object, value: object) -> bool:
-    return name == "user_id" and not (isinstance(value, str) and USER_HASH.fullmatch(value))
+    # `user` as well: senders of 0.1.0 still use that name.
+    return name in {"user", "user_id"} and not (isinstance(value, str) and USER_HASH.fullmatch(value))
 
 
 @dataclass(frozen=True)

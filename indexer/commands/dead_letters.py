@@ -89,8 +89,10 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
     click.echo(str(summary))
     if unreplayable:
         without = count_of(unreplayable, "dead letter")
-        click.echo(f"Not sent: {without} without a listing; `dead-letters drop` deletes them.")
-    for sentence in connections.intake.replay(reason).sentences("dead-letters"):
+        click.echo(
+            f"Not sent: {without} without a listing; `nitamono indexer dead-letters drop` deletes them."
+        )
+    for sentence in connections.intake.replay(reason).sentences("nitamono indexer dead-letters"):
         click.echo(sentence)
 
 

@@ -1,4 +1,4 @@
-"""What the API refuses beyond what a search does. HTTP statuses are in `query.api.app` alone."""
+"""What the API refuses beyond what a search does. `query.api.app` alone maps these to HTTP statuses."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ _ERRORS = {
     413: "More than 500 events, or more than 256 KiB",
     415: "Something other than JSON",
     500: "A fault of the server's; its log says more",
-    503: "What answers or takes this is away, too slow, or not set up",
+    503: "Elasticsearch or Redis is unavailable, or events are not configured",
 }
 
 _RETRY_AFTER = {

@@ -126,12 +126,12 @@ class Filter(Model):
     """What was left out of the answer, and why."""
 
     field: str
-    kept: Annotated[str, Field(description="What a listing had to be so as not to be left out.")]
+    kept: Annotated[str, Field(description="The value that a listing must have.")]
     why: str
 
 
 class SimilarAnswer(Model):
-    """The items similar to one, best first, or in random order where that is told."""
+    """The items similar to one, best first, or in random order if `randomised` is true."""
 
     item: ListingSummary
     items: tuple[SimilarItem, ...]
@@ -141,17 +141,21 @@ class SimilarAnswer(Model):
     fallback: Fallback | None
     filters: tuple[Filter, ...]
     took_ms: Annotated[float, Field(ge=0, description="In total, in this server.")]
-    elasticsearch_ms: Annotated[float, Field(ge=0, description="Of which waiting for Elasticsearch.")]
-    slate_id: Annotated[str, Field(description="Of this very answer: events name it.")]
+    elasticsearch_ms: Annotated[
+        float, Field(ge=0, description="Milliseconds spent waiting for Elasticsearch.")
+    ]
+    slate_id: Annotated[str, Field(description="Id of this answer. Send it with events.")]
     arms: Annotated[
         tuple[str, ...],
-        Field(description="The arms that this answer is of, as `experiment:arm`; events name them."),
+        Field(
+            description="Arms that this answer is attributed to, as `experiment:arm`. Send them with events."
+        ),
     ]
     arms_reason: Annotated[
         str | None,
         Field(
             description=(
-                "Why an arm of the user's is not in `arms`: `stopped`, `kill_switch_unavailable`, "
+                "Why an assigned arm is missing from `arms`: `stopped`, `kill_switch_unavailable`, "
                 "`item_not_in_arm`, `arm_index_missing`, `arm_unavailable`, `arm_encoder_mismatch`."
             )
         ),
@@ -194,7 +198,7 @@ class Health(Model):
 
 
 class ExperimentState(Model):
-    """How an experiment stands in this process."""
+    """State of an experiment in this process."""
 
     name: str
     state: Annotated[
@@ -215,8 +219,8 @@ class Readiness(Health):
     switches_age_s: Annotated[
         float | None,
         Field(
-            description="Seconds since Elasticsearch last told which experiments are stopped; null: not yet. "
-            f"From {STALE_AFTER_S:g} on it is unknown, and nobody is in an arm."
+            description="Seconds since the kill switch was last read; null: never. "
+            f"From {STALE_AFTER_S:g} on it counts as stale, and nobody is in an arm."
         ),
     ]
     experiments_off: Annotated[str | None, Field(description="Why there are no experiments here.")]

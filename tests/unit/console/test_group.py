@@ -75,6 +75,10 @@ def unavailable(cause: Exception | None) -> ElasticsearchUnavailable:
             "Redis does not answer (refused); start it with `make up` or set NITAMONO_REDIS_URL",
         ),
         (
+            redis.AuthenticationError("invalid password"),
+            "Redis rejected the request: invalid password",
+        ),
+        (
             OperationalError("refused"),
             "Redis does not answer (refused); start it with `make up` or set NITAMONO_REDIS_URL",
         ),

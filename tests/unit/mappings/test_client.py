@@ -45,6 +45,15 @@ def test_an_invalid_number_is_refused(value: str) -> None:
         ElasticsearchSettings.from_environ({"ELASTICSEARCH_TIMEOUT_S": value})
 
 
+def test_a_url_that_is_none_is_shown_without_its_password() -> None:
+    """Both where the setting is quoted and where the client quotes it."""
+    settings = ElasticsearchSettings.from_environ({"ELASTICSEARCH_URL": "http://user:secret@host:abc"})
+    with pytest.raises(InvalidSetting, match="ELASTICSEARCH_URL is http://host:abc") as caught:
+        connect(settings)
+    assert "secret" not in str(caught.value)
+    assert "CA_CERTS" not in str(caught.value)
+
+
 def test_two_kinds_of_credentials_are_refused() -> None:
     """It is unclear which one is meant."""
     with pytest.raises(InvalidSetting, match="not both"):
