@@ -8,9 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from indexer.intake.row import ATTRIBUTE_PREFIX, MAX_ROW_LENGTH
-from mappings.listing import CATEGORY_SEPARATOR
+from indexer.intake.row import MAX_ROW_LENGTH
+from mappings.listing import CATEGORY_SEPARATOR, Listing
 
+OPTIONAL = frozenset({"images", "attributes"})
+REQUIRED = tuple(name for name in Listing.model_fields if name not in OPTIONAL)
+ATTRIBUTE_PREFIX = "attributes."
 IMAGE_SEPARATOR = "|"
 
 _LIST = re.compile(r"""\[\s*['"].*\]""", re.DOTALL)
@@ -23,7 +26,7 @@ THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 
 def event_of(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event in the fields of a table's row, named as by `row.field_of`. None means absent.
+    """Return the event in the fields of a table's row, named as by field_of. None means absent.
 
     Text is kept as it is, except that spaces around it are removed outside of attributes.
     """
@@ -105,3 +108,40 @@ def number(text: str, currency: object = None) -> float | str:
     if _AMBIGUOUS.fullmatch(text) and currency not in THREE_DECIMALS:
         return text
     return float(text) if _PLAIN.fullmatch(text) else text
+
+
+def field_of(column: str) -> str:
+    """Return the field of a column. For known names, case and surrounding spaces are ignored.
+
+    The name after `attributes.` is the producer's and is kept as it is.
+    """
+    name = column.strip().strip("\ufeff")
+    lower = name.lower()
+    if lower.startswith(ATTRIBUTE_PREFIX):
+        return ATTRIBUTE_PREFIX + name[len(ATTRIBUTE_PREFIX) :]
+    return lower if lower in Listing.model_fields else name
+
+
+def is_known(name: str) -> bool:
+    """Return whether a field belongs to a listing."""
+    return name in Listing.model_fields or name.startswith(ATTRIBUTE_PREFIX)
+
+
+def column_problem(names: list[str]) -> str:
+    """Return what is wrong with the columns of a table; empty if nothing is."""
+    known = [name for name in names if is_known(name)]
+    repeated = sorted({name for name in known if known.count(name) > 1})
+    if repeated:
+        return f"repeated {_columns(repeated)}: keep one of each"
+    missing = [name for name in REQUIRED if name not in known]
+    if missing:
+        found = ",".join(names)
+        return f"missing {_columns(missing)}: the header is {found[:200]!r}"
+    return ""
+
+
+def _columns(names: list[str]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+"""Fields that a table may lack: without the column, a listing has no photo or no attribute."""

@@ -12,16 +12,8 @@ from itertools import islice
 from typing import TextIO
 
 from indexer.errors import UnreadableFile
-from indexer.intake.columns import event_of
-from indexer.intake.row import (
-    MAX_ROW_LENGTH,
-    REQUIRED,
-    Row,
-    column_problem,
-    field_of,
-    is_item_id,
-    is_known,
-)
+from indexer.intake.columns import REQUIRED, column_problem, event_of, field_of, is_known
+from indexer.intake.row import MAX_ROW_LENGTH, Row, is_item_id
 from mappings.listing import Status
 
 DELIMITERS = (",", ";", "\t")

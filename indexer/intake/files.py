@@ -16,10 +16,11 @@ from typing import Any
 import pyarrow as pa
 
 from indexer.errors import UnreadableFile
+from indexer.intake.columns import REQUIRED
 from indexer.intake.csv_file import Lines, checked_header, read_csv, read_header
 from indexer.intake.jsonl import names_in, read_jsonl
 from indexer.intake.parquet import checked_rows, fields_in, open_parquet, read_parquet
-from indexer.intake.row import REQUIRED, Row
+from indexer.intake.row import Row
 from indexer.intake.text import UTF8, checked_json_lines, checked_lines, encoding_of
 from ml.inference import preprocess
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indexer.errors import UnreadableFile
-from indexer.intake.columns import event_of
-from indexer.intake.row import Row, column_problem, field_of, is_known
+from indexer.intake.columns import column_problem, event_of, field_of, is_known
+from indexer.intake.row import Row
 from mappings.listing import isoformat
 
 

@@ -11,14 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from mappings.errors import InvalidListing
 from mappings.image_roots import is_remote
-from mappings.listing import Identifier, Listing, parse_listing
+from mappings.listing import Identifier, parse_listing
 
 MAX_ROW_LENGTH = 1_000_000
 """Characters of a line or record. The largest valid listing has about 60 kB; longer rows are not listings."""
-ATTRIBUTE_PREFIX = "attributes."
-OPTIONAL = frozenset({"images", "attributes"})
-"""Fields that a table may lack: without the column, a listing has no photo or no attribute."""
-REQUIRED = tuple(name for name in Listing.model_fields if name not in OPTIONAL)
 
 _ITEM_ID = TypeAdapter(Identifier)
 
@@ -65,40 +61,6 @@ def is_item_id(value: object) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def field_of(column: str) -> str:
-    """Return the field of a column. For known names, case and surrounding spaces are ignored.
-
-    The name after `attributes.` is the producer's and is kept as it is.
-    """
-    name = column.strip().strip("\ufeff")
-    lower = name.lower()
-    if lower.startswith(ATTRIBUTE_PREFIX):
-        return ATTRIBUTE_PREFIX + name[len(ATTRIBUTE_PREFIX) :]
-    return lower if lower in Listing.model_fields else name
-
-
-def is_known(name: str) -> bool:
-    """Return whether a field belongs to a listing."""
-    return name in Listing.model_fields or name.startswith(ATTRIBUTE_PREFIX)
-
-
-def column_problem(names: list[str]) -> str:
-    """Return what is wrong with the columns of a table; empty if nothing is."""
-    known = [name for name in names if is_known(name)]
-    repeated = sorted({name for name in known if known.count(name) > 1})
-    if repeated:
-        return f"repeated {_columns(repeated)}: keep one of each"
-    missing = [name for name in REQUIRED if name not in known]
-    if missing:
-        found = ",".join(names)
-        return f"missing {_columns(missing)}: the header is {found[:200]!r}"
-    return ""
-
-
-def _columns(names: list[str]) -> str:
-    return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def with_root(event: dict[str, Any], root: Path) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_up_and_down_twice(commands, tmp_path):
         skip_or_fail(first.stderr)
     assert first.stdout.splitlines() == [
         f"Ready: http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}",
-        "No listing is for sale yet: `nitamono index FILE --wait` indexes some.",
+        "No listing is for sale yet. `nitamono index FILE --wait` indexes some.",
     ]
     statuses = commands.statuses()
     assert {name: service["state"] for name, service in statuses.items()} == dict.fromkeys(
@@ -119,7 +119,7 @@ def test_the_whole_demo(commands):
     done = commands.run("run", timeout_s=1100)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(str(IndexingSummary(indexed=1200))) == 2
-    assert "rejected 0" in done.stdout
+    assert "Rejected: 0." in done.stdout
     assert commands.statuses()["worker-mobilenet"]["state"] == "ready"
     url = f"http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}/reports/encoder"
     assert f"The report: {url}" in done.stdout

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import UnreadableFile
+from indexer.intake.columns import REQUIRED
 from indexer.intake.csv_file import read_csv
 from indexer.intake.files import checked_rows_of, read_rows
-from indexer.intake.row import MAX_ROW_LENGTH, REQUIRED, Row
+from indexer.intake.row import MAX_ROW_LENGTH, Row
 from mappings.listing import parse_listing
 
 HEADER = (

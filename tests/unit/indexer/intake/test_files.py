@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from indexer.errors import UnreadableFile
+from indexer.intake.columns import REQUIRED
 from indexer.intake.files import checked_rows_of, is_photo, read_rows, select
-from indexer.intake.row import REQUIRED
 from ml.inference import preprocess
 
 
