@@ -16,7 +16,7 @@ from mappings.errors import ContractError
 from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument
 from query.search.terms import TERMS
-from query.search.terms.term import Clause, Columns, Floats
+from query.search.terms.term import Clause, Columns, Floats, Term
 
 Weights = Mapping[str, float]
 """Name of a term to its weight, in the encoder's spreads of similarity."""
@@ -57,15 +57,17 @@ class Calibration:
 
     def functions(self, item: ListingDocument, *, with_vector: bool) -> list[Clause]:
         """The functions that add every term to Elasticsearch's score of the photos."""
-        terms = [term for term in TERMS if with_vector or not term.needs_vector]
-        return [clause for term in terms for clause in term.functions(item, self.weights[term.name])]
+        return [
+            clause
+            for term in _ranking(with_vector)
+            for clause in term.functions(item, self.weights[term.name])
+        ]
 
     def values(self, items: Columns, candidates: Columns, *, with_vector: bool = True) -> dict[str, Floats]:
         """Name of each term to its values (items, candidates)."""
         return {
             term.name: term.values(items, candidates, self.weights[term.name])
-            for term in TERMS
-            if with_vector or not term.needs_vector
+            for term in _ranking(with_vector)
         }
 
     def scores(self, items: Columns, candidates: Columns) -> Floats:
@@ -75,6 +77,11 @@ class Calibration:
         for term in others:
             scores += term.values(items, candidates, self.weights[term.name])
         return scores
+
+
+def _ranking(with_vector: bool) -> tuple[Term, ...]:
+    """The terms that rank: without a vector, those that need none."""
+    return tuple(term for term in TERMS if with_vector or not term.needs_vector)
 
 
 def term_values(

@@ -6,32 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 
-from ml.cli import group
 from ml.data.pair_shards import BadPairShard, read_report, read_shards
-from ml.data.pairs import Pair
 from ml.training.corpus import read_corpus
-from tests.unit.ml.conftest import COLOURS, TYPES, draw_photo, make_event, write_listings
-
-
-def make_shop(folder: Path, events: list[dict[str, object]]) -> Path:
-    """A listings.jsonl whose photos exist, each of another seed unless the event names a photo of its own."""
-    for number, event in enumerate(events):
-        colour, kind = list(COLOURS)[number % 4], list(TYPES)[number % 3]
-        photo = folder / "images" / f"{event['item_id']}.png"
-        if not photo.exists():
-            draw_photo(photo, colour, kind, number)
-    folder.mkdir(exist_ok=True)
-    return write_listings(folder, events)
-
-
-def write(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(group, ["pairs", *map(str, arguments)])
-
-
-def read(folder: Path) -> dict[str, Pair]:
-    return {pair.item_id: pair for pair in read_shards(folder)}
+from tests.unit.ml.conftest import make_event
+from tests.unit.ml.pair_shards import make_shop, read, write
 
 
 def cut(path: Path) -> None:
