@@ -39,8 +39,8 @@ from indexer.summary import IndexingSummary
 from indexer.worker.app import configuration, indexer, producer
 from indexer.worker.bootstrap import build_indexer
 from indexer.worker.delivery import log_chunk
-from indexer.worker.pipeline import Indexer
-from indexer.worker.stage_times import StageTimes
+from indexer.worker.pipeline.indexer import Indexer
+from indexer.worker.pipeline.stage_times import StageTimes
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import drop_index, ensure_live_index
 from mappings.names import dead_letter_index

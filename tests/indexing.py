@@ -23,9 +23,9 @@ from indexer.settings import FetchSettings, IndexerSettings
 from indexer.summary import IndexingSummary
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import build_indexer
-from indexer.worker.chunk import Chunk
-from indexer.worker.dead_letters import DeadLetter
-from indexer.worker.pipeline import Indexer
+from indexer.worker.pipeline.chunk import Chunk
+from indexer.worker.pipeline.dead_letters import DeadLetter
+from indexer.worker.pipeline.indexer import Indexer
 from mappings.client import ElasticsearchSettings
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots

@@ -16,9 +16,9 @@ from indexer.intake.submission import Submission
 from indexer.settings import ProducerSettings
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import work_queue
-from indexer.worker.dead_letters import DeadLetters
 from indexer.worker.parking import ParkingLot
-from indexer.worker.store import ListingStore
+from indexer.worker.pipeline.dead_letters import DeadLetters
+from indexer.worker.pipeline.store import ListingStore
 from mappings.client import connect
 from mappings.identity import EncoderIdentity
 from queues.broker import redis_client

@@ -22,7 +22,7 @@ from indexer.intake.files import Selection, SkippedFile, checked_rows_of, is_tex
 from indexer.intake.row import Row
 from indexer.intake.submission import Submission, chunked
 from indexer.summary import IndexingSummary
-from indexer.worker.dead_letters import DeadLetter, DeadLetters
+from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import ensure_live_index
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import PhotoUnavailable, PhotoUnusable
 from indexer.photos.fetch import PhotoFetcher
-from indexer.worker.stage_times import StageTimes
+from indexer.worker.pipeline.stage_times import StageTimes
 from mappings.failures import Failure
 from ml.inference.preprocess import OnDefect, UnusablePhoto
 

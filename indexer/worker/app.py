@@ -16,7 +16,7 @@ from indexer.worker.bootstrap import build_indexer, build_parking, work_queue
 from indexer.worker.encoder_check import check_encoder
 from indexer.worker.logs import line
 from indexer.worker.parking import ParkingLot
-from indexer.worker.pipeline import Indexer
+from indexer.worker.pipeline.indexer import Indexer
 from mappings.aliases import writable_indices
 from mappings.client import connect
 from mappings.errors import IndexMissing

@@ -12,10 +12,10 @@ from indexer.photos.fetch import PhotoFetcher
 from indexer.photos.load import PhotoLoader
 from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.arguments import TASKS
-from indexer.worker.dead_letters import DeadLetters
 from indexer.worker.parking import ParkingLot
-from indexer.worker.pipeline import Indexer
-from indexer.worker.store import ListingStore
+from indexer.worker.pipeline.dead_letters import DeadLetters
+from indexer.worker.pipeline.indexer import Indexer
+from indexer.worker.pipeline.store import ListingStore
 from mappings.client import connect
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact

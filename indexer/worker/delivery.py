@@ -10,10 +10,10 @@ from typing import Any
 
 from indexer.settings import IndexerSettings
 from indexer.summary import IndexingSummary
-from indexer.worker.chunk import Chunk
 from indexer.worker.logs import line
 from indexer.worker.parking import GivenUp, ParkingLot
-from indexer.worker.pipeline import Indexer
+from indexer.worker.pipeline.chunk import Chunk
+from indexer.worker.pipeline.indexer import Indexer
 from mappings.failures import UNAVAILABLE
 from queues.halving import by_halves
 from queues.task import OUT_OF_MEMORY

@@ -11,7 +11,7 @@ from indexer.summary import IndexingSummary
 from indexer.worker.app import app, indexer, parking, queue, settings
 from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK, IndexArguments, RemoveArguments
 from indexer.worker.delivery import Delivery, deliver, given_up, park
-from indexer.worker.removal import bare_removals, removal_events
+from indexer.worker.pipeline.removal import bare_removals, removal_events
 from mappings.failures import TransientFailure
 from queues.deliveries import MOST_DELIVERIES
 from queues.task import TASK_FAILED, WORKER_LOST, QueueTask

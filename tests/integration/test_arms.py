@@ -25,7 +25,7 @@ from events.user_ids import user_hash
 from experiments.assignment.assign import assign, hash_bucket
 from experiments.assignment.definition import Experiment, read_experiments
 from experiments.assignment.kill_switch import resume, stop
-from indexer.worker.documents import EncodedPhoto, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import create_index

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from indexer.intake.submission import chunked
-from indexer.worker.status_update import parse_status_update
+from indexer.worker.pipeline.status_update import parse_status_update
 from mappings.listing import event_version, parse_listing
 from tests.conftest import WorkerFactory
 from tests.factories import make_event

@@ -14,7 +14,7 @@ from events.indices import EVENTS_BODY, REJECTED_BODY, update_indices
 from events.names import event_index, rejected_events_index
 from events.worker.store import EventStore
 from experiments.assignment.kill_switch import SWITCHES_BODY, stop, switch_index
-from indexer.worker.dead_letters import DeadLetter, DeadLetters
+from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import DEAD_LETTERS_BODY, create_once, ensure_index
 from mappings.errors import MappingMismatch

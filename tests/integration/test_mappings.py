@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from elasticsearch import BadRequestError, Elasticsearch
 
 from cli import main
-from indexer.worker.documents import EncodedPhoto, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings import aliases, creation, inspection, lifecycle
 from mappings.creation import IndexOptions
 from mappings.errors import IndexExists, IndexInUse, IndexMissing, MappingMismatch, SwapLosesListings

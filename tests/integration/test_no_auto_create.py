@@ -13,9 +13,9 @@ from events.worker import store as event_store
 from events.worker.store import EventStore
 from experiments.assignment import kill_switch as switches
 from indexer.jobs.sweep import delete
-from indexer.worker.dead_letters import DeadLetter, DeadLetters
-from indexer.worker.documents import to_document
-from indexer.worker.store import ListingStore, VersionedDocument
+from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
+from indexer.worker.pipeline.documents import to_document
+from indexer.worker.pipeline.store import ListingStore, VersionedDocument
 from mappings import lifecycle
 from mappings.failures import ElasticsearchUnavailable
 from mappings.names import written_through

@@ -21,7 +21,7 @@ from werkzeug.serving import make_server
 from demo.local_services.ports import free_port
 from events.schema import Event, Impression, ItemView, Tap
 from events.user_ids import user_hash
-from indexer.worker.documents import EncodedPhoto, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import create_index

@@ -14,7 +14,7 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 from cli import main
-from indexer.worker.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import create_index

@@ -23,7 +23,7 @@ from elasticsearch import Elasticsearch
 from PIL import Image
 
 from demo.local_services.ports import free_port
-from indexer.worker.documents import EncodedPhoto, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.creation import create_index
 from tests.factories import make_identity, make_listing

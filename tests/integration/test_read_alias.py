@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 
 from cli import main
-from indexer.worker.documents import EncodedPhoto, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import IndexOptions, create_index, index_body

@@ -24,7 +24,7 @@ from events.names import event_queue
 from events.user_ids import user_hash
 from experiments.assignment.assign import assign
 from experiments.assignment.definition import read_experiment
-from indexer.worker.documents import EncodedPhoto, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import create_index

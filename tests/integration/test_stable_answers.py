@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch, helpers
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
-from indexer.worker.documents import EncodedPhoto, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
 from mappings.creation import VECTOR_INDEX_TYPES, IndexOptions, create_index

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.worker.documents import EncodedPhoto, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.image_roots import ImageRoots
 from mappings.listing import ListingDocument
 from query.api.errors import PhotoMissing

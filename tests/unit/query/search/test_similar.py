@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.worker.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
+from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
 from query.search.similar import fallback_reason, narrowest_sufficient
 from tests.factories import make_listing
 

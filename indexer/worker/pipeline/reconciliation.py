@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from indexer.worker.dead_letters import DeadLetters
-from indexer.worker.documents import with_status
-from indexer.worker.status_update import StatusUpdate, parse_status_update, status_update_of
-from indexer.worker.store import ListingStore, VersionedDocument
+from indexer.worker.pipeline.dead_letters import DeadLetters
+from indexer.worker.pipeline.documents import with_status
+from indexer.worker.pipeline.status_update import StatusUpdate, parse_status_update, status_update_of
+from indexer.worker.pipeline.store import ListingStore, VersionedDocument
 from mappings.failures import DocumentRejected, ElasticsearchUnavailable
 from mappings.listing import ListingDocument
 

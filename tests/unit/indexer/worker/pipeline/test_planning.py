@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from indexer.summary import OUTDATED, UNCHANGED
-from indexer.worker.chunk import Candidate
-from indexer.worker.documents import EncodedPhoto, PhotoResult, to_document
-from indexer.worker.planning import PlannedWrite, least_version, plan
-from indexer.worker.store import StoredDocument
+from indexer.worker.pipeline.chunk import Candidate
+from indexer.worker.pipeline.documents import EncodedPhoto, PhotoResult, to_document
+from indexer.worker.pipeline.planning import PlannedWrite, least_version, plan
+from indexer.worker.pipeline.store import StoredDocument
 from mappings.listing import Status, event_version
 from tests.factories import make_listing
 

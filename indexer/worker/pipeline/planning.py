@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from indexer.summary import OUTDATED, UNCHANGED, EventOutcome
-from indexer.worker.chunk import Candidate
-from indexer.worker.documents import EncodedPhoto
-from indexer.worker.status_update import status_update_of
-from indexer.worker.store import StoredDocument
+from indexer.worker.pipeline.chunk import Candidate
+from indexer.worker.pipeline.documents import EncodedPhoto
+from indexer.worker.pipeline.status_update import status_update_of
+from indexer.worker.pipeline.store import StoredDocument
 from mappings.listing import Status, image_fingerprint
 
 

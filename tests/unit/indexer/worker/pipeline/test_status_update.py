@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.worker.status_update import PriceTag, parse_status_update
+from indexer.worker.pipeline.status_update import PriceTag, parse_status_update
 from mappings.listing import Status, event_version
 from tests.factories import make_event, make_listing
 

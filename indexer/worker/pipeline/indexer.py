@@ -9,12 +9,12 @@ import numpy as np
 
 from indexer.photos.load import PhotoLoader, Pixels
 from indexer.summary import INDEXED, OUTDATED, UNCHANGED, OutcomeKind
-from indexer.worker.chunk import Candidate, Chunk, newest_per_item, parse
-from indexer.worker.dead_letters import DeadLetters
-from indexer.worker.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, to_document
-from indexer.worker.planning import PlannedWrite, least_version, plan
-from indexer.worker.reconciliation import apply_status_updates
-from indexer.worker.store import ListingStore, VersionedDocument
+from indexer.worker.pipeline.chunk import Candidate, Chunk, newest_per_item, parse
+from indexer.worker.pipeline.dead_letters import DeadLetters
+from indexer.worker.pipeline.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, to_document
+from indexer.worker.pipeline.planning import PlannedWrite, least_version, plan
+from indexer.worker.pipeline.reconciliation import apply_status_updates
+from indexer.worker.pipeline.store import ListingStore, VersionedDocument
 from mappings.failures import Failure, TransientFailure, VersionConflict
 from mappings.listing import Status
 from ml.inference.encoder import ImageEncoder

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from indexer.summary import OUTDATED, UNCHANGED, EventOutcome, rejected, without_vector
-from indexer.worker.dead_letters import DeadLetter
-from indexer.worker.documents import PhotoProblem
-from indexer.worker.stage_times import StageTimes
-from indexer.worker.status_update import parse_status_update
+from indexer.worker.pipeline.dead_letters import DeadLetter
+from indexer.worker.pipeline.documents import PhotoProblem
+from indexer.worker.pipeline.stage_times import StageTimes
+from indexer.worker.pipeline.status_update import parse_status_update
 from mappings.errors import InvalidListing
 from mappings.failures import TransientFailure
 from mappings.listing import Listing, event_version, parse_listing

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from indexer.worker.status_update import StatusUpdate
+from indexer.worker.pipeline.status_update import StatusUpdate
 from mappings.listing import Listing, ListingDocument, Status, category_paths, image_fingerprint
 
 NO_PHOTO = "no_photo"

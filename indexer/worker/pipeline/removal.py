@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from indexer.worker.store import ListingStore
+from indexer.worker.pipeline.store import ListingStore
 from mappings.errors import InvalidListing
 from mappings.listing import parse_listing
 
