@@ -39,7 +39,7 @@ from ml.inference.graph import Inputs, encode_batches, open_graph
 from ml.metrics.retrieval import means, retrieval_scores
 from ml.models.checkpoint import load_checkpoint
 from ml.models.features import embed
-from ml.models.huggingface_folder import network_folder
+from ml.models.huggingface.folder import network_folder
 from ml.models.library_warnings import suppress_library_warnings
 from ml.models.serving_graph import ImageGraph, TextGraph
 from ml.models.tower_specs import HuggingFaceTower, TowerConfig

@@ -31,7 +31,7 @@ from ml.export.golden import write_golden
 from ml.inference.embed import TooFewPhotos, embed_photos, photo_sources
 from ml.inference.encoder import ImageEncoder
 from ml.inference.graph import open_graph
-from ml.models.huggingface_folder import PooledTextTower, Towers, fetch, read_towers
+from ml.models.huggingface.folder import PooledTextTower, Towers, fetch, read_towers
 from ml.models.serving_graph import ImageGraph, TextGraph
 from ml.pca.projection import BadProjection, Projection, fit_projection, neighbour_similarity
 

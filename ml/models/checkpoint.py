@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ml.artifact import CHECKPOINT, NETWORK_FILES, EncoderArtifact
 from ml.atomic_files import replaced
 from ml.errors import MlError
-from ml.models.huggingface_siglip import untrained_siglip
+from ml.models.huggingface.trainable_siglip import untrained_siglip
 from ml.models.tower_specs import HuggingFaceTower, Tower, TowerConfig
 from ml.models.two_towers import Siglip, TwoTowers
 

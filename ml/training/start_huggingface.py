@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from ml.artifact import CHECKPOINT, TOKENIZER
 from ml.data.tokenizer import PADDING, load_tokenizer, train_tokenizer
 from ml.models.checkpoint import load_checkpoint
-from ml.models.huggingface_folder import (
+from ml.models.huggingface.folder import (
     NETWORK_FOLDER,
     check_side,
     fetch,
@@ -20,14 +20,14 @@ from ml.models.huggingface_folder import (
     read_tokenizer,
     weights,
 )
-from ml.models.huggingface_processing import (
+from ml.models.huggingface.processing import (
     PREPROCESSOR,
     UnsupportedModel,
     processing_file,
     read_json,
     read_processing,
 )
-from ml.models.huggingface_siglip import HuggingFaceSiglip, untrained_siglip
+from ml.models.huggingface.trainable_siglip import HuggingFaceSiglip, untrained_siglip
 from ml.models.library_warnings import suppress_library_warnings
 from ml.models.tower_specs import HuggingFaceTower
 from ml.training.distributed import Processes, wait_for_all

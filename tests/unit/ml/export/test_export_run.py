@@ -15,7 +15,7 @@ from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
 from ml.data.pairs import Corpus
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders, rankings
 from ml.export.export_run import OtherData, export_artifact, without_batch_norm
-from ml.models.huggingface_folder import NETWORK_FOLDER
+from ml.models.huggingface.folder import NETWORK_FOLDER
 from ml.models.tower_specs import TowerConfig
 from ml.models.two_towers import ImageTower
 from ml.training.distillation_targets import DistillationTargets

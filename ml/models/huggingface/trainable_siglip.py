@@ -5,12 +5,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ml.models.huggingface_folder import (
+from ml.models.huggingface.folder import (
     PooledImageTower,
     PooledTextTower,
     network_folder,
 )
-from ml.models.huggingface_processing import (
+from ml.models.huggingface.processing import (
     ImageProcessing,
     read_json,
     read_processing,

@@ -21,9 +21,9 @@ from ml.data.tokenizer import load_tokenizer, train_tokenizer
 from ml.export.export_run import export_artifact
 from ml.inference.encoder import load_encoder
 from ml.models.checkpoint import load_checkpoint
-from ml.models.huggingface_folder import NETWORK_FOLDER
-from ml.models.huggingface_processing import PREPROCESSOR, PROCESSOR, UnsupportedModel
-from ml.models.huggingface_siglip import HuggingFaceSiglip
+from ml.models.huggingface.folder import NETWORK_FOLDER
+from ml.models.huggingface.processing import PREPROCESSOR, PROCESSOR, UnsupportedModel
+from ml.models.huggingface.trainable_siglip import HuggingFaceSiglip
 from ml.models.tower_specs import HuggingFaceTower
 from ml.training.batches import Batch
 from ml.training.config import FinetuneConfig, InvalidConfig

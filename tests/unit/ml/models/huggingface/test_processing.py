@@ -13,8 +13,8 @@ from transformers import AutoImageProcessor, SiglipImageProcessor
 
 from ml.data.synthetic_photos import draw_picture
 from ml.inference.preprocess import decode_as
-from ml.models.huggingface_folder import PooledImageTower
-from ml.models.huggingface_processing import UnsupportedModel, read_processing
+from ml.models.huggingface.folder import PooledImageTower
+from ml.models.huggingface.processing import UnsupportedModel, read_processing
 
 SQUARE = {"height": 32, "width": 32}
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.errors import MlError
-from ml.models.huggingface_processing import (
+from ml.models.huggingface.processing import (
     DEFAULTS,
     ImageProcessing,
     UnsupportedModel,

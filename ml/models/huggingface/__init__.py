@@ -1,0 +1,1 @@
+"""Networks, tokenizers and image processing of folders in Hugging Face's layout."""
