@@ -31,7 +31,9 @@ from ml.export.golden import write_golden
 from ml.inference.embed import TooFewPhotos, embed_photos, photo_sources
 from ml.inference.encoder import ImageEncoder
 from ml.inference.graph import open_graph
-from ml.models.huggingface.folder import PooledTextTower, Towers, fetch, read_towers
+from ml.models.huggingface.families import read_towers
+from ml.models.huggingface.folder import fetch
+from ml.models.huggingface.towers import PooledTextTower, Towers
 from ml.models.serving_graph import ImageGraph, TextGraph
 from ml.pca.projection import BadProjection, Projection, fit_projection, neighbour_similarity
 

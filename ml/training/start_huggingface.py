@@ -14,7 +14,6 @@ from ml.data.tokenizer import PADDING, load_tokenizer, train_tokenizer
 from ml.models.checkpoint import load_checkpoint
 from ml.models.huggingface.folder import (
     NETWORK_FOLDER,
-    check_side,
     fetch,
     network_folder,
     read_tokenizer,
@@ -27,6 +26,7 @@ from ml.models.huggingface.processing import (
     read_json,
     read_processing,
 )
+from ml.models.huggingface.siglip import SIGLIP, check_side
 from ml.models.huggingface.trainable_siglip import HuggingFaceSiglip, untrained_siglip
 from ml.models.library_warnings import suppress_library_warnings
 from ml.models.tower_specs import HuggingFaceTower
@@ -79,7 +79,7 @@ def pretrained(
     refuse_other_sizes(folder, tower)
     with suppress_library_warnings("transformers"):
         model = weights(SiglipModel, folder)
-    processing = read_processing(folder, "siglip")
+    processing = read_processing(folder, SIGLIP.defaults)
     check_side(model.config, processing, folder)
     tokenizer = read_tokenizer(folder, model.config.text_config)
     copy_network_files(folder, run / NETWORK_FOLDER)
@@ -96,7 +96,7 @@ def refuse_other_sizes(folder: Path, tower: HuggingFaceTower) -> None:
     """
     path = folder / "config.json"
     content = read_json(path)
-    if content.get("model_type") != "siglip":
+    if content.get("model_type") != SIGLIP.model_type:
         raise UnsupportedModel(
             f"{path}: model_type is {content.get('model_type')}, expected siglip (SigLIP, or SigLIP 2 of a "
             "fixed resolution); name such a model with --base"

@@ -1,6 +1,8 @@
 """How a model of Hugging Face takes its photos: what its image processor in transformers would do."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -14,7 +16,7 @@ PREPROCESSOR: Final = "preprocessor_config.json"
 PROCESSOR: Final = "processor_config.json"
 """Where transformers 5 keeps an image processor that was saved with its tokenizer, as "image_processor"."""
 
-COMMON: Final[dict[str, Any]] = {
+COMMON: Final[Mapping[str, Any]] = {
     "do_resize": True,
     "do_rescale": True,
     "rescale_factor": 1 / 255,
@@ -22,21 +24,19 @@ COMMON: Final[dict[str, Any]] = {
     "image_mean": 0.5,
     "image_std": 0.5,
 }
-DEFAULTS: Final[dict[str, dict[str, Any]]] = {
-    "siglip": COMMON
-    | {"do_center_crop": False, "resample": Image.Resampling.BICUBIC, "size": {"height": 224, "width": 224}},
-    "mobilenet_v2": COMMON
-    | {
-        "do_center_crop": True,
-        "resample": Image.Resampling.BILINEAR,
-        "size": {"shortest_edge": 256},
-        "crop_size": {"height": 224, "width": 224},
-    },
-}
-"""By model_type: what transformers fills in for a setting that is absent."""
+"""What the image processors of all families fill in alike."""
 
-CLASSES: Final = {"siglip": "Siglip", "mobilenet_v2": "MobileNetV2"}
-"""How the names of the processors begin whose defaults these are (…ImageProcessor, …ImageProcessorFast)."""
+
+@dataclass(frozen=True)
+class ProcessorDefaults:
+    """What transformers' image processor of a family fills in for settings that are absent."""
+
+    classes: str
+    """How the names of the processors begin (…ImageProcessor, …ImageProcessorFast)."""
+    settings: Mapping[str, Any]
+    size_is_shortest_edge: bool = False
+    """What a `size` means that is one number: the shortest edge, or both sides."""
+
 
 HARMLESS: Final = frozenset({"do_convert_rgb", "do_reduce_labels"})
 """Photos always become RGB here; labels are those of segmentation."""
@@ -121,26 +121,29 @@ def side_of(square: dict[str, int]) -> int:
     return next(iter(square.values()))
 
 
-def read_processing(folder: Path, family: str) -> ImageProcessing:
-    """The image processing of a folder in Hugging Face's layout. family: a key of DEFAULTS.
+def read_processing(folder: Path, defaults: ProcessorDefaults) -> ImageProcessing:
+    """The image processing of a folder in Hugging Face's layout.
 
     Raises:
         UnsupportedModel: a file cannot be read, or says something that cannot be done.
     """
     path, content = processing_file(folder)
     kind = content.get("image_processor_type")
-    known = kind is None or str(kind).startswith(CLASSES[family])
-    settings = (DEFAULTS[family] if known else {}) | {
-        name: value for name, value in content.items() if value is not None
+    known = kind is None or str(kind).startswith(defaults.classes)
+    settings = {
+        **(defaults.settings if known else {}),
+        **{name: value for name, value in content.items() if value is not None},
     }
-    for name, default in DEFAULTS[family].items():
+    for name, default in defaults.settings.items():
         if default and content.get(name, default) is None:
             raise UnsupportedModel(
                 f"{path}: {name} is null, which releases of transformers take differently; write a value"
             )
     refuse_unknown_steps(settings, path)
     try:
-        return ImageProcessing.model_validate(expand_shorthand(settings, family))
+        return ImageProcessing.model_validate(
+            expand_shorthand(settings, shortest_edge=defaults.size_is_shortest_edge)
+        )
     except ValidationError as error:
         fault = error.errors()[0]
         place = "".join(f"{part}: " for part in fault["loc"])
@@ -169,7 +172,7 @@ def refuse_unknown_steps(settings: dict[str, Any], path: Path) -> None:
             raise UnsupportedModel(f"{path}: {name} is {value}, which is not supported; choose another model")
 
 
-def expand_shorthand(settings: dict[str, Any], family: str) -> dict[str, Any]:
+def expand_shorthand(settings: Mapping[str, Any], *, shortest_edge: bool) -> dict[str, Any]:
     """The settings with what older files abbreviate: one number for three colours, or for two sides."""
     full = dict(settings)
     for name in ("image_mean", "image_std"):
@@ -178,7 +181,7 @@ def expand_shorthand(settings: dict[str, Any], family: str) -> dict[str, Any]:
     for name in ("size", "crop_size"):
         value = full.get(name)
         if isinstance(value, int):
-            shorter = name == "size" and family == "mobilenet_v2"
+            shorter = name == "size" and shortest_edge
             full[name] = {"shortest_edge": value} if shorter else {"height": value, "width": value}
         elif isinstance(value, list) and len(value) == 2:
             full[name] = {"height": value[0], "width": value[1]}

@@ -5,16 +5,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ml.models.huggingface.folder import (
-    PooledImageTower,
-    PooledTextTower,
-    network_folder,
-)
+from ml.models.huggingface.folder import network_folder
 from ml.models.huggingface.processing import (
     ImageProcessing,
     read_json,
     read_processing,
 )
+from ml.models.huggingface.siglip import SIGLIP
+from ml.models.huggingface.towers import PooledImageTower, PooledTextTower
 from ml.models.library_warnings import suppress_library_warnings
 from ml.models.two_towers import ImageNetwork, TwoTowers
 
@@ -54,4 +52,4 @@ def untrained_siglip(folder: Path, *, checkpointing: bool = False) -> HuggingFac
         model: Any = SiglipModel(SiglipConfig.from_dict(read_json(folder / "config.json")))
     if checkpointing:
         model.gradient_checkpointing_enable()
-    return HuggingFaceSiglip(model, read_processing(folder, "siglip"))
+    return HuggingFaceSiglip(model, read_processing(folder, SIGLIP.defaults))

@@ -31,7 +31,8 @@ from ml.export.hf_import import artifact_name, import_artifact
 from ml.inference.encoder import NoTextTower, load_encoder, load_text_encoder
 from ml.inference.graph import Backend, open_graph
 from ml.inference.preprocess import decode_as
-from ml.models.huggingface.folder import HuggingFaceUnreachable, read_towers
+from ml.models.huggingface.families import read_towers
+from ml.models.huggingface.folder import HuggingFaceUnreachable
 from ml.models.huggingface.processing import UnsupportedModel
 from ml.models.reference_encoders import normalize
 from ml.models.serving_graph import ImageGraph

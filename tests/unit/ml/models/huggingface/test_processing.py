@@ -13,8 +13,10 @@ from transformers import AutoImageProcessor, SiglipImageProcessor
 
 from ml.data.synthetic_photos import draw_picture
 from ml.inference.preprocess import decode_as
-from ml.models.huggingface.folder import PooledImageTower
+from ml.models.huggingface.mobilenet_v2 import MOBILENET_V2
 from ml.models.huggingface.processing import UnsupportedModel, read_processing
+from ml.models.huggingface.siglip import SIGLIP
+from ml.models.huggingface.towers import PooledImageTower
 
 SQUARE = {"height": 32, "width": 32}
 
@@ -62,7 +64,7 @@ def png(image: Image.Image) -> bytes:
 )
 def test_the_network_sees_what_transformers_shows_it(tmp_path: Path, changes: dict[str, object]) -> None:
     """Of a photo that is no square, through decode_photo and the first step of the graph."""
-    processing = read_processing(write_settings(tmp_path, **changes), "siglip")
+    processing = read_processing(write_settings(tmp_path, **changes), SIGLIP.defaults)
     pixels = decode_as(processing.preprocessing, png(photo()))
     unit_range = torch.tensor(pixels / 127.5 - 1).permute(2, 0, 1)[None].float()
     found = PooledImageTower(Seen(), processing)(unit_range).numpy()
@@ -87,7 +89,7 @@ def test_settings_that_decide_vectors_decide_the_graph_or_the_preprocessing(tmp_
     ]
     seen = set()
     for change in changes:
-        processing = read_processing(write_settings(tmp_path, **change), "siglip")
+        processing = read_processing(write_settings(tmp_path, **change), SIGLIP.defaults)
         tower = PooledImageTower(Seen(), processing)
         graph = (*tower.gain.flatten().tolist(), *tower.shift.flatten().tolist())
         seen.add((graph, processing.preprocessing.model_dump_json(exclude_none=True)))
@@ -126,20 +128,22 @@ def test_what_cannot_be_done_is_refused_by_name(
     with pytest.raises(
         UnsupportedModel, match=rf"^\S*preprocessor_config\.json: .*{message}.*; choose another"
     ):
-        read_processing(write_settings(tmp_path, **changes), "siglip")
+        read_processing(write_settings(tmp_path, **changes), SIGLIP.defaults)
 
 
 @pytest.mark.parametrize("name", ["do_normalize", "do_rescale", "image_mean", "size", "resample"])
 def test_null_is_refused_where_releases_of_transformers_differ(tmp_path: Path, name: str) -> None:
     """Up to 4 it was the default, in 5 it counts as false or fails."""
     with pytest.raises(UnsupportedModel, match=rf"json: {name} is null, .*; write a value"):
-        read_processing(write_settings(tmp_path, **{name: None}), "siglip")
+        read_processing(write_settings(tmp_path, **{name: None}), SIGLIP.defaults)
 
 
 @pytest.mark.parametrize("size", [32, [32, 32], SQUARE, SQUARE | {"shortest_edge": None}])
 def test_sizes_are_read_in_the_forms_of_older_files(tmp_path: Path, size: object) -> None:
     """A number, a pair, or names."""
-    processing = read_processing(write_settings(tmp_path, size=size, image_mean=0.5, image_std=0.5), "siglip")
+    processing = read_processing(
+        write_settings(tmp_path, size=size, image_mean=0.5, image_std=0.5), SIGLIP.defaults
+    )
     assert (processing.preprocessing.image_size, processing.preprocessing.crop) == (32, None)
     assert processing.mean == (0.5, 0.5, 0.5)
 
@@ -157,7 +161,7 @@ def test_mobilenet_has_defaults_of_its_own(
 ) -> None:
     """Those of its class in transformers."""
     write_settings(tmp_path, **{"image_processor_type": "MobileNetV2ImageProcessor"} | changes)
-    preprocessing = read_processing(tmp_path, "mobilenet_v2").preprocessing
+    preprocessing = read_processing(tmp_path, MOBILENET_V2.defaults).preprocessing
     assert (preprocessing.image_size, preprocessing.crop, preprocessing.resample) == (side, crop, None)
 
 
@@ -165,11 +169,11 @@ def test_settings_within_a_processor_come_first(tmp_path: Path) -> None:
     """As in transformers 5, which writes them there alone."""
     nested = {"image_processor": {"image_processor_type": "SiglipImageProcessor", "size": SQUARE}}
     (tmp_path / "processor_config.json").write_text(json.dumps(nested))
-    assert read_processing(tmp_path, "siglip").preprocessing.image_size == 32
+    assert read_processing(tmp_path, SIGLIP.defaults).preprocessing.image_size == 32
     write_settings(tmp_path, size={"height": 64, "width": 64})
-    assert read_processing(tmp_path, "siglip").preprocessing.image_size == 32
+    assert read_processing(tmp_path, SIGLIP.defaults).preprocessing.image_size == 32
     (tmp_path / "processor_config.json").write_text(json.dumps({"processor_class": "SiglipProcessor"}))
-    assert read_processing(tmp_path, "siglip").preprocessing.image_size == 64
+    assert read_processing(tmp_path, SIGLIP.defaults).preprocessing.image_size == 64
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{"])
@@ -177,10 +181,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> No
     """Also one that is no object."""
     (tmp_path / "preprocessor_config.json").write_text(content)
     with pytest.raises(UnsupportedModel, match=r"preprocessor_config\.json: "):
-        read_processing(tmp_path, "siglip")
+        read_processing(tmp_path, SIGLIP.defaults)
 
 
 def test_what_transformers_itself_writes_is_read(tmp_path: Path) -> None:
     """With every setting it has, most of them null."""
     SiglipImageProcessor(size=SQUARE).save_pretrained(tmp_path)
-    assert read_processing(tmp_path, "siglip").preprocessing.image_size == 32
+    assert read_processing(tmp_path, SIGLIP.defaults).preprocessing.image_size == 32
