@@ -1,4 +1,4 @@
-"""The HTTP face: routes, and the status that each failure becomes."""
+"""The Flask app: routes, and the HTTP status of each failure."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _SECURITY_HEADERS = {
 
 @dataclass(frozen=True)
 class _Failure:
-    """What a failure is called to the outside."""
+    """Status, type and title of a failure in a response."""
 
     type: str
     status: HTTPStatus
@@ -83,7 +83,7 @@ P = TypeVar("P", bound=Parameters)
 
 
 def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
-    """The API and its pages. Nothing is asked of Elasticsearch until the first request.
+    """Create the app: the API and its pages. Elasticsearch is not called before the first request.
 
     Raises:
         InvalidDefinition: an experiment's file cannot be used.
@@ -163,7 +163,7 @@ def _parameters(model: type[P]) -> P:
 
 
 def _visitor_parameters() -> VisitorParameters:
-    """Those of the query string, with the header's user as one more value of `user_id`."""
+    """Parameters of the query string; a user named by the header is one more value of `user_id`."""
     given = request.args.to_dict(flat=False)
     if user := request.headers.get(USER_HEADER):
         # WSGI reads headers as Latin-1, and clients send UTF-8.
@@ -194,7 +194,7 @@ def _query_error(error: QueryError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    """What Flask refuses by itself (no such route, a method not allowed) or could not foresee."""
+    """Response to an error that Flask raised (no such route, method not allowed) or did not expect."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     details = response.ProblemDetails(
         type="about:blank",
@@ -209,7 +209,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _problem(details: response.ProblemDetails, headers: Headers) -> Response:
-    """The failure in the form that was asked for: a page, a picture, or else problem+json."""
+    """The failure in the form that was requested: a page, an image, or else problem+json."""
     form = _error_form()
     if form == "text/html":
         body = problem_page(details)

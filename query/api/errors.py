@@ -1,4 +1,4 @@
-"""What the API refuses beyond what a search does. `query.api.app` alone maps these to HTTP statuses."""
+"""Errors of the API beyond those of a search. `query.api.app` alone maps them to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from query.search.errors import InvalidParameters, QueryError
 
 
 class NoValidEvent(InvalidParameters):
-    """A batch of events of which none can be taken."""
+    """A batch of events without a valid one."""
 
     separator = "; "
 
 
 class TooManyEvents(QueryError):
-    """A batch of more events than are taken at once."""
+    """A batch of more events than one request may hold."""
 
 
 class EventsOff(QueryError):
-    """This server has no salt to hash user ids with, so it takes no events."""
+    """No salt to hash user ids with is set, so this server accepts no events."""
 
 
 class QueueUnavailable(QueryError):
-    """Redis does not take events, or not in time."""
+    """Redis did not accept events in time."""
 
 
 class PhotoMissing(QueryError):
-    """A listing has no such photo, or this machine has no picture to show for it."""
+    """No such photo of a listing, or no image file for it on this machine."""
 
     def __init__(self, item_id: str, number: int, reason: str) -> None:
         self.reason = reason

@@ -1,4 +1,4 @@
-"""Events from browsers and servers: validated, their users hashed, and put into a queue."""
+"""Events from browsers and servers: validated, their user ids hashed, and queued."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REDIS_TIMEOUT_S: Final = 2.0
 
 
 class EventBatch(Model):
-    """Events of any kinds, in any order."""
+    """Events of any kind, in any order."""
 
     events: Annotated[
         tuple[
@@ -50,7 +50,7 @@ class EventBatch(Model):
 
 
 class RejectedEvent(Model):
-    """An event that was not taken, and all that is wrong with it."""
+    """An event that was rejected, with all its problems."""
 
     index: Annotated[int, Field(ge=0, description="Its place in the batch, from 0.")]
     event_id: str | None
@@ -58,7 +58,7 @@ class RejectedEvent(Model):
 
 
 class EventsAccepted(Model):
-    """What became of a batch."""
+    """The result of a batch."""
 
     accepted: Annotated[int, Field(ge=1, description="How many were queued. They are stored in seconds.")]
     rejected: tuple[RejectedEvent, ...]
@@ -66,14 +66,14 @@ class EventsAccepted(Model):
 
 @dataclass(frozen=True)
 class EventQueue:
-    """Where valid events go."""
+    """The queue of valid events."""
 
     producer: Celery
     name: str
 
     @classmethod
     def of(cls, settings: QuerySettings) -> EventQueue:
-        """Nothing is sent yet."""
+        """Create the queue of the settings. Nothing is sent yet."""
         producer = Celery("nitamono-api", broker=settings.redis_url, set_as_current=False)
         producer.conf.update(
             task_serializer="json",
@@ -88,10 +88,10 @@ class EventQueue:
         return cls(producer, event_queue(settings.elasticsearch.prefix))
 
     def put(self, events: Sequence[Event]) -> None:
-        """Queues the events as one message.
+        """Queue the events as one message.
 
         Raises:
-            QueueUnavailable: Redis does not take it in time.
+            QueueUnavailable: Redis did not accept it in time.
         """
         messages = [event.to_message() for event in events]
         try:
@@ -109,7 +109,7 @@ class EventQueue:
 
 
 def add_events(app: Flask, settings: QuerySettings) -> None:
-    """The route that takes events."""
+    """Add the route that accepts events."""
     queue = EventQueue.of(settings)
 
     @app.post("/v1/events")
@@ -127,11 +127,11 @@ def add_events(app: Flask, settings: QuerySettings) -> None:
 
 
 def take(batch: Sequence[Any], salt: str, queue: EventQueue) -> EventsAccepted:
-    """What became of the batch, once its valid events are queued.
+    """Queue the valid events of the batch and return what became of all of them.
 
     Raises:
         NoValidEvent: none is valid.
-        QueueUnavailable: none was taken.
+        QueueUnavailable: none was queued.
     """
     events, invalid = sorted_out(batch, salt, datetime.now(UTC))
     _log_refused(_reason(problem) for error in invalid.values() for problem in error.problems)
@@ -146,8 +146,10 @@ def take(batch: Sequence[Any], salt: str, queue: EventQueue) -> EventsAccepted:
 def sorted_out(
     batch: Sequence[Any], salt: str, now: datetime
 ) -> tuple[list[Event], Mapping[int, InvalidEvent]]:
-    """The valid events of the batch, those without a time as of `now`, and what is wrong with the others, by
-    their place in it."""
+    """Sort a batch into its valid events and, by index, the errors of the others.
+
+    now: the time of events that have none.
+    """
     events: list[Event] = []
     invalid: dict[int, InvalidEvent] = {}
     for index, data in enumerate(batch):
@@ -159,7 +161,7 @@ def sorted_out(
 
 
 def _timed(data: Any, now: datetime) -> Any:
-    """The event, with the time of its arrival where it has none: not every sender's clock is right."""
+    """The event, with its time of arrival where it has none: not every sender's clock is right."""
     return {"time": now.isoformat(), **data} if isinstance(data, dict) else data
 
 
@@ -174,10 +176,10 @@ def _all_problems(invalid: Mapping[int, InvalidEvent]) -> Iterator[Problem]:
 
 
 def _batch(body: Any) -> list[Any]:
-    """The events of a request's body, each still to be validated.
+    """The events of a request's body, not yet validated.
 
     Raises:
-        NoValidEvent: it has another shape, or none.
+        NoValidEvent: it is not a list of at least one event.
         TooManyEvents
     """
     events = body.get("events") if isinstance(body, dict) else None
@@ -190,7 +192,7 @@ def _batch(body: Any) -> list[Any]:
 
 
 def _misshapen(reason: str, found: str, expected: str) -> NoValidEvent:
-    """What to raise of a body that holds no events."""
+    """The error for a body that holds no events."""
     _log_refused([reason])
     return NoValidEvent((Problem("events", reason, found, expected),))
 
@@ -200,7 +202,7 @@ def _reason(problem: Problem) -> str:
 
 
 def _log_refused(reasons: Iterable[str]) -> None:
-    """How often what was wrong with the events of one request; nothing that came from the sender."""
+    """Log the number of rejected events by reason, and nothing that came from the sender."""
     counts = sorted(Counter(reasons).items())
     if counts:
         logger.warning("events refused: %s", ", ".join(f"{count} {reason}" for reason, count in counts))

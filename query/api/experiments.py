@@ -1,4 +1,4 @@
-"""Which experiments this server runs, from its settings."""
+"""The experiments that this server runs, from its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def experiment_aware_search(
     settings: QuerySettings, es: Elasticsearch, own: SimilarService
 ) -> ExperimentAwareSearch:
-    """The search with the experiments of the settings, and a reader for each prefix that an arm names.
+    """Create the search with the experiments of the settings, and a reader for each prefix that an arm names.
 
     Raises:
         InvalidDefinition: a file of the folder cannot be used.
@@ -49,7 +49,7 @@ def experiment_aware_search(
 
 
 def why_off(settings: QuerySettings) -> str | None:
-    """Which setting is missing for experiments to run, or None if none is."""
+    """The setting that experiments need and that is missing, or None."""
     if settings.experiments is None:
         return "NITAMONO_EXPERIMENTS_DIR is not set"
     return None if settings.user_salt else "NITAMONO_USER_SALT is not set"

@@ -26,7 +26,7 @@ _REFERENCE = "#/components/schemas/{model}"
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that the API can be asked."""
+    """One operation of the API."""
 
     path: str
     operation_id: str
@@ -123,7 +123,7 @@ def openapi_document() -> dict[str, Any]:
 
 
 def _let_time_be_absent(schema: dict[str, Any]) -> None:
-    """The route fills in the time of an event's arrival, before the event's own model asks for one."""
+    """Make the time of an event optional: the route fills it in before the event is validated."""
     schema["required"].remove("time")
     schema["properties"]["time"]["description"] += " Where it is absent: the time of arrival."
 
@@ -179,9 +179,9 @@ def _parameter(name: str, schema: dict[str, Any], place: str, *, required: bool)
 
 
 def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a parameter by itself: an enum it refers to is written out, a null default left out.
+    """The schema of a parameter without references: enums written out, null defaults left out.
 
-    A query string has no null: what may be absent in the model is merely not required here.
+    A query string has no null: a field that may be None in the model is optional here.
     """
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]

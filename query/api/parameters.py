@@ -99,7 +99,7 @@ Attribute = Annotated[str, StringConstraints(max_length=64 + 1 + 256), AfterVali
 
 
 class Parameters(BaseModel):
-    """Parameters of a request; one it does not know is a problem, lest a misspelt filter filter nothing."""
+    """Parameters of a request. Unknown ones are rejected, so that a misspelt filter is noticed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -111,7 +111,7 @@ class ItemPath(Parameters):
 
 
 class SimilarParameters(Parameters):
-    """What `/v1/listings/{item_id}/similar` can be asked."""
+    """Parameters of `/v1/listings/{item_id}/similar`."""
 
     size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="How many items at most."), _IN_DIGITS] = (
         DEFAULT_SIZE
@@ -140,14 +140,14 @@ class SimilarParameters(Parameters):
     explain: Annotated[bool, Field(description="Whether each item has an explanation of its score.")] = False
 
     def request(self) -> SimilarRequest:
-        """What the search is asked for."""
+        """Convert the parameters to a search request."""
         return SimilarRequest(
             self.size, self.price_ratio, self.category, self.attribute, self.exclude_seller, self.explain
         )
 
 
 class VisitorParameters(SimilarParameters):
-    """The same for a visitor, who may be assigned to arms of experiments."""
+    """Parameters of the same route with a visitor, who may be assigned to arms of experiments."""
 
     user_id: Annotated[
         UserId | None,
@@ -171,7 +171,7 @@ class VisitorParameters(SimilarParameters):
     ] = ()
 
     def visitor_request(self) -> VisitorRequest:
-        """What the search is asked for, and by whom."""
+        """Convert the parameters to a visitor's search request."""
         return VisitorRequest(self.request(), self.user_id, self.arm)
 
 
@@ -185,7 +185,7 @@ class UserHeader(Parameters):
 
 
 class ListingParameters(Parameters):
-    """What `/v1/listings` can be asked."""
+    """Parameters of `/v1/listings`."""
 
     q: Annotated[
         str,
@@ -200,7 +200,7 @@ class ListingParameters(Parameters):
     page: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="The page, from 1."), _IN_DIGITS] = 1
 
     def request(self) -> ListingsRequest:
-        """What the search is asked for."""
+        """Convert the parameters to a search request."""
         return ListingsRequest(self.q, self.category, Status(self.status), self.size, self.page)
 
 
@@ -208,10 +208,10 @@ P = TypeVar("P", bound=Parameters)
 
 
 def parse(model: type[P], values: Mapping[str, Sequence[str]]) -> P:
-    """The parameters of a query string, each name with all the values it was given.
+    """Parse a query string, given as each name with all its values.
 
     Raises:
-        InvalidParameters: naming each that is unknown, malformed, out of range or given twice.
+        InvalidParameters: each that is unknown, malformed, out of range or given twice.
     """
     twice = tuple(_given_twice(model, values))
     try:
@@ -227,10 +227,10 @@ def parse(model: type[P], values: Mapping[str, Sequence[str]]) -> P:
 
 
 def known_id(item_id: str) -> str:
-    """The id, if a listing can have it at all.
+    """The id, if it is valid for a listing.
 
     Raises:
-        UnknownItem: no listing can.
+        UnknownItem: it is not.
     """
     try:
         return ItemPath(item_id=item_id).item_id
@@ -294,7 +294,7 @@ def _expected(model: type[Parameters], detail: ErrorDetails) -> str:
 
 
 def _number(schema: Mapping[str, Any]) -> str:
-    """The numbers that a parameter of this JSON schema takes: `a whole number from 1 to 100, in digits`."""
+    """Description of the allowed numbers of a JSON schema: `a whole number from 1 to 100, in digits`."""
     kind = "a whole number" if schema["type"] == "integer" else "a number"
     low = (
         f"from {schema['minimum']:,} to"

@@ -1,4 +1,4 @@
-"""Photos from this machine's disk, for browsers: only from allowed folders, only what is a picture."""
+"""Photos from this machine's disk, for browsers: only from allowed folders, only image files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MEDIA_TYPES: dict[Format, str] = {
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """An open picture file, at its start. The caller closes `stream`."""
+    """An open image file, at its start. The caller closes `stream`."""
 
     stream: BinaryIO
     mimetype: str
@@ -36,12 +36,12 @@ class PhotoFile:
 
 
 def open_photo(document: ListingDocument, number: int, roots: ImageRoots) -> PhotoFile:
-    """A listing's photo, `number` counted from 0.
+    """Open a photo of a listing; `number` counts from 0.
 
-    The file is opened once and judged by its first bytes, whatever its name says.
+    The media type follows from the first bytes of the file, not from its name.
 
     Raises:
-        PhotoMissing: no such photo, one that lives elsewhere, an unsafe path, or a file that is no picture.
+        PhotoMissing: no such photo, one on another host, an unsafe path, or a file that is no image.
     """
     reference = _reference(document, number)
     try:
@@ -66,7 +66,7 @@ def open_photo(document: ListingDocument, number: int, roots: ImageRoots) -> Pho
 
 
 def sniff(head: bytes) -> str | None:
-    """The media type that a file's first bytes tell, or None for what is no picture."""
+    """The media type by a file's first bytes, or None if it is no image."""
     kind = head_format(head)
     return _MEDIA_TYPES[kind] if kind else None
 

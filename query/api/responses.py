@@ -1,4 +1,4 @@
-"""What the API answers. The same models make the schemas of `/openapi.json`."""
+"""Responses of the API. The same models make the schemas of `/openapi.json`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ListingSummary(Model):
 
 
 class ListingDetail(ListingSummary):
-    """A listing by itself."""
+    """A single listing, with all that the API shows of it."""
 
     attributes: dict[str, AttributeValue]
     created_at: datetime
@@ -113,7 +113,7 @@ class Band(Model):
 
 
 class Fallback(Model):
-    """Why the answer does not come from the item's picture, but from its category and then the newest."""
+    """Why the answer is by category and date, not by the item's photo."""
 
     reason: Annotated[
         str,
@@ -123,7 +123,7 @@ class Fallback(Model):
 
 
 class Filter(Model):
-    """What was left out of the answer, and why."""
+    """A rule that left items out of the answer."""
 
     field: str
     kept: Annotated[str, Field(description="The value that a listing must have.")]
@@ -174,7 +174,7 @@ class ParameterProblem(Model):
 
     @classmethod
     def of(cls, problem: Problem) -> ParameterProblem:
-        """The same, as the API says it."""
+        """Convert the problem of a search to a part of a response."""
         return cls(field=problem.field, reason=problem.reason, found=problem.found, expected=problem.expected)
 
 
@@ -192,7 +192,7 @@ class ProblemDetails(Model):
 
 
 class Health(Model):
-    """The process runs."""
+    """Health of the process."""
 
     status: Annotated[str, Field(description="`ok`, or `ready`.")]
 
@@ -211,7 +211,7 @@ class ExperimentState(Model):
 
 
 class Readiness(Health):
-    """The process can answer requests."""
+    """Readiness of the process to answer requests."""
 
     index: str
     encoder_id: str
@@ -233,7 +233,7 @@ def readiness(
     switches_age_s: float | None,
     experiments_off: str | None,
 ) -> Readiness:
-    """How the process stands; an arm that cannot be served does not make it unready."""
+    """Readiness of the process; an arm that cannot be served does not make it unready."""
     return Readiness(
         status="ready",
         index=index,
@@ -248,12 +248,12 @@ def readiness(
 
 
 def summary(document: ListingDocument) -> ListingSummary:
-    """The listing as it appears among others."""
+    """Convert a document to a listing as it appears among others."""
     return ListingSummary(**_summary_fields(document))
 
 
 def detail(found: Found) -> ListingDetail:
-    """The listing by itself."""
+    """Convert a document to a single listing."""
     document = found.document
     return ListingDetail(
         **_summary_fields(document),
@@ -268,7 +268,7 @@ def detail(found: Found) -> ListingDetail:
 
 
 def listing_page(page: Page) -> ListingPage:
-    """One page of listings."""
+    """Convert a page of the search to a response."""
     return ListingPage(
         listings=tuple(summary(hit.document) for hit in page.answer.hits),
         total=page.answer.total or 0,
@@ -279,7 +279,7 @@ def listing_page(page: Page) -> ListingPage:
 
 
 def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> SimilarAnswer:
-    """The answer as the API gives it; without an exposure it is part of no experiment."""
+    """The response of the API; without an exposure it is part of no experiment."""
     query, band = found.query, found.band
     exposure = exposure or Exposure()
     return SimilarAnswer(
@@ -308,7 +308,7 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
 
 
 def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
-    """The hits as items, with how each score came about where that was asked for."""
+    """The hits as items, with explanations of their scores where requested."""
     explain = found.query.request.explain
     ranks = {item_id: rank for rank, item_id in enumerate(found.by_similarity, start=1)}
     items = []
@@ -340,7 +340,7 @@ def explanation(
 
 
 def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
-    """What was left out of an answer, and why."""
+    """Filters that left items out of an answer."""
     asked, band, currency = found.query.request, found.band, found.query.item.currency
     always = [
         Filter(field="status", kept=Status.ON_SALE.value, why="only what can be bought is shown"),
@@ -361,7 +361,7 @@ def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
 
 
 def fallback(reason: str | None) -> Fallback | None:
-    """The reason code with a sentence for people."""
+    """The reason code, with a sentence that explains it."""
     if reason is None:
         return None
     why = {
@@ -373,7 +373,7 @@ def fallback(reason: str | None) -> Fallback | None:
 
 
 def photo_url(item_id: str, number: int, reference: str) -> str:
-    """Where a browser gets the photo: straight from its own URL, or from this server."""
+    """URL of the photo for a browser: its own, or one of this server."""
     return reference if is_remote(reference) else f"/photos/{item_id}/{number}"
 
 

@@ -20,7 +20,7 @@ Count = Annotated[Whole, Ge(1), Le(64)]
 
 @dataclass(frozen=True)
 class QuerySettings:
-    """The address of the API, the services and folders that it reads, and what it logs."""
+    """Address, services, folders and logging of the API."""
 
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     image_roots: ImageRoots = field(default_factory=ImageRoots)

@@ -1,4 +1,4 @@
-"""What a server starts: `gunicorn -c python:query.api.gunicorn_conf query.api.wsgi:application`.
+"""The WSGI application: `gunicorn -c python:query.api.gunicorn_conf query.api.wsgi:application`.
 
 Importing this module is starting the process: here, and nowhere else, the environment is read.
 """

@@ -20,7 +20,7 @@ class Category:
 
     @property
     def name(self) -> str:
-        """Its own name, without those above."""
+        """The last level of the path."""
         return self.path.rpartition(CATEGORY_SEPARATOR)[2]
 
 
@@ -46,13 +46,13 @@ class Page:
 
 
 class ListingService:
-    """Finds listings by title, category and status."""
+    """Search for listings by title, category and status."""
 
     def __init__(self, reader: IndexReader) -> None:
         self._reader = reader
 
     def find(self, item_id: str) -> Found:
-        """One listing.
+        """Find one listing.
 
         Raises:
             UnknownItem, NoLiveIndex, SearchUnavailable
@@ -60,7 +60,7 @@ class ListingService:
         return self._reader.find(item_id, self._reader.deadline())
 
     def page(self, request: ListingsRequest) -> Page:
-        """One page of listings, newest first.
+        """Find one page of listings, newest first.
 
         Raises:
             InvalidParameters: the page is further on than Elasticsearch pages.
@@ -75,7 +75,7 @@ class ListingService:
 
 
 def check_window(request: ListingsRequest) -> None:
-    """Refuse a page beyond what Elasticsearch pages through.
+    """Reject a page beyond what Elasticsearch pages through.
 
     Raises:
         InvalidParameters: the last result of the page is beyond MAX_RESULTS.

@@ -36,7 +36,7 @@ class KnnParameters:
 
 @dataclass(frozen=True)
 class SimilarQuery:
-    """A search for similar items: the item, what may answer, and how it is ranked."""
+    """A search for similar items: the item, the filters, and the ranking."""
 
     item: ListingDocument
     request: SimilarRequest
@@ -45,12 +45,12 @@ class SimilarQuery:
 
     @property
     def k(self) -> int:
-        """How many nearest vectors of each shard are re-ranked: at least twice as many as are shown."""
+        """Number of nearest vectors of each shard to re-rank: at least twice as many as are shown."""
         return max(self.knn.k, 2 * self.request.size)
 
     @property
     def num_candidates(self) -> int:
-        """How many vectors the graph search keeps: doubled for each filter that narrows what may answer."""
+        """Number of vectors that the graph search keeps: doubled for each filter that narrows the search."""
         narrowing = len(self.request.attribute) + (self.request.category is not None)
         wanted: int = max(self.knn.num_candidates, self.k) << narrowing
         return min(wanted, MAX_CANDIDATES)
@@ -68,7 +68,7 @@ def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
 
 
 def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
-    """The search for the ids of the nearest vectors, by similarity alone: what the re-rank starts from."""
+    """The search for the ids of the nearest vectors, by similarity alone: the window of the re-rank."""
     return {
         "query": nearest(query, vector, band),
         "sort": _BEST_FIRST,
@@ -117,7 +117,7 @@ def _body(query: SimilarQuery, matches: Clause, functions: list[Clause]) -> Clau
 
 
 def filters(query: SimilarQuery, band: PriceBand) -> list[Clause]:
-    """What a candidate must be: for sale, in the item's currency and band, another item, as asked for."""
+    """Filters of a candidate: for sale, in the item's currency and price band, another item, as requested."""
     asked = query.request
     return [
         {"term": {"status": Status.ON_SALE.value}},
@@ -131,7 +131,7 @@ def filters(query: SimilarQuery, band: PriceBand) -> list[Clause]:
 
 
 def listings_body(request: ListingsRequest) -> Clause:
-    """The search of the search box: every word in the title, newest first, with the categories there are."""
+    """The search of the search box: every word in the title, newest first, with counts by category."""
     return {
         "query": {
             "bool": {
@@ -156,17 +156,17 @@ ANY_LISTING: Final[Clause] = {"query": {"match_all": {}}, "size": 1, "_source": 
 
 
 def _title_filters(words: str) -> list[Clause]:
-    """A phrase for each word.
+    """A phrase filter for each word.
 
-    Elasticsearch's standard analyzer cuts kanji and hiragana into single characters, so that a word of
-    several is a phrase; a word of letters or katakana is a phrase of one. What has neither letter nor digit,
-    such as a dash, is in no title's index and so asks for nothing.
+    Elasticsearch's standard analyzer splits kanji and hiragana into single characters, so a word of several
+    is a phrase; a word of letters or katakana is a phrase of one. Words without a letter or digit, such as
+    a dash, are not indexed and so are skipped.
     """
     return [_title_filter(word) for word in words.split() if any(map(str.isalnum, word))]
 
 
 def _title_filter(word: str) -> Clause:
-    """The word as typed, or with the full-width letters of a Japanese keyboard made ordinary ones."""
+    """Match the word as typed, or with its full-width letters converted to ASCII."""
     forms = dict.fromkeys((word, unicodedata.normalize("NFKC", word)))
     phrases = [{"match_phrase": {"title": form}} for form in forms]
     return phrases[0] if len(phrases) == 1 else {"bool": {"should": phrases}}

@@ -1,4 +1,4 @@
-"""Why a request fails. `query.api.app` alone maps these to HTTP statuses."""
+"""Errors of a search. `query.api.app` alone maps them to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class UnknownParameter(Problem):
 
 
 class QueryError(UserError):
-    """A request cannot be answered."""
+    """A request that cannot be answered."""
 
 
 class UnknownItem(QueryError):
-    """No listing of that id has ever been indexed, or its tombstone is gone."""
+    """No listing with this id: it was never indexed, or its tombstone is gone."""
 
     def __init__(self, item_id: str) -> None:
         self.item_id = item_id
@@ -39,7 +39,7 @@ class UnknownItem(QueryError):
 
 
 class InvalidParameters(QueryError):
-    """Request parameters that cannot be used. Every one is named, not the first alone."""
+    """Request parameters that cannot be used; the message names all of them."""
 
     separator: ClassVar[str] = " "
 
@@ -49,10 +49,10 @@ class InvalidParameters(QueryError):
 
 
 class NoLiveIndex(QueryError):
-    """Elasticsearch answers, but there is no index that can be read."""
+    """No index that can be read, although Elasticsearch answers."""
 
 
 class SearchUnavailable(QueryError):
-    """Elasticsearch does not answer, not in time, or not the whole of the question."""
+    """No answer from Elasticsearch, a late one, or one that is incomplete."""
 
     service = ELASTICSEARCH

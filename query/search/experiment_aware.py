@@ -43,7 +43,7 @@ _LASTING = {ARM_INDEX_MISSING, ARM_ENCODER_MISMATCH}
 
 
 class ArmUnusable(Exception):
-    """An arm's index cannot answer a request."""
+    """Failure of an arm's own index to answer a request."""
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
@@ -64,7 +64,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class ServingConfig:
-    """How an answer is found: the default, with the settings of arms over it."""
+    """The settings of a search: the defaults, overridden by those of arms."""
 
     arms: tuple[Arm, ...] = ()
     labels: tuple[str, ...] = ()
@@ -78,13 +78,13 @@ class ServingConfig:
 def serving_config(
     assigned: Sequence[Assignment], stopped: frozenset[str] | None, *, override: bool = False
 ) -> ServingConfig:
-    """The configuration of some arms, no two of which set the same.
+    """Merge the settings of some arms, no two of which set the same.
 
     stopped: the experiments that are stopped. Their users get control's configuration, not shuffled, and the
         answer is not attributed to them. None if the kill switch cannot be read: then all count as stopped.
 
     Raises:
-        UnknownTerm: an arm weighs something that is no ranking term.
+        UnknownTerm: an arm sets the weight of something that is no ranking term.
     """
     running = [each for each in assigned if stopped is not None and each.experiment.name not in stopped]
     halted = [
@@ -107,7 +107,7 @@ def serving_config(
 
 
 class ExperimentAwareSearch:
-    """Finds similar items for visitors who may be in experiments."""
+    """Search for similar items for visitors who may be in experiments."""
 
     def __init__(
         self,
@@ -130,10 +130,10 @@ class ExperimentAwareSearch:
         self._logged: set[str] = set()
 
     def slate(self, item_id: str, request: VisitorRequest) -> tuple[SimilarItems, Exposure]:
-        """The items similar to one, and the arms that they are attributed to.
+        """Find the items similar to one, and the arms that they are attributed to.
 
         Raises:
-            InvalidParameters: an arm was asked for that is not there.
+            InvalidParameters: the request names an arm that does not exist.
             UnknownItem: no such item.
             NoLiveIndex, SearchUnavailable
         """
@@ -173,10 +173,10 @@ class ExperimentAwareSearch:
         return assignments(self._experiments, user_hash(self._salt, user_id), self._today())
 
     def _chosen(self, labels: Iterable[str]) -> tuple[Assignment, ...]:
-        """The arms that a tester asks for; the experiment need not have started.
+        """The arms that a tester requests; the experiment need not have started.
 
         Raises:
-            InvalidParameters: one is not there, or two are of one layer.
+            InvalidParameters: one does not exist, or two belong to one layer.
         """
         known = {
             each.label: each
@@ -232,9 +232,9 @@ class ExperimentAwareSearch:
 
 
 def in_random_order(items: SimilarItems, config: ServingConfig) -> tuple[SimilarItems, Exposure]:
-    """The items in the order shown: random for the share of slates that the configuration says.
+    """The items in the order shown: random for the share of slates that the configuration sets.
 
-    Both follow from the slate's id, so that they can be computed again.
+    Which slates are random, and their order, follow from the slate's id, so both can be recomputed.
     """
     exposure = Exposure(config.labels, config.override, reason=config.reason)
     if hash_bucket("shuffle", exposure.slate_id) >= config.shuffle:

@@ -1,8 +1,8 @@
-"""Which prices count as about the same as an item's own, and how that is widened when too few remain.
+"""The band of prices around an item's own, and the wider bands to try when too few items remain.
 
-Bounds are powers of 1.25, rounded outward. So items of near prices ask for the very same range, which
-Elasticsearch answers from its filter cache, at the cost of a band up to 25 % wider at either end than
-asked (docs/decisions/153-price-band.md).
+Bounds are powers of 1.25, rounded outward, so items of similar prices share the same range, which
+Elasticsearch answers from its filter cache. The cost is a band up to 25 % wider at either end than
+requested (docs/decisions/153-price-band.md).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def price_band(price: float, ratio: float) -> PriceBand:
 
 
 def widening_bands(price: float, ratio: float) -> tuple[PriceBand, ...]:
-    """The band asked for, then every wider one to try, narrowest first."""
+    """The requested band, then every wider one to try, narrowest first."""
     wider = (step for step in WIDER_RATIOS if step > ratio)
     return tuple(price_band(price, step) for step in (ratio, *wider))
 

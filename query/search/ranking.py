@@ -1,4 +1,4 @@
-"""Scores: the sum of the ranking terms of `query.search.terms`, weighed for one encoder.
+"""Scores: the sum of the ranking terms of `query.search.terms`, weighted for one encoder.
 
     score = similarity + category + price + …
 
@@ -25,14 +25,14 @@ DEFAULT_WEIGHTS: Weights = {term.name: term.weight for term in TERMS}
 
 
 class UnknownTerm(ContractError):
-    """A weight of something that is no ranking term, or whose weight is fixed."""
+    """A weight for something that is no ranking term, or whose weight is fixed."""
 
 
 def weights_with(chosen: Weights) -> Weights:
-    """The default weights with some replaced.
+    """The default weights, some of them replaced.
 
     Raises:
-        UnknownTerm: a name is not that of a term whose weight can be chosen.
+        UnknownTerm: a name is not that of a term with a configurable weight.
     """
     adjustable = [term.name for term in TERMS if term.adjustable]
     for name in chosen:
@@ -64,14 +64,14 @@ class Calibration:
         ]
 
     def values(self, items: Columns, candidates: Columns, *, with_vector: bool = True) -> dict[str, Floats]:
-        """Name of each term to its values (items, candidates)."""
+        """The values of each term by name: (items, candidates), in the dtype of the vectors."""
         return {
             term.name: term.values(items, candidates, self.weights[term.name])
             for term in _ranking(with_vector)
         }
 
     def scores(self, items: Columns, candidates: Columns) -> Floats:
-        """(items, candidates) sums of all terms, added in place: for many at once."""
+        """(items, candidates) sums of all terms, in the dtype of the vectors, added in place for memory."""
         first, *others = TERMS
         scores = first.values(items, candidates, self.weights[first.name])
         for term in others:
@@ -80,7 +80,7 @@ class Calibration:
 
 
 def _ranking(with_vector: bool) -> tuple[Term, ...]:
-    """The terms that rank: without a vector, those that need none."""
+    """The terms in use: all, or those that need no vector."""
     return tuple(term for term in TERMS if with_vector or not term.needs_vector)
 
 
@@ -91,7 +91,7 @@ def term_values(
     *,
     with_vector: bool,
 ) -> list[dict[str, float]]:
-    """For each candidate the value of each term, by name, to the six decimals that are shown."""
+    """The value of each term by name, for each candidate, rounded to the six decimals shown."""
     if not candidates:
         return []
     asked = Columns.of([item], with_vectors=with_vector)
@@ -102,5 +102,5 @@ def term_values(
 
 
 def facts(item: ListingDocument, candidate: ListingDocument) -> dict[str, float]:
-    """What the values of the terms follow from, by name."""
+    """The inputs of each term by name, for an explanation."""
     return {name: fact for term in TERMS for name, fact in term.facts(item, candidate).items()}

@@ -1,4 +1,4 @@
-"""The one place that asks Elasticsearch. Its failures leave here as `query.search.errors`."""
+"""All reads from Elasticsearch. Its failures are raised as `query.search.errors`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """What Elasticsearch answered to one search."""
+    """Elasticsearch's response to one search."""
 
     hits: tuple[Hit, ...]
     total: int | None
@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Found:
-    """A document, and the very index (no alias) that it was found in."""
+    """A document, and the index (not an alias) that it was found in."""
 
     document: ListingDocument
     index: str
@@ -58,10 +58,10 @@ class RequestDeadline:
         self._started = self.clock()
 
     def left_s(self) -> float:
-        """What is left for the next call.
+        """Seconds left for the next call.
 
         Raises:
-            SearchUnavailable: nothing is.
+            SearchUnavailable: the time is used up.
         """
         left = self.total_s - (self.clock() - self._started)
         if left <= 0:
@@ -69,12 +69,12 @@ class RequestDeadline:
         return left
 
     def elapsed_s(self) -> float:
-        """Since the request came."""
+        """Seconds since the request arrived."""
         return self.clock() - self._started
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Counts the time inside as spent waiting for Elasticsearch."""
+        """Count the time inside as spent waiting for Elasticsearch."""
         before = self.clock()
         try:
             yield
@@ -83,7 +83,7 @@ class RequestDeadline:
 
 
 class IndexReader:
-    """Reads the live index. Safe to share between threads."""
+    """Reader of the live index. Safe to share between threads."""
 
     def __init__(self, es: Elasticsearch, prefix: str, timeout_s: float) -> None:
         self._alias = read_alias(prefix)
@@ -94,11 +94,11 @@ class IndexReader:
         self._identities: dict[str, EncoderIdentity] = {}
 
     def deadline(self) -> RequestDeadline:
-        """For a request that begins now."""
+        """The deadline of a request that begins now."""
         return RequestDeadline(self.timeout_s)
 
     def find(self, item_id: str, deadline: RequestDeadline) -> Found:
-        """The stored document of an item, with its vector.
+        """Find the stored document of an item, with its vector.
 
         Raises:
             UnknownItem: there is none.
@@ -124,7 +124,7 @@ class IndexReader:
                 raise
 
     def identity(self, index: str, deadline: RequestDeadline) -> EncoderIdentity:
-        """The encoder of an index. It never changes in an index's life, so it is asked for once.
+        """The encoder of an index. It never changes, so it is read once for each index.
 
         Raises:
             NoLiveIndex, SearchUnavailable
@@ -138,7 +138,7 @@ class IndexReader:
         return self._identities[index]
 
     def live(self, deadline: RequestDeadline) -> tuple[str, EncoderIdentity]:
-        """The one index behind the read alias, and its encoder; asked anew each time.
+        """The one index behind the read alias, and its encoder; looked up at each call.
 
         Raises:
             NoLiveIndex, SearchUnavailable
@@ -149,11 +149,11 @@ class IndexReader:
     def search(
         self, index: str, body: dict[str, Any], deadline: RequestDeadline, *, copy: str | None = None
     ) -> Answer:
-        """The answer to one search.
+        """Run one search.
 
-        copy: searches of the same text are answered by the same copy of each shard, others by any. Each copy
-            merges its segments in its own time, and so finds nearest vectors a little otherwise than the
-            others; what is sorted by a field is the same in all.
+        copy: searches with the same text are answered by the same copy of each shard, others by any. Copies
+            merge their segments at different times, so their nearest vectors differ slightly; results
+            sorted by a field are the same in all.
 
         Raises:
             NoLiveIndex, SearchUnavailable
@@ -163,7 +163,7 @@ class IndexReader:
     def search_ids(
         self, index: str, body: dict[str, Any], deadline: RequestDeadline, *, copy: str | None = None
     ) -> tuple[str, ...]:
-        """The ids alone of the answer to one search, in order.
+        """Run one search for ids alone, and return them in order.
 
         Raises:
             NoLiveIndex, SearchUnavailable
@@ -174,7 +174,7 @@ class IndexReader:
     def search_all(
         self, index: str, bodies: Sequence[dict[str, Any]], deadline: RequestDeadline, *, copy: str
     ) -> tuple[Answer, ...]:
-        """The answers to several searches in one round trip.
+        """Run several searches in one round trip.
 
         Raises:
             NoLiveIndex, SearchUnavailable
@@ -208,7 +208,7 @@ class IndexReader:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turns what the client raises into what `query` raises. A refused body is a bug, and stays itself."""
+    """Raise the client's errors as those of `query`. A rejected body is a bug, and passes unchanged."""
     try:
         yield
     except (IndexMissing, MappingMismatch) as error:
@@ -231,13 +231,13 @@ def _translated() -> Iterator[None]:
 
 
 def _reason(error: ApiError) -> str:
-    """What Elasticsearch says of an error: `no such index [listings-read]`."""
+    """Elasticsearch's reason for an error: `no such index [listings-read]`."""
     told = error.body.get("error") if isinstance(error.body, dict) else None
     return str(told["reason"]) if isinstance(told, dict) and "reason" in told else str(error)
 
 
 def _is_unavailable(status: int) -> bool:
-    """Whether a status tells of the cluster's state or of our credentials, and not of the request."""
+    """Whether a status is about the cluster's state or our credentials, and not about the request."""
     return status >= 500 or status in {401, 403, _OVERLOADED}
 
 
@@ -271,7 +271,7 @@ def _millis(seconds: float) -> str:
 
 
 def _preference(copy: str) -> str:
-    """What Elasticsearch chooses a shard's copy by. It reserves values that start with `_`."""
+    """The value by which Elasticsearch chooses a shard's copy. It reserves values that start with `_`."""
     return f"of {copy}"
 
 

@@ -1,4 +1,4 @@
-"""What a search is asked for."""
+"""Requests to the searches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_RESULTS: Final = 10_000
 
 @dataclass(frozen=True)
 class SimilarRequest:
-    """How many similar items, from which prices, and under which filters."""
+    """A request for similar items: how many, the price band, and the filters."""
 
     size: int = DEFAULT_SIZE
     price_ratio: float = DEFAULT_RATIO
@@ -31,7 +31,7 @@ class SimilarRequest:
 
 @dataclass(frozen=True)
 class VisitorRequest:
-    """A request for similar items by somebody who may be in experiments."""
+    """A visitor's request for similar items, who may be in experiments."""
 
     similar: SimilarRequest = SimilarRequest()
     user_id: str | None = field(default=None, repr=False)
@@ -41,7 +41,7 @@ class VisitorRequest:
 
 @dataclass(frozen=True)
 class ListingsRequest:
-    """One page of listings, by the words of their titles."""
+    """A request for one page of listings, by the words of their titles."""
 
     q: str = ""
     category: str | None = None

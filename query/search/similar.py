@@ -30,7 +30,7 @@ class RankedHit:
 
     @property
     def score(self) -> float:
-        """The sum of the terms, to six decimals: what is shown as equal is ordered by id."""
+        """The sum of the terms, rounded to six decimals, so that scores shown as equal are ordered by id."""
         return round(sum(self.terms.values()), 6)
 
     @property
@@ -41,7 +41,7 @@ class RankedHit:
 
 @dataclass(frozen=True)
 class SimilarItems:
-    """An answer, and everything needed to say how it came about."""
+    """An answer, and everything needed to explain it."""
 
     found: Found
     query: SimilarQuery
@@ -56,14 +56,14 @@ class SimilarItems:
 
 
 class SimilarService:
-    """Answers which items are similar to one."""
+    """Search for items similar to one."""
 
     def __init__(self, reader: IndexReader, knn: KnnParameters | None = None) -> None:
         self.reader = reader
         self._knn = knn or KnnParameters()
 
     def similar(self, item_id: str, request: SimilarRequest) -> SimilarItems:
-        """The items similar to one, from its own price band or the narrowest wider one that fills the answer.
+        """Find the items similar to one, in its price band or the narrowest wider one that fills the answer.
 
         Raises:
             UnknownItem: no such item.
@@ -79,10 +79,10 @@ class SimilarService:
         deadline: RequestDeadline,
         weights: Weights = DEFAULT_WEIGHTS,
     ) -> SimilarItems:
-        """The items similar to one whose document is at hand.
+        """Find the items similar to one whose document is known.
 
-        The search goes to the very index that the document is from: while aliases are swapped, a vector
-        of one encoder must not meet those of another.
+        The search goes to the index that the document is from: while aliases are swapped, a vector of one
+        encoder must not be compared with those of another.
 
         Raises:
             NoLiveIndex, SearchUnavailable
@@ -106,9 +106,9 @@ class SimilarService:
     def _by_similarity(
         self, index: str, query: SimilarQuery, band: PriceBand, deadline: RequestDeadline
     ) -> tuple[str, ...]:
-        """The ids of the window before the re-rank.
+        """Find the ids of the window before the re-rank.
 
-        Asked for apart: to fetch the documents of the whole window instead, only to rank them, made an
+        This is a separate search: fetching the documents of the whole window, only to rank them, made an
         explained answer take four times as long as a plain one.
         """
         vector = query_vector(query.item)
@@ -120,7 +120,7 @@ class SimilarService:
     def _widen(
         self, index: str, query: SimilarQuery, bands: Sequence[PriceBand], deadline: RequestDeadline
     ) -> tuple[int, Answer]:
-        """The step taken and its answer. The first band alone is asked for, as it nearly always suffices."""
+        """Choose a band; return its index and answer. The first is tried alone: it nearly always suffices."""
         first, *wider = bands
         body, item_id, size = _body_of(query), query.item.item_id, query.request.size
         answers = [self.reader.search(index, body(first), deadline, copy=item_id)]
@@ -131,7 +131,7 @@ class SimilarService:
 
 
 def ranked(query: SimilarQuery, hits: Sequence[Hit]) -> tuple[RankedHit, ...]:
-    """The hits by score, those of equal score by id.
+    """Sort the hits by score, those of equal score by id.
 
     Elasticsearch has sorted them by its own score, which is less exact: a 32-bit sum, from quantised vectors
     if the index has them. Hits of a fallback are sorted by date as well, and keep that order.
@@ -147,13 +147,13 @@ def ranked(query: SimilarQuery, hits: Sequence[Hit]) -> tuple[RankedHit, ...]:
 
 
 def narrowest_sufficient(counts: Sequence[int], size: int) -> int:
-    """The first step that fills the answer, or else the first of those that come closest to it."""
+    """The first step that fills the answer, or else the first of those that come closest."""
     reachable = min(size, max(counts))
     return next(step for step, count in enumerate(counts) if count >= reachable)
 
 
 def fallback_reason(item: ListingDocument) -> str | None:
-    """Why an item cannot be asked about by its picture: a stable code, or None where it can."""
+    """A stable code for why an item has no vector to search by, or None if it has one."""
     if item.status is Status.REMOVED:
         return FALLBACK_REMOVED
     if item.vector is None:
@@ -162,7 +162,7 @@ def fallback_reason(item: ListingDocument) -> str | None:
 
 
 def query_vector(item: ListingDocument) -> tuple[float, ...] | None:
-    """The vector to ask by, or None where a fallback has to do."""
+    """The vector to search by, or None if the answer must be a fallback."""
     return item.vector if fallback_reason(item) is None else None
 
 

@@ -1,4 +1,4 @@
-"""Pages for people: a search box over a grid of listings, and a listing with those that look like it."""
+"""Pages: a search box over a grid of listings, and a listing with those that look like it."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ P = TypeVar("P", bound=Parameters)
 def pages_blueprint(
     listings: ListingService, slates: ExperimentAwareSearch, *, with_events: bool = False
 ) -> Blueprint:
-    """The pages. They answer without JavaScript, but for the rendered description of the API.
+    """The pages. They work without JavaScript, except for the rendered description of the API.
 
-    With events, an item's page gives its visitor a number and sends what happens on it.
+    With events, an item's page gives its visitor a random id and sends events.
     """
     pages = Blueprint("pages", __name__)
     for name, function in _FILTERS.items():
@@ -72,23 +72,23 @@ def pages_blueprint(
 
 
 def swagger_blueprint() -> Blueprint:
-    """Swagger UI's own files, from the package that carries them; nothing is loaded from elsewhere."""
+    """Swagger UI's files, from its Python package; nothing is loaded from another host."""
     folder = Path(str(resources.files("flask_openapi3_swagger"))) / "templates" / "swagger"
     return Blueprint("swagger", __name__, static_folder=folder, static_url_path="/docs/swagger")
 
 
 def problem_page(details: ProblemDetails) -> str:
-    """A failure, for a person."""
+    """The page of a failure."""
     return render_template("problem.html", details=details)
 
 
 def placeholder_svg() -> bytes:
-    """The picture shown where a photo is missing."""
+    """The image shown where a photo is missing."""
     return resources.files("query.web").joinpath("static", "placeholder.svg").read_bytes()
 
 
 def price_label(price: float, currency: str) -> str:
-    """`¥1,290`, `$12.50`, `CHF 12.50`."""
+    """Format a price: `¥1,290`, `$12.50`, `CHF 12.50`."""
     amount = f"{price:,.0f}" if currency in _WHOLE_CURRENCIES else f"{price:,.2f}"
     return f"{_SYMBOLS[currency]}{amount}" if currency in _SYMBOLS else f"{currency} {amount}"
 
@@ -99,7 +99,7 @@ def crumbs(category: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def text_language(text: str) -> str:
-    """The language to read a text out in: Japanese if any of it is."""
+    """The language of a text for screen readers: Japanese if any of it is."""
     return "ja" if _JAPANESE.search(text) else "en"
 
 
@@ -119,6 +119,6 @@ _FILTERS: dict[str, Callable[..., object]] = {
 
 
 def _parameters(model: type[P]) -> P:
-    """The parameters a page knows. Others, such as those that campaigns add to links, are passed over."""
+    """The parameters that a page has. Others, such as those that campaigns add to links, are ignored."""
     given = request.args.to_dict(flat=False)
     return parse(model, {name: values for name, values in given.items() if name in model.model_fields})

@@ -1,4 +1,4 @@
-"""Pages of experiments' reports: what `nitamono experiment report NAME --out FOLDER/NAME` wrote."""
+"""Pages of experiment reports, as `nitamono experiment report NAME --out FOLDER/NAME` wrote them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")  # as experiments are name
 
 
 def reports_blueprint(folder: Path | None) -> Blueprint:
-    """A list of the reports in a folder, and each of them. Without a folder there is none."""
+    """A list of the reports in a folder, and each of them. Without a folder the list is empty."""
     reports = Blueprint("reports", __name__)
 
     @reports.get("/reports")

@@ -1,4 +1,4 @@
-"""Who looks at the pages: a random number in a cookie of this site, which no other site is told."""
+"""Ids of visitors: a random number in a first-party cookie."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NUMBER: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def visitor_of(request: Request) -> str | None:
-    """The visitor's number, a new one where there is none yet; None for those who ask not to be followed.
+    """The visitor's number, a new one if there is none yet; None if the visitor opts out of tracking.
 
-    They ask by Global Privacy Control (https://www.w3.org/TR/gpc/).
+    The opt-out is Global Privacy Control (https://www.w3.org/TR/gpc/).
     """
     if request.headers.get("Sec-GPC") == "1":
         return None
@@ -26,7 +26,7 @@ def visitor_of(request: Request) -> str | None:
 
 
 def remember(answer: Response, visitor: str, request: Request) -> Response:
-    """The answer, which has the browser keep the number for a year."""
+    """Add the cookie, which the browser keeps for a year, to the response."""
     if request.cookies.get(COOKIE) != visitor:
         answer.set_cookie(
             COOKIE, visitor, max_age=YEAR_S, samesite="Lax", httponly=True, secure=request.is_secure

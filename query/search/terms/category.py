@@ -1,4 +1,4 @@
-"""How much of the category path two listings share."""
+"""The category term: how much of the category path two listings share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from query.search.terms.term import Clause, Columns, Floats, Term
 
 
 class Category(Term):
-    """The whole weight for the same leaf category, an equal part of it for each level in common."""
+    """The full weight for the same leaf category, an equal part of it for each shared level."""
 
     name = "category"
     weight = 2.0  # measured in docs/decisions/151-ranking-weights.md
@@ -32,14 +32,14 @@ class Category(Term):
         ]
 
     def values(self, items: Columns, candidates: Columns, weight: float) -> Floats:
-        """(items, candidates) a step for each level that the candidate shares."""
+        """(items, candidates) values: a step for each level that the candidate shares."""
         steps = np.array([_step(weight, len(path)) for path in items.categories], items.vectors.dtype)
         table = _shared_levels(items.categories, candidates.categories) * steps[:, None]
         values: Floats = table[items.category][:, candidates.category]
         return values
 
     def facts(self, item: ListingDocument, candidate: ListingDocument) -> Mapping[str, float]:
-        """The number of levels in common."""
+        """The number of shared levels."""
         return {"shared_depth": shared_depth(item.category, candidate.category)}
 
 
@@ -54,7 +54,7 @@ def shared_depth(path: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _step(weight: float, depth: int) -> float:
-    """What each shared level adds for an item whose path is `depth` levels deep."""
+    """The value of each shared level for an item whose path is `depth` levels deep."""
     return round(weight / depth, 6)
 
 
@@ -62,5 +62,5 @@ def _step(weight: float, depth: int) -> float:
 def _shared_levels(
     paths: tuple[tuple[str, ...], ...], others: tuple[tuple[str, ...], ...]
 ) -> NDArray[np.int8]:
-    """(paths, others) of shared_depth."""
+    """(paths, others) int values of `shared_depth`."""
     return np.array([[shared_depth(path, other) for other in others] for path in paths], dtype=np.int8)

@@ -1,4 +1,4 @@
-"""How near the prices are."""
+"""The price term: how close the prices are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEAST_WEIGHT = 1e-9
 
 
 class Price(Term):
-    """The whole weight at the item's own price, less the further away: weight · 2^-(distance / 0.5)²."""
+    """The full weight at the item's own price, less with distance: weight · 2^-(distance / 0.5)²."""
 
     name = "price"
     weight = 0.25  # measured in docs/decisions/151-ranking-weights.md
@@ -29,7 +29,7 @@ class Price(Term):
         return [{"gauss": {"price": near}, "weight": max(weight, _LEAST_WEIGHT)}]
 
     def values(self, items: Columns, candidates: Columns, weight: float) -> Floats:
-        """(items, candidates) by the distance of the prices, relative to the item's."""
+        """(items, candidates) values by the distance of the prices, relative to the item's."""
         own = items.price[:, None]
         values = (candidates.price[None, :] - own).astype(items.vectors.dtype)
         values /= (own * HALF_DISTANCE).astype(values.dtype)

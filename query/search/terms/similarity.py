@@ -1,4 +1,4 @@
-"""How similar the photos are: the cosine of the two vectors."""
+"""The similarity term: the cosine of the two photos' vectors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Similarity(Term):
     adjustable = False
 
     def on_cosine_scale(self, weight: float, spread: float) -> float:  # noqa: ARG002  the cosine is the scale
-        """The weight itself."""
+        """The weight itself, which is not in spreads."""
         return weight
 
     def functions(self, item: ListingDocument, weight: float) -> list[Clause]:  # noqa: ARG002  see Term
@@ -30,7 +30,7 @@ class Similarity(Term):
         return []
 
     def values(self, items: Columns, candidates: Columns, weight: float) -> Floats:
-        """(items, candidates) cosines; rounding takes none above 1."""
+        """(items, candidates) cosines in the dtype of the vectors, clipped to 1."""
         cosines: Floats = items.vectors @ candidates.vectors.T
         np.clip(cosines, -1.0, 1.0, out=cosines)
         return cosines if weight == 1 else cosines * weight

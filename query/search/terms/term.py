@@ -1,4 +1,4 @@
-"""What a ranking term is, and what terms read of listings."""
+"""The interface of a ranking term, and the columns that terms read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Columns:
-    """What terms read of n listings: row i of each column belongs to listing i."""
+    """The fields of n listings that terms read: row i of each column belongs to listing i."""
 
     vectors: Floats
     """(n, dims) unit vectors; (n, 0) where no photos are compared. Their dtype is that of all values."""
@@ -43,7 +43,7 @@ class Columns:
 
     @classmethod
     def of(cls, documents: Sequence[ListingDocument], *, with_vectors: bool = True) -> Columns:
-        """The columns of documents, as float64. With vectors, every document has one."""
+        """Build the columns of documents, as float64. With vectors, every document must have one."""
         paths = {document.category: None for document in documents}
         rows = {path: row for row, path in enumerate(paths)}
         vectors = np.empty((len(documents), 0))
@@ -82,7 +82,7 @@ class Term(ABC):
     """Whether an experiment may weigh it differently."""
 
     def on_cosine_scale(self, weight: float, spread: float) -> float:
-        """The weight in spreads as the largest value of the term."""
+        """The weight on the scale of the cosine, which is the largest value of the term."""
         return round(weight * spread, 6)
 
     @abstractmethod
@@ -94,8 +94,8 @@ class Term(ABC):
 
     @abstractmethod
     def values(self, items: Columns, candidates: Columns, weight: float) -> Floats:
-        """What the term adds to the score of each candidate for each item: (items, candidates)."""
+        """(items, candidates) summands of the scores, in the dtype of the vectors."""
 
     def facts(self, item: ListingDocument, candidate: ListingDocument) -> Mapping[str, float]:  # noqa: ARG002
-        """What the value follows from, for an explanation."""
+        """The inputs of the value, for an explanation."""
         return {}
