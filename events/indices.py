@@ -10,7 +10,7 @@ from typing import Final
 from elasticsearch import Elasticsearch
 
 from events.names import day_of, event_index, event_indices, rejected_events_index
-from mappings.creation import ensure_index, read_mapping
+from mappings.creation import ensure_index, ensure_indices, read_mapping
 from mappings.errors import InvalidIndexName
 
 EVENTS_BODY: Final = read_mapping(Path(__file__).with_name("events.v1.json"))
@@ -21,13 +21,12 @@ REJECTED_BODY: Final = read_mapping(Path(__file__).with_name("events_rejected.v1
 def ensure_event_indices(es: Elasticsearch, prefix: str, days: Iterable[date]) -> None:
     """Create the indices of the days that have none, and add the fields that the others lack.
 
-    Created here and not from a template, which only an account with rights over the whole cluster may keep.
+    Not from an index template, which needs privileges on the whole cluster.
 
     Raises:
         MappingMismatch: an index has a field with another type.
     """
-    for day in sorted(days):
-        ensure_index(es, event_index(prefix, day), EVENTS_BODY)
+    ensure_indices(es, (event_index(prefix, day) for day in days), EVENTS_BODY)
 
 
 def update_indices(es: Elasticsearch, prefix: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +105,20 @@ def ensure_index(es: Elasticsearch, name: str, body: Mapping[str, Any]) -> None:
     if name not in current:
         add_fields(es, name, body)
         current.add(name)
+
+
+def ensure_indices(es: Elasticsearch, names: Iterable[str], body: Mapping[str, Any]) -> None:
+    """Do what `ensure_index` does for several indices, with one request if all of them are complete.
+
+    Raises:
+        MappingMismatch: a field has another type in an index.
+    """
+    wanted = sorted(set(names))
+    complete = _current.setdefault(es, set()).issuperset(wanted)
+    if complete and es.indices.exists_alias(name=[written_through(name) for name in wanted]):
+        return
+    for name in wanted:
+        ensure_index(es, name, body)
 
 
 def add_fields(es: Elasticsearch, index: str, body: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
 from elasticsearch import Elasticsearch
@@ -61,6 +62,8 @@ class EventStore:
 
     es: Elasticsearch
     prefix: str
+    _days: set[date] = field(default_factory=set, init=False, repr=False, compare=False)
+    """Days whose index was there when it was last written to: no request asks for them again."""
 
     @property
     def rejected(self) -> RejectedEvents:
@@ -106,7 +109,7 @@ class EventStore:
             return []
         with elasticsearch_errors():
             listings = self._listings(set().union(*map(item_ids, events)))
-            ensure_event_indices(self.es, self.prefix, {event.day for event in events})
+            self._ensure({event.day for event in events})
             operations: list[dict[str, Any]] = []
             for event in events:
                 index = written_through(event_index(self.prefix, event.day))
@@ -115,7 +118,20 @@ class EventStore:
                     to_document(event, listings),
                 ]
             answer = self.es.bulk(operations=operations, require_alias=True)
-        return [item_failure(item["create"]) for item in answer["items"]]
+        failures = [item_failure(item["create"]) for item in answer["items"]]
+        if any(isinstance(failure, ElasticsearchUnavailable) for failure in failures):
+            self._days.clear()  # an index may be deleted: the retry creates it again
+        return failures
+
+    def _ensure(self, days: set[date]) -> None:
+        """Create the indices of the days that are not known to have a complete one.
+
+        Raises:
+            MappingMismatch: an index has a field with another type.
+        """
+        if unknown := days - self._days:
+            ensure_event_indices(self.es, self.prefix, unknown)
+            self._days.update(unknown)
 
     def _listings(self, wanted: Iterable[str]) -> Listings:
         """Return the indexed listings among the items.

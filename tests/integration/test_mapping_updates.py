@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from elasticsearch import BadRequestError, Elasticsearch
 
-from events.indices import EVENTS_BODY, REJECTED_BODY, update_indices
+from events.indices import EVENTS_BODY, REJECTED_BODY, drop_event_days, event_days, update_indices
 from events.names import event_index, rejected_events_index
 from events.worker.store import EventStore
 from experiments.assignment.kill_switch import SWITCHES_BODY, stop, switch_index
 from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
 from mappings.client import ElasticsearchSettings, connect
-from mappings.creation import DEAD_LETTERS_BODY, create_once, ensure_index
+from mappings.creation import DEAD_LETTERS_BODY, create_once, ensure_index, ensure_indices
 from mappings.errors import MappingMismatch
 from mappings.failures import ElasticsearchUnavailable
 from mappings.names import dead_letter_index
@@ -103,6 +103,62 @@ def test_the_mapping_is_sent_once(
     for name in (older, older, f"{index_prefix}-new", f"{index_prefix}-new"):
         ensure_index(fresh, name, EVENTS_BODY)
     assert sent == [older]
+
+
+@pytest.fixture
+def requests(fresh: Elasticsearch, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests of the client about indices, by name."""
+    sent: list[str] = []
+
+    def record(name: str) -> None:
+        request = getattr(fresh.indices, name)
+        monkeypatch.setattr(fresh.indices, name, lambda **options: (sent.append(name), request(**options))[1])
+
+    for name in ("exists_alias", "create", "put_mapping", "put_alias"):
+        record(name)
+    return sent
+
+
+def test_several_complete_indices_need_one_request(
+    fresh: Elasticsearch, index_prefix: str, requests: list[str]
+) -> None:
+    """One that is missing is created, and the others are left as they are."""
+    names = [f"{index_prefix}-{number}" for number in range(3)]
+    ensure_indices(fresh, names, EVENTS_BODY)
+    assert requests == ["exists_alias", "create"] * 3
+
+    requests.clear()
+    ensure_indices(fresh, names, EVENTS_BODY)
+    assert requests == ["exists_alias"]
+
+    fresh.indices.delete(index=names[1])
+    requests.clear()
+    ensure_indices(fresh, names, EVENTS_BODY)
+    assert requests == ["exists_alias"] * 3 + ["create", "exists_alias"]
+    assert all(fresh.indices.exists(index=name) for name in names)
+
+
+def test_a_worker_asks_once_for_the_index_of_a_day(
+    fresh: Elasticsearch, index_prefix: str, requests: list[str]
+) -> None:
+    """And not with each message."""
+    store = EventStore(fresh, index_prefix)
+    for _ in range(3):
+        store.store([message()])
+    assert requests == ["exists_alias", "create"]
+
+
+def test_a_deleted_index_is_created_again(fresh: Elasticsearch, index_prefix: str) -> None:
+    """By the retry, if retention deletes a day while a late event of it is on its way."""
+    store = EventStore(fresh, index_prefix)
+    assert store.store([message()]).stored == 1
+    drop_event_days(fresh, index_prefix, [NOW.date()])
+
+    late = [message()]
+    with pytest.raises(ElasticsearchUnavailable, match="its index was dropped"):
+        store.store(late)
+    assert store.store(late).stored == 1
+    assert event_days(fresh, index_prefix) == [NOW.date()]
 
 
 def test_a_field_of_another_type_is_refused_with_what_to_do(fresh: Elasticsearch, index_prefix: str) -> None:
