@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from settings.errors import ELASTICSEARCH, REDIS, UserError
+from settings.errors import ELASTICSEARCH, RAISE_TIMEOUT, REDIS, UserError, how_to_start
 from settings.services_file import without_passwords
 
 INSTALLED_BY: Final = {
@@ -30,13 +30,10 @@ def sentence(error: Exception, environ: Mapping[str, str]) -> str:
     """Return what to print for one of these errors, with the next step."""
     if not isinstance(error, UserError):
         return _service_sentence(error, environ)
-    if not error.service:
-        return str(error)
-    if isinstance(error.__cause__, _service_errors()):
-        return _service_sentence(error.__cause__, environ)
-    if isinstance(error.__cause__, UserError):
-        return str(error)
-    return f"{error}; {_start(error.service)}"
+    cause = error.__cause__
+    if error.service and isinstance(cause, _unanswered()):
+        return _service_sentence(cause, environ)
+    return str(error)
 
 
 def missing_library(error: ModuleNotFoundError) -> str:
@@ -53,27 +50,32 @@ def missing_library(error: ModuleNotFoundError) -> str:
 
 def _service_errors() -> tuple[type[Exception], ...]:
     # Imported after an error, so that `--help` starts without them.
-    import redis  # noqa: PLC0415
     from elasticsearch import ApiError, TransportError  # noqa: PLC0415
     from kombu.exceptions import OperationalError  # noqa: PLC0415
+    from redis import RedisError  # noqa: PLC0415
 
-    return ApiError, TransportError, redis.RedisError, OperationalError
+    return ApiError, TransportError, RedisError, OperationalError
+
+
+def _unanswered() -> tuple[type[Exception], ...]:
+    """Return the errors of clients without an answer of their service."""
+    _, *others = _service_errors()
+    return tuple(others)
 
 
 def _service_sentence(error: Exception, environ: Mapping[str, str]) -> str:
     """Return the sentence for an error of a client, with the URL of its server."""
-    import redis  # noqa: PLC0415
+    from elasticsearch import ApiError, ConnectionTimeout, TransportError  # noqa: PLC0415
+    from redis import AuthenticationError, ResponseError  # noqa: PLC0415
 
-    api_error, transport_error, *_ = _service_errors()
-    if isinstance(error, api_error):
+    if isinstance(error, ApiError):
         return f"Elasticsearch rejected the request: {error}"
-    if isinstance(error, redis.ResponseError | redis.AuthenticationError):
+    if isinstance(error, ResponseError | AuthenticationError):
         return f"Redis rejected the request: {error}"
-    is_elasticsearch = isinstance(error, transport_error)
+    is_elasticsearch = isinstance(error, TransportError)
     service, variable = ("Elasticsearch", ELASTICSEARCH) if is_elasticsearch else ("Redis", REDIS)
     server = f" at {without_passwords(environ[variable])}" if environ.get(variable) else ""
-    return f"{service} does not answer{server} ({getattr(error, 'message', error)}); {_start(variable)}"
-
-
-def _start(variable: str) -> str:
-    return f"start it with `make up` or set {variable}"
+    found = getattr(error, "message", error)
+    if isinstance(error, ConnectionTimeout):
+        return f"{service}{server} did not answer in time ({found}); {RAISE_TIMEOUT}"
+    return f"{service} does not answer{server} ({found}); {how_to_start(variable)}"

@@ -24,23 +24,21 @@ class Backlog:
         """Return the number of messages in the queue or in a worker.
 
         Raises:
-            EventsNotStored: Redis does not answer.
+            RedisError: Redis does not answer.
         """
-        try:
-            queued = self._client.llen(self._settings.queue)
-            return int(queued) + int(self._client.hlen(self._settings.unacked_key))
-        except redis.RedisError as error:
-            raise EventsNotStored(
-                f"Redis does not answer ({error}); start it with `make up`, or set NITAMONO_REDIS_URL"
-            ) from error
+        queued = self._client.llen(self._settings.queue)
+        return int(queued) + int(self._client.hlen(self._settings.unacked_key))
 
     def wait(self, longest_s: float, *, pause_s: float = PAUSE_S) -> None:
-        """Return once nothing waits, seen twice: a message on its way to a worker is in neither place.
+        """Return once no message is found twice in a row: one on its way to a worker is in neither place.
 
-        It polls at a fixed interval: nothing fails that a backoff would spare.
+        Args:
+            longest_s: seconds to wait at most.
+            pause_s: seconds between two looks; fixed, since a backoff is for requests that fail.
 
-            Raises:
-                EventsNotStored: something still waits after longest_s seconds, or Redis does not answer.
+        Raises:
+            EventsNotStored: a message still waits after that time.
+            RedisError: Redis does not answer.
         """
         end, empty = time.monotonic() + longest_s, 0
         while empty < 2:

@@ -25,6 +25,7 @@ from queues.backoff import retrying
 from queues.messages import MessageRefused
 from queues.refused_messages import RESULT_KEY
 from queues.task import TASK_FAILED
+from settings.errors import REDIS, UserError, how_to_start
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """The JSON of a message. Workers refuse messages of four times as much, and base64 adds a third."""
@@ -42,11 +43,11 @@ MAX_ATTEMPTS = 4
 T = TypeVar("T")
 
 
-class QueueUnavailable(Exception):
+class QueueUnavailable(UserError):
     """Redis does not answer for longer than a restart takes."""
 
 
-class ResultMissing(Exception):
+class ResultMissing(UserError):
     """A chunk was sent several times, left the queue each time, and has no result."""
 
 
@@ -219,6 +220,4 @@ def retry_redis(call: Callable[[], T], patience_s: float = REDIS_PATIENCE_S) -> 
     try:
         return retrying(patience_s, REDIS_LONGEST_WAIT_S, errors=REDIS_ERRORS)(call)
     except REDIS_ERRORS as error:
-        raise QueueUnavailable(
-            f"Redis does not answer ({error}); start it with `make up` or set NITAMONO_REDIS_URL"
-        ) from error
+        raise QueueUnavailable(f"Redis does not answer ({error}); {how_to_start(REDIS)}") from error

@@ -6,9 +6,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
-from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError, TransportError
+from elasticsearch import (
+    ApiError,
+    BadRequestError,
+    ConnectionTimeout,
+    Elasticsearch,
+    NotFoundError,
+    TransportError,
+)
 
 from mappings.errors import IndexMissing, MappingMismatch
 from mappings.identity import EncoderIdentity
@@ -16,8 +24,9 @@ from mappings.inspection import read_identity, resolve
 from mappings.listing import ListingDocument
 from mappings.names import read_alias
 from query.search.errors import NoLiveIndex, SearchUnavailable, UnknownItem
+from settings.errors import ELASTICSEARCH, RAISE_TIMEOUT, how_to_start
 
-_OVERLOADED = 429
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class RequestDeadline:
         """
         left = self.total_s - (self.clock() - self._started)
         if left <= 0:
-            raise SearchUnavailable(f"Elasticsearch took longer than {self.total_s:g} s")
+            raise SearchUnavailable(f"Elasticsearch took longer than {self.total_s:g} s; {RAISE_TIMEOUT}")
         return left
 
     def elapsed_s(self) -> float:
@@ -219,26 +228,39 @@ def _translated() -> Iterator[None]:
             "or `nitamono mappings swap INDEX` where `nitamono mappings list` shows one with listings"
         )
         raise NoLiveIndex(message) from error
+    except ConnectionTimeout as error:
+        raise SearchUnavailable(f"Elasticsearch did not answer in time; {RAISE_TIMEOUT}") from error
     except TransportError as error:
-        raise SearchUnavailable(f"Elasticsearch does not answer: {error.message}") from error
+        message = f"Elasticsearch does not answer: {error.message}; {how_to_start(ELASTICSEARCH)}"
+        raise SearchUnavailable(message) from error
     except ApiError as error:
         if error.error == "index_closed_exception":
             message = "the index is closed; open it, or `nitamono mappings swap OTHER`"
             raise NoLiveIndex(message) from error
         if not _is_unavailable(error.status_code):
             raise
-        raise SearchUnavailable(f"Elasticsearch answers {error.status_code}: {error.error}") from error
+        found = f"Elasticsearch answers {error.status_code}: {error.error}"
+        raise SearchUnavailable(f"{found}; {_next_step(error.status_code)}") from error
 
 
 def _reason(error: ApiError) -> str:
     """Elasticsearch's reason for an error: `no such index [listings-read]`."""
-    told = error.body.get("error") if isinstance(error.body, dict) else None
-    return str(told["reason"]) if isinstance(told, dict) and "reason" in told else str(error)
+    body = error.body.get("error") if isinstance(error.body, dict) else None
+    return str(body["reason"]) if isinstance(body, dict) and "reason" in body else str(error)
 
 
 def _is_unavailable(status: int) -> bool:
     """Whether a status is about the cluster's state or our credentials, and not about the request."""
-    return status >= 500 or status in {401, 403, _OVERLOADED}
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _REFUSED
+
+
+def _next_step(status: int) -> str:
+    """The next step for a status of an unavailable cluster."""
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return "check ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD"
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GATEWAY_TIMEOUT}:
+        return RAISE_TIMEOUT
+    return "the log of Elasticsearch has the cause"
 
 
 def _whole(response: dict[str, Any]) -> dict[str, Any]:
@@ -249,7 +271,9 @@ def _whole(response: dict[str, Any]) -> dict[str, Any]:
     """
     if "error" in response:
         kind = response["error"].get("type", "unknown")
-        raise SearchUnavailable(f"Elasticsearch answers {response.get('status')} to a wider search: {kind}")
+        status = response.get("status", HTTPStatus.INTERNAL_SERVER_ERROR)
+        found = f"Elasticsearch answers {status} to a wider search: {kind}"
+        raise SearchUnavailable(f"{found}; {_next_step(status)}")
     return response
 
 

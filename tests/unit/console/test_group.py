@@ -9,12 +9,14 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 from elastic_transport import ConnectionError as NoConnection
+from elastic_transport import ConnectionTimeout
 from kombu.exceptions import OperationalError
 
 from cli import COMMANDS, main
 from console.group import Group, Lazy
 from demo.cli import FURTHER_COMMANDS as DEMO
 from experiments.cli import FURTHER_COMMANDS as EXPERIMENT
+from indexer.intake.submission import QueueUnavailable
 from mappings.failures import ElasticsearchUnavailable
 from ml.cli import COMMANDS as ML
 from settings.errors import InvalidSetting
@@ -67,8 +69,14 @@ def unavailable(cause: Exception | None) -> ElasticsearchUnavailable:
             "ELASTICSEARCH_URL",
         ),
         (
-            unavailable(None),
-            "elasticsearch_unavailable: no answer; start it with `make up` or set ELASTICSEARCH_URL",
+            unavailable(ConnectionTimeout("Connection timed out")),
+            "Elasticsearch at http://search:9200 did not answer in time (Connection timed out); raise "
+            "ELASTICSEARCH_TIMEOUT_S, or reduce the load on the cluster",
+        ),
+        (unavailable(None), "elasticsearch_unavailable: no answer"),
+        (
+            QueueUnavailable("Redis does not answer (refused); start it"),
+            "Redis does not answer (refused); start it",
         ),
         (
             redis.ConnectionError("refused"),

@@ -55,7 +55,6 @@ def test_a_timeout_is_reported() -> None:
 
 
 def test_an_unreachable_redis_is_reported() -> None:
-    """In one sentence."""
-    with pytest.raises(EventsNotStored, match="Redis does not answer") as caught:
+    """As an error of its client, which every command reports."""
+    with pytest.raises(redis.ConnectionError):
         open_backlog(EventSettings(redis_url="redis://127.0.0.1:1/0")).count()
-    assert isinstance(caught.value.__cause__, redis.RedisError)

@@ -60,12 +60,23 @@ def reader(es: Elasticsearch, timeout_s: float = 5.0) -> IndexReader:
     return IndexReader(es, "shop", timeout_s)
 
 
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 502, 503])
-def test_a_cluster_that_refuses_is_unavailable(status: int) -> None:
-    """Overload, failure and refused credentials are nothing the caller did."""
+@pytest.mark.parametrize(
+    ("status", "next_step"),
+    [
+        (401, "check ELASTICSEARCH_API_KEY"),
+        (403, "check ELASTICSEARCH_API_KEY"),
+        (429, "raise ELASTICSEARCH_TIMEOUT_S"),
+        (500, "the log of Elasticsearch has the cause"),
+        (502, "the log of Elasticsearch has the cause"),
+        (503, "the log of Elasticsearch has the cause"),
+        (504, "raise ELASTICSEARCH_TIMEOUT_S"),
+    ],
+)
+def test_a_cluster_that_refuses_is_unavailable(status: int, next_step: str) -> None:
+    """Overload, failure and refused credentials are not the caller's fault: nothing has to be started."""
     with cluster(lambda _: (status, {"error": {"type": "told_so", "reason": "told so"}})) as es:
         asked = reader(es)
-        with pytest.raises(SearchUnavailable, match=str(status)):
+        with pytest.raises(SearchUnavailable, match=rf"{status}.*; {next_step}"):
             asked.search("shop-read", {"size": 1}, asked.deadline(), copy="m1")
 
 
@@ -75,6 +86,14 @@ def test_a_refused_body_is_a_bug_and_stays_one() -> None:
         asked = reader(es)
         with pytest.raises(BadRequestError):
             asked.search("shop-read", {"size": 1}, asked.deadline(), copy="m1")
+
+
+def test_an_elasticsearch_that_does_not_run_is_to_be_started() -> None:
+    """The connection is refused."""
+    with connect(ElasticsearchSettings(urls=("http://127.0.0.1:9",), max_retries=0)) as es:
+        asked = reader(es)
+        with pytest.raises(SearchUnavailable, match=r"does not answer.*; start it with `make up`"):
+            asked.find("m1", asked.deadline())
 
 
 def test_a_missing_index_says_what_makes_one() -> None:
@@ -122,7 +141,7 @@ def test_a_cluster_that_never_answers_is_left_in_time() -> None:
 
     with cluster(hang) as es:
         asked = reader(es, timeout_s=0.3)
-        with pytest.raises(SearchUnavailable):
+        with pytest.raises(SearchUnavailable, match="did not answer in time; raise ELASTICSEARCH_TIMEOUT_S"):
             asked.find("m1", asked.deadline())
         assert len(tries) == 1
         assert not released.is_set()
@@ -164,7 +183,7 @@ def test_pages_of_listings_are_spread_over_the_copies_of_the_index() -> None:
     assert "preference=of+m1" in similar.replace("%20", "+")
 
 
-def test_an_allowance_is_for_all_calls_together() -> None:
+def test_a_deadline_is_for_all_calls_together() -> None:
     """What one call took, the next one lacks; at the end there is none."""
     now = [100.0]
     deadline = RequestDeadline(2.0, clock=lambda: now[0])
@@ -175,5 +194,5 @@ def test_an_allowance_is_for_all_calls_together() -> None:
     assert deadline.waited_s == pytest.approx(1.5)
     assert deadline.elapsed_s() == pytest.approx(1.75)
     now[0] += 0.25
-    with pytest.raises(SearchUnavailable, match="longer than 2 s"):
+    with pytest.raises(SearchUnavailable, match="longer than 2 s; raise ELASTICSEARCH_TIMEOUT_S"):
         deadline.left_s()
