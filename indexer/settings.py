@@ -16,7 +16,7 @@ from ml.inference.graph import Backend
 from ml.inference.preprocess import MAX_BYTES
 from queues.settings import QueueSettings
 from settings.encoder import EncoderFolder
-from settings.environment import Port, Seconds, Variable, Whole, comma_separated
+from settings.environment import Port, Seconds, Unit, Variable, Whole, comma_separated
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Count = Annotated[Whole, Ge(1)]
@@ -56,13 +56,16 @@ class FetchSettings:
 
     threads: Annotated[
         Count,
-        Variable("NITAMONO_FETCH_THREADS", "Photos that one process fetches at a time."),
+        Variable("NITAMONO_FETCH_THREADS", "Photos that one process fetches at the same time."),
     ] = 16
     per_host: Annotated[
-        Count, Variable("NITAMONO_FETCH_PER_HOST", "Photos that one process fetches from one host at a time.")
+        Count,
+        Variable(
+            "NITAMONO_FETCH_PER_HOST", "Photos that one process fetches from one host at the same time."
+        ),
     ] = 8
     deadline_s: Annotated[
-        Seconds, Variable("NITAMONO_FETCH_DEADLINE_S", "Seconds for one photo, redirects included.")
+        Seconds, Variable("NITAMONO_FETCH_DEADLINE_S", "Timeout of one photo with its redirects, in seconds.")
     ] = 10.0
     idle_s: Annotated[
         Seconds,
@@ -71,7 +74,9 @@ class FetchSettings:
             "Seconds without a byte or a connection after which a host counts as unavailable.",
         ),
     ] = 5.0
-    max_bytes: Annotated[Count, Variable("NITAMONO_FETCH_MAX_BYTES", "Bytes of one photo.")] = MAX_BYTES
+    max_bytes: Annotated[
+        Count, Unit("bytes"), Variable("NITAMONO_FETCH_MAX_BYTES", "The largest photo, in bytes.")
+    ] = MAX_BYTES
     max_redirects: int = 3
     ports: Annotated[
         frozenset[Port],
@@ -99,7 +104,7 @@ class ProducerSettings(QueueSettings):
         Le(1000),
         Variable(
             "NITAMONO_BATCH_SIZE",
-            "Listings in one message, and so photos in one batch of the encoder.",
+            "Listings in one message, and photos in one batch of the encoder.",
             used_by="`nitamono index`",
         ),
     ] = 64
@@ -147,7 +152,7 @@ class IndexerSettings(ProducerSettings):
         Retries,
         Variable(
             "NITAMONO_PHOTO_MAX_RETRIES",
-            "Retries of a photo whose host fails, before its listing is indexed without it.",
+            "Retries of a photo whose host fails, before its listing is indexed without a vector.",
         ),
     ] = 5
     # About eight minutes, with at most half the visibility timeout between two tries. Full jitter varies:
@@ -156,7 +161,7 @@ class IndexerSettings(ProducerSettings):
         Retries,
         Variable(
             "NITAMONO_INDEXING_MAX_RETRIES",
-            "Retries of a message that Elasticsearch does not take, before its events are parked in Redis.",
+            "Retries of a message while Elasticsearch is unavailable, before its events are parked in Redis.",
         ),
     ] = 20
 

@@ -49,7 +49,9 @@ class ElasticsearchSettings:
             default="those of the operating system",
         ),
     ] = None
-    timeout_s: Annotated[Seconds, Variable("ELASTICSEARCH_TIMEOUT_S", "Seconds for one request.")] = 10.0
+    timeout_s: Annotated[
+        Seconds, Variable("ELASTICSEARCH_TIMEOUT_S", "Timeout of one request, in seconds.")
+    ] = 10.0
     max_retries: Annotated[
         Whole, Ge(0), Le(1000), Variable("ELASTICSEARCH_MAX_RETRIES", "Retries after a failed connection.")
     ] = 2

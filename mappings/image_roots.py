@@ -41,7 +41,11 @@ class ImageRoots:
     folders: Annotated[
         tuple[Path, ...],
         BeforeValidator(folders),
-        Variable("NITAMONO_IMAGE_ROOTS", "The folders that photos may be read from, separated by colons."),
+        Variable(
+            "NITAMONO_IMAGE_ROOTS",
+            "The folders that photos may be read from, separated by colons.",
+            expected="folders separated by colons",
+        ),
     ] = ()
     file: Annotated[
         Path | None,

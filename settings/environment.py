@@ -11,8 +11,9 @@ read_settings(WorkerSettings, os.environ)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Le
@@ -29,7 +30,15 @@ Whole = Annotated[int, BeforeValidator(whole_number)]
 Port = Annotated[Whole, Ge(1), Le(65_535)]
 """A TCP port."""
 
-Seconds = Annotated[float, BeforeValidator(decimal_number), Ge(0.1), Le(86_400)]
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a number, for messages."""
+
+    name: str
+
+
+Seconds = Annotated[float, BeforeValidator(decimal_number), Unit("seconds"), Ge(0.1), Le(86_400)]
 """A number of seconds in digits, from 0.1 to 86,400."""
 
 
@@ -71,10 +80,12 @@ class Setting:
         kind, *constraints = get_args(self.annotation)
         if get_origin(kind) is Literal:
             return f"one of {', '.join(get_args(kind))}"
-        least = next((bound.ge for bound in constraints if isinstance(bound, Ge)), 0)
-        most = next((bound.le for bound in constraints if isinstance(bound, Le)), None)
-        noun = "a whole number" if kind is int else "a number"
-        return f"{noun} from {least} {'up' if most is None else f'to {most}'}"
+        kinds = {get_args(part)[0] if get_args(part) else part for part in get_args(kind) or [kind]}
+        if kinds & {str, Path}:
+            return "text" if str in kinds else "a path"
+        if not kinds & {int, float}:
+            raise TypeError(f"{self.variable.name} needs a text for `expected`: its type is {kind}")
+        return _number(int in kinds, constraints)
 
     def read(self, text: str) -> Any:
         """Return the value that the text stands for.
@@ -138,6 +149,16 @@ def comma_separated(text: str) -> tuple[str, ...]:
     if not parts:
         raise ValueError("an empty list")
     return parts
+
+
+def _number(whole: bool, constraints: Iterable[object]) -> str:
+    """Return `a whole number from 1 to 9` or `a number of seconds from 0.1 up`."""
+    found = list(constraints)
+    unit = next((f" of {each.name}" for each in found if isinstance(each, Unit)), "")
+    least = next((each.ge for each in found if isinstance(each, Ge)), 0)
+    most = next((each.le for each in found if isinstance(each, Le)), None)
+    noun = "a whole number" if whole else "a number"
+    return f"{noun}{unit} from {least} {'up' if most is None else f'to {most}'}"
 
 
 def _groups(cls: type) -> Iterator[tuple[str, type]]:

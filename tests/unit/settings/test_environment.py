@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import pytest
 from annotated_types import Ge, Le
 
-from settings.environment import Seconds, Variable, Whole, all_settings, read_settings
+from docs.settings_table import READERS
+from settings.environment import Seconds, Variable, Whole, all_settings, comma_separated, read_settings
 from settings.errors import InvalidSetting
 
 
@@ -65,7 +66,7 @@ def test_a_computed_default_is_used_if_the_variable_is_not_set() -> None:
         ("SIZE", "0", "SIZE is '0', expected a whole number from 1 to 9"),
         ("SIZE", "1_0", "SIZE is '1_0', expected a whole number from 1 to 9"),
         ("RETRIES", "-1", "RETRIES is '-1', expected a whole number from 0 up"),
-        ("TIMEOUT_S", "nan", "TIMEOUT_S is 'nan', expected a number from 0.1 to 86400"),
+        ("TIMEOUT_S", "nan", "TIMEOUT_S is 'nan', expected a number of seconds from 0.1 to 86400"),
         ("MODE", "Fast", "MODE is 'Fast', expected one of fast, slow"),
         ("STORE_KEY", "hush", "STORE_KEY has an invalid value, expected a number"),
     ],
@@ -76,6 +77,25 @@ def test_a_value_that_cannot_be_used_is_named(name: str, text: str, message: str
         read_settings(Settings, {name: text})
     assert str(caught.value) == message
     assert caught.value.__cause__ is None
+
+
+def test_a_list_is_separated_by_commas() -> None:
+    """Spaces and empty parts do not count."""
+    assert comma_separated(" 80 , ,443,") == ("80", "443")
+    for empty in ("", " ", ",", " , "):
+        with pytest.raises(ValueError, match="an empty list"):
+            comma_separated(empty)
+
+
+def test_every_setting_says_what_it_expects() -> None:
+    """By its type, or by `expected` where a type does not say it."""
+    settings = [setting for cls in READERS.values() for setting in all_settings(cls)]
+    expected = {setting.variable.name: setting.expected for setting in settings}
+    assert expected["NITAMONO_FETCH_MAX_BYTES"] == "a whole number of bytes from 1 up"
+    assert expected["ELASTICSEARCH_PASSWORD"] == "text"
+    assert expected["NITAMONO_REPORTS_DIR"] == "a path"
+    assert expected["ES_HOME"] == "a path"
+    assert expected["NITAMONO_IMAGE_ROOTS"] == "folders separated by colons"
 
 
 def test_all_settings_have_variables() -> None:
