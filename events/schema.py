@@ -214,7 +214,7 @@ def _validated(data: object, context: Mapping[str, str] | None) -> Event:
     try:
         return model.model_validate(dict(data), context=context)
     except ValidationError as error:
-        problems = tuple(_without_user_id(problem) for problem in first_per_field(error))
+        problems = tuple(_without_user_id(problem) for problem in first_per_field(error, model))
         raise InvalidEvent(event_id_of(data), problems) from None  # the cause repeats the user id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from settings.errors import UserError
 
@@ -22,6 +23,24 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.field}: found {self.found}, expected {self.expected}"
+
+    def without_value(self) -> str:
+        """Return the message without what was found, which may be personal data."""
+        return f"{self.field}: expected {self.expected}"
+
+
+@dataclass(frozen=True)
+class UnknownField(Problem):
+    """A field that the input cannot have; `expected` lists those it can have."""
+
+    noun: ClassVar[str] = "field"
+
+    def __str__(self) -> str:
+        return f"Unknown {self.noun} `{self.field}`. Allowed: {self.expected}"
+
+    def without_value(self) -> str:
+        """Return the message: it has no value."""
+        return str(self)
 
 
 class SchemaViolation(ContractError):

@@ -181,7 +181,7 @@ def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
     try:
         listing = Listing.model_validate(without_nulls(event))
     except ValidationError as error:
-        raise InvalidListing(_item_id(event), first_per_field(error)) from error
+        raise InvalidListing(_item_id(event), first_per_field(error, Listing)) from error
     problems = _date_problems(listing, now or datetime.now(UTC))
     if problems:
         raise InvalidListing(listing.item_id, problems)

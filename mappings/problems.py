@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from mappings.errors import Problem
+from mappings.errors import Problem, UnknownField
 
 # An unknown field can have any name.
 LONGEST_FIELD = 64
@@ -38,22 +40,55 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
         "wrong_type",
         'a list such as ["a", "b"]; in a table, a > b for categories, a|b for photos',
     ),
-    "extra_forbidden": ("unknown", "no such field"),
     "literal_error": ("unknown", "{expected}"),
     "string_unicode": ("malformed", "text that is valid Unicode"),
 }
 
 
-def first_per_field(error: ValidationError) -> tuple[Problem, ...]:
-    """Return one problem per field: a union's branches or a tuple's items would repeat it."""
+def first_per_field(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
+    """Return one problem per field of the model: a union's branches or a tuple's items would repeat it."""
     problems: dict[str, Problem] = {}
     for detail in error.errors(include_url=False):
-        problem = _to_problem(detail)
+        problem = _to_problem(detail, model)
         problems.setdefault(problem.field, problem)
     return tuple(problems.values())
 
 
-def _to_problem(detail: ErrorDetails) -> Problem:
+def unknown_field(model: type[BaseModel], detail: ErrorDetails) -> UnknownField:
+    """Return the problem of a field that the model, or a model nested in it, does not have.
+
+    Args:
+        model: what was validated.
+        detail: an error of the type `extra_forbidden`.
+    """
+    path, parent = "", model
+    *parents, name = detail["loc"]
+    for part in parents:
+        if isinstance(part, int):
+            path = f"{path}[{part}]"
+        else:
+            path = f"{path}.{part}" if path else part
+            parent = _model_in(parent.model_fields[part].annotation) or parent
+    field = printable(str(name)[:LONGEST_FIELD])
+    reason = f"{parents[0] if parents else field}_unknown"
+    return UnknownField(
+        f"{path}.{field}" if path else field,
+        reason,
+        shown(detail["input"]),
+        ", ".join(info.alias or each for each, info in parent.model_fields.items()),
+    )
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model in an annotation such as `tuple[Item, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _to_problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
+    if detail["type"] == "extra_forbidden":
+        return unknown_field(model, detail)
     # Without a location it is a field whose name is not valid Unicode.
     field = printable(str(detail["loc"][0])[:LONGEST_FIELD]) if detail["loc"] else "field"
     suffix, expected = _SUFFIXES.get(detail["type"], ("wrong_type", _plain(detail["msg"])))

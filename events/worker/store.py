@@ -168,4 +168,4 @@ def _parsed(messages: Sequence[Any]) -> tuple[list[Event], list[RejectedEvent]]:
 
 def _problems(error: InvalidEvent) -> str:
     """Return the problems without the values found, which may be raw user ids."""
-    return "; ".join(f"{problem.field}: expected {problem.expected}" for problem in error.problems)
+    return "; ".join(problem.without_value() for problem in error.problems)

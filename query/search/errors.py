@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mappings.errors import Problem
+from mappings.errors import Problem, UnknownField
 from settings.errors import ELASTICSEARCH, UserError
 
 
@@ -18,11 +18,13 @@ class UnusableParameter(Problem):
 
 
 @dataclass(frozen=True)
-class UnknownParameter(Problem):
-    """A parameter that the request does not have; `expected` lists those it has."""
+class UnknownParameter(UnknownField):
+    """A parameter that the request cannot have; `expected` lists those it can have."""
+
+    noun: ClassVar[str] = "parameter"
 
     def __str__(self) -> str:
-        return f"Unknown parameter `{self.field}`. Allowed: {self.expected}."
+        return f"{super().__str__()}."
 
 
 class QueryError(UserError):

@@ -89,6 +89,29 @@ def test_impressions_have_limits(changes: dict[str, Any], reason: str) -> None:
     assert set(reasons(make_shopping_event("impression", **changes)).values()) == {reason}
 
 
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (
+            make_shopping_event("tap", slateid="s"),
+            "Unknown field `slateid`. Allowed: event_id, time, user_id, type, slate_id, query_item_id, "
+            "item_id, position",
+        ),
+        (
+            make_shopping_event("impression", items=[{"item_id": "m2", "position": 1, "score": 1}]),
+            "Unknown field `items[0].score`. Allowed: item_id, position",
+        ),
+    ],
+    ids=["of an event", "of an item"],
+)
+def test_an_unknown_field_is_named_with_those_allowed(event: dict[str, Any], message: str) -> None:
+    """A misspelt field would make the figures wrong. The stored detail has the same sentence."""
+    with pytest.raises(InvalidEvent) as caught:
+        parsed(event)
+    assert message in str(caught.value)
+    assert message in "; ".join(problem.without_value() for problem in caught.value.problems)
+
+
 @pytest.mark.parametrize("price", [-1, "1290", True, float("inf"), 1e13])
 def test_invalid_prices_are_refused(price: object) -> None:
     """No text, boolean, negative or huge number."""
