@@ -19,7 +19,7 @@ from indexer.summary import IndexingSummary
 from indexer.worker.arguments import TASKS
 from queues import messages
 from queues import transport as intake
-from queues.messages import PLAIN_JSON, MessageRefused, TaskMessage, parse_message, task_id_in
+from queues.messages import PLAIN_JSON, MessageRefused, TaskMessage, is_deeper, parse_message, task_id_in
 from tests.factories import make_event
 from tests.messages import NO_MESSAGES, call, make_envelope, mutated
 
@@ -303,3 +303,21 @@ def test_the_task_id_of_a_refused_message_is_read_if_possible() -> None:
 def mutated_once(seed: int) -> Any:
     """A message of this seed."""
     return mutated(random.Random(seed), INDEX, lambda number: make_event(item_id=f"m{number}"), 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "levels"),
+    [(7, 0), ([], 1), ({}, 1), ([1, "a"], 1), ([[1], {"a": 2}], 2), ({"a": [{"b": []}], "c": 1}, 4)],
+)
+def test_levels_of_nesting_are_counted(value: object, levels: int) -> None:
+    """Those of lists and objects alike, in the deepest branch."""
+    assert not is_deeper(value, levels)
+    assert levels == 0 or is_deeper(value, levels - 1)
+
+
+def test_a_deep_value_is_measured_without_recursion() -> None:
+    """Of a hundred thousand levels."""
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    assert is_deeper(value, 1_000)
