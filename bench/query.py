@@ -43,6 +43,7 @@ from mappings.names import IndexName, read_alias
 from ml.artifact import DEFAULT_ARTIFACT, load_artifact
 from ml.inference.encoder import load_encoder
 from ml.inference.preprocess import decode_as
+from query.api.server import GUNICORN
 from query.search.builder import KnnParameters
 from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, weights_with
 from query.search.reader import IndexReader
@@ -478,14 +479,7 @@ def served(environ: dict[str, str]) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     environ = {**os.environ, **environ, "NITAMONO_API_PORT": str(port)}
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-c",
-        "python:query.api.gunicorn_conf",
-        "query.api.wsgi:application",
-    ]
+    command = [sys.executable, "-m", *GUNICORN]
     process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
     try:
         _wait_until_served(process, port)

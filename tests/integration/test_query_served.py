@@ -26,8 +26,10 @@ from demo.local_services.ports import free_port
 from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.creation import create_index
+from query.api.server import GUNICORN
 from tests.factories import make_identity, make_listing
 
+COMMAND = [sys.executable, "-m", *GUNICORN]
 PICTURE = EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16)
 
 
@@ -73,15 +75,7 @@ def gunicorn(url: str, prefix: str, roots: Path, timeout_s: float = 10) -> Itera
         "NITAMONO_API_PORT": str(port),
         "NITAMONO_API_WORKERS": "1",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-c",
-        "python:query.api.gunicorn_conf",
-        "query.api.wsgi:application",
-    ]
-    process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(COMMAND, env=environ, stderr=subprocess.DEVNULL)
     server = Server(process, port)
     try:
         server.wait("/healthz", 200)
@@ -219,16 +213,8 @@ def expect_unavailable(server: Server) -> None:
 @pytest.mark.parametrize("variable", ["NITAMONO_API_PORT", "ELASTICSEARCH_TIMEOUT_S"])
 def test_a_wrong_setting_ends_the_start_with_its_name(variable: str, tmp_path: Path) -> None:
     """Not with a server that fails later."""
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-c",
-        "python:query.api.gunicorn_conf",
-        "query.api.wsgi:application",
-    ]
     result = subprocess.run(
-        command, env=os.environ | {variable: "many"}, capture_output=True, text=True, timeout=60, check=False
+        COMMAND, env=os.environ | {variable: "many"}, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode != 0
     assert f"{variable} is 'many'" in result.stderr

@@ -31,6 +31,7 @@ from demo.local_services.ports import free_port
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
+from query.api.server import GUNICORN
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -202,7 +203,9 @@ def test_command_of_the_index_service_is_understood() -> None:
 
 def test_gunicorn_accepts_the_command_of_the_api() -> None:
     """gunicorn itself checks its configuration and imports the application."""
-    command = [sys.executable, "-m", "gunicorn", "--check-config", *SERVICES["api"]["command"][1:]]
+    assert SERVICES["api"]["command"] == [*GUNICORN]
+    program, *arguments = GUNICORN
+    command = [sys.executable, "-m", program, "--check-config", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
 
