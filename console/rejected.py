@@ -13,7 +13,7 @@ SHOWN: Final = 160
 """Characters of a detail that a table shows."""
 
 reason_option = click.option("--reason", help="Only those with this reason code.")
-all_option = click.option("--all", "every", is_flag=True, help="Those of every reason.")
+all_option = click.option("--all", "every", is_flag=True, help="Select all, whatever their reason.")
 
 
 def check_choice(reason: str | None, every: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -32,7 +32,7 @@ from events.worker.retention import count_events, drop_logged, drop_stored, firs
 from events.worker.settings import EventSettings
 from mappings.client import connect
 from mappings.scan import delete_as_read
-from queues.rejected_index import check_reason
+from queues.rejected_index import check_reason, nothing_with
 from queues.transport import Intake
 
 
@@ -73,7 +73,7 @@ wait_option = click.option(
     "--wait",
     "wait_s",
     type=Number(min=0, min_open=True),
-    help="First wait until all accepted events are stored, at most so many seconds.",
+    help="First wait until all accepted events are stored, for at most this many seconds.",
 )
 
 
@@ -81,7 +81,7 @@ wait_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj
 def count_command(connections: Connections, as_json: bool) -> None:
-    """Print the number of events of each day, by kind."""
+    """Print the number of events of each day, by type."""
     counts = list(count_events(connections.es, connections.prefix))
     if as_json:
         for counted in counts:
@@ -105,9 +105,9 @@ def export_command(
     last: datetime | None,
     wait_s: float | None,
 ) -> None:
-    """Write the events to FOLDER as a parquet log, a file for each day (UTC) and kind.
+    """Write the events to FOLDER as a parquet log, one file per day (UTC) and event type.
 
-    The files of a day that was exported before are replaced, so that late events are included.
+    Days that were exported before are replaced, so that late events are included.
     """
     if wait_s is not None:
         open_backlog(connections.settings).wait(wait_s)
@@ -127,10 +127,10 @@ def export_command(
 
 @group.command(name="retain")
 @click.option("--days", required=True, type=WholeNumber(1), help="Number of days before today to keep.")
-@click.option("--log", type=log_folder, help="Folder of a parquet log to shorten as well.")
+@click.option("--log", type=log_folder, help="Also delete old days of the parquet log in this folder.")
 @click.pass_obj
 def retain_command(connections: Connections, days: int, log: Path | None) -> None:
-    """Delete events and refused messages older than --days for good."""
+    """Permanently delete events and refused messages older than --days."""
     before = first_kept(datetime.now(UTC).date(), days)
     click.echo(f"Deleted from the indices: {_days(drop_stored(connections.es, connections.prefix, before))}")
     messages = connections.intake.refused.expire(datetime.combine(before, time(), UTC))
@@ -142,11 +142,11 @@ def retain_command(connections: Connections, days: int, log: Path | None) -> Non
 
 @group.command(name="erase")
 @click.argument("user_id")
-@click.option("--log", type=log_folder, help="Folder of a parquet log to rewrite as well.")
+@click.option("--log", type=log_folder, help="Also erase the user from the parquet log in this folder.")
 @wait_option
 @click.pass_obj
 def erase_command(connections: Connections, user_id: str, log: Path | None, wait_s: float | None) -> None:
-    """Delete all events of the user USER_ID, the id that the site uses.
+    """Delete all events of a user. USER_ID is the id that the site uses.
 
     Events that are still in the queue are stored afterwards; --wait waits for them first.
     """
@@ -187,7 +187,8 @@ def list_command(connections: Connections, reason: str | None, as_json: bool) ->
         return
     found = [*rejected, *refused]
     if not found:
-        click.echo("No rejected events.")
+        known = _reasons(connections)
+        click.echo(f"No rejected events: {nothing_with(reason, known)}" if reason else "No rejected events.")
         return
     click.echo(rejected_table(found, "event_id"))
     click.echo(f"\nIn all: {by_name(Counter(source['reason'] for source in found))}")
@@ -200,11 +201,11 @@ def list_command(connections: Connections, reason: str | None, as_json: bool) ->
 def replay(connections: Connections, reason: str | None, every: bool) -> None:
     """Send rejected events to the worker again.
 
-    Events that it rejects again are listed again. A refused message returns to the queue if a worker can
+    Events that are rejected again stay in the list. A refused message returns to the queue if a worker can
     process it now, however late; otherwise it stays.
     """
     check_choice(reason, every)
-    _check_reason(connections, reason)
+    check_reason(reason, _reasons(connections))
     sent = 0
     with closing(producer(connections.settings)) as queue:
         for hits in connections.rejected.index.pages(reason):
@@ -220,22 +221,23 @@ def replay(connections: Connections, reason: str | None, every: bool) -> None:
 @rejected_group.command()
 @reason_option
 @all_option
-@click.confirmation_option("--yes", prompt="Delete these rejected events for good?")
+@click.confirmation_option("--yes", prompt="Permanently delete these rejected events?")
 @click.pass_obj
 def drop(connections: Connections, reason: str | None, every: bool) -> None:
-    """Delete rejected events for good."""
+    """Permanently delete rejected events."""
     check_choice(reason, every)
-    _check_reason(connections, reason)
+    check_reason(reason, _reasons(connections))
     dropped = sum(delete_as_read(connections.es, hits) for hits in connections.rejected.index.pages(reason))
     refused = connections.intake.refused
     dropped += refused.release([message.id for message in refused.search(reason)])
     click.echo(f"Deleted {count_of(dropped, 'rejected event')}.")
 
 
-def _check_reason(connections: Connections, reason: str | None) -> None:
-    """Check that something was rejected for the reason, if one is given."""
-    refused = (message.reason for message in connections.intake.refused.search())
-    check_reason(reason, chain(connections.rejected.index.reasons(), refused))
+def _reasons(connections: Connections) -> Iterator[str]:
+    """Yield the reasons of all rejected events and refused messages."""
+    yield from connections.rejected.index.reasons()
+    for message in connections.intake.refused.search():
+        yield message.reason
 
 
 def _count_table(days: Mapping[str, Mapping[str, int]]) -> str:

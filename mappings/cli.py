@@ -44,7 +44,13 @@ encoder_option = click.option(
 @group.command()
 @encoder_option
 @click.option("--shards", default=1, show_default=True, type=WholeNumber(1, 1024), help="Primary shards.")
-@click.option("--replicas", default=0, show_default=True, type=WholeNumber(0, 10), help="Copies of each.")
+@click.option(
+    "--replicas",
+    default=0,
+    show_default=True,
+    type=WholeNumber(0, 10),
+    help="Replicas of each primary shard.",
+)
 @click.option(
     "--vector-index",
     default="hnsw",
@@ -58,8 +64,10 @@ encoder_option = click.option(
     help="Add it to the write alias: workers fill it, no request reads it.",
 )
 @click.option("--live", is_flag=True, help="Point the read alias at it and add it to the write alias.")
-@click.option("--if-missing", is_flag=True, help="With --live: if an index is live, print its name instead.")
-@click.option("--force", is_flag=True, help="With --live: even if the live index has listings.")
+@click.option(
+    "--if-missing", is_flag=True, help="With --live: if an index is already live, only print its name."
+)
+@click.option("--force", is_flag=True, help="With --live: create it even if the live index has listings.")
 @click.pass_obj
 def create(
     connection: tuple[Elasticsearch, str],
@@ -76,7 +84,7 @@ def create(
     if if_missing and not live:
         raise click.UsageError("--if-missing needs --live")
     if write and live:
-        raise click.UsageError("pass either --write or --live: a live index is in the write alias, too")
+        raise click.UsageError("pass either --write or --live: a live index is also in the write alias")
     es, prefix = connection
     identity = EncoderIdentity.from_artifact(encoder)
     options = IndexOptions(shards, replicas, vector_index)
@@ -134,7 +142,7 @@ def _row(state: IndexState) -> tuple[str, ...]:
 @group.command()
 @click.argument("index")
 @click.option("--stop-writing", is_flag=True, help="Remove the previous indices from the write alias.")
-@click.option("--force", is_flag=True, help="Even if INDEX has far fewer listings than the live index.")
+@click.option("--force", is_flag=True, help="Swap even if INDEX has far fewer listings than the live index.")
 @click.pass_obj
 def swap(connection: tuple[Elasticsearch, str], index: str, stop_writing: bool, force: bool) -> None:
     """Make INDEX live: point the read alias at it."""
@@ -167,7 +175,7 @@ def drop(
         click.echo("No unused index.")
         return
     if not yes:
-        click.confirm(f"{', '.join(names)}: delete all listings for good?", abort=True)
+        click.confirm(f"Permanently delete {', '.join(names)} with all listings?", abort=True)
     for name in names:
         lifecycle.drop_index(es, name, force=force)
         click.echo(f"Dropped {name}.")

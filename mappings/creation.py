@@ -67,7 +67,7 @@ def create_index(
     """
     name = str(IndexName(prefix, identity.encoder_id, now or datetime.now(UTC)))
     if not create_once(es, name, index_body(identity, options or IndexOptions())):
-        raise IndexExists(f"index {name} was created in this very second; use it, or try again")
+        raise IndexExists(f"index {name} was created within this second; use it, or run the command again")
     return name
 
 

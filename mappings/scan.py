@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
+from console.counts import count_of
 from mappings.failures import UNAVAILABLE, ElasticsearchUnavailable, elasticsearch_errors
 
 PAGE: Final = 500
@@ -82,7 +83,7 @@ def delete_as_read(es: Elasticsearch, hits: Sequence[Hit]) -> int:
     results = [entry["delete"] for entry in answer["items"]]
     failed = [result for result in results if result["status"] not in {200, 404, 409}]
     if failed:
-        detail = f"{len(failed):,} documents could not be deleted: {failed[0].get('error')}"
+        detail = f"{count_of(len(failed), 'document')} could not be deleted: {failed[0].get('error')}"
         raise ElasticsearchUnavailable(UNAVAILABLE, detail)
     return sum(result["status"] == 200 for result in results)
 

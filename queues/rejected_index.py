@@ -38,10 +38,15 @@ def check_reason(reason: str | None, existing: Iterable[str]) -> None:
     """
     if reason is None:
         return
-    known = sorted(set(existing))
+    known = set(existing)
     if reason not in known:
-        listed = ", ".join(known) or "none, since nothing is rejected"
-        raise UnknownReason(f"nothing was rejected with reason {reason!r}; existing reasons: {listed}")
+        raise UnknownReason(nothing_with(reason, known))
+
+
+def nothing_with(reason: str, existing: Iterable[str]) -> str:
+    """Return the sentence for a reason that nothing was rejected with."""
+    listed = ", ".join(sorted(set(existing))) or "none, since nothing is rejected"
+    return f"nothing was rejected with reason {reason!r}; existing reasons: {listed}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Final
 
 import redis
 
+from console.counts import count_of
 from events.errors import EventsNotStored
 from events.worker.settings import EventSettings
 
@@ -46,8 +47,8 @@ class Backlog:
             empty = 0 if left else empty + 1
             if left and time.monotonic() > end:
                 raise EventsNotStored(
-                    f"{left:,} messages of events are not stored after {longest_s:g} s; "
-                    "`nitamono demo status` shows whether the worker of events runs; its log has the cause"
+                    f"{count_of(left, 'message')} of events not stored after {longest_s:g} s; "
+                    "`nitamono demo status` shows whether the worker of events runs, its log has the cause"
                 )
             time.sleep(pause_s)
 

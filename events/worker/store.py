@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
+from console.counts import count_of
 from events.indices import ensure_event_indices
 from events.names import event_index
 from events.schema import Event, parse_message
@@ -87,7 +88,8 @@ class EventStore:
         self.rejected.write(rejected)
         waiting = [failure for failure in failures if isinstance(failure, TransientFailure)]
         if waiting:
-            raise ElasticsearchUnavailable(UNAVAILABLE, f"{len(waiting):,} events wait: {waiting[0].detail}")
+            detail = f"not stored: {count_of(len(waiting), 'event')}: {waiting[0].detail}"
+            raise ElasticsearchUnavailable(UNAVAILABLE, detail)
         return StoreSummary(
             stored=failures.count(None),
             repeated=sum(isinstance(failure, VersionConflict) for failure in failures),

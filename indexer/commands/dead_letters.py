@@ -15,7 +15,7 @@ from console.rejected import all_option, check_choice, reason_option, rejected_t
 from indexer.commands.connections import Connections, warn_without_worker
 from indexer.intake.submission import chunked
 from indexer.summary import IndexingSummary
-from queues.rejected_index import check_reason
+from queues.rejected_index import check_reason, nothing_with
 from queues.task import TASK_FAILED, WORKER_LOST
 
 
@@ -39,7 +39,9 @@ def list_command(connections: Connections, reason: str | None, as_json: bool) ->
         return
     found = list(entries(connections, reason))
     if not found:
-        click.echo("No dead letters.")
+        click.echo(
+            f"No dead letters: {nothing_with(reason, reasons(connections))}" if reason else "No dead letters."
+        )
         return
     click.echo(rejected_table(found, "item_id"))
     click.echo(f"\nIn all: {by_name(Counter(entry['reason'] for entry in found))}")
@@ -138,10 +140,10 @@ def send_and_wait(
 @dead_letters_group.command()
 @reason_option
 @all_option
-@click.confirmation_option("--yes", prompt="Delete these dead letters for good?")
+@click.confirmation_option("--yes", prompt="Permanently delete these dead letters?")
 @click.pass_obj
 def drop(connections: Connections, reason: str | None, every: bool) -> None:
-    """Delete dead letters for good."""
+    """Permanently delete dead letters."""
     check_choice(reason, every)
     check_reason(reason, reasons(connections))
     dropped = list(connections.dead_letters.search(reason))

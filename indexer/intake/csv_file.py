@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TextIO
 
+from console.counts import count_of
 from indexer.errors import UnreadableFile
 from indexer.intake.columns import REQUIRED, column_problem, event_of, field_of, is_known
 from indexer.intake.row import MAX_ROW_LENGTH, Row, is_item_id
@@ -153,7 +154,7 @@ class Header:
         if length > 1 and self._swallows(lines.record(length), lines):
             raise BadRecord("a quote is not closed: the following rows would be part of this one")
         if not self.fits(len(fields)):
-            found = f"found {len(fields)} fields, the header has {len(self.names)}"
+            found = f"found {count_of(len(fields), 'field')}, the header has {len(self.names)}"
             raise BadRecord(found, length)
 
     def _swallows(self, record: str, lines: Lines) -> bool:

@@ -238,6 +238,8 @@ def test_rejected_events_are_listed_replayed_and_dropped(
 
     typo = run("rejected", "replay", "--reason", "worker_lots", exit_code=1).output
     assert "rejected with reason 'worker_lots'; existing reasons: type_unknown, worker_lost" in typo
+    none = run("rejected", "list", "--reason", "worker_lots").output
+    assert none.startswith("No rejected events: nothing was rejected with reason 'worker_lots'; existing")
     assert "Sent 2 events again." in run("rejected", "replay", "--reason", "worker_lost").output
     (queued,) = redis.Redis.from_url(redis_url).lrange(event_queue(store.prefix), 0, -1)
     assert event["event_id"] in decoded(queued)

@@ -107,6 +107,8 @@ def check_dead_letters(missing: Path) -> None:
     listed = nitamono("indexer", "dead-letters", "list", "--json").stdout.splitlines()
     assert len(listed) == 5
     only = nitamono("indexer", "dead-letters", "list", "--reason", "invalid_json").stdout
+    none = nitamono("indexer", "dead-letters", "list", "--reason", "invalid_jsno").stdout
+    assert "No dead letters: nothing was rejected with reason 'invalid_jsno'; existing reasons: " in none
     assert "{not json" in listed[0] + listed[1]
     assert only.endswith("\nIn all: 2 invalid_json\n")
 

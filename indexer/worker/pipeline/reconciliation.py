@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from console.counts import count_of
 from indexer.worker.pipeline.dead_letters import DeadLetters
 from indexer.worker.pipeline.documents import with_status
 from indexer.worker.pipeline.status_update import StatusUpdate, parse_status_update, status_update_of
 from indexer.worker.pipeline.store import ListingStore, VersionedDocument
-from mappings.failures import DocumentRejected, ElasticsearchUnavailable
+from mappings.failures import UNAVAILABLE, DocumentRejected, ElasticsearchUnavailable
 from mappings.listing import ListingDocument
 
 MAX_ROUNDS = 10
@@ -48,7 +49,7 @@ def apply_status_updates(
                 raise failure
             if isinstance(failure, DocumentRejected):
                 rejected[entry.document.item_id] = f"not applied: {failure.detail}"
-    raise ElasticsearchUnavailable("elasticsearch_unavailable", f"concurrent updates to {len(newer):,} items")
+    raise ElasticsearchUnavailable(UNAVAILABLE, f"concurrent updates to {count_of(len(newer), 'item')}")
 
 
 def _newer(store: ListingStore, updates: Mapping[str, StatusUpdate]) -> Iterator[VersionedDocument]:

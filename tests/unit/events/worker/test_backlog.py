@@ -50,7 +50,7 @@ def test_it_waits_until_it_sees_nothing_twice() -> None:
 
 def test_a_timeout_is_reported() -> None:
     """With the number of messages left."""
-    with pytest.raises(EventsNotStored, match=r"4 messages of events are not stored after 0 s"):
+    with pytest.raises(EventsNotStored, match=r"4 messages of events not stored after 0 s"):
         backlog(Counts((4, 0))).wait(0, pause_s=0)
 
 
