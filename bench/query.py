@@ -1,14 +1,14 @@
-"""What a request costs and how right its answer is: `python -m bench.query --help`.
+"""Latency and recall of similar-item searches: `python -m bench.query --help`.
 
-Over real listings (`--listings FILE --root DIR`, encoded by the artifact, or `--vectors FILE` made by
-`nitamono ml embed`) or over `--synthetic N` random ones, three ways answer the same questions in one run:
+Three methods answer the same queries in one run, over real listings (`--listings FILE --root DIR`, encoded by
+the artifact, or `--vectors FILE` written by `nitamono ml embed`) or over `--synthetic N` random ones:
 
-- nitamono: one search, filters inside it, re-ranked in it;
-- three stages: the nearest K without filters, then filter and re-rank in Python (what the paper describes);
-- exact: NumPy over all vectors, with the same ranking terms. It is the measure of the other two.
+- nitamono: one search that filters and re-ranks;
+- three stages: the nearest K without filters, then filters and re-ranking in Python (as in the paper);
+- exact: NumPy over all vectors, with the same ranking terms. The other two are compared with it.
 
-The synthetic vectors are random clusters, for load alone: their neighbours are harder to separate than
-those of photos, so overlaps on them are a lower bound.
+The synthetic vectors are random clusters. Their neighbours are harder to separate than those of photos, so
+overlaps on them are a lower bound.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ KNN_PARAMETERS = ((50, 100), (100, 200), (200, 200), (200, 400), (200, 800), (40
 Vectors = NDArray[np.float32]
 
 
-# The oracle. Its price bands are written out once more, so that an error in `query` cannot hide in both.
+# The exact answers. The price bands are implemented again, so that an error in `query` shows.
 
 BUCKET = 1.25
 RATIOS = (2.0, 3.0, 5.0, 10.0)
@@ -136,7 +136,7 @@ class Oracle:
 
 
 def columns_of(listings: Sequence[Mapping[str, Any]]) -> Columns:
-    """What the ranking terms read of listings, but for the vectors: (n, 0)."""
+    """The columns of listings that ranking terms read; the vectors are empty, (n, 0)."""
     paths = [tuple(listing["category"]) for listing in listings]
     categories = tuple(dict.fromkeys(paths))
     rows = {path: row for row, path in enumerate(categories)}
@@ -155,7 +155,7 @@ def columns_of(listings: Sequence[Mapping[str, Any]]) -> Columns:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Listings, a unit vector for each, and the encoder that both belong to."""
+    """Listings, their unit vectors (n, dims), and the encoder of the vectors."""
 
     name: str
     listings: list[Listing]
@@ -164,7 +164,7 @@ class Catalogue:
 
 
 def real_catalogue(path: Path, root: Path, vectors: Path | None) -> Catalogue:
-    """The listings of a JSONL file, encoded from their first photos (or with vectors made before)."""
+    """The listings of a JSONL file, encoded from their first photos, or with given vectors."""
     listings = [parse_listing(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
     made = np.load(vectors) if vectors else _encoded(listings, root)
     return Catalogue(path.name, listings, made, EncoderIdentity.from_artifact(DEFAULT_ARTIFACT))
@@ -183,7 +183,7 @@ def _encoded(listings: Sequence[Listing], root: Path) -> Vectors:
 
 
 def synthetic_catalogue(count: int, dims: int = 128, seed: int = 7) -> Catalogue:
-    """Random listings, about fifty around each cluster, which shares a category and a price level."""
+    """Random listings in clusters of about fifty, each with one category and price level."""
     rng = np.random.default_rng(seed)
     clusters = max(1, count // 50)
     of = rng.integers(clusters, size=count)
@@ -231,7 +231,7 @@ def loaded(es: Elasticsearch, prefix: str, catalogue: Catalogue, options: IndexO
 
 
 def _create(es: Elasticsearch, prefix: str, encoder: EncoderIdentity, options: IndexOptions) -> str:
-    """The name of a new index; with `+rescore` thrice the wanted neighbours are scored by full vectors."""
+    """Create an index and return its name; `+rescore` rescores three times the wanted neighbours exactly."""
     kind, _, rescored = options.vector_index.partition("+")
     if not rescored:
         return create_index(es, prefix, encoder, options=options)
@@ -324,7 +324,7 @@ class Row:
 
     @classmethod
     def of(cls, name: str, method: Method, items: Sequence[str], exact: Sequence[list[str]]) -> Row:
-        """Every item asked about once, after all were asked about once unmeasured."""
+        """Query each item once, after a warm-up over all of them."""
         for item_id in items:
             method(item_id)
         times, answers = [], []
@@ -343,7 +343,7 @@ class Row:
 
 
 def overlap(given: Sequence[str], best: Sequence[str]) -> float:
-    """The share of the exact answer that was given."""
+    """The share of the exact answer that a method found."""
     return len(set(given) & set(best)) / max(1, len(best))
 
 
@@ -367,7 +367,7 @@ def compare(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequenc
 
 
 def sweep(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[str]) -> list[Row]:
-    """The service at several windows and numbers of candidates."""
+    """The service with several knn parameters."""
     oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
     exact = [oracle.answer(item_id) for item_id in items]
     return [
@@ -383,22 +383,22 @@ def sweep(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[
 
 @dataclass(frozen=True)
 class Weighed:
-    """What some weights do to the first five of the exact answers. Means over the items."""
+    """The effect of ranking weights on the first five exact answers. Means over the items."""
 
     weights: Weights
     """In spreads, by term."""
     ndcg_kind: float
     """Gain 3: same leaf category, gender and colour; 2: same leaf and gender; 1: same leaf."""
     ndcg_look: float
-    """Gain 2 for the same colour, 1 for the same gender, whatever the category: it cannot gain by fiat."""
+    """Gain 2 for the same colour, 1 for the same gender, whatever the category, which the ranking rewards."""
     similarity_lost: float
-    """By which the cosines of the five fall below those of the five most alike, in spreads."""
+    """How far the cosines of the five are below those of the five nearest vectors, in spreads."""
     price_apart: float
     """Mean absolute logarithm of the price ratio: 0.3 is 35 %."""
 
 
 def weigh(catalogue: Catalogue, items: Sequence[str]) -> list[Weighed]:
-    """The exact answers under several weights, judged by attributes that the ranking does not see."""
+    """The exact answers under several weights, judged by attributes that the ranking does not use."""
     rows = []
     for weights in WEIGHTS:
         oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder, weights_with(weights))
@@ -426,7 +426,7 @@ def _judge(oracle: Oracle, catalogue: Catalogue, query: int) -> tuple[float, flo
 
 
 def _ndcg(gains: NDArray[Any], ranked: NDArray[np.intp]) -> float:
-    """nDCG@5; not a number where nothing has any gain."""
+    """nDCG@5; NaN if no candidate has a gain."""
     discounts = 1 / np.log2(np.arange(2, 7))
     best = np.sort(gains)[::-1][:5] @ discounts[: len(gains)]
     return float(gains[ranked] @ discounts[: len(ranked)] / best) if best > 0 else float("nan")
@@ -460,7 +460,7 @@ def over_http(url_environ: dict[str, str], items: Sequence[str], clients: int) -
 
 
 def ask(port: int, items: Sequence[str]) -> list[tuple[float, dict[str, Any]]]:
-    """For each item the milliseconds and the answer."""
+    """Query each item, and return milliseconds and answer of each."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     answers = []
     for item_id in items:
@@ -474,7 +474,7 @@ def ask(port: int, items: Sequence[str]) -> list[tuple[float, dict[str, Any]]]:
 
 @contextmanager
 def served(environ: dict[str, str]) -> Iterator[int]:
-    """The port of an API behind gunicorn, ended afterwards."""
+    """Run the API behind gunicorn, and yield its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -503,7 +503,7 @@ def _wait_until_served(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def measure(es: Elasticsearch, settings: ElasticsearchSettings, catalogue: Catalogue, asked: Asked) -> Report:
-    """All figures of one catalogue."""
+    """Measure one catalogue."""
     items = sampled(catalogue, asked.items)
     prefix = settings.prefix
     with loaded(es, prefix, catalogue, IndexOptions(vector_index=asked.vector_index)) as index:
@@ -516,7 +516,7 @@ def measure(es: Elasticsearch, settings: ElasticsearchSettings, catalogue: Catal
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be measured."""
+    """The measurements to make."""
 
     items: int
     clients: int
@@ -526,7 +526,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one catalogue."""
+    """The measurements of one catalogue."""
 
     catalogue: str
     listings: int
@@ -536,7 +536,7 @@ class Report:
     http: dict[str, float]
 
     def table(self) -> str:
-        """The figures for a terminal."""
+        """The measurements as text."""
         lines = [
             f"{self.catalogue}: {self.listings:,} listings, {self.vector_index}, {self.bytes / 2**20:.1f} MiB"
         ]
@@ -551,19 +551,23 @@ class Report:
 
 
 def main() -> None:
-    """Measures what was asked for, prints a table for people and one line of JSON for programs."""
+    """Print a table and a line of JSON for each measurement."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--listings", type=Path, help="JSONL of listing events with photos")
-    parser.add_argument("--root", type=Path, help="folder of their photos; default: that of the file")
-    parser.add_argument("--vectors", type=Path, help=".npy of their vectors, in order, instead of encoding")
+    parser.add_argument("--listings", type=Path, help="JSON lines of listing events with photos")
+    parser.add_argument("--root", type=Path, help="folder of their photos (default: that of the file)")
+    parser.add_argument(
+        "--vectors", type=Path, help=".npy file of their vectors, in order, instead of encoding"
+    )
     parser.add_argument("--synthetic", type=int, metavar="N", help="N random listings")
-    parser.add_argument("--items", type=int, default=300, help="how many items to ask about")
-    parser.add_argument("--clients", type=int, default=8, help="how many at once, for throughput")
-    parser.add_argument("--vector-index", nargs="+", default=["hnsw"], help="one or several index types")
-    parser.add_argument("--sweep", action="store_true", help="vary window and candidates instead")
-    parser.add_argument("--weights", action="store_true", help="vary the ranking's weights instead, exactly")
+    parser.add_argument("--items", type=int, default=300, help="number of query items")
+    parser.add_argument("--clients", type=int, default=8, help="concurrent clients, for throughput")
+    parser.add_argument("--vector-index", nargs="+", default=["hnsw"], help="types of vector index")
+    parser.add_argument("--sweep", action="store_true", help="vary the knn parameters instead")
+    parser.add_argument(
+        "--weights", action="store_true", help="vary the ranking weights instead, with exact search"
+    )
     given = parser.parse_args()
     settings = ElasticsearchSettings.from_environ(os.environ)
     settings = replace(settings, prefix=f"bench-query-{os.getpid()}", timeout_s=60)
@@ -573,7 +577,7 @@ def main() -> None:
     if given.synthetic:
         catalogues.append(synthetic_catalogue(given.synthetic))
     if not catalogues:
-        parser.error("name --listings FILE or --synthetic N")
+        parser.error("pass --listings FILE or --synthetic N")
     if given.weights:
         for catalogue in catalogues:
             for row in weigh(catalogue, sampled(catalogue, given.items)):

@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--memory", default="3GB", help="of DuckDB (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="of DuckDB (default: one a core)")
     parser.add_argument("--log", type=Path, help="read this log of an earlier run with --keep instead")
-    parser.add_argument("--keep", type=Path, help="write the log here, and leave it there")
+    parser.add_argument("--keep", type=Path, help="write the log to this folder and keep it")
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)  # mode of the separate process
     arguments = parser.parse_args()
     if arguments.read:

@@ -1,4 +1,4 @@
-"""How fast buyers are simulated, and whether the truth is found in their log: `python -m bench.simulation`.
+"""Speed of the simulation, and agreement of reports with its ground truth: `python -m bench.simulation`.
 
 Speed: one process, one thread if OMP_NUM_THREADS is 1. The log is written to a temporary folder as
 `nitamono demo simulate` writes it; drawing the catalogue is measured separately.

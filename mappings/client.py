@@ -73,10 +73,10 @@ class ElasticsearchSettings:
 
 
 def connect(settings: ElasticsearchSettings) -> Elasticsearch:
-    """A client for the cluster. Nothing is sent yet.
+    """Return a client for the cluster. Nothing is sent yet.
 
     Raises:
-        InvalidSetting: a URL without scheme or port, or a file of certificates that is none.
+        InvalidSetting: a URL has no scheme or port, or the certificate file is invalid.
     """
     options: dict[str, Any] = {
         "request_timeout": settings.timeout_s,

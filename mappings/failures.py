@@ -1,5 +1,4 @@
-"""Why an event was not processed: permanent facts and passing conditions, and which of them an answer of
-Elasticsearch means."""
+"""Why an event was not processed, permanently or for now, and how answers of Elasticsearch are classified."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def transport_options(unacked_key: str, visibility_timeout_s: float) -> dict[str
         # Look for such messages each tenth of that; kombu looks every 100 s otherwise.
         "unacked_restore_interval": max(1.0, visibility_timeout_s / 10),
         "unacked_restore_throttle": 1,
-        # Without them a connection to a vanished Redis host hangs for ever.
+        # Without them a connection to a vanished Redis host hangs forever.
         "socket_timeout": 30,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,

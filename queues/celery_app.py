@@ -23,7 +23,7 @@ def configuration(queue: WorkQueue) -> dict[str, Any]:
         # No message stops the worker, and one that it cannot process is stored (decision 144).
         "broker_transport": f"{Transport.__module__}:{Transport.__name__}",
         "broker_transport_options": {**transport, "intake": queue.intake},
-        # A Redis that answers with an error (full, read-only, loading) is retried like one that is away.
+        # An error of Redis (full, read-only, loading) is retried as if it did not answer.
         "broker_channel_error_retry": True,
         # Plain JSON: a message can never run code in the worker.
         "task_serializer": "json",

@@ -12,7 +12,7 @@ import redis
 DAY_S: Final = 86_400
 
 MOST_DELIVERIES: Final = 5
-"""A message whose worker was killed is delivered again. One that kills its workers would be for ever."""
+"""A message whose worker was killed is delivered again: without a limit, one that kills it forever."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class RefusedMessages:
         return f"{self.queue}:refused"
 
     def keep(self, raw: bytes, refusal: MessageRefused) -> None:
-        """Store the message, and a failure as the result of its task for whoever waits for it.
+        """Store the message, and a failure as the result of its task, for commands that wait for it.
 
         Raises:
             RedisError: Redis does not answer.

@@ -14,9 +14,7 @@ def whole_number(text: str) -> int:
     Raises:
         ValueError: the text has another form.
     """
-    if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r:.60} is not a whole number in digits, such as 24")
-    return int(text)
+    return int(_matching(_WHOLE, text, "a whole number in digits, such as 24"))
 
 
 def decimal_number(text: str) -> float:
@@ -25,6 +23,10 @@ def decimal_number(text: str) -> float:
     Raises:
         ValueError: the text has another form.
     """
-    if not _DECIMAL.fullmatch(text):
-        raise ValueError(f"{text!r:.60} is not a number in digits, such as 2 or 1.5")
-    return float(text)
+    return float(_matching(_DECIMAL, text, "a number in digits, such as 2 or 1.5"))
+
+
+def _matching(pattern: re.Pattern[str], text: str, form: str) -> str:
+    if not pattern.fullmatch(text):
+        raise ValueError(f"{text!r:.60} is not {form}")
+    return text

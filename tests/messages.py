@@ -71,7 +71,7 @@ def call(*args: Json, **kwargs: Json) -> Json:
 
 
 def mutated(rng: random.Random, task: str, entry: Callable[[int], Json], count: int) -> Iterator[bytes]:
-    """`count` messages: sound ones with an entry of their own, changed ones, and what is no message."""
+    """`count` messages: valid ones with an entry of their own, changed ones, and other bytes."""
     for number in range(count):
         body = call([entry(number)])
         kind = rng.randrange(6)

@@ -58,7 +58,7 @@ def configuration(chosen: EventSettings) -> dict[str, Any]:
 
 
 def producer(chosen: EventSettings) -> Celery:
-    """Return an app that sends tasks, and fails at once if Redis is away."""
+    """Return an app that sends tasks, and fails at once if Redis is unavailable."""
     configured = configuration(chosen)
     configured["broker_transport_options"] |= {"max_retries": 0}
     return celery_app.producer_app("nitamono-events-producer", configured)

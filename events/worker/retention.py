@@ -62,5 +62,5 @@ def _day_folders(log: Path) -> Iterator[tuple[Path, date]]:
     for folder in (folder for table in TABLES for folder in (log / table).glob("date=*")):
         try:
             yield folder, date.fromisoformat(folder.name.removeprefix("date="))
-        except ValueError:  # somebody else's folder
+        except ValueError:  # not a folder of the log
             continue

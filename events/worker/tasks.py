@@ -37,7 +37,7 @@ class EventsTask(QueueTask):
 
 @app.task(bind=True, base=EventsTask, name=STORE_EVENTS, arguments=StoreArguments)  # type: ignore[untyped-decorator]  # Celery has no types
 def store_events(self: EventsTask, messages: Sequence[Any]) -> None:
-    """Store the events; while Elasticsearch is away, return the message to the queue."""
+    """Store the events; while Elasticsearch is unavailable, return the message to the queue."""
     with self.delivery() as count:
         log.info("%s", retrying(settings().patience_s, LONGEST_WAIT_S)(attempt, messages, count))
 

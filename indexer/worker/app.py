@@ -66,7 +66,7 @@ def configuration(chosen: ProducerSettings) -> dict[str, Any]:
         ),
         "result_serializer": "json",
         "result_expires": RESULT_EXPIRES_S,
-        # A result that Redis does not accept is retried: without it the submission would wait for ever.
+        # A result that Redis does not accept is retried: without it the submission would wait forever.
         "result_backend_always_retry": True,
         "result_backend_max_retries": 10,
         "redis_socket_timeout": 30,

@@ -209,7 +209,7 @@ def test_an_item_that_the_arm_lacks_is_answered_by_the_deployment(market: Market
     assert api.get("/v1/listings/nobody/similar", query_string={"user_id": user}).status_code == 404
 
 
-def test_an_arm_without_an_index_is_told_once_and_never_served(
+def test_an_arm_without_an_index_is_logged_once_and_never_served(
     market: Market, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its users get the deployment's own answer; readiness and one line of the log name the arm."""

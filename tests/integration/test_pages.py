@@ -358,7 +358,7 @@ def scripted(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]
     context.close()
 
 
-def test_a_slate_is_told_once_it_is_on_the_screen(scripted: Page, watched: Watched) -> None:
+def test_an_impression_is_sent_once_the_slate_is_on_the_screen(scripted: Page, watched: Watched) -> None:
     """Not before, however long the page is open; once, however often one scrolls; as it was shown."""
     scripted.goto(f"{watched.url}/items/skirt1", wait_until="networkidle")
     (view,) = watched.wait_for(ItemView)
@@ -386,7 +386,7 @@ def test_a_slate_is_told_once_it_is_on_the_screen(scripted: Page, watched: Watch
     assert shown.took_ms == float(slate.get_attribute("data-took-ms") or "nan")
 
 
-def test_a_tap_is_told_and_the_view_it_leads_to_knows_its_slate(scripted: Page, watched: Watched) -> None:
+def test_a_tap_is_sent_and_the_view_it_leads_to_has_its_slate(scripted: Page, watched: Watched) -> None:
     """Though the page is left at that moment. Loaded again, the view was not tapped again."""
     scripted.goto(f"{watched.url}/items/skirt1", wait_until="networkidle")
     slate_id = scripted.locator("#slate").get_attribute("data-slate-id")
@@ -457,7 +457,7 @@ def test_who_asks_not_to_be_followed_is_not(browser: Browser, watched: Watched) 
     assert watched.events == []
 
 
-def test_without_a_salt_nobody_is_followed(browser: Browser, shop: Shop) -> None:
+def test_without_a_salt_nobody_is_tracked(browser: Browser, shop: Shop) -> None:
     """No cookie and no script: the server could not take what it sends."""
     context = browser.new_context()
     page = context.new_page()

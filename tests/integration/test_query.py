@@ -71,7 +71,7 @@ def shop(es: Elasticsearch, index_prefix: str, elasticsearch_url: str) -> Shop:
     return Shop(es, index_prefix, elasticsearch_url)
 
 
-def test_the_most_alike_comes_first(shop: Shop) -> None:
+def test_the_most_similar_comes_first(shop: Shop) -> None:
     """Of equal category and price the picture decides, and the item itself is not among them."""
     shop.add("asked")
     shop.add("far", photo_like(0.1))
@@ -79,7 +79,7 @@ def test_the_most_alike_comes_first(shop: Shop) -> None:
     assert shop.ids("asked") == ["near", "far"]
 
 
-def test_category_and_price_decide_between_pictures_about_as_alike(shop: Shop) -> None:
+def test_category_and_price_decide_between_photos_of_similar_looks(shop: Shop) -> None:
     """Less than two spreads of similarity are outweighed by the category, more are not."""
     shop.add("asked")
     shop.add("alike-vase", photo_like(0.85), category=VASES)
@@ -157,7 +157,7 @@ def test_an_explanation_says_how_the_score_came_about(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("status", ["sold_out", "reserved"])
-def test_a_sold_item_still_answers_by_its_picture(shop: Shop, status: str) -> None:
+def test_a_sold_item_still_answers_by_its_photo(shop: Shop, status: str) -> None:
     """Its page is where people look for another one."""
     shop.add("asked", status=status)
     shop.add("near", photo_like(0.9))
@@ -175,7 +175,7 @@ def test_a_sold_item_still_answers_by_its_picture(shop: Shop, status: str) -> No
         ({}, PhotoProblem("photo_truncated", "…"), "photo_truncated"),
     ],
 )
-def test_without_a_picture_the_newest_of_the_category_answer(
+def test_without_a_photo_the_newest_of_the_category_answer(
     shop: Shop, changes: dict[str, Any], photo: PhotoResult, reason: str
 ) -> None:
     """Its own category, then the one above, then any; newest first within each; filters as always."""
