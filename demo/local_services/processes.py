@@ -19,7 +19,8 @@ from demo.local_services.progress import Progress
 from demo.local_services.state import StateFolder, replace_text
 from demo.local_services.unprivileged_user import ServiceUser
 
-CLOCK_SLACK = 2.0  # seconds that a start time may seem to move when the system's clock is set
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT_SLACK = 2.0  # seconds; Linux gives the time of its start in whole ones, and adjusts it with the clock
 LOG_LINES = 12  # of a dead service's log that an error shows
 LONGEST_LOG = 50_000_000  # bytes; a longer log is renamed at the next start
 POLL_S = 0.1  # seconds
@@ -54,19 +55,25 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessRecord:
-    """A process of ours, by pid and start time: pids are reused."""
+    """A process of ours, by pid, boot and start time: pids are reused."""
 
     pid: int
-    started: float  # seconds since 1970
+    boot: str  # the id of the system's boot on Linux, where start times count from it
+    started: float  # seconds, by `started_at`
     url: str
     identity: str
+
+    @classmethod
+    def of(cls, process: psutil.Process, *, url: str, identity: str) -> ProcessRecord:
+        """Return the record of a running process."""
+        return cls(pid=process.pid, boot=boot_id(), started=started_at(process), url=url, identity=identity)
 
     @property
     def process(self) -> psutil.Process | None:
         """The process itself, or None if it has ended."""
         try:
             process = psutil.Process(self.pid)
-            is_ours = abs(process.create_time() - self.started) < CLOCK_SLACK
+            is_ours = self.boot == boot_id() and abs(started_at(process) - self.started) < BOOT_SLACK
             return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
@@ -131,12 +138,7 @@ class Supervisor:
         launch = service.prepare(self.progress)
         child = _spawn(launch, self.state.log(service.name))
         self._children.append(child)
-        record = ProcessRecord(
-            pid=child.pid,
-            started=psutil.Process(child.pid).create_time(),
-            url=service.url,
-            identity=service.identity,
-        )
+        record = ProcessRecord.of(psutil.Process(child.pid), url=service.url, identity=service.identity)
         replace_text(self._record_file(service.name), json.dumps(asdict(record)))
         return record
 
@@ -180,6 +182,20 @@ class Supervisor:
 
     def _record_file(self, name: str) -> Path:
         return self.state.records / f"{name}.json"
+
+
+def started_at(process: psutil.Process) -> float:
+    """Return the start time of `process`, in seconds, which stays the same when the system's clock is set.
+
+    Linux records seconds since the boot, to which psutil adds the boot's time by the present clock; other
+    systems record the time of the clock at the start.
+    """
+    return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
+
+
+def boot_id() -> str:
+    """Return the id of the system's boot, or an empty text where the system has none."""
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
 
 
 def memory_bytes(process: psutil.Process) -> int:

@@ -200,13 +200,14 @@ class System:
         process = record.process if record else None
         if record is None or process is None:
             return ServiceStatus(service.name, "stopped", None, service.url, None, None)
-        late = time.time() - record.started > service.patience
+        started = process.create_time()
+        late = time.time() - started > service.patience
         return ServiceStatus(
             service.name,
             "ready" if service.is_ready() else "not ready" if late else "starting",
             record.pid,
             record.url,
-            datetime.fromtimestamp(record.started, UTC),
+            datetime.fromtimestamp(started, UTC),
             round(memory_bytes(process) / 1e6),
         )
 

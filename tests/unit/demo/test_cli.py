@@ -111,8 +111,7 @@ def recorded(tmp_path):
         for name, url in urls.items():
             process = stack.enter_context(subprocess.Popen(["sleep", "60"]))
             stack.callback(process.kill)
-            started = psutil.Process(process.pid).create_time()
-            record = ProcessRecord(pid=process.pid, started=started, url=url, identity="")
+            record = ProcessRecord.of(psutil.Process(process.pid), url=url, identity="")
             (records / f"{name}.json").write_text(json.dumps(asdict(record)))
             processes[url] = process
         yield processes
@@ -176,7 +175,7 @@ def test_the_record_of_a_process_that_ended_names_our_server(environ, tmp_path):
     gone = subprocess.Popen(["true"])
     gone.wait()
     url = f"http://127.0.0.1:{free_port()}"
-    record = ProcessRecord(pid=gone.pid, started=0.0, url=url, identity="")
+    record = ProcessRecord(pid=gone.pid, boot="", started=0.0, url=url, identity="")
     records = StateFolder.open(tmp_path / "a state").records
     (records / "elasticsearch.json").write_text(json.dumps(asdict(record)))
     assert states({**environ, "ELASTICSEARCH_URL": url})[0] == ("stopped", url)

@@ -171,18 +171,38 @@ def test_a_kill_takes_the_children_along(supervisor):
 @given(seconds=st.floats(2.1, 1e6), later=st.booleans())
 def test_a_pid_that_is_used_again_is_not_ours(seconds, later):
     """A process with the recorded pid that began at another time is somebody else's."""
-    began = psutil.Process().create_time()
-    record = ProcessRecord(
-        pid=os.getpid(), started=began + (seconds if later else -seconds), url="", identity=""
-    )
-    assert record.process is None
-    assert dataclasses.replace(record, started=began).process is not None
+    record = ProcessRecord.of(psutil.Process(), url="", identity="")
+    began = record.started + (seconds if later else -seconds)
+    assert record.process is not None
+    assert dataclasses.replace(record, started=began).process is None
+
+
+def test_a_process_of_an_earlier_boot_is_not_ours():
+    """After a reboot another process may have the pid, started as many seconds after the boot."""
+    record = ProcessRecord.of(psutil.Process(), url="", identity="")
+    assert dataclasses.replace(record, boot="another").process is None
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="other systems record the time of the clock at the start")
+@pytest.mark.parametrize("step", [-7200.0, -3.0, 3.0, 1e7])
+def test_processes_are_found_after_a_clock_step(supervisor, monkeypatch, step):
+    """A restored snapshot of a machine sets the clock, which moves every start time that psutil gives."""
+    service = make_service(supervisor)
+    supervisor.ensure(service)
+    pid = supervisor.running("server").pid
+    before = psutil.Process(pid).create_time()
+    boot_time = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + step)
+    assert psutil.Process(pid).create_time() == pytest.approx(before + step)
+    assert supervisor.ensure(service) is False
+    assert supervisor.running("server").pid == pid
 
 
 def test_another_process_with_a_recorded_pid_gets_no_signal(supervisor):
     """`stop` with a stale record of this process sends no signal."""
-    stale = {"pid": os.getpid(), "started": 1.0, "url": "", "identity": "first"}
-    (supervisor.state.records / "server.json").write_text(json.dumps(stale))
+    ours = ProcessRecord.of(psutil.Process(), url="", identity="first")
+    stale = dataclasses.replace(ours, started=ours.started - 100)
+    (supervisor.state.records / "server.json").write_text(json.dumps(dataclasses.asdict(stale)))
     received = []
     before = signal.signal(signal.SIGTERM, lambda *_: received.append("SIGTERM"))
     try:
