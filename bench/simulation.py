@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.memory import peak_mib
-from demo.simulation.folder import VECTORS, write_simulation
+from demo.simulation.event_log.folder import VECTORS, write_simulation
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.rankers import calibrated_ranker, noisy_vectors
+from demo.simulation.market.rankers import calibrated_ranker, noisy_vectors
 from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, build_market
 from experiments.analysis.log.read import open_log
 from experiments.analysis.offline.evaluation import METRIC, Task, evaluate

@@ -24,7 +24,7 @@ from elasticsearch import Elasticsearch
 from xdist.scheduler import LoadScopeScheduling
 
 from demo.local_services.application import application_environment, events_service, worker_service
-from demo.local_services.elasticsearch_node import elasticsearch_service, erase_node
+from demo.local_services.elasticsearch.node import elasticsearch_service, erase_node
 from demo.local_services.errors import ServiceError
 from demo.local_services.ports import free_port
 from demo.local_services.processes import Service, Supervisor

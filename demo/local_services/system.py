@@ -19,7 +19,7 @@ from demo.local_services.application import (
     worker_service,
 )
 from demo.local_services.arm_encoders import ArmEncoder, arm_encoders
-from demo.local_services.elasticsearch_node import elasticsearch_service, erase_node, has_alias
+from demo.local_services.elasticsearch.node import elasticsearch_service, erase_node, has_alias
 from demo.local_services.ports import is_free
 from demo.local_services.processes import Service, Supervisor, memory_bytes
 from demo.local_services.progress import Progress

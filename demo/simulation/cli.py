@@ -18,13 +18,13 @@ from demo.local_services.errors import ServiceError
 from demo.local_services.settings import ServiceSettings
 from demo.marketplace.folder import LISTINGS
 from demo.marketplace.random_source import UnusableSeed
-from demo.simulation.api import Api
 from demo.simulation.errors import NothingOnSale, SimulationError
-from demo.simulation.fault_injection import Faults
-from demo.simulation.folder import WrittenLog, write_json, write_simulation
+from demo.simulation.event_log.fault_injection import Faults
+from demo.simulation.event_log.folder import WrittenLog, write_json, write_simulation
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.live import LiveSummary, live_statement, simulate_live
 from demo.simulation.setup import DEFAULT_EXPERIMENT, Plan, build_market
+from demo.simulation.through_api.client import Api
+from demo.simulation.through_api.live import LiveSummary, live_statement, simulate_live
 from events.log_tables import SIMULATED
 from experiments.assignment.definition import experiments_folder, read_experiment
 from experiments.errors import ExperimentError

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from demo.marketplace.random_source import check_seed
-from demo.simulation.buyers import draw_buyers
-from demo.simulation.catalogue import Catalogue, drawn_catalogue, read_catalogue
 from demo.simulation.columns import Floats
 from demo.simulation.errors import ImpossibleTruth, UnknownArm, UnknownPhotos
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.market import Market
-from demo.simulation.rankers import Ranker, artifact_vectors, noise_id, noisy_vectors, ranker_of_arm
+from demo.simulation.market.buyers import draw_buyers
+from demo.simulation.market.catalogue import Catalogue, drawn_catalogue, read_catalogue
+from demo.simulation.market.market import Market
+from demo.simulation.market.rankers import Ranker, artifact_vectors, noise_id, noisy_vectors, ranker_of_arm
 from experiments.assignment.definition import Arm, Experiment
 
 DEFAULT_EXPERIMENT: Final = Experiment(

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from demo.local_services.elasticsearch_node import answers_searches, has_alias
+from demo.local_services.elasticsearch.node import answers_searches, has_alias
 from demo.local_services.live_index import LiveIndex, require_redis
 from demo.local_services.redis_server import answers
 from mappings.client import ElasticsearchSettings

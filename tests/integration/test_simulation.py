@@ -15,11 +15,11 @@ from elasticsearch import Elasticsearch
 from werkzeug.serving import make_server
 
 from demo.marketplace.listings import generate
-from demo.simulation.api import Api
-from demo.simulation.catalogue import drawn_catalogue
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.live import LiveSummary, simulate_live
+from demo.simulation.market.catalogue import drawn_catalogue
 from demo.simulation.setup import Plan
+from demo.simulation.through_api.client import Api
+from demo.simulation.through_api.live import LiveSummary, simulate_live
 from events.names import event_queue
 from events.user_ids import user_hash
 from experiments.assignment.assign import assign

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.local_services.elasticsearch_node import erase_node
+from demo.local_services.elasticsearch.node import erase_node
 from demo.local_services.ports import free_port, is_free
 from demo.local_services.state import StateFolder
 from demo.marketplace.folder import LISTINGS, write_marketplace

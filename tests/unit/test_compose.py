@@ -26,7 +26,7 @@ from demo.local_services.application import (
     events_service,
     worker_service,
 )
-from demo.local_services.distribution import VERSION
+from demo.local_services.elasticsearch.distribution import VERSION
 from demo.local_services.ports import free_port
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings

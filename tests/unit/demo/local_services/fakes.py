@@ -7,8 +7,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from demo.local_services.archive import archive_url
-from demo.local_services.distribution import VERSION
+from demo.local_services.elasticsearch.archive import archive_url
+from demo.local_services.elasticsearch.distribution import VERSION
 
 ALL_MODULES = ("java.base", "jdk.jlink", "jdk.incubator.vector")
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from demo.simulation.cli import as_live_lines, mark_as_simulated, simulate
-from demo.simulation.live import LiveSummary
 from demo.simulation.setup import Plan
+from demo.simulation.through_api.live import LiveSummary
 from tests.factories import make_event
 
 SMALL = ("--users", "40", "--days", "1", "--pre-days", "1", "--count", "200")

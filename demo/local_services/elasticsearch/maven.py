@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from demo.local_services.download import require_disk_space, verify_sha512
+from demo.local_services.elasticsearch.download import require_disk_space, verify_sha512
 from demo.local_services.errors import DownloadFailed
 from demo.local_services.progress import Step, run_showing
 

@@ -11,9 +11,9 @@ import psutil
 import pytest
 import yaml
 
-from demo.local_services import elasticsearch_node
-from demo.local_services.distribution import VERSION, Distribution
-from demo.local_services.elasticsearch_node import (
+from demo.local_services.elasticsearch import node
+from demo.local_services.elasticsearch.distribution import VERSION, Distribution
+from demo.local_services.elasticsearch.node import (
     answers_searches,
     elasticsearch_service,
     erase_node,
@@ -148,7 +148,7 @@ def test_too_little_memory_is_reported_before_the_start(state, tmp_path, monkeyp
 
 def test_preparing_takes_the_given_home(state, tmp_path, monkeypatch):
     """The node's program is that of ES_HOME, with the JDK that was ordered."""
-    monkeypatch.setattr(elasticsearch_node, "service_user", lambda _: CALLER)
+    monkeypatch.setattr(node, "service_user", lambda _: CALLER)
     home, java = make_distribution(tmp_path / "home", with_jdk=False), make_java(tmp_path / "jdk")
     environ = {
         "ES_HOME": str(home),

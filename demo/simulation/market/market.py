@@ -15,7 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.simulation.behaviour import (
+from demo.simulation.columns import NOTHING, Columns, Flags, Floats, Rows, Seconds
+from demo.simulation.ground_truth import GroundTruth
+from demo.simulation.market.behaviour import (
     Draws,
     at,
     attraction,
@@ -24,13 +26,11 @@ from demo.simulation.behaviour import (
     shown,
     tap_probability,
 )
-from demo.simulation.buyers import Buyers, Visits, draw_visits, open_pages
-from demo.simulation.catalogue import Catalogue
-from demo.simulation.columns import NOTHING, Columns, Flags, Floats, Rows, Seconds
-from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.rankers import Ranker
-from demo.simulation.ranking import rank
-from demo.simulation.stock import DAY, Stock
+from demo.simulation.market.buyers import Buyers, Visits, draw_visits, open_pages
+from demo.simulation.market.catalogue import Catalogue
+from demo.simulation.market.rankers import Ranker
+from demo.simulation.market.ranking import rank
+from demo.simulation.market.stock import DAY, Stock
 from experiments.assignment.assign import NO_ARM, arm_array
 from experiments.assignment.definition import Experiment
 

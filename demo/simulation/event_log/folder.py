@@ -12,12 +12,12 @@ from typing import Any, Final
 import orjson
 
 from demo.simulation.errors import LogExists
-from demo.simulation.expectation import Expectation
-from demo.simulation.fault_injection import Faults, inject_faults, truncate_files
-from demo.simulation.log import DayTables, write_day
-from demo.simulation.market import Market, simulate
-from demo.simulation.rankers import Ranker
-from demo.simulation.stock import Stock
+from demo.simulation.event_log.expectation import Expectation
+from demo.simulation.event_log.fault_injection import Faults, inject_faults, truncate_files
+from demo.simulation.event_log.tables import DayTables, write_day
+from demo.simulation.market.market import Market, simulate
+from demo.simulation.market.rankers import Ranker
+from demo.simulation.market.stock import Stock
 from events.log_tables import SIMULATED, replacing
 from ml.inference.embed import Embedded, save_embedded
 

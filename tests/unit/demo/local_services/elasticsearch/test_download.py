@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from demo.local_services.download import fetch_verified, published_sha512, require_disk_space
+from demo.local_services.elasticsearch.download import fetch_verified, published_sha512, require_disk_space
 from demo.local_services.errors import ChecksumMismatch, DownloadFailed, NoDiskSpace
 from demo.local_services.ports import free_port
 

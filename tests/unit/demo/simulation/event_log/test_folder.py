@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from demo.simulation.errors import LogExists
-from demo.simulation.fault_injection import Faults
-from demo.simulation.folder import SENTENCE, write_simulation
+from demo.simulation.event_log.fault_injection import Faults
+from demo.simulation.event_log.folder import SENTENCE, write_simulation
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.rankers import calibrated_ranker, noisy_vectors
+from demo.simulation.market.rankers import calibrated_ranker, noisy_vectors
 from events.log_tables import TABLES
 from experiments.analysis.log.exclusions import Reason
 from experiments.analysis.log.read import open_log
-from tests.unit.demo.simulation.test_market import EXPERIMENT, TRUTH, make_market
+from tests.unit.demo.simulation.market.test_market import EXPERIMENT, TRUTH, make_market
 
 
 def read(log: Path, name: str) -> pa.Table:

@@ -8,10 +8,10 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.simulation.buyers import Buyers
 from demo.simulation.columns import NOTHING, Flags, Floats, Rows
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.stock import Stock
+from demo.simulation.market.buyers import Buyers
+from demo.simulation.market.stock import Stock
 
 LOWEST_PRICE: Final = 0.01
 """That a listing can have; rows that are not used yet have none."""

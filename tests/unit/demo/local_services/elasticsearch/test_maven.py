@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from demo.local_services.distribution import VERSION
+from demo.local_services.elasticsearch.distribution import VERSION
+from demo.local_services.elasticsearch.maven import fetch_by_maven, first_error
 from demo.local_services.errors import ChecksumMismatch, DownloadFailed
-from demo.local_services.maven import fetch_by_maven, first_error
 from tests.unit.demo.local_services.fakes import make_maven
 
 

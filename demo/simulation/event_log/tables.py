@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from demo.simulation.columns import NOTHING, Rows, Seconds
-from demo.simulation.market import Acts, Market, Slates, Tick
-from demo.simulation.stock import Stock
+from demo.simulation.market.market import Acts, Market, Slates, Tick
+from demo.simulation.market.stock import Stock
 from events.log_tables import INSTANT, SHOWN_ITEM, to_log_table, write_part
 
 REASON: Final = "not as pictured"

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.local_services.archive import archive_url, fetch_archive
+from demo.local_services.elasticsearch.archive import archive_url, fetch_archive
+from demo.local_services.elasticsearch.jdk import find_jdk
+from demo.local_services.elasticsearch.maven import fetch_by_maven
 from demo.local_services.errors import (
     FolderNotWritable,
     NoElasticsearch,
     ServiceError,
     UnfitDistribution,
 )
-from demo.local_services.jdk import find_jdk
-from demo.local_services.maven import fetch_by_maven
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.unprivileged_user import ServiceUser

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demo.local_services.elasticsearch.jdk import NEEDED_MODULES, Java, find_jdk, inspect, java_homes
 from demo.local_services.errors import JdkMissing
-from demo.local_services.jdk import NEEDED_MODULES, Java, find_jdk, inspect, java_homes
 from demo.local_services.unprivileged_user import ServiceUser
 from tests.unit.demo.local_services.fakes import ALL_MODULES, make_java
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from demo.simulation.catalogue import drawn_catalogue
 from demo.simulation.columns import NOTHING
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.rankers import artifact_vectors, calibrated_ranker, noisy_vectors, ranker_of_arm
-from demo.simulation.ranking import bands, columns_of, highest, rank
-from demo.simulation.stock import Stock
+from demo.simulation.market.catalogue import drawn_catalogue
+from demo.simulation.market.rankers import artifact_vectors, calibrated_ranker, noisy_vectors, ranker_of_arm
+from demo.simulation.market.ranking import bands, columns_of, highest, rank
+from demo.simulation.market.stock import Stock
 from experiments.assignment.definition import Arm
 from ml.artifact import DEFAULT_ARTIFACT
 from query.search.price_band import price_band

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from demo.marketplace.listings import photos_at
 from demo.marketplace.photos import encode_photo
-from demo.simulation.catalogue import Catalogue, normalize
 from demo.simulation.columns import Floats
+from demo.simulation.market.catalogue import Catalogue, normalize
 from experiments.assignment.definition import Arm
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact

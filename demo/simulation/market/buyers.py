@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from demo.simulation.catalogue import Catalogue, normalize
 from demo.simulation.columns import Columns, Flags, Floats, Rows, Seconds
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.stock import DAY, Shelf, Stock
+from demo.simulation.market.catalogue import Catalogue, normalize
+from demo.simulation.market.stock import DAY, Shelf, Stock
 from events.user_ids import user_hash
 
 SALT: Final = "simulated"

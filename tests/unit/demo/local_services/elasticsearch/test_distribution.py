@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from demo.local_services import distribution
-from demo.local_services.distribution import VERSION, Distribution, obtain, require_elasticsearch_9
+from demo.local_services.elasticsearch import distribution
+from demo.local_services.elasticsearch.distribution import (
+    VERSION,
+    Distribution,
+    obtain,
+    require_elasticsearch_9,
+)
 from demo.local_services.errors import JdkMissing, NoElasticsearch, UnfitDistribution
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings

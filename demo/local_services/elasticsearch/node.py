@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from demo.local_services.distribution import VERSION, Distribution, obtain
-from demo.local_services.download import require_disk_space
+from demo.local_services.elasticsearch.distribution import VERSION, Distribution, obtain
+from demo.local_services.elasticsearch.download import require_disk_space
 from demo.local_services.errors import TooLittleMemory
 from demo.local_services.ports import LOOPBACK, answers_ok
 from demo.local_services.processes import Launch, Service

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from demo.simulation.api import BATCH, Api
 from demo.simulation.errors import ApiUnusable, ImpossibleTruth
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.live import simulate_live
 from demo.simulation.setup import Plan
+from demo.simulation.through_api.client import BATCH, Api
+from demo.simulation.through_api.live import simulate_live
 from events.schema import Impression, Purchase, Tap, parse_event
 from mappings.listing import parse_listing
 from tests.factories import make_event

@@ -10,13 +10,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from demo.simulation.behaviour import mean_examination
 from demo.simulation.columns import NOTHING
+from demo.simulation.event_log.tables import DayTables
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.log import DayTables
-from demo.simulation.market import Market, Tick, simulate
+from demo.simulation.market.behaviour import mean_examination
+from demo.simulation.market.market import Market, Tick, simulate
+from demo.simulation.market.stock import Stock
 from demo.simulation.setup import Plan, build_market
-from demo.simulation.stock import Stock
 from events.log_tables import TABLES
 from experiments.assignment.assign import NO_ARM
 from experiments.assignment.definition import Arm, Experiment

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from demo.simulation.columns import Rows
-from demo.simulation.market import Market
+from demo.simulation.market.market import Market
 from events.log_tables import INSTANT, TABLES
 
 UNKNOWN_ARM: Final = "no-such-arm"

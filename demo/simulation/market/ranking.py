@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from demo.simulation.columns import NOTHING, Floats, Rows, Seconds
-from demo.simulation.rankers import Ranker
-from demo.simulation.stock import Shelf, Stock
+from demo.simulation.market.rankers import Ranker
+from demo.simulation.market.stock import Shelf, Stock
 from query.search.price_band import DEFAULT_RATIO, widening_bands
 from query.search.terms.term import Columns
 

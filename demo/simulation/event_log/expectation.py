@@ -12,12 +12,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from demo.simulation.behaviour import Draws, attraction, examination, purchase_probability, tap_probability
 from demo.simulation.columns import Seconds
-from demo.simulation.market import Market, Slates
-from demo.simulation.rankers import Ranker
-from demo.simulation.ranking import rank
-from demo.simulation.stock import Stock
+from demo.simulation.market.behaviour import (
+    Draws,
+    attraction,
+    examination,
+    purchase_probability,
+    tap_probability,
+)
+from demo.simulation.market.market import Market, Slates
+from demo.simulation.market.rankers import Ranker
+from demo.simulation.market.ranking import rank
+from demo.simulation.market.stock import Stock
 from experiments.assignment.assign import NO_ARM
 
 SAMPLE: Final = 60

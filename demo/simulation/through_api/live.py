@@ -15,16 +15,16 @@ import numpy as np
 
 from demo.marketplace.listings import ListingEvent
 from demo.marketplace.random_source import check_seed
-from demo.simulation.api import Api
-from demo.simulation.behaviour import Draws
-from demo.simulation.buyers import Visits, draw_buyers, draw_visits, open_pages, user_id
-from demo.simulation.catalogue import catalogue_from_events, read_events
 from demo.simulation.columns import NOTHING, Rows
 from demo.simulation.errors import ImpossibleTruth
-from demo.simulation.folder import SENTENCE
-from demo.simulation.market import Market, Slates, Tick, settle
+from demo.simulation.event_log.folder import SENTENCE
+from demo.simulation.market.behaviour import Draws
+from demo.simulation.market.buyers import Visits, draw_buyers, draw_visits, open_pages, user_id
+from demo.simulation.market.catalogue import catalogue_from_events, read_events
+from demo.simulation.market.market import Market, Slates, Tick, settle
+from demo.simulation.market.stock import DAY, Stock
 from demo.simulation.setup import Plan
-from demo.simulation.stock import DAY, Stock
+from demo.simulation.through_api.client import Api
 from events.schema import OLDEST
 from experiments.assignment.assign import NO_ARM
 from mappings.listing import isoformat

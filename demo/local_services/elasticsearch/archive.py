@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from demo.local_services.download import fetch_verified
+from demo.local_services.elasticsearch.download import fetch_verified
 from demo.local_services.errors import DownloadFailed
 from demo.local_services.progress import Step, run_showing
 

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.simulation.catalogue import Catalogue
 from demo.simulation.columns import Rows, Seconds
 from demo.simulation.ground_truth import GroundTruth
+from demo.simulation.market.catalogue import Catalogue
 
 DAY: Final = 86_400.0
 NEVER: Final = np.inf

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from demo.local_services.archive import archive_url, fetch_archive
-from demo.local_services.distribution import VERSION
+from demo.local_services.elasticsearch.archive import archive_url, fetch_archive
+from demo.local_services.elasticsearch.distribution import VERSION
 from demo.local_services.errors import ChecksumMismatch, DownloadFailed
 from tests.unit.demo.local_services.fakes import publish_archive
 

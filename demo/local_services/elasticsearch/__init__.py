@@ -1,0 +1,1 @@
+"""Elasticsearch on one machine: where it comes from, and its one node."""

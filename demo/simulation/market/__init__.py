@@ -1,0 +1,1 @@
+"""What is simulated: listings on sale, buyers, rankings, and what people do."""

@@ -1,0 +1,1 @@
+"""A simulation in front of the running API."""
