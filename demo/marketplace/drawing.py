@@ -8,7 +8,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from demo.marketplace.designs import Design
 from demo.marketplace.patterns import Rgb, mixed, texture
 from demo.marketplace.shapes import Fill, Hole, Mark, Marks, Outline, Paint, Point, Soft, Stroke, marks
-from demo.marketplace.silhouettes import SILHOUETTES
+from demo.marketplace.silhouettes import silhouette
 
 UNITS = 100
 NEUTRAL = 128  # of the shade band: no shade, no light
@@ -46,7 +46,7 @@ def draw_design(design: Design, side: int) -> Image.Image:
     Mode RGBX: three bands of shaded colour, the fourth the item's coverage (0..255). RGBX and not RGBA,
     since Pillow premultiplies RGBA whenever it warps.
     """
-    drawn = marks(SILHOUETTES[design.item_type.name](design.form))
+    drawn = marks(silhouette(design.item_type.name, design.form))
     canvas = _blank(design, side)
     for mark in drawn:
         _draw(canvas, mark, design)

@@ -5,7 +5,7 @@ from collections import Counter
 from demo.marketplace.catalogue import BRANDS_OF, COLOURS, TYPES
 from demo.marketplace.designs import design_at
 from demo.marketplace.patterns import PATTERNS
-from demo.marketplace.silhouettes import SILHOUETTES
+from demo.marketplace.silhouettes import drawings, silhouette
 
 DESIGNS = [design_at(number, 7) for number in range(4000)]
 
@@ -16,8 +16,8 @@ def test_the_catalogue_is_as_broad_as_promised() -> None:
     assert len({kind.category[0] for kind in TYPES}) >= 5
     assert len(COLOURS) >= 12
     assert len(PATTERNS) >= 8
-    assert {kind.name for kind in TYPES} == set(SILHOUETTES)
-    assert len(set(SILHOUETTES.values())) == len(TYPES)
+    assert {kind.name for kind in TYPES} == set(drawings())
+    assert len({silhouette(kind.name, (0.5, 0.5, 0.5)) for kind in TYPES}) == len(TYPES)
 
 
 def test_all_types_colours_patterns_and_brands_occur() -> None:
