@@ -1,15 +1,11 @@
 """Textures of backgrounds, such as a floor, a wall or a lawn, each made once."""
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Literal, get_args
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Background = Literal["studio", "paper", "wood", "sheet", "wall", "grass", "concrete", "rug", "table"]
-BACKGROUNDS: tuple[Background, ...] = get_args(Background)
 VARIANTS = 4
 TEXTURE_SIDE = 512  # pixels of a cached background; larger photos enlarge it
 
@@ -17,8 +13,8 @@ Noise = np.random.Generator
 Field = NDArray[np.float64]
 
 
-@lru_cache(maxsize=len(BACKGROUNDS) * VARIANTS)
-def background_texture(background: Background, variant: int) -> Image.Image:
+@cache
+def background_texture(background: str, variant: int) -> Image.Image:
     """An RGB square of TEXTURE_SIDE pixels."""
     noise = np.random.default_rng([BACKGROUNDS.index(background), variant])
     levels = GROUNDS[background](noise, variant)
@@ -107,10 +103,15 @@ def _table(noise: Noise, variant: int) -> Field:
     return _tinted(level, ((196, 152, 104), (92, 66, 50), (222, 204, 178), (64, 60, 60))[variant])
 
 
-GROUNDS: dict[Background, Callable[[Noise, int], Field]] = dict(
-    zip(
-        BACKGROUNDS,
-        (_studio, _paper, _wood, _sheet, _wall, _grass, _concrete, _rug, _table),
-        strict=True,
-    )
-)
+GROUNDS = {
+    "studio": _studio,
+    "paper": _paper,
+    "wood": _wood,
+    "sheet": _sheet,
+    "wall": _wall,
+    "grass": _grass,
+    "concrete": _concrete,
+    "rug": _rug,
+    "table": _table,
+}
+BACKGROUNDS = tuple(GROUNDS)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from demo.marketplace.patterns import PatternName, Rgb
+from demo.marketplace.patterns import Rgb
 
 BrandGroup = Literal["fashion", "shoes", "home", "tech", "toys"]
 Sizing = Literal["clothes", "shoes", "none"]
@@ -45,7 +45,7 @@ class ItemType:
     category: tuple[str, ...]
     yen: int
     brands: BrandGroup
-    patterns: tuple[PatternName, ...]
+    patterns: tuple[str, ...]
     sizing: Sizing
     genders: tuple[str, ...]
     popularity: int
@@ -110,7 +110,7 @@ def _item_type(row: str) -> ItemType:
         category=tuple(category.split("/")),
         yen=int(yen),
         brands=cast(BrandGroup, brands),
-        patterns=cast(tuple[PatternName, ...], tuple(PATTERN_SETS[patterns].split(", "))),
+        patterns=tuple(PATTERN_SETS[patterns].split(", ")),
         sizing=cast(Sizing, sizing),
         genders=GENDERS[genders],
         popularity=int(popularity),

@@ -7,7 +7,7 @@ import click
 
 from console.number_types import WholeNumber
 from demo.marketplace.folder import write_marketplace
-from demo.marketplace.random_source import UnusableSeed
+from demo.marketplace.random_source import SEED
 
 
 @click.command()
@@ -18,11 +18,7 @@ from demo.marketplace.random_source import UnusableSeed
     "--count", type=WholeNumber(1, 9_999_999), default=2000, show_default=True, help="Number of listings."
 )
 @click.option(
-    "--seed",
-    type=WholeNumber(0),
-    default=7,
-    show_default=True,
-    help="The same seed gives the same marketplace.",
+    "--seed", type=SEED, default=7, show_default=True, help="The same seed gives the same marketplace."
 )
 @click.option(
     "--photo-size",
@@ -38,7 +34,7 @@ def generate(*, out: Path, count: int, seed: int, photo_size: int, no_photos: bo
     started = perf_counter()
     try:
         written = write_marketplace(out, count, seed, photo_size, photos=not no_photos, force=force)
-    except (OSError, UnusableSeed) as error:
+    except OSError as error:
         raise click.ClickException(str(error)) from error
     took = perf_counter() - started
     click.echo(f"{out}: {written.listings} listings, {written.photos} photos in {took:.1f} s")

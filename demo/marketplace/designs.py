@@ -5,7 +5,7 @@ from functools import lru_cache
 from random import Random
 
 from demo.marketplace.catalogue import BRANDS_OF, COLOURS, TYPES, Brand, Colour, ItemType
-from demo.marketplace.patterns import PatternName, Rgb
+from demo.marketplace.patterns import Rgb
 from demo.marketplace.random_source import Purpose, stream
 
 TYPES_BY_POPULARITY = tuple(item_type for item_type in TYPES for _ in range(item_type.popularity))
@@ -22,7 +22,7 @@ class Design:
     second: Colour
     rgb: Rgb
     second_rgb: Rgb
-    pattern: PatternName
+    pattern: str
     form: tuple[float, float, float]
     grain: int
     gender: str

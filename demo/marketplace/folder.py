@@ -46,7 +46,7 @@ def write_marketplace(
 
     The listings are written last: once the file exists, so do all the photos that it names.
 
-    Raises FolderNotEmpty where the folder holds anything and `force` is off, UnusableSeed, OSError.
+    Raises FolderNotEmpty where the folder holds anything and `force` is off, OSError.
     """
     listings = generate(count, seed)
     prepare_folder(folder, force=force)

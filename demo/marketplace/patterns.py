@@ -3,44 +3,29 @@
 from collections.abc import Callable
 from math import cos, pi, sin
 from random import Random
-from typing import Literal, get_args
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
-
-PatternName = Literal[
-    "plain", "stripes", "pinstripes", "checks", "tartan", "dots", "floral", "gradient", "logo", "camouflage",
-    "zigzag", "stars", "colour block",
-]  # fmt: skip
-PATTERNS: tuple[PatternName, ...] = get_args(PatternName)
-
-JAPANESE: dict[PatternName, str] = {
-    "plain": "無地",
-    "stripes": "ボーダー",
-    "pinstripes": "ストライプ",
-    "checks": "ギンガムチェック",
-    "tartan": "タータンチェック",
-    "dots": "ドット柄",
-    "floral": "花柄",
-    "gradient": "グラデーション",
-    "logo": "ロゴ",
-    "camouflage": "迷彩柄",
-    "zigzag": "ジグザグ柄",
-    "stars": "星柄",
-    "colour block": "バイカラー",
-}
 
 Rgb = tuple[int, int, int]
 Pencil = ImageDraw.ImageDraw
 
 
-def texture(name: PatternName, main: Rgb, second: Rgb, grain: int, side: int) -> Image.Image:
+class Pattern(NamedTuple):
+    """A pattern: its name in Japanese, and what draws it over a square of the main colour."""
+
+    japanese: str
+    paint: Callable[[Image.Image, Rgb, Rgb, Random], None]
+
+
+def texture(name: str, main: Rgb, second: Rgb, grain: int, side: int) -> Image.Image:
     """An RGB square of `side` pixels; the same name, colours and grain give the same drawing at every size.
 
     A logo is printed in the middle: whoever has its place elsewhere shifts the texture.
     """
     image = Image.new("RGB", (side, side), main)
-    PAINTERS[name](image, main, second, Random(grain))  # noqa: S311 (drawings, not secrets)
+    PATTERNS[name].paint(image, main, second, Random(grain))  # noqa: S311 (drawings, not secrets)
     return image
 
 
@@ -50,7 +35,7 @@ def mixed(one: Rgb, other: Rgb, share: float) -> Rgb:
     return red, green, blue
 
 
-def _plain(_image: Image.Image, _main: Rgb, _second: Rgb, _chance: Random) -> None:
+def _plain(_image: Image.Image, _main: Rgb, _second: Rgb, _rng: Random) -> None:
     """Nothing to add."""
 
 
@@ -191,13 +176,18 @@ def _colour_block(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> N
     ImageDraw.Draw(image).rectangle([edge * side for edge in edges], second)
 
 
-PAINTERS: dict[PatternName, Callable[[Image.Image, Rgb, Rgb, Random], None]] = dict(
-    zip(
-        PATTERNS,
-        (
-            _plain, _stripes, _pinstripes, _checks, _tartan, _dots, _floral, _gradient, _logo, _camouflage,
-            _zigzag, _stars, _colour_block,
-        ),
-        strict=True,
-    )
-)  # fmt: skip
+PATTERNS = {
+    "plain": Pattern("無地", _plain),
+    "stripes": Pattern("ボーダー", _stripes),
+    "pinstripes": Pattern("ストライプ", _pinstripes),
+    "checks": Pattern("ギンガムチェック", _checks),
+    "tartan": Pattern("タータンチェック", _tartan),
+    "dots": Pattern("ドット柄", _dots),
+    "floral": Pattern("花柄", _floral),
+    "gradient": Pattern("グラデーション", _gradient),
+    "logo": Pattern("ロゴ", _logo),
+    "camouflage": Pattern("迷彩柄", _camouflage),
+    "zigzag": Pattern("ジグザグ柄", _zigzag),
+    "stars": Pattern("星柄", _stars),
+    "colour block": Pattern("バイカラー", _colour_block),
+}

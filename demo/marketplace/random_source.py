@@ -3,6 +3,8 @@
 import random
 from enum import IntEnum
 
+from console.number_types import WholeNumber
+
 
 class Purpose(IntEnum):
     """What a stream decides; streams of different purposes are independent."""
@@ -14,21 +16,8 @@ class Purpose(IntEnum):
     PHOTO = 5
 
 
-class UnusableSeed(ValueError):
-    """The seed is outside what a stream can be keyed by."""
-
-
-SEED_LIMIT = 2**63
-
-
-def check_seed(seed: int) -> int:
-    """The seed itself.
-
-    Raises UnusableSeed unless 0 <= seed < 2**63: Python folds negative seeds onto positive ones.
-    """
-    if not 0 <= seed < SEED_LIMIT:
-        raise UnusableSeed(f"seed {seed} found, expected 0 <= seed < 2**63; choose another")
-    return seed
+SEED = WholeNumber(0, 2**63 - 1)
+"""The option of a seed: Python folds negative seeds onto positive ones."""
 
 
 def stream(seed: int, purpose: Purpose, number: int) -> random.Random:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from demo.marketplace.backgrounds import BACKGROUNDS, TEXTURE_SIDE, VARIANTS, Background, background_texture
+from demo.marketplace.backgrounds import BACKGROUNDS, TEXTURE_SIDE, VARIANTS, background_texture
 
 NOISE_STARTS = 2**18  # places in one run of noise that a photo's own may start from
 
@@ -27,7 +27,7 @@ class Scene:
     is JPEG's.
     """
 
-    background: Background
+    background: str
     variant: int
     crop: tuple[float, float, float]
     mirrored: bool
@@ -49,7 +49,7 @@ class Scene:
 class Habit:
     """How one seller takes photos: usual background and light."""
 
-    background: Background
+    background: str
     variant: int
     warmth: float
     brightness: float

@@ -4,7 +4,7 @@ from random import Random
 
 from demo.marketplace.catalogue import Condition
 from demo.marketplace.designs import Design
-from demo.marketplace.patterns import JAPANESE, PatternName
+from demo.marketplace.patterns import PATTERNS
 
 JAPANESE_SHARE = 0.55
 BUYERS_ENGLISH = ("Emma", "Yuki", "Noah", "Hana", "Liam", "Mika", "Sora", "Olivia", "Ken", "Aya")
@@ -15,7 +15,7 @@ BUYERS_JAPANESE = (
 GENDERS_JAPANESE = {"Women": "レディース", "Men": "メンズ", "Unisex": "ユニセックス", "": ""}
 GENDERS_ENGLISH = {"Women": "women's", "Men": "men's", "Unisex": "unisex", "": ""}
 TWO_TONE = ("colour block", "gradient")
-ADJECTIVES: dict[PatternName, str] = {
+ADJECTIVES = {
     "stripes": "striped",
     "pinstripes": "pinstriped",
     "checks": "gingham",
@@ -71,7 +71,7 @@ def _japanese(design: Design, size: str, condition: Condition, rng: Random) -> s
     words = (
         design.brand.japanese if rng.random() < 0.5 else design.brand.english if rng.random() < 0.5 else "",
         GENDERS_JAPANESE[design.gender] if rng.random() < 0.35 else "",
-        JAPANESE[design.pattern] if design.pattern != "plain" or rng.random() < 0.15 else "",
+        PATTERNS[design.pattern].japanese if design.pattern != "plain" or rng.random() < 0.15 else "",
         design.item_type.japanese,
         design.colour.japanese if rng.random() < 0.9 else "",
         _size_japanese(size),

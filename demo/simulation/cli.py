@@ -17,7 +17,7 @@ from demo.local_services.arm_encoders import arm_encoders
 from demo.local_services.errors import ServiceError
 from demo.local_services.settings import ServiceSettings
 from demo.marketplace.folder import LISTINGS
-from demo.marketplace.random_source import UnusableSeed
+from demo.marketplace.random_source import SEED
 from demo.simulation.errors import NothingOnSale, SimulationError
 from demo.simulation.event_log.fault_injection import Faults
 from demo.simulation.event_log.folder import WrittenLog, write_json, write_simulation
@@ -46,7 +46,6 @@ REPORTED: Final = (
     ServiceError,
     SimulationError,
     UnreadableFile,
-    UnusableSeed,
 )
 """Errors whose message is all that a user needs."""
 
@@ -84,9 +83,7 @@ def pairs(_context: click.Context, _option: click.Parameter, values: Sequence[st
     help="Days before the start.",
     show_default="the experiment's pre_period_days",
 )
-@click.option(
-    "--seed", type=WholeNumber(0), default=7, show_default=True, help="The same seed gives the same log."
-)
+@click.option("--seed", type=SEED, default=7, show_default=True, help="The same seed gives the same log.")
 @click.option(
     "--experiment",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
-from demo.marketplace.random_source import check_seed
 from demo.simulation.columns import Floats
 from demo.simulation.errors import ImpossibleTruth, UnknownArm, UnknownPhotos
 from demo.simulation.ground_truth import GroundTruth
@@ -53,10 +52,9 @@ def build_market(plan: Plan) -> Market:
     """Return the marketplace of a plan.
 
     Raises:
-        UnknownArm, UnknownPhotos, NothingOnSale, UnreadableFile, UnusableSeed
+        UnknownArm, UnknownPhotos, NothingOnSale, UnreadableFile
         MlError: an artifact that cannot be used.
     """
-    check_seed(plan.seed)
     names = {arm.name for arm in plan.experiment.arms}
     unknown = sorted(set(plan.encoders) - names)
     if unknown:

@@ -14,7 +14,6 @@ from uuid import uuid4
 import numpy as np
 
 from demo.marketplace.listings import ListingEvent
-from demo.marketplace.random_source import check_seed
 from demo.simulation.columns import NOTHING, Rows
 from demo.simulation.errors import ImpossibleTruth
 from demo.simulation.event_log.folder import SENTENCE
@@ -76,7 +75,6 @@ def simulate_live(
         ApiUnusable, NothingOnSale, UnreadableFile
         ImpossibleTruth: a lift is set; lifts are injected into a log only.
     """
-    check_seed(plan.seed)
     if (plan.truth.tap_lift, plan.truth.purchase_lift) != (1.0, 1.0):
         raise ImpossibleTruth("tap_lift and purchase_lift are injected into a log only, not through the API")
     started = perf_counter()

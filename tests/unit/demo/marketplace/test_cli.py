@@ -42,6 +42,7 @@ def test_generate_refuses_a_folder_that_is_not_empty_until_forced(tmp_path: Path
         (("--count", "many"), "--count"),
         (("--photo-size", "8"), "--photo-size"),
         (("--seed", "-1"), "'-1' is not a whole number"),
+        (("--seed", str(2**63)), "--seed"),
     ],
 )
 def test_generate_names_what_is_wrong(tmp_path: Path, arguments: tuple[str, str], said: str) -> None:

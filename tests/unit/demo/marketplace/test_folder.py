@@ -9,7 +9,6 @@ from PIL import Image
 from demo.marketplace.folder import FolderNotEmpty, Written, write_marketplace
 from demo.marketplace.listings import generate, photos_at
 from demo.marketplace.photos import encode_photo
-from demo.marketplace.random_source import UnusableSeed
 
 
 def lines(file: Path) -> list[object]:
@@ -62,10 +61,3 @@ def test_force_replaces_the_earlier_marketplace_and_keeps_other_files(tmp_path: 
     write_marketplace(tmp_path / "old", 5, seed=7, photo_size=32, force=True)
     write_marketplace(tmp_path / "new", 5, seed=7, photo_size=32)
     assert contents(tmp_path / "old") == {**contents(tmp_path / "new"), "notes.txt": b"mine"}
-
-
-def test_an_unusable_seed_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    """No folder is left behind."""
-    with pytest.raises(UnusableSeed):
-        write_marketplace(tmp_path / "market", 5, seed=-1)
-    assert not (tmp_path / "market").exists()

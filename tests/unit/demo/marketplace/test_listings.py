@@ -17,7 +17,6 @@ from demo.marketplace.listings import (
     photos_at,
     timestamp,
 )
-from demo.marketplace.random_source import UnusableSeed
 from mappings.listing import parse_listing
 
 MANY = 6000
@@ -173,10 +172,3 @@ def test_dates_lie_in_the_year_and_updates_follow_creation(listings: list[Listin
 def test_timestamps_are_written_in_utc(seconds: int, written: str) -> None:
     """Hand-computed instants."""
     assert timestamp(seconds) == written
-
-
-@pytest.mark.parametrize("seed", [-1, 2**63])
-def test_a_seed_that_cannot_key_a_stream_is_refused(seed: int) -> None:
-    """Refused at the call, not at the first listing."""
-    with pytest.raises(UnusableSeed, match=str(seed)):
-        generate(1, seed)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from demo.marketplace.patterns import JAPANESE, PATTERNS, PatternName, mixed, texture
+from demo.marketplace.patterns import PATTERNS, mixed, texture
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 
@@ -14,7 +14,7 @@ def test_a_plain_texture_is_one_colour() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PATTERNS if name != "plain"])
-def test_every_other_texture_shows_both_colours(name: PatternName) -> None:
+def test_every_other_texture_shows_both_colours(name: str) -> None:
     """Each colour, or one mixed of it, covers at least a fiftieth."""
     levels = np.asarray(texture(name, RED, BLUE, 3, 128), dtype=int)
     assert (levels[:, :, 0] > levels[:, :, 2]).mean() > 0.02
@@ -22,7 +22,7 @@ def test_every_other_texture_shows_both_colours(name: PatternName) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PATTERNS if name != "plain"])
-def test_a_grain_gives_the_same_texture_and_another_grain_another(name: PatternName) -> None:
+def test_a_grain_gives_the_same_texture_and_another_grain_another(name: str) -> None:
     """Among ten grains there are at least two drawings, and each is repeatable."""
     drawn = [texture(name, RED, BLUE, grain, 64).tobytes() for grain in range(10)]
     assert drawn == [texture(name, RED, BLUE, grain, 64).tobytes() for grain in range(10)]
@@ -42,8 +42,3 @@ def test_mixing_goes_from_one_colour_to_the_other() -> None:
         (50, 50, 200),
         (100, 0, 200),
     ]
-
-
-def test_every_pattern_has_a_japanese_name() -> None:
-    """None is forgotten when one is added."""
-    assert set(JAPANESE) == set(PATTERNS)
