@@ -26,13 +26,13 @@ from xdist.scheduler import LoadScopeScheduling
 from demo.local_services.application import application_environment, events_service, worker_service
 from demo.local_services.elasticsearch.node import elasticsearch_service, erase_node
 from demo.local_services.errors import ServiceError
-from demo.local_services.ports import free_port
 from demo.local_services.processes import Service, Supervisor
 from demo.local_services.progress import Progress
 from demo.local_services.redis_server import redis_service
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from mappings.client import ElasticsearchSettings, connect
+from tests.free_port import free_port
 
 REDIS_DATABASES = 16
 PATIENCE_AT_THE_END = 5.0  # seconds for a worker to end and write its coverage

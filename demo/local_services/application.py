@@ -23,7 +23,6 @@ from demo.local_services.unprivileged_user import ServiceUser
 from settings.encoder import DEFAULT_ENCODER
 from settings.services_file import REPOSITORY
 
-COMMITTED_ENCODER = DEFAULT_ENCODER
 PACKAGES = ("mappings", "ml", "queues", "events", "indexer", "experiments", "query", "settings")
 SETTINGS = ("NITAMONO_", "ELASTICSEARCH_", "OMP_")
 LISTINGS_REQUEST = "/v1/listings?size=1"
@@ -70,7 +69,7 @@ def _kept_salt(path: Path) -> str:
 
 def encoder_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder of the encoder artifact that the index is made for."""
-    return Path(environ.get("NITAMONO_ENCODER_DIR") or COMMITTED_ENCODER).absolute()
+    return Path(environ.get("NITAMONO_ENCODER_DIR") or DEFAULT_ENCODER).absolute()
 
 
 def worker_service(
@@ -94,12 +93,7 @@ def _celery_service(
     node = f"{name}@{hashlib.sha256(bytes(state.path)).hexdigest()[:8]}"
     redis_url = environment["NITAMONO_REDIS_URL"]
     command = ["celery", "-A", app, "worker", "--hostname", node, "--concurrency", str(processes)]
-    command += [
-        "--loglevel",
-        "INFO",
-        "--without-gossip",
-        "--without-mingle",
-    ]  # nothing uses either
+    command += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]  # nothing uses either
     environment = {"OMP_NUM_THREADS": "1", **environment}  # more processes are faster, more threads are not
     return Service(
         name=name,
@@ -154,12 +148,8 @@ def listings_for_sale(url: str) -> int:
 
 
 def _launch(command: list[str], environment: Mapping[str, str]) -> Launch:
-    return Launch(
-        command=[sys.executable, "-m", *command],
-        environment=environment,
-        folder=REPOSITORY,
-        user=ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True),
-    )
+    command = [sys.executable, "-m", *command]
+    return Launch(command=command, environment=environment, folder=REPOSITORY, user=ServiceUser.caller())
 
 
 def _identity(command: list[str], environment: Mapping[str, str], *read: bytes) -> str:

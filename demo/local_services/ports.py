@@ -28,14 +28,6 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def require_free(port: int, *, title: str, setting: str, alternative: str = "") -> None:
     """Raise PortInUse if `port` is taken.
 

@@ -34,7 +34,7 @@ def redis_service(settings: ServiceSettings, state: StateFolder, environ: Mappin
             command=[str(find_redis(environ)), *_options(port, state.redis)],
             environment={"PATH": environ.get("PATH", os.defpath), "LC_ALL": "C"},
             folder=state.redis,
-            user=ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True),
+            user=ServiceUser.caller(),
         )
 
     return Service(

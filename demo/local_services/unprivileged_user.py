@@ -6,7 +6,7 @@ import os
 import pwd
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -28,6 +28,11 @@ class ServiceUser:
     uid: int
     gid: int
     is_caller: bool
+
+    @classmethod
+    def caller(cls) -> ServiceUser:
+        """Return the user that runs this command."""
+        return cls(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
 
     @property
     def popen_arguments(self) -> PopenArguments:
@@ -65,7 +70,7 @@ def service_user(name: str, *, uid: int | None = None) -> ServiceUser:
     """Return the caller, or the user `name` if the caller (`uid`) is root. Raises NoUnprivilegedUser."""
     caller = os.geteuid() if uid is None else uid
     if caller != 0:
-        return ServiceUser(uid=caller, gid=os.getegid(), is_caller=True)
+        return replace(ServiceUser.caller(), uid=caller)
     try:
         entry = pwd.getpwnam(name)
     except KeyError as error:

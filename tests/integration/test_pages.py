@@ -18,7 +18,6 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
-from demo.local_services.ports import free_port
 from events.schema import Event, Impression, ItemView, Tap
 from events.user_ids import user_hash
 from indexer.worker.pipeline.documents import EncodedPhoto, to_document
@@ -33,6 +32,7 @@ from query.web.visitor import COOKIE
 from tests.conftest import skip_or_fail
 from tests.events import SALT
 from tests.factories import make_identity, make_listing
+from tests.free_port import free_port
 from tests.waiting import wait_until
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -22,12 +22,12 @@ import pytest
 from elasticsearch import Elasticsearch
 from PIL import Image
 
-from demo.local_services.ports import free_port
 from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.creation import create_index
 from query.api.server import GUNICORN
 from tests.factories import make_identity, make_listing
+from tests.free_port import free_port
 
 COMMAND = [sys.executable, "-m", *GUNICORN]
 PICTURE = EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16)

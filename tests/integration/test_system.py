@@ -12,11 +12,12 @@ import psutil
 import pytest
 
 from demo.local_services.elasticsearch.node import erase_node
-from demo.local_services.ports import free_port, is_free
+from demo.local_services.ports import is_free
 from demo.local_services.state import StateFolder
 from demo.marketplace.folder import LISTINGS, write_marketplace
 from indexer.summary import IndexingSummary
 from tests.conftest import bare_environ, skip_or_fail
+from tests.free_port import free_port
 from tests.waiting import wait_until
 
 PORTS = ("NITAMONO_ES_PORT", "NITAMONO_REDIS_PORT", "NITAMONO_API_PORT")

@@ -27,11 +27,11 @@ from demo.local_services.application import (
     worker_service,
 )
 from demo.local_services.elasticsearch.distribution import VERSION
-from demo.local_services.ports import free_port
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from query.api.server import GUNICORN
+from tests.free_port import free_port
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

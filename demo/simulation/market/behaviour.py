@@ -79,14 +79,6 @@ def examination(truth: GroundTruth, depth: Rows, nth: Rows) -> Floats:
     return (bias * (truth.freshness**nth)[:, None]).astype(np.float32)
 
 
-def mean_examination(truth: GroundTruth) -> NDArray[np.float64]:
-    """Return the mean probability that positions of a first slate are examined, the position bias: (L,)."""
-    position = np.arange(1, truth.slate_length + 1)
-    stays = 1 - 1 / (truth.mean_depth - truth.least_depth)
-    looks = stays ** np.maximum(position - truth.least_depth - 1, 0)
-    return np.asarray(position**-truth.position_bias * looks)
-
-
 def shown(candidates: Rows, alive: Flags, shuffled: Flags, draws: Draws, length: int) -> Rows:
     """Return the places among the candidates (S, R) that a slate shows, then NOTHING: (S, L) int64.
 

@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from itertools import islice
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote
 
 import urllib3
@@ -23,7 +24,7 @@ TIMEOUT_S: Final = 10.0
 BUSY: Final = (429, 502, 503, 504)
 
 
-class Api:
+class Api(AbstractContextManager["Api"]):
     """Requests to one API, at most `concurrency` at once; a busy API is asked again. A context manager."""
 
     def __init__(self, url: str, concurrency: int = 8, backoff_s: float = 0.5) -> None:
@@ -40,10 +41,6 @@ class Api:
         )
         self._pool = urllib3.PoolManager(maxsize=concurrency, retries=retries, timeout=TIMEOUT_S)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="buyer")
-
-    def __enter__(self) -> Self:
-        """Return the client itself."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from demo.cli import group
-from demo.local_services.ports import free_port
 from demo.local_services.processes import ProcessRecord
 from demo.local_services.progress import Progress
 from demo.local_services.state import StateFolder
 from demo.local_services.system import System
+from tests.free_port import free_port
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from PIL import Image
 from demo import contact_sheet
 from demo.cli import group
 from demo.contact_sheet import CAPTION, GAP, THUMBNAIL, Row, draw_contact_sheet
-from demo.local_services.ports import free_port
 from mappings.image_roots import ImageRoots
 from mappings.listing import ListingDocument
+from tests.free_port import free_port
 
 RED, GREY = (255, 0, 0), (216, 216, 216)
 

@@ -15,11 +15,11 @@ from demo.local_services.application import (
     worker_answers,
     worker_service,
 )
-from demo.local_services.ports import free_port
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from events.user_ids import user_salt
+from tests.free_port import free_port
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 
 from demo.local_services.errors import UnfitServer
 from demo.local_services.live_index import LiveIndex, require_redis
-from demo.local_services.ports import free_port
 from mappings.client import ElasticsearchSettings
 from mappings.identity import EncoderIdentity
+from tests.free_port import free_port
 
 ENCODER = EncoderIdentity(encoder_id="test-1", dims=4, similarity_mean=0.5, similarity_spread=0.1)
 

@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from demo.local_services.errors import PortInUse
-from demo.local_services.ports import free_port, is_free, occupant, require_free
+from demo.local_services.ports import is_free, occupant, require_free
+from tests.free_port import free_port
 
 
 @pytest.fixture

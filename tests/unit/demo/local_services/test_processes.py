@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.local_services.errors import PortInUse, ServiceDied, ServiceNotReady
-from demo.local_services.ports import free_port, is_free
+from demo.local_services.ports import is_free
 from demo.local_services.processes import (
     Launch,
     ProcessRecord,
@@ -28,6 +28,7 @@ from demo.local_services.processes import (
 from demo.local_services.progress import Progress
 from demo.local_services.state import StateFolder
 from demo.local_services.unprivileged_user import ServiceUser
+from tests.free_port import free_port
 
 LISTEN = """
 import os, socket, sys, time
@@ -56,7 +57,7 @@ def supervisor(tmp_path):
 def make_service(supervisor, code=LISTEN, *, port=None, is_ready=None, name="server", **changes):
     """A service that runs `code` in Python and is ready once its port is taken."""
     port = port or free_port()
-    caller = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+    caller = ServiceUser.caller()
     launch = Launch(
         command=[sys.executable, "-c", code, str(port)],
         environment={**os.environ, "COLOUR": "indigo"},

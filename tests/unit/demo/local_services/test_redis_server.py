@@ -8,11 +8,11 @@ import io
 import pytest
 
 from demo.local_services.errors import NoRedis
-from demo.local_services.ports import free_port
 from demo.local_services.progress import Progress
 from demo.local_services.redis_server import answers, find_redis, redis_service
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
+from tests.free_port import free_port
 
 
 def test_the_redis_of_the_path_comes_first(tmp_path):

@@ -35,7 +35,7 @@ def test_a_user_that_cannot_serve_is_refused(name):
 
 def test_the_caller_owns_what_it_makes(tmp_path):
     """For the calling user nothing changes hands, and its own folders are within knn."""
-    user = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+    user = ServiceUser.caller()
     user.own(tmp_path)
     assert user.can_enter(tmp_path)
     assert user.can_read(tmp_path)

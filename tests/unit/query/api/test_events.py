@@ -14,7 +14,6 @@ import pytest
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 
-from demo.local_services.ports import free_port
 from events.schema import EVENT_TYPES, Event
 from mappings.client import ElasticsearchSettings, connect
 from query.api.app import RETRY_AFTER_S, create_app
@@ -23,6 +22,7 @@ from query.api.events import MAX_BYTES, MAX_EVENTS, REDIS_TIMEOUT_S, EventQueue
 from query.api.openapi import openapi_document
 from query.api.settings import QuerySettings
 from tests.events import SALT, make_shopping_event
+from tests.free_port import free_port
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import os
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from demo.local_services.settings import ServiceSettings
 from demo.local_services.unprivileged_user import ServiceUser
 from tests.unit.demo.local_services.fakes import make_distribution, make_java, make_maven, publish_archive
 
-CALLER = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+CALLER = ServiceUser.caller()
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 
 

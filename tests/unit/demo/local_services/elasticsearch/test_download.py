@@ -10,7 +10,7 @@ import pytest
 
 from demo.local_services.elasticsearch.download import fetch_verified, published_sha512, require_disk_space
 from demo.local_services.errors import ChecksumMismatch, DownloadFailed, NoDiskSpace
-from demo.local_services.ports import free_port
+from tests.free_port import free_port
 
 
 class DiskUsage(NamedTuple):

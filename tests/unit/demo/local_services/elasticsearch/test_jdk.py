@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from demo.local_services.errors import JdkMissing
 from demo.local_services.unprivileged_user import ServiceUser
 from tests.unit.demo.local_services.fakes import ALL_MODULES, make_java
 
-CALLER = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+CALLER = ServiceUser.caller()
 
 
 def test_the_newest_fit_one_is_taken(tmp_path):

@@ -21,14 +21,14 @@ from demo.local_services.elasticsearch.node import (
     node_folder,
 )
 from demo.local_services.errors import TooLittleMemory
-from demo.local_services.ports import free_port
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from demo.local_services.unprivileged_user import ServiceUser, service_user
+from tests.free_port import free_port
 from tests.unit.demo.local_services.fakes import make_distribution, make_java
 
-CALLER = ServiceUser(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
+CALLER = ServiceUser.caller()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 

@@ -9,11 +9,11 @@ from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from demo.simulation.columns import NOTHING
 from demo.simulation.event_log.tables import DayTables
 from demo.simulation.ground_truth import GroundTruth
-from demo.simulation.market.behaviour import mean_examination
 from demo.simulation.market.market import Market, Tick, simulate
 from demo.simulation.market.stock import Stock
 from demo.simulation.setup import Plan, build_market
@@ -51,6 +51,14 @@ def simulated() -> tuple[Market, Stock, tuple[Tick, ...]]:
     market = make_market()
     days = list(simulate(market))
     return market, days[-1][0], tuple(day for _, day in days)
+
+
+def mean_examination(truth: GroundTruth) -> NDArray[np.float64]:
+    """The mean probability that positions of a first slate are examined, the position bias: (L,)."""
+    position = np.arange(1, truth.slate_length + 1)
+    stays = 1 - 1 / (truth.mean_depth - truth.least_depth)
+    looks = stays ** np.maximum(position - truth.least_depth - 1, 0)
+    return np.asarray(position**-truth.position_bias * looks)
 
 
 def taps_by_position(market: Market, day: Tick, *, shuffled: bool) -> np.ndarray:
