@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from demo.command import succeeds
-from demo.examples import as_table, example_answers, example_items
+from demo.examples import example_answers, example_items
 from demo.experiment import run_experiment, today, write_definition
 from demo.local_services.application import encoder_folder
 from demo.local_services.progress import Progress
@@ -17,6 +17,7 @@ from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from demo.local_services.system import System
 from demo.marketplace.folder import LISTINGS, write_marketplace
+from query.cli import answer_text
 
 MARKETPLACE_LISTINGS, MARKETPLACE_SEED = 1200, 7
 EXAMPLES = 3
@@ -72,4 +73,4 @@ def index(listings: Path, environment: Mapping[str, str]) -> None:
 def show_examples(listings: Path, api_url: str) -> None:
     """Print the answers for up to three of the listings."""
     for answer in example_answers(example_items(listings), api_url)[:EXAMPLES]:
-        click.echo(f"\n{as_table(answer)}")
+        click.echo(f"\n{answer_text(answer)}")

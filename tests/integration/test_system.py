@@ -105,7 +105,7 @@ def test_up_and_down_twice(commands, tmp_path):
     answer = commands.run("run", "--data", str(write_shop(tmp_path / "my shop")))
     assert answer.returncode == 0, answer.stderr
     assert f"{IndexingSummary(indexed=60)}\n" in answer.stdout
-    assert answer.stdout.count(" JPY · ") == 3
+    assert answer.stdout.count("For sale from ") == 3
     assert f"Look at them: {commands.statuses()['api']['url']}" in answer.stdout
     assert commands.run("down").stdout == ""
 

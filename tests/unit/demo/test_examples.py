@@ -9,27 +9,54 @@ import urllib.parse
 
 import pytest
 
-from demo.examples import as_table, example_answers, example_items
+from demo.examples import example_answers, example_items
+from query.api.responses import SimilarAnswer
 from tests.factories import make_event
 
+SKIRT, VASE = ("Apparel", "Skirts"), ("Home", "Vases")
+BY_CATEGORY = {"reason": "not_encoded", "message": "Its photo is not encoded."}
 
-def make_item(item_id="m1", **changes):
-    """A listing as the API gives it among similar ones."""
-    item = {"item_id": item_id, "title": "Red wool skirt", "category": ["Apparel", "Skirts"], "price": 1290}
-    return {**item, "currency": "JPY", "similarity": 0.934, **changes}
+
+def make_answer(*categories, fallback=None):
+    """The API's answer for a skirt, with one similar item of each category."""
+    item = {"item_id": "m1", "title": None, "category": SKIRT, "price": 1290, "currency": "JPY"}
+    item |= {"seller_id": "s1", "status": "on_sale", "photos": []}
+    band = {"requested_ratio": 2, "applied_ratio": 2, "low": 645, "high": 2580, "steps_widened": 0}
+    return SimilarAnswer.model_validate(
+        {
+            "item": item,
+            "items": [
+                item | {"category": category, "score": 1, "similarity": 0.9, "explanation": None}
+                for category in categories
+            ],
+            "band": band | {"currency": "JPY"},
+            "fallback": fallback,
+            "encoder_id": "colour-00000001",
+            "index": "listings",
+            "filters": [],
+            "took_ms": 3,
+            "elasticsearch_ms": 2,
+            "slate_id": "s",
+            "arms": [],
+            "arms_reason": None,
+            "override": False,
+            "randomised": False,
+        }
+    )
 
 
 @pytest.fixture
 def api():
     """A server that answers /similar from a dictionary, and its URL."""
-    answers: dict[str, object] = {}
+    answers: dict[str, SimilarAnswer] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             item_id = urllib.parse.unquote(self.path.split("/")[3])
             self.send_response(200 if item_id in answers else 404)
             self.end_headers()
-            self.wfile.write(json.dumps(answers.get(item_id)).encode())
+            if item_id in answers:
+                self.wfile.write(answers[item_id].model_dump_json().encode())
 
         def log_message(self, *_: object) -> None:
             """Write nothing."""
@@ -58,32 +85,15 @@ def test_the_examples_are_of_different_kinds(tmp_path):
 def test_answers_of_the_own_category_come_first(api):
     """An item with skirts among its similar ones is a better example of skirts than one with vases."""
     answers, url = api
-    vase = make_item(category=["Home", "Vases"])
-    answers["mixed"] = {"item": make_item(), "items": [make_item(), vase], "fallback": None}
-    answers["skirts"] = {"item": make_item(), "items": [make_item(), make_item()], "fallback": None}
+    answers["mixed"], answers["skirts"] = make_answer(SKIRT, VASE), make_answer(SKIRT, SKIRT)
     assert example_answers(["mixed", "skirts"], url) == [answers["skirts"], answers["mixed"]]
 
 
 def test_only_visually_similar_items_are_examples(api):
     """Unknown items, empty answers and answers by category only are left out."""
     answers, url = api
-    answers["empty"] = {"items": [], "fallback": None}
-    answers["by category"] = {"items": [make_item()], "fallback": {"reason": "not_encoded"}}
-    answers["m/1"] = {"item": make_item(), "items": [make_item()], "fallback": None}
+    answers["empty"] = make_answer()
+    answers["by category"] = make_answer(SKIRT, fallback=BY_CATEGORY)
+    answers["m/1"] = make_answer(SKIRT)
     found = example_answers(["unknown", "empty", "by category", "m/1", "m/1"], url)
     assert found == [answers["m/1"]]
-
-
-def test_the_table_is_aligned():
-    """The item is the heading; each similar one has its similarity, price, title and category in columns."""
-    similar = [
-        make_item(title="ドット柄 積み木 オレンジ 最終値下げ 送料無料", price=12800),
-        make_item(title="Mug", price=9.5, currency="EUR", similarity=1.0),
-        make_item(title=None),
-    ]
-    assert as_table({"item": make_item(), "items": similar}).splitlines() == [
-        "Red wool skirt · 1,290 JPY · Apparel > Skirts",
-        "  0.93    12,800 JPY  ドット柄 積み木 オレンジ 最終値下…  Apparel > Skirts",
-        "  1.00       9.5 EUR  Mug                                 Apparel > Skirts",
-        "  0.93     1,290 JPY  m1                                  Apparel > Skirts",
-    ]

@@ -9,6 +9,7 @@ import pytest
 
 from demo import run
 from demo.marketplace.folder import LISTINGS
+from tests.unit.demo.test_examples import SKIRT, make_answer
 
 
 def test_the_marketplace_is_drawn_once(tmp_path, monkeypatch, capsys):
@@ -42,11 +43,9 @@ def test_listings_that_cannot_be_indexed_end_with_where_to_look(tmp_path, capfd)
 
 def test_three_answers_are_shown(tmp_path, monkeypatch, capsys):
     """However many answers there are, three are printed."""
-    answer = {
-        "item": {"title": "Mug", "price": 900, "currency": "JPY", "category": ["Home"]},
-        "items": [{"title": "Cup", "price": 800, "currency": "JPY", "category": ["Home"], "similarity": 0.5}],
-    }
+    answer = make_answer(SKIRT)
     monkeypatch.setattr(run, "example_items", lambda _: iter(()))
     monkeypatch.setattr(run, "example_answers", lambda *_: [answer] * 5)
     run.show_examples(tmp_path, "http://127.0.0.1:8000")
-    assert capsys.readouterr().out.count("Mug · 900 JPY · Home\n  0.50       800 JPY  Cup") == 3
+    said = "\nm1  ¥1,290  (no title)\nFor sale from ¥645 to ¥2,580\n"
+    assert capsys.readouterr().out.count(said) == 3
