@@ -77,6 +77,6 @@ def run_experiment(listings: Path, state: StateFolder, environment: Mapping[str,
             )
     click.echo(f"The report: {api_url}/reports/{NAME}")
     click.echo(
-        f"The experiment goes on, so your browser is in one of its arms: add ?arm={NAME}:siglip or "
+        f"The experiment keeps running, so your browser is in one of its arms: add ?arm={NAME}:siglip or "
         f"?arm={NAME}:mobilenet to the address of an item to see either."
     )

@@ -101,13 +101,13 @@ class NoElasticsearch(ServiceError):
         )
 
 
-class UnfitDistribution(ServiceError):
+class UnusableDistribution(ServiceError):
     """A folder that should hold Elasticsearch does not, or holds another major version."""
 
     message = "{} should hold Elasticsearch 9.x; found {}. Set ES_HOME to an unpacked archive."
 
 
-class UnfitServer(ServiceError):
+class UnusableServer(ServiceError):
     """The server that a setting names cannot be used."""
 
     message = (

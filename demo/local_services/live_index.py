@@ -9,7 +9,7 @@ from pathlib import Path
 import redis
 from elasticsearch import ApiError, AuthenticationException, AuthorizationException, TransportError
 
-from demo.local_services.errors import UnfitServer
+from demo.local_services.errors import UnusableServer
 from mappings.client import ElasticsearchSettings, connect
 from mappings.identity import EncoderIdentity
 from mappings.lifecycle import ensure_live_index
@@ -33,10 +33,10 @@ class LiveIndex:
             ensure_live_index(es, self.settings.prefix, self.encoder)
 
     def require_elasticsearch(self) -> None:
-        """Raise UnfitServer unless an Elasticsearch 9.x answers and accepts the credentials."""
+        """Raise UnusableServer unless an Elasticsearch 9.x answers and accepts the credentials."""
         versions = self._versions()
         if not all(version.startswith("9.") for version in versions):
-            raise self._unfit(f"it is of version {', '.join(sorted(versions))}")
+            raise self._unusable(f"it is of version {', '.join(sorted(versions))}")
 
     def _versions(self) -> set[str]:
         try:
@@ -45,22 +45,22 @@ class LiveIndex:
         except AuthorizationException:
             return set()  # it accepts the credentials; reading its version takes another privilege
         except AuthenticationException as error:
-            raise self._unfit("it refuses the credentials") from error
+            raise self._unusable("it refuses the credentials") from error
         except (ApiError, TransportError) as error:
-            raise self._unfit(f"it does not answer ({error})") from error
+            raise self._unusable(f"it does not answer ({error})") from error
         return {node["version"] for node in nodes.get("nodes", {}).values()}
 
-    def _unfit(self, found: str) -> UnfitServer:
+    def _unusable(self, found: str) -> UnusableServer:
         urls = ",".join(self.settings.urls)
-        return UnfitServer(
+        return UnusableServer(
             "ELASTICSEARCH_URL", urls, found, "an Elasticsearch 9.x that accepts the credentials"
         )
 
 
 def require_redis(url: str) -> None:
-    """Raise UnfitServer unless a Redis answers at `url`."""
+    """Raise UnusableServer unless a Redis answers at `url`."""
     try:
         with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
             client.ping()
     except (redis.RedisError, ValueError) as error:
-        raise UnfitServer("NITAMONO_REDIS_URL", url, f"it does not answer ({error})", "a Redis") from error
+        raise UnusableServer("NITAMONO_REDIS_URL", url, f"it does not answer ({error})", "a Redis") from error

@@ -15,21 +15,21 @@ Field = NDArray[np.float64]
 
 @cache
 def background_texture(background: str, variant: int) -> Image.Image:
-    """An RGB square of TEXTURE_SIDE pixels."""
+    """Return an RGB square of TEXTURE_SIDE pixels."""
     noise = np.random.default_rng([BACKGROUNDS.index(background), variant])
     levels = GROUNDS[background](noise, variant)
     return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
 
 
 def _cloud(noise: Noise, rows: int, columns: int) -> Field:
-    """Smooth noise with `rows` × `columns` lumps: (TEXTURE_SIDE, TEXTURE_SIDE) in about -1..1."""
+    """Return smooth noise with `rows` × `columns` lumps: (TEXTURE_SIDE, TEXTURE_SIDE) in about -1..1."""
     rough = Image.fromarray((noise.random((rows, columns)) * 255).astype(np.uint8))
     smooth = rough.resize((TEXTURE_SIDE, TEXTURE_SIDE), Image.Resampling.BICUBIC)
     return np.asarray(smooth, dtype=np.float64) / 127.5 - 1
 
 
 def _tinted(level: Field, rgb: tuple[int, int, int]) -> Field:
-    """A colour made lighter and darker by `level` (about -1..1)."""
+    """Return a colour made lighter and darker by `level` (about -1..1)."""
     return np.asarray(rgb, dtype=np.float64) * (1 + level[:, :, None])
 
 
@@ -44,7 +44,7 @@ def _paper(noise: Noise, variant: int) -> Field:
 
 
 def _wood(noise: Noise, variant: int) -> Field:
-    """Planks side by side, each with a grain and a brightness of its own."""
+    """Return planks side by side, each with a grain and a brightness of its own."""
     streaks = 0.1 * _cloud(noise, 6, 160) + 0.07 * _cloud(noise, 24, 256) + 0.03 * _cloud(noise, 5, 5)
     plank = (64, 86, 102, 73)[variant]
     number = np.arange(TEXTURE_SIDE) // plank
@@ -58,7 +58,7 @@ def _wood(noise: Noise, variant: int) -> Field:
 
 
 def _sheet(noise: Noise, variant: int) -> Field:
-    """Bed linen with soft creases."""
+    """Return bed linen with soft creases."""
     field = _cloud(noise, 4, 6) + 0.5 * _cloud(noise, 9, 7)
     slope = np.gradient(field, axis=1) + np.gradient(field, axis=0)
     weave = 0.008 * noise.standard_normal((TEXTURE_SIDE, TEXTURE_SIDE))
@@ -67,7 +67,7 @@ def _sheet(noise: Noise, variant: int) -> Field:
 
 
 def _wall(noise: Noise, variant: int) -> Field:
-    """Painted plaster above a skirting board and a strip of floor."""
+    """Return painted plaster above a skirting board and a strip of floor."""
     level = 0.02 * _cloud(noise, 90, 90) + 0.04 * _cloud(noise, 3, 3)
     levels = _tinted(level, ((214, 210, 200), (192, 204, 208), (226, 214, 190), (200, 190, 196))[variant])
     board, floor = int(TEXTURE_SIDE * 0.82), int(TEXTURE_SIDE * 0.9)
@@ -89,7 +89,7 @@ def _concrete(noise: Noise, variant: int) -> Field:
 
 
 def _rug(noise: Noise, variant: int) -> Field:
-    """Short pile with bands woven in."""
+    """Return short pile with bands woven in."""
     level = 0.12 * _cloud(noise, 170, 170) + 0.08 * noise.standard_normal((TEXTURE_SIDE, TEXTURE_SIDE))
     bands = (np.arange(TEXTURE_SIDE) // 46 % 3 == 0) * 0.22
     return _tinted(
@@ -98,7 +98,7 @@ def _rug(noise: Noise, variant: int) -> Field:
 
 
 def _table(noise: Noise, variant: int) -> Field:
-    """A table top with one fine, long grain."""
+    """Return a table top with one fine, long grain."""
     level = 0.07 * _cloud(noise, 220, 4) + 0.05 * _cloud(noise, 70, 3) + 0.04 * _cloud(noise, 4, 4)
     return _tinted(level, ((196, 152, 104), (92, 66, 50), (222, 204, 178), (64, 60, 60))[variant])
 

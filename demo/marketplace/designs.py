@@ -31,7 +31,7 @@ class Design:
 
 @lru_cache(maxsize=65_536)
 def design_at(number: int, seed: int) -> Design:
-    """The design of this number."""
+    """Return the design of this number."""
     rng = stream(seed, Purpose.DESIGN, number)
     item_type = rng.choice(TYPES_BY_POPULARITY)
     brand = rng.choice(BRANDS_OF[item_type.brands])
@@ -53,7 +53,7 @@ def design_at(number: int, seed: int) -> Design:
 
 
 def two_colours(rng: Random) -> tuple[Colour, Colour]:
-    """A main colour and one far enough from it that a pattern of the two shows."""
+    """Return a main colour and one far enough from it that a pattern of the two shows."""
     main = rng.choice(COLOURS)
     return main, rng.choice(CONTRASTS[main.english])
 
@@ -69,6 +69,6 @@ CONTRASTS = {
 
 
 def _dyed(rgb: Rgb, rng: Random) -> Rgb:
-    """The colour as one maker's dye gives it: each channel up to 12 levels off."""
+    """Return the colour as one maker's dye gives it: each channel up to 12 levels off."""
     red, green, blue = (min(250, max(12, level + rng.randint(-12, 12))) for level in rgb)
     return red, green, blue

@@ -41,7 +41,7 @@ class Canvas:
 
 @lru_cache(maxsize=8)
 def draw_design(design: Design, side: int) -> Image.Image:
-    """The item on a canvas of `side` pixels, the same for every copy of the design.
+    """Return the item on a canvas of `side` pixels, the same for every copy of the design.
 
     Mode RGBX: three bands of shaded colour, the fourth the item's coverage (0..255). RGBX and not RGBA,
     since Pillow premultiplies RGBA whenever it warps.
@@ -93,7 +93,7 @@ def _stroke(canvas: Canvas, points: list[Point], width: float, colour: Rgb, tone
 
 
 def _shaded(colour: Image.Image, shade: Image.Image) -> Image.Image:
-    """The colours under a shade: multiplied where it is below NEUTRAL, drawn towards white where above."""
+    """Return the colours under a shade: darker where it is below NEUTRAL, lighter where above."""
     dark, light = shade.point(DARKEN), shade.point(LIGHTEN)
     return ImageChops.screen(
         ImageChops.multiply(colour, Image.merge("RGB", (dark, dark, dark))),
@@ -116,7 +116,7 @@ def _pixels(outline: Outline, side: int) -> list[Point]:
 
 
 def paint_rgb(paint: Paint, design: Design) -> Rgb:
-    """The colour a paint has on this design."""
+    """Return the colour a paint has on this design."""
     match paint:
         case "body" | "plain":
             return design.rgb
@@ -129,12 +129,12 @@ def paint_rgb(paint: Paint, design: Design) -> Rgb:
 
 
 def line_rgb(rgb: Rgb) -> Rgb:
-    """Seams: darker than the cloth, or lighter where the cloth is nearly black."""
+    """Return the colour of seams: darker than the cloth, or lighter where the cloth is nearly black."""
     return mixed(rgb, (0, 0, 0), 0.38) if max(rgb) > 70 else mixed(rgb, (255, 255, 255), 0.28)
 
 
 def _soft_shade(drawn: Marks, coverage: Image.Image) -> Image.Image:
-    """Folds, and the roundness of the whole item, lit from the top left."""
+    """Return the shade of folds and of the roundness of the whole item, lit from the top left."""
     quarter = max(32, coverage.width // 4)
     shade = Image.new("L", (quarter, quarter), NEUTRAL)
     pencil, scale = ImageDraw.Draw(shade), quarter / UNITS
@@ -150,8 +150,8 @@ def _soft_shade(drawn: Marks, coverage: Image.Image) -> Image.Image:
     body = coverage.resize((quarter, quarter), Image.Resampling.BOX).filter(
         ImageFilter.GaussianBlur(3.2 * scale)
     )
-    knn = max(1, round(2.2 * scale))
+    shift = max(1, round(2.2 * scale))
     relief = ImageChops.subtract(
-        ImageChops.offset(body, -knn, -knn), ImageChops.offset(body, knn, knn), 3.4, NEUTRAL
+        ImageChops.offset(body, -shift, -shift), ImageChops.offset(body, shift, shift), 3.4, NEUTRAL
     )
     return ImageChops.add(folds, relief, 1, -NEUTRAL).resize(coverage.size, Image.Resampling.BILINEAR)

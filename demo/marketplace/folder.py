@@ -50,7 +50,7 @@ def write_marketplace(
     """
     listings = generate(count, seed)
     prepare_folder(folder, force=force)
-    drawn = write_photos(folder, count, seed, photo_size, processes or polite_processes()) if photos else 0
+    drawn = write_photos(folder, count, seed, photo_size, processes or half_the_processors()) if photos else 0
     return Written(_write_lines(folder / LISTINGS, listings, count), drawn)
 
 
@@ -68,8 +68,8 @@ def prepare_folder(folder: Path, *, force: bool) -> None:
         left.unlink(missing_ok=True)
 
 
-def polite_processes() -> int:
-    """Half of the processors: drawing shares the machine with the services of the demo."""
+def half_the_processors() -> int:
+    """Return how many processes draw, which leaves the other half to the demo's services."""
     return max(1, (cpu_count() or 1) // 2)
 
 

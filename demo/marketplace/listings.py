@@ -58,17 +58,17 @@ class Offer:
 
 
 def generate(count: int, seed: int) -> Iterator[ListingEvent]:
-    """The first `count` listings of this seed: item ids d0000001, d0000002 and so on."""
+    """Return the first `count` listings of this seed: item ids d0000001, d0000002 and so on."""
     return (listing_at(number, seed) for number in range(1, count + 1))
 
 
 def item_id(number: int) -> str:
-    """The id of listing `number` (from 1)."""
+    """Return the id of listing `number` (from 1)."""
     return f"d{number:07d}"
 
 
 def offer_at(number: int, seed: int) -> Offer:
-    """Which design listing `number` is of, and who sells it.
+    """Return which design listing `number` is of, and who sells it.
 
     Designs and sellers are drawn from a pool that grows with the number, so early ones collect many listings
     and most have few: the heavy tail of a real marketplace, without counting what was listed before.
@@ -87,13 +87,13 @@ def offer_at(number: int, seed: int) -> Offer:
 
 
 def _photo_count(rng: Random) -> int:
-    """One photo for most listings, two or three for some."""
+    """Return one photo for most listings, two or three for some."""
     draw = rng.random()
     return 1 if draw < 0.82 else 2 if draw < 0.95 else 3
 
 
 def listing_at(number: int, seed: int) -> ListingEvent:
-    """Listing `number` of this seed, at the end of the year."""
+    """Return listing `number` of this seed, as it is at the end of the year."""
     offer = offer_at(number, seed)
     design = design_at(offer.design, seed)
     rng = stream(seed, Purpose.LISTING, number)
@@ -116,7 +116,7 @@ def listing_at(number: int, seed: int) -> ListingEvent:
 
 
 def attributes(design: Design, condition: Condition, size: str) -> dict[str, str]:
-    """Attributes that a seller fills in."""
+    """Return the attributes that a seller fills in."""
     found = {
         "type": design.item_type.english,
         "brand": design.brand.english,
@@ -130,7 +130,7 @@ def attributes(design: Design, condition: Condition, size: str) -> dict[str, str
 
 
 def price(design: Design, condition: Condition, rng: Random) -> int:
-    """Yen, as people ask them: round hundreds, or just under."""
+    """Return the price in yen: round hundreds, or 20 yen less."""
     worth = design.yen * condition.factor * (0.85 + 0.35 * rng.random())
     step = 1000 if worth >= 20_000 else 100
     rounded = max(LOWEST_YEN, round(worth / step) * step)
@@ -138,7 +138,7 @@ def price(design: Design, condition: Condition, rng: Random) -> int:
 
 
 def timestamp(seconds: int) -> str:
-    """RFC 3339 in UTC, from seconds since 1970."""
+    """Return seconds since 1970 as an RFC 3339 text in UTC."""
     day, second = divmod(seconds, DAY)
     return f"{_date(day)}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
 
@@ -167,7 +167,7 @@ def _size(design: Design, rng: Random) -> str:
 
 
 def photos_at(number: int, seed: int) -> tuple[PhotoSpec, ...]:
-    """What to draw for the photos of listing `number`, in the order of its `images`."""
+    """Return what to draw for the photos of listing `number`, in the order of its `images`."""
     offer = offer_at(number, seed)
     first = offer if offer.photographed == number else offer_at(offer.photographed, seed)
     design = design_at(first.design, seed)
@@ -178,5 +178,5 @@ def photos_at(number: int, seed: int) -> tuple[PhotoSpec, ...]:
 
 @lru_cache(maxsize=65_536)
 def seller_habit(seller: int, seed: int) -> Habit:
-    """How this seller takes photos."""
+    """Return how this seller takes photos."""
     return draw_habit(stream(seed, Purpose.SELLER, seller))

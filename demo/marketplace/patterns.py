@@ -20,9 +20,9 @@ class Pattern(NamedTuple):
 
 
 def texture(name: str, main: Rgb, second: Rgb, grain: int, side: int) -> Image.Image:
-    """An RGB square of `side` pixels; the same name, colours and grain give the same drawing at every size.
+    """Return an RGB square of `side` pixels, with the same drawing at every size.
 
-    A logo is printed in the middle: whoever has its place elsewhere shifts the texture.
+    A logo is printed in the middle: a type with its logo elsewhere shifts the texture.
     """
     image = Image.new("RGB", (side, side), main)
     PATTERNS[name].paint(image, main, second, Random(grain))  # noqa: S311 (drawings, not secrets)
@@ -30,13 +30,13 @@ def texture(name: str, main: Rgb, second: Rgb, grain: int, side: int) -> Image.I
 
 
 def mixed(one: Rgb, other: Rgb, share: float) -> Rgb:
-    """`one` with a share (0..1) of `other`."""
+    """Return `one` with a share (0..1) of `other`."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def _plain(_image: Image.Image, _main: Rgb, _second: Rgb, _rng: Random) -> None:
-    """Nothing to add."""
+    """Add nothing."""
 
 
 def _bands(pencil: Pencil, side: int, step: float, width: float, colour: Rgb, *, upright: bool) -> None:
@@ -82,7 +82,7 @@ def _tartan(image: Image.Image, main: Rgb, second: Rgb, rng: Random) -> None:
 
 
 def _lattice(side: int, step: float) -> list[tuple[float, float]]:
-    """Points of a staggered grid."""
+    """Return points of a staggered grid."""
     rows = np.arange(0, side + step, step * 0.86).tolist()
     return [
         (x + (row % 2) * step / 2, y)
@@ -123,7 +123,7 @@ def _gradient(image: Image.Image, main: Rgb, second: Rgb, rng: Random) -> None:
 
 
 def _logo(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
-    """A print on the chest: an emblem above two bars like lettering."""
+    """Draw an emblem above bars that look like lettering, in the middle."""
     pencil, side = ImageDraw.Draw(image), image.width
     x, y, radius = side / 2, side * 0.47, side * rng.choice((0.075, 0.1))
     corners = rng.choice((3, 4, 5, 6, 40))
@@ -163,9 +163,9 @@ def _stars(image: Image.Image, _main: Rgb, second: Rgb, rng: Random) -> None:
     for x, y in _lattice(image.width, step):
         turn = rng.random() * pi
         points = [
-            (x + knn * sin(turn + n * pi / 5), y - knn * cos(turn + n * pi / 5))
+            (x + radius * sin(turn + n * pi / 5), y - radius * cos(turn + n * pi / 5))
             for n in range(10)
-            for knn in (step * (0.34 if n % 2 == 0 else 0.15),)
+            for radius in (step * (0.34 if n % 2 == 0 else 0.15),)
         ]
         pencil.polygon(points, second)
 

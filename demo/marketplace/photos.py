@@ -22,12 +22,12 @@ class PhotoSpec:
 
 
 def draw_photo(spec: PhotoSpec, size: int = 320) -> Image.Image:
-    """The photo: RGB, `size` × `size` pixels."""
+    """Return the photo: RGB, `size` × `size` pixels."""
     return photograph(draw_design(spec.design, round(size * CANVAS)), spec.scene, size)
 
 
 def encode_photo(spec: PhotoSpec, size: int = 320) -> bytes:
-    """The photo as JPEG, at the quality its seller's telephone saves."""
+    """Return the photo as a JPEG of the scene's quality."""
     file = io.BytesIO()
     draw_photo(spec, size).save(file, "JPEG", quality=spec.scene.quality)
     return file.getvalue()

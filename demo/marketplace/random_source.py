@@ -21,5 +21,5 @@ SEED = WholeNumber(0, 2**63 - 1)
 
 
 def stream(seed: int, purpose: Purpose, number: int) -> random.Random:
-    """A random stream that depends only on these three numbers."""
+    """Return a random stream that depends only on these three numbers."""
     return random.Random((seed << 64) | (int(purpose) << 56) | number)  # noqa: S311 (drawings, not secrets)

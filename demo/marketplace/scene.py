@@ -56,7 +56,7 @@ class Habit:
 
 
 def draw_habit(rng: Random) -> Habit:
-    """The usual background and light of a seller."""
+    """Return the usual background and light of a seller."""
     return Habit(
         rng.choice((*BACKGROUNDS, "studio", "wood", "sheet", "wall")),
         rng.randrange(VARIANTS),
@@ -66,7 +66,7 @@ def draw_habit(rng: Random) -> Habit:
 
 
 def draw_scene(rng: Random, habit: Habit, *, closer: bool = False) -> Scene:
-    """The scene of a photo by a seller of this habit; a second photo of an item may be `closer`."""
+    """Return the scene of a photo by a seller of this habit; a second photo may be `closer`."""
     at_home = rng.random() < 0.75
     background = habit.background if at_home else rng.choice(BACKGROUNDS)
     steady = background in ("studio", "paper")
@@ -92,7 +92,7 @@ def draw_scene(rng: Random, habit: Habit, *, closer: bool = False) -> Scene:
 
 
 def photograph(drawing: Image.Image, scene: Scene, size: int) -> Image.Image:
-    """The drawing (RGBX, as `draw_design` gives it) in its scene: RGB, `size` × `size`."""
+    """Return the drawing (RGBX, as `draw_design` gives it) in its scene: RGB, `size` × `size`."""
     photo = Image.new("L", (size, size), 0)
     item, corner = _warped(drawing, scene, size)
     red, green, blue, cover = item.split()
@@ -103,7 +103,7 @@ def photograph(drawing: Image.Image, scene: Scene, size: int) -> Image.Image:
 
 
 def _warped(drawing: Image.Image, scene: Scene, size: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The part of the photo that the drawing's canvas fills, and the top left corner of that part."""
+    """Return the part of the photo that the drawing's canvas fills, and its top left corner."""
     seen = _corners(scene, size)
     left, top = (max(0, int(min(values))) for values in zip(*seen, strict=True))
     right, bottom = (min(size, int(max(values)) + 1) for values in zip(*seen, strict=True))
@@ -115,7 +115,7 @@ def _warped(drawing: Image.Image, scene: Scene, size: int) -> tuple[Image.Image,
 
 
 def _corners(scene: Scene, size: int) -> list[tuple[float, float]]:
-    """Where the corners of the canvas fall in the photo, in pixels, clockwise from the top left."""
+    """Return where the corners of the canvas fall in the photo, in pixels, clockwise from the top left."""
     turn, half = radians(scene.angle), scene.scale / 2
     corners = []
     for x, y in UNIT_CORNERS:
@@ -130,7 +130,7 @@ def _corners(scene: Scene, size: int) -> list[tuple[float, float]]:
 
 
 def _perspective(seen: list[tuple[float, float]], side: int) -> list[float]:
-    """Pillow's eight coefficients, from a photo's pixel to the pixel of the canvas seen there."""
+    """Return Pillow's eight coefficients, from a photo's pixel to the pixel of the canvas seen there."""
     canvas = [(side * (x + 1) / 2, side * (y + 1) / 2) for x, y in UNIT_CORNERS]
     rows = []
     for (u, v), (p, q) in zip(seen, canvas, strict=True):
@@ -141,7 +141,7 @@ def _perspective(seen: list[tuple[float, float]], side: int) -> list[float]:
 
 
 def _shadow(cover: Image.Image, scene: Scene) -> Image.Image:
-    """Brightness of the ground under the item's soft shadow: RGB, of the size of the item's coverage."""
+    """Return the brightness of the ground under the item's soft shadow: RGB, as large as its coverage."""
     small = max(16, cover.width // 4)
     shape = cover.resize((small, small), Image.Resampling.BOX)
     aside = (1, 0, -0.018 * small, 0, 1, -0.03 * small)
@@ -154,7 +154,7 @@ def _shadow(cover: Image.Image, scene: Scene) -> Image.Image:
 
 
 def _lit(photo: Image.Image, scene: Scene) -> Image.Image:
-    """The photo under the scene's light, with the noise of its sensor."""
+    """Return the photo under the scene's light, with the noise of its sensor."""
     size = photo.width
     x, y, radius = _positions(size)
     light = (1 + np.float32(scene.light[0]) * x + np.float32(scene.light[1]) * y) * np.float32(
@@ -171,26 +171,26 @@ def _lit(photo: Image.Image, scene: Scene) -> Image.Image:
 
 @lru_cache(maxsize=4)
 def _positions(size: int) -> tuple[Levels, Levels, Levels]:
-    """x (1, size) and y (size, 1) in -1..1, half their squared radius (size, size); float32."""
+    """Return x (1, size) and y (size, 1) in -1..1, and half their squared radius (size, size), float32."""
     line = np.linspace(-1, 1, size, dtype=np.float32)
     x, y = line[None, :], line[:, None]
     return x, y, (x * x + y * y) * np.float32(0.5)
 
 
 def _sensor_noise(scene: Scene, size: int) -> Levels:
-    """Noise of `scene.noise` levels for each channel: float32 (size, size * 3)."""
+    """Return noise of `scene.noise` levels for each channel: float32 (size, size * 3)."""
     start, length = scene.grain, size * size * 3
     return (_white_noise(length)[start : start + length] * np.float32(scene.noise)).reshape(size, size * 3)
 
 
 @lru_cache(maxsize=2)
 def _white_noise(length: int) -> Levels:
-    """Normal noise long enough for `length` values from any start: float32 (NOISE_STARTS + length,)."""
+    """Return normal noise, enough for `length` values from any start: float32 (NOISE_STARTS + length,)."""
     return np.random.default_rng(5).standard_normal(NOISE_STARTS + length, dtype=np.float32)
 
 
 def _background(scene: Scene, size: int) -> Image.Image:
-    """The ground, cut from its texture: RGB, `size` × `size`."""
+    """Return the ground, cut from its texture: RGB, `size` × `size`."""
     ground = background_texture(scene.background, scene.variant)
     side = scene.crop[2] * TEXTURE_SIDE
     left, top = scene.crop[0] * (TEXTURE_SIDE - side), scene.crop[1] * (TEXTURE_SIDE - side)

@@ -76,7 +76,7 @@ Marks = tuple[Mark, ...]
 
 @lru_cache(maxsize=4096)
 def path(description: str) -> Outline:
-    """The points of an SVG-like path of M, L, Q and C with absolute coordinates, curves flattened."""
+    """Return the points of an SVG-like path of M, L, Q and C with absolute coordinates, curves flattened."""
     words = WORDS.findall(description)
     points: list[Point] = []
     command, place = "M", 0
@@ -92,7 +92,7 @@ def path(description: str) -> Outline:
 
 
 def _bezier(controls: list[Point]) -> list[Point]:
-    """Points along a quadratic or cubic curve, its start left out (de Casteljau)."""
+    """Return points along a quadratic or cubic curve, its start left out (de Casteljau)."""
     return [_at(controls, step / STEPS_PER_CURVE) for step in range(1, STEPS_PER_CURVE + 1)]
 
 
@@ -103,19 +103,19 @@ def _at(controls: list[Point], t: float) -> Point:
 
 
 def flipped(outline: Outline) -> Outline:
-    """The outline reflected left to right about x = 50."""
+    """Return the outline reflected left to right about x = 50."""
     return tuple((100 - x, y) for x, y in outline)
 
 
 def oval(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360) -> Outline:
-    """Points of an ellipse, or of its arc from `start` to `end` degrees clockwise from the right."""
+    """Return points of an ellipse, or of its arc from `start` to `end` degrees clockwise from the right."""
     steps = max(6, round(36 * abs(end - start) / 360))
     angles = [(start + (end - start) * step / steps) * pi / 180 for step in range(steps + 1)]
     return tuple((x + rx * cos(angle), y + ry * sin(angle)) for angle in angles)
 
 
 def box(left: float, top: float, right: float, bottom: float, radius: float = 0) -> Outline:
-    """Points of a rectangle with rounded corners."""
+    """Return points of a rectangle with rounded corners."""
     if radius == 0:
         return ((left, top), (right, top), (right, bottom), (left, bottom))
     corners = (
@@ -128,13 +128,13 @@ def box(left: float, top: float, right: float, bottom: float, radius: float = 0)
 
 
 def hour_marks(radius: float, dot: float, paint: str) -> str:
-    """Text of twelve dots on a circle about the middle."""
+    """Return the text of twelve dots on a circle about the middle."""
     hours = oval(50, 50, radius, radius)[::3][:12]
     return "; ".join(f"fill oval {x} {y} {dot} {dot} : {paint}" for x, y in hours)
 
 
 def marks(description: str) -> Marks:
-    """The marks of a silhouette's text, back to front."""
+    """Return the marks of a silhouette's text, back to front."""
     found: list[Mark] = []
     pair_from = 0
     for part in filter(None, (part.strip() for part in description.split(";"))):

@@ -29,14 +29,14 @@ TAILS_JAPANESE = ("", "", "", "", "送料込み", "匿名配送", "即日発送"
 
 
 def title(design: Design, size: str, condition: Condition, rng: Random) -> str:
-    """A listing's title: type and colour nearly always, the rest at random."""
+    """Return a listing's title: type and colour nearly always, the rest at random."""
     if rng.random() < JAPANESE_SHARE:
         return _japanese(design, size, condition, rng)
     return _english(design, size, condition, rng)
 
 
 def reserved_title(rng: Random) -> str:
-    """A title that reserves the listing for a buyer and does not describe the item."""
+    """Return a title that reserves the listing for a buyer and does not describe the item."""
     if rng.random() < JAPANESE_SHARE:
         return rng.choice(BUYERS_JAPANESE) + rng.choice(
             ("様専用", "様 専用", "様専用ページ", "様専用 おまとめ")

@@ -24,7 +24,7 @@ Count = Annotated[int, Field(ge=1)]
 class GroundTruth:
     """What is true of the simulated marketplace. Chosen, not fitted to any real one."""
 
-    # How alike two listings are: the cosine of their true vectors, to which each attribute adds its share.
+    # Similarity of two listings: the cosine of their true vectors, to which each attribute adds its share.
     type_share: Amount = 0.4
     colour_share: Amount = 0.25
     pattern_share: Amount = 0.15

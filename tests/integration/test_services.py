@@ -78,7 +78,7 @@ def test_redis_databases_stay_empty(redis_url):
         assert client.dbsize() == 0
 
 
-def test_the_sessions_elasticsearch_would_do_as_a_given_one(elasticsearch_url, index_prefix, es):
+def test_the_sessions_elasticsearch_is_accepted_as_external(elasticsearch_url, index_prefix, es):
     """The small distribution, which has no `GET /`, passes as ELASTICSEARCH_URL and gets its index."""
     settings = ElasticsearchSettings(urls=(elasticsearch_url,), prefix=index_prefix)
     index = LiveIndex(settings, EncoderIdentity("test-1", dims=4, similarity_mean=0.5, similarity_spread=0.1))
@@ -91,6 +91,6 @@ def test_the_sessions_elasticsearch_would_do_as_a_given_one(elasticsearch_url, i
     assert not has_alias(elasticsearch_url, f"{index_prefix}-other")
 
 
-def test_the_sessions_redis_would_do_as_a_given_one(redis_url):
+def test_the_sessions_redis_is_accepted_as_external(redis_url):
     """A Redis that answers passes as NITAMONO_REDIS_URL."""
     require_redis(redis_url)

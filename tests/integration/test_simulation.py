@@ -102,7 +102,7 @@ def api_url(
     server.server_close()
 
 
-def test_buyers_are_answered_by_their_arms_and_all_their_events_are_taken(
+def test_buyers_see_their_arms_and_all_events_are_accepted(
     api_url: str, listings: Path, experiments: Path, redis_url: str, index_prefix: str, es: Elasticsearch
 ) -> None:
     """Each user sees the assigned arm; shuffled slates are marked; what is sold leaves the index."""

@@ -17,7 +17,7 @@ from demo.local_services.errors import (
     FolderNotWritable,
     NoElasticsearch,
     ServiceError,
-    UnfitDistribution,
+    UnusableDistribution,
 )
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
@@ -94,7 +94,7 @@ def _first(
 
 
 def with_jdk(home: Path, environ: Mapping[str, str], user: ServiceUser) -> Distribution:
-    """Return the Elasticsearch at `home` with what runs it. Raises UnfitDistribution or JdkMissing."""
+    """Return the Elasticsearch at `home` with what runs it. Raises UnusableDistribution or JdkMissing."""
     require_elasticsearch_9(home)
     if (home / "jdk").exists() or (home / "jdk.app").exists():
         return Distribution(home, jdk=None)
@@ -102,14 +102,14 @@ def with_jdk(home: Path, environ: Mapping[str, str], user: ServiceUser) -> Distr
 
 
 def require_elasticsearch_9(home: Path) -> None:
-    """Raise UnfitDistribution unless an Elasticsearch 9.x is unpacked at `home`."""
+    """Raise UnusableDistribution unless an Elasticsearch 9.x is unpacked at `home`."""
     if not (home / "bin" / "elasticsearch").is_file():
-        raise UnfitDistribution(home, "no bin/elasticsearch" if home.is_dir() else "no such folder")
+        raise UnusableDistribution(home, "no bin/elasticsearch" if home.is_dir() else "no such folder")
     versions = [
         jar.stem.removeprefix("elasticsearch-") for jar in (home / "lib").glob("elasticsearch-[0-9]*.jar")
     ]
     if not any(version.startswith("9.") for version in versions):
-        raise UnfitDistribution(home, f"version {', '.join(versions) or 'unknown'}")
+        raise UnusableDistribution(home, f"version {', '.join(versions) or 'unknown'}")
 
 
 def _from_archive(settings: ServiceSettings, home: Path, progress: Progress) -> None:
@@ -134,7 +134,7 @@ def _publish(unpacked: Path, home: Path) -> None:
     for path in (unpacked, *unpacked.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    shutil.rmtree(home, ignore_errors=True)  # it is unfit: a fit one would have been used
+    shutil.rmtree(home, ignore_errors=True)  # unusable: otherwise it would have been used
     unpacked.rename(home)
 
 

@@ -48,15 +48,15 @@ def find_jdk(
     """
     chosen = environ.get("ES_JAVA_HOME")
     homes = [Path(chosen)] if chosen else java_homes(environ, folders)
-    unfit = []
+    unusable = []
     for home in _distinct(homes):
         java = inspect(home, user)
         shortcoming = java.shortcoming
         if shortcoming is None:
             return home
         by = "" if user.is_caller or java.version else f" as user {user.uid}"
-        unfit.append(f"{home} ({shortcoming}{by})")
-    raise JdkMissing("; ".join(unfit) or "no Java at all")
+        unusable.append(f"{home} ({shortcoming}{by})")
+    raise JdkMissing("; ".join(unusable) or "no Java at all")
 
 
 def java_homes(environ: Mapping[str, str], folders: Iterable[Path] = LINUX_FOLDERS) -> Iterator[Path]:

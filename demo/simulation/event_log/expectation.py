@@ -51,22 +51,22 @@ class Expectation:
         if shelf is None:
             return
         size, one = market.truth.slate_length, np.ones(len(taken), dtype=np.float32)
-        nobody = np.zeros(len(taken), dtype=bool)
+        no_bots = np.zeros(len(taken), dtype=bool)
         user, query = slates.user[taken], slates.query[taken]
         examined = examination(market.truth, draws.depth[taken], slates.nth[taken])
         taps, purchases = [], []
         for ranker in self.rankers.values():
             items = rank(ranker, stock, shelf, query, size=size, depth=size)
             pull = attraction(market.truth, stock, market.buyers, user, query, items)
-            tap = tap_probability(market.truth, examined, pull, nobody, one)
+            tap = tap_probability(market.truth, examined, pull, no_bots, one)
             taps.append(tap.sum(axis=1))
-            purchases.append((tap * purchase_probability(market.truth, pull, nobody, one)).sum(axis=1))
+            purchases.append((tap * purchase_probability(market.truth, pull, no_bots, one)).sum(axis=1))
         self._taps.append(np.array(taps, dtype=np.float64))
         self._purchases.append(np.array(purchases, dtype=np.float64))
 
     @property
     def slates(self) -> int:
-        """How many were taken."""
+        """Number of slates that were taken."""
         return sum(taps.shape[1] for taps in self._taps)
 
     def by_encoder(self) -> dict[str, dict[str, float]]:

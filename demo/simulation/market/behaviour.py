@@ -59,7 +59,7 @@ def attraction(
 ) -> Floats:
     """Return the probability that an examined item attracts the user: (S, R) float32.
 
-    The logistic function of likeness, taste and price closeness; 0 where items is NOTHING.
+    The logistic function of similarity, taste and difference in price; 0 where items is NOTHING.
     """
     vectors = stock.catalogue.truth
     wanted = truth.similarity * vectors[stock.base[query]] + truth.taste * buyers.taste[user]

@@ -24,7 +24,7 @@ HOURS: Final = np.array(
 PAGES_SEEN: Final = 16
 """Pages that a search offers for each that a buyer opens."""
 CHOOSINESS: Final = 6.0
-"""Weight of likeness to what the session looks for in that choice, against Gumbel noise."""
+"""Weight, in that choice, of the similarity to what the session looks for, against Gumbel noise."""
 SECONDS_PER_PAGE: Final = 40.0
 MIDWINTER: Final = 15  # day of the year
 
@@ -47,7 +47,7 @@ class Buyers:
     tester: Flags
 
     def __len__(self) -> int:
-        """How many."""
+        """Return how many there are."""
         return len(self.user)
 
 
@@ -127,8 +127,8 @@ def open_pages(
     drawn = rng.random((len(visits), PAGES_SEEN)) * weight[-1]
     offered = shelf.rows[np.minimum(np.searchsorted(weight, drawn), len(shelf.rows) - 1)]
     vectors = stock.catalogue.truth
-    likeness = np.einsum("vd,vpd->vp", vectors[visits.target], vectors[stock.base[offered]])
-    best = (CHOOSINESS * likeness + rng.gumbel(size=likeness.shape)).argmax(axis=1)
+    similarity = np.einsum("vd,vpd->vp", vectors[visits.target], vectors[stock.base[offered]])
+    best = (CHOOSINESS * similarity + rng.gumbel(size=similarity.shape)).argmax(axis=1)
     return np.asarray(offered[np.arange(len(best)), best])
 
 

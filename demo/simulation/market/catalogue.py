@@ -46,12 +46,12 @@ class Catalogue:
     photo: Rows
     """(N,) the listing whose photo it shows: itself, or an earlier one."""
     truth: Floats
-    """(N, d) unit vectors: how alike two listings truly are is their cosine."""
+    """(N, d) unit vectors: their cosine is the true similarity of two listings."""
     season: NDArray[np.int8]
     """(N,) 1 for warm clothes, -1 for light ones, else 0."""
 
     def __len__(self) -> int:
-        """How many listings."""
+        """Return the number of listings."""
         return len(self.item_ids)
 
 

@@ -88,7 +88,7 @@ def highest(scores: Floats, depth: int) -> Rows:
     kept = min(depth, columns)
     least = np.partition(scores, columns - kept, axis=1)[:, columns - kept]
     row, column = np.nonzero((scores >= least[:, None]) & np.isfinite(scores))
-    # Equal scores at the end of a slate may be more than fit: the rest is dropped.
+    # Equal scores at the end of a slate may exceed its length: the rest is dropped.
     order = np.lexsort((column, -scores[row, column], row))
     row, column = row[order], column[order]
     place = np.arange(len(row)) - np.searchsorted(row, row, side="left")

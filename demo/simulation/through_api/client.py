@@ -25,7 +25,7 @@ BUSY: Final = (429, 502, 503, 504)
 
 
 class Api(AbstractContextManager["Api"]):
-    """Requests to one API, at most `concurrency` at once; a busy API is asked again. A context manager."""
+    """Requests to one API, at most `concurrency` at once; a busy API is retried. A context manager."""
 
     def __init__(self, url: str, concurrency: int = 8, backoff_s: float = 0.5) -> None:
         self.url = url

@@ -54,7 +54,7 @@ def test_an_unknown_command_is_reported():
     assert (answer.exit_code, "No such command" in answer.output) == (2, True)
 
 
-def test_status_of_nothing(environ):
+def test_status_when_nothing_runs(environ):
     """With nothing running every service is stopped, and the exit status says so to a script."""
     answer = invoke(environ, "status")
     lines = answer.output.splitlines()
@@ -83,7 +83,7 @@ def test_status_as_json(environ):
     assert found[0]["pid"] is None
 
 
-def test_a_broken_experiment_ends_in_one_sentence(environ, tmp_path):
+def test_an_invalid_experiment_is_reported_in_one_sentence(environ, tmp_path):
     """The file is named; nothing was started."""
     (tmp_path / "encoder.toml").write_text("name = 1")
     answer = invoke({**environ, "NITAMONO_EXPERIMENTS_DIR": str(tmp_path)}, "up")
@@ -91,7 +91,7 @@ def test_a_broken_experiment_ends_in_one_sentence(environ, tmp_path):
     assert "encoder.toml" in answer.output
 
 
-def test_a_given_server_is_shown_as_given(environ):
+def test_an_external_server_is_shown_as_external(environ):
     """A server that is not ours is listed with its address and never with a pid."""
     given = {**environ, "ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
     found = json.loads(invoke(given, "status", "--json").output)
@@ -117,7 +117,7 @@ def recorded(tmp_path):
         yield processes
 
 
-def test_servers_of_ours_stay_ours_under_their_exported_urls(environ, recorded):
+def test_exported_urls_of_our_servers_are_recognised(environ, recorded):
     """With the exports that `up` once advised, `status` shows our own servers and `down` stops them."""
     elasticsearch, queue = recorded
     exported = {**environ, "ELASTICSEARCH_URL": elasticsearch, "NITAMONO_REDIS_URL": queue}
@@ -150,7 +150,7 @@ def states(environ):
 
 
 @pytest.mark.parametrize("exported", [True, False])
-def test_servers_of_ours_stay_ours_after_they_ended(environ, stopped, exported):
+def test_urls_of_our_stopped_servers_are_recognised(environ, stopped, exported):
     """After a crash, a reboot or `down`: with the old exports, and in a shell that names nothing."""
     urls = stopped["ELASTICSEARCH_URL"], stopped["NITAMONO_REDIS_URL"]
     bare = {**environ, "NITAMONO_ES_PORT": "", "NITAMONO_REDIS_PORT": ""}
@@ -158,13 +158,13 @@ def test_servers_of_ours_stay_ours_after_they_ended(environ, stopped, exported):
 
 
 @pytest.mark.parametrize("form", ["http://localhost:{}", "http://127.0.0.1:{}/"])
-def test_another_way_to_write_the_url_of_ours(environ, stopped, form):
+def test_other_forms_of_our_url_are_recognised(environ, stopped, form):
     """A name for the address, a slash at the end."""
     url = form.format(environ["NITAMONO_ES_PORT"])
     assert states({**stopped, "ELASTICSEARCH_URL": url})[0] == ("stopped", stopped["ELASTICSEARCH_URL"])
 
 
-def test_a_server_that_took_the_place_of_ours_is_given(environ, stopped):
+def test_a_server_on_our_old_port_is_external(environ, stopped):
     """Whoever names the URL means the one that listens there now."""
     with socket.create_server(("127.0.0.1", int(environ["NITAMONO_ES_PORT"]))):
         assert states(stopped)[0] == ("external", stopped["ELASTICSEARCH_URL"])
@@ -181,7 +181,7 @@ def test_the_record_of_a_process_that_ended_names_our_server(environ, tmp_path):
     assert states({**environ, "ELASTICSEARCH_URL": url})[0] == ("stopped", url)
 
 
-def test_a_given_server_is_not_remembered_as_ours(environ, tmp_path):
+def test_an_external_server_is_not_recorded_as_ours(environ, tmp_path):
     """The next `up` without it starts one of ours; other commands go to the given one until then."""
     recorded = {"ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
     (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
@@ -196,14 +196,14 @@ def test_a_damaged_record_is_reported(environ, tmp_path):
     assert (answer.exit_code, "services.json" in answer.output) == (1, True)
 
 
-def test_another_server_is_never_stopped_for_ours(environ, recorded):
+def test_down_leaves_our_servers_running_when_external_ones_are_set(environ, recorded):
     """A given URL that is not our server's stays the user's own affair; ours run on."""
     given = {**environ, "ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
     assert invoke(given, "down").output == "Nothing was running.\n"
     assert all(process.poll() is None for process in recorded.values())
 
 
-def test_down_of_nothing(environ):
+def test_down_when_nothing_runs(environ):
     """Stopping what does not run is no error."""
     answer = invoke(environ, "down")
     assert (answer.exit_code, answer.output) == (0, "Nothing was running.\n")
@@ -266,7 +266,7 @@ def test_a_wrong_setting_is_one_sentence(environ):
 
 
 @pytest.mark.parametrize(("url", "kept"), [("http://search:9200", True), ("https://prod:9200", False)])
-def test_a_prefix_goes_with_the_server_it_was_chosen_for(environ, tmp_path, url, kept):
+def test_a_recorded_prefix_applies_only_to_its_server(environ, tmp_path, url, kept):
     """On another one, `up` would make the demonstration's indices."""
     recorded = {
         "ELASTICSEARCH_URL": "http://search:9200",

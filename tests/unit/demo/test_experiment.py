@@ -31,7 +31,7 @@ def test_the_experiment_is_of_the_week_before_today(tmp_path):
     assert [arm.artifact.name for arm in arm_encoders(tmp_path)] == ["mobilenet-student"]
 
 
-def test_it_moves_on_with_the_days(tmp_path):
+def test_its_dates_move_with_today(tmp_path):
     """Nobody changes arms by that: the start is no part of the assignment."""
     users = [f"{number:032x}" for number in range(50)]
     arms = []

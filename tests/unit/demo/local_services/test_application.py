@@ -39,7 +39,7 @@ def make_environment(state, **environ):
     )
 
 
-def test_the_environment_leads_to_the_services(state):
+def test_the_environment_has_the_addresses_of_the_services(state):
     """It has the addresses of the services and the photo folders; the rest is the caller's."""
     environment = make_environment(state, LANG="ja_JP.UTF-8", NITAMONO_API_PORT="8123")
     assert environment["ELASTICSEARCH_URL"] == "http://e:9200"
@@ -83,7 +83,7 @@ def test_a_salt_and_experiments_of_the_caller_are_used(state):
     assert not state.user_salt.exists()
 
 
-def test_threads_that_are_set_stay(state):
+def test_a_set_number_of_threads_is_kept(state):
     """OMP_NUM_THREADS of the caller is not overruled."""
     environment = make_environment(state, OMP_NUM_THREADS="7")
     assert (
@@ -152,7 +152,7 @@ def test_the_api_is_ready_when_it_answers_an_ordinary_request(site):
     assert listings_for_sale(url) == 7
 
 
-def test_what_is_not_there_does_not_answer(site):
+def test_missing_services_are_not_ready(site):
     """Without a broker no worker answers; without /healthz no API does."""
     assert not worker_answers(f"redis://127.0.0.1:{free_port()}/0", "worker@absent")
     assert not api_answers(f"http://127.0.0.1:{free_port()}")

@@ -53,7 +53,7 @@ def bootstrap(folder, pythons, **environment):
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
 
-def test_make_alone_lists_every_command(clone):
+def test_make_without_a_target_lists_every_command(clone):
     """`make` prints the commands and starts nothing."""
     lines = make(clone).stdout.splitlines()
     commands = ["help", "demo", "up", "down", "status", "train", "test", "lint"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from demo.local_services.errors import UnfitServer
+from demo.local_services.errors import UnusableServer
 from demo.local_services.live_index import LiveIndex, require_redis
 from mappings.client import ElasticsearchSettings
 from mappings.identity import EncoderIdentity
@@ -58,7 +58,7 @@ def test_a_server_of_8_is_refused():
     """The version that was found is named."""
     with (
         server_that_says(200, {"nodes": {"n1": {"version": "8.19.1"}}}) as index,
-        pytest.raises(UnfitServer, match=r"ELASTICSEARCH_URL is .* of version 8\.19\.1; expected .* 9\.x"),
+        pytest.raises(UnusableServer, match=r"ELASTICSEARCH_URL is .* of version 8\.19\.1; expected .* 9\.x"),
     ):
         index.require_elasticsearch()
 
@@ -67,12 +67,12 @@ def test_refused_credentials_are_reported():
     """Wrong credentials are not reported as an unreachable server."""
     with (
         server_that_says(401, {"error": {"type": "security_exception"}, "status": 401}) as index,
-        pytest.raises(UnfitServer, match="it refuses the credentials"),
+        pytest.raises(UnusableServer, match="it refuses the credentials"),
     ):
         index.require_elasticsearch()
 
 
-def test_a_server_that_keeps_its_version_to_itself_is_used():
+def test_a_server_that_hides_its_version_is_used():
     """An API key without the right to look at nodes is enough for everything else."""
     with server_that_says(403, {"error": {"type": "security_exception"}, "status": 403}) as index:
         index.require_elasticsearch()
@@ -81,7 +81,7 @@ def test_a_server_that_keeps_its_version_to_itself_is_used():
 def test_an_unreachable_server_is_reported():
     """The variable and its value are named, and what happens if it is unset."""
     url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(UnfitServer, match=rf"ELASTICSEARCH_URL is {url}, but it does not answer.*unset"):
+    with pytest.raises(UnusableServer, match=rf"ELASTICSEARCH_URL is {url}, but it does not answer.*unset"):
         index_at(url).require_elasticsearch()
 
 
@@ -89,5 +89,5 @@ def test_an_unreachable_server_is_reported():
 def test_an_unusable_redis_is_reported(url):
     """For an unreachable Redis and an invalid URL the message names the variable."""
     url = url.format(port=free_port())
-    with pytest.raises(UnfitServer, match=r"NITAMONO_REDIS_URL is .* expected a Redis"):
+    with pytest.raises(UnusableServer, match=r"NITAMONO_REDIS_URL is .* expected a Redis"):
         require_redis(url)

@@ -19,7 +19,7 @@ def taken_port():
         yield server.getsockname()[1]
 
 
-def test_a_port_is_free_until_somebody_listens(taken_port):
+def test_a_port_is_free_until_a_server_listens(taken_port):
     """A port with a listener is taken; a fresh one is free."""
     assert not is_free(taken_port)
     assert is_free(free_port())
@@ -48,6 +48,6 @@ def test_the_occupant_is_this_process(taken_port):
     assert found is None or f"(pid {os.getpid()})" in found
 
 
-def test_nobody_occupies_a_free_port():
+def test_a_free_port_has_no_occupant():
     """A port without a listener has no occupant."""
     assert occupant(free_port()) is None

@@ -157,7 +157,7 @@ def test_a_service_that_ignores_sigterm_is_killed(supervisor):
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_kill_takes_the_children_along(supervisor):
+def test_a_kill_ends_the_children_too(supervisor):
     """No child outlives its killed parent; its memory counted while it ran."""
     service = make_service(supervisor, PARENT, is_ready=lambda: True)
     supervisor.ensure(service)
@@ -170,7 +170,7 @@ def test_a_kill_takes_the_children_along(supervisor):
 
 
 @given(seconds=st.floats(2.1, 1e6), later=st.booleans())
-def test_a_pid_that_is_used_again_is_not_ours(seconds, later):
+def test_a_reused_pid_is_not_ours(seconds, later):
     """A process with the recorded pid that began at another time is somebody else's."""
     record = ProcessRecord.of(psutil.Process(), url="", identity="")
     began = record.started + (seconds if later else -seconds)

@@ -36,7 +36,7 @@ def test_a_quick_step_is_one_line():
     assert stream.getvalue() == "Redis is ready\n"
 
 
-def test_a_long_step_gives_signs_of_life():
+def test_a_long_step_reports_progress():
     """In a log file a sign comes after two seconds and then each quarter of a minute."""
     stream, clock = io.StringIO(), Clock()
     with Progress(stream, clock).step("Fetching") as step:
@@ -49,7 +49,7 @@ def test_a_long_step_gives_signs_of_life():
     ]
 
 
-def test_on_a_terminal_the_line_is_written_over():
+def test_on_a_terminal_the_line_is_overwritten():
     """On a terminal the seconds count in place, and the result replaces them."""
     stream, clock = Terminal(), Clock()
     with Progress(stream, clock).step("Fetching") as step:
@@ -58,7 +58,7 @@ def test_on_a_terminal_the_line_is_written_over():
     assert stream.getvalue() == "Fetching … 0 s\r\x1b[KFetching … 1 s\r\x1b[KFetching: done\n"
 
 
-def test_an_error_starts_on_a_line_of_its_own():
+def test_an_error_starts_on_a_new_line():
     """A step that fails leaves no half line for the message to stick to."""
     stream, clock = Terminal(), Clock()
 
@@ -73,7 +73,7 @@ def test_an_error_starts_on_a_line_of_its_own():
     assert stream.getvalue() == "Fetching … 3 s\n"
 
 
-def test_a_command_is_run_with_its_output_kept(tmp_path):
+def test_the_output_of_a_command_is_returned(tmp_path):
     """The exit status and all that the command printed come back, the step counts while it runs."""
     stream = io.StringIO()
     with Progress(stream).step("Working") as step:

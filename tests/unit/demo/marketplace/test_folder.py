@@ -45,7 +45,7 @@ def test_a_photo_file_is_the_photo_drawn_on_demand(tmp_path: Path) -> None:
     assert (tmp_path / "market/images/d0000003-1.jpg").read_bytes() == encode_photo(photos_at(3, 7)[0], 40)
 
 
-def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     """Refused by name, with the way out, and nothing is touched."""
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FolderNotEmpty, match="--force") as caught:

@@ -35,14 +35,14 @@ def median_price(listings: list[ListingEvent], **attributes: str) -> float:
     )
 
 
-def test_same_seed_gives_the_same_listings_to_the_letter() -> None:
+def test_the_same_seed_gives_identical_listings() -> None:
     """Two runs of one seed are the same JSON; another seed differs."""
     assert json.dumps(list(generate(50, 3))) == json.dumps(list(generate(50, 3)))
     dates, others = ([listing["created_at"] for listing in generate(50, seed)] for seed in (3, 4))
     assert not set(dates) & set(others)
 
 
-def test_fewer_listings_are_the_beginning_of_more() -> None:
+def test_fewer_listings_are_the_start_of_more() -> None:
     """A small marketplace is the first part of a large one, copies of photos included."""
     assert list(generate(100, 3)) == list(islice(generate(1000, 3), 100))
 

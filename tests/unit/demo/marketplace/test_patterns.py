@@ -29,7 +29,7 @@ def test_a_grain_gives_the_same_texture_and_another_grain_another(name: str) -> 
     assert len(set(drawn)) > 1
 
 
-def test_stripes_lie_and_pinstripes_stand() -> None:
+def test_stripes_are_horizontal_and_pinstripes_vertical() -> None:
     """Rows of stripes are of one colour, and so are columns of pinstripes."""
     assert np.asarray(texture("stripes", RED, BLUE, 1, 64)).std(axis=1).max() == 0
     assert np.asarray(texture("pinstripes", RED, BLUE, 1, 64)).std(axis=0).max() == 0

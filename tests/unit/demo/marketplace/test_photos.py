@@ -172,7 +172,7 @@ def test_a_camera_that_comes_closer_shows_a_larger_item() -> None:
     assert near > far * 1.8
 
 
-def test_an_item_half_out_of_the_photo_is_still_drawn() -> None:
+def test_an_item_partly_outside_the_photo_is_drawn() -> None:
     """The canvas is cut at the photo's edge."""
     left = pixels(PhotoSpec(first_design("plush"), make_scene(offset=(-0.45, 0.0), brightness=0.8)))
     assert left[:, :40].std() > 3 * left[:, 70:].std()

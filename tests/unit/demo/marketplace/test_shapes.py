@@ -26,7 +26,7 @@ def test_a_path_of_lines_keeps_its_points() -> None:
 @pytest.mark.parametrize(
     ("curve", "middle"), [("M0 0 Q10 20 20 0", (10, 10)), ("M0 0 C0 20 20 20 20 0", (10, 15))]
 )
-def test_a_curve_ends_where_it_says_and_bends_as_bezier_says(curve: str, middle: tuple[float, float]) -> None:
+def test_a_curve_is_a_bezier_curve(curve: str, middle: tuple[float, float]) -> None:
     """The value at t = 1/2 is computed by hand; the nearest points of the flattened curve surround it."""
     points = path(curve)
     assert len(points) == 1 + STEPS_PER_CURVE

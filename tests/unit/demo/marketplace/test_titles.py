@@ -68,7 +68,7 @@ def test_titles_have_no_stray_spaces_or_commas() -> None:
         assert ", ," not in written
 
 
-def test_reserved_titles_say_for_whom_and_nothing_else() -> None:
+def test_reserved_titles_name_only_the_buyer() -> None:
     """Both languages occur; none mentions an item."""
     written = {reserved_title(stream(1, Purpose.LISTING, n)) for n in range(300)}
     assert any("様" in x and "専用" in x for x in written)

@@ -15,7 +15,7 @@ from demo.local_services.elasticsearch.distribution import (
     obtain,
     require_elasticsearch_9,
 )
-from demo.local_services.errors import JdkMissing, NoElasticsearch, UnfitDistribution
+from demo.local_services.errors import JdkMissing, NoElasticsearch, UnusableDistribution
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.unprivileged_user import ServiceUser
@@ -48,20 +48,20 @@ def test_an_es_home_without_a_jdk_gets_the_one_of_the_machine(tmp_path):
 
 def test_a_wrong_es_home_is_an_error(tmp_path):
     """It is an error, even if the archive could be downloaded."""
-    with pytest.raises(UnfitDistribution, match=r"no such folder.*ES_HOME"):
+    with pytest.raises(UnusableDistribution, match=r"no such folder.*ES_HOME"):
         obtain_with(tmp_path, ES_HOME=str(tmp_path / "absent"))
 
 
 @pytest.mark.parametrize(
     ("version", "fit"), [("9.5.4", True), ("9.4.3", True), ("8.19.0", False), ("", False)]
 )
-def test_only_version_9_is_fit(tmp_path, version, fit):
+def test_only_version_9_is_accepted(tmp_path, version, fit):
     """The version is read from the name of the jar, not from that of the folder."""
     home = make_distribution(tmp_path / "home", with_jdk=True, version=version)
     if fit:
         require_elasticsearch_9(home)
     else:
-        with pytest.raises(UnfitDistribution, match=f"version {version or 'unknown'}"):
+        with pytest.raises(UnusableDistribution, match=f"version {version or 'unknown'}"):
             require_elasticsearch_9(home)
 
 

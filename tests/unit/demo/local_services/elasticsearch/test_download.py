@@ -45,7 +45,7 @@ def test_a_wrong_sum_is_refused_and_the_file_deleted(site, tmp_path, step):
     assert list(tmp_path.glob("got*")) == []
 
 
-def test_a_page_in_place_of_the_sum_is_refused(site, tmp_path, step):
+def test_a_web_page_instead_of_the_checksum_is_refused(site, tmp_path, step):
     """A portal that answers every request with its login page is recognised."""
     folder, url = site
     publish(folder, b"file")
@@ -76,6 +76,6 @@ def test_a_full_disk_is_seen_before_the_download(site, tmp_path, step, monkeypat
     assert list(tmp_path.glob("got*")) == []
 
 
-def test_enough_room_passes(tmp_path):
+def test_enough_disk_space_passes(tmp_path):
     """A disk with a byte to spare is enough for a byte."""
     require_disk_space(tmp_path, 1, "A byte")

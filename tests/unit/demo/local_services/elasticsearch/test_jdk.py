@@ -16,7 +16,7 @@ from tests.unit.demo.local_services.fakes import ALL_MODULES, make_java
 CALLER = ServiceUser.caller()
 
 
-def test_the_newest_fit_one_is_taken(tmp_path):
+def test_the_newest_usable_jdk_is_taken(tmp_path):
     """Of several JDKs the newest is taken."""
     for name, version in (("java-17-openjdk", "17.0.15"), ("temurin-25", "25.0.1"), ("java-21", "21.0.2")):
         make_java(tmp_path / name, version)
@@ -37,7 +37,7 @@ def test_a_java_that_is_too_old_is_skipped(tmp_path):
     assert find_jdk(environ, CALLER, folders=[tmp_path / "kept"]) == fit
 
 
-def test_an_ordered_java_is_taken_or_refused(tmp_path):
+def test_es_java_home_is_the_only_candidate_if_set(tmp_path):
     """ES_JAVA_HOME is an order: an unfit one is refused although a fit one is there."""
     unfit = make_java(tmp_path / "jre", modules=("java.base",))
     environ = {"ES_JAVA_HOME": str(unfit), "JAVA_HOME": str(make_java(tmp_path / "fit")), "PATH": ""}
@@ -76,14 +76,14 @@ def test_the_same_java_is_inspected_once(tmp_path):
 
 
 @given(major=st.integers(1, 40), modules=st.sets(st.sampled_from(sorted(NEEDED_MODULES))))
-def test_fit_means_new_enough_and_whole(major, modules):
+def test_a_usable_jdk_is_new_enough_and_has_all_modules(major, modules):
     """A Java is fit exactly if it is of 21 or later and has both modules."""
     java = Java(Path("/jdk"), f"{major}.0.1", frozenset(modules))
     assert (java.shortcoming is None) == (major >= 21 and modules == NEEDED_MODULES)
 
 
 @pytest.mark.parametrize("version", ["26-ea", "21", "25.0.1+8"])
-def test_versions_of_every_form_are_read(version):
+def test_versions_with_suffixes_are_read(version):
     """Early-access and build suffixes do not disturb."""
     assert Java(Path("/jdk"), version, NEEDED_MODULES).shortcoming is None
 

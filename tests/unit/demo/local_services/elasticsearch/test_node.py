@@ -92,7 +92,7 @@ def test_a_distribution_without_java_gets_es_java_home(state, tmp_path):
     )
 
 
-def test_the_node_lies_in_the_state_folder(state):
+def test_the_node_is_in_the_state_folder(state):
     """For an ordinary user the data is below the state folder, the second time too."""
     assert node_folder(state, CALLER) == node_folder(state, CALLER) == state.elasticsearch.resolve()
     assert not state.elasticsearch.is_symlink()

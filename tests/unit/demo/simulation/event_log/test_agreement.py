@@ -26,7 +26,7 @@ def test_offline_evaluation_ranks_encoders_as_the_truth_does(rows):
     assert sorted(rows, key=lambda name: -rows[name].weighted) == true
 
 
-def test_without_weights_the_log_favours_the_encoder_that_it_is_of(rows):
+def test_an_unweighted_log_favours_its_own_encoder(rows):
     """Production's own encoder comes first, before one that is truly better."""
     assert max(rows, key=lambda name: rows[name].as_logged) == "control"
 

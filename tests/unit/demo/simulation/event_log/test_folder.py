@@ -133,7 +133,7 @@ def test_taps_are_as_many_as_the_truth_expects(tmp_path):
         assert ctr == pytest.approx(arms[name]["ctr"], rel=0.06)
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+def test_a_folder_that_is_not_empty_is_refused(tmp_path):
     """Two simulations in one log would look like one."""
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(LogExists, match="not empty"):

@@ -182,7 +182,7 @@ def test_the_experiment_starts_on_its_day_and_splits_its_users():
     assert 0.4 < np.mean([arm for _, arm in pairs]) < 0.6
 
 
-def test_all_see_the_control_before_the_start_and_nothing_is_shuffled():
+def test_before_the_start_all_see_the_unshuffled_control():
     """The pre-period is the production of before."""
     _, _, days = simulated()
     assert (days[0].slates.ranker == 0).all()
@@ -257,7 +257,7 @@ def test_an_injected_lift_multiplies_the_taps_of_the_treatment_alone():
     assert lifted / treated == pytest.approx(1.5, rel=0.08)
 
 
-def test_nobody_comes_once_all_is_sold():
+def test_no_page_is_opened_once_all_is_sold():
     """A few listings, many buyers: visits end with the stock."""
     truth = GroundTruth(bot_share=0, arrivals=0, copies=0, relistings=0, buy_directly=0.9)
     days = [day for _, day in simulate(make_market(truth=truth, count=20))]

@@ -48,20 +48,20 @@ def test_the_band_widens_only_as_far_as_it_must():
     assert np.subtract(*bands(np.array([1000.0]), itself, shelf, 9)[::-1]) == 4
 
 
-def test_an_empty_shelf_answers_nothing(stock):
+def test_nothing_on_sale_gives_an_empty_slate(stock):
     """A query item may be all that there is."""
     ranker = calibrated_ranker("perfect", stock.catalogue.truth)
     assert (rank(ranker, stock, stock.shelf(0.0), np.array([1, 2]), size=3, depth=4) == NOTHING).all()
 
 
-def test_highest_takes_the_best_in_order_and_leaves_what_is_excluded():
+def test_highest_orders_the_best_and_skips_excluded_ones():
     """Excluded scores are infinite below; ties at the end do not overflow the slate."""
     scores = np.array([[1, 3, 2, -np.inf], [5, 5, 5, 5], [-np.inf] * 4], dtype=np.float32)
     assert highest(scores, 3).tolist() == [[1, 2, 0], [0, 1, 2], [NOTHING] * 3]
     assert highest(scores, 5)[0].tolist() == [1, 2, 0, NOTHING, NOTHING]
 
 
-def test_less_noise_is_nearer_to_the_truth(stock):
+def test_noise_has_the_stated_length(stock):
     """The cosine with the true vectors falls as the stated length says: 1 / sqrt(1 + noise²)."""
     for noise in (0.0, 0.5, 1.0):
         vectors = noisy_vectors(stock.catalogue, noise, 7)

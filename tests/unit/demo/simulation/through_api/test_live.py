@@ -170,21 +170,21 @@ def test_pages_that_the_api_does_not_know_are_counted(fake, listings):
     assert summary.visits == summary.unanswered[404] + summary.sent["impression"]
 
 
-def test_a_busy_api_is_asked_again(fake, listings):
+def test_a_busy_api_is_retried(fake, listings):
     """A few times; here it recovers."""
     fake.busy = 3
     summary, _ = live(fake, listings)
     assert summary.unanswered == {}
 
 
-def test_events_that_are_off_end_with_what_the_api_says(fake, listings):
+def test_disabled_events_are_reported_in_the_words_of_the_api(fake, listings):
     """Its own sentence names the setting."""
     fake.events_off = True
     with pytest.raises(ApiUnusable, match="503: events are off: the server has no NITAMONO_USER_SALT"):
         live(fake, listings)
 
 
-def test_an_api_that_is_not_there_is_named(listings):
+def test_an_unreachable_api_is_named(listings):
     """With the command that starts it."""
     plan = Plan(users=200, days=3)
     with Api("http://127.0.0.1:9", backoff_s=0.01) as api, pytest.raises(ApiUnusable, match="make up"):
