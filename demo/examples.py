@@ -9,22 +9,20 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from indexer.intake.files import read_rows, select
+from demo.simulation.market.catalogue import listings_on_sale
 from query.api.responses import SimilarAnswer
 
 SIMILAR = 5  # shown of each example
 CANDIDATES = 30  # answers from which the examples are chosen
-READ_ROWS = 5000  # rows, for listings of different kinds
+READ_LISTINGS = 5000  # among which are different kinds
 
 
 def example_items(data: Path) -> Iterator[str]:
     """Return ids of listings on sale in `data`: first one of each kind, then all others."""
-    rows = chain.from_iterable(read_rows(file, file.parent) for file in select(data).files)
-    events = [row.event for row in islice(rows, READ_ROWS) if row.event is not None]
-    on_sale = [event for event in events if event.get("status") == "on_sale"]
-    first_of_kind = {str(event.get("category")): event for event in reversed(on_sale)}
+    on_sale = list(islice(listings_on_sale(data), READ_LISTINGS))
+    first_of_kind = {tuple(event["category"]): event for event in reversed(on_sale)}
     first = sorted(first_of_kind.values(), key=on_sale.index)
-    return (str(event.get("item_id")) for event in chain(first, on_sale))
+    return (event["item_id"] for event in chain(first, on_sale))
 
 
 def example_answers(item_ids: Iterable[str], api_url: str) -> list[SimilarAnswer]:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from demo.marketplace.listings import ListingEvent, generate, item_id, photos_at
 from demo.marketplace.photos import encode_photo
+from events.log_tables import replacing
 
 LISTINGS = "listings.jsonl"
 IMAGES = "images"
@@ -106,12 +107,7 @@ def _write_listing_photos(folder: Path, seed: int, size: int, number: int) -> in
 
 def _write_lines(file: Path, written: Iterable[ListingEvent], total: int) -> int:
     """Write one JSON object a line, atomically; the number of lines."""
-    lines, unfinished = 0, file.with_suffix(".part")
-    with unfinished.open("wb") as out:
-        for event in tqdm(
-            written, total=total, unit=" lines", desc=file.stem, delay=PROGRESS_AFTER, disable=None
-        ):
-            out.write(orjson.dumps(event) + b"\n")
-            lines += 1
-    unfinished.replace(file)
-    return lines
+    bar = tqdm(written, total=total, unit=" lines", desc=file.stem, delay=PROGRESS_AFTER, disable=None)
+    with replacing(file) as unfinished, unfinished.open("wb") as out:
+        out.writelines(orjson.dumps(event) + b"\n" for event in bar)
+    return total

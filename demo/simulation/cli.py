@@ -16,6 +16,7 @@ from console.number_types import Number, WholeNumber
 from demo.local_services.arm_encoders import arm_encoders
 from demo.local_services.errors import ServiceError
 from demo.local_services.settings import ServiceSettings
+from demo.local_services.state import StateFolder
 from demo.marketplace.folder import LISTINGS
 from demo.marketplace.random_source import SEED
 from demo.simulation.errors import NothingOnSale, SimulationError
@@ -201,7 +202,7 @@ def mark_as_simulated(plan: Plan, listings: Path, log: Path | None) -> None:
 
 def demo_listings(environ: Mapping[str, str]) -> Path:
     """Return the file that `nitamono demo run` indexes. Raises NothingOnSale where it has not run."""
-    file = ServiceSettings.from_environ(environ).state / "marketplace" / LISTINGS
+    file = StateFolder(ServiceSettings.from_environ(environ).state).marketplace / LISTINGS
     if not file.exists():
         raise NothingOnSale(
             f"{file}: not found; run `make demo` first, or name the indexed file with --listings"

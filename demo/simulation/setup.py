@@ -14,7 +14,7 @@ from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.market.buyers import draw_buyers
 from demo.simulation.market.catalogue import Catalogue, drawn_catalogue, read_catalogue
 from demo.simulation.market.market import Market
-from demo.simulation.market.rankers import Ranker, artifact_vectors, noise_id, noisy_vectors, ranker_of_arm
+from demo.simulation.market.rankers import artifact_vectors, noise_id, noisy_vectors, ranker_of_arm
 from experiments.assignment.definition import Arm, Experiment
 
 DEFAULT_EXPERIMENT: Final = Experiment(
@@ -59,31 +59,22 @@ def build_market(plan: Plan) -> Market:
     unknown = sorted(set(plan.encoders) - names)
     if unknown:
         raise UnknownArm(f"no arm {unknown[0]!r} in {plan.experiment.name}; there are {', '.join(names)}")
-    catalogue = catalogue_of_plan(plan)
+    if plan.listings is None:
+        catalogue = drawn_catalogue(plan.count, plan.seed, plan.truth)
+    else:
+        catalogue = read_catalogue(plan.listings, plan.count, plan.truth, plan.seed)
     before = plan.experiment.pre_period_days if plan.pre_days is None else plan.pre_days
     first = plan.experiment.start - timedelta(days=before)
     return Market(
         truth=plan.truth,
         experiment=plan.experiment,
-        rankers=tuple(_ranker(plan, arm, catalogue) for arm in plan.experiment.arms),
+        rankers=tuple(ranker_of_arm(arm, *_vectors(plan, arm, catalogue)) for arm in plan.experiment.arms),
         catalogue=catalogue,
         buyers=draw_buyers(plan.users, catalogue, plan.truth, plan.seed),
         start=datetime.combine(first, time(), UTC),
         days=before + plan.days,
         seed=plan.seed,
     )
-
-
-def catalogue_of_plan(plan: Plan) -> Catalogue:
-    """Return the listings of a plan."""
-    if plan.listings is None:
-        return drawn_catalogue(plan.count, plan.seed, plan.truth)
-    return read_catalogue(plan.listings, plan.count, plan.truth, plan.seed)
-
-
-def _ranker(plan: Plan, arm: Arm, catalogue: Catalogue) -> Ranker:
-    encoder_id, vectors = _vectors(plan, arm, catalogue)
-    return ranker_of_arm(arm, encoder_id, vectors)
 
 
 def _vectors(plan: Plan, arm: Arm, catalogue: Catalogue) -> tuple[str, Floats]:

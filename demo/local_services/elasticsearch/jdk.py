@@ -47,9 +47,11 @@ def find_jdk(
     If ES_JAVA_HOME is set, nothing else is tried. Raises JdkMissing, naming all found.
     """
     chosen = environ.get("ES_JAVA_HOME")
-    homes = [Path(chosen)] if chosen else java_homes(environ, folders)
+    distinct: dict[Path, Path] = {}
+    for home in [Path(chosen)] if chosen else java_homes(environ, folders):
+        distinct.setdefault(home.resolve(), home)
     unusable = []
-    for home in _distinct(homes):
+    for home in distinct.values():
         java = inspect(home, user)
         shortcoming = java.shortcoming
         if shortcoming is None:
@@ -96,11 +98,3 @@ def _version_in_name(home: Path) -> int:
     """Return the first number in the folder's name, so that newer JDKs are tried first."""
     match = re.search(r"\d+", home.name.replace("1.", "", 1))
     return int(match[0]) if match else 0
-
-
-def _distinct(homes: Iterable[Path]) -> Iterator[Path]:
-    seen = set()
-    for home in homes:
-        if home.resolve() not in seen:
-            seen.add(home.resolve())
-            yield home

@@ -79,7 +79,7 @@ def read_events(path: Path, count: int | None) -> list[ListingEvent]:
     Invalid listings are left out, as by the indexer, and so are repeated ones.
     """
     found: dict[str, ListingEvent] = {}
-    for event in _on_sale(path):
+    for event in listings_on_sale(path):
         found.setdefault(event["item_id"], event)
         if len(found) == count:
             break
@@ -88,7 +88,11 @@ def read_events(path: Path, count: int | None) -> list[ListingEvent]:
     return sorted(found.values(), key=lambda event: (event["created_at"], event["item_id"]))
 
 
-def _on_sale(path: Path) -> Iterator[ListingEvent]:
+def listings_on_sale(path: Path) -> Iterator[ListingEvent]:
+    """Yield the valid listings on sale of a file or folder that `nitamono index` reads.
+
+    Raises UnreadableFile.
+    """
     rows = chain.from_iterable(read_rows(file, file.parent) for file in select(path).files)
     for row in rows:
         try:
