@@ -18,9 +18,8 @@ def is_free(port: int) -> bool:
     if _answers(port):
         return False  # on macOS a bind beside a listener on 0.0.0.0 succeeds, so ask first
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # a port in TIME_WAIT is free for a server
+        # A port in TIME_WAIT is free for a server.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError:

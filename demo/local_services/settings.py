@@ -126,7 +126,7 @@ class ServiceSettings:
 
 
 def default_cache(environ: Mapping[str, str], *, as_root: bool | None = None) -> Path:
-    """Return where distributions are kept: the system's cache for root, whose home nobody else can read."""
+    """Return where distributions are kept: the system's cache for root, whose home is closed to others."""
     if os.geteuid() == 0 if as_root is None else as_root:
         return Path("/var/cache/nitamono")
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nitamono"

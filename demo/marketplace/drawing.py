@@ -13,7 +13,8 @@ from demo.marketplace.silhouettes import silhouette
 UNITS = 100
 NEUTRAL = 128  # of the shade band: no shade, no light
 INK = 255
-STURDY = 0.8  # units; thinner strokes are drawn on the item only, so that no seam sticks out of a sleeve
+COVERING_WIDTH = 0.8
+"""In units: thinner strokes are drawn on the item only, so that no seam sticks out of a sleeve."""
 DARKEN = [min(INK, round(level * INK / NEUTRAL)) for level in range(256)]
 LIGHTEN = [max(0, round((level - NEUTRAL) * 1.1)) for level in range(256)]
 FIXED_PAINTS: dict[Paint, Rgb] = {
@@ -88,7 +89,7 @@ def _stroke(canvas: Canvas, points: list[Point], width: float, colour: Rgb, tone
     pixels = max(1, round(width * canvas.colour.width / UNITS))
     ImageDraw.Draw(canvas.colour).line(points, colour, pixels, "curve")
     ImageDraw.Draw(canvas.shade).line(points, round(NEUTRAL * tone), pixels, "curve")
-    if width >= STURDY:
+    if width >= COVERING_WIDTH:
         ImageDraw.Draw(canvas.coverage).line(points, INK, pixels, "curve")
 
 

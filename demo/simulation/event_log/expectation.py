@@ -73,7 +73,7 @@ class Expectation:
         """Return expected rates by encoder, without injected lifts; empty without slates.
 
         ctr: taps per slate. ctr_lift: relative to the first encoder; ctr_lift_error: its standard error.
-        cvr_clicks: purchases per tap, if nobody else buys the item meanwhile.
+        cvr_clicks: purchases per tap, if no other user buys the item meanwhile.
         """
         if not self._taps:
             return {}

@@ -58,7 +58,7 @@ def write_simulation(
     """
     started = perf_counter()
     make_empty_folder(log)
-    # First, so that nobody takes an interrupted simulation for a real log.
+    # Written first, so that an interrupted simulation is not mistaken for a real log.
     write_json(log / SIMULATED, statement(market))
     expectation = Expectation(market, market.rankers_by_arm() | dict(others or {}))
     events: Counter[str] = Counter()

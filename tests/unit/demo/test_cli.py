@@ -118,7 +118,7 @@ def recorded(tmp_path):
 
 
 def test_exported_urls_of_our_servers_are_recognised(environ, recorded):
-    """With the exports that `up` once advised, `status` shows our own servers and `down` stops them."""
+    """`status` shows our own servers as ours, and `down` stops them."""
     elasticsearch, queue = recorded
     exported = {**environ, "ELASTICSEARCH_URL": elasticsearch, "NITAMONO_REDIS_URL": queue}
     found = json.loads(invoke(exported, "status", "--json").output)
@@ -165,7 +165,7 @@ def test_other_forms_of_our_url_are_recognised(environ, stopped, form):
 
 
 def test_a_server_on_our_old_port_is_external(environ, stopped):
-    """Whoever names the URL means the one that listens there now."""
+    """The URL means the server that listens there now."""
     with socket.create_server(("127.0.0.1", int(environ["NITAMONO_ES_PORT"]))):
         assert states(stopped)[0] == ("external", stopped["ELASTICSEARCH_URL"])
 
@@ -197,7 +197,7 @@ def test_a_damaged_record_is_reported(environ, tmp_path):
 
 
 def test_down_leaves_our_servers_running_when_external_ones_are_set(environ, recorded):
-    """A given URL that is not our server's stays the user's own affair; ours run on."""
+    """URLs of other servers do not stop ours."""
     given = {**environ, "ELASTICSEARCH_URL": "http://search:9200", "NITAMONO_REDIS_URL": "redis://queue/3"}
     assert invoke(given, "down").output == "Nothing was running.\n"
     assert all(process.poll() is None for process in recorded.values())

@@ -32,7 +32,7 @@ def test_the_experiment_is_of_the_week_before_today(tmp_path):
 
 
 def test_its_dates_move_with_today(tmp_path):
-    """Nobody changes arms by that: the start is no part of the assignment."""
+    """Users keep their arms: the assignment does not depend on the start."""
     users = [f"{number:032x}" for number in range(50)]
     arms = []
     for day in (TODAY, TODAY + timedelta(days=3)):

@@ -86,7 +86,7 @@ def test_changed_requirements_are_installed_again(clone):
 
 
 def test_without_a_python_the_message_says_how_to_get_one(tmp_path):
-    """A machine whose Pythons are all too old is told which is needed and how to name another."""
+    """If every Python is too old, the message says which is needed and how to name another."""
     answer = bootstrap(tmp_path, {"python3": "exit 1", "python3.12": "exit 127"})
     assert answer.returncode == 1
     assert (

@@ -171,7 +171,7 @@ def test_a_kill_ends_the_children_too(supervisor):
 
 @given(seconds=st.floats(2.1, 1e6), later=st.booleans())
 def test_a_reused_pid_is_not_ours(seconds, later):
-    """A process with the recorded pid that began at another time is somebody else's."""
+    """A process with the recorded pid that started at another time is not ours."""
     record = ProcessRecord.of(psutil.Process(), url="", identity="")
     began = record.started + (seconds if later else -seconds)
     assert record.process is not None

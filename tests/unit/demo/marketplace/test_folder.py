@@ -33,7 +33,7 @@ def test_a_folder_holds_every_listing_and_every_photo_it_names(tmp_path: Path) -
 
 
 def test_several_processes_write_what_one_does(tmp_path: Path) -> None:
-    """The bytes of every file are equal, whoever drew it."""
+    """The bytes of every file are equal."""
     write_marketplace(tmp_path / "one", 70, seed=3, photo_size=32, processes=1)
     write_marketplace(tmp_path / "two", 70, seed=3, photo_size=32, processes=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")

@@ -120,7 +120,7 @@ def test_prices_are_whole_yen_of_at_least_three_hundred(listings: list[ListingEv
 
 
 def test_few_sellers_have_many_listings_and_most_have_few(listings: list[ListingEvent]) -> None:
-    """The largest tenth of sellers hold over two fifths, nobody more than a tenth."""
+    """The largest tenth of sellers have over two fifths, and none has more than a tenth."""
     counts = sorted(Counter(listing["seller_id"] for listing in listings).values(), reverse=True)
     assert sum(counts[: len(counts) // 10]) > MANY * 0.4
     assert counts[0] < MANY / 10
@@ -128,7 +128,7 @@ def test_few_sellers_have_many_listings_and_most_have_few(listings: list[Listing
 
 
 def test_designs_are_sold_by_several_sellers() -> None:
-    """At least half of all listings have a like one from somebody else."""
+    """At least half of all listings have the design of another seller's listing."""
     offers = [offer_at(number, 7) for number in range(1, 2001)]
     sellers: dict[int, set[int]] = {}
     for offer in offers:

@@ -1,4 +1,4 @@
-"""Photos: drawn on demand, the same every time, alike for one design and unlike for others."""
+"""Photos: drawn on demand, the same every time, similar for one design and different for others."""
 
 import io
 from dataclasses import replace

@@ -70,7 +70,7 @@ def test_listings_and_experiment_are_read_from_files(tmp_path):
     ],
 )
 def test_impossible_simulations_are_refused_with_one_message(tmp_path, arguments, said):
-    """And nothing is written."""
+    """Nothing is written."""
     done = run("--out", tmp_path / "log", *SMALL, *arguments)
     assert done.exit_code != 0
     assert said in done.output
@@ -79,7 +79,7 @@ def test_impossible_simulations_are_refused_with_one_message(tmp_path, arguments
 
 
 def test_options_of_a_log_are_refused_with_an_api(tmp_path):
-    """Rather than ignored."""
+    """They are not ignored."""
     done = run("--api", "http://127.0.0.1:9", "--encoder", "control=1")
     assert done.exit_code == 2
     assert "cannot be used with --api" in " ".join(done.output.split())

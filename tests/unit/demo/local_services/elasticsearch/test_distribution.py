@@ -22,7 +22,7 @@ from demo.local_services.unprivileged_user import ServiceUser
 from tests.unit.demo.local_services.fakes import make_distribution, make_java, make_maven, publish_archive
 
 CALLER = ServiceUser.caller()
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
+NOWHERE = "http://127.0.0.1:9"  # the discard port, on which nothing listens
 
 
 def obtain_with(tmp_path: Path, stream: io.StringIO | None = None, **environment: str) -> Distribution:
@@ -102,7 +102,7 @@ def test_a_changed_archive_leaves_the_cache_empty(site, tmp_path):
 
 
 def test_maven_is_used_where_elastic_cannot_be_reached(tmp_path, monkeypatch):
-    """One line says that Elastic's archive could not be had, then Maven brings its build."""
+    """One line says that Elastic's archive could not be fetched, then Maven provides its build."""
     maven, sha512 = make_maven(tmp_path / "maven")
     monkeypatch.setattr(distribution, "MAVEN_SHA512", sha512)
     java, stream = make_java(tmp_path / "jdk"), io.StringIO()
@@ -121,7 +121,7 @@ def test_a_missing_jdk_is_reported_before_maven_downloads(tmp_path):
 
 
 def test_an_es_home_without_any_jdk_is_an_error(tmp_path):
-    """A given distribution without Java on a machine without Java asks for a JDK."""
+    """For an ES_HOME without Java on a machine without Java, the message asks for a JDK."""
     home = make_distribution(tmp_path / "home", with_jdk=False)
     with pytest.raises(JdkMissing):
         obtain_with(tmp_path, ES_HOME=str(home), ES_JAVA_HOME=str(tmp_path / "absent"))

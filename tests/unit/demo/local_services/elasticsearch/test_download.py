@@ -46,7 +46,7 @@ def test_a_wrong_sum_is_refused_and_the_file_deleted(site, tmp_path, step):
 
 
 def test_a_web_page_instead_of_the_checksum_is_refused(site, tmp_path, step):
-    """A portal that answers every request with its login page is recognised."""
+    """A captive portal answers every request with its login page."""
     folder, url = site
     publish(folder, b"file")
     (folder / "file.sha512").write_text("<html>Please log in</html>")

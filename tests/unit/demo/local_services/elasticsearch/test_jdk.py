@@ -38,7 +38,7 @@ def test_a_java_that_is_too_old_is_skipped(tmp_path):
 
 
 def test_es_java_home_is_the_only_candidate_if_set(tmp_path):
-    """ES_JAVA_HOME is an order: an unfit one is refused although a fit one is there."""
+    """An unusable ES_JAVA_HOME is an error even if another JDK is usable."""
     unfit = make_java(tmp_path / "jre", modules=("java.base",))
     environ = {"ES_JAVA_HOME": str(unfit), "JAVA_HOME": str(make_java(tmp_path / "fit")), "PATH": ""}
     with pytest.raises(

@@ -27,7 +27,7 @@ def test_the_zip_is_verified_and_unpacked(tmp_path, folder, step):
 
 
 def test_a_changed_zip_is_refused(tmp_path, folder, step):
-    """A repository that delivers something else is not believed."""
+    """A zip with another SHA-512 is not unpacked."""
     maven, _ = make_maven(tmp_path / "maven")
     with pytest.raises(ChecksumMismatch, match=r"elasticsearch:9.5.4:zip"):
         fetch_by_maven(VERSION, "0" * 128, {"PATH": f"{maven}:/usr/bin:/bin"}, folder, step)

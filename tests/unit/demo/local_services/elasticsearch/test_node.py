@@ -147,7 +147,7 @@ def test_too_little_memory_is_reported_before_the_start(state, tmp_path, monkeyp
 
 
 def test_preparing_takes_the_given_home(state, tmp_path, monkeypatch):
-    """The node's program is that of ES_HOME, with the JDK that was ordered."""
+    """The node's program is that of ES_HOME, with the JDK of ES_JAVA_HOME."""
     monkeypatch.setattr(node, "service_user", lambda _: CALLER)
     home, java = make_distribution(tmp_path / "home", with_jdk=False), make_java(tmp_path / "jdk")
     environ = {
@@ -164,7 +164,7 @@ def test_preparing_takes_the_given_home(state, tmp_path, monkeypatch):
 
 
 def test_a_node_that_does_not_answer_is_not_healthy(site):
-    """Neither nobody nor a server that knows no health is a node."""
+    """Neither a free port nor another server counts as a node."""
     assert not answers_searches(f"http://127.0.0.1:{free_port()}", "listings-read")
     assert not answers_searches(site[1], "listings-read")
 

@@ -32,7 +32,7 @@ def test_an_unweighted_log_favours_its_own_encoder(rows):
 
 
 def test_weighting_comes_closer_to_an_unbiased_log(rows):
-    """For every encoder: the same visits by people who look at every position alike are the yardstick."""
+    """The reference is the same visits by buyers who look at every position equally."""
     for row in rows.values():
         assert abs(row.weighted - row.unbiased) < abs(row.as_logged - row.unbiased)
 
@@ -43,5 +43,5 @@ def test_a_better_encoder_is_shipped_and_an_equal_one_is_not(tmp_path: Path):
     better = judged(plan, tmp_path / "ab")
     assert better.recommendation.decision is Decision.SHIP
     assert "drawn by nitamono demo simulate" in better.evidence.simulated
-    alike = replace(plan, encoders={"control": "0.8", "treatment": "0.8"})
-    assert judged(alike, tmp_path / "aa").recommendation.decision is not Decision.SHIP
+    equal = replace(plan, encoders={"control": "0.8", "treatment": "0.8"})
+    assert judged(equal, tmp_path / "aa").recommendation.decision is not Decision.SHIP

@@ -107,7 +107,7 @@ def test_truth_orders_encoders_by_their_noise(tmp_path):
 
 
 def test_the_true_lift_of_one_encoder_in_both_arms_is_what_was_injected(tmp_path):
-    """To the last digit: there is no chance in it."""
+    """Exactly: nothing random is left in it."""
     truth = GroundTruth(tap_lift=1.5, purchase_lift=1.14, single_unit=False)
     market = make_market(truth=truth, encoders={"treatment": "1.2"}, users=100, pre_days=0, days=1)
     arms = write_simulation(tmp_path / "log", market).truth["arms"]

@@ -167,7 +167,7 @@ def test_a_few_people_make_most_visits():
 
 
 def test_the_experiment_starts_on_its_day_and_splits_its_users():
-    """Nobody has an arm before; afterwards each user except testers has one."""
+    """No user has an arm before; afterwards each user except testers has one."""
     _, _, days = simulated()
     assert (days[0].slates.arm == NO_ARM).all()
     assert not days[0].slates.override.any()

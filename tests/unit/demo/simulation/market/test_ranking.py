@@ -70,7 +70,7 @@ def test_noise_has_the_stated_length(stock):
 
 
 def test_a_copied_photo_has_the_same_vector():
-    """Whoever takes another's photo is as like it as can be."""
+    """A copied photo has the vector of the original."""
     catalogue = drawn_catalogue(300, 7, TRUTH)
     (copies,) = np.nonzero(catalogue.photo != np.arange(300))
     vectors = noisy_vectors(catalogue, 1.0, 7)
@@ -88,12 +88,12 @@ def test_an_arm_may_weigh_the_terms_differently(stock):
 
 
 def test_an_artifact_encodes_the_drawn_photos():
-    """Its likeness goes with the true one, and whoever copied a photo has the vector of the original."""
+    """Its similarity correlates with the true one, and a copied photo has the vector of the original."""
     catalogue = drawn_catalogue(40, 7, TRUTH)
     encoder_id, vectors = artifact_vectors(catalogue, DEFAULT_ARTIFACT, 7)
     assert encoder_id.startswith("siglip-small")
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-3)
     assert np.array_equal(vectors, vectors[catalogue.photo])
     pairs = np.triu_indices(40, 1)
-    alike, truly = (vectors @ vectors.T)[pairs], (catalogue.truth @ catalogue.truth.T)[pairs]
-    assert np.corrcoef(alike, truly)[0, 1] > 0.3
+    found, true = (vectors @ vectors.T)[pairs], (catalogue.truth @ catalogue.truth.T)[pairs]
+    assert np.corrcoef(found, true)[0, 1] > 0.3

@@ -107,7 +107,7 @@ def fake() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def listings(tmp_path: Path) -> Path:
-    """Forty listings that are much alike."""
+    """Forty similar listings."""
     file = tmp_path / "listings.jsonl"
     file.write_text("\n".join(json.dumps(make_event(item_id=item, price=1000)) for item in ITEMS))
     return file
