@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch import Elasticsearch
 from PIL import Image, ImageDraw, ImageFont
 
 from console.number_types import WholeNumber
@@ -20,7 +20,6 @@ from mappings.image_roots import ImageRoots
 from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
 from ml.inference.preprocess import UnusablePhoto, decode_photo
-from query.search.errors import QueryError
 from query.search.reader import IndexReader
 from query.search.request import SimilarRequest
 from query.search.similar import SimilarService
@@ -65,7 +64,9 @@ def _require_format(_context: click.Context, _option: click.Parameter, out: Path
 def contact_sheet(*, out: Path, rows: int, columns: int) -> None:
     """Draw listings of the live index with their most similar ones, as one image."""
     environment = System.open(os.environ, Progress()).environment
-    found = _rows_of_live_index(environment, rows, columns)
+    settings = ElasticsearchSettings.from_environ(environment)
+    with connect(settings) as es:
+        found = find_rows(es, settings.prefix, rows=rows, columns=columns)
     if not found:
         raise click.ClickException(
             "no listing with a photo is for sale; index some first, such as by `make demo`"
@@ -97,18 +98,6 @@ def draw_contact_sheet(rows: Sequence[Row], roots: ImageRoots) -> Image.Image:
             left = GAP + column * (THUMBNAIL + GAP) + (GAP if column else 0)
             _draw_item(sheet, (left, top), document, roots, framed=column == 0)
     return sheet
-
-
-def _rows_of_live_index(environment: Mapping[str, str], rows: int, columns: int) -> list[Row]:
-    settings = ElasticsearchSettings.from_environ(environment)
-    try:
-        with connect(settings) as es:
-            return find_rows(es, settings.prefix, rows=rows, columns=columns)
-    except (QueryError, ApiError, TransportError) as error:
-        raise click.ClickException(
-            f"The index {read_alias(settings.prefix)} cannot be read ({error}): "
-            "start the services with `make up`, or set ELASTICSEARCH_URL."
-        ) from error
 
 
 def _row(service: SimilarService, item_id: str, request: SimilarRequest) -> Row:

@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import click
 from tqdm import tqdm
 
 from console.number_types import Number, WholeNumber
 from demo.local_services.arm_encoders import arm_encoders
-from demo.local_services.errors import ServiceError
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from demo.marketplace.folder import LISTINGS
 from demo.marketplace.random_source import SEED
-from demo.simulation.errors import NothingOnSale, SimulationError
+from demo.simulation.errors import NothingOnSale
 from demo.simulation.event_log.fault_injection import Faults
 from demo.simulation.event_log.folder import WrittenLog, write_json, write_simulation
 from demo.simulation.ground_truth import GroundTruth
@@ -28,27 +27,12 @@ from demo.simulation.through_api.client import Api
 from demo.simulation.through_api.live import LiveSummary, live_statement, simulate_live
 from events.log_tables import SIMULATED
 from experiments.assignment.definition import experiments_folder, read_experiment
-from experiments.errors import ExperimentError
 from indexer.commands.connections import Connections
-from indexer.errors import UnreadableFile
 from indexer.intake.submission import QueueUnavailable
 from indexer.settings import IndexerSettings
-from mappings.errors import ContractError
-from ml.errors import MlError
 from settings.errors import InvalidSetting
 
 RATE = Number(0, 1)
-REPORTED: Final = (
-    ContractError,
-    ExperimentError,
-    MlError,
-    OSError,
-    QueueUnavailable,
-    ServiceError,
-    SimulationError,
-    UnreadableFile,
-)
-"""Errors whose message is all that a user needs."""
 
 
 def pairs(_context: click.Context, _option: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -150,7 +134,7 @@ def simulate(*, out: Path | None, api: str | None, changes: dict[str, str], **op
             experiment = read_experiment(definition) if definition else DEFAULT_EXPERIMENT
             plan = Plan(experiment=experiment, **log_only, **options)
             lines = into_folder(plan, cast(Path, out), Faults(**faults))
-    except REPORTED as error:
+    except (OSError, QueueUnavailable) as error:
         raise click.ClickException(str(error)) from error
     click.echo("\n".join(lines))
 

@@ -97,10 +97,10 @@ def test_an_unknown_format_is_refused_first(stopped_system, tmp_path):
 
 
 def test_an_unreachable_elasticsearch_is_reported(stopped_system, tmp_path):
-    """One message says what cannot be read and how to start it."""
+    """One message says what does not answer and how to start it."""
     answer = invoke(stopped_system, tmp_path / "c.jpg")
     assert answer.exit_code == 1
-    assert answer.output.startswith("Error: The index listings-read cannot be read (")
+    assert answer.output.startswith("Error: Elasticsearch does not answer")
     assert "`make up`" in answer.output
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from demo.simulation.cli import as_live_lines, mark_as_simulated, simulate
+from demo.cli import group
+from demo.simulation.cli import as_live_lines, mark_as_simulated
 from demo.simulation.setup import Plan
 from demo.simulation.through_api.live import LiveSummary
 from tests.factories import make_event
@@ -19,7 +20,7 @@ SMALL = ("--users", "40", "--days", "1", "--pre-days", "1", "--count", "200")
 
 def run(*arguments: str | Path) -> Result:
     """The command's result."""
-    return CliRunner().invoke(simulate, [str(argument) for argument in arguments])
+    return CliRunner().invoke(group, ["simulate", *map(str, arguments)])
 
 
 def test_a_log_is_written_with_a_summary(tmp_path):
