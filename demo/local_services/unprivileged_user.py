@@ -8,17 +8,9 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from demo.local_services.errors import NoUnprivilegedUser
-
-
-class PopenArguments(TypedDict, total=False):
-    """The arguments of `subprocess.Popen` that give up root."""
-
-    user: int
-    group: int
-    extra_groups: list[int]
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class ServiceUser:
         return cls(uid=os.geteuid(), gid=os.getegid(), is_caller=True)
 
     @property
-    def popen_arguments(self) -> PopenArguments:
+    def popen_arguments(self) -> dict[str, Any]:
         """Arguments of `subprocess.Popen` that run a process as this user."""
         return {} if self.is_caller else {"user": self.uid, "group": self.gid, "extra_groups": []}
 

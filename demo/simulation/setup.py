@@ -14,8 +14,9 @@ from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.market.buyers import draw_buyers
 from demo.simulation.market.catalogue import Catalogue, drawn_catalogue, read_catalogue
 from demo.simulation.market.market import Market
-from demo.simulation.market.rankers import artifact_vectors, noise_id, noisy_vectors, ranker_of_arm
+from demo.simulation.market.rankers import artifact_vectors, calibrated_ranker, noisy_vectors
 from experiments.assignment.definition import Arm, Experiment
+from query.search.ranking import weights_with
 
 DEFAULT_EXPERIMENT: Final = Experiment(
     name="simulated",
@@ -68,7 +69,10 @@ def build_market(plan: Plan) -> Market:
     return Market(
         truth=plan.truth,
         experiment=plan.experiment,
-        rankers=tuple(ranker_of_arm(arm, *_vectors(plan, arm, catalogue)) for arm in plan.experiment.arms),
+        rankers=tuple(
+            calibrated_ranker(*_vectors(plan, arm, catalogue), weights_with(arm.ranking_weights))
+            for arm in plan.experiment.arms
+        ),
         catalogue=catalogue,
         buyers=draw_buyers(plan.users, catalogue, plan.truth, plan.seed),
         start=datetime.combine(first, time(), UTC),
@@ -92,4 +96,4 @@ def _vectors(plan: Plan, arm: Arm, catalogue: Catalogue) -> tuple[str, Floats]:
         return artifact_vectors(catalogue, Path(asked), plan.seed)
     if not 0 <= noise < float("inf"):
         raise ImpossibleTruth(f"{arm.name}={asked}: expected a noise of at least 0")
-    return noise_id(noise), noisy_vectors(catalogue, noise, plan.seed)
+    return f"simulated-noise-{noise:g}", noisy_vectors(catalogue, noise, plan.seed)

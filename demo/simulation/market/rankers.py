@@ -12,12 +12,11 @@ from demo.marketplace.listings import photos_at
 from demo.marketplace.photos import encode_photo
 from demo.simulation.columns import Floats
 from demo.simulation.market.catalogue import Catalogue, normalize
-from experiments.assignment.definition import Arm
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.inference.encoder import load_encoder
 from ml.inference.preprocess import decode_as
-from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, weights_with
+from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights
 
 NEIGHBOURS = 100
 PHOTO_SIDE = 256
@@ -40,11 +39,6 @@ def calibrated_ranker(encoder_id: str, vectors: Floats, weights: Weights = DEFAU
     return Ranker(encoder_id, vectors, Calibration.of(identity, weights))
 
 
-def ranker_of_arm(arm: Arm, encoder_id: str, vectors: Floats) -> Ranker:
-    """Return the ranker of an arm's definition."""
-    return calibrated_ranker(encoder_id, vectors, weights_with(arm.ranking_weights))
-
-
 def similarity(vectors: Floats, sample: int = 256) -> tuple[float, float]:
     """Return mean and mean standard deviation of cosines to the nearest hundred of vectors (N, d)."""
     asked = vectors[:: max(1, len(vectors) // sample)]
@@ -61,11 +55,6 @@ def noisy_vectors(catalogue: Catalogue, noise: float, seed: int) -> Floats:
     drawn = np.random.default_rng([seed, 2]).standard_normal(catalogue.truth.shape, dtype=np.float32)
     drawn *= np.float32(noise / width**0.5)
     return np.asarray(normalize(catalogue.truth + drawn[catalogue.photo]), dtype=np.float32)
-
-
-def noise_id(noise: float) -> str:
-    """Return the encoder_id of an encoder with noise."""
-    return f"simulated-noise-{noise:g}"
 
 
 def artifact_vectors(catalogue: Catalogue, folder: Path, seed: int) -> tuple[str, Floats]:

@@ -28,7 +28,7 @@ def rank(ranker: Ranker, stock: Stock, shelf: Shelf, queries: Rows, *, size: int
     answers = np.full((len(queries), depth), NOTHING, dtype=np.int64)
     if len(queries) == 0:
         return answers
-    low, high = bands(stock.price[queries], stock.listed_on(queries, shelf), shelf.price, size)
+    low, high = bands(stock.price[queries], np.isin(queries, shelf.rows).astype(np.int64), shelf.price, size)
     order = np.argsort(stock.price[queries], kind="stable")
     on_shelf = columns_of(ranker, stock, shelf.rows)
     for chunk in (order[start : start + CHUNK] for start in range(0, len(order), CHUNK)):

@@ -81,10 +81,6 @@ class Stock:
         rows = rows[np.argsort(self.price[rows], kind="stable")]
         return Shelf(moment, rows, self.price[rows])
 
-    def listed_on(self, rows: Rows, shelf: Shelf) -> Rows:
-        """Return 1 where a row is on the shelf, else 0: (Q,) int64."""
-        return np.isin(rows, shelf.rows).astype(np.int64)
-
     def simulate_sellers(self, day: float, truth: GroundTruth, rng: np.random.Generator) -> None:
         """Relist what has waited long, and copy photos of others, on one day."""
         waiting = np.flatnonzero((self.listed_at <= day - RELISTED_AFTER) & (self.gone_at == NEVER))

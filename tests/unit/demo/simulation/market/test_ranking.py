@@ -8,12 +8,12 @@ import pytest
 from demo.simulation.columns import NOTHING
 from demo.simulation.ground_truth import GroundTruth
 from demo.simulation.market.catalogue import drawn_catalogue
-from demo.simulation.market.rankers import artifact_vectors, calibrated_ranker, noisy_vectors, ranker_of_arm
+from demo.simulation.market.rankers import artifact_vectors, calibrated_ranker, noisy_vectors
 from demo.simulation.market.ranking import bands, columns_of, highest, rank
 from demo.simulation.market.stock import Stock
-from experiments.assignment.definition import Arm
 from ml.artifact import DEFAULT_ARTIFACT
 from query.search.price_band import price_band
+from query.search.ranking import weights_with
 
 TRUTH = GroundTruth()
 
@@ -82,7 +82,7 @@ def test_an_arm_may_weigh_the_terms_differently(stock):
     """In spreads; what the arm leaves open is production's."""
     vectors = stock.catalogue.truth
     usual = calibrated_ranker("x", vectors).calibration
-    heavy = ranker_of_arm(Arm(name="heavy", ranking_weights={"price": 1.0}), "x", vectors).calibration
+    heavy = calibrated_ranker("x", vectors, weights_with({"price": 1.0})).calibration
     assert heavy.weights["category"] == usual.weights["category"]
     assert heavy.weights["price"] == pytest.approx(4 * usual.weights["price"], abs=2e-6)
 
