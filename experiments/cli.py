@@ -90,7 +90,7 @@ def assign(name: str, users: tuple[str, ...], day: datetime | None, *, hashed: b
     for user in users:
         at = hash_buckets(experiment, user if hashed else user_hash(_salt(), user))
         arm = arm_at(experiment, at, share)
-        click.echo(f"{user}\t{arm.name if arm else _why_not(experiment, at, share)}\t{_told(at)}")
+        click.echo(f"{user}\t{arm.name if arm else _why_not(experiment, at, share)}\t{_buckets(at)}")
 
 
 @group.command(name="stop")
@@ -155,10 +155,10 @@ def _row(experiment: Experiment, stopped: frozenset[str], today: date) -> tuple[
 
 
 def _why_not(experiment: Experiment, at: HashBuckets, share: float) -> str:
-    """Why a user of these places is in no arm."""
+    """Why a user with these hash buckets is in no arm."""
     low, high = experiment.buckets
     return "(not yet)" if low <= at.layer < high and at.ramp >= share else "(not in its buckets)"
 
 
-def _told(at: HashBuckets) -> str:
+def _buckets(at: HashBuckets) -> str:
     return f"layer {at.layer:.6f}\tramp {at.ramp:.6f}\tarms {at.arms:.6f}"

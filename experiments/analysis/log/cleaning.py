@@ -192,7 +192,7 @@ def _mark_repeated_taps(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def _make_users(db: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Create `users`, to whom an arm was shown; `excluded` is the reason for leaving a user out."""
+    """Create `users`, one row for each user who was shown an arm; `excluded` is the reason if any."""
     db.execute(f"""
         CREATE TABLE bots AS
         SELECT user_id FROM slates WHERE reason IS NULL GROUP BY user_id, time::DATE
@@ -234,7 +234,7 @@ def _make_facts(db: duckdb.DuckDBPyConnection, window: Window) -> None:
         SELECT u.user_id, u.arm, u.bot, '{kind}'::kind, NOT {since},
                CASE WHEN {since} THEN greatest(e.time, u.first) ELSE e.time END::DATE, u.first::DATE,
                e.category, e.price, e.amount, {flag}
-        FROM {name} e JOIN kept u USING (user_id)
+        FROM {name} e JOIN included u USING (user_id)
         WHERE e.reason IS NULL AND ({condition})
         """
         for name, kind, condition, flag in (
@@ -246,10 +246,10 @@ def _make_facts(db: duckdb.DuckDBPyConnection, window: Window) -> None:
     )
     db.execute(f"""
         CREATE TABLE facts AS
-        WITH kept AS (SELECT * FROM users WHERE excluded IS NULL)
+        WITH included AS (SELECT * FROM users WHERE excluded IS NULL)
         SELECT u.user_id, u.arm, u.bot, 'slate'::kind AS kind, s.arm IS NULL AS pre, s.time::DATE AS day,
                u.first::DATE AS first_day, s.category, s.price, s.took_ms AS amount, s.empty AS flag
-        FROM slates s JOIN kept u USING (user_id)
+        FROM slates s JOIN included u USING (user_id)
         WHERE s.reason IS NULL AND (s.arm IS NOT NULL OR s.time < {start})
         UNION ALL {others}
         """)

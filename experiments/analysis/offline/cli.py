@@ -24,7 +24,7 @@ from ml.errors import MlError
 def named_files(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
 ) -> list[tuple[str, Path]]:
-    """The names and the files of NAME=FILE.npy.
+    """The names and files of NAME=FILE.npy.
 
     Raises:
         click.BadParameter: one is not of that form.

@@ -1,4 +1,4 @@
-"""Rows of scores with intervals and tests in which users, not slates, are the unit of sampling."""
+"""Rows of scores whose intervals and tests have users, not slates, as the unit of sampling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ml.metrics.significance import holm, randomisation_p
 
 Users = NDArray[np.int64]
 Fraction = tuple[Scores, Scores]
-"""Numerators and denominators (s,) of slates; the estimate is the ratio of their sums."""
+"""Numerators and denominators of slates, each (s,) float64; the estimate is the ratio of their sums."""
 Estimate = tuple[float, tuple[float, float]]
 """An estimate and its 95 % interval."""
 ScoresByMetric = Mapping[str, Scores]
@@ -25,7 +25,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 RESAMPLES: Final = 2000
 MOST_SLICES: Final = 40
-"""Of one grouping: those with the most slates."""
+"""Most slices of one grouping; those with the most slates are shown."""
 
 
 def compare(
@@ -42,8 +42,8 @@ def compare(
     tests are about the first metric, on the slates of which both the encoder and the baseline have a score;
     without such slates there is neither.
 
-    scores: name to metric to (s,), NaN for none. users, weights: (s,). groups: name of a
-    grouping to the group of each slate (s,).
+    scores: name to metric to (s,) float64, NaN for none. users: (s,) int64. weights: (s,) float64. groups:
+    name of a grouping to the group of each slate, (s,) str.
     """
     first = next(iter(scores[baseline]))
     firsts = {name: of[first] for name, of in scores.items()}
@@ -73,7 +73,10 @@ def compare(
 
 
 def gains_of(scores: ScoresByMetric, baseline: str, weights: Scores, users: Users) -> dict[str, Gain]:
-    """Name to the relative gain over the baseline with its interval. scores: name to (s,)."""
+    """Name to the relative gain over the baseline with its interval.
+
+    scores: name to (s,) float64. weights: (s,) float64. users: (s,) int64.
+    """
     base = scores[baseline]
     ratios = ((name, ratio_of(own, base, weights)) for name, own in scores.items() if name != baseline)
     found = estimates(ratios, users)
@@ -85,7 +88,8 @@ def tests_of(
 ) -> dict[str, tuple[float, float]]:
     """Name to the p-value of the difference from the baseline, as it is and by Holm's method.
 
-    scores: name to (s,). Encoders that share no scored slate with the baseline are left out.
+    Encoders that share no scored slate with the baseline are omitted. scores: name to (s,) float64. weights:
+    (s,) float64. users: (s,) int64.
     """
     differences = {name: own - scores[baseline] for name, own in scores.items() if name != baseline}
     p_values = {
@@ -96,31 +100,29 @@ def tests_of(
 
 
 def mean_of(scores: Scores, weights: Scores) -> Fraction:
-    """The weighted mean of scores (s,), over the slates that have a score."""
+    """The weighted mean of the slates that have a score. scores, weights: (s,) float64."""
     known = ~np.isnan(scores)
     return np.where(known, weights * scores, 0), np.where(known, weights, 0)
 
 
 def ratio_of(scores: Scores, others: Scores, weights: Scores) -> Fraction:
-    """One weighted mean over another, over the slates that have both scores (s,)."""
+    """One weighted mean over another, of the slates that have both scores. All are (s,) float64."""
     both = ~np.isnan(scores + others)
     return np.where(both, weights * scores, 0), np.where(both, weights * others, 0)
 
 
 def estimates(fractions: Iterable[tuple[Key, Fraction]], users: Users) -> dict[Key, Estimate]:
-    """Each fraction of sums, with the 95 % percentile interval of a bootstrap over users (s,).
+    """Each fraction of sums, with the 95 % percentile interval of a bootstrap over users (s,) int64.
 
     Bounds are NaN where a resample of users has a denominator of 0.
     """
     keys, values, drawn = _drawn(fractions, users)
-    return {
-        key: (float(values[place]), percentile_interval(drawn[:, place], 0.95))
-        for place, key in enumerate(keys)
-    }
+    intervals = (percentile_interval(each, 0.95) for each in drawn.T)
+    return dict(zip(keys, zip(values.tolist(), intervals, strict=True), strict=True))
 
 
 def difference(one: Fraction, other: Fraction, users: Users) -> Estimate:
-    """One estimate minus the other; both use the same resamples of users."""
+    """One estimate minus the other; both use the same resamples of users (s,) int64."""
     _, values, drawn = _drawn(enumerate((one, other)), users)
     return float(values[0] - values[1]), percentile_interval(drawn[:, 0] - drawn[:, 1], 0.95)
 
@@ -128,7 +130,7 @@ def difference(one: Fraction, other: Fraction, users: Users) -> Estimate:
 def _drawn(
     fractions: Iterable[tuple[Key, Fraction]], users: Users, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[list[Key], Scores, Scores]:
-    """The keys, estimates (c,), and estimates of resampled users (resamples, c), alike for all fractions."""
+    """The keys, their estimates (c,) float64, and those of resampled users (resamples, c) float64."""
     _, codes = np.unique(users, return_inverse=True)
     keys, sums = [], []
     for key, parts in fractions:  # one at a time: all at once would take a hundred times the memory
@@ -140,7 +142,7 @@ def _drawn(
 
 
 def _resampled_sums(sums: Scores, resamples: int, seed: int) -> Iterator[Scores]:
-    """(≤ resamples, c) sums over u users drawn with replacement of sums (u, c), some draws at a time."""
+    """Yield sums over users drawn with replacement, (draws, c) float64. sums: (users, c) float64."""
     random, users = np.random.default_rng(seed), len(sums)
     at_once = max(1, DRAWN_AT_ONCE // users)
     for start in range(0, resamples, at_once):
@@ -151,7 +153,7 @@ def _resampled_sums(sums: Scores, resamples: int, seed: int) -> Iterator[Scores]
 
 
 def _divided(sums: Scores) -> Scores:
-    """Numerators, in the even columns, over the denominators after them; NaN over 0."""
+    """Ratios (…, c) float64 of even columns to the odd ones after them, (…, 2c); NaN over 0."""
     above, below = sums[..., ::2], sums[..., 1::2]
     return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0))
 
@@ -159,7 +161,8 @@ def _divided(sums: Scores) -> Scores:
 def p_of(differences: Scores, weights: Scores, users: Users) -> float:
     """Two-sided p-value of Fisher's paired randomisation, a user's slates taking one sign together.
 
-    differences: (s,), NaN where one of the two has no score.
+    differences: (s,) float64, NaN where one of the two has no score. weights: (s,) float64. users: (s,)
+    int64.
     """
     _, codes = np.unique(users, return_inverse=True)
     by_user = np.bincount(codes, np.nan_to_num(weights * differences))
@@ -179,7 +182,8 @@ def slices_of(
 ) -> dict[str, list[Slice]]:
     """Each encoder's weighted means on the same slices, those of MIN_SLICE slates or more, most slates first.
 
-    NaN where an encoder has no score on a slice. scores: name to (s,).
+    NaN where an encoder has no score on a slice. scores: name to (s,) float64. weights: (s,) float64. users:
+    (s,) int64. groups: name to (s,) str.
     """
     slices: dict[str, list[Slice]] = {name: [] for name in scores}
     for by, values in groups.items():

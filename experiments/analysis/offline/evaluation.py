@@ -1,4 +1,4 @@
-"""An evaluation of encoders on a log, from its slates to rows and what to make of them."""
+"""The evaluation of encoders on a log: slates, propensities, and rows of scores."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from ml.metrics.ranking import Scores
 
 METRIC: Final = "ndcg@5"
 CLIP: Final = 20.0
-"""Taps that one tap may stand for, so that none outweighs twenty at the top."""
+"""The largest weight of a tap: it counts as at most this many taps at the first position."""
 
 ENOUGH_TAPS: Final = 2000
-"""Of shuffled slates, to go by them alone: the tenth position then has 50 or more where it is looked at a
-tenth as often as the first, and is known to a third."""
+"""Taps on shuffled slates from which on swaps are ignored. The tenth position then has 50 taps or more if it
+is looked at a tenth as often as the first, which gives its propensity to within a third."""
 
 
 class NothingToEvaluate(ExperimentError):
-    """A log of which no slate can be used."""
+    """A log without a usable slate."""
 
 
 class UnknownRow(ExperimentError):
-    """A baseline that is no row."""
+    """A baseline that names no row."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of an evaluation beside the log and the vectors."""
+    """Options of an evaluation."""
 
     baseline: str | None = None
-    """By default the first of the encoders."""
+    """Default: the first encoder."""
     gain: Gain = Gain.TAPS
     clip: float = CLIP
 
@@ -59,15 +59,14 @@ class Weighting:
     source: Source
     clip: float
     clipped_slates: int
-    """Whose weight is the largest allowed."""
+    """Slates with the largest weight allowed."""
     worth_slates: float
-    """Unweighted slates that would tell as much: the square of the sum of weights over the sum of squares
-    (Kish 1965)."""
+    """The effective sample size: the square of the sum of weights over the sum of squares (Kish 1965)."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was measured on a log."""
+    """All figures of a log."""
 
     log: str
     simulated: bool
@@ -82,30 +81,30 @@ class Evaluation:
     as_logged: list[Row]
     """Every slate counts as one."""
     weighted: list[Row]
-    """Every slate counts by how seldom the positions tapped are looked at; empty if that cannot be told."""
+    """Every slate counts by the inverse propensity of its taps; empty without propensities."""
     weighting: Weighting | None
     propensities: list[Propensities]
-    """Of each source that has enough taps; the first is used."""
+    """One for each source with enough taps; the first is used."""
     favour: Estimate | None
-    """The production order's score as logged less its weighted one."""
+    """The production order's score as logged minus its weighted one."""
 
     metric: str = METRIC
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """The slates that were used, in every order."""
+    """The slates used, in every order."""
 
     slates: Slates
     gains: Numbers
-    """(s, n)"""
+    """(s, n) float64, in the order shown."""
     orders: dict[str, Integers]
-    """(s, n) places in the slate, best first."""
+    """Name to (s, n) int64: indices into the slate, best first."""
     scores: dict[str, dict[str, Scores]]
-    """(s,) by order and metric."""
+    """Order to metric to (s,) float64, NaN where there is no score."""
 
     def rows(self, baseline: str, weights: Scores) -> list[Row]:
-        """Of weights (s,)."""
+        """A row for each order. weights: (s,) float64."""
         slates = self.slates
         groups = {
             "category": slates.category,
@@ -119,14 +118,14 @@ class Ranked:
 def evaluate(
     log: TappedLog, encoders: Sequence[ItemVectors], task: Task, *, name: str, simulated: bool
 ) -> tuple[Evaluation, Ranked]:
-    """The rows of a log, and what they were computed from.
+    """The rows of a log, and the ranked slates from which they are computed.
 
-    name: of the log, for readers. simulated: whether its users were.
+    name: of the log, for readers. simulated: whether its users are simulated.
 
     Raises:
         NothingToEvaluate: no slate has both a tap and all vectors.
-        UnknownRow: there is no row of the baseline's name, or two would have one name.
-        UnusableVectors: a vector has no direction.
+        UnknownRow: no row has the name of the baseline, or two rows have the same name.
+        UnusableVectors: a vector is not finite, or only zeros.
     """
     baseline = baseline_of([encoder.name for encoder in encoders], task.baseline)
     slates, counts = usable_slates(log, encoders)
@@ -154,10 +153,10 @@ def evaluate(
 
 
 def baseline_of(encoders: Sequence[str], asked: str | None) -> str:
-    """The row that others are compared with.
+    """The name of the row that others are compared with.
 
     Raises:
-        UnknownRow: there is none of the name asked for, or two would have one name.
+        UnknownRow: no row has the name asked for, or two rows have the same name.
     """
     rows = [*REFERENCES, *encoders]
     for row in rows:
@@ -169,7 +168,7 @@ def baseline_of(encoders: Sequence[str], asked: str | None) -> str:
 
 
 def usable_slates(log: TappedLog, encoders: Sequence[ItemVectors]) -> tuple[Slates, Counts]:
-    """The slates that every row is about, and what became of the others.
+    """The slates that every row covers, and the number of the others by reason.
 
     Raises:
         NothingToEvaluate: there are none.
@@ -186,9 +185,9 @@ def usable_slates(log: TappedLog, encoders: Sequence[ItemVectors]) -> tuple[Slat
 
 
 def known_propensities(log: TappedLog) -> list[Propensities]:
-    """Of shuffled slates and of swaps, as far as they have taps; the better first.
+    """Propensities from shuffled slates and from swaps, if they have enough taps; the better first.
 
-    Shuffled slates assume less, but of few taps their figures are so uncertain that swaps' are nearer.
+    Shuffled slates need fewer assumptions, but with few taps their estimates are less precise.
     """
     shuffled = propensities(log.shuffled(), Source.SHUFFLED)
     swaps = propensities(log.swapped(), Source.SWAPS)
@@ -197,18 +196,20 @@ def known_propensities(log: TappedLog) -> list[Propensities]:
 
 
 def slate_weights(slates: Slates, weights: Numbers) -> Scores:
-    """(s,) how many slates a slate stands for: the mean weight of its taps, of weights (s, n).
+    """(s,) float64: the mean weight of each slate's taps.
 
-    With 1 / propensity a slate counts as often as it would have been tapped, had every position been looked
-    at: Joachims et al. 2017 (arXiv 1608.04468, section 4), divided by the sum of weights (Swaminathan and
-    Joachims 2015). That is exact where slates have one tap; of several, the mean came nearest to the truth
-    of the ways that decision 165 compares.
+    Inverse propensity weighting (Joachims et al. 2017, arXiv 1608.04468, section 4), self-normalised
+    (Swaminathan and Joachims 2015). Exact for slates with one tap; for several, the mean was the closest to
+    the truth of the methods that decision 165 compares. weights: (s, n) float64, of taps.
     """
     return np.asarray((weights * slates.tapped).sum(axis=1) / slates.tapped.sum(axis=1))
 
 
 def favour_of(ranked: Ranked, weights: Scores) -> Estimate | None:
-    """The production order's score as logged less its weighted one; None if every slate was shuffled."""
+    """The production order's score as logged minus its weighted one; None if every slate was shuffled.
+
+    weights: (s,) float64.
+    """
     if ranked.slates.randomised.all():
         return None
     scores = ranked.scores[PRODUCTION][METRIC]
@@ -217,7 +218,7 @@ def favour_of(ranked: Ranked, weights: Scores) -> Estimate | None:
 
 
 def weighting_of(found: Propensities, weights: Scores, clip: float) -> Weighting:
-    """What the weights (s,) of slates did."""
+    """A summary of the weights (s,) float64 of slates."""
     return Weighting(
         source=found.source,
         clip=clip,

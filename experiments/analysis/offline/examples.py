@@ -1,4 +1,4 @@
-"""Slates as readers see them: photos of what was shown, in the order of each row, with what was tapped."""
+"""Example slates: photos of the items shown, in the order of each row, with taps marked."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from ml.inference.embed import listed_sources
 from ml.inference.preprocess import MAX_BYTES, UnusablePhoto, decode_photo
 
 GREY: Final = np.full((THUMBNAIL, THUMBNAIL, 3), 221, dtype=np.uint8)
-"""In place of a photo that cannot be shown."""
+"""(THUMBNAIL, THUMBNAIL, 3) uint8: shown instead of a photo that cannot be read."""
 
 
 def photos_of(listings: Path) -> dict[str, Path]:
-    """Item id to the first photo, of a JSONL of listing events."""
+    """Item id to its first photo, from a JSONL of listing events."""
     return {source.item_id: source.photo for source in listed_sources(listings) if source.photo is not None}
 
 
 def examples_of(ranked: Ranked, photos: Mapping[str, Path]) -> list[Example]:
-    """Slates from the first to the last, evenly; their first items in each order."""
+    """Slates spread evenly over the log, with their first items in each order."""
     slates = ranked.slates
 
     @cache
-    def picture(code: int) -> str:
-        return picture_of(photos.get(slates.item_ids[code]))
+    def photo_url(code: int) -> str:
+        return data_url_of(photos.get(slates.item_ids[code]))
 
     def found(slate: int, place: int) -> GalleryResult:
         code, gain = int(slates.items[slate, place]), float(ranked.gains[slate, place])
-        return GalleryResult(slates.item_ids[code], picture(code), gain, gain > 0)
+        return GalleryResult(slates.item_ids[code], photo_url(code), gain, gain > 0)
 
     def example(slate: int) -> Example:
         query, length = int(slates.query[slate]), int((slates.items[slate] >= 0).sum())
@@ -49,12 +49,12 @@ def examples_of(ranked: Ranked, photos: Mapping[str, Path]) -> list[Example]:
             name: [found(slate, place) for place in order[slate, : min(SHOWN, length)].tolist()]
             for name, order in ranked.orders.items()
         }
-        return Example(f"{slates.item_ids[query]}, {slates.day[slate]}", picture(query), results)
+        return Example(f"{slates.item_ids[query]}, {slates.day[slate]}", photo_url(query), results)
 
     return [example(slate) for slate in sample_queries(np.arange(len(slates))).tolist()]
 
 
-def picture_of(photo: Path | None) -> str:
+def data_url_of(photo: Path | None) -> str:
     """A data URL of the photo, or of a grey square."""
     try:
         if photo is None:

@@ -1,4 +1,4 @@
-"""Slates put in other orders, and what each order scores."""
+"""Slates in other orders, and the scores of each order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFERENCES: Final = (RANDOM, PRODUCTION, POPULARITY)
 
 
 class Gain(StrEnum):
-    """What a tapped item is worth."""
+    """The gain of a tapped item."""
 
     TAPS = "taps"
     """1."""
@@ -30,16 +30,16 @@ class Gain(StrEnum):
 
 
 def gains_of(slates: Slates, gain: Gain) -> Numbers:
-    """(s, n)"""
+    """The gain of each item, (s, n) float64, in the order shown."""
     bought = slates.bought if gain is Gain.PURCHASES else np.zeros_like(slates.bought)
     return slates.tapped + 1.0 * bought
 
 
 def orders_of(slates: Slates, cosines: Mapping[str, Numbers], seed: int = 0) -> dict[str, Integers]:
-    """Name to (s, n) places in the slate, best first: the reference rows, then the encoders given.
+    """Name to (s, n) int64 indices into the slate, best first: the reference rows, then the encoders.
 
-    Whatever an order leaves tied comes in a random order: in the order shown, it would share the production
-    order's merits. HashBuckets beyond a slate's end come last.
+    Ties are in random order: in the order shown, they would profit from the production order. Indices beyond
+    a slate's end come last. cosines: name to (s, n) float64.
     """
     noise = np.random.default_rng(seed).random(slates.items.shape)
     merits = {
@@ -53,9 +53,9 @@ def orders_of(slates: Slates, cosines: Mapping[str, Numbers], seed: int = 0) -> 
 
 
 def scores_of(order: Integers, gains: Numbers) -> dict[str, Scores]:
-    """Scores (s,) by metric of slates in an order (s, n).
+    """Metric to scores (s,) float64 of slates in an order (s, n) int64.
 
-    gains: (s, n) as nDCG counts them; to the others, any gain is a hit. Where a slate has one tap, p@k is
+    gains: (s, n) float64 for nDCG; for the other metrics, any gain is a hit. For slates with one tap, p@k is
     hit@k / k.
     """
     ranked = np.take_along_axis(gains, order, axis=1)
@@ -73,7 +73,11 @@ def scores_of(order: Integers, gains: Numbers) -> dict[str, Scores]:
 def scores_by_order(
     slates: Slates, orders: Mapping[str, Integers], gains: Numbers
 ) -> dict[str, dict[str, Scores]]:
-    """Scores by order and metric; NaN for the production order of a shuffled slate, which nobody knows."""
+    """Order to metric to scores (s,) float64.
+
+    NaN for the production order of a shuffled slate, which is unknown. orders: name to (s, n) int64. gains:
+    (s, n) float64.
+    """
     scores = {name: scores_of(order, gains) for name, order in orders.items()}
     scores[PRODUCTION] = {
         metric: np.where(slates.randomised, np.nan, values) for metric, values in scores[PRODUCTION].items()

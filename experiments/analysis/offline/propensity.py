@@ -1,4 +1,4 @@
-"""How often each position is looked at, told from items that were shown at several by chance."""
+"""Position propensities, estimated from items shown at several positions by chance."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from experiments.analysis.offline.slates import BLOCKS, Exposures, Integers
 Numbers = NDArray[np.float64]
 
 LEAST_TAPS: Final = 200
-"""Fewer taps in all leave most positions without a figure."""
+"""With fewer taps in total, most positions have no estimate."""
 SWEEPS: Final = 1000
 PRECISION: Final = 1e-6
-"""Of propensities, at which sweeps end."""
+"""Largest change of a propensity at which sweeps end."""
 
 
 class Source(StrEnum):
@@ -30,28 +30,28 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Propensities:
-    """The chance that a position is looked at, as a share of the first position's."""
+    """The probability that a position is looked at, relative to the first position."""
 
     source: Source
     taps: int
-    """That they were estimated from."""
+    """Number of taps used for the estimate."""
     values: list[float]
-    """Of positions from 1; NaN where nothing was tapped."""
+    """By position from 1; NaN where nothing was tapped."""
     intervals: list[tuple[float, float]]
-    """95 %, the first position's being (1, 1)."""
+    """95 % intervals; (1, 1) for the first position."""
 
 
 def examination(exposures: Exposures, positions: int, start: Numbers | None = None) -> Numbers:
-    """(positions,) the chance that a position is looked at, as a share of the first position's; NaN untapped.
+    """Propensities relative to the first position, (positions,) float64; NaN where nothing was tapped.
 
-    In the position-based model (Joachims et al. 2017, arXiv 1608.04468, section 5) an item is tapped as often
-    as its position is looked at times how often it is wanted. Groups hold what is wanted alike, so positions
-    within a group tell their propensities apart: in shuffled slates everything does (section 5.3 there), in
-    other logs the items that changed places (Agarwal et al. 2019, arXiv 1812.05161, whose pairs these are).
-    The likelihood is that of counts with an effect per group, which needs no effect to be right itself
-    (Hausman, Hall and Griliches 1984); its maximum is found by solving for groups and positions in turn.
+    In the position-based model (Joachims et al. 2017, arXiv 1608.04468, section 5) the probability of a tap
+    is that of looking at the position times the relevance of the item. Relevance is constant within a group,
+    so positions within a group identify the propensities: shuffled slates as a whole (section 5.3 there), or
+    items that changed positions (Agarwal et al. 2019, arXiv 1812.05161, whose pairs these are). The
+    likelihood is the fixed-effects Poisson likelihood (Hausman, Hall and Griliches 1984), maximised by
+    solving for groups and positions in turn.
 
-    start: (positions,) to begin with.
+    start: (positions,) float64 to begin with.
     """
     place = exposures.position - 1
     wanted_taps = np.bincount(exposures.group, exposures.tapped)
@@ -71,11 +71,10 @@ def examination(exposures: Exposures, positions: int, start: Numbers | None = No
 
 
 def propensities(exposures: Exposures, source: Source) -> Propensities | None:
-    """Propensities with their intervals; None of fewer than LEAST_TAPS taps.
+    """Propensities with their intervals; None for fewer than LEAST_TAPS taps.
 
-    Intervals are jackknifed (Efron and Tibshirani 1993, chapter 11): each of BLOCKS parts of the users is
-    left out in turn, so that users who come often count as one. On the logarithm, where a share is nearer to
-    normal.
+    Intervals are from a jackknife over BLOCKS parts of the users (Efron and Tibshirani 1993, chapter 11), so
+    that users are the unit, on the logarithm, whose distribution is closer to normal.
     """
     taps = int(exposures.tapped.sum())
     if taps < LEAST_TAPS:
@@ -89,12 +88,12 @@ def propensities(exposures: Exposures, source: Source) -> Propensities | None:
 
 
 def tap_weights(found: Propensities, positions: Integers, clip: float) -> Numbers:
-    """(s, n) how many taps a tap at a position stands for: one over its propensity, at most `clip`.
+    """The weight of a tap at each position, (s, n) float64: the inverse propensity, at most `clip`.
 
-    A position without a figure takes that of the one before it, or the next below a top without taps.
+    A position without an estimate has that of the one before it, or of the first that has one.
 
-    positions: (s, n) from 1; 0 has the weight 0. clip: bounds the variance and biases a little towards the
-    log (Joachims et al. 2017, section 4).
+    positions: (s, n) int64 from 1; 0 has the weight 0. clip: bounds the variance at the cost of a small bias
+    towards the log (Joachims et al. 2017, section 4).
     """
     known = np.flatnonzero(~np.isnan(found.values))
     places = np.arange(max(len(found.values), int(positions.max(initial=1))))

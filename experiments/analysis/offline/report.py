@@ -1,4 +1,4 @@
-"""An evaluation as JSON, and as one HTML page that needs nothing beside it."""
+"""An evaluation as JSON, and as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FIGURES: Final = "offline.json"
 
 
 def write_results(evaluation: Evaluation, examples: Sequence[Example], out: Path) -> list[Path]:
-    """The files written, OUT/offline.html and OUT/offline.json.
+    """Write OUT/offline.html and OUT/offline.json, and return their paths.
 
     Raises:
-        NotWritten: the folder cannot be made, is full, or may not be written to.
+        NotWritten: the folder cannot be created or written, or is full.
     """
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -39,13 +39,13 @@ def write_results(evaluation: Evaluation, examples: Sequence[Example], out: Path
 
 
 def json_text(evaluation: Evaluation) -> str:
-    """One object; null where there is no figure, since JSON has no NaN."""
+    """A JSON object; NaN becomes null."""
     figures = asdict(evaluation) | {"warning": warning(evaluation)}
     return json.dumps(json.loads(json.dumps(figures), parse_constant=lambda _: None), indent=1)
 
 
 def page(evaluation: Evaluation, examples: Sequence[Example]) -> str:
-    """Bars with intervals, tables and slices as logged and weighted, propensities, and examples if any."""
+    """The HTML page."""
     own, shared = jinja2.PackageLoader("experiments.analysis.offline"), environment().loader
     templates = environment().overlay(loader=jinja2.ChoiceLoader([own, shared] if shared else [own]))
     return templates.get_template("offline.html.jinja").render(
@@ -61,7 +61,7 @@ def page(evaluation: Evaluation, examples: Sequence[Example]) -> str:
 
 
 def positions(found: Sequence[Propensities]) -> Markup:
-    """The propensities of each source by position, as a chart."""
+    """A chart of the propensities of each source by position."""
     return positions_chart(
         {str(each.source): list(zip(each.values, each.intervals, strict=True)) for each in found}
     )

@@ -1,6 +1,6 @@
 """The tapped slates of a log as arrays, and how often items were shown and tapped at each position."""
 
-# ruff: noqa: S608  # what is put into SQL are our own words and numbers
+# ruff: noqa: S608  # SQL is built from constants and numbers
 
 from __future__ import annotations
 
@@ -21,94 +21,94 @@ Flags = NDArray[np.bool_]
 Texts = NDArray[np.str_]
 
 BLOCKS: Final = 20
-"""Parts of the users, from whose differences the uncertainty of propensities is told."""
+"""Parts of the users, left out in turn to estimate the error of propensities (jackknife)."""
 
 
 @dataclass(frozen=True)
 class Slates:
-    """Slates with a tap, in the order of their time; s slates of up to n items."""
+    """Slates with a tap, ordered by time; s slates of up to n items."""
 
     item_ids: list[str]
-    """Of the codes in `query` and `items`."""
+    """By code, as used in `query` and `items`."""
     query: Integers
-    """(s,)"""
+    """(s,) int64: code of the query item."""
     user: Integers
-    """(s,) from 0, without gaps until slates are left out."""
+    """(s,) int64: from 0, without gaps before `part`."""
     day: Texts
-    """(s,) UTC, as 2026-11-02."""
+    """(s,) str: UTC, as 2026-11-02."""
     category: Texts
-    """(s,) the first two levels of the query item's category, "" where unknown."""
+    """(s,) str: the first two levels of the query item's category, "" where unknown."""
     price: Texts
-    """(s,) the band of the query item's price, "" where unknown."""
+    """(s,) str: the band of the query item's price, "" where unknown."""
     randomised: Flags
-    """(s,) whether the order was shuffled."""
+    """(s,) bool: whether the order was shuffled."""
     items: Integers
-    """(s, n) in the order shown; -1 beyond the slate's end."""
+    """(s, n) int64: codes in the order shown; -1 beyond the slate's end."""
     positions: Integers
-    """(s, n) from 1; 0 beyond the slate's end."""
+    """(s, n) int64: from 1; 0 beyond the slate's end."""
     tapped: Flags
-    """(s, n)"""
+    """(s, n) bool."""
     bought: Flags
-    """(s, n) tapped here, and then bought from here by the same user."""
+    """(s, n) bool: tapped, and then bought from this slate by the same user."""
     popularity: Integers
-    """(s, n) taps on the item before the slate was shown, from any slate."""
+    """(s, n) int64: taps on the item, from any slate, before this slate was shown."""
 
     def __len__(self) -> int:
         return len(self.query)
 
     def part(self, kept: Flags) -> Self:
-        """The slates for which kept (s,) is true."""
+        """The slates for which kept (s,) bool is true."""
         arrays = [each.name for each in fields(self) if each.name != "item_ids"]
         return replace(self, **{name: getattr(self, name)[kept] for name in arrays})
 
 
 @dataclass(frozen=True)
 class Exposures:
-    """How often items were shown and tapped; e cells, each of a block of users, a group and a position.
+    """How often items were shown and tapped: e cells, one for each block of users, group and position.
 
-    What is shown within a group is equally good at all of its positions, but for chance.
+    Within a group, the items at all positions are equally relevant on average.
     """
 
     block: Integers
-    """(e,) below BLOCKS."""
+    """(e,) int64 from 0, below BLOCKS."""
     group: Integers
-    """(e,) from 0."""
+    """(e,) int64 from 0."""
     position: Integers
-    """(e,) from 1."""
+    """(e,) int64 from 1."""
     shown: Integers
-    """(e,)"""
+    """(e,) int64."""
     tapped: Integers
-    """(e,)"""
+    """(e,) int64."""
 
     def without(self, block: int) -> Exposures:
-        """Those of all other users."""
+        """The exposures without one block of users."""
         kept = self.block != block
         return Exposures(*(getattr(self, each.name)[kept] for each in fields(self)))
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the slates logged."""
+    """The slates logged, by what excluded them."""
 
     logged: int
     incomplete: int
     """Without an id, a user, a time or a query item."""
     repeated: int
-    """Logged before under the same slate_id or event_id; the first by time is kept."""
+    """Logged before under the same slate_id or event_id; the first by time counts."""
     override: int
-    """A tester chose the arm."""
+    """Slates of testers who chose the arm."""
     bots: int
-    """Of users who look like bots: see experiments.analysis.log.exclusions.Rules."""
+    """Slates of suspected bots: see experiments.analysis.log.exclusions.Rules."""
     untapped: int
     future: int = 0
-    """After the moment of the evaluation."""
+    """After the time of the evaluation."""
     without_vector: int = 0
-    """The query item, or an item shown, has no vector of some encoder."""
+    """Some encoder has no vector of the query item or of an item shown."""
     used: int = 0
 
     @property
     def left_out(self) -> str:
-        """How many were not used, by reason; "" if all were."""
+        """The numbers of unused slates by reason, in words; "" if all were used."""
         reasons = {
             "without a tap": self.untapped,
             "with an item that lacks a vector": self.without_vector,
@@ -131,7 +131,7 @@ class TappedLog:
         *,
         now: datetime = datetime.max.replace(tzinfo=UTC),  # noqa: B008  # a constant
     ) -> None:
-        """now: what is later is left out; by default nothing is."""
+        """now: later events are excluded; by default none are."""
         self._db = db
         limits = {
             "slates": rules.bot_slates_a_day,
@@ -143,7 +143,7 @@ class TappedLog:
             db.execute(statement.format(**limits))
 
     def counts(self) -> Counts:
-        """Before any vector was looked for."""
+        """The counts before slates without vectors are excluded."""
         ((logged, complete, timely, single, override, slates, tapped),) = self._db.execute(_COUNTS).fetchall()
         return Counts(
             logged=logged,
@@ -157,7 +157,7 @@ class TappedLog:
         )
 
     def slates(self) -> Slates:
-        """Every slate with a tap on an item that it showed."""
+        """All slates with a tap on an item that they showed."""
         db = self._db
         heads = db.execute(_HEADS).fetchnumpy()
         cells = db.execute(_CELLS).fetchnumpy()
@@ -179,11 +179,11 @@ class TappedLog:
         )
 
     def shuffled(self) -> Exposures:
-        """Of slates in a shuffled order; a group is slates of one length."""
+        """Exposures of shuffled slates; a group is all slates of one length."""
         return self._exposures(_SHUFFLED)
 
     def swapped(self) -> Exposures:
-        """Of slates in the production order; a group is an item shown for one query item."""
+        """Exposures of slates in production order; a group is an item shown for one query item."""
         return self._exposures(_SWAPPED)
 
     def _exposures(self, query: str) -> Exposures:
@@ -215,7 +215,7 @@ _COMPLETE: Final = """
     CREATE VIEW timely AS SELECT * FROM complete WHERE epoch_us(time) <= {now}
     """
 
-# Events are told apart by their ids, so that what is logged twice makes nobody a bot.
+# Distinct event ids are counted, so that a duplicate does not turn a user into a bot.
 _BOTS: Final = """
     CREATE TABLE bots AS
     SELECT user_id FROM timely
@@ -225,7 +225,7 @@ _BOTS: Final = """
     GROUP BY user_id, epoch_us(time) // 60000000 HAVING count(DISTINCT hash(event_id)) > {taps}
     """
 
-# The windows run over the few repeated slates alone: over all of them they would hold the log in memory.
+# The windows run only over the few repeated slates: over all slates they would hold the log in memory.
 _SLATES: Final = """
     CREATE TABLE again AS SELECT hash(event_id) AS event FROM timely GROUP BY event HAVING count(*) > 1;
     CREATE TABLE repeated AS
@@ -324,7 +324,7 @@ _SHUFFLED: Final = """
     WHERE position >= 1 GROUP BY ALL
     """
 
-# Pairs that were never tapped say nothing about positions, and are most of what is shown.
+# Pairs without a tap carry no information about positions, and are most of what is shown.
 _SWAPPED: Final = """
     WITH pairs AS (
         SELECT DISTINCT hash(query_item_id, item_id) AS pair

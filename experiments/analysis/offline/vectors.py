@@ -1,4 +1,4 @@
-"""Vectors of any encoder, as `nitamono ml embed` writes them, and cosines of slates' items with them."""
+"""Vectors of any encoder, as `nitamono ml embed` writes them, and the cosines of slates' items."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from ml.data.vector_shards import Vectors, map_shard, open_shard
 from ml.inference.embed import ids_path, read_ids
 
 CHUNK: Final = 512
-"""Slates at once: 40 MB of vectors at width 768 and 25 items."""
+"""Slates per batch: 40 MB of vectors at width 768 and 25 items."""
 
 
 class UnusableVectors(ExperimentError):
-    """Vectors that cannot be told by item, or have no direction."""
+    """Vectors without valid ids, or without a direction."""
 
 
 @dataclass(frozen=True)
 class ItemVectors:
-    """The vectors of one encoder, which stay in their file."""
+    """The vectors of one encoder, memory-mapped."""
 
     name: str
     path: Path
     rows: dict[str, int]
-    """Item id to the row of its vector; the last, where an item was embedded again."""
+    """Item id to the row of its vector; the last row of an item that was embedded again."""
 
     def rows_of(self, item_ids: list[str]) -> Integers:
-        """(len(item_ids),) rows; -1 for an item without a vector."""
+        """Row of each item, (len(item_ids),) int64; -1 without a vector."""
         return np.array([self.rows.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
 
     def cosines(self, slates: Slates) -> NDArray[np.float64]:
-        """(s, n) of each item shown with the query item; -inf beyond a slate's end.
+        """Cosine of each item shown with the query item, (s, n) float64; -inf beyond a slate's end.
 
         Raises:
             UnusableVectors: the vector of a slate's item is not finite, or only zeros.
@@ -48,12 +48,12 @@ class ItemVectors:
         vectors, cosines = map_shard(self.path), np.empty(items.shape)
         for start in range(0, len(query), CHUNK):
             part = slice(start, start + CHUNK)
-            asked, shown = self._units(vectors, query[part]), self._units(vectors, items[part])
+            asked, shown = self._normalized(vectors, query[part]), self._normalized(vectors, items[part])
             cosines[part] = np.einsum("sd,snd->sn", asked, shown)
         return np.where(beyond, -np.inf, cosines)
 
-    def _units(self, vectors: Vectors, rows: Integers) -> Vectors:
-        """(…, d) of rows (…), unit norm."""
+    def _normalized(self, vectors: Vectors, rows: Integers) -> Vectors:
+        """Vectors (…, d) float32 of unit norm, for rows (…) int64."""
         found = vectors[rows]
         norms = np.linalg.norm(found, axis=-1, keepdims=True)
         if not np.isfinite(norms).all() or not norms.all():
@@ -66,30 +66,30 @@ class ItemVectors:
 
 
 def read_vectors(name: str, path: Path) -> ItemVectors:
-    """The vectors of NAME.npy, whose ids lie in NAME.ids.txt beside it.
+    """The vectors of NAME.npy, whose ids are in NAME.ids.txt in the same folder.
 
     Raises:
         BadShard: not a .npy of float32 rows.
         UnusableVectors: the ids are missing, or not one for each row.
     """
-    shard, beside = open_shard(path), ids_path(path)
+    shard, ids_file = open_shard(path), ids_path(path)
     try:
-        ids = read_ids(beside)
+        ids = read_ids(ids_file)
     except (OSError, UnicodeDecodeError) as error:
         raise UnusableVectors(
-            f"{beside}: {error}; expected the ids of {path.name}, one a line: `nitamono ml embed` writes both"
+            f"{ids_file}: {error}; expected the ids of {path.name}, one per line, by `nitamono ml embed`"
         ) from error
     if len(ids) != shard.rows:
         raise UnusableVectors(
-            f"{beside}: {len(ids)} ids, expected {shard.rows}, one for each row of {path.name}; "
+            f"{ids_file}: {len(ids)} ids, expected {shard.rows}, one for each row of {path.name}; "
             "write both again with `nitamono ml embed`"
         )
     return ItemVectors(name, path, {item_id: row for row, item_id in enumerate(ids)})
 
 
 def with_vectors(slates: Slates, encoders: Sequence[ItemVectors]) -> NDArray[np.bool_]:
-    """(s,) whether every encoder has the vectors of the query item and of all items shown."""
-    known = np.ones(len(slates.item_ids) + 1, dtype=np.bool_)  # the last is for places beyond a slate's end
+    """Whether every encoder has the vectors of the query item and of all items shown, (s,) bool."""
+    known = np.ones(len(slates.item_ids) + 1, dtype=np.bool_)  # the last is for indices beyond a slate's end
     for encoder in encoders:
         known[:-1] &= encoder.rows_of(slates.item_ids) >= 0
     return np.asarray(known[slates.query] & known[slates.items].all(axis=1))

@@ -64,7 +64,7 @@ def warning(evaluation: Evaluation) -> str:
 
 
 def _turned(evaluation: Evaluation) -> str:
-    """That another encoder leads once taps are weighted."""
+    """The end of a sentence that says whether another encoder leads once weighted; "" if none does."""
     logged, weighted = (
         _best(rows, evaluation.metric) for rows in (evaluation.as_logged, evaluation.weighted)
     )
@@ -81,7 +81,7 @@ def _row(rows: list[Row], name: str) -> Row:
 
 
 def text(evaluation: Evaluation, *, slices: bool) -> str:
-    """The whole for a terminal."""
+    """The evaluation for a terminal."""
     parts = [
         *([SIMULATED] if evaluation.simulated else []),
         origin(evaluation),

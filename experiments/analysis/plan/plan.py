@@ -41,7 +41,7 @@ class Plan:
     baseline: Baseline
 
     def users_needed(self, effect: float, days: int, *, cuped: bool = False) -> int:
-        """Users in all arms with whom an experiment of so many days finds the effect with power `POWER`.
+        """Users in all arms that an experiment of so many days needs to find the effect with power `POWER`.
 
         The analysis compares logarithms of means. Their difference has the variance V/n_c + V/n_t, which must
         be no more than (log(1 + effect) / (z + z_power))², with z the critical value of the last
@@ -110,7 +110,7 @@ class Plan:
     def _new_users(self) -> NDArray[np.float64]:
         """Users who take part for the first time on each day: (MOST_DAYS,) float64.
 
-        Each step of a ramp adds random users, for whom the experiment starts with that step.
+        Each step of a ramp adds random users, whose experiment starts with that step.
         """
         low, high = self.experiment.buckets
         on = self.experiment.model_copy(update={"enabled": True})

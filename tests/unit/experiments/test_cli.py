@@ -79,17 +79,17 @@ def test_assign_needs_the_salt(folder: Path, tmp_path: Path, monkeypatch: pytest
 def test_check_names_every_fault(folder: Path) -> None:
     """And exits with 1, for the job that reviews a change."""
     assert run("check", "--files-only").output == "Valid: new-encoder\n"
-    (folder / "twin.toml").write_text(FILE.replace("new-encoder", "twin"))
+    (folder / "other.toml").write_text(FILE.replace("new-encoder", "other"))
     (folder / "torn.toml").write_text("name =")
     done = run("check", "--files-only")
     assert done.exit_code == 1
     assert "torn.toml" in done.output
-    assert "new-encoder and twin share users of the layer similar-items" in done.output
+    assert "new-encoder and other share users of the layer similar-items" in done.output
 
 
 @pytest.mark.parametrize("command", ["stop", "resume"])
 def test_an_unknown_experiment_cannot_be_switched(folder: Path, command: str) -> None:
-    """Whoever mistypes the name must not believe that it is stopped."""
+    """A mistyped name must not look as if the experiment was stopped."""
     done = run(command, "new-encodr")
     assert done.exit_code == 1
     assert "no experiment 'new-encodr'; known: new-encoder" in done.output

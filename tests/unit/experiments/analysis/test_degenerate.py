@@ -98,7 +98,7 @@ def check_all(folder: Path, shape: Shape) -> None:
     check(offline(folder), folder / "off" / "offline.html", folder / "off" / "offline.json")
 
 
-def told(folder: Path, shape: Shape) -> tuple[str, dict[str, Any]]:
+def report_of(folder: Path, shape: Shape) -> tuple[str, dict[str, Any]]:
     """What the report prints, and its JSON."""
     write_degenerate(folder / "log", shape)
     done = report(folder)
@@ -146,7 +146,7 @@ def test_no_mixture_is_either(tmp_path_factory: pytest.TempPathFactory, shape: S
 
 def test_a_latency_that_does_not_vary_is_ok_and_said_so(tmp_path: Path) -> None:
     """8.0 ms in every answer: the interval is the change, which is 0."""
-    text, found = told(tmp_path, SHAPES["constant latency"])
+    text, found = report_of(tmp_path, SHAPES["constant latency"])
     assert re.search(r"Time per answer, ms \(treatment\) +ok, does not vary", text)
     (latency,) = [each for each in found["guardrails"]["treatment"] if each["guardrail"] == "latency"]
     assert (latency["state"], latency["varies"]) == ("ok", False)
@@ -155,7 +155,7 @@ def test_a_latency_that_does_not_vary_is_ok_and_said_so(tmp_path: Path) -> None:
 
 def test_constant_latencies_that_differ_are_not_dropped(tmp_path: Path) -> None:
     """9.0 ms against 8.0 are 12.5 % more, where 10 % are allowed."""
-    text, found = told(tmp_path, SHAPES["constant latencies that differ"])
+    text, found = report_of(tmp_path, SHAPES["constant latencies that differ"])
     assert text.startswith("Do not ship treatment: latency got worse by more than the margin.")
     (latency,) = [each for each in found["guardrails"]["treatment"] if each["guardrail"] == "latency"]
     assert latency["change"] == pytest.approx(0.125)
@@ -163,7 +163,7 @@ def test_constant_latencies_that_differ_are_not_dropped(tmp_path: Path) -> None:
 
 def test_a_metric_that_does_not_vary_makes_no_difference(tmp_path: Path) -> None:
     """Every slate is tapped, in both arms: neither an interval nor a p-value, and not "too few"."""
-    text, found = told(tmp_path, SHAPES["every slate tapped"])
+    text, found = report_of(tmp_path, SHAPES["every slate tapped"])
     assert text.startswith(
         "Do not ship treatment: it makes no difference; taps per slate does not vary: it is 1.00 for all"
     )
@@ -176,7 +176,7 @@ def test_a_metric_that_does_not_vary_makes_no_difference(tmp_path: Path) -> None
 def test_metrics_that_do_not_vary_and_differ_ship_nothing(tmp_path: Path) -> None:
     """Taps on two slates of two, against one of two: without a spread no proof, but no silence either."""
     tapped = Shape(days=2, users=(120, 120), taps=ALL, treatment_taps=(True, False), purchases=False)
-    text, found = told(tmp_path, tapped)
+    text, found = report_of(tmp_path, tapped)
     assert text.startswith(
         "Not enough yet for treatment: taps per slate does not vary between the users of an arm "
         "(1.00 in control, 0.500 in treatment), so there is no interval to decide by; check how it is logged."

@@ -45,7 +45,7 @@ def test_exposure_and_sales_are_counted_by_seller_and_arm(tmp_path: Path) -> Non
     assert treatment.exposure.gini == pytest.approx(2 / 3)
 
 
-def test_shares_are_told_by_price_and_by_age_of_the_listing(tmp_path: Path) -> None:
+def test_shares_by_price_and_by_age_of_the_listing(tmp_path: Path) -> None:
     """Of prices, between the quartiles of the items shown; of ages, when they were shown or sold."""
     ages = [at(-0.4), at(-5), at(-29), at(-31), None]
     items = [
@@ -89,19 +89,19 @@ def test_new_listings_wait_for_their_first_impression(tmp_path: Path) -> None:
 def test_what_is_excluded_exposes_nobody(tmp_path: Path) -> None:
     """Repeated slates, users in two arms and testers."""
     slate = make_slate("u")
-    apart = [
+    excluded = [
         slate,
         slate | {"event_id": "again"},
         make_slate("both"),
         make_slate("both", "treatment"),
         make_slate("tester", override=True),
     ]
-    side = side_of(tmp_path, [slate, *apart], taps=[make_tap(slate)])
+    side = side_of(tmp_path, [slate, *excluded], taps=[make_tap(slate)])
     assert side.arms["control"].exposure.total == 3
     assert side.arms["treatment"].exposure.total == 0
 
 
-def test_without_exposure_nothing_is_told(tmp_path: Path) -> None:
+def test_without_exposure_there_are_no_figures(tmp_path: Path) -> None:
     """No shares, no curve, no difference."""
     side = side_of(tmp_path, [make_slate("u", None)])
     control = side.arms["control"]

@@ -120,7 +120,7 @@ def test_an_arm_begins_where_the_one_before_ends(at: float, arm: str) -> None:
     assert chosen.name == arm
 
 
-def test_arrays_say_what_single_users_are_told() -> None:
+def test_arrays_agree_with_single_users() -> None:
     """The check of logged arms and the simulator use the one, the API the other."""
     experiment = make_experiment(
         buckets=(0.2, 0.9),
@@ -128,9 +128,9 @@ def test_arrays_say_what_single_users_are_told() -> None:
         ramp=(RampStep(from_day=date(2026, 11, 2), share=0.4),),
     )
     numbers = {arm.name: number for number, arm in enumerate(experiment.arms)}
-    told = [assign(experiment, user, DAY) for user in USERS[:5000]]
+    single = [assign(experiment, user, DAY) for user in USERS[:5000]]
     assert list(arm_array(experiment, USERS[:5000], share=0.4)) == [
-        NO_ARM if arm is None else numbers[arm.name] for arm in told
+        NO_ARM if arm is None else numbers[arm.name] for arm in single
     ]
     assert [hash_bucket("any", user) for user in USERS[:100]] == list(hash_bucket_array("any", USERS[:100]))
     assert arm_array(experiment, []).shape == (0,)
@@ -211,5 +211,5 @@ def test_the_documentation_suffices_to_tell_the_same_arms() -> None:
     page = (Path(__file__).parents[4] / "docs" / "experiments.md").read_text(encoding="utf-8")
     for user_id in ("u0", "u1", "u2"):
         user, found, arm = documented(user_id)
-        told = " | ".join(f"{place:.6f}" for place in found)
-        assert f"| {user_id} | {user} | {told} | {arm} |" in page
+        buckets = " | ".join(f"{place:.6f}" for place in found)
+        assert f"| {user_id} | {user} | {buckets} | {arm} |" in page

@@ -54,18 +54,21 @@ def test_a_file_becomes_an_experiment(tmp_path: Path) -> None:
     assert (experiment.primary, experiment.pre_period_days) == (Metric.CTR, 14)
 
 
-def test_every_fault_of_every_file_is_told_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     """So that a review needs one round."""
     write(tmp_path, "good")
     write(tmp_path, "misspelt", setting="prefixx = 'a'")
     write(tmp_path, "renamed").rename(tmp_path / "other-name.toml")
     (tmp_path / "torn.toml").write_text("name = ")
-    write(tmp_path, "twin", buckets="[0.5, 1]")
-    misspelt, renamed, torn, twin = faults(tmp_path)
+    write(tmp_path, "same-users", buckets="[0.5, 1]")
+    misspelt, renamed, corrupted, overlapping = faults(tmp_path)
     assert "misspelt.toml: arms.1.prefixx: Extra inputs are not permitted" in misspelt
     assert "the name is 'renamed', expected that of the file, 'other-name'" in renamed
-    assert "torn.toml" in torn
-    assert "good and twin share users of the layer similar-items: buckets [0.0, 1.0] and [0.5, 1.0]" in twin
+    assert "torn.toml" in corrupted
+    assert (
+        "good and same-users share users of the layer similar-items: buckets [0.0, 1.0] and [0.5, 1.0]"
+        in overlapping
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_a_folder_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_tells_the_known_ones() -> None:
-    """For whoever mistypes it."""
+    """So that a typo is easy to correct."""
     experiments = (make_experiment(), make_experiment(name="other"))
     assert find_experiment(experiments, "other").name == "other"
     with pytest.raises(UnknownExperiment, match="no experiment 'othr'; known: new-encoder, other"):

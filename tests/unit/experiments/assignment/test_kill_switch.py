@@ -14,7 +14,7 @@ from experiments.assignment.kill_switch import MAX_AGE_S, STALE_AFTER_S, TIMEOUT
 
 
 class Cluster:
-    """Stands for `read_stopped`: answers as told, and counts how often it is asked."""
+    """A fake `read_stopped` that gives set answers and counts its calls."""
 
     def __init__(self) -> None:
         self.stopped: frozenset[str] | None = frozenset()
@@ -121,7 +121,7 @@ def test_nothing_is_known_before_the_first_answer(cluster: Cluster) -> None:
     assert switches.age_s() is None
 
 
-def test_one_request_asks_and_those_beside_it_do_not_wait(cluster: Cluster) -> None:
+def test_one_request_asks_and_concurrent_ones_do_not_wait(cluster: Cluster) -> None:
     """A slow answer slows one request, once."""
     now = [100.0]
     switches = make_switches(now)

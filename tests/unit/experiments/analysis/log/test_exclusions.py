@@ -1,4 +1,4 @@
-"""What is kept apart, and how it is counted: a case for every reason."""
+"""Excluded events and their counts: a case for every reason."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_events_without_an_id_are_incomplete(tmp_path: Path) -> None:
     assert rest == left(1, 1)
 
 
-def test_of_repeated_events_the_first_by_time_is_kept(tmp_path: Path) -> None:
+def test_of_repeated_events_the_first_by_time_counts(tmp_path: Path) -> None:
     """In whatever order they were written."""
     slate = make_slate("u")
     view = make_event("u", event_id="twice", time=at(3))
@@ -244,7 +244,7 @@ def test_users_who_tap_faster_than_anyone_looks_are_taken_for_bots(tmp_path: Pat
     assert summed(tmp_path, bot_taps_a_minute=5)[1] == left(1, 1, taps=1)
 
 
-def test_moments_are_told_with_suspected_bots_too(tmp_path: Path) -> None:
+def test_moments_can_include_suspected_bots(tmp_path: Path) -> None:
     """So that a reader sees whether the rule decides the verdict."""
     write_log(tmp_path, [make_slate("bot"), make_slate("bot", time=at(0.6)), make_slate("u")])
     with open_log(tmp_path) as log:
@@ -259,7 +259,7 @@ def test_every_reason_says_what_it_means() -> None:
 
 
 def users_by_arm(*, share: float = 1.0) -> dict[int, list[str]]:
-    """Arm number, or -1 for nobody's, to some of 40 users to whom the assignment gives it."""
+    """Arm number, or -1 for no arm, to some of 40 users that assignment puts there."""
     names = [f"user-{n}" for n in range(40)]
     arms = arm_array(make_experiment(), names, share)
     return {arm: [name for name, own in zip(names, arms, strict=True) if own == arm] for arm in (-1, 0, 1)}

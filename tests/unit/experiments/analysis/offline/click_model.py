@@ -18,7 +18,7 @@ from ml.inference.embed import ids_path
 
 QUERIES, CANDIDATES, AVAILABLE, SHOWN = 150, 30, 18, 10
 ENCODERS = {"good": 0.15, "fair": 0.45, "poor": 0.9}
-"""Name to the noise beside what buyers see. The poor one made the production order."""
+"""Name to the noise added to what buyers see. The poor one made the production order."""
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,7 @@ def test_the_json_has_every_figure(log: Path, vectors: list[str], tmp_path: Path
     assert found["warning"].startswith("Warning: no slates were shuffled")
 
 
-def test_the_page_shows_photos_and_needs_nothing_beside_it(
-    log: Path, vectors: list[str], tmp_path: Path
-) -> None:
+def test_the_page_shows_photos_and_is_self_contained(log: Path, vectors: list[str], tmp_path: Path) -> None:
     """Twelve slates with five items in each of five orders; d is marked wherever shown; e has no photo."""
     Image.new("RGB", (80, 80), "red").save(tmp_path / "red.jpg")
     listings = tmp_path / "listings.jsonl"
@@ -119,7 +117,7 @@ def test_the_page_shows_photos_and_needs_nothing_beside_it(
     assert "nan" not in page.text
 
 
-def test_an_encoder_without_the_items_is_told(log: Path, vectors: list[str], tmp_path: Path) -> None:
+def test_an_encoder_without_the_items_is_reported(log: Path, vectors: list[str], tmp_path: Path) -> None:
     """No slate is left, and why."""
     path = tmp_path / "other.npy"
     save_embedded(Embedded(np.eye(2, dtype=np.float32), ["x", "y"]), path)
@@ -137,7 +135,7 @@ def test_an_encoder_without_the_items_is_told(log: Path, vectors: list[str], tmp
         (["--clip", "0.5"], "0.5 is not in the range x>=1"),
     ],
 )
-def test_what_cannot_be_asked_is_told(
+def test_invalid_options_are_reported(
     log: Path, vectors: list[str], options: list[str], message: str
 ) -> None:
     """In one sentence, with what to do."""
@@ -172,10 +170,8 @@ def test_damaged_data_are_left_out_too(log: Path, vectors: list[str]) -> None:
     assert "30 slates of 30 users" in result.output
 
 
-def test_a_log_whose_users_say_that_they_are_simulated_is_told_as_such(
-    tmp_path: Path, vectors: list[str]
-) -> None:
-    """Also without the file beside it."""
+def test_a_log_marked_as_simulated_is_reported_as_such(tmp_path: Path, vectors: list[str]) -> None:
+    """Also without the marker file."""
     slate = make_slate("u", items=make_items(SHOWN), simulated=True)
     result = call("--log", write_log(tmp_path / "made-up", [slate], taps=[make_tap(slate, "d")]), *vectors)
     assert result.output.startswith("Simulated: "), result.output

@@ -112,7 +112,7 @@ def _is_found(per_arm: int, lift: float, seed: int) -> bool:
     return effect is not None and effect.interval(LAST)[0] > 0
 
 
-def test_users_alike_need_what_the_textbook_says() -> None:
+def test_equal_users_need_what_the_textbook_says() -> None:
     """5 % of slates tapped, four slates a user, 5 % more to be found: by hand.
 
     Variance 0.95 / 0.05 / 4 = 4.75 squared means; with the last of 14 looks at 2.188398 standard errors
@@ -207,21 +207,21 @@ def test_the_command_says_whether_the_planned_weeks_suffice(folder: Path) -> Non
 
 def test_the_command_measures_a_log(folder: Path, tmp_path: Path) -> None:
     """With a line and a column for CUPED."""
-    told = plan_by_command("--baseline-from", str(write_log(tmp_path / "log")), "--users-per-day", "1")
-    assert "measured on 3 users" in told
-    assert "\n1 new user per day;" in told
+    output = plan_by_command("--baseline-from", str(write_log(tmp_path / "log")), "--users-per-day", "1")
+    assert "measured on 3 users" in output
+    assert "\n1 new user per day;" in output
     alone = plan_by_command("--baseline-from", str(tmp_path / "log"))
     assert "\n1 new user on the first day, later 1 per day;" in alone
-    assert "with CUPED (correlation 0.94)" in told
-    assert told.splitlines()[-1].count("%") == 2
+    assert "with CUPED (correlation 0.94)" in output
+    assert output.splitlines()[-1].count("%") == 2
 
 
 def test_files_that_cannot_be_read_are_named(folder: Path, tmp_path: Path) -> None:
     """The plan is of the others."""
     damaged = write_damaged(write_log(tmp_path / "log"), "taps")
-    told = plan_by_command("--baseline-from", str(tmp_path / "log"))
-    assert f"Skipped {damaged}: cannot be read as parquet" in told
-    assert "measured on 3 users" in told
+    output = plan_by_command("--baseline-from", str(tmp_path / "log"))
+    assert f"Skipped {damaged}: cannot be read as parquet" in output
+    assert "measured on 3 users" in output
 
 
 @pytest.mark.parametrize(
@@ -245,5 +245,5 @@ def test_the_documentation_shows_what_the_command_says(
     (shown_file,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "new-encoder.toml").write_text(shown_file)
     monkeypatch.setenv("NITAMONO_EXPERIMENTS_DIR", str(tmp_path))
-    told = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "6000")
-    assert told.partition("\n")[2] in page
+    output = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "6000")
+    assert output.partition("\n")[2] in page

@@ -72,7 +72,7 @@ def _beta(mean: float, concentration: float) -> tuple[float, float]:
 
 
 def exposed(columns: Columns) -> Columns:
-    """Those users alone to whom a slate was shown."""
+    """Only the users who were shown a slate."""
     seen = columns["slates"] > 0
     return {name: values[seen] for name, values in columns.items()}
 

@@ -47,7 +47,7 @@ def test_a_steady_lift_is_called_moving_in_five_per_cent() -> None:
 
 
 def tappers(taps: int) -> Moments:
-    """Four hundred users with a slate each, of whom so many tapped."""
+    """Four hundred users with a slate each; so many of them tapped."""
     return Moments.of({"taps": np.arange(400) < taps, "slates": np.ones(400)})
 
 

@@ -69,20 +69,20 @@ def test_a_clear_win_is_shipped(definitions: Path, log: Path, tmp_path: Path) ->
     done = report(definitions, log, "--until", "2026-11-30", "--out", str(tmp_path / "it"))
     assert done.exit_code == 0, done.output
     assert done.output.startswith("Ship new: it raises taps per slate (+")
-    told = json.loads((tmp_path / "it" / "report.json").read_text())
-    assert told["period"]["days"] == told["period"]["planned_days"] == 14
-    assert told["period"]["until"] == planned_end(make_experiment()).isoformat()
-    assert told["recommendation"]["sentence"] in (tmp_path / "it" / "report.html").read_text()
-    assert told["sample_ratio"]["misassigned"] == 0
+    found = json.loads((tmp_path / "it" / "report.json").read_text())
+    assert found["period"]["days"] == found["period"]["planned_days"] == 14
+    assert found["period"]["until"] == planned_end(make_experiment()).isoformat()
+    assert found["recommendation"]["sentence"] in (tmp_path / "it" / "report.html").read_text()
+    assert found["sample_ratio"]["misassigned"] == 0
 
 
 def test_until_a_day(definitions: Path, log: Path) -> None:
     """Three days in, a rise is no reason to ship."""
     done = report(definitions, log, "--until", "2026-11-04", "--json")
-    told = json.loads(done.stdout)
-    assert told["period"]["days"] == 3
-    assert told["recommendation"]["decision"] == "not enough yet"
-    assert "future" in {each["reason"] for each in told["exclusions"]}
+    found = json.loads(done.stdout)
+    assert found["period"]["days"] == 3
+    assert found["recommendation"]["decision"] == "not enough yet"
+    assert "future" in {each["reason"] for each in found["exclusions"]}
 
 
 def test_users_in_an_arm_that_is_not_theirs(definitions: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ CTR, PURCHASES = MEASURES["ctr"], MEASURES["purchases"]
 
 
 def of_buyers(buyers: int, users: int = 400) -> Moments:
-    """Users of whom so many bought once."""
+    """Users; so many of them bought once."""
     return Moments.of({"purchases": np.arange(users) < buyers, "slates": np.ones(users)})
 
 
@@ -108,7 +108,7 @@ def test_an_arm_without_users_has_no_interval() -> None:
     )
 
 
-def test_users_who_are_all_alike_have_no_interval() -> None:
+def test_users_who_do_not_vary_have_no_interval() -> None:
     """No variance, no error, no sentence."""
     alike = Moments.of({"slates": np.full(200, 2.0), "taps": np.ones(200)})
     assert effect_of(CTR, alike, alike) is None

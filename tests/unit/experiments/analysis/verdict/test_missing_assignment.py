@@ -26,7 +26,7 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "told", "alike", "trusted"),
+    ("unassigned", "attributed", "alike", "trusted"),
     [
         ((0, 0), (50_000, 50_000), 1, True),
         ((5000, 5000), (50_000, 50_000), 1, True),  # another surface of both
@@ -39,15 +39,15 @@ def test_by_hand() -> None:
     ],
 )
 def test_when_the_rest_may_be_read(
-    lost: tuple[int, ...], told: tuple[int, ...], alike: float, trusted: bool
+    unassigned: tuple[int, ...], attributed: tuple[int, ...], alike: float, trusted: bool
 ) -> None:
     """A difference that chance does not explain, and of a point at least."""
     assert missing_assignment(
-        *(dict(zip("abc", counts, strict=False)) for counts in (lost, told)), alike
+        *(dict(zip("abc", counts, strict=False)) for counts in (unassigned, attributed)), alike
     ).trusted is (trusted)
 
 
-def test_slates_of_a_user_are_alike() -> None:
+def test_slates_of_a_user_miss_their_assignment_together() -> None:
     """Users of 1, 1 and 10 slates: 102 / 12. One slate each: 1."""
     assert slates_alike([Moments.of({"slates": np.array([1.0, 1, 10])})]) == pytest.approx(8.5)
     assert slates_alike([Moments.of({"slates": np.ones(9)})] * 2) == pytest.approx(1)

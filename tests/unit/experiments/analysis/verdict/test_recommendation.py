@@ -20,7 +20,7 @@ EARLY, WEEK, OVER = Plan(3, 14, 0.05), Plan(7, 14, 0.05), Plan(14, 14, 0.05)
 
 
 def new(primary: Primary | None, *states: State, arm: str = "new") -> ArmResult:
-    """An arm with guardrails in these states; one that holds unless told otherwise."""
+    """An arm with guardrails in these states; by default one that holds."""
     named = zip(Guardrail, states or (State.OK,), strict=False)
     return ArmResult(
         arm,

@@ -1,4 +1,4 @@
-"""The report: a page that needs nothing beside it, JSON with documented keys, text that says it first."""
+"""The report: a self-contained page, JSON with documented keys, text with the recommendation first."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_page_says_what_to_do(winning: ExperimentResults) -> None:
 
 
 def test_the_verdict_is_that_of_the_sequential_interval(winning: ExperimentResults) -> None:
-    """The sentence has the last look's interval, wider than the fixed one beside it."""
+    """The sentence has the last look's interval, wider than the fixed one."""
     assert winning.recommendation.decision is Decision.SHIP
     assert winning.looks is not None
     last = winning.looks["new"][-1]
@@ -92,12 +92,17 @@ def test_a_broken_sample_shows_no_result() -> None:
     found = HtmlPage(page(broken))
     assert "svg" not in [tag for tag, _ in found.tags]
     assert "No metric is shown" in found.text
-    told = json.loads(json_text(broken))
-    assert told["metrics"] == []
+    values = json.loads(json_text(broken))
+    assert values["metrics"] == []
     assert (
-        told["breakdowns"] is told["trends"] is told["looks"] is told["guardrails"] is told["sellers"] is None
+        values["breakdowns"]
+        is values["trends"]
+        is values["looks"]
+        is values["guardrails"]
+        is values["sellers"]
+        is None
     )
-    assert told["sample_ratio"]["trusted"] is False
+    assert values["sample_ratio"]["trusted"] is False
     assert "Gini" not in text(broken)
 
 
@@ -110,22 +115,22 @@ def test_arms_that_answer_for_different_items_show_no_result() -> None:
     found = HtmlPage(page(broken))
     assert "svg" not in [tag for tag, _ in found.tags]
     assert f"{lost['new']:,} (10 %)" in found.text
-    told = json.loads(json_text(broken))
-    assert told["metrics"] == []
-    assert told["sellers"] is None
-    assert told["sample_ratio"]["trusted"] is True
-    assert told["missing_assignment"]["trusted"] is False
-    assert told["missing_assignment"]["shares"] == pytest.approx({"old": 0, "new": 0.1}, abs=1e-3)
+    values = json.loads(json_text(broken))
+    assert values["metrics"] == []
+    assert values["sellers"] is None
+    assert values["sample_ratio"]["trusted"] is True
+    assert values["missing_assignment"]["trusted"] is False
+    assert values["missing_assignment"]["shares"] == pytest.approx({"old": 0, "new": 0.1}, abs=1e-3)
 
 
 def test_the_keys_of_the_json_are_documented(winning: ExperimentResults) -> None:
     """docs/reading-a-report.md names each top-level key, and no other."""
-    told = json.loads(json_text(winning))
+    values = json.loads(json_text(winning))
     _, keys = GUIDE.read_text(encoding="utf-8").split("## Keys of report.json")
-    assert set(KEYS.findall(keys)) == set(told)
-    assert told["recommendation"]["decision"] == "ship"
-    assert told["metrics"][0]["effect"]["lift"] == pytest.approx(0.5, abs=0.2)
-    assert told["period"]["planned_end"] == "2026-11-15"
+    assert set(KEYS.findall(keys)) == set(values)
+    assert values["recommendation"]["decision"] == "ship"
+    assert values["metrics"][0]["effect"]["lift"] == pytest.approx(0.5, abs=0.2)
+    assert values["period"]["planned_end"] == "2026-11-15"
 
 
 def test_the_terminal_begins_with_what_to_do(winning: ExperimentResults) -> None:
@@ -168,13 +173,13 @@ def test_no_user_is_named(winning: ExperimentResults) -> None:
     """Not even by a hash: of users who are left out there is no example, of events there is one."""
     exclusions = (Exclusion(Reason.TWO_ARMS, 31, 2, "a-user"), Exclusion(Reason.FUTURE, 1, 1, "an-event"))
     found = replace(winning, evidence=replace(winning.evidence, exclusions=exclusions))
-    for told in (page(found), json_text(found).decode(), text(found)):
-        assert "a-user" not in told
+    for shown in (page(found), json_text(found).decode(), text(found)):
+        assert "a-user" not in shown
     assert "<code>an-event</code>" in page(found)
     assert [each["example"] for each in json.loads(json_text(found))["exclusions"]] == [None, "an-event"]
 
 
-def test_results_including_bots_are_shown_beside_their_number() -> None:
+def test_results_including_bots_are_shown_with_their_number() -> None:
     """The lift with them in decides nothing; where none is suspected there is none."""
     evidence = make_evidence()
     by_hand = {"old": evidence.totals["old"], "new": evidence.totals["old"]}
@@ -188,7 +193,7 @@ def test_results_including_bots_are_shown_beside_their_number() -> None:
 
 
 def test_both_files_are_written(winning: ExperimentResults, tmp_path: Path) -> None:
-    """Page and JSON, and nothing unfinished beside them."""
+    """Page and JSON, and no unfinished files."""
     write_report(winning, tmp_path / "better-encoder")
     assert sorted(path.name for path in (tmp_path / "better-encoder").iterdir()) == sorted([PAGE, JSON])
 
@@ -210,6 +215,6 @@ def test_complaints_that_nobody_sends_guard_nothing() -> None:
 
 def test_users_who_saw_two_arms_count_against_the_assignment() -> None:
     """They are in no sum; many of them mean that arms are not given out as they should be."""
-    apart = (Exclusion(Reason.TWO_ARMS, 310, 79, ""), Exclusion(Reason.BOT, 9000, 4, ""))
-    assert in_two_arms(apart) == 79
-    assert not read(make_evidence(misassigned=in_two_arms(apart))).ratio.trusted
+    excluded = (Exclusion(Reason.TWO_ARMS, 310, 79, ""), Exclusion(Reason.BOT, 9000, 4, ""))
+    assert in_two_arms(excluded) == 79
+    assert not read(make_evidence(misassigned=in_two_arms(excluded))).ratio.trusted

@@ -133,7 +133,7 @@ def uneven(rng: np.random.Generator) -> dict[str, int]:
 
 
 def without_bots(rng: np.random.Generator) -> dict[str, int]:
-    """20,000 users of whom 8 % are bots, which one arm's page keeps out."""
+    """20,000 users; 8 % are bots, which the page of one arm blocks."""
     control = int(rng.binomial(20_000, 0.5))
     return {"control": control, "treatment": int(rng.binomial(20_000 - control, 0.92))}
 
@@ -200,7 +200,7 @@ def test_peeking_daily_keeps_the_error_sequentially_alone() -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("users", [1000, 5000])
 def test_many_experiments_in_which_nothing_differs(users: int) -> None:
-    """4-6 % significant on every measure, with and without CUPED; the naive test fails beside it."""
+    """4-6 % significant on every measure, with and without CUPED; the naive test fails."""
     pairs = experiments(SAME, users, SOAK_RUNS, seed=users)
     SAY(f"{users} users an arm, {SOAK_RUNS} A/A: naive z-test {naive(pairs):.3f}")
     for name, measure in MEASURES.items():
