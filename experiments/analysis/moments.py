@@ -89,12 +89,6 @@ class Moments:
         """The sum of a column over all users."""
         return float(self.mean[COLUMNS.index(name)] * self.count)
 
-    def of_pair(self, one: str, other: str) -> tuple[float, float, float, float, float]:
-        """Both means, both variances, and the covariance."""
-        a, b = COLUMNS.index(one), COLUMNS.index(other)
-        cov = self.covariance
-        return float(self.mean[a]), float(self.mean[b]), float(cov[a, a]), float(cov[b, b]), float(cov[a, b])
-
     def ratio(self, numerator: str, denominator: str | None = None) -> Ratio:
         """The ratio of the means of two columns; without a denominator, the mean per user.
 

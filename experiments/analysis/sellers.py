@@ -100,10 +100,9 @@ def seller_side(clean: CleanLog, *, resamples: int = RESAMPLES, seed: int = 0) -
     _make_tables(clean)
     names = [arm.name for arm in clean.experiment.arms]
     shown, sold, matched = _by_seller(clean, len(names))
-    bands = _price_bands(clean)
-    groupings = {"price": (bands.sql, bands.names), "age": ("age", AGES)}
+    groupings = {"price": _price_bands(clean), "age": ("age", AGES)}
     shares = {
-        (table, by): _shares(clean, table, *grouping, len(names))
+        (table, by): _shares(clean, table, *grouping)
         for table in ("shown", "sold")
         for by, grouping in groupings.items()
     }
@@ -239,38 +238,26 @@ def _by_seller(clean: CleanLog, arms: int) -> tuple[Counts, Counts, Counts]:
     return tables[0], tables[1], tables[2]
 
 
-@dataclass(frozen=True)
-class _Bands:
-    names: tuple[str, ...]
-    sql: str
-    """For the index of the band of a column `price`."""
+def _price_bands(clean: CleanLog) -> tuple[str, Sequence[str]]:
+    """Bands between the quartiles of the prices of the items shown, each item counted once: SQL, names."""
+    prices = clean.columns("SELECT min(price) AS price FROM shown WHERE price IS NOT NULL GROUP BY item")
+    if not prices["price"].size:
+        return "0", ("unknown",)
+    bounds = np.quantile(prices["price"], QUARTILES, method="higher").tolist()
+    return band_number(bounds), band_names(bounds)
 
 
-def _price_bands(clean: CleanLog) -> _Bands:
-    """Bands between the quartiles of the prices of the items shown, each item counted once."""
-    prices = clean.columns("SELECT min(price) AS price FROM shown WHERE price IS NOT NULL GROUP BY item")[
-        "price"
-    ]
-    if not prices.size:
-        return _Bands(("unknown",), "0")
-    bounds = [float(each) for each in np.quantile(prices, QUARTILES, method="higher")]
-    return _Bands(band_names(bounds), band_number(bounds))
-
-
-def _shares(
-    clean: CleanLog, table: str, number: str, names: Sequence[str], arms: int
-) -> list[dict[str, float]]:
+def _shares(clean: CleanLog, table: str, number: str, names: Sequence[str]) -> list[dict[str, float]]:
     """For each arm, name to share, without names that no arm has. number: SQL for the index in `names`."""
     found = clean.columns(f"""
-        SELECT {number} AS number, arm, sum(count)::BIGINT AS count FROM {table} GROUP BY number, arm
+        SELECT number, arm, sum(count) / sum(sum(count)) OVER (PARTITION BY arm) AS share
+        FROM (SELECT {number} AS number, arm, count FROM {table}) GROUP BY number, arm
         """)
-    counts = np.zeros((len(names), arms))
-    counts[found["number"].astype(int), found["arm"].astype(int) - 1] = found["count"]
-    present = counts.sum(axis=1) > 0
-    totals = np.maximum(counts.sum(axis=0), 1)
+    shares = dict(zip(zip(found["number"], found["arm"], strict=True), found["share"].tolist(), strict=True))
+    present = sorted({int(number) for number, _ in shares})
     return [
-        {name: float(counts[row, arm] / totals[arm]) for row, name in enumerate(names) if present[row]}
-        for arm in range(arms)
+        {names[number]: shares.get((number, arm), 0.0) for number in present}
+        for arm in range(1, len(clean.experiment.arms) + 1)
     ]
 
 

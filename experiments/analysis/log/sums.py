@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import combinations_with_replacement
@@ -136,8 +136,7 @@ class CleanLog:
 
         bots: include suspected bots, which shows whether excluding them changes the recommendation.
         """
-        query = f"SELECT 0, arm, count(*), {_sums()} FROM totals WHERE {bots} OR NOT bot GROUP BY arm"
-        return self._sorted(query).get(0) or self._named({}, NONE)
+        return self._by_user("0", bots=bots).get(0) or self._named({}, NONE)
 
     def moments_up_to_each_day(self) -> dict[date, dict[str, Moments]]:
         """Day, from the start to the last with an event, to each arm's moments of totals up to that day.
@@ -145,7 +144,8 @@ class CleanLog:
         Covers the users first exposed by then. pre_* are the user's own.
         """
         self._make_daily()
-        return self._up_to_each_day()
+        gains = self._gained_on_each_day()
+        return self._running(self._days({day for day, _ in gains}), gains)
 
     def moments_by(self, breakdown: str) -> dict[str, dict[str, Moments]]:
         """Part of a breakdown to the moments of each arm.
@@ -163,12 +163,12 @@ class CleanLog:
         Raises:
             ValueError: there is no such breakdown.
         """
-        groupings = {
+        groupings: dict[str, Callable[[], dict[str, dict[str, Moments]]]] = {
             "day": self._by_day,
             "day_since_first": self._by_day_since_first,
-            "category": self._by_category,
+            "category": lambda: self._by_slate("category::VARCHAR"),
             "price": self._by_price,
-            "new_user": self._by_new_user,
+            "new_user": lambda: self._by_user(f"if({' + '.join(BEFORE)} = 0, 'new', 'returning')"),
         }
         if breakdown not in groupings:
             raise ValueError(f"unknown breakdown {breakdown!r}; known: {', '.join(groupings)}")
@@ -184,11 +184,12 @@ class CleanLog:
         by_arm = self._named(dict(found), None)
         return {arm: dict(zip(quantiles, each or [np.nan] * 3, strict=True)) for arm, each in by_arm.items()}
 
-    def _by_new_user(self) -> dict[str, dict[str, Moments]]:
-        return self._sorted(f"""
-            SELECT CASE WHEN {" + ".join(BEFORE)} = 0 THEN 'new' ELSE 'returning' END AS value, arm,
-                   count(*), {_sums()} FROM totals WHERE NOT bot GROUP BY value, arm
-            """)
+    def _by_user(self, value: str, *, bots: bool = False) -> dict[Any, dict[str, Moments]]:
+        """Moments by an SQL expression over the columns of `totals`."""
+        return self._sorted(
+            f"SELECT {value} AS value, arm, count(*), {_sums()} FROM totals "
+            f"WHERE {bots} OR NOT bot GROUP BY value, arm"
+        )
 
     def _by_day_since_first(self) -> dict[str, dict[str, Moments]]:
         self._make_daily()
@@ -197,12 +198,8 @@ class CleanLog:
             "SELECT (SELECT max(day) FROM daily) - first_day AS days", "totals WHERE NOT bot"
         )
         longest = max((days for days, _ in observed), default=-1)
-        found = self._with_zeros(range(longest, -1, -1), on, observed)
+        found = self._running(range(longest, -1, -1), observed, on)
         return {str(days): found[days] for days in sorted(found)}
-
-    def _by_category(self) -> dict[str, dict[str, Moments]]:
-        found = self._by_slate("category")
-        return {category: found[category] for category in sorted(found)}
 
     def _by_price(self) -> dict[str, dict[str, Moments]]:
         (bounds,) = self._db.execute(
@@ -237,38 +234,41 @@ class CleanLog:
         self._make_daily()
         on = self._sums_of("SELECT day", "daily")
         exposed = self._sums_of("SELECT first_day", "totals WHERE NOT bot")
-        found = self._with_zeros(self._days({day for day, _ in on}), on, exposed)
+        found = self._running(self._days({day for day, _ in on}), exposed, on)
         return {day.isoformat(): arms for day, arms in found.items()}
 
-    def _with_zeros(
-        self, values: Iterable[K], active: Sums[K], joining: Sums[K]
+    def _running(
+        self, values: Iterable[K], joining: Sums[K], active: Sums[K] | None = None
     ) -> dict[K, dict[str, Moments]]:
-        """Value to the moments of all users who have joined by then, in the order of the values.
+        """Value to the moments of the sums up to it, in the order of the values.
 
-        active: sums of the users with an event there. joining: sums of those who join there, of which only
-        the number of users and pre_* are used, because users without an event add nothing to the others.
+        joining: sums that each value adds. active: sums of the users with an event there, which replace the
+        running ones except for the number of users and pre_*: users without an event count with zeros.
         """
         running = {arm: np.zeros(len(OF_USERS)) for arm in self._numbers()}
         found = {}
         for value in values:
             running = {arm: sums + joining.get((value, arm), 0.0) for arm, sums in running.items()}
-            of_arms = {
-                arm: _moments(np.where(OF_USERS, sums, active.get((value, arm), 0.0)))
-                for arm, sums in running.items()
-            }
-            found[value] = self._named(of_arms, NONE)
+            shown = running
+            if active is not None:
+                shown = {
+                    arm: np.where(OF_USERS, sums, active.get((value, arm), 0.0))
+                    for arm, sums in running.items()
+                }
+            found[value] = self._named({arm: _moments(sums) for arm, sums in shown.items()}, NONE)
         return found
 
     def _sums_of(self, select: str, source: str) -> Sums[Any]:
         """Sums by the selected value and by arm."""
-        query = f"{select}, arm, count(*), {_sums()} FROM {source} GROUP BY ALL"
-        return {
-            (value, arm): np.array(sums, dtype=float)
-            for value, arm, *sums in self._db.execute(query).fetchall()
-        }
+        return self._by_key(f"{select}, arm, count(*), {_sums()} FROM {source} GROUP BY ALL")
 
-    def _up_to_each_day(self) -> dict[date, dict[str, Moments]]:
-        """Add, day by day, what that day changes in the sums and products of its active users."""
+    def _by_key(self, query: str) -> Sums[Any]:
+        """The sums of a query for (value, arm, count, sums…)."""
+        rows = self._db.execute(query).fetchall()
+        return {(value, arm): np.array(sums, dtype=float) for value, arm, *sums in rows}
+
+    def _gained_on_each_day(self) -> Sums[date]:
+        """What each day adds to the sums and products of all users, computed from its active users."""
         gained = ", ".join(
             [f"sum({name}) OVER days AS {name}, {name} AS new_{name}" for name in SINCE]
             + [f"{name}, CASE WHEN day = first_day THEN {name} ELSE 0 END AS new_{name}" for name in BEFORE]
@@ -278,21 +278,12 @@ class CleanLog:
             f"sum(new_{one} * {other} + ({one} - new_{one}) * new_{other})"
             for one, other in ((COLUMNS[i], COLUMNS[j]) for i, j in PAIRS)
         )
-        found = self._db.execute(f"""
+        return self._by_key(f"""
             SELECT day, arm, count(*) FILTER (day = first_day), {sums}, {products}
             FROM (SELECT day, first_day, arm, {gained} FROM daily
                   WINDOW days AS (PARTITION BY user_id ORDER BY day))
-            GROUP BY day, arm ORDER BY day
-            """).fetchall()
-        gains: dict[tuple[date, int], NDArray[np.float64]] = {
-            (day, arm): np.array(sums, dtype=float) for day, arm, *sums in found
-        }
-        running = {arm: np.zeros(1 + len(COLUMNS) + len(PAIRS)) for arm in self._numbers()}
-        moments = {}
-        for day in self._days({day for day, _ in gains}):
-            running = {arm: sums + gains.get((day, arm), 0.0) for arm, sums in running.items()}
-            moments[day] = self._named({arm: _moments(sums) for arm, sums in running.items()}, NONE)
-        return moments
+            GROUP BY day, arm
+            """)
 
     def _days(self, found: Collection[date]) -> list[date]:
         """All days from the start to the last one found."""
@@ -302,8 +293,8 @@ class CleanLog:
     def _sorted(self, query: str) -> dict[Any, dict[str, Moments]]:
         """The result of a query for (value, arm, count, sums…), by value in order."""
         found: dict[Any, dict[int, Moments]] = {}
-        for value, arm, *sums in self._db.execute(query).fetchall():
-            found.setdefault(value, {})[arm] = _moments(np.array(sums, dtype=float))
+        for (value, arm), sums in self._by_key(query).items():
+            found.setdefault(value, {})[arm] = _moments(sums)
         return {value: self._named(found[value], NONE) for value in sorted(found)}
 
     def _numbers(self) -> range:

@@ -122,10 +122,6 @@ def _of_arms(
         fitting = [each for each in recommendations if each.decision is decision]
         if fitting:
             return max(fitting, key=lambda each: lifts[str(each.arm)])
-    return _joined(recommendations)
-
-
-def _joined(recommendations: Sequence[Recommendation]) -> Recommendation:
     if len(recommendations) == 1:
         return recommendations[0]
     return Recommendation(Decision.DO_NOT_SHIP, None, " ".join(each.sentence for each in recommendations))
@@ -156,101 +152,73 @@ def distrust(ratio: SampleRatio, missing: MissingAssignment) -> str | None:
 
 def recommendation_for(arm: ArmResult, plan: Plan) -> Recommendation:
     """The recommendation for one arm."""
+    decision, reason = _decided(arm, plan)
+    opening = {
+        Decision.SHIP: "Ship",
+        Decision.DO_NOT_SHIP: "Do not ship",
+        Decision.NOT_ENOUGH_YET: "Not enough yet for",
+    }[decision]
+    return Recommendation(decision, arm.arm, f"{opening} {arm.arm}: {reason}.")
+
+
+def _decided(arm: ArmResult, plan: Plan) -> tuple[Decision, str]:
+    """The decision about one arm, and the reason."""
     worse, primary = arm.named(State.WORSE), arm.primary
     if worse:
-        return _recommendation(
-            Decision.DO_NOT_SHIP, arm, f"{listed(worse)} got worse by more than the margin"
-        )
+        return Decision.DO_NOT_SHIP, f"{listed(worse)} got worse by more than the margin"
     if primary is None:
-        return _recommendation(
-            Decision.NOT_ENOUGH_YET, arm, "too few users or events were logged for an interval"
-        )
+        return Decision.NOT_ENOUGH_YET, "too few users or events were logged for an interval"
     if isinstance(primary, Unvaried):
-        return _unvaried(arm, primary, plan)
+        return _unvaried(arm.arm, primary, plan)
     if primary.high < 0:
-        return _recommendation(Decision.DO_NOT_SHIP, arm, f"it lowers {_found(primary)}")
+        return Decision.DO_NOT_SHIP, f"it lowers {_found(primary)}"
     if primary.low > 0:
         return _winning(arm, primary, plan)
-    return _open(arm, primary, plan) if plan.over else _waiting(arm, primary, plan)
+    return _open(primary, plan)
 
 
-def _unvaried(arm: ArmResult, primary: Unvaried, plan: Plan) -> Recommendation:
+def _unvaried(arm: str, primary: Unvaried, plan: Plan) -> tuple[Decision, str]:
     """Without an interval no arm wins; one that equals control until the planned end is not shipped."""
-    found = primary.constant
-    if not found.equal:
-        return _recommendation(
-            Decision.NOT_ENOUGH_YET,
-            arm,
-            f"{primary.title} does not vary between the users of an arm ({figure(found.control)} in control, "
-            f"{figure(found.treatment)} in {arm.arm}), so there is no interval to decide by; "
-            "check how it is logged",
+    title, control, treatment = primary.title, primary.constant.control, primary.constant.treatment
+    if not primary.constant.equal:
+        return Decision.NOT_ENOUGH_YET, (
+            f"{title} does not vary between the users of an arm ({figure(control)} in control, "
+            f"{figure(treatment)} in {arm}), so there is no interval to decide by; check how it is logged"
         )
-    same = f"{primary.title} does not vary: it is {figure(found.control)} for all users of both arms"
+    same = f"{title} does not vary: it is {figure(control)} for all users of both arms"
     if plan.over:
-        return _recommendation(Decision.DO_NOT_SHIP, arm, f"it makes no difference; {same}")
-    return _recommendation(
-        Decision.NOT_ENOUGH_YET, arm, f"no difference on day {plan.days} of {plan.planned_days}; {same}"
-    )
+        return Decision.DO_NOT_SHIP, f"it makes no difference; {same}"
+    return Decision.NOT_ENOUGH_YET, f"no difference on day {plan.days} of {plan.planned_days}; {same}"
 
 
-def _winning(arm: ArmResult, primary: Primary, plan: Plan) -> Recommendation:
-    unknown = arm.named(State.UNKNOWN)
-    raises = f"it raises {_found(primary)}"
+def _winning(arm: ArmResult, primary: Primary, plan: Plan) -> tuple[Decision, str]:
+    raises, unknown = f"it raises {_found(primary)}", listed(arm.named(State.UNKNOWN) or [""])
     if plan.days < WEEK:
-        return _recommendation(
-            Decision.NOT_ENOUGH_YET,
-            arm,
-            f"{raises}, but less than a whole week has passed (day {plan.days} of {WEEK})",
-        )
+        early = f"less than a whole week has passed (day {plan.days} of {WEEK})"
+        return Decision.NOT_ENOUGH_YET, f"{raises}, but {early}"
     if not unknown:
-        return _recommendation(Decision.SHIP, arm, f"{raises}, and every guardrail holds{arm.placeholders}")
+        return Decision.SHIP, f"{raises}, and every guardrail holds{arm.placeholders}"
     if not plan.over:
-        return _recommendation(
-            Decision.NOT_ENOUGH_YET,
-            arm,
-            f"{raises}, but there is not enough data yet on {listed(unknown)}; "
-            f"day {plan.days} of {plan.planned_days}{arm.placeholders}",
-        )
-    return _recommendation(
-        Decision.SHIP,
-        arm,
-        f"{raises}, and no guardrail is shown to be worse; on {listed(unknown)} there is not enough data"
-        f"{arm.placeholders}",
+        missing = f"there is not enough data yet on {unknown}; day {plan.days} of {plan.planned_days}"
+        return Decision.NOT_ENOUGH_YET, f"{raises}, but {missing}{arm.placeholders}"
+    missing = f"no guardrail is shown to be worse; on {unknown} there is not enough data"
+    return Decision.SHIP, f"{raises}, and {missing}{arm.placeholders}"
+
+
+def _open(primary: Primary, plan: Plan) -> tuple[Decision, str]:
+    """0 is inside the interval."""
+    found, effect = _found(primary), plan.minimum_detectable_effect
+    sought = percent(effect, signed=False)
+    if not plan.over:
+        day = f"on day {plan.days} of {plan.planned_days}"
+        return Decision.NOT_ENOUGH_YET, f"{day} nothing is decided about {found}"
+    if primary.high < effect:
+        ruled_out = f"a rise of the {sought} sought is ruled out"
+        return Decision.DO_NOT_SHIP, f"{found} is not shown to rise, and {ruled_out}"
+    return Decision.NOT_ENOUGH_YET, (
+        f"the planned weeks are over and {found} may be nothing or the {sought} sought: "
+        "there were fewer users than needed; plan a longer experiment"
     )
-
-
-def _waiting(arm: ArmResult, primary: Primary, plan: Plan) -> Recommendation:
-    return _recommendation(
-        Decision.NOT_ENOUGH_YET,
-        arm,
-        f"on day {plan.days} of {plan.planned_days} nothing is decided about {_found(primary)}",
-    )
-
-
-def _open(arm: ArmResult, primary: Primary, plan: Plan) -> Recommendation:
-    """The planned weeks are over, and 0 is inside the interval."""
-    sought = percent(plan.minimum_detectable_effect, signed=False)
-    if primary.high < plan.minimum_detectable_effect:
-        return _recommendation(
-            Decision.DO_NOT_SHIP,
-            arm,
-            f"{_found(primary)} is not shown to rise, and a rise of the {sought} sought is ruled out",
-        )
-    return _recommendation(
-        Decision.NOT_ENOUGH_YET,
-        arm,
-        f"the planned weeks are over and {_found(primary)} may be nothing or the {sought} sought: "
-        "there were fewer users than needed; plan a longer experiment",
-    )
-
-
-def _recommendation(decision: Decision, arm: ArmResult, why: str) -> Recommendation:
-    opening = {
-        Decision.SHIP: f"Ship {arm.arm}",
-        Decision.DO_NOT_SHIP: f"Do not ship {arm.arm}",
-        Decision.NOT_ENOUGH_YET: f"Not enough yet for {arm.arm}",
-    }[decision]
-    return Recommendation(decision, arm.arm, f"{opening}: {why}.")
 
 
 def _found(primary: Primary) -> str:
