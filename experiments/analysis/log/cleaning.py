@@ -308,13 +308,14 @@ def _count_exclusions(db: duckdb.DuckDBPyConnection) -> tuple[Exclusion, ...]:
         SELECT reason, count(*), count(DISTINCT user_id), min(event), min(user_id) FROM ({events})
         GROUP BY reason ORDER BY reason
         """).fetchall()
-    names = _names(
-        db, "event_id", [event for reason, _, _, event, _ in counted if Reason(reason) not in BY_USER]
-    )
-    names |= _names(db, "user_id", [user for reason, *_, user in counted if Reason(reason) in BY_USER])
-    return tuple(
-        Exclusion(Reason(reason), count, users, names.get(user if Reason(reason) in BY_USER else event, ""))
+    excluded = [
+        (Reason(reason), count, users, user if Reason(reason) in BY_USER else event)
         for reason, count, users, event, user in counted
+    ]
+    names = _names(db, "event_id", [event for reason, *_, event in excluded if reason not in BY_USER])
+    names |= _names(db, "user_id", [user for reason, *_, user in excluded if reason in BY_USER])
+    return tuple(
+        Exclusion(reason, count, users, names.get(key, "")) for reason, count, users, key in excluded
     )
 
 

@@ -5,54 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Self
 
 
 class Reason(StrEnum):
     """Faults of an event, then of its user. Each excluded event is counted under one reason."""
 
-    INCOMPLETE = "incomplete"
-    REPEATED_EVENT = "repeated_event"
-    FUTURE = "future"
-    TOO_OLD = "too_old"
-    REPEATED_SLATE = "repeated_slate"
-    UNKNOWN_ARM = "unknown_arm"
-    ARM_BEFORE_START = "arm_before_start"
-    ARM_MISSING = "arm_missing"
-    UNKNOWN_SLATE = "unknown_slate"
-    SLATE_EXCLUDED = "slate_excluded"
-    OTHER_USER = "other_user"
-    BEFORE_IMPRESSION = "before_impression"
-    NOT_SHOWN = "not_shown"
-    REPEATED_TAP = "repeated_tap"
-    OVERRIDE = "override"
-    TWO_ARMS = "two_arms"
-    BOT = "bot"
+    meaning: str
+    """A phrase for reports."""
 
-    @property
-    def meaning(self) -> str:
-        """A phrase for reports."""
-        return MEANINGS[self]
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """The value of a member is its name; its meaning is an attribute."""
+        reason = str.__new__(cls, value)
+        reason._value_ = value
+        reason.meaning = meaning
+        return reason
 
-
-MEANINGS = {
-    Reason.INCOMPLETE: "without an id, a time or a user",
-    Reason.REPEATED_EVENT: "an event id that was seen before; the first by time counts",
-    Reason.FUTURE: "after the end of the period that is read",
-    Reason.TOO_OLD: "before the pre-period",
-    Reason.REPEATED_SLATE: "a slate shown before under another event id; the first by time counts",
-    Reason.UNKNOWN_ARM: "an arm that the experiment does not have",
-    Reason.ARM_BEFORE_START: "an arm of the experiment, before its start",
-    Reason.ARM_MISSING: "a slate without an arm, of users who belong to one",
-    Reason.UNKNOWN_SLATE: "of a slate that was never logged; only taps are excluded",
-    Reason.SLATE_EXCLUDED: "of a slate that is itself excluded",
-    Reason.OTHER_USER: "of a slate that another user was shown",
-    Reason.BEFORE_IMPRESSION: "before the slate it came from, by more than clocks differ",
-    Reason.NOT_SHOWN: "a tap on an item or position that the slate did not show",
-    Reason.REPEATED_TAP: "a further tap of one slate on one item",
-    Reason.OVERRIDE: "of users who chose an arm (testers); all of their events",
-    Reason.TWO_ARMS: "of users who saw two arms; all of their events",
-    Reason.BOT: "of users who look like bots; all of their events",
-}
+    INCOMPLETE = "incomplete", "without an id, a time or a user"
+    REPEATED_EVENT = "repeated_event", "an event id that was seen before; the first by time counts"
+    FUTURE = "future", "after the end of the period that is read"
+    TOO_OLD = "too_old", "before the pre-period"
+    REPEATED_SLATE = "repeated_slate", "a slate shown before under another event id; the first by time counts"
+    UNKNOWN_ARM = "unknown_arm", "an arm that the experiment does not have"
+    ARM_BEFORE_START = "arm_before_start", "an arm of the experiment, before its start"
+    ARM_MISSING = "arm_missing", "a slate without an arm, of users who belong to one"
+    UNKNOWN_SLATE = "unknown_slate", "of a slate that was never logged; only taps are excluded"
+    SLATE_EXCLUDED = "slate_excluded", "of a slate that is itself excluded"
+    OTHER_USER = "other_user", "of a slate that another user was shown"
+    BEFORE_IMPRESSION = "before_impression", "before the slate it came from, by more than clocks differ"
+    NOT_SHOWN = "not_shown", "a tap on an item or position that the slate did not show"
+    REPEATED_TAP = "repeated_tap", "a further tap of one slate on one item"
+    OVERRIDE = "override", "of users who chose an arm (testers); all of their events"
+    TWO_ARMS = "two_arms", "of users who saw two arms; all of their events"
+    BOT = "bot", "of users who look like bots; all of their events"
 
 
 @dataclass(frozen=True)

@@ -41,15 +41,10 @@ def sort_files(folder: Path) -> LogFiles:
     Raises:
         UnreadableLog: not one file of impressions can be read.
     """
-    valid: dict[str, tuple[Path, ...]] = {}
-    faulty = [
-        FaultyFile(path, "is unfinished; remove it if nothing is writing it") for path in leftovers(folder)
-    ]
-    for name in TABLES:
-        faults = {path: fault(path, name) for path in sorted((folder / name).rglob("*.parquet"))}
-        valid[name] = tuple(path for path, reason in faults.items() if reason is None)
-        faulty += [FaultyFile(path, reason) for path, reason in faults.items() if reason is not None]
-    return _with_impressions(LogFiles(folder, valid, tuple(faulty)))
+    found = {name: tuple(sorted((folder / name).rglob("*.parquet"))) for name in TABLES}
+    unfinished = "is unfinished; remove it if nothing is writing it"
+    faulty = tuple(FaultyFile(path, unfinished) for path in leftovers(folder))
+    return _without(LogFiles(folder, found, faulty), fault)
 
 
 def without_damaged(files: LogFiles) -> LogFiles:
@@ -58,12 +53,7 @@ def without_damaged(files: LogFiles) -> LogFiles:
     Raises:
         UnreadableLog: no file of impressions is left.
     """
-    damaged = {path: damage(path) for paths in files.valid.values() for path in paths}
-    valid = {
-        name: tuple(path for path in paths if damaged[path] is None) for name, paths in files.valid.items()
-    }
-    faulty = tuple(FaultyFile(path, reason) for path, reason in damaged.items() if reason is not None)
-    return _with_impressions(LogFiles(files.folder, valid, files.faulty + faulty))
+    return _without(files, lambda path, _: damage(path))
 
 
 def read_undamaged(files: LogFiles, read: Callable[[LogFiles], T]) -> T:
@@ -113,15 +103,23 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def _with_impressions(files: LogFiles) -> LogFiles:
-    """The files themselves, if there is a file of impressions."""
-    if files.valid["impressions"]:
-        return files
-    named = "".join(f"; {each.path}: {each.reason}" for each in files.faulty[:3])
-    raise UnreadableLog(
-        f"{files.folder}: no impressions can be read{named}; expected parquet files below "
-        f"{files.folder / 'impressions'}, as `nitamono events export` writes them"
-    )
+def _without(files: LogFiles, fault_of: Callable[[Path, str], str | None]) -> LogFiles:
+    """The files without those that have a fault; there must be impressions left."""
+    faults = {
+        path: reason
+        for name, paths in files.valid.items()
+        for path in paths
+        if (reason := fault_of(path, name)) is not None
+    }
+    valid = {name: tuple(path for path in paths if path not in faults) for name, paths in files.valid.items()}
+    faulty = files.faulty + tuple(FaultyFile(path, reason) for path, reason in faults.items())
+    if not valid["impressions"]:
+        named = "".join(f"; {each.path}: {each.reason}" for each in faulty[:3])
+        raise UnreadableLog(
+            f"{files.folder}: no impressions can be read{named}; expected parquet files below "
+            f"{files.folder / 'impressions'}, as `nitamono events export` writes them"
+        )
+    return LogFiles(files.folder, valid, faulty)
 
 
 def _shape(kind: pa.DataType) -> str:

@@ -82,18 +82,11 @@ def _row(rows: list[Row], name: str) -> Row:
 
 def text(evaluation: Evaluation, *, slices: bool) -> str:
     """The evaluation for a terminal."""
-    parts = [
-        *([SIMULATED] if evaluation.simulated else []),
-        origin(evaluation),
-        f"\nAs logged, gains over {evaluation.baseline}",
-        metric_table(evaluation.as_logged),
-        *([slice_table(evaluation.as_logged)] if slices else []),
-    ]
-    if evaluation.weighted:
-        parts += [
-            f"\nWeighted, gains over {evaluation.baseline}",
-            metric_table(evaluation.weighted),
-            *([slice_table(evaluation.weighted)] if slices else []),
-        ]
+    parts = [SIMULATED] if evaluation.simulated else []
+    parts.append(origin(evaluation))
+    for title, rows in (("As logged", evaluation.as_logged), ("Weighted", evaluation.weighted)):
+        if rows:
+            parts += [f"\n{title}, gains over {evaluation.baseline}", metric_table(rows)]
+            parts += [slice_table(rows)] if slices else []
     parts += ["", weighting_sentence(evaluation), warning(evaluation)]
     return "\n".join(parts).rstrip()

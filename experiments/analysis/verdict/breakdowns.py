@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -11,12 +12,12 @@ from scipy.stats import norm
 
 from experiments.analysis.moments import Moments
 from experiments.analysis.verdict.effects import (
-    Constant,
+    Comparison,
     Effect,
     Measure,
+    adjusted,
     constant_of,
     effect_of,
-    holm,
     lift_of,
 )
 
@@ -50,19 +51,13 @@ MIN_DAYS: Final = 5
 """Days with an interval that a trend needs."""
 
 
-@dataclass(frozen=True)
-class PartResult:
-    """The primary metric of one arm in one part of a breakdown."""
+@dataclass(frozen=True, kw_only=True)
+class PartResult(Comparison):
+    """The primary metric of one arm in one part of a breakdown; p-values over time are not adjusted."""
 
     part: str
-    arm: str
     users: int
     """Of both arms."""
-    effect: Effect | None
-    constant: Constant | None = None
-    """Instead of an effect, where users do not vary."""
-    p_adjusted: float | None = None
-    """By Holm's method over all parts and arms of breakdowns that are not over time."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +79,9 @@ def break_down(
     moments: breakdown to part to arms.
     """
     found = {name: _parts(by_part, measure) for name, by_part in moments.items()}
-    adjusted = holm(
-        {
-            (name, each.part, each.arm): each.effect.p_value
-            for name, parts in found.items()
-            for each in parts
-            if each.effect is not None and not BREAKDOWNS[name].over_time
-        }
-    )
+    rest = iter(adjusted([each for name in found if not BREAKDOWNS[name].over_time for each in found[name]]))
     return {
-        name: tuple(replace(each, p_adjusted=adjusted.get((name, each.part, each.arm))) for each in parts)
+        name: tuple(parts if BREAKDOWNS[name].over_time else islice(rest, len(parts)))
         for name, parts in found.items()
     }
 
@@ -101,11 +89,11 @@ def break_down(
 def _parts(by_part: Mapping[str, Arms], measure: Measure) -> list[PartResult]:
     return [
         PartResult(
-            part,
-            arm,
-            control.count + treatment.count,
-            effect_of(measure, control, treatment),
-            constant_of(measure, control, treatment),
+            part=part,
+            arm=arm,
+            users=control.count + treatment.count,
+            effect=effect_of(measure, control, treatment),
+            constant=constant_of(measure, control, treatment),
         )
         for part, arms in by_part.items()
         for control, *_ in (arms.values(),)

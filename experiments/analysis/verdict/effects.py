@@ -8,7 +8,7 @@ See docs/decisions/163-verdict-statistics.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ from scipy.special import ndtr, ndtri
 from experiments.analysis.moments import ROUNDING, Moments, Ratio
 from ml.metrics import significance
 
-Question = TypeVar("Question", bound=Hashable)
+C = TypeVar("C", bound="Comparison")
 
 ALPHA: Final = 0.05
 """Of a single look, two-sided; experiments.analysis.verdict.sequential has that of all looks."""
@@ -145,6 +145,19 @@ class Constant:
         return math.isclose(self.control, self.treatment, rel_tol=math.sqrt(ROUNDING))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One measure of one arm against control."""
+
+    arm: str
+    effect: Effect | None
+    """None if there are too few users or events, or users do not vary."""
+    constant: Constant | None
+    """Instead of an effect, where users do not vary."""
+    p_adjusted: float | None = None
+    """By Holm's method over all comparisons of its kind; None for those that are not adjusted."""
+
+
 def effect_of(
     measure: Measure, control: Moments, treatment: Moments, *, confidence: float = CONFIDENCE
 ) -> Effect | None:
@@ -208,9 +221,10 @@ def lift_of(logarithm: float) -> float:
     return float(np.expm1(min(logarithm, 700.0)))
 
 
-def holm(p_values: Mapping[Question, float]) -> dict[Question, float]:
-    """Holm's step-down p-values (valid under any dependence), by question."""
-    return dict(zip(p_values, significance.holm(list(p_values.values())), strict=True))
+def adjusted(comparisons: Sequence[C]) -> list[C]:
+    """The comparisons with Holm's p-values, valid under any dependence, over those with an effect."""
+    p_values = iter(significance.holm([each.effect.p_value for each in comparisons if each.effect]))
+    return [replace(each, p_adjusted=next(p_values)) if each.effect else each for each in comparisons]
 
 
 def _events(measure: Measure, arm: Moments) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -17,12 +17,12 @@ from experiments.analysis.verdict.breakdowns import Arms, PartResult, Trend, bre
 from experiments.analysis.verdict.effects import (
     ALPHA,
     MEASURES,
-    Constant,
+    Comparison,
     Effect,
     Measure,
+    adjusted,
     constant_of,
     effect_of,
-    holm,
     lift_of,
     narrowed_by_cuped,
 )
@@ -45,23 +45,17 @@ from experiments.analysis.verdict.sample_ratio import SampleRatio, sample_ratio
 from experiments.assignment.definition import Guardrail
 
 
-@dataclass(frozen=True)
-class MetricResult:
-    """One metric of one arm. effect: None if there are too few users or events, or users do not vary."""
+@dataclass(frozen=True, kw_only=True)
+class MetricResult(Comparison):
+    """One metric of one arm. The primary metric is not adjusted, because it has its own error rate."""
 
     metric: str
     title: str
-    arm: str
     primary: bool
-    effect: Effect | None
     narrowed: float | None
     """The share by which CUPED narrowed the interval."""
     detectable: float | None
     """The lift found by this many users with a power of 80 %; for the primary metric on the last day."""
-    p_adjusted: float | None = None
-    """By Holm over all secondary metrics and arms; the primary metric has its own error rate."""
-    constant: Constant | None = None
-    """Instead of an effect, where users do not vary."""
 
 
 @dataclass(frozen=True)
@@ -206,20 +200,12 @@ def metrics_of(evidence: Evidence) -> tuple[MetricResult, ...]:
     decisive = sequential.last_critical_value(
         7 * evidence.experiment.planned_weeks, len(treatments(evidence))
     )
-    measures = [primary, *(each for each in MEASURES.values() if each is not primary)]
-    found = [
-        metric_of(evidence, measure, arm, decisive if measure is primary else float(ndtri(1 - ALPHA / 2)))
-        for measure in measures
-        for arm in treatments(evidence)
-    ]
-    adjusted = holm(
-        {
-            (each.metric, each.arm): each.effect.p_value
-            for each in found
-            if each.effect is not None and not each.primary
-        }
+    plain = float(ndtri(1 - ALPHA / 2))
+    arms, others = treatments(evidence), [each for each in MEASURES.values() if each is not primary]
+    return (
+        *(metric_of(evidence, primary, arm, decisive) for arm in arms),
+        *adjusted([metric_of(evidence, each, arm, plain) for each in others for arm in arms]),
     )
-    return tuple(replace(each, p_adjusted=adjusted.get((each.metric, each.arm))) for each in found)
 
 
 def metric_of(evidence: Evidence, measure: Measure, arm: str, critical: float) -> MetricResult:
@@ -227,13 +213,13 @@ def metric_of(evidence: Evidence, measure: Measure, arm: str, critical: float) -
     control, treatment = _pair(evidence, evidence.totals, arm)
     effect = effect_of(measure, control, treatment)
     return MetricResult(
-        measure.name,
-        measure.title,
-        arm,
-        measure is primary_measure(evidence),
-        effect,
-        narrowed_by_cuped(measure, control, treatment),
-        detectable(effect, critical) if effect else None,
+        metric=measure.name,
+        title=measure.title,
+        arm=arm,
+        primary=measure is primary_measure(evidence),
+        effect=effect,
+        narrowed=narrowed_by_cuped(measure, control, treatment),
+        detectable=detectable(effect, critical) if effect else None,
         constant=constant_of(measure, control, treatment),
     )
 

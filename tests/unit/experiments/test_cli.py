@@ -46,7 +46,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(group, words)
 
 
-def test_assign_tells_the_arm_or_why_there_is_none(folder: Path) -> None:
+def test_assign_prints_the_arm_or_why_there_is_none(folder: Path) -> None:
     """By id or by hash, as of a day."""
     experiment = make_experiment(buckets=(0, 0.5), ramp=({"from_day": "2026-11-02", "share": 0.5},))
     users = [f"u{number}" for number in range(60)]

@@ -139,12 +139,12 @@ shapes = st.builds(
 @pytest.mark.soak
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(shapes)
-def test_no_mixture_is_either(tmp_path_factory: pytest.TempPathFactory, shape: Shape) -> None:
+def test_no_mixture_is_too_degenerate(tmp_path_factory: pytest.TempPathFactory, shape: Shape) -> None:
     """Whatever comes together."""
     check_all(tmp_path_factory.mktemp("mixed"), shape)
 
 
-def test_a_latency_that_does_not_vary_is_ok_and_said_so(tmp_path: Path) -> None:
+def test_a_latency_that_does_not_vary_is_ok_and_marked(tmp_path: Path) -> None:
     """8.0 ms in every answer: the interval is the change, which is 0."""
     text, found = report_of(tmp_path, SHAPES["constant latency"])
     assert re.search(r"Time per answer, ms \(treatment\) +ok, does not vary", text)
@@ -185,7 +185,7 @@ def test_metrics_that_do_not_vary_and_differ_ship_nothing(tmp_path: Path) -> Non
     assert found["looks"]["treatment"] == []
 
 
-def test_what_is_left_out_is_named_where_nothing_is_left(tmp_path: Path) -> None:
+def test_exclusions_are_named_if_nothing_remains(tmp_path: Path) -> None:
     """Bots' slates do carry the arm; a start in the future is no traceback."""
     write_degenerate(tmp_path / "log", SHAPES["nobody but bots"])
     assert "no valid slate carries an arm" in report(tmp_path).output

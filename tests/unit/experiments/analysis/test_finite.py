@@ -136,7 +136,7 @@ def test_plans(users: Moments, name: str) -> None:
     assert baseline.correlation is None or abs(baseline.correlation) <= 1 + 1e-9
 
 
-def test_a_covariate_that_explains_everything_is_none() -> None:
+def test_a_covariate_that_explains_everything_is_not_used() -> None:
     """Users who do just what they did before leave CUPED no variance, and the plan no users."""
     taps = np.resize([0.0, 1.0, 3.0], 300)
     same = {"slates": np.full(300, 4.0), "taps": taps, "pre_slates": np.full(300, 4.0), "pre_taps": taps}

@@ -32,7 +32,7 @@ def test_a_constant_ratio_has_no_variance(rate: float, counts: list[int]) -> Non
 
 @settings(max_examples=200)
 @given(st.floats(1e-3, 1e9), COUNTS)
-def test_one_that_varies_has_its_variance(rate: float, counts: list[int]) -> None:
+def test_a_ratio_that_varies_has_its_variance(rate: float, counts: list[int]) -> None:
     """A user whose slates take a thousandth longer is seen."""
     slates = np.array(counts, dtype=float)
     took = rate * slates

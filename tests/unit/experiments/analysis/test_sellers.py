@@ -86,7 +86,7 @@ def test_new_listings_wait_for_their_first_impression(tmp_path: Path) -> None:
     assert side.arms["treatment"].waiting.quartiles_hours == pytest.approx((10, 10, 10))
 
 
-def test_what_is_excluded_exposes_nobody(tmp_path: Path) -> None:
+def test_excluded_slates_are_no_exposure(tmp_path: Path) -> None:
     """Repeated slates, users in two arms and testers."""
     slate = make_slate("u")
     excluded = [
@@ -113,7 +113,7 @@ def test_without_exposure_there_are_no_figures(tmp_path: Path) -> None:
     assert np.isnan(side.against_control["treatment"].difference)
 
 
-def test_the_lorenz_curve_ends_with_all_of_it() -> None:
+def test_the_lorenz_curve_ends_at_one() -> None:
     """Equal sellers lie on the diagonal; half of the sellers with nothing lie on the floor."""
     assert concentration(np.full(40, 3)).lorenz[10] == pytest.approx((0.5, 0.5))
     curve = concentration(np.array([0, 0, 5, 5])).lorenz
@@ -140,7 +140,7 @@ def test_an_arm_that_favours_a_few_sellers_differs_and_the_same_arm_does_not() -
     assert 0 < favoured.low < favoured.difference < favoured.high
 
 
-def test_arms_of_unequal_size_are_compared_on_as_many_users(tmp_path: Path) -> None:
+def test_arms_of_unequal_size_are_compared_over_equally_many_users(tmp_path: Path) -> None:
     """Each user sees one seller: a tenth of the users knn fewer sellers, though both arms show alike."""
     random = np.random.default_rng(2)
     slates = [

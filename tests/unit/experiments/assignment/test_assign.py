@@ -59,7 +59,7 @@ def independent(one: np.ndarray, other: np.ndarray) -> bool:
         (2, HashBuckets(0.4325587774448181, 0.9398489427271906, 0.030619721551909285), "control"),
     ],
 )
-def test_places_never_change(number: int, expected: HashBuckets, arm: str) -> None:
+def test_hash_buckets_never_change(number: int, expected: HashBuckets, arm: str) -> None:
     """To the last bit, in any release: a running experiment's users stay where they are."""
     experiment = make_experiment()
     assert hash_buckets(experiment, USERS[number]) == expected
@@ -69,7 +69,7 @@ def test_places_never_change(number: int, expected: HashBuckets, arm: str) -> No
 
 
 @pytest.mark.parametrize("key", ["layer/similar-items", "ramp/new-encoder", "arms/new-encoder"])
-def test_places_are_uniform(key: str) -> None:
+def test_hash_buckets_are_uniform(key: str) -> None:
     """Chi-square over a thousand equal parts of [0, 1)."""
     found = everybodys(key)
     assert found.min() >= 0
@@ -88,12 +88,12 @@ def test_places_are_uniform(key: str) -> None:
         ("arms/new-encoder", "arms/new-encoder-2"),
     ],
 )
-def test_places_under_different_keys_are_independent(one: str, other: str) -> None:
+def test_hash_buckets_of_different_keys_are_independent(one: str, other: str) -> None:
     """Layers, experiments and ramps do not pick each other's users: chi-square of twenty by twenty parts."""
     assert independent((everybodys(one) * 20).astype(int), (everybodys(other) * 20).astype(int))
 
 
-def test_ids_that_count_up_are_assigned_as_evenly() -> None:
+def test_consecutive_ids_are_assigned_evenly() -> None:
     """A caller whose ids are their own hashes, such as numbers, loses nothing."""
     numbers = [str(number) for number in range(200_000)]
     found = hash_bucket_array("arms/new-encoder", numbers)
@@ -101,7 +101,7 @@ def test_ids_that_count_up_are_assigned_as_evenly() -> None:
     assert independent((found[:-1] * 20).astype(int), (found[1:] * 20).astype(int))
 
 
-def test_weights_share_out_the_users() -> None:
+def test_users_are_divided_by_the_weights() -> None:
     """Two to one to one, by chi-square."""
     arms = ({"name": "control", "weight": 2}, {"name": "a", "weight": 1}, {"name": "b", "weight": 1})
     counts = np.bincount(arm_array(make_experiment(arms=arms), USERS))
@@ -112,7 +112,7 @@ def test_weights_share_out_the_users() -> None:
 @pytest.mark.parametrize(
     ("at", "arm"), [(0.0, "control"), (0.4999999, "control"), (0.5, "b"), (0.75, "c"), (1 - 2**-53, "c")]
 )
-def test_an_arm_begins_where_the_one_before_ends(at: float, arm: str) -> None:
+def test_an_arm_begins_where_the_previous_one_ends(at: float, arm: str) -> None:
     """Lower bounds belong to the arm, upper ones to the next; the last arm reaches to the end."""
     arms = ({"name": "control", "weight": 2}, {"name": "b"}, {"name": "c"})
     chosen = arm_at(make_experiment(arms=arms), HashBuckets(0.5, 0.5, at), share=1)
@@ -182,13 +182,13 @@ def test_layers_and_experiments_are_independent() -> None:
     assert (first.label, second.experiment.name) == ("new-encoder:siglip", "new-weights")
 
 
-def test_a_next_experiment_in_the_same_buckets_mixes_the_users_anew() -> None:
+def test_the_next_experiment_in_the_same_buckets_shuffles_the_users() -> None:
     """What an arm did to its users does not become one arm's head start in the next experiment."""
     assert independent(arm_array(make_experiment(), USERS), arm_array(make_experiment(name="next"), USERS))
     assert share(make_experiment(name="next")) == pytest.approx([0.5, 0.5], abs=0.005)
 
 
-def test_the_documentation_suffices_to_tell_the_same_arms() -> None:
+def test_the_documentation_suffices_to_compute_the_same_arms() -> None:
     """Its five steps, written down once more without our code; and its table is what they give."""
 
     def documented(user_id: str) -> tuple[str, list[float], str]:

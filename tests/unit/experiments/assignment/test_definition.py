@@ -82,7 +82,7 @@ def test_all_faults_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
         {"hypothesis": "why not"},
     ],
 )
-def test_what_cannot_be_run_is_refused(changes: dict[str, object]) -> None:
+def test_invalid_definitions_are_refused(changes: dict[str, object]) -> None:
     """Twins among arms, no users, a ramp that goes back, nothing to compare, nothing to find, no reason."""
     with pytest.raises(ValueError, match="validation error"):
         make_experiment(**changes)
@@ -97,7 +97,7 @@ def test_no_arm_is_handicapped_by_a_random_order(tmp_path: Path) -> None:
     assert {arm.shuffle for arm in make_experiment(arms=arms).arms} == {0.02}
 
 
-def test_disjoint_buckets_and_disabled_files_live_together(tmp_path: Path) -> None:
+def test_disjoint_buckets_and_disabled_files_do_not_conflict(tmp_path: Path) -> None:
     """Both halves of a layer, and an old experiment that is over."""
     write(tmp_path, "one", buckets="[0, 0.5]")
     write(tmp_path, "other", buckets="[0.5, 1]")
@@ -115,14 +115,14 @@ def test_a_setting_belongs_to_one_layer(tmp_path: Path) -> None:
     assert len(read_experiments(tmp_path)) == 2
 
 
-def test_a_folder_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     """A misspelt setting must not switch all experiments off in silence."""
     assert read_experiments(tmp_path) == ()
     (fault,) = faults(tmp_path / "nowhere")
     assert "nowhere is not a folder" in fault
 
 
-def test_an_unknown_name_tells_the_known_ones() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     """So that a typo is easy to correct."""
     experiments = (make_experiment(), make_experiment(name="other"))
     assert find_experiment(experiments, "other").name == "other"

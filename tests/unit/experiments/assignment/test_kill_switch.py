@@ -44,7 +44,7 @@ def make_switches(now: list[float]) -> Switches:
     return Switches(Elasticsearch("http://127.0.0.1:1"), "shop", clock=lambda: now[0])
 
 
-def test_a_stop_is_heeded_within_five_seconds(cluster: Cluster) -> None:
+def test_a_stop_applies_within_five_seconds(cluster: Cluster) -> None:
     """And until it is due, nothing is asked."""
     now = [100.0]
     switches = make_switches(now)
@@ -58,7 +58,7 @@ def test_a_stop_is_heeded_within_five_seconds(cluster: Cluster) -> None:
     assert MAX_AGE_S + TIMEOUT_S < 5
 
 
-def test_what_was_known_last_holds_for_a_while_when_elasticsearch_goes(cluster: Cluster) -> None:
+def test_the_last_known_state_holds_for_a_while_without_elasticsearch(cluster: Cluster) -> None:
     """It is asked again when the next answer is due, and not by every request."""
     now = [100.0]
     switches = make_switches(now)
@@ -74,7 +74,7 @@ def test_what_was_known_last_holds_for_a_while_when_elasticsearch_goes(cluster: 
 
 
 @pytest.mark.parametrize("stopped", [frozenset(), frozenset({"new-encoder"})])
-def test_after_half_a_minute_without_an_answer_nothing_is_known(
+def test_after_half_a_minute_without_an_answer_the_state_is_unknown(
     cluster: Cluster, stopped: frozenset[str]
 ) -> None:
     """Somebody may have stopped an experiment meanwhile. The next answer ends it."""
@@ -113,7 +113,7 @@ def test_the_first_requests_after_a_quiet_time_wait_for_the_answer(cluster: Clus
     assert cluster.asked == 2
 
 
-def test_nothing_is_known_before_the_first_answer(cluster: Cluster) -> None:
+def test_the_state_is_unknown_before_the_first_answer(cluster: Cluster) -> None:
     """Which is not the same as nothing being stopped."""
     cluster.stopped = None
     switches = make_switches([100.0])

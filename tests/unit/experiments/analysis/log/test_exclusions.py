@@ -42,7 +42,7 @@ def left(users: int, slates: int, taps: int = 0, views: int = 0, purchases: int 
     return {"users": users, "slates": slates, "taps": taps, "views": views, "purchases": purchases}
 
 
-def test_a_sound_log_has_no_exclusions(tmp_path: Path) -> None:
+def test_a_valid_log_has_no_exclusions(tmp_path: Path) -> None:
     """Randomised slates and events without a slate are part of it."""
     slate = make_slate("u", randomised=True)
     write_log(tmp_path, [slate], taps=[make_tap(slate)], item_views=[make_event("u")])
@@ -108,7 +108,7 @@ def test_events_from_the_future_and_from_before_the_pre_period_are_excluded(tmp_
 
 
 @pytest.mark.parametrize("arms", [["exp:lost"], ["exp:control", "exp:lost"]])
-def test_an_unknown_arm_takes_the_slate_and_what_came_of_it(tmp_path: Path, arms: list[str]) -> None:
+def test_an_unknown_arm_excludes_the_slate_and_its_events(tmp_path: Path, arms: list[str]) -> None:
     """The user's other slates count."""
     slate = make_slate("u", event_id="lost", arms=arms)
     write_log(
@@ -123,7 +123,7 @@ def test_an_unknown_arm_takes_the_slate_and_what_came_of_it(tmp_path: Path, arms
     )
 
 
-def test_arms_of_other_experiments_are_none_of_ours(tmp_path: Path) -> None:
+def test_arms_of_other_experiments_are_ignored(tmp_path: Path) -> None:
     """Also of one whose name begins like this one's."""
     slates = [make_slate("u", arms=["exp:control", "other:x"]), make_slate("v", arms=["exp-2:x"], time=at(1))]
     write_log(tmp_path, slates)
@@ -137,7 +137,7 @@ def test_an_arm_before_the_start_is_excluded(tmp_path: Path) -> None:
     assert summed(tmp_path) == ((Exclusion(Reason.ARM_BEFORE_START, 1, 1, "early"),), left(1, 1))
 
 
-def test_testers_are_out_with_all_their_events(tmp_path: Path) -> None:
+def test_testers_are_excluded_with_all_their_events(tmp_path: Path) -> None:
     """Of one override, whatever else they did."""
     slate = make_slate("tester", "treatment", override=True)
     write_log(
@@ -157,7 +157,7 @@ def test_testers_are_out_with_all_their_events(tmp_path: Path) -> None:
         [["exp:control", "exp:treatment", "exp:control"], ["exp:control"]],
     ],
 )
-def test_users_in_two_arms_are_out_with_all_their_events(tmp_path: Path, arms: list[list[str]]) -> None:
+def test_users_in_two_arms_are_excluded_with_all_their_events(tmp_path: Path, arms: list[list[str]]) -> None:
     """On two slates or on one; before the start too."""
     slates = [make_slate("both", arms=each) for each in arms]
     write_log(
@@ -169,7 +169,7 @@ def test_users_in_two_arms_are_out_with_all_their_events(tmp_path: Path, arms: l
     assert summed(tmp_path) == ((Exclusion(Reason.TWO_ARMS, 5, 1, "both"),), left(1, 1, views=1))
 
 
-def test_of_a_slate_that_was_never_logged_only_the_taps_are_left_out(tmp_path: Path) -> None:
+def test_of_an_unlogged_slate_only_taps_are_excluded(tmp_path: Path) -> None:
     """What a user bought is bought, though its link leads nowhere; all are counted."""
     lost = make_slate("u", slate_id="lost")
     write_log(
@@ -224,7 +224,7 @@ def test_further_taps_of_a_slate_on_an_item_count_once(tmp_path: Path) -> None:
     assert summed(tmp_path) == ((Exclusion(Reason.REPEATED_TAP, 1, 1, "again"),), left(1, 2, taps=3))
 
 
-def test_users_with_more_slates_a_day_than_anyone_looks_at_are_taken_for_bots(tmp_path: Path) -> None:
+def test_users_with_too_many_slates_a_day_are_suspected_bots(tmp_path: Path) -> None:
     """On one day; as many over two days are none."""
     slates = [make_slate("bot", time=at(1, minutes=n)) for n in range(4)]
     people = [make_slate("u", time=at(n / 2)) for n in range(4)]
@@ -233,7 +233,7 @@ def test_users_with_more_slates_a_day_than_anyone_looks_at_are_taken_for_bots(tm
     assert summed(tmp_path, bot_slates_a_day=4) == ((), left(2, 8, views=0))
 
 
-def test_users_who_tap_faster_than_anyone_looks_are_taken_for_bots(tmp_path: Path) -> None:
+def test_users_who_tap_too_fast_are_suspected_bots(tmp_path: Path) -> None:
     """More taps in a minute of the clock than the rule allows; repeated ones count for it."""
     slate = make_slate("bot")
     taps = [make_tap(slate, time=at(0.5, seconds=n)) for n in range(5)]
@@ -253,7 +253,7 @@ def test_moments_can_include_suspected_bots(tmp_path: Path) -> None:
         assert clean.moments(bots=True)["control"].total("slates") == 3
 
 
-def test_every_reason_says_what_it_means() -> None:
+def test_every_reason_has_a_meaning() -> None:
     """For the report."""
     assert all(len(reason.meaning) > 10 for reason in Reason)
 
@@ -265,7 +265,7 @@ def users_by_arm(*, share: float = 1.0) -> dict[int, list[str]]:
     return {arm: [name for name, own in zip(names, arms, strict=True) if own == arm] for arm in (-1, 0, 1)}
 
 
-def test_slates_that_tell_no_arm_to_a_user_who_has_one_are_counted_as_lost(tmp_path: Path) -> None:
+def test_slates_without_the_arm_of_their_user_are_unassigned(tmp_path: Path) -> None:
     """Of exposed users and others, up to the last slate with an arm; what they buy stays in the sums."""
     users = users_by_arm()
     (control, never), treated = users[0][:2], users[1][0]
@@ -291,7 +291,7 @@ def test_slates_that_tell_no_arm_to_a_user_who_has_one_are_counted_as_lost(tmp_p
         assert clean.moments()["treatment"].total("purchases") == 1
 
 
-def test_users_outside_the_experiment_have_no_arm_to_lose(tmp_path: Path) -> None:
+def test_users_outside_the_experiment_have_no_unassigned_slates(tmp_path: Path) -> None:
     """In other buckets, not yet in the ramp, testers, in two arms, or bots."""
     early, late = users_by_arm(share=0.5)[0][0], users_by_arm(share=0.5)[-1][0]
     ramp = ({"from_day": START.date(), "share": 0.5}, {"from_day": at(2).date(), "share": 1.0})

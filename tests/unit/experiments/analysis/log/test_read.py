@@ -64,7 +64,7 @@ def test_half_written_files_are_named_and_excluded(tmp_path: Path) -> None:
         assert log.clean(make_experiment(), now=NOW).moments()["control"].total("taps") == 1
 
 
-def test_a_file_with_damage_behind_a_sound_footer_is_excluded(tmp_path: Path) -> None:
+def test_a_damaged_file_with_a_valid_footer_is_excluded(tmp_path: Path) -> None:
     """It is found out when it is read."""
     slates = [make_slate(f"u{n}") for n in range(200)]
     write_log(tmp_path, slates, item_views=[make_event("u1")])
@@ -81,7 +81,7 @@ def test_a_file_with_damage_behind_a_sound_footer_is_excluded(tmp_path: Path) ->
         assert clean.exclusions == ()
 
 
-def test_files_with_other_columns_are_named_with_what_is_other(tmp_path: Path) -> None:
+def test_files_with_other_columns_are_named_with_the_differences(tmp_path: Path) -> None:
     """Missing, unknown and of another type."""
     write_log(tmp_path, [make_slate("u")], taps=[])
     table = pa.table({"event_id": ["e"], "user_id": [7], "colour": ["red"]})

@@ -91,7 +91,7 @@ def test_the_pre_period_ends_with_the_start_whenever_the_exposure_was(tmp_path: 
     assert moments["treatment"].count == 0
 
 
-def test_what_follows_an_exposure_counts_though_a_clock_puts_it_before(tmp_path: Path) -> None:
+def test_events_of_an_exposure_count_even_if_a_clock_dates_them_before_it(tmp_path: Path) -> None:
     """A purchase from the arm's slate is a consequence of it; it belongs to the day of the exposure."""
     slate = make_slate("u", time=at(1))
     early = at(1) - timedelta(minutes=1)
@@ -107,7 +107,7 @@ def test_what_follows_an_exposure_counts_though_a_clock_puts_it_before(tmp_path:
         assert totals(clean.moments_up_to_each_day()[date(2026, 11, 3)]["control"])["taps"] == 1
 
 
-def test_an_experiment_without_a_user_has_moments_of_nobody(tmp_path: Path) -> None:
+def test_an_experiment_without_a_user_has_empty_moments(tmp_path: Path) -> None:
     """Every arm is there, with no users; days and slices are empty."""
     write_log(tmp_path, [make_slate("u", None)])
     with open_log(tmp_path) as log:
@@ -130,7 +130,7 @@ def test_users_are_named_with_their_arm(tmp_path: Path) -> None:
     assert list(zip(assigned.users, assigned.arms, strict=True)) == [("u", "control"), ("v", "treatment")]
 
 
-def test_latencies_are_quantiles_of_the_slates_that_tell_them(tmp_path: Path) -> None:
+def test_latencies_are_quantiles_of_the_timed_slates(tmp_path: Path) -> None:
     """Of 1 to 101 ms the median is 51; another arm has none."""
     slates = [make_slate("u", took_ms=float(n)) for n in range(1, 102)]
     write_log(tmp_path, [*slates, make_slate("u"), make_slate("v", "treatment")])
@@ -276,7 +276,7 @@ def test_a_day_alone_is_of_all_users_exposed_by_then(tmp_path: Path) -> None:
     assert pair_of(third, "slates", "pre_slates") == pytest.approx((0, 0.5, 0, 0.5, 0))
 
 
-def test_who_comes_more_often_does_not_make_purchases_per_user_fewer(tmp_path: Path) -> None:
+def test_more_visits_do_not_lower_purchases_per_user(tmp_path: Path) -> None:
     """Both arms buy the same; the treatment's users look at pages on every day too."""
     slates = [
         make_slate(f"{arm}{n}", arm, time=at(0.1)) for arm in ("control", "treatment") for n in range(4)
@@ -305,7 +305,7 @@ def test_moments_by_category_are_of_what_came_from_its_slates(tmp_path: Path) ->
         assert_same(moments, count_by_hand(events, category=category))
 
 
-def test_prices_are_parted_at_the_quartiles_of_the_slates(tmp_path: Path) -> None:
+def test_price_bands_are_quartiles_over_the_slates(tmp_path: Path) -> None:
     """A slate without a price is not of a band."""
     prices = [100.0, 200.0, 300.0, 400.0, 1000.0, 2000.0, 3000.0, 4000.0, None]
     write_log(tmp_path, [make_slate("u", query_price=price) for price in prices])
@@ -358,7 +358,7 @@ def test_an_unknown_breakdown_is_refused(tmp_path: Path) -> None:
         log.clean(make_experiment(), now=NOW).moments_by("moon")
 
 
-def test_slates_without_any_price_are_of_no_band(tmp_path: Path) -> None:
+def test_slates_without_a_price_are_in_no_band(tmp_path: Path) -> None:
     """As in a log whose items were not indexed when the events came."""
     write_log(tmp_path, [make_slate("u", query_price=None)])
     with open_log(tmp_path) as log:

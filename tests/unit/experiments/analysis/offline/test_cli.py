@@ -152,7 +152,7 @@ def test_two_rows_of_one_name_are_refused(log: Path, vectors: list[str]) -> None
     assert "two rows would be called 'random'" in call("--log", log, "--vectors", random).output
 
 
-def test_a_damaged_file_of_the_log_is_named_and_left_out(log: Path, vectors: list[str]) -> None:
+def test_a_damaged_file_of_the_log_is_named_and_excluded(log: Path, vectors: list[str]) -> None:
     """The rest is evaluated."""
     (log / "taps" / "half.parquet").write_bytes(b"PAR1")
     result = call("--log", log, *vectors)
@@ -161,7 +161,7 @@ def test_a_damaged_file_of_the_log_is_named_and_left_out(log: Path, vectors: lis
     assert "30 slates of 30 users" in result.output
 
 
-def test_damaged_data_are_left_out_too(log: Path, vectors: list[str]) -> None:
+def test_damaged_data_are_excluded_too(log: Path, vectors: list[str]) -> None:
     """Though the file's footer is sound, so that only reading shows it."""
     damaged = write_damaged(log, "taps")
     result = call("--log", log, *vectors)

@@ -26,19 +26,19 @@ def make_exposures(*cells: tuple[int, int, int, int], block: int = 0) -> Exposur
     return Exposures(np.full(len(cells), block), group, position, shown, tapped)
 
 
-def test_slates_of_one_length_tell_propensities_by_their_tap_rates() -> None:
+def test_slates_of_one_length_give_propensities_by_their_tap_rates() -> None:
     """40, 20 and 8 taps of 100 each: 1, a half and a fifth."""
     found = examination(make_exposures((0, 1, 100, 40), (0, 2, 100, 20), (0, 3, 100, 8)), 3)
     assert found == pytest.approx([1, 0.5, 0.2])
 
 
-def test_items_that_changed_places_are_compared_with_themselves() -> None:
+def test_items_that_changed_positions_are_compared_with_themselves() -> None:
     """A good item mostly on top and a poor one mostly below: tap rates say 0.18, either item a half."""
     cells = (0, 1, 900, 360), (0, 2, 100, 20), (1, 1, 100, 10), (1, 2, 900, 45)
     assert examination(make_exposures(*cells), 2) == pytest.approx([1, 0.5], abs=1e-5)
 
 
-def test_a_chain_of_swaps_tells_far_positions_apart() -> None:
+def test_a_chain_of_swaps_identifies_distant_positions() -> None:
     """No item was at both 1 and 3; one at 1 and 2 and one at 2 and 3 tell 0.5 × 0.4."""
     cells = (0, 1, 100, 40), (0, 2, 100, 20), (1, 2, 100, 10), (1, 3, 100, 4)
     assert examination(make_exposures(*cells), 3) == pytest.approx([1, 0.5, 0.2], abs=1e-4)

@@ -19,7 +19,7 @@ from tests.factories import make_experiment
 from tests.unit.experiments.small_log import day, write_damaged, write_log
 
 
-def test_a_given_variance_takes_the_place_of_the_assumption() -> None:
+def test_a_given_variance_replaces_the_assumption() -> None:
     """Twice the variance takes twice the users; purchases per user are taken to be Poisson counts."""
     alike = assumed_baseline(Metric.CTR, 0.05, 4, 1000)
     assert assumed_baseline(Metric.CTR, 0.05, 4, 1000, variance=0.05 * 0.95 / 2).variance == pytest.approx(
@@ -28,7 +28,7 @@ def test_a_given_variance_takes_the_place_of_the_assumption() -> None:
     assert assumed_baseline(Metric.PURCHASES, 0.02, 1, 1000).variance == pytest.approx(1 / 0.02)
 
 
-def test_a_log_tells_the_baseline(tmp_path: Path) -> None:
+def test_the_baseline_of_a_log(tmp_path: Path) -> None:
     """Of its last days, with those before as the pre-period; without bots, and each event once.
 
     Three users with 2, 1, 1 slates and 2, 0, 1 taps: rate 3/4, mean slates 4/3. Linearised values
@@ -47,7 +47,7 @@ def test_a_log_tells_the_baseline(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_verdict_would_not_count_makes_no_baseline(tmp_path: Path) -> None:
+def test_events_excluded_from_reports_are_excluded_from_the_baseline(tmp_path: Path) -> None:
     """An event of ten years ahead, a tester, a tap again, and a file whose data are damaged."""
     experiment = make_experiment(planned_weeks=1, pre_period_days=7)
     clean = measured_baseline(write_log(tmp_path), experiment)

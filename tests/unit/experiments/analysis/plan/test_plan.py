@@ -94,7 +94,7 @@ def test_users_are_those_of_tea_tasting(effect: float, weights: tuple[int, int],
     assert plan.users_needed(effect, 14, cuped=cuped) == pytest.approx(solved.n_obs, rel=1e-3)
 
 
-def test_four_in_five_verdicts_find_the_effect() -> None:
+def test_four_in_five_experiments_find_the_effect() -> None:
     """Of a thousand of the planned size, or a few more: more taps vary less for their number."""
     plan = make_plan()
     users = plan.users_needed(0.25, 14)
@@ -152,7 +152,7 @@ def test_buckets_and_ramp_slow_it_down() -> None:
     assert Plan(make_experiment(enabled=False), plan.baseline).users_by(7) == 7000
 
 
-def test_those_who_come_often_come_first() -> None:
+def test_frequent_users_come_first() -> None:
     """What a log shows of that is kept; after its last day the mean of its last week goes on.
 
     With half of the users only from the third day on, these begin there as the others did at the start.
@@ -166,7 +166,7 @@ def test_those_who_come_often_come_first() -> None:
     assert [ramped.users_by(days) for days in (1, 2, 3)] == [400, 450, 450 + 50 + 400]
 
 
-def test_what_no_plan_is_long_enough_for_is_said() -> None:
+def test_an_effect_too_small_for_any_plan_is_reported() -> None:
     """Rather than a number of days that nobody can mean."""
     plan = Plan(make_experiment(), assumed_baseline(Metric.CTR, 0.05, 4, users_per_day=10))
     assert (plan.days_until(73_280), plan.weeks_needed()) == (None, None)

@@ -38,7 +38,7 @@ def test_days_without_an_effect_are_left_out() -> None:
     assert trend([day(0.1), None, day(0.1), None, day(0.1), day(0.2)]) is None
 
 
-def test_a_steady_lift_is_called_moving_in_five_per_cent() -> None:
+def test_a_steady_lift_is_a_trend_in_five_per_cent() -> None:
     """2,000 experiments of 14 days."""
     rng = np.random.default_rng(3)
     found = [trend([day(0.1 + e) for e in rng.normal(0, 0.05, 14)]) for _ in range(2000)]

@@ -85,7 +85,7 @@ def test_until_a_day(definitions: Path, log: Path) -> None:
     assert "future" in {each["reason"] for each in found["exclusions"]}
 
 
-def test_users_in_an_arm_that_is_not_theirs(definitions: Path, tmp_path: Path) -> None:
+def test_misassigned_users(definitions: Path, tmp_path: Path) -> None:
     """Twenty of 60 were shown the other arm: something else than assignment chose."""
     done = report(definitions, log_of(tmp_path, wrong=20), "--until", "2026-11-15")
     assert "Do not read this experiment: 20 users were not shown their assigned arm" in done.output
@@ -110,7 +110,7 @@ def test_a_log_of_simulated_events_says_so(definitions: Path, tmp_path: Path) ->
     assert report(definitions, tmp_path, "--until", "2026-11-15").output.startswith("Simulated users: ")
 
 
-def test_faulty_files_are_named_as_the_log_knows_them(definitions: Path, tmp_path: Path) -> None:
+def test_faulty_files_are_named_relative_to_the_log(definitions: Path, tmp_path: Path) -> None:
     """Without the path to the log, which tells of the machine."""
     log_of(tmp_path)
     (tmp_path / "taps" / "broken.parquet").write_text("no parquet")
@@ -131,7 +131,9 @@ def test_faulty_files_are_named_as_the_log_knows_them(definitions: Path, tmp_pat
         ),
     ],
 )
-def test_what_to_mend(definitions: Path, log: Path, more: tuple[str, ...], name: str, why: str) -> None:
+def test_errors_name_the_remedy(
+    definitions: Path, log: Path, more: tuple[str, ...], name: str, why: str
+) -> None:
     """One sentence and an exit code, no traceback."""
     done = report(definitions, log, *more, name=name)
     assert done.exit_code == 1

@@ -10,7 +10,14 @@ import pytest
 import tea_tasting as tt
 
 from experiments.analysis.moments import Moments
-from experiments.analysis.verdict.effects import MEASURES, effect_of, holm, narrowed_by_cuped
+from experiments.analysis.verdict.effects import (
+    MEASURES,
+    Comparison,
+    Effect,
+    adjusted,
+    effect_of,
+    narrowed_by_cuped,
+)
 from tests.unit.experiments.analysis.verdict.population import Population, arm, exposed
 
 CTR, PURCHASES = MEASURES["ctr"], MEASURES["purchases"]
@@ -61,7 +68,7 @@ def test_the_p_value_and_the_interval_say_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_moments_lose_nothing_that_tea_tasting_needs(name: str) -> None:
+def test_moments_agree_with_tea_tasting(name: str) -> None:
     """The same lift and interval as tea-tasting's from the table of users, with the pre-period."""
     rng, measure = np.random.default_rng(5), MEASURES[name]
     arms = [exposed(Population(ctr_lift=lift).users(4000, rng)) for lift in (0.0, 0.3)]
@@ -95,7 +102,7 @@ def test_without_a_pre_period_nothing_is_adjusted() -> None:
     [(of_buyers(100), of_buyers(10)), (of_buyers(0), of_buyers(100)), (of_buyers(50, 99), of_buyers(100))],
     ids=["few events", "no events", "few users"],
 )
-def test_too_little_has_no_interval(control: Moments, treatment: Moments) -> None:
+def test_too_few_events_have_no_interval(control: Moments, treatment: Moments) -> None:
     """Nothing is better than a normal approximation of next to nothing."""
     assert effect_of(PURCHASES, control, treatment) is None
 
@@ -114,7 +121,7 @@ def test_users_who_do_not_vary_have_no_interval() -> None:
     assert effect_of(CTR, alike, alike) is None
 
 
-def test_a_covariate_that_says_nothing_adjusts_nothing() -> None:
+def test_an_unrelated_covariate_adjusts_nothing() -> None:
     """Before the start every slate was tapped: the ratio does not vary."""
     seen = np.tile([1.0, 2.0], 200)
     now = {"slates": np.full(400, 2.0), "taps": np.tile([0.0, 1.0, 1.0, 2.0], 100)}
@@ -125,17 +132,19 @@ def test_a_covariate_that_says_nothing_adjusts_nothing() -> None:
     assert narrowed_by_cuped(CTR, arm_of, arm_of) == pytest.approx(0)
 
 
-def test_holm_steps_down() -> None:
+def compared(p_value: float | None) -> Comparison:
+    """A comparison with a p-value, or without an effect."""
+    effect = None if p_value is None else Effect(1.0, 1.0, 0.0, -1.0, 1.0, p_value, 1.0)
+    return Comparison(arm="new", effect=effect, constant=None)
+
+
+def test_holm_steps_down_over_the_comparisons_with_an_effect() -> None:
     """3 × 0.01, then 2 × 0.03, then 0.04, which may not be below its predecessor."""
-    adjusted = holm({"one": 0.01, "two": 0.04, "three": 0.03})
-    assert adjusted == pytest.approx({"one": 0.03, "two": 0.06, "three": 0.06})
+    found = [each.p_adjusted for each in adjusted([compared(p) for p in (0.01, None, 0.04, 0.03)])]
+    assert found == pytest.approx([0.03, None, 0.06, 0.06])
 
 
 def test_an_adjusted_p_value_is_at_most_one() -> None:
-    """2 × 0.8 would be 1.6."""
-    assert holm({"one": 0.8, "two": 0.9}) == {"one": 1.0, "two": 1.0}
-
-
-def test_holm_of_no_p_values_is_empty() -> None:
-    """Nothing to adjust."""
-    assert holm({}) == {}
+    """2 × 0.8 would be 1.6; without comparisons there is nothing to adjust."""
+    assert [each.p_adjusted for each in adjusted([compared(0.8), compared(0.9)])] == [1.0, 1.0]
+    assert adjusted([]) == []

@@ -64,7 +64,7 @@ def test_an_interval_over_the_margin_is_not_enough_data() -> None:
     assert reading.state is State.UNKNOWN
 
 
-def test_none_at_all_is_bounded_by_the_rule_of_three() -> None:
+def test_no_events_are_bounded_by_the_rule_of_three() -> None:
     """Nobody of 2,000 complained: at most 3 / 2,000 users do, ten slates each."""
     reading = guarded(Guardrail.COMPLAINTS, shown(), shown(), CRITICAL)
     assert (reading.change, reading.high) == pytest.approx((0, 0.00015), rel=2e-3)
@@ -72,7 +72,7 @@ def test_none_at_all_is_bounded_by_the_rule_of_three() -> None:
     assert few.state is State.UNKNOWN
 
 
-def test_slates_without_a_time_say_nothing_of_latency() -> None:
+def test_slates_without_a_time_do_not_count_for_latency() -> None:
     """No time was logged."""
     untimed = Moments.of({"slates": np.full(USERS, 10.0)})
     assert guarded(Guardrail.LATENCY, untimed, untimed, CRITICAL).state is State.UNKNOWN
@@ -100,7 +100,7 @@ def slower(users: int, days: int, factor: float, rng: np.random.Generator) -> li
     ]
 
 
-def test_a_rise_of_just_the_margin_is_called_neither_more_often_for_looking_daily() -> None:
+def test_daily_looks_keep_the_error_of_a_rise_equal_to_the_margin() -> None:
     """400 experiments: "ok" and "worse" each on some day in about 5 %; at 1.64 it would be in 16 %."""
     rng, limit = np.random.default_rng(1), LIMITS[Guardrail.LATENCY].margin
     critical = [planned_critical_value(day, 14, guardrails.ALPHA) for day in range(1, 15)]
@@ -137,7 +137,7 @@ def test_seller_exposure() -> None:
     assert states == [State.OK, State.WORSE, State.UNKNOWN]
 
 
-def test_few_exposures_or_sellers_say_nothing() -> None:
+def test_few_exposures_or_sellers_are_not_enough_data() -> None:
     """However clear the difference looks."""
     clear = GiniDifference(0.05, 0.03, 0.07)
     assert guarded_sellers(side(clear, total=999), "old", "new", 1.96).state is State.UNKNOWN

@@ -58,7 +58,7 @@ def test_every_field_is_one_that_events_have(panel: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["id"])
-def test_what_is_drawn_is_what_the_query_answers(panel: dict[str, Any]) -> None:
+def test_panels_draw_the_columns_of_their_query(panel: dict[str, Any]) -> None:
     """By arm and day."""
     drawn = {each["field"] for each in spec(panel)["encoding"].values()}
     assert drawn > {"day", "arm"}

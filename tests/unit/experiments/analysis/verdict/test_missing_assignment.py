@@ -38,7 +38,7 @@ def test_by_hand() -> None:
         ((0, 0), (0, 0), 1, True),
     ],
 )
-def test_when_the_rest_may_be_read(
+def test_when_results_are_trusted(
     unassigned: tuple[int, ...], attributed: tuple[int, ...], alike: float, trusted: bool
 ) -> None:
     """A difference that chance does not explain, and of a point at least."""
@@ -72,7 +72,7 @@ def reading(folder: Path, missing: float) -> ExperimentResults:
     return read(gather(write_log(folder, slates, taps=taps), experiment, date(2026, 11, 15)))
 
 
-def test_an_arm_that_lacks_items_is_not_read(tmp_path: Path) -> None:
+def test_an_arm_that_lacks_items_is_not_trusted(tmp_path: Path) -> None:
     """Nothing differs but the items of three in ten of the bad slates, and yet the CTR would rise."""
     found = reading(tmp_path, missing=0.3)
     assert found.recommendation.decision is Decision.DO_NOT_READ
@@ -82,7 +82,7 @@ def test_an_arm_that_lacks_items_is_not_read(tmp_path: Path) -> None:
     assert "slates without an arm: control 0 %, treatment 1" in text(found)
 
 
-def test_the_same_log_with_all_items_is_read(tmp_path: Path) -> None:
+def test_the_same_log_with_all_items_is_trusted(tmp_path: Path) -> None:
     """No slate is lost, and nothing differs."""
     found = reading(tmp_path, missing=0)
     assert found.trusted

@@ -42,7 +42,7 @@ def test_the_page_is_self_contained(winning: ExperimentResults) -> None:
     assert "<b>Toys</b>" in found.text
 
 
-def test_the_page_says_what_to_do(winning: ExperimentResults) -> None:
+def test_the_page_has_the_recommendation(winning: ExperimentResults) -> None:
     """The recommendation, that the log is simulated, exclusions, and every metric."""
     found = HtmlPage(page(winning)).text
     assert winning.recommendation.sentence in found
@@ -53,7 +53,7 @@ def test_the_page_says_what_to_do(winning: ExperimentResults) -> None:
     assert len(plots) == 1 + 1 + 2 + 2 + 1  # looks, metrics, two of days, two slices, sellers
 
 
-def test_the_verdict_is_that_of_the_sequential_interval(winning: ExperimentResults) -> None:
+def test_the_recommendation_uses_the_sequential_interval(winning: ExperimentResults) -> None:
     """The sentence has the last look's interval, wider than the fixed one."""
     assert winning.recommendation.decision is Decision.SHIP
     assert winning.looks is not None
@@ -106,7 +106,7 @@ def test_a_broken_sample_shows_no_result() -> None:
     assert "Gini" not in text(broken)
 
 
-def test_arms_that_answer_for_different_items_show_no_result() -> None:
+def test_arms_with_different_items_show_no_result() -> None:
     """The page and the JSON tell the shares, and nothing of what they spoil."""
     evidence = make_evidence(users=1000)
     lost = {"old": 0, "new": evidence.attributed_slates["new"] // 9}
@@ -133,7 +133,7 @@ def test_the_keys_of_the_json_are_documented(winning: ExperimentResults) -> None
     assert values["period"]["planned_end"] == "2026-11-15"
 
 
-def test_the_terminal_begins_with_what_to_do(winning: ExperimentResults) -> None:
+def test_the_terminal_output_begins_with_the_recommendation(winning: ExperimentResults) -> None:
     """First that the log is simulated, then the recommendation, then figures."""
     lines = text(winning).splitlines()
     assert lines[0] == SENTENCE
@@ -142,7 +142,7 @@ def test_the_terminal_begins_with_what_to_do(winning: ExperimentResults) -> None
     assert "  31 events of 2 users: of users who saw two arms; all of their events" in lines
 
 
-def test_little_data_is_said_plainly() -> None:
+def test_little_data_is_reported_as_such() -> None:
     """Ninety users: no interval anywhere, and no plot that pretends to have one."""
     few = read(make_evidence(users=90, days=2))
     assert few.recommendation.decision is Decision.NOT_ENOUGH_YET
@@ -150,7 +150,7 @@ def test_little_data_is_said_plainly() -> None:
     assert "There is no interval on any day: too few users or events." in page(few)
 
 
-def test_without_a_pre_period_it_is_said() -> None:
+def test_a_missing_pre_period_is_reported() -> None:
     """The column of CUPED says so."""
     evidence = make_evidence()
     for arms in (evidence.totals, *evidence.up_to.values()):
@@ -198,7 +198,7 @@ def test_both_files_are_written(winning: ExperimentResults, tmp_path: Path) -> N
     assert sorted(path.name for path in (tmp_path / "better-encoder").iterdir()) == sorted([PAGE, JSON])
 
 
-def test_complaints_that_nobody_sends_guard_nothing() -> None:
+def test_without_logged_complaints_the_guardrail_is_unknown() -> None:
     """No complaint at all may mean that none can be made."""
     states = {
         logged: {

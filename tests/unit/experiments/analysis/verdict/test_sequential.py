@@ -13,7 +13,7 @@ def test_published_bounds_of_five_even_looks() -> None:
     )
 
 
-def test_one_look_is_the_fixed_reading() -> None:
+def test_one_look_is_the_fixed_interval() -> None:
     """Who looks once pays nothing."""
     assert critical_values([1], [7.0], 1, alpha=0.05) == pytest.approx([1.959964], abs=1e-4)
 
@@ -24,13 +24,13 @@ def test_all_error_is_spent_at_the_end() -> None:
     assert spent(1 / 14, 0.05) < 1e-12
 
 
-def test_looks_so_far_do_not_depend_on_those_to_come() -> None:
+def test_looks_do_not_depend_on_later_ones() -> None:
     """The bounds of the first days are the same when the experiment goes on."""
     early = critical_values([1, 2, 3], [2, 3, 7], 14)
     assert critical_values(range(1, 6), [2, 3, 7, 9, 20], 14)[:3] == pytest.approx(early, rel=1e-3)
 
 
-def test_a_brownian_path_leaves_in_five_per_cent() -> None:
+def test_a_brownian_path_crosses_the_bounds_as_often_as_planned() -> None:
     """40,000 paths under uneven looks, of which some bring nothing new."""
     information = np.cumsum([3.0, 1, 0, 4, 2, 2, 0, 5, 1, 1])
     steps = np.sqrt(np.diff(information, prepend=0))
@@ -40,7 +40,7 @@ def test_a_brownian_path_leaves_in_five_per_cent() -> None:
     assert left == pytest.approx(0.05, abs=0.004)
 
 
-def test_information_that_shrinks_is_taken_as_its_predecessor() -> None:
+def test_shrinking_information_counts_as_the_previous_day() -> None:
     """A heavy buyer may widen an interval; the bounds stay finite."""
     bounds = critical_values(range(1, 5), [4, 5, 4.5, 6], 4)
     assert np.all(np.diff(bounds) < 0)
@@ -53,7 +53,7 @@ def test_a_day_without_a_look_spends_nothing() -> None:
     assert len(critical_values([], [], 14)) == 0
 
 
-def test_what_the_last_planned_day_must_show() -> None:
+def test_the_critical_value_of_the_last_planned_day() -> None:
     """2.19 standard errors after two weeks (decision 164), more after ten or for a second arm."""
     assert last_critical_value(14) == pytest.approx(2.19, abs=0.005)
     assert last_critical_value(14) < last_critical_value(70) < 2.3

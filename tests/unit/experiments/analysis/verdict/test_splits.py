@@ -75,12 +75,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[bool, float, f
     return splits
 
 
-def test_every_split_is_sound(found: list[tuple[bool, float, float]]) -> None:
+def test_every_split_is_trusted(found: list[tuple[bool, float, float]]) -> None:
     """Users are where assignment puts them, in even numbers, and no slate lost its arm."""
     assert all(sound for sound, _, _ in found)
 
 
-def test_lifts_scatter_as_their_intervals_say(found: list[tuple[bool, float, float]]) -> None:
+def test_lifts_vary_as_their_intervals_imply(found: list[tuple[bool, float, float]]) -> None:
     """The squared z of 40 splits sum to a chi-square of 40 degrees; over slates, to more than that."""
     of_users, of_slates = (float(np.square(z).sum()) for z in list(zip(*found, strict=True))[1:])
     low, high = chi2.ppf([0.005, 0.995], len(SPLITS))

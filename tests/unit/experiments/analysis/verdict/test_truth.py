@@ -88,7 +88,7 @@ def lifted() -> list[Pair]:
 
 
 @pytest.mark.parametrize("name", ["ctr", "cvr_clicks", "purchases"])
-def test_where_nothing_differs_five_per_cent_are_significant(name: str, same: list[Pair]) -> None:
+def test_without_an_effect_five_per_cent_are_significant(name: str, same: list[Pair]) -> None:
     """With CUPED, as reports have it."""
     assert 0.04 <= significant(MEASURES[name], same) <= 0.06
 
@@ -189,7 +189,7 @@ def peeked(
     return [(looks(SAME, users, rng), looks(treated, users, rng)) for _ in range(runs)]
 
 
-def test_peeking_daily_keeps_the_error_sequentially_alone() -> None:
+def test_daily_looks_keep_the_error_only_if_sequential() -> None:
     """14 days, the same users coming back: fixed intervals cry wolf more than one time in ten."""
     fixed, sequential, _ = stopped(peeked(SAME, 500, 500, seed=6), "ctr")
     assert fixed > 0.10
@@ -257,7 +257,7 @@ def trend_called(population: Population, users: int, rng: np.random.Generator) -
 
 @pytest.mark.truth
 @pytest.mark.timeout(3600)
-def test_a_steady_lift_of_returning_users_is_called_moving_in_five_per_cent() -> None:
+def test_a_steady_lift_of_returning_users_is_a_trend_in_five_per_cent() -> None:
     """Tastes last from day to day, yet they shift the line and do not tilt it."""
     rng = np.random.default_rng(9)
     called = float(np.mean([trend_called(replace(SAME, ctr_lift=0.2), 1500, rng) for _ in range(600)]))
