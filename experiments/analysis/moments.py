@@ -79,7 +79,7 @@ class Moments:
     def from_sums(cls, count: int, sums: Totals, products: Totals) -> Moments:
         """Moments of sums from a database.
 
-        sums: (len(COLUMNS),) of the users' totals. products: (len(COLUMNS), len(COLUMNS)), summed over users.
+        sums: (len(COLUMNS),) float64, of users' totals. products: (len(COLUMNS), len(COLUMNS)) float64.
         """
         mean = sums / max(count, 1)
         covariance = (products - count * np.outer(mean, mean)) / (count - 1) if count > 1 else 0 * products
@@ -108,7 +108,7 @@ class Moments:
     def variance(self, weights: Totals) -> float:
         """The variance among users of a weighted sum of their totals; 0 if it is only rounding.
 
-        weights: (len(COLUMNS),).
+        weights: (len(COLUMNS),) float64.
         """
         found, size = weights @ self.covariance @ weights, np.abs(weights)
         squares = size @ (np.abs(self.covariance) + np.outer(self.mean, self.mean)) @ size

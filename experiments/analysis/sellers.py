@@ -141,7 +141,7 @@ def concentration(counts: Counts) -> Concentration:
 
 
 def gini(ordered: NDArray[Any], weights: NDArray[Any]) -> float:
-    """The Gini coefficient of ascending totals (sellers,) with weights (sellers,); NaN if they sum to 0.
+    """The Gini coefficient of ascending totals with weights, each (sellers,) numeric; NaN if the sum is 0.
 
     One minus twice the area under the Lorenz curve (Gastwirth 1972), by the trapezoidal rule.
     """
@@ -272,7 +272,7 @@ def _waits(clean: CleanLog, arms: int) -> list[Waiting]:
 
 
 def _waiting(hours: NDArray[np.float64], listings: int) -> Waiting:
-    """Summary of the hours (shown,) of an arm. listings: number of new listings shown by any arm."""
+    """Summary of the hours (shown,) float64 of an arm. listings: number of new listings shown by any arm."""
     low, middle, high = np.quantile(hours, QUARTILES) if hours.size else (np.nan,) * 3
     never = 1 - len(hours) / listings if listings else np.nan
     return Waiting(len(hours), (float(low), float(middle), float(high)), never)

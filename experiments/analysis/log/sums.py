@@ -103,7 +103,7 @@ class CleanLog:
             """)
 
     def columns(self, query: str) -> dict[str, NDArray[Any]]:
-        """Result columns, each (rows,), of a query over the tables of `clean_tables` and `totals`."""
+        """Name to column, (rows,) of its SQL type, of a query over `clean_tables` and `totals`."""
         found: dict[str, NDArray[Any]] = self._db.execute(query).fetchnumpy()
         return found
 
@@ -320,7 +320,7 @@ def _sums() -> str:
 
 
 def _moments(sums: NDArray[np.float64]) -> Moments:
-    """Moments from sums (1 + columns + pairs,): a count, the columns, and the products of `PAIRS`."""
+    """Moments from sums (1 + columns + pairs,) float64: a count, the columns, and the products of `PAIRS`."""
     products = np.zeros((len(COLUMNS),) * 2)
     for (one, other), value in zip(PAIRS, sums[1 + len(COLUMNS) :], strict=True):
         products[one, other] = products[other, one] = value

@@ -163,6 +163,12 @@ class TappedLog:
         cells = db.execute(_CELLS).fetchnumpy()
         ids = [item_id for (item_id,) in db.execute("SELECT item_id FROM codes ORDER BY code").fetchall()]
         shape = len(heads["query"]), int(cells["place"].max(initial=-1)) + 1
+
+        def padded(name: str, filler: int = 0) -> Integers:
+            array = np.full(shape, filler, dtype=np.int64)
+            array[cells["slate"], cells["place"]] = cells[name]
+            return array
+
         return Slates(
             item_ids=ids,
             query=heads["query"].astype(np.int64),
@@ -171,11 +177,11 @@ class TappedLog:
             category=heads["category"].astype(np.str_),
             price=np.array([_band(float(each)) for each in heads["price"]], dtype=np.str_),
             randomised=heads["randomised"].astype(np.bool_),
-            items=_padded(cells, "code", shape, -1),
-            positions=_padded(cells, "position", shape, 0),
-            tapped=_padded(cells, "tapped", shape, 0).astype(np.bool_),
-            bought=_padded(cells, "bought", shape, 0).astype(np.bool_),
-            popularity=_padded(cells, "popularity", shape, 0),
+            items=padded("code", -1),
+            positions=padded("position"),
+            tapped=padded("tapped").astype(np.bool_),
+            bought=padded("bought").astype(np.bool_),
+            popularity=padded("popularity"),
         )
 
     def shuffled(self) -> Exposures:
@@ -197,14 +203,6 @@ class TappedLog:
 
 def _band(price: float) -> str:
     return price_band(None if np.isnan(price) else price)
-
-
-def _padded(
-    cells: dict[str, NDArray[np.generic]], name: str, shape: tuple[int, int], filler: int
-) -> Integers:
-    padded = np.full(shape, filler, dtype=np.int64)
-    padded[cells["slate"], cells["place"]] = cells[name]
-    return padded
 
 
 _COMPLETE: Final = """

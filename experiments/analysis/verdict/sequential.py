@@ -88,7 +88,10 @@ def growing(information: Sequence[float]) -> Vector:
 
 
 def _bound(points: Vector, mass: Vector, step: float, root: float, spend: float) -> float:
-    """The bound, in standard errors of `root`, that just `spend` of the paths cross; at most FARTHEST."""
+    """The bound, in standard errors of `root`, that just `spend` of the paths cross; at most FARTHEST.
+
+    points, mass: (GRID,) float64, or (1,) at the start.
+    """
 
     def excess(critical: float) -> float:
         edge = critical * root
