@@ -261,5 +261,5 @@ def test_a_steady_lift_of_returning_users_is_a_trend_in_five_per_cent() -> None:
     """Tastes last from day to day, yet they shift the line and do not tilt it."""
     rng = np.random.default_rng(9)
     called = float(np.mean([trend_called(replace(SAME, ctr_lift=0.2), 1500, rng) for _ in range(600)]))
-    SAY(f"\na steady lift of +20 % is called moving in {called:.3f}")
+    SAY(f"\na steady lift of +20 % is called a trend in {called:.3f}")
     assert plausible(called, 600, 0.05)
