@@ -5,19 +5,18 @@ import click
 from console.group import Group, Lazy
 
 COMMANDS = {
-    "artifact": Lazy("ml.commands.artifact:artifact", "Look at encoder artifacts and complete them."),
-    "bench": Lazy("ml.commands.bench:bench", "Measure the backends on this machine."),
-    "embed": Lazy("ml.commands.embed:embed", "Embed photos into a .npy file."),
+    "artifact": Lazy("ml.commands.artifact:artifact", "Show, verify and complete encoder artifacts."),
+    "bench": Lazy("ml.commands.bench:bench", "Measure encoding speed on this machine."),
+    "embed": Lazy("ml.commands.embed:embed", "Embed photos and write the vectors to a .npy file."),
     "evaluate": Lazy("ml.commands.evaluate:evaluate", "Compare encoders by exact search."),
-    "export": Lazy("ml.commands.export:export", "Export a training run to an artifact."),
-    "finetune": Lazy("ml.commands.finetune:finetune", "Train and export an encoder."),
-    "fit-pca": Lazy("ml.commands.fit_pca:fit_pca", "Fit PCA to shards of embeddings."),
+    "export": Lazy("ml.commands.export:export", "Export a training run as an artifact."),
+    "finetune": Lazy("ml.commands.finetune:finetune", "Train an encoder and export it."),
+    "fit-pca": Lazy("ml.commands.fit_pca:fit_pca", "Fit PCA to embeddings."),
     "import": Lazy(
-        "ml.commands.import_artifact:import_artifact",
-        "Create an artifact from a SigLIP or MobileNetV2 model of Hugging Face.",
+        "ml.commands.import_artifact:import_artifact", "Import a SigLIP or MobileNetV2 from Hugging Face."
     ),
-    "pairs": Lazy("ml.commands.pairs:pairs", "Turn listing events into training pairs."),
-    "quantise": Lazy("ml.commands.quantise:quantise", "Add int8 graphs to an artifact."),
+    "pairs": Lazy("ml.commands.pairs:pairs", "Convert listings to training pairs."),
+    "quantise": Lazy("ml.commands.quantise:quantise", "Create an int8 version of an artifact."),
 }
 
 

@@ -12,7 +12,7 @@ from ml.commands.options import data_option, folder, read, threads_option
 
 @click.group()
 def artifact() -> None:
-    """Look at encoder artifacts and complete them."""
+    """Show, verify and complete encoder artifacts."""
 
 
 @artifact.command()
@@ -25,13 +25,13 @@ def show(*, artifact_folder: Path) -> None:
 @artifact.command()
 @click.argument("artifact_folder", metavar="FOLDER", type=folder)
 def golden(*, artifact_folder: Path) -> None:
-    """Add golden vectors to an artifact that was made without; its encoder_id stays.
+    """Add golden vectors to an older artifact. Its encoder_id does not change.
 
-    Do it on a machine that you trust: every other one is compared with it.
+    Use a machine whose results you trust: all others are compared with it.
     """
     from ml.export.golden import add_golden  # noqa: PLC0415
 
-    # A run that was killed between its two files left golden vectors that the manifest does not know.
+    # A run killed between its two writes leaves golden vectors that the manifest does not list.
     made = add_golden(load_artifact(artifact_folder, unchecked=(GOLDEN,)))
     click.echo(f"{artifact_folder}: {made.encoder_id} has golden vectors")
 
@@ -39,10 +39,13 @@ def golden(*, artifact_folder: Path) -> None:
 @artifact.command()
 @click.argument("artifact_folder", metavar="[FOLDER]", type=folder, default=DEFAULT_ARTIFACT)
 @data_option
-@click.option("--mobilenet", type=folder, help="Local folder of a MobileNetV2, to compare with.")
+@click.option("--mobilenet", type=folder, help="Local folder of a MobileNetV2 to compare with.")
 @threads_option
 def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None, threads: int) -> None:
-    """Measure an artifact on the test split of DATA and write its MODEL_CARD.md."""
+    """Measure an artifact on a test split and write its model card.
+
+    The card, MODEL_CARD.md, is written to FOLDER.
+    """
     from ml.evaluation.comparison import import_libraries  # noqa: PLC0415
     from ml.evaluation.evaluated_encoders import load_encoders  # noqa: PLC0415
     from ml.evaluation.model_card import measure_card  # noqa: PLC0415

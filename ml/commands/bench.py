@@ -18,14 +18,31 @@ if TYPE_CHECKING:
 
 @click.command()
 @artifact_option
-@click.option("--photos", type=existing, multiple=True, help="JSONL, folders or files; drawn JPEGs without.")
-@click.option("--count", type=WholeNumber(1), default=64, show_default=True, help="Photos at most.")
-@click.option("--size", type=WholeNumber(16), default=1080, show_default=True, help="Of drawn JPEGs, pixels.")
-@click.option("--repeats", type=WholeNumber(1), default=3, show_default=True, help="The best one counts.")
+@click.option(
+    "--photos",
+    type=existing,
+    multiple=True,
+    help="Photos, folders or listing JSONL files. May be given several times.  [default: synthetic JPEGs]",
+)
+@click.option("--count", type=WholeNumber(1), default=64, show_default=True, help="Maximum number of photos.")
+@click.option(
+    "--size",
+    type=WholeNumber(16),
+    default=1080,
+    show_default=True,
+    help="Pixels per side of the synthetic JPEGs.",
+)
+@click.option(
+    "--repeats",
+    type=WholeNumber(1),
+    default=3,
+    show_default=True,
+    help="Measurements per backend; the best one counts.",
+)
 @click.option(
     "--stock",
     type=folder,
-    help="Local Hugging Face folder to compare with, run by transformers.",
+    help="Local Hugging Face folder to run in transformers for comparison.",
 )
 @threads_option
 def bench(
@@ -38,7 +55,10 @@ def bench(
     stock: Path | None,
     threads: int,
 ) -> None:
-    """Measure each backend and precision on this machine, beside the machine's own limit."""
+    """Measure encoding speed on this machine.
+
+    Each available backend and precision is compared with the machine's limit for matrix products.
+    """
     from ml.data.synthetic_photos import draw_jpegs  # noqa: PLC0415
     from ml.evaluation import speed  # noqa: PLC0415
     from ml.inference.graph import BATCH  # noqa: PLC0415
@@ -54,25 +74,27 @@ def bench(
         torch.set_num_threads(threads)
         pipelines.append(speed.stock_pipeline(stock))
     click.echo(
-        f"{artifact.encoder_id}: {gflop:.2f} GFLOP a picture; {threads} thread(s) on {os.cpu_count()} cores; "
-        f"{len(jpegs)} photos{'' if photos else f' of {size} × {size} pixels, drawn'}"
+        f"{artifact.encoder_id}: {gflop:.2f} GFLOP per photo; {threads} thread(s) on {os.cpu_count()} cores; "
+        f"{len(jpegs)} photos{'' if photos else f', synthetic, {size} × {size} pixels'}"
     )
     click.echo(
-        f"a worker encodes its first picture after {start.seconds:.2f} s and holds {start.megabytes:.0f} MB "
+        f"a worker encodes its first photo after {start.seconds:.2f} s and uses {start.megabytes:.0f} MB "
         f"after a batch of {BATCH}"
     )
     limits = {name: speed.matrix_limit(name, threads) for name in ("f32", "bf16")}
     for name, limit in limits.items():
-        said = (
-            "this CPU has none" if limit is None else f"{limit:.0f} GFLOP/s, {limit / gflop:.1f} pictures/s"
+        found = (
+            "not supported by this CPU"
+            if limit is None
+            else f"{limit:.0f} GFLOP/s, {limit / gflop:.1f} photos/s"
         )
-        click.echo(f"limit of matrix products in {name}: {said}")
+        click.echo(f"limit of matrix products in {name}: {found}")
     rates = speed.measure_rates(pipelines, jpegs, threads=threads, repeats=repeats)
     click.echo(rate_table(rates, gflop, limits["bf16"] or limits["f32"] or 0.0))
 
 
 def read_photos(paths: Sequence[Path], count: int) -> list[bytes]:
-    """The bytes of the first `count` photos that can be read and decoded."""
+    """Read the bytes of the first `count` photos that can be decoded."""
     from ml.inference.embed import photo_sources  # noqa: PLC0415
     from ml.inference.preprocess import UnusablePhoto, decode_photo  # noqa: PLC0415
 
@@ -87,12 +109,14 @@ def read_photos(paths: Sequence[Path], count: int) -> list[bytes]:
             continue
         found.append(data)
     if not found:
-        raise click.ClickException(f"{', '.join(map(str, paths))}: no usable photo; try `nitamono ml embed`")
+        raise click.ClickException(
+            f"{', '.join(map(str, paths))}: no usable photo; `nitamono ml embed` prints the reason for each"
+        )
     return found
 
 
 def rate_table(rates: "Sequence[Rate]", gflop: float, limit: float) -> str:
-    """Return photos/s from bytes and from pixels, the latter's share of the limit, and × stock."""
+    """A table of photos/s from bytes and from pixels, the share of the limit, and the factor over stock."""
     stock = next((rate.photos_per_s for rate in rates if rate.pipeline.stock), None)
     head = ("", "photos/s", "encode/s", "of limit", "× stock")
     rows = [

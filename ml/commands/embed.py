@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=existing)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .npy file.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help=".npy file of the vectors."
+)
 @artifact_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @threads_option
 def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: bool, threads: int) -> None:
-    """Embed photos: files, folders, a JSONL of listings, or what `nitamono ml pairs` wrote.
+    """Embed photos and write the vectors to a .npy file.
 
-    The ids go beside OUT, as NAME.ids.txt, one a line; an id with a line break or bytes that are not UTF-8 is
-    a JSON string there. Every file that is left out is named.
+    PATHS are photos, folders, listing JSONL files, or folders that `nitamono ml pairs` wrote. Ids are written
+    to NAME.ids.txt next to NAME.npy, one per line; an id with a line break or bytes that are not UTF-8 is a
+    JSON string. Each file that is left out is printed with its reason.
     """
     from ml.inference.embed import embed_photos, id_line, ids_path, photo_sources, save_embedded  # noqa: PLC0415
     from ml.inference.encoder import load_encoder  # noqa: PLC0415
@@ -40,14 +43,14 @@ def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: b
     if as_json:
         click.echo(json.dumps(summary(embedded, len(sources), encoder.encoder_id, out)))
     if not embedded.ids:
-        raise click.ClickException(f"nothing could be embedded of {', '.join(map(str, paths))}")
+        raise click.ClickException(f"{', '.join(map(str, paths))}: no photo could be embedded")
     if not as_json:
         count, dims = embedded.vectors.shape
         click.echo(f"{id_line(str(out))}: {count} × {dims} float32; ids in {id_line(str(ids_path(out)))}")
 
 
 def print_summary(embedded: "Embedded", given: int, encoder_id: str) -> None:
-    """Print every photo left out and the counts by reason."""
+    """Print each photo that was left out, and counts by reason."""
     from ml.inference.embed import id_line  # noqa: PLC0415
 
     for item_id, reason in embedded.left_out:
@@ -60,7 +63,7 @@ def print_summary(embedded: "Embedded", given: int, encoder_id: str) -> None:
 
 
 def summary(embedded: "Embedded", given: int, encoder_id: str, out: Path) -> dict[str, object]:
-    """Summary for --json."""
+    """The summary that --json prints."""
     from ml.inference.embed import ids_path  # noqa: PLC0415
 
     return {

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     "--encoders",
     type=folder,
     multiple=True,
-    help="Folders of artifacts or of a MobileNetV2, to compare in place of --artifact.",
+    help="Folder of an artifact or MobileNetV2; replaces --artifact. May be given several times.",
 )
 @click.argument("more_encoders", metavar="[ENCODER]...", nargs=-1, type=folder)
-@click.option("--mobilenet", type=folder, help="Local folder of a MobileNetV2, to compare with.")
-@click.option("--baseline", help="Row to compare with. [default: MobileNetV2, or the first of --encoders]")
+@click.option("--mobilenet", type=folder, help="Local folder of a MobileNetV2 to compare with.")
+@click.option("--baseline", help="Row to compare with.  [default: MobileNetV2, or the first of --encoders]")
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test", "all"]),
     default="test",
     show_default=True,
-    help="Which part of the data is searched.",
+    help="Part of the data to search.",
 )
 @click.option(
     "-k",
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
     multiple=True,
     default=[5],
     show_default=True,
-    help="Ranks that are scored; of several the first is tested and sliced.",
+    help="Number of results to score. May be given several times; significance and slices use the first.",
 )
 @click.option(
     "--judgments",
     "judgments_file",
     type=existing,
-    help="JSON lines or parquet of query_id, item_id and gain, in place of labels.",
+    help="JSONL or parquet file of query_id, item_id and gain, used instead of labels.",
 )
-@click.option("--slices", is_flag=True, help="Print scores by category, price, colour and title too.")
+@click.option("--slices", is_flag=True, help="Also print scores by category, price, colour and title.")
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write an HTML page with plots and examples.",
+    help="Write an HTML report with charts and examples.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @threads_option
@@ -74,7 +74,11 @@ def evaluate(
     as_json: bool,
     threads: int,
 ) -> None:
-    """Compare encoders by exact search among photos with known labels, a table for each source of DATA."""
+    """Compare encoders by exact search.
+
+    Each photo is searched among the others of its source. Relevance follows from labels or judgments. The
+    ENCODERs are artifacts or a MobileNetV2, like those of --encoders. Prints a table for each source.
+    """
     from ml.evaluation.comparison import Task, comparisons, import_libraries  # noqa: PLC0415
     from ml.evaluation.evaluated_encoders import load_encoders  # noqa: PLC0415
     from ml.evaluation.report import write_report  # noqa: PLC0415
@@ -102,12 +106,12 @@ def evaluate(
 
 
 def report_skipped(error: MlError) -> None:
-    """Print on standard error what is not compared, and why."""
+    """Print the reason why a source is skipped to stderr."""
     click.echo(f"Skipped: {error}", err=True)
 
 
 def json_text(measured: "Sequence[Comparison]") -> str:
-    """One object, source to rows; null where no query has a score, since JSON has no NaN."""
+    """A JSON object of the rows by source; null where no query has a score, since JSON has no NaN."""
     rows = {one.source: [asdict(row) for row in one.rows] for one in measured}
     return json.dumps(json.loads(json.dumps(rows), parse_constant=lambda _: None))
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.option("--out", type=folder, required=True, help="Folder of the artifact.")
 @threads_option
 def export(*, run: Path, data: Sequence[Path], out: Path, threads: int) -> None:
-    """Export a run, also one that was cut off; DATA as for its training."""
+    """Export a training run as an artifact.
+
+    RUN may have been interrupted. Give the same --data as in training, in the same order.
+    """
     from ml.training.run_folder import read_config  # noqa: PLC0415
 
     export_run(run, read(data, read_config(run).tower.image_size, threads), out, threads)
@@ -35,4 +38,4 @@ def export_run(run: Path, corpus: "Corpus", out: Path, threads: int) -> None:
     click.echo(f"{out}: {exported.encoder_id}")
     click.echo(json.dumps(exported.manifest.metrics, indent=2))
     path = measure_card(EvaluatedEncoders((exported,), {}, threads), corpus)
-    click.echo(f"{path}: what is known of it")
+    click.echo(f"{path}: model card")

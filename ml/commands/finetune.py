@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=folder,
-    show_default="runs/ and the configuration's name",
+    show_default="runs/NAME, by the name in the configuration",
     help="Run folder; the artifact is written to OUT/artifact.",
 )
 @click.option("--teacher", type=folder, help="Local folder of a MobileNetV2 to use as teacher.")
@@ -46,14 +46,19 @@ if TYPE_CHECKING:
 @click.option(
     "--minutes",
     type=Number(min=0, min_open=True),
-    help="Stop after this time, whatever the epochs.",
+    help="Duration of training, in minutes; replaces the configured number of epochs.",
 )
-@click.option("--smoke", is_flag=True, help="Use the configuration's tiny version to check that a run works.")
+@click.option(
+    "--smoke",
+    is_flag=True,
+    help="Train the configuration's tiny version, to check in seconds that a run works.",
+)
 @threads_option
 def finetune(*, config: str, data: Sequence[Path], out: Path | None, smoke: bool, **options: Any) -> None:
-    """Train and export an encoder. CONFIG is a name (siglip_small) or a Python file that defines CONFIG.
+    """Train an encoder and export it.
 
-    Under torchrun or Accelerate all processes share each batch; the first one exports.
+    CONFIG is the name of a configuration in ml/configs, such as siglip_small, or a Python file that defines
+    CONFIG. Under torchrun or Accelerate all processes share each batch, and the first one exports.
     """
     chosen = load_config(config, smoke=smoke)
     if options["base"] and not isinstance(chosen.tower, HuggingFaceTower):
@@ -100,7 +105,7 @@ def cached_targets(
     threads: int,
     processes: "Processes",
 ) -> "DistillationTargets":
-    """The distillation targets in the run folder; the first process computes them if there are none yet."""
+    """Load the distillation targets of the run folder; the first process computes them if necessary."""
     from ml.training.distillation_targets import has_targets, load_targets, save_targets  # noqa: PLC0415
     from ml.training.distributed import wait_for_all  # noqa: PLC0415  torch takes seconds to import
     from ml.training.run_folder import DISTILLATION_TARGETS  # noqa: PLC0415
@@ -117,7 +122,7 @@ def cached_targets(
 def compute_targets(
     corpus: "Corpus", config: FinetuneConfig, teacher: Path | None, threads: int
 ) -> "DistillationTargets":
-    """Features of the MobileNetV2 in `teacher`; without one, of EfficientNet-Lite with a head on labels."""
+    """Compute targets with the MobileNetV2 in `teacher`, or else EfficientNet-Lite and a head on labels."""
     if teacher is None:
         from ml.training.teacher import teacher_targets  # noqa: PLC0415  torch takes seconds to import
 
@@ -138,7 +143,7 @@ class UnknownConfig(MlError):
 
 
 def load_config(name: str, *, smoke: bool) -> FinetuneConfig:
-    """The CONFIG, or SMOKE, of ml/configs/NAME.py or of a Python file.
+    """Load CONFIG, or SMOKE, from ml/configs/NAME.py or from a Python file.
 
     Raises:
         UnknownConfig: no such file, or it defines no FinetuneConfig.

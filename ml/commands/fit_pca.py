@@ -13,52 +13,54 @@ from ml.commands.options import existing, folder
 
 
 def parsed_dims(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, ...]:
-    """The numbers between the commas, ascending."""
+    """Parse a comma-separated list of numbers, and sort it."""
     try:
         dims = sorted({int(part) for part in value.split(",")})
     except ValueError:
         dims = [0]
     if dims[0] < 1:
-        raise click.BadParameter(f"{value!r} is no list of dims; expected for example 32,64,128")
+        raise click.BadParameter(f"{value!r} is not a list of dims; expected for example 32,64,128")
     return tuple(dims)
 
 
 @click.command(name="fit-pca")
 @click.argument("shards", nargs=-1, required=True, type=existing)
-@click.option("--out", type=folder, required=True, help="For projection.npz, report.json and report.png.")
+@click.option(
+    "--out", type=folder, required=True, help="Folder for projection.npz, report.json and report.png."
+)
 @click.option(
     "--dims",
     metavar="N,N,…",
     callback=parsed_dims,
     default="32,64,128,256",
     show_default=True,
-    help="The loss of each is measured.",
+    help="Numbers of dims to measure.",
 )
 @click.option(
     "--keep",
     type=WholeNumber(1),
     default=128,
     show_default=True,
-    help="Dims of projection.npz. Another value on the same OUT reads no shard again.",
+    help="Dims of projection.npz. A rerun with another value reuses the sums in OUT.",
 )
 @click.option(
     "--memory-limit",
     type=WholeNumber(0),
     default=2**30,
     show_default=True,
-    help="Bytes up to which scikit-learn's solver is used; above, the shards are summed in one pass.",
+    help="Bytes up to which scikit-learn is used on all rows; above, shards are summed in one pass.",
 )
 @click.option(
-    "--workers", type=WholeNumber(1, 256), default=1, show_default=True, help="Shards summed at a time."
+    "--workers", type=WholeNumber(1, 256), default=1, show_default=True, help="Shards to sum in parallel."
 )
 def fit_pca(
     *, shards: Sequence[Path], out: Path, dims: tuple[int, ...], keep: int, memory_limit: int, workers: int
 ) -> None:
-    """Fit PCA to SHARDS, .npy files of float32 embeddings or folders of them.
+    """Fit PCA to embeddings.
 
-    Vectors are brought to unit length before PCA and after it. Every 20th row is held out and shows how many
-    of its ten nearest neighbours each of --dims keeps. A stopped run goes on where it was: OUT/sums has the
-    sums of the shards that are done.
+    SHARDS are .npy files of float32 embeddings, or folders of them. Vectors are normalised before and after
+    PCA. Every 20th row is held out, to measure how many of its ten nearest neighbours each of --dims keeps.
+    An interrupted run resumes: OUT/sums has the sums of finished shards.
     """
     from ml.atomic_files import replaced, writing  # noqa: PLC0415
     from ml.data.vector_shards import open_shards  # noqa: PLC0415

@@ -22,21 +22,25 @@ if TYPE_CHECKING:
     "photos",
     type=existing,
     multiple=True,
-    help="Photos to fit PCA and the scale of similarities on, and to measure for the model card where they "
-    "have labels: a listings JSONL, a folder, also one that `nitamono ml pairs` wrote, or a file. "
+    help="Photos to fit PCA and the scale of similarities to: a listing JSONL, a folder, the output of "
+    "`nitamono ml pairs`, or a photo. If they have labels, a model card is measured on them. "
     "May be given several times.",
 )
 @click.option(
     "--projection",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A .npz of `nitamono ml fit-pca` to use instead of fitting PCA on --pca-data.",
+    help="Projection (.npz) of `nitamono ml fit-pca`, used instead of fitting PCA to --pca-data.",
 )
-@click.option("--dims", type=WholeNumber(1), default=128, show_default=True, help="After fitting PCA.")
-@click.option("--pca/--no-pca", default=True, help="Keep the network's width even where --data is given.")
+@click.option("--dims", type=WholeNumber(1), default=128, show_default=True, help="Dimensions after PCA.")
 @click.option(
-    "--text/--no-text", default=True, help="Leave the text tower out, which can be most of the size."
+    "--pca/--no-pca", default=True, help="--no-pca keeps the network's width even if --pca-data is given."
 )
-@click.option("--name", help="Of the artifact; the source's where left out.")
+@click.option(
+    "--text/--no-text",
+    default=True,
+    help="--no-text leaves out the text tower, which can be most of the size.",
+)
+@click.option("--name", help="Name of the artifact.  [default: that of the source]")
 @threads_option
 def import_artifact(
     *,
@@ -50,21 +54,21 @@ def import_artifact(
     name: str | None,
     threads: int,
 ) -> None:
-    """Make an artifact of SOURCE: the Hugging Face id of a SigLIP or MobileNetV2, or its local folder.
+    """Import a SigLIP or MobileNetV2 from Hugging Face.
 
-    Without --pca-data and --projection vectors keep the network's width, and the scale of similarities is
-    measured on drawn pictures.
+    SOURCE is a Hugging Face id or a local folder. Without --pca-data and --projection, vectors keep the
+    network's width. Without --pca-data, the scale of similarities is measured on synthetic photos.
     """
     from transformers.utils import logging  # noqa: PLC0415
 
     from ml.export import hf_import  # noqa: PLC0415
     from ml.pca.projection import load_projection  # noqa: PLC0415
 
-    # Of its reports, on weights that are left out on purpose, what matters is raised by ml.export.hf_import.
+    # It reports weights that are left out on purpose; ml.export.hf_import raises what matters.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if not photos:
-        click.echo("no --pca-data: similarities are measured on drawn pictures, not on photos", err=True)
+        click.echo("no --pca-data: the scale of similarities is measured on synthetic photos", err=True)
     made = hf_import.import_artifact(
         source,
         out,
@@ -76,7 +80,7 @@ def import_artifact(
         threads=threads,
     )
     size = sum((out / file).stat().st_size for file in made.manifest.files) / 1e6
-    towers = "photos and captions" if made.has_text else "photos alone"
+    towers = "photos and captions" if made.has_text else "photos only"
     click.echo(
         f"{out}: {made.encoder_id}, {made.dims} dims, {made.image_size} pixels, {towers}, {size:.0f} MB"
     )
@@ -85,7 +89,7 @@ def import_artifact(
 
 
 def write_card(made: "EncoderArtifact", photos: Sequence[Path], threads: int) -> None:
-    """Writes the artifact's card, unless the photos have nothing to measure it by."""
+    """Write the model card of the artifact, unless the photos have no labels to measure it by."""
     from ml.data.pairs import NoPairs  # noqa: PLC0415
     from ml.evaluation.comparison import SplitTooSmall  # noqa: PLC0415
     from ml.evaluation.evaluated_encoders import EvaluatedEncoders  # noqa: PLC0415
@@ -100,4 +104,4 @@ def write_card(made: "EncoderArtifact", photos: Sequence[Path], threads: int) ->
             err=True,
         )
     else:
-        click.echo(f"{path}: what is known of it")
+        click.echo(f"{path}: model card")

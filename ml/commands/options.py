@@ -1,4 +1,4 @@
-"""Options and readers that several commands share."""
+"""Options shared by several commands, and the reading of their data."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ folder = click.Path(file_okay=False, path_type=Path)
 
 
 def data_option_named(*names: str) -> Callable[[Command], Command]:
-    """The --data option under other names."""
+    """The --data option under the given names."""
     return click.option(
         *names,
         "data",
         type=existing,
         multiple=True,
         required=True,
-        help="A listings JSONL, a folder of CLASS/photo.jpg, or one that `nitamono ml pairs` wrote. "
+        help="A listing JSONL, a folder of CLASS/photo.jpg, or the output of `nitamono ml pairs`. "
         "May be given several times.",
     )
 
@@ -39,7 +39,7 @@ artifact_option = click.option(
     envvar="NITAMONO_ENCODER_DIR",
     type=folder,
     default=DEFAULT_ARTIFACT,
-    show_default="the committed one",
+    show_default="the committed encoder",
     help="Folder of the encoder artifact.",
 )
 threads_option = click.option(
@@ -47,12 +47,12 @@ threads_option = click.option(
     type=WholeNumber(1, 256),
     default=1,
     show_default=True,
-    help="More than the free cores make it slower, not faster.",
+    help="Number of threads; more than there are free cores make it slower.",
 )
 
 
 def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
-    """Read a corpus and print its counts to stderr."""
+    """Read a corpus, with photos of size × size pixels, and print its counts to stderr."""
     from ml.data.pairs import describe  # noqa: PLC0415
     from ml.training.corpus import read_corpus  # noqa: PLC0415
 
@@ -62,5 +62,5 @@ def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
 
 
 def photos(corpus: "Corpus") -> list[bytes]:
-    """The bytes of every photo file of a corpus."""
+    """Read the bytes of every photo file of a corpus."""
     return [pair.photo.read_bytes() for pair in corpus.pairs]

@@ -19,11 +19,14 @@ from ml.commands.options import data_option, folder, threads_option
     type=Number(0, 1),
     default=0.995,
     show_default=True,
-    help="Refuse a mean cosine to ARTIFACT's vectors below it.",
+    help="Fail if the mean cosine to the vectors of ARTIFACT is lower.",
 )
 @threads_option
 def quantise(*, artifact: Path, data: Sequence[Path], out: Path, least_cosine: float, threads: int) -> None:
-    """Make an artifact that computes in int8 of ARTIFACT, calibrated on the photos of DATA."""
+    """Create an int8 version of an artifact.
+
+    The image graph is calibrated on the photos of --data. The new artifact has an encoder_id of its own.
+    """
     from ml.export.quantise import quantise as quantise_artifact  # noqa: PLC0415
 
     made = quantise_artifact(load_artifact(artifact), data, out, least_cosine=least_cosine, threads=threads)

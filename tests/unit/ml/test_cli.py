@@ -67,7 +67,7 @@ def test_embed_fails_when_nothing_can_be_embedded(artifact: EncoderArtifact, tmp
     result = call("embed", tmp_path / "empty.jpg", "--out", out, "--artifact", artifact.folder)
     assert result.exit_code == 1
     assert "photo_empty" in result.output
-    assert "nothing could be embedded" in result.output
+    assert "no photo could be embedded" in result.output
     assert not out.exists()
 
 

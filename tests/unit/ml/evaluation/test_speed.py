@@ -121,6 +121,6 @@ def test_bench_prints_rates_beside_the_limit(artifact: EncoderArtifact, shop: Pa
     options = ["--artifact", str(artifact.folder), "--photos", str(shop), "--count", "8", "--repeats", "1"]
     result = CliRunner().invoke(group, ["bench", *options])
     assert result.exit_code == 0, result.output
-    for said in ("GFLOP a picture", "; 8 photos", "first picture after", "limit of matrix products in f32: "):
+    for said in ("GFLOP per photo", "; 8 photos", "first photo after", "limit of matrix products in f32: "):
         assert said in result.output
     assert "openvino f32" in result.output

@@ -134,7 +134,7 @@ def test_pca_is_fitted_on_the_photos_given(siglip: Path, shop: Path, tmp_path: P
     assert made.encoder_id.startswith("tiny-")
     assert (made.dims, made.manifest.width) == (8, 32)
     assert made.manifest.training["similarity_measured_on"] == "96 photos"
-    assert f"{tmp_path / 'a' / CARD}: what is known of it" in result.output
+    assert f"{tmp_path / 'a' / CARD}: model card" in result.output
     assert f"| {made.encoder_id} |" in (tmp_path / "a" / CARD).read_text()
     plain = import_artifact(str(siglip), tmp_path / "b", photos=[shop], dims=None, text=False)
     assert made.manifest.similarity.spread > plain.manifest.similarity.spread

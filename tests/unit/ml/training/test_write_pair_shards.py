@@ -91,8 +91,8 @@ def test_the_pattern_of_reserved_titles_is_a_setting(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--reserved-pattern", "(", "is no regular expression"),
-        ("--train-until", "soon", "is no date; expected for example 2026-08-31"),
+        ("--reserved-pattern", "(", "is not a regular expression"),
+        ("--train-until", "soon", "is not a date; expected for example 2026-08-31"),
         ("--rows-per-shard", "0", "is not in the range"),
     ],
 )
@@ -123,7 +123,7 @@ def test_training_ends_before_testing_begins(until: str, trained: set[str], tmp_
     pairs = read(tmp_path / "out")
     assert {item_id for item_id, pair in pairs.items() if pair.split == "train"} == trained
     assert len(pairs) == 4
-    assert ("warning: nothing to train on" in result.output) == (not trained)
+    assert ("warning: no training pairs" in result.output) == (not trained)
 
 
 def test_later_listings_validate_and_test(tmp_path: Path) -> None:
