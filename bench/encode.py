@@ -24,7 +24,7 @@ import torch
 from transformers import SiglipImageProcessor
 
 from ml.artifact import CHECKPOINT, DEFAULT_ARTIFACT, EncoderArtifact, load_artifact
-from ml.data.synthetic_photos import draw_jpegs
+from ml.data.synthetic_photos import synthetic_jpegs
 from ml.evaluation.speed import Pipeline, backend_pipeline, best_of_rounds, torch_pipeline
 from ml.inference.graph import BATCH, Backend
 from ml.models.checkpoint import load_checkpoint, tower_config
@@ -112,7 +112,7 @@ def main() -> None:
     report: dict[str, list[Row]] = {}
     for size in options.sizes:
         width, height = map(int, size.split("x"))
-        report[size] = compare(pipelines, draw_jpegs(options.photos, width, height), options.repeats)
+        report[size] = compare(pipelines, synthetic_jpegs(options.photos, width, height), options.repeats)
     if options.json:
         print(json.dumps({size: [asdict(row) for row in rows] for size, rows in report.items()}))
         return

@@ -28,25 +28,25 @@ DEFAULT_ARTIFACT: Final = DEFAULT_ENCODER
 """The committed encoder."""
 
 NETWORK_FILES: Final = ("config.json", "preprocessor_config.json")
-"""Rebuild a network in Hugging Face's layout; only artifacts fine-tuned from one have them."""
+"""Files that describe a network in Hugging Face's layout; only artifacts fine-tuned from one have them."""
 
 VECTOR_FILES: Final = (IMAGE_GRAPH, TEXT_GRAPH, TOKENIZER)
-"""What decides which vector comes out, and so the encoder_id. The checkpoint only serves further training,
+"""Files that determine the vectors, and so the encoder_id. The checkpoint is for further training only, and
 the golden vectors follow from these files."""
 
 FILES: Final = (*VECTOR_FILES, CHECKPOINT, GOLDEN, *NETWORK_FILES)
-"""All that a manifest may name."""
+"""All files that a manifest may list."""
 
 
 Resample = Literal["bicubic", "lanczos"]
 
 
 class ArtifactError(MlError):
-    """An artifact folder that must not be served; the message names the file and the remedy."""
+    """An invalid artifact folder; the message names the file and the remedy."""
 
 
 class Preprocessing(BaseModel):
-    """How a photo becomes the graph's input: see ml.inference.preprocess.decode_as."""
+    """The conversion of a photo to the graph's input: see ml.inference.preprocess.decode_as."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,10 +54,10 @@ class Preprocessing(BaseModel):
     resize: Literal["squash"] = "squash"
     layout: Literal["uint8 NHWC RGB"] = "uint8 NHWC RGB"
     crop: float | None = Field(default=None, gt=0, le=1)
-    """Before the resize: see decode_photo. Without it the whole photo counts."""
+    """Share of the shorter side to crop to before the resize: see decode_photo. None: no crop."""
 
     resample: Resample | None = None
-    """The filter of the resize; without it bilinear."""
+    """The filter of the resize. None: bilinear."""
 
 
 class Similarity(BaseModel):
@@ -71,7 +71,7 @@ class Similarity(BaseModel):
 
 
 class Manifest(BaseModel):
-    """manifest.json."""
+    """Contents of manifest.json."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,7 +80,7 @@ class Manifest(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     base_model: str
     width: int
-    """Of the vectors before PCA."""
+    """Dimensions of the vectors before PCA."""
     dims: int
     preprocessing: Preprocessing
     similarity: Similarity
@@ -93,17 +93,17 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class GoldenSample:
-    """Inputs of a graph with the vectors that it gives for them in float32."""
+    """Inputs of a graph, and its vectors for them in float32."""
 
     inputs: NDArray[np.uint8] | NDArray[np.int64]
-    """Pixels (n, s, s, 3) of photos, or token ids (n, tokens) of captions."""
+    """Pixels (n, s, s, 3) uint8 of photos, or token ids (n, tokens) int64 of captions."""
     vectors: NDArray[np.float32]
-    """(n, dims), unit norm."""
+    """(n, dims) float32, unit norm."""
 
 
 @dataclass(frozen=True)
 class EncoderArtifact:
-    """A folder whose files were checked against its manifest."""
+    """An artifact folder whose files match its manifest."""
 
     folder: Path
     manifest: Manifest
@@ -120,12 +120,12 @@ class EncoderArtifact:
 
     @property
     def image_size(self) -> int:
-        """Pixels a side of the graph's input."""
+        """Pixels per side of the graph's input."""
         return self.preprocessing.image_size
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How a photo becomes the graph's input."""
+        """The conversion of a photo to the graph's input."""
         return self.manifest.preprocessing
 
     @property
@@ -140,7 +140,7 @@ class EncoderArtifact:
 
     @property
     def has_text(self) -> bool:
-        """Whether captions can be encoded too."""
+        """Whether the artifact also encodes captions."""
         return TEXT_GRAPH in self.manifest.files
 
     @property
@@ -159,10 +159,10 @@ class EncoderArtifact:
         return self.folder / TOKENIZER
 
     def golden(self, graph: str) -> GoldenSample | None:
-        """Of IMAGE_GRAPH or TEXT_GRAPH; None where the artifact was made without.
+        """The golden sample of IMAGE_GRAPH or TEXT_GRAPH; None if the artifact has no golden vectors.
 
         Raises:
-            ArtifactError: the file holds something else.
+            ArtifactError: the file is damaged or lacks the graph.
         """
         if GOLDEN not in self.manifest.files:
             return None
@@ -173,13 +173,13 @@ class EncoderArtifact:
                 return GoldenSample(arrays[f"{graph}.inputs"], arrays[f"{graph}.vectors"])
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise ArtifactError(
-                f"{path}: no golden vectors of {graph} ({error}); "
+                f"{path}: has no golden vectors of {graph} ({error}); "
                 f"write them again with `nitamono ml artifact golden {self.folder}`"
             ) from error
 
 
 def load_artifact(folder: Path, *, unchecked: tuple[str, ...] = ()) -> EncoderArtifact:
-    """The artifact in a folder, every file of it verified but those to be written again.
+    """Load the artifact in a folder and verify its files, except those named `unchecked`.
 
     Raises:
         ArtifactError: no manifest, one of another version, or a file that is missing or changed.
@@ -191,14 +191,14 @@ def load_artifact(folder: Path, *, unchecked: tuple[str, ...] = ()) -> EncoderAr
     found = encoder_id(manifest.name, manifest.files, manifest.preprocessing)
     if found != manifest.encoder_id:
         raise ArtifactError(
-            f"{folder / MANIFEST}: says encoder_id {manifest.encoder_id}, its content is {found}; "
+            f"{folder / MANIFEST}: encoder_id is {manifest.encoder_id}, but the content is {found}; "
             "restore the folder from its source, or export it again"
         )
     return EncoderArtifact(folder, manifest)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest at `path`.
+    """Read a manifest.
 
     Raises:
         ArtifactError: not found, not a manifest, or of another version.
@@ -249,8 +249,8 @@ def sha256(path: Path) -> str:
 
 
 def encoder_id(name: str, files: dict[str, str], preprocessing: Preprocessing) -> str:
-    """name-xxxxxxxx: its hex digits change with the graphs, the tokenizer or the preprocessing."""
-    # Without what is None, so that ids from before there was a crop or a filter stay.
+    """The id NAME-xxxxxxxx; its hex digits change with the graphs, the tokenizer or the preprocessing."""
+    # Without settings that are None, so that ids from before crop and resample existed stay the same.
     settings = preprocessing.model_dump(exclude_none=True)
     content = {file: files.get(file) for file in VECTOR_FILES} | {"preprocessing": settings}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -270,7 +270,7 @@ def write_manifest(
     training: dict[str, JsonValue],
     metrics: dict[str, JsonValue],
 ) -> EncoderArtifact:
-    """The artifact made of the files that lie in a folder, its manifest written last."""
+    """Write the manifest for the files in a folder, which makes it an artifact."""
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name in FILES}
     manifest = Manifest(
         encoder_id=encoder_id(name, files, preprocessing),

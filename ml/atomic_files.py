@@ -38,7 +38,7 @@ def replaced(
     shared: bool = False,
     remedy: str = "free disk space or choose another folder, then run the same command again",
 ) -> Iterator[BinaryIO]:
-    """A file to write that replaces `path` when the block ends.
+    """Open a file to write that replaces `path` when the block ends.
 
     Readers see the old file or the new one, also after a power failure; an error in the block keeps the old
     one. The content is written to path.partial first; the next write overwrites one left by a killed process.
@@ -68,14 +68,14 @@ def replaced(
 
 
 def flush(file: BinaryIO) -> None:
-    """Return once the content is on the disk."""
+    """Wait until the content is on the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 @contextmanager
 def replaced_folder(out: Path, *, last: str, earlier: tuple[str, ...]) -> Iterator[Path]:
-    """A temporary folder whose files move to `out` when the block ends; an error keeps `out` unchanged.
+    """Create a temporary folder whose files move to `out` when the block ends; on errors `out` is unchanged.
 
     The temporary folder of a killed process, `out`/.unfinished-*, is removed by the next write to `out`.
 
@@ -99,7 +99,7 @@ def replaced_folder(out: Path, *, last: str, earlier: tuple[str, ...]) -> Iterat
 
 @contextmanager
 def unfinished_folder(out: Path) -> Iterator[Path]:
-    """An empty temporary folder inside `out`, hence on the same file system, so that moving is renaming.
+    """Create an empty temporary folder inside `out`: on the same file system, moving a file is a rename.
 
     It is locked while this process runs; the system removes the lock when the process ends for any reason.
     """

@@ -59,14 +59,14 @@ def bench(
 
     Each available backend and precision is compared with the machine's limit for matrix products.
     """
-    from ml.data.synthetic_photos import draw_jpegs  # noqa: PLC0415
+    from ml.data.synthetic_photos import synthetic_jpegs  # noqa: PLC0415
     from ml.evaluation import speed  # noqa: PLC0415
     from ml.inference.graph import BATCH  # noqa: PLC0415
 
     artifact = load_artifact(artifact_folder)
     start = speed.measure_cold_start(artifact_folder, threads)
     gflop = speed.graph_gflop(artifact.image_graph)
-    jpegs = read_photos(photos, count) if photos else draw_jpegs(count, size, size)
+    jpegs = read_photos(photos, count) if photos else synthetic_jpegs(count, size, size)
     pipelines = speed.available_pipelines(artifact, threads)
     if stock:
         import torch  # noqa: PLC0415

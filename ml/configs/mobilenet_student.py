@@ -1,6 +1,6 @@
-"""A small network that sees as MobileNetV2 does: the weaker arm of the demo's experiment.
+"""A small network that imitates MobileNetV2: the control arm of the demo's experiment.
 
-It learns from a MobileNetV2's features alone (`--teacher`), from no caption and no label.
+It is trained on the features of a MobileNetV2 only (`--teacher`), without captions or labels.
 """
 
 from dataclasses import replace
@@ -20,4 +20,4 @@ CONFIG = replace(
 SMOKE = replace(
     siglip_small.SMOKE, name="mobilenet-student-smoke", sigmoid_weight=0.0, distill_projected_features=True
 )
-"""Finishes in seconds; only good for finding out whether a run works."""
+"""Finishes in seconds, to check that a run works."""

@@ -1,6 +1,6 @@
 """The paper's encoder: a multilingual SigLIP B/16 at 256 px, five epochs of the marketplace's own pairs.
 
-Needs a GPU, or weeks. Without access to Hugging Face, name a local copy with --base.
+Needs a GPU; on a CPU it takes weeks. Without access to Hugging Face, name a local copy with --base.
 """
 
 from dataclasses import replace
@@ -32,4 +32,4 @@ SMOKE = replace(
     learning_rate=1e-3,
     dims=8,
 )
-"""Finishes in seconds; only good for finding out whether a run works."""
+"""Finishes in seconds, to check that a run works."""

@@ -1,7 +1,7 @@
-"""The paper's encoder on one GPU of 80 GB or more: a batch of 4096, whose loss sees 16 times the negatives.
+"""The paper's encoder on one GPU of 80 GB or more: a batch of 4096, which has 16 times the negatives.
 
-The rate grows with the square root of the batch (arXiv 2205.10287); lower layers, which the original training
-has already made general, learn slower. Not yet run on one: start with --smoke, then watch the memory.
+The learning rate grows with the square root of the batch (arXiv 2205.10287); lower layers, whose features are
+more general, have lower rates. Not yet run at size: start with --smoke, then watch the memory.
 """
 
 from dataclasses import replace
@@ -33,4 +33,4 @@ SMOKE = replace(
     learning_rate=1e-3,
     dims=8,
 )
-"""Finishes in seconds; only good for finding out whether a run works."""
+"""Finishes in seconds, to check that a run works."""

@@ -1,4 +1,4 @@
-"""The encoder that comes with the code: trains from scratch on one CPU thread in under two hours."""
+"""The committed encoder: trains from scratch on one CPU thread in under two hours."""
 
 from dataclasses import replace
 
@@ -30,4 +30,4 @@ SMOKE = replace(
     small_size=32,
     dims=8,
 )
-"""Finishes in seconds; only good for finding out whether a run works."""
+"""Finishes in seconds, to check that a run works."""

@@ -8,7 +8,7 @@ from typing import Final
 from ml.errors import MlError
 
 SUFFIXES: Final = frozenset({".jsonl", ".ndjson"})
-"""Of JSONL files, in lower case."""
+"""Suffixes of JSONL files, in lower case."""
 
 BOM: Final = b"\xef\xbb\xbf"
 """Byte order mark. Excel and PowerShell write it; JSON does not allow it (RFC 8259, section 8.1)."""
@@ -19,7 +19,7 @@ class NotUtf8(MlError):
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number, from 1, and bytes of each line that is not blank, without a byte order mark.
+    """Yield the number, from 1, and the bytes of each line that is not blank, without a byte order mark.
 
     Lines are bytes, so that one line that is not UTF-8 does not prevent reading the others.
 

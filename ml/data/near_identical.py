@@ -1,4 +1,4 @@
-"""Finds near-identical photos, which differ only by compression, scaling or a few pixels of crop."""
+"""Search for near-identical photos, which differ only by compression, scaling or a few pixels of crop."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 PRINT_SIZE: Final = 64
-"""Pixels a side from which hash and thumbnail are made; they use 9 × 8 and 16 × 16 of them."""
-
+"""Pixels per side from which hash and thumbnail are computed; they use 9 × 8 and 16 × 16 of them."""
 
 NEAR_IDENTICAL_BITS: Final = 2
-
-
 NEAR_IDENTICAL_LEVELS: Final = 4.0
 """Two photos are near-identical if their hashes differ in at most this many of 64 bits and their 16 × 16
 thumbnails by at most this many of 255 levels on average. Bits alone would chain most T-shirts on white into
@@ -24,16 +21,16 @@ one group; see docs/decisions/101-split.md."""
 
 @dataclass(frozen=True)
 class PhotoPrints:
-    """What identifies near-identical photos: row i of both belongs to photo i."""
+    """The hashes and thumbnails by which photos are compared: row i of both belongs to photo i."""
 
     hashes: NDArray[np.uint64]
-    """(n,), see ml.inference.preprocess.photo_hash."""
+    """(n,) uint64, see ml.inference.preprocess.photo_hash."""
     thumbnails: NDArray[np.uint8]
-    """(n, 16, 16, 3), RGB; may be mapped from a file."""
+    """(n, 16, 16, 3) uint8, RGB; may be mapped from a file."""
 
     @classmethod
     def of(cls, prints: Sequence[tuple[int, NDArray[np.uint8]]]) -> "PhotoPrints":
-        """From the hash and thumbnail (16, 16, 3) of each photo."""
+        """Stack the hash and thumbnail (16, 16, 3) uint8 of each photo."""
         hashes = np.array([number for number, _ in prints], dtype=np.uint64)
         return cls(hashes, np.array([small for _, small in prints]))
 
@@ -44,7 +41,7 @@ def digest_of(data: bytes) -> int:
 
 
 def first_and_later(keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """(first row, later row) for every row whose key an earlier one has; keys (n,) are those of rows (n,)."""
+    """Pairs (first row, later row) of rows with equal keys. keys: (n,) uint64, those of rows (n,) int64."""
     _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
     later = np.flatnonzero(firsts[inverse] != np.arange(len(keys)))
     yield from zip(rows[firsts[inverse[later]]].tolist(), rows[later].tolist(), strict=True)
@@ -80,16 +77,15 @@ def coarse_thumbnails(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def thumbnail(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(16, 16, 3) uint8 of pixels (s, s, 3) uint8."""
+    """The thumbnail (16, 16, 3) uint8 of pixels (s, s, 3) uint8."""
     return np.asarray(Image.fromarray(square).resize((16, 16), Image.Resampling.BOX))
 
 
 def rows_with_close_hashes(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Each row with later rows (m,) int64 of hashes (n,) uint64 within NEAR_IDENTICAL_BITS bits.
 
-    Some pairs come twice.
-
     Hashes that differ in k bits agree in one of k + 1 bands, so only rows that share a band are compared.
+    Some pairs are yielded twice.
     """
     for bits in np.array_split(np.arange(64, dtype=np.uint64), NEAR_IDENTICAL_BITS + 1):
         band = hashes & np.bitwise_or.reduce(np.uint64(1) << bits)

@@ -61,7 +61,7 @@ class PairsReport(BaseModel):
 
 
 def to_table(rows: Sequence[tuple[Pair, str]]) -> pa.Table:
-    """A table in SCHEMA of pairs and the keys of their groups."""
+    """Convert pairs and the keys of their groups to a table in SCHEMA."""
     return pa.Table.from_pylist(
         [
             {
@@ -102,7 +102,7 @@ def pairs_of(parquet: pq.ParquetFile) -> Iterator[Pair]:
 
 
 def read_shards(folder: Path, split: Split | None = None) -> Iterator[Pair]:
-    """The pairs of a folder that write_pairs wrote, of one split if it is named, a batch at a time.
+    """Read the pairs of a folder that write_pairs wrote, a batch at a time. split: only pairs of this split.
 
     Raises:
         BadPairShard: the report or a shard cannot be read, or one lacks rows.
@@ -113,7 +113,7 @@ def read_shards(folder: Path, split: Split | None = None) -> Iterator[Pair]:
 
 
 def read_report(folder: Path) -> PairsReport:
-    """The report of a folder of shards.
+    """Read the report of a folder of shards.
 
     Raises:
         BadPairShard: there is none, or it is damaged.
@@ -129,7 +129,7 @@ def read_report(folder: Path) -> PairsReport:
 
 
 def read_shard(path: Path, rows: int) -> Iterator[Pair]:
-    """The pairs of one shard.
+    """Read the pairs of one shard.
 
     Raises:
         BadPairShard: it cannot be read, or has other columns or another number of rows.

@@ -17,13 +17,11 @@ from ml.data.near_identical import (
 from ml.data.pairs import Pair, Split
 
 VALIDATION_SHARE: Final = 0.1
-
-
 TEST_SHARE: Final = 0.15
 
 
 def groups(pairs: Sequence[Pair], prints: PhotoPrints) -> list[str]:
-    """A group key per pair. Pairs with equal titles or near-identical photos share one, transitively."""
+    """The group key of each pair; transitively the same for equal titles and near-identical photos."""
     titles = np.array([title_key(pair.title) for pair in pairs], dtype=np.uint64)
     roots = group_roots(titles, prints).tolist()
     key_of: dict[int, str] = {}
@@ -73,7 +71,7 @@ def same_title(titles: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
 
 
 def split_pairs(pairs: Sequence[Pair], keys: Sequence[str]) -> NDArray[np.str_]:
-    """(n,) the split of each pair: its own, else that of a duplicate, else a hash of its group's key."""
+    """(n,) str splits: each pair's own, else that of a duplicate, else by a hash of its group's key."""
     decided = {key: pair.split for pair, key in zip(pairs, keys, strict=True) if pair.split}
     return np.array(
         [pair.split or decided.get(key) or split_of(key) for pair, key in zip(pairs, keys, strict=True)]
@@ -81,7 +79,7 @@ def split_pairs(pairs: Sequence[Pair], keys: Sequence[str]) -> NDArray[np.str_]:
 
 
 def split_of(key: str) -> Split:
-    """The split of a group, by a hash of its key: it stays the same as data is added."""
+    """The split of a group, by a hash of its key, so that it stays the same as data is added."""
     share = share_of(key)
     if share < TEST_SHARE:
         return "test"

@@ -34,7 +34,7 @@ def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) ->
 
 
 def word_pieces(vocabulary: Mapping[str, int]) -> Tokenizer:
-    """An untrained tokenizer with this vocabulary, NFKC, lower case and BERT's word boundaries."""
+    """Create an untrained tokenizer with this vocabulary, NFKC, lower case and BERT's word boundaries."""
     tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token=UNKNOWN))
     # Accents are kept: stripping them would turn ガ into カ.
     bert = normalizers.BertNormalizer(lowercase=True, strip_accents=False, handle_chinese_chars=True)
@@ -44,7 +44,7 @@ def word_pieces(vocabulary: Mapping[str, int]) -> Tokenizer:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a file.
+    """Load a tokenizer.json.
 
     Raises:
         UnreadableTokenizer: the file is missing or damaged.
@@ -58,5 +58,5 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def tokenize(tokenizer: Tokenizer, captions: Sequence[str]) -> NDArray[np.int64]:
-    """(n, length) int64 ids, padded with 0."""
+    """(n, length) int64 token ids of the captions, padded with 0."""
     return np.array([encoded.ids for encoded in tokenizer.encode_batch(list(captions))], dtype=np.int64)

@@ -33,7 +33,7 @@ class Shard:
     width: int
 
     def read(self, rows: slice) -> Vectors:
-        """(n, width) float32, unit norm.
+        """Read rows as (n, width) float32, unit norm.
 
         Raises:
             BadShard: a row is all zeros or has a value that is not finite.
@@ -52,7 +52,7 @@ class Shard:
         return np.asarray(vectors / norms[:, None])
 
     def fitted(self) -> Iterator[Vectors]:
-        """Chunks (≤ CHUNK_ROWS, width) float32, unit norm, of the rows that are not held out."""
+        """Yield chunks (≤ CHUNK_ROWS, width) float32, unit norm, of the rows that are not held out."""
         for start in range(0, self.rows, CHUNK_ROWS):
             chunk = self.read(slice(start, min(start + CHUNK_ROWS, self.rows)))
             chunk = chunk[(start + np.arange(len(chunk))) % HELD_OUT_EVERY != HELD_OUT_EVERY - 1]
@@ -61,7 +61,7 @@ class Shard:
 
     @property
     def held_out(self) -> slice:
-        """The rows that are not fitted."""
+        """The rows that are held out."""
         return slice(HELD_OUT_EVERY - 1, self.rows, HELD_OUT_EVERY)
 
     @property
@@ -71,7 +71,7 @@ class Shard:
 
 
 def open_shards(paths: Sequence[Path]) -> list[Shard]:
-    """The given .npy files, and those in the given folders, sorted by name.
+    """Open the given .npy files, and those in the given folders, sorted by name.
 
     Raises:
         BadShard: there is none; one is unreadable, empty or not float32; or widths differ.
@@ -93,7 +93,7 @@ def open_shards(paths: Sequence[Path]) -> list[Shard]:
 
 
 def open_shard(path: Path) -> Shard:
-    """The shard; reads only its header.
+    """Open a shard; reads only its header.
 
     Raises:
         BadShard: it is unreadable, empty or not float32 of shape (n, width).
@@ -113,13 +113,13 @@ def open_shard(path: Path) -> Shard:
 
 
 def map_shard(path: Path) -> Vectors:
-    """The array of a .npy file, (n, width) float32 in a valid shard, mapped into memory."""
+    """Map the array of a .npy file, (n, width) float32 in a valid shard, into memory."""
     mapped: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped
 
 
 def held_out_sample(shards: Sequence[Shard], limit: int) -> Vectors:
-    """(≤ limit, width) float32, unit norm: held-out rows, evenly spaced over the shards."""
+    """(≤ limit, width) float32, unit norm: a sample of held-out rows, evenly spaced over the shards."""
     counts = [len(range(shard.rows)[shard.held_out]) for shard in shards]
     chosen = np.linspace(0, sum(counts) - 1, min(limit, sum(counts))).astype(np.int64)
     ends = np.cumsum(counts)

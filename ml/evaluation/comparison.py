@@ -51,7 +51,7 @@ class Comparison:
     searched: Corpus
     """The photos of the split; rankings hold its row numbers."""
     sizes: dict[str, int]
-    """Number of photos of the source by split."""
+    """Number of photos of the source, by split."""
     relevance: Relevance
     rankings: dict[str, Ranking]
     rows: list[Row]
@@ -64,7 +64,7 @@ class Comparison:
 
     @property
     def counts(self) -> Counts | None:
-        """How many judgments were used; None where labels grade relevance."""
+        """Counts of judgments; None if relevance is graded by labels."""
         return self.relevance.counts if isinstance(self.relevance, JudgedRelevance) else None
 
 

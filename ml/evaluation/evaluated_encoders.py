@@ -26,16 +26,16 @@ PCA_PHOTOS: Final = 3000
 
 
 class UnknownEncoder(MlError):
-    """A folder that is neither an artifact nor a MobileNetV2, or a baseline that no row is named after."""
+    """A folder that is neither an artifact nor a MobileNetV2, or a baseline that is not the name of a row."""
 
 
 @dataclass(frozen=True)
 class EvaluatedEncoders:
-    """The encoders that are compared."""
+    """The encoders to compare."""
 
     artifacts: tuple[EncoderArtifact, ...]
     mobilenets: Mapping[str, Path]
-    """Row name to folder in Hugging Face layout."""
+    """Folder in Hugging Face layout by row name."""
     threads: int = 1
 
     @property
@@ -94,7 +94,7 @@ def baseline_of(names: Sequence[str], encoders: EvaluatedEncoders, requested: st
 
 
 def fit_mobilenets(encoders: EvaluatedEncoders, corpus: Corpus) -> dict[str, Projection]:
-    """PCA of each MobileNetV2 on photos of the train split; empty with fewer than PCA_DIMS photos."""
+    """Fit PCA for each MobileNetV2 to photos of the train split; empty with fewer than PCA_DIMS photos."""
     train = corpus.rows("train")
     if len(train) < PCA_DIMS:
         return {}
@@ -108,7 +108,7 @@ def fit_mobilenets(encoders: EvaluatedEncoders, corpus: Corpus) -> dict[str, Pro
 def rankings(
     encoders: EvaluatedEncoders, searched: Corpus, projections: Mapping[str, Projection], ranks: int = RANKS
 ) -> dict[str, Ranking]:
-    """Row name to the ranking (n, ≤ ranks) int64 of each photo searched, by exact search."""
+    """The ranking (n, ≤ ranks) int64 of each photo searched, by row name, by exact search."""
     dims = encoders.artifacts[0].dims if encoders.artifacts else PCA_DIMS
     vectors = {"random": random_vectors(len(searched.pairs), dims)}
     vectors |= mobilenet_rows(encoders, searched, projections)
@@ -125,7 +125,7 @@ def rankings(
 def mobilenet_rows(
     encoders: EvaluatedEncoders, searched: Corpus, projections: Mapping[str, Projection]
 ) -> dict[str, Vectors]:
-    """Row name to vectors (n, d) float32, unit norm: each MobileNetV2 alone, after PCA, and with colours."""
+    """Vectors (n, d) float32, unit norm, by row name: each MobileNetV2, after PCA, and with colours."""
     from ml.models.reference_encoders import with_colours  # noqa: PLC0415  heavy, and for some rows alone
 
     rows = {}
@@ -139,7 +139,7 @@ def mobilenet_rows(
 
 
 def mobilenet_vectors(folder: Path, photos: Sequence[bytes], threads: int) -> Vectors:
-    """(n, 1280) float32, unit norm, of photo files."""
+    """(n, 1280) float32, unit norm, of n photo files."""
     from ml.models import reference_encoders  # noqa: PLC0415  heavy, and for some rows alone
 
     return reference_encoders.mobilenet_features(folder, photos, threads=threads)
@@ -170,7 +170,10 @@ def torch_vectors(
     *,
     trained: bool,
 ) -> Vectors:
-    """(n, width) float32, unit norm, before PCA, of pixels (n, s, s, 3), with trained or random weights."""
+    """(n, width) float32, unit norm, before PCA, of pixels (n, s, s, 3) uint8.
+
+    trained: use the checkpoint; otherwise random weights.
+    """
     import torch  # noqa: PLC0415
 
     from ml.models.checkpoint import empty_model, load_checkpoint  # noqa: PLC0415

@@ -12,7 +12,7 @@ from PIL import Image
 THUMBNAIL: Final = 72
 """Pixels per side."""
 QUALITY: Final = 70
-"""Of the JPEGs."""
+"""JPEG quality of thumbnails."""
 QUERIES: Final = 12
 """Queries per gallery."""
 SHOWN: Final = 5
@@ -40,7 +40,7 @@ class Example:
 
 
 def sample_queries(queries: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most QUERIES, evenly spaced, of the row numbers (q,)."""
+    """(≤ QUERIES,) int64: evenly spaced row numbers of queries (q,) int64."""
     places = np.linspace(0, len(queries) - 1, min(QUERIES, len(queries))).round().astype(np.int64)
     return queries[places]
 

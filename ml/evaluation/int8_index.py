@@ -6,9 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.metrics.retrieval import Ranking, nearest
-
-Vectors = NDArray[np.float32]
+from ml.metrics.retrieval import Ranking, Vectors, nearest
 
 LEVELS: Final = 127
 """int8_hnsw keeps 7 bits per component (Lucene's ScalarQuantizer)."""
@@ -21,14 +19,14 @@ class Quantised:
     """Vectors v as codes q with v ≈ low + step · q, and one correction each for dot products."""
 
     codes: NDArray[np.uint8]
-    """(n, d), 0 to LEVELS."""
+    """(n, d) uint8, from 0 to LEVELS."""
     corrections: Vectors
-    """(n,)"""
+    """(n,) float32, added to dot products of codes."""
     step: float
 
 
 def quantise(vectors: Vectors) -> Quantised:
-    """Codes of vectors (n, d) float32, unit norm, between quantiles of all components.
+    """Quantise vectors (n, d) float32, unit norm, between quantiles of all components.
 
     Like Lucene (calculateDefaultConfidenceInterval) it clips the outermost 1 / (d + 1) of components, half
     at either end. Lucene averages the quantiles of groups of twenty vectors; here they are of all vectors.
@@ -44,7 +42,7 @@ def quantise(vectors: Vectors) -> Quantised:
 
 
 def int8_nearest(vectors: Vectors, count: int) -> Ranking:
-    """(n, ≤ count) int64 neighbours of vectors (n, d) float32, unit norm, both sides quantised.
+    """(n, ≤ count) int64 neighbours of vectors (n, d) float32, unit norm, with both sides quantised.
 
     The score is step² · q·q' + corrections, as in Lucene without oversampling. The query's own correction is
     the same for all candidates, so it is left out.

@@ -30,7 +30,7 @@ class Section:
 
 
 def measure_card(encoders: EvaluatedEncoders, corpus: Corpus) -> Path:
-    """Measure the first artifact on the test split of a corpus, and its speed, and write its card.
+    """Measure the first artifact on the test split of a corpus, and its speed, and write its model card.
 
     corpus: decoded at encoders.image_size.
 

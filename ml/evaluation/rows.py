@@ -1,4 +1,4 @@
-"""How encoders compare on the same queries: means with intervals, gains over a baseline, tests and slices."""
+"""Rows of a comparison: means with intervals, gains over a baseline, tests and slices."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +14,10 @@ from ml.metrics.retrieval import DEPTH, Ranking, means, scores_of
 from ml.metrics.significance import holm, randomisation_p
 
 Groups = Mapping[str, NDArray[np.str_]]
-"""Grouping, such as colour, to the value (n,) of each photo, "" for unknown."""
+"""The value (n,) str of each photo by grouping, such as colour; "" if unknown."""
 
 NO_GAIN: Final = (None, None)
-"""Gain and interval where there are none."""
+"""Gain and interval of a row without a gain."""
 MIN_SLICE: Final = 20
 """Slices with fewer queries are left out: their intervals would span half the scale."""
 
@@ -30,7 +30,7 @@ class Slice:
     value: str
     queries: int
     mean: float
-    """Of the first metric."""
+    """Mean of the first metric."""
     interval: tuple[float, float]
 
 
@@ -69,7 +69,7 @@ def compare(
 ) -> list[Row]:
     """A row per encoder, in the order given.
 
-    rankings: encoder to its ranking (n, ranks) int64 of the n photos searched. groups: see Groups.
+    rankings: ranking (n, ranks) int64 of the n photos searched, by encoder. groups: see Groups.
     """
     scores = {name: scores_of(ranking, relevance, ks) for name, ranking in rankings.items()}
     first = f"ndcg@{ks[0]}"
@@ -98,7 +98,7 @@ def compare(
 
 
 def gain_over(scores: Scores, baseline: Scores) -> tuple[float, tuple[float, float]] | tuple[None, None]:
-    """Gain of scores (q,) over the baseline's (q,) as a share of the latter's mean, and its 95 % interval.
+    """Gain of scores (q,) float64 over the baseline's (q,), as a share of their mean, and its 95 % interval.
 
     None if the baseline's mean is so near 0 that the ratio has no bounds.
     """
@@ -107,7 +107,7 @@ def gain_over(scores: Scores, baseline: Scores) -> tuple[float, tuple[float, flo
 
 
 def slices_of(scores: Scores, groups: Groups) -> list[Slice]:
-    """Means of scores (q,) for each value with at least MIN_SLICE scored queries, largest slices first."""
+    """Means of scores (q,) float64 by value, if it has at least MIN_SLICE scored queries; largest first."""
     answerable = ~np.isnan(scores)
     slices = []
     for by, values in groups.items():

@@ -18,7 +18,7 @@ TOP_BAND: Final = "¥10,000 and more"
 
 
 def query_groups(searched: Corpus, corpus: Corpus) -> dict[str, NDArray[np.str_]]:
-    """Grouping to the value (n,) str of each photo searched; "" where unknown.
+    """The value (n,) str of each photo searched, by grouping; "" if unknown.
 
     corpus: all splits; its train split decides which titles were seen in training.
     """

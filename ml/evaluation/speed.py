@@ -1,4 +1,4 @@
-"""How fast an artifact encodes on this machine, and the machine's own limit."""
+"""Measurement of encoding speed, and of the machine's limit."""
 
 import importlib.util
 import io
@@ -23,7 +23,7 @@ from PIL import Image
 
 from ml.artifact import EncoderArtifact, load_artifact
 from ml.data.prefetch import prefetch
-from ml.data.synthetic_photos import draw_jpegs
+from ml.data.synthetic_photos import synthetic_jpegs
 from ml.inference.encoder import ImageEncoder, OpenReference, load_encoder
 from ml.inference.graph import BATCH, Backend, BackendMissing, Precision, PrecisionMissing
 from ml.inference.machine import processor
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from transformers import BaseImageProcessor
 
 MATRIX: Final = 2048
-"""Rows of the square matrices of the limit: large enough that arithmetic, not memory, is the bottleneck."""
+"""Rows of the square matrices that measure the limit: large enough that arithmetic is the bottleneck."""
 
 CARD_PHOTOS: Final = 128
 CARD_SIDE: Final = 224
@@ -55,20 +55,20 @@ class Pipeline:
     name: str
     decode: Callable[[bytes], Pixels]
     encode: Callable[[Pixels], NDArray[np.float32]]
-    """Takes a stacked batch, gives (b, dims) float32, unit norm."""
+    """Encodes a stacked batch of pixels to (b, dims) float32, unit norm."""
     stock: bool = False
-    """The reference for the others; it decodes and encodes in turn, not at the same time."""
+    """Whether it is the reference for the others, which decodes and encodes alternately, not concurrently."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """The best of all repeats: other load on the machine can only slow a run down."""
+    """The best speed of all repeats, since other load only makes runs slower."""
 
     pipeline: Pipeline
     photos_per_s: float
     """From bytes to vectors."""
     encoded_per_s: float
-    """From pixels to vectors alone."""
+    """From pixels to vectors."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ def available_pipelines(artifact: EncoderArtifact, threads: int) -> list[Pipelin
 def backend_pipeline(
     artifact: EncoderArtifact, name: str, backend: Backend | OpenReference, precision: Precision, threads: int
 ) -> Pipeline:
-    """Our decoder and the artifact's graph in one backend and precision.
+    """Create the pipeline of an artifact in one backend and precision.
 
     Raises:
-        BackendMissing, PrecisionMissing: this machine does not have them.
+        BackendMissing, PrecisionMissing: not available on this machine.
         WrongVectors: the backend does not reproduce the golden vectors.
     """
     encoder = load_encoder(artifact, backend=backend, precision=precision, threads=threads)
@@ -116,7 +116,7 @@ def backend_pipeline(
 
 
 def stock_pipeline(folder: Path) -> Pipeline:
-    """The processor of a local Hugging Face folder, and its vision model in torch."""
+    """Create the pipeline of a local Hugging Face folder: image processor and vision model in torch."""
     from transformers import AutoImageProcessor, AutoModel  # noqa: PLC0415  serving machines have none
 
     model = AutoModel.from_pretrained(folder).eval()
@@ -126,7 +126,7 @@ def stock_pipeline(folder: Path) -> Pipeline:
 
 
 def torch_pipeline(processor: "BaseImageProcessor", network: "Callable[[Tensor], Tensor]") -> Pipeline:
-    """The reference: Pillow, a Hugging Face processor and the network in torch.
+    """Create the reference pipeline: Pillow, a Hugging Face processor and a network in torch.
 
     network: from pixels (b, 3, s, s) float32 to vectors (b, width) float32.
     """
@@ -146,11 +146,11 @@ def torch_pipeline(processor: "BaseImageProcessor", network: "Callable[[Tensor],
 
 
 def speed_figures(artifact: EncoderArtifact, threads: int) -> dict[str, str]:
-    """The speed section of a model card: label to value, measured with the backend that `auto` picks."""
+    """Measure the speed section of a model card, value by label, with the backend that `auto` selects."""
     encoder = load_encoder(artifact, threads=threads)
     pipeline = Pipeline("ours", partial(decode_as, artifact.preprocessing), encoder.encode)
     (rate,) = measure_rates(
-        [pipeline], draw_jpegs(CARD_PHOTOS, CARD_SIDE, CARD_SIDE), threads=threads, repeats=3
+        [pipeline], synthetic_jpegs(CARD_PHOTOS, CARD_SIDE, CARD_SIDE), threads=threads, repeats=3
     )
     return {
         "machine": f"{threads} of {os.cpu_count()} cores, {processor()}",
@@ -183,7 +183,7 @@ def measure_rates(
 def best_of_rounds(
     measures: Sequence[Callable[[], Measured]], repeats: int, *, key: Callable[[Measured], float]
 ) -> list[Measured]:
-    """The smallest result of each measure, by `key`; they alternate so that a slow minute affects all."""
+    """The smallest result of each measure, by `key`; measures alternate, so that other load affects all."""
     rounds = [[measure() for measure in measures] for _ in range(repeats)]
     return [min(results, key=key) for results in zip(*rounds, strict=True)]
 
@@ -201,14 +201,14 @@ def run_pipeline(pipeline: Pipeline, photos: Sequence[bytes], threads: int, batc
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Wall-clock seconds that one call takes."""
+    """Measure the wall-clock seconds of one call."""
     before = time.perf_counter()
     work()
     return time.perf_counter() - before
 
 
 def matrix_limit(precision: Precision, threads: int, *, repeats: int = 5) -> float | None:
-    """GFLOP/s of large square matrix products in OpenVINO; None for bf16 on a CPU without it."""
+    """Measure GFLOP/s of large matrix products in OpenVINO; None for bf16 on a CPU without it."""
     import openvino  # noqa: PLC0415
     from openvino import opset13  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from ml.evaluation.rows import Row
 
 
 def metric_table(rows: Sequence[Row]) -> str:
-    """Return a row per encoder: each metric with its 95 % interval, the gain and its p-value."""
+    """A table with a row per encoder: each metric with its 95 % interval, the gain and its p-value."""
     metrics = list(rows[0].means)
     gain = f"{metrics[0].replace('ndcg', 'nDCG')} gain"
     cells = [(row.encoder, *(row.text(name) for name in metrics), gain_text(row)) for row in rows]
@@ -16,7 +16,7 @@ def metric_table(rows: Sequence[Row]) -> str:
 
 
 def gain_text(row: Row) -> str:
-    """Return the gain with its interval and p-value; nothing for the baseline."""
+    """The gain with its interval and p-value; empty for the baseline."""
     if row.gain is None or row.gain_interval is None:
         return ""
     low, high = row.gain_interval
@@ -25,7 +25,7 @@ def gain_text(row: Row) -> str:
 
 
 def slice_table(rows: Sequence[Row]) -> str:
-    """Return a row per slice, a column per encoder with the mean of the first metric."""
+    """A table with a row per slice, and a column per encoder with the mean of the first metric."""
     names = [f"{one.by}: {one.value} ({one.queries})" for one in rows[0].slices]
     if not names:
         return "No slice has enough queries."
@@ -37,5 +37,5 @@ def slice_table(rows: Sequence[Row]) -> str:
 
 
 def score_text(score: float) -> str:
-    """Return three decimals; a dash if no query has a score."""
+    """A score to three decimals; a dash if no query has a score."""
     return "–" if math.isnan(score) else f"{score:.3f}"

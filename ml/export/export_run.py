@@ -1,4 +1,4 @@
-"""A run to an artifact: ONNX graphs with PCA as their last layer, checked against torch. Imports torch."""
+"""Export of a run: ONNX graphs with PCA as their last layer, compared with torch. Imports torch."""
 
 import copy
 import json
@@ -46,46 +46,46 @@ from ml.models.tower_specs import HuggingFaceTower, TowerConfig
 from ml.models.two_towers import Convolution, ImageNetwork, TwoTowers
 from ml.pca.projection import Projection, fit_projection, neighbour_similarity
 from ml.training.config import FinetuneConfig
-from ml.training.finetune import refuse_small
+from ml.training.finetune import check_enough_pairs
 from ml.training.run_folder import DATA, UnreadableRun, read_config
 
 OPSET: Final = 18
 PARITY: Final = 0.9999
-"""Least mean cosine between torch and the exported graph; half-precision weights cost about 0.000001."""
+"""Minimum mean cosine between torch and the exported graph; half-precision weights cost about 0.000001."""
 PARITY_SAMPLES: Final = 256
 MEASURED: Final = (
     "each photo of the test split searched exactly among the others; ml/metrics/retrieval.py has the metrics"
 )
 NEIGHBOURS: Final = 100
 SMALL_WEIGHT: Final = 1024
-"""Weights of fewer numbers stay float32: halving them saves nothing."""
+"""Smaller weights stay float32: half precision would save nothing."""
 
 
 class ExportMismatch(MlError):
-    """An exported graph whose vectors are not those of the model it was made from."""
+    """An exported graph whose vectors differ from those of its model."""
 
 
 class OtherData(MlError):
-    """A corpus that a run was not trained on."""
+    """A corpus other than the one that a run was trained on."""
 
 
 def export_artifact(run: Path, corpus: Corpus, out: Path, *, threads: int = 1) -> EncoderArtifact:
-    """The artifact of a run, PCA fitted on the corpus's train split, measured on its test split.
+    """Export a run, fit its PCA to the corpus's train split, and measure it on the test split.
 
-    What `out` has stays if there is an error.
+    `out` is unchanged if there is an error.
 
     Raises:
-        NoPairs: too few pairs to fit PCA on, or to compare with.
-        UnreadableRun: `run` is no run of this release.
+        NoPairs: too few pairs to fit PCA to, or to compare with.
+        UnreadableRun: `run` is not a run of this release.
         OtherData: the run was trained on another corpus.
         ExportMismatch: a graph's vectors differ from torch's.
-        NotWritten: there is no room, or `out` holds a run.
+        NotWritten: the disk is full, or `out` has a run.
     """
     torch.set_num_threads(threads)
     config = read_config(run)
-    refuse_run(out)
-    refuse_other_data(run, corpus)
-    refuse_small(corpus, config)
+    check_not_a_run(out)
+    check_same_data(run, corpus)
+    check_enough_pairs(corpus, config)
     model = load_checkpoint(run / CHECKPOINT, config.tower)
     projection = fit_projection(
         embed(model.image, corpus.pixels[corpus.rows("train")], corpus.size), config.dims
@@ -103,7 +103,7 @@ def write_artifact(
     corpus: Corpus,
     out: Path,
 ) -> EncoderArtifact:
-    """The artifact in an empty folder, see export_artifact."""
+    """Write the artifact to an empty folder, see export_artifact."""
     for path in (run / CHECKPOINT, *network_files(config.tower, run)):
         shutil.copyfile(path, out / path.name)
 
@@ -135,21 +135,25 @@ def write_artifact(
     )
 
 
-def refuse_run(out: Path) -> None:
-    """Raises:
-    NotWritten: an artifact would be written over a run.
+def check_not_a_run(out: Path) -> None:
+    """Check that an artifact would not overwrite a run.
+
+    Raises:
+        NotWritten: `out` has a run.
     """
     if (out / DATA).exists():
         raise NotWritten(
-            f"{out}: holds a run ({DATA}), whose files an artifact's would replace; "
+            f"{out}: has a run ({DATA}), whose files the artifact would overwrite; "
             f"choose another --out, such as {out / 'artifact'}"
         )
 
 
-def refuse_other_data(run: Path, corpus: Corpus) -> None:
-    """Raises:
-    UnreadableRun: the run does not say what it was trained on.
-    OtherData: it was another corpus, so that photos it learned from may be in this one's test split.
+def check_same_data(run: Path, corpus: Corpus) -> None:
+    """Check that a run was trained on a corpus: others may have its training photos in their test split.
+
+    Raises:
+        UnreadableRun: the run has no fingerprint of its data.
+        OtherData: it was trained on another corpus.
     """
     path = run / DATA
     try:
@@ -166,14 +170,14 @@ def refuse_other_data(run: Path, corpus: Corpus) -> None:
 
 
 def network_files(tower: HuggingFaceTower | TowerConfig, run: Path) -> list[Path]:
-    """What rebuilds the run's towers, beside the manifest: nothing for our own."""
+    """Files that describe the run's towers in addition to the manifest: none for a TowerConfig."""
     return (
         [network_folder(run) / name for name in NETWORK_FILES] if isinstance(tower, HuggingFaceTower) else []
     )
 
 
 def without_batch_norm(tower: ImageNetwork) -> ImageNetwork:
-    """A copy whose convolutions have their batch norms folded in: fewer operations, the same vectors."""
+    """Copy a tower, with batch norms folded into convolutions: fewer operations, the same vectors."""
     folded = copy.deepcopy(tower).eval()
     for module in list(folded.modules()):
         for name, child in module.named_children():
@@ -183,9 +187,9 @@ def without_batch_norm(tower: ImageNetwork) -> ImageNetwork:
 
 
 def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
-    """Export with a free batch size and half-precision weights; refuse what does not agree with torch.
+    """Export a module with dynamic batch size and half-precision weights, and compare it with torch.
 
-    samples: inputs to export with and to compare on.
+    samples: inputs to trace with and to compare on, pixels (n, s, s, 3) uint8 or token ids (n, tokens) int64.
 
     Raises:
         ExportMismatch: the mean cosine to torch's vectors is below PARITY.
@@ -203,7 +207,7 @@ def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
             dynamo=True,
             verbose=False,
         )
-    graph = without_traces(halve_weights(cast("torch.onnx.ONNXProgram", exported).model_proto))
+    graph = remove_traces(halve_weights(cast("torch.onnx.ONNXProgram", exported).model_proto))
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
     found = encode_batches(open_graph(path, backend="onnxruntime"), samples, expected.shape[1])
@@ -216,8 +220,8 @@ def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
         )
 
 
-def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the exporter's notes: stack traces, which name its machine's folders."""
+def remove_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove the exporter's metadata in place: its stack traces contain paths of this machine."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         part.doc_string = ""
@@ -226,7 +230,7 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its large float32 weights stored as float16 and cast back when it is loaded."""
+    """Store large float32 weights as float16 in place, with casts back to float32 on loading."""
     graph = model.graph
     casts = []
     for weight in graph.initializer:
@@ -244,14 +248,14 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def graph_vectors(path: Path, corpus: Corpus, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(n, dims) float32, unit norm, of a corpus's rows, by the graph that will be served."""
+    """(n, dims) float32, unit norm, of rows (n,) int64 of a corpus, by an exported graph."""
     graph = open_graph(path, backend="onnxruntime")
     dims = graph(corpus.pixels[:1]).shape[1]
     return encode_batches(graph, corpus.pixels[rows], dims)
 
 
 def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str, JsonValue]:
-    """Test scores of each source, before PCA and as served, with the number of photos searched."""
+    """Measure each source's test scores, before PCA and as served, and count the photos searched."""
     metrics: dict[str, JsonValue] = {}
     names = unique_names(corpus.sources)
     for source in corpus.sources:
@@ -270,5 +274,5 @@ def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str
 
 
 def rounded(scores: dict[str, float]) -> dict[str, JsonValue]:
-    """For people; none where no query has a score."""
+    """Scores to four decimals; None if no query has a score."""
     return {name: None if math.isnan(score) else round(score, 4) for name, score in scores.items()}

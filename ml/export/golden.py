@@ -1,4 +1,4 @@
-"""Golden photos and captions with their vectors, by which every machine checks what it computes."""
+"""Golden vectors: photos and captions with their vectors, by which each machine checks its results."""
 
 from pathlib import Path
 from typing import Final
@@ -16,20 +16,20 @@ from ml.artifact import (
     sha256,
 )
 from ml.atomic_files import replaced
-from ml.data.synthetic_photos import draw_picture
+from ml.data.synthetic_photos import synthetic_photo
 from ml.inference.graph import Inputs, open_graph
 
 CAPTIONS: Final = ("red skirt", "a pair of white running shoes", "赤いスカート", "")
 
 
 def write_golden(folder: Path, image_size: int) -> None:
-    """Write what the graphs of a folder give for a few inputs, by ONNX Runtime in float32.
+    """Compute and write the vectors of a few inputs by the graphs of a folder, in ONNX Runtime and float32.
 
-    Inputs are stored as the graphs take them, pixels and token ids: no other release of Pillow, NumPy or
-    tokenizers changes them.
+    Inputs are stored as pixels and token ids, so that they do not depend on releases of Pillow, NumPy or
+    tokenizers.
 
     Raises:
-        NotWritten: there is no room.
+        NotWritten: the disk is full.
     """
     inputs: dict[str, Inputs] = {IMAGE_GRAPH: golden_pixels(image_size)}
     if (folder / TEXT_GRAPH).exists():
@@ -45,10 +45,10 @@ def write_golden(folder: Path, image_size: int) -> None:
 
 
 def add_golden(artifact: EncoderArtifact) -> EncoderArtifact:
-    """The artifact with golden vectors, which do not change its encoder_id.
+    """Add golden vectors to an artifact; its encoder_id does not change.
 
     Raises:
-        NotWritten: there is no room.
+        NotWritten: the disk is full.
     """
     write_golden(artifact.folder, artifact.image_size)
     files = artifact.manifest.files | {GOLDEN: sha256(artifact.folder / GOLDEN)}
@@ -57,16 +57,16 @@ def add_golden(artifact: EncoderArtifact) -> EncoderArtifact:
 
 
 def golden_pixels(side: int) -> NDArray[np.uint8]:
-    """(4, side, side, 3): soft noise, a colour ramp, a checkerboard and a disc on white.
+    """(4, side, side, 3) uint8: soft noise, a colour ramp, a checkerboard and a disc on white.
 
-    Unlike enough that each has a vector of its own: of the committed encoders' pairs the nearest have cosine
-    0.79 and 0.13.
+    They differ enough to have distinct vectors: the nearest pairs have cosines of 0.79 and 0.13 in the
+    committed encoders.
     """
     down, across = np.mgrid[:side, :side]
     ramp = np.stack([across, down, side - 1 - across], axis=-1) * 255 // (side - 1)
     checks = (across * 8 // side + down * 8 // side) % 2 == 0
     disc = (2 * across - side) ** 2 + (2 * down - side) ** 2 < side * side * 4 // 9
-    noise = draw_picture(np.random.default_rng(0), side, side)
+    noise = synthetic_photo(np.random.default_rng(0), side, side)
     return np.stack(
         [
             noise,

@@ -1,4 +1,4 @@
-"""A SigLIP or MobileNetV2 of Hugging Face to an artifact. Imports torch and transformers."""
+"""Import of SigLIP and MobileNetV2 models from Hugging Face. Imports torch and transformers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ from ml.artifact import (
 )
 from ml.atomic_files import refuse_same, replaced_folder
 from ml.data.pairs import evenly
-from ml.data.synthetic_photos import draw_pictures
+from ml.data.synthetic_photos import synthetic_photos
 from ml.data.tokenizer import load_tokenizer, tokenize
 from ml.export.export_run import write_graph
 from ml.export.golden import write_golden
@@ -38,12 +38,13 @@ from ml.models.serving_graph import ImageGraph, TextGraph
 from ml.pca.projection import BadProjection, Projection, fit_projection, neighbour_similarity
 
 PARITY_SAMPLES: Final = 8
-"""Photos, or captions, that torch and the graph are compared on: a ViT-B/16 takes a second for each."""
+"""Photos, or captions, on which torch and the graph are compared: a ViT-B/16 takes a second each."""
 NEIGHBOURS: Final = 100
+"""Nearest neighbours that the scale of similarities is measured on."""
 COMPARED: Final = 5000
-"""Photos at most that similarity is measured among: the cosines of all pairs take 100 MB."""
-DRAWN: Final = 128
-"""Pictures drawn where no photos are given."""
+"""Maximum number of photos for the scale of similarities: the cosines of all pairs take 100 MB."""
+SYNTHETIC_PHOTOS: Final = 128
+"""Number of synthetic photos if no photos are given."""
 CAPTIONS: Final = ("red skirt", "a pair of white running shoes", "赤いスカート", "腕時計 メンズ", "ring")
 
 
@@ -58,20 +59,20 @@ def import_artifact(
     text: bool = True,
     threads: int = 1,
 ) -> EncoderArtifact:
-    """The artifact of a Hugging Face id or of a local folder in Hugging Face's layout.
+    """Import a model from a Hugging Face id, or from a local folder in Hugging Face's layout.
 
-    PCA is the projection given, or else is fitted to `dims` on the photos; with neither, or with dims None,
-    vectors keep the network's width. photos: folders, listing files or files, as for `nitamono ml embed`.
+    PCA is the given projection, or else is fitted to the photos. Without both, or if dims is None, vectors
+    keep the network's width. photos: photos, folders or listing files, as for `nitamono ml embed`.
 
-    What `out` has stays if there is an error.
+    `out` is unchanged if there is an error.
 
     Raises:
         SameFolder: `out` is the source.
-        HuggingFaceUnreachable, UnsupportedModel: the source cannot be fetched, or made an encoder of.
-        TooFewPhotos, TooFewVectors: none can be compared, or PCA needs more than could be decoded.
+        HuggingFaceUnreachable, UnsupportedModel: the source cannot be downloaded, or not be converted.
+        TooFewPhotos, TooFewVectors: fewer than two photos, or fewer than PCA needs, can be decoded.
         BadProjection: the projection has another width than the network.
         ExportMismatch: a graph's vectors differ from torch's.
-        NotWritten: there is no room.
+        NotWritten: the disk is full.
     """
     folder = fetch(source)
     refuse_same(folder, out)
@@ -104,7 +105,7 @@ def write_artifact(
     source: str,
     threads: int,
 ) -> EncoderArtifact:
-    """The artifact in an empty folder, see import_artifact."""
+    """Write the artifact to an empty folder, see import_artifact."""
     write_image_graph(towers, projection, out)
     preprocessing = towers.processing.preprocessing
     vectors = embed_paths(open_encoder(towers, projection, out, threads), preprocessing, photos, threads)
@@ -115,6 +116,7 @@ def write_artifact(
     if towers.text is not None and towers.tokenizer is not None:
         write_text_graph(towers.text, towers.tokenizer, projection, out)
     write_golden(out, preprocessing.image_size)
+    measured_on = f"{len(vectors)} {'photos' if photos else 'synthetic photos'}"
     return write_manifest(
         out,
         name=name,
@@ -122,21 +124,21 @@ def write_artifact(
         width=towers.width,
         dims=vectors.shape[1],
         preprocessing=preprocessing,
-        similarity=spread(vectors),
+        similarity=similarity_scale(vectors),
         data_fingerprint="none: imported, not trained",
-        training=imported(towers, projection, f"{len(vectors)} {'photos' if photos else 'drawn pictures'}"),
+        training=import_details(towers, projection, measured_on),
         metrics={},
     )
 
 
 def artifact_name(source: str) -> str:
-    """The last part of a Hugging Face id or path, in the letters that an index name may have."""
+    """The last part of a Hugging Face id or path, with characters that index names allow."""
     last = Path(source).resolve().name if Path(source).is_dir() else source.rpartition("/")[2]
     return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in last.lower())
 
 
-def imported(towers: Towers, projection: Projection | None, measured_on: str) -> dict[str, JsonValue]:
-    """What the manifest says of how the artifact came about."""
+def import_details(towers: Towers, projection: Projection | None, measured_on: str) -> dict[str, JsonValue]:
+    """The entries of the manifest about the import."""
     return {
         "imported": towers.family,
         "similarity_measured_on": measured_on,
@@ -146,8 +148,8 @@ def imported(towers: Towers, projection: Projection | None, measured_on: str) ->
 
 def write_image_graph(towers: Towers, projection: Projection | None, out: Path) -> None:
     """Export the image graph and compare it with torch."""
-    pictures = draw_pictures(PARITY_SAMPLES, towers.processing.preprocessing.image_size)
-    write_graph(ImageGraph(towers.image, projection).eval(), pictures, out / IMAGE_GRAPH)
+    samples = synthetic_photos(PARITY_SAMPLES, towers.processing.preprocessing.image_size)
+    write_graph(ImageGraph(towers.image, projection).eval(), samples, out / IMAGE_GRAPH)
 
 
 def write_text_graph(
@@ -160,7 +162,7 @@ def write_text_graph(
 
 
 def open_encoder(towers: Towers, projection: Projection | None, out: Path, threads: int) -> ImageEncoder:
-    """What was written so far, before there is a manifest to load it by."""
+    """Open the image graph before there is a manifest to load it by."""
     graph = open_graph(out / IMAGE_GRAPH, threads=threads)
     dims = towers.width if projection is None else len(projection.components)
     return ImageEncoder(out.name, graph, dims=dims, image_size=towers.processing.preprocessing.image_size)
@@ -169,13 +171,14 @@ def open_encoder(towers: Towers, projection: Projection | None, out: Path, threa
 def embed_paths(
     encoder: ImageEncoder, preprocessing: Preprocessing, photos: Sequence[Path], threads: int
 ) -> NDArray[np.float32]:
-    """(n, dims) float32, unit norm, of the photos, or of drawn pictures where there are none."""
+    """(n, dims) float32, unit norm, of the photos, or of synthetic photos if none are given."""
     if not photos:
-        return encoder.encode(draw_pictures(DRAWN, encoder.image_size))
+        return encoder.encode(synthetic_photos(SYNTHETIC_PHOTOS, encoder.image_size))
     found = embed_photos(list(photo_sources(photos)), encoder, preprocessing, threads=threads).vectors
     if len(found) < 2:
         raise TooFewPhotos(
-            f"{photos[0]}: {len(found)} usable photos, expected 2 or more; see `nitamono ml embed`"
+            f"{photos[0]}: {len(found)} usable photos, expected 2 or more; `nitamono ml embed` "
+            "prints the reason for each"
         )
     return found
 
@@ -189,13 +192,13 @@ def check_width(projection: Projection, towers: Towers) -> None:
     found = len(projection.mean)
     if found != towers.width:
         raise BadProjection(
-            f"the projection takes vectors of width {found}, the network makes {towers.width}; "
-            "fit PCA on this network's embeddings, or leave --projection out"
+            f"the projection has width {found}, the network {towers.width}; "
+            "fit PCA to embeddings of this network, or leave --projection out"
         )
 
 
-def spread(vectors: NDArray[np.float32]) -> Similarity:
-    """The scale of similarities among at most COMPARED of vectors (n, dims) float32, unit norm."""
+def similarity_scale(vectors: NDArray[np.float32]) -> Similarity:
+    """Measure the scale of similarities among at most COMPARED of vectors (n, dims) float32, unit norm."""
     chosen = vectors[evenly(np.arange(len(vectors)), COMPARED)]
     found = neighbour_similarity(chosen, NEIGHBOURS)
     return Similarity(mean=found.mean, spread=found.spread, neighbours=min(NEIGHBOURS, len(chosen) - 1))

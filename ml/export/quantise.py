@@ -1,4 +1,4 @@
-"""An artifact to one whose image graph computes in int8. Imports onnx and nncf."""
+"""Quantisation of an artifact's image graph to int8. Imports onnx and nncf."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ml.artifact import CARD, FILES, IMAGE_GRAPH, MANIFEST, EncoderArtifact, Pre
 from ml.atomic_files import refuse_same, replaced_folder
 from ml.data.pairs import evenly
 from ml.errors import MlError
-from ml.export.export_run import without_traces
+from ml.export.export_run import remove_traces
 from ml.export.golden import write_golden
 from ml.inference.embed import TooFewPhotos, photo_sources, read
 from ml.inference.encoder import ImageEncoder
@@ -23,15 +23,15 @@ from ml.models.reference_encoders import normalize
 
 LEAST_COSINE: Final = 0.995
 CALIBRATION: Final = 256
-"""Photos that value ranges are taken from; nncf's own default is 300."""
+"""Number of photos that set the value ranges; nncf's default is 300."""
 HELD_OUT: Final = 64
-"""Further photos that int8 is judged on: ranges that only fit the calibration photos would show there."""
+"""Other photos that int8 is measured on, which shows ranges that fit the calibration photos only."""
 NORM: Final = ("ReduceL2", "Clip", "Expand", "Div")
-"""Operations that bring a vector to unit length; in int8 it would be off by some percent."""
+"""Operations of the normalisation, which stay in float32: in int8 norms would be wrong by some percent."""
 
 
 class LossyQuantisation(MlError):
-    """An int8 graph whose vectors are too far from those of the graph it was made of."""
+    """An int8 graph whose vectors differ too much from those of the original graph."""
 
 
 def quantise(
@@ -42,16 +42,16 @@ def quantise(
     least_cosine: float = LEAST_COSINE,
     threads: int = 1,
 ) -> EncoderArtifact:
-    """An artifact of its own encoder_id: the image graph in int8, calibrated on photos of `paths`.
+    """Write an artifact with its own encoder_id: the image graph in int8, calibrated on photos of `paths`.
 
-    The text graph stays as it is: captions are few. What `out` has stays if there is an error.
+    The text graph is not quantised, since captions are few. `out` is unchanged if there is an error.
 
     Raises:
         SameFolder: `out` is the artifact's own.
         TooFewPhotos: fewer than two usable photos.
-        LossyQuantisation: the mean cosine to the artifact's vectors on photos that were not calibrated on is
-            below least_cosine.
-        NotWritten: there is no room.
+        LossyQuantisation: the mean cosine to the artifact's vectors, on photos other than those of the
+            calibration, is below least_cosine.
+        NotWritten: the disk is full.
     """
     refuse_same(artifact.folder, out)
     calibration, held_out = split_photos(paths, artifact.preprocessing)
@@ -68,7 +68,7 @@ def write_int8(
     least_cosine: float,
     threads: int,
 ) -> EncoderArtifact:
-    """The artifact in an empty folder. calibration, held_out: pixels (n, s, s, 3)."""
+    """Write the artifact to an empty folder. calibration, held_out: pixels (n, s, s, 3) uint8."""
     graph = out / IMAGE_GRAPH
     onnx.save(quantised(onnx.load(artifact.image_graph), calibration), graph)
     cosine = mean_cosine(artifact, graph, held_out, threads)
@@ -101,7 +101,7 @@ def write_int8(
                 "measured_on": len(held_out),
             }
         },
-        # They were measured on the graph this one was made of.
+        # They were measured on the original graph.
         metrics={},
     )
 
@@ -109,7 +109,7 @@ def write_int8(
 def split_photos(
     paths: Sequence[Path], preprocessing: Preprocessing
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Pixels to calibrate on, (n, s, s, 3), and others to judge by: every fifth of photos from all over."""
+    """Decode evenly spaced photos: pixels (n, s, s, 3) uint8 for calibration, and every fifth held out."""
     sources = list(photo_sources(paths))
     chosen = evenly(np.arange(len(sources)), CALIBRATION + HELD_OUT)
     read_ones = (read(sources[row], preprocessing) for row in chosen)
@@ -117,15 +117,15 @@ def split_photos(
     if len(pixels) < 2:
         raise TooFewPhotos(
             f"{', '.join(map(str, paths))}: {len(pixels)} usable photos, expected {CALIBRATION + HELD_OUT}; "
-            "`nitamono ml embed` says what is wrong with each"
+            "`nitamono ml embed` prints the reason for each"
         )
-    judged = np.arange(len(pixels)) % 5 == 0
+    held_out = np.arange(len(pixels)) % 5 == 0
     stacked = np.stack(pixels)
-    return stacked[~judged], stacked[judged]
+    return stacked[~held_out], stacked[held_out]
 
 
 def quantised(model: onnx.ModelProto, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
-    """The model with int8 matrix products and convolutions.
+    """Quantise matrix products and convolutions to int8.
 
     pixels: (n, s, s, 3) uint8, whose activations set the value ranges.
     """
@@ -134,18 +134,18 @@ def quantised(model: onnx.ModelProto, pixels: NDArray[np.uint8]) -> onnx.ModelPr
     name = model.graph.input[0].name
     attends = any(node.op_type == "Softmax" for node in model.graph.node)
     made: onnx.ModelProto = nncf.quantize(
-        whole_weights(model),
+        restore_weights(model),
         nncf.Dataset(np.split(pixels, len(pixels)), lambda batch: {name: batch}),
         subset_size=len(pixels),
         target_device=nncf.TargetDevice.CPU,
         ignored_scope=nncf.IgnoredScope(types=list(NORM), validate=False),
         model_type=nncf.ModelType.TRANSFORMER if attends else None,
     )
-    return without_traces(made)
+    return remove_traces(made)
 
 
-def whole_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its half-precision weights in float32 and without the casts that undid the halving."""
+def restore_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Convert half-precision weights to float32 in place, and remove their casts."""
     graph = model.graph
     halves = {weight.name: weight for weight in graph.initializer if weight.data_type == TensorProto.FLOAT16}
     kept = []
@@ -162,7 +162,10 @@ def whole_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def mean_cosine(artifact: EncoderArtifact, graph: Path, pixels: NDArray[np.uint8], threads: int) -> float:
-    """Between the vectors of the artifact's image graph and of another, both as they would be served."""
+    """The mean cosine between the vectors of the artifact's image graph and of another, as served.
+
+    pixels: (n, s, s, 3) uint8.
+    """
     before, after = (
         ImageEncoder(
             artifact.encoder_id,

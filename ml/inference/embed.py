@@ -1,4 +1,4 @@
-"""Photos named on a command line, in folders or in listing files, to vectors with ids."""
+"""Embedding of photos that are named by path, in folders or in listing files."""
 
 import json
 from collections import Counter
@@ -30,15 +30,15 @@ LEFT_OUT: Final = {
     "link_to_folder": "links to folders are not followed; give the folder itself",
     "folder_unreadable": "the folder cannot be listed; check its permissions",
 }
-"""Reason code of ml.inference.photo_files.files_under to what it means."""
+"""Meaning of each reason code of ml.inference.photo_files.files_under."""
 
 
 class TooFewPhotos(MlError):
-    """Fewer photos than are needed could be decoded."""
+    """Too few photos that can be decoded."""
 
 
 class ListedPhoto(BaseModel):
-    """What embedding needs of a listing event; its other fields are the indexer's to judge."""
+    """The fields of a listing event that embedding needs; the indexer validates the rest."""
 
     item_id: str = Field(min_length=1)
     images: list[str] = Field(min_length=1)
@@ -46,24 +46,24 @@ class ListedPhoto(BaseModel):
 
 @dataclass(frozen=True)
 class Source:
-    """A photo to embed under an id, or what was given in place of one."""
+    """A photo to embed under an id, or the reason why there is none."""
 
     item_id: str
     photo: Path | None
     reason: str = ""
-    """Why there is no photo: a code and what was found."""
+    """If there is no photo: a reason code and what was found."""
 
 
 @dataclass
 class Embedded:
-    """The vectors of the photos given, and why others have none."""
+    """The vectors of photos, and the photos that were left out."""
 
     vectors: NDArray[np.float32]
-    """(n, dims), unit norm."""
+    """(n, dims) float32, unit norm."""
     ids: list[str]
-    """(n,), a row of vectors each."""
+    """(n,) ids of the rows of `vectors`."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
-    """Ids, each with the reason code and what was found."""
+    """Pairs of an id, and the reason code with what was found."""
 
     @property
     def reasons(self) -> Counter[str]:
@@ -72,10 +72,10 @@ class Embedded:
 
 
 def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
-    """The photos of listing files (the first of each listing), of folders, and those named themselves.
+    """Yield the photos of listing files (the first of each listing), of folders, and single photos.
 
-    The id is the listing's item_id, also in a folder of `nitamono ml pairs`, or else the photo's path. What
-    is no photo has a source too, with the reason.
+    The id is the listing's item_id, also in a folder of `nitamono ml pairs`, or else the photo's path. Files
+    that are not photos have a source too, with the reason.
 
     Raises:
         NotUtf8: a listing file in UTF-16.
@@ -97,7 +97,7 @@ def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
 
 
 def folder_sources(folder: Path) -> Iterator[Source]:
-    """A source for each file of a folder and its sub-folders."""
+    """Yield a source for each file of a folder and its sub-folders."""
     files = files_under(folder)
     yield from (Source(str(photo), photo) for photo in files.photos)
     for path, code in files.left_out.items():
@@ -105,12 +105,14 @@ def folder_sources(folder: Path) -> Iterator[Source]:
 
 
 def listed_sources(path: Path) -> Iterator[Source]:
-    """A source for each line of a JSONL file: the first photo of its listing."""
+    """Yield a source for each line of a JSONL file: the first photo of its listing."""
     for number, line in json_lines(path):
         try:
             listed = ListedPhoto.model_validate_json(line)
         except ValidationError:
-            yield Source(f"{path}:{number}", None, "not_a_listing: no JSON object with item_id and images")
+            yield Source(
+                f"{path}:{number}", None, "not_a_listing: expected a JSON object with item_id and images"
+            )
         else:
             yield Source(listed.item_id, path.parent / listed.images[0])
 
@@ -118,9 +120,9 @@ def listed_sources(path: Path) -> Iterator[Source]:
 def embed_photos(
     sources: Sequence[Source], encoder: ImageEncoder, preprocessing: Preprocessing, *, threads: int = 1
 ) -> Embedded:
-    """Vectors of every photo that can be used; the others are named with their reasons.
+    """Embed every photo that can be decoded, and list the others with their reasons.
 
-    Photos are decoded on `threads` threads while the encoder works on those before.
+    Photos are decoded on `threads` threads while the encoder processes earlier ones.
     """
     done = Embedded(np.empty((0, encoder.dims), np.float32), [])
     vectors = [done.vectors]
@@ -143,7 +145,7 @@ def embed_photos(
 
 
 def read(source: Source, preprocessing: Preprocessing) -> NDArray[np.uint8] | str:
-    """Pixels (image_size, image_size, 3), or the reason code with what was found."""
+    """Read pixels (image_size, image_size, 3) uint8, or the reason code with what was found."""
     if source.photo is None:
         return source.reason
     try:
@@ -158,12 +160,12 @@ def read(source: Source, preprocessing: Preprocessing) -> NDArray[np.uint8] | st
 
 
 def ids_path(vectors: Path) -> Path:
-    """Where the ids of vectors.npy lie: vectors.ids.txt beside it, one a line in the order of the rows."""
+    """The path of the ids of NAME.npy: NAME.ids.txt in the same folder, one id per line, in row order."""
     return vectors.with_suffix(".ids.txt")
 
 
 def id_line(item_id: str) -> str:
-    """The id itself; one that is no line of UTF-8, or begins with a quote, as a JSON string.
+    """The id itself, or a JSON string if it is not one line of UTF-8 or begins with a quote.
 
     A file name may hold line breaks and, as surrogates, bytes that are not UTF-8 (PEP 383).
     """
@@ -172,7 +174,7 @@ def id_line(item_id: str) -> str:
 
 
 def read_ids(path: Path) -> list[str]:
-    """What save_embedded wrote.
+    """Read the ids that save_embedded wrote.
 
     Raises:
         OSError, UnicodeDecodeError: the file cannot be read, or is not UTF-8.
@@ -181,22 +183,23 @@ def read_ids(path: Path) -> list[str]:
 
 
 def id_of(line: str) -> str:
-    """The id of a line that id_line wrote."""
+    """Parse a line that id_line wrote."""
     if not line.startswith('"'):
         return line
     try:
         return str(json.loads(line))
-    except ValueError:  # an id that begins with a quote, in a file that somebody else wrote
+    except ValueError:  # an id that begins with a quote, in a file by another program
         return line
 
 
 def save_embedded(embedded: Embedded, out: Path) -> None:
-    """Write the vectors to `out`, a .npy file, and their ids beside it.
+    """Write the vectors to `out`, a .npy file, and their ids to ids_path(out).
 
-    Vectors never lie beside the ids of others: the ids move first, after vectors of an earlier run are gone.
+    Vectors and ids of different runs are never combined: those of an earlier run are removed, then the ids
+    are moved, then the vectors.
 
     Raises:
-        NotWritten: there is no room for one of them, or their folder cannot be made. Neither is written then.
+        NotWritten: the disk is full, or the folder cannot be created. Then neither file is written.
     """
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)

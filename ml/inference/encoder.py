@@ -1,4 +1,4 @@
-"""Pixels and captions to unit vectors with an artifact's graphs; torch-free. Libraries load on first use."""
+"""Encoders of photos and captions by an artifact's graphs. Torch-free; libraries load on first use."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 OpenReference = Callable[[EncoderArtifact, Path, int], Graph]
-"""Opens the checkpoint that a graph of the artifact was exported from, on so many threads: see
-ml.models.torch_backend. The caller hands it in, because serving has no torch."""
+"""Opens the checkpoint from which a graph (path) of an artifact was exported, on a number of threads: see
+ml.models.torch_backend. The caller passes it, because serving has no torch."""
 
 
 class NoTextTower(MlError):
-    """Captions were to be encoded by an artifact that only takes photos."""
+    """A request for a text encoder of an artifact that encodes photos only."""
 
 
 class WrongInput(MlError):
-    """An array that is no batch of the pictures an encoder takes."""
+    """An array that is not a batch of photos of the encoder's size."""
 
 
 class ImageEncoder:
-    """Photos to vectors. Safe to call from many threads; they take turns."""
+    """An encoder of photos. Thread-safe: concurrent calls are serialised."""
 
     def __init__(self, encoder_id: str, graph: Graph, *, dims: int, image_size: int) -> None:
         self.encoder_id = encoder_id
@@ -50,10 +50,10 @@ class ImageEncoder:
         self._graph = graph
 
     def encode(self, pixels: NDArray[np.uint8]) -> Vectors:
-        """(n, dims) float32, unit norm, of pixels (n, s, s, 3) uint8 as decode_photo makes them.
+        """(n, dims) float32, unit norm, of pixels (n, s, s, 3) uint8 as returned by decode_photo.
 
         Raises:
-            WrongInput: another shape or dtype; the message names both.
+            WrongInput: another shape or dtype; the message has the one found and the one expected.
         """
         side = self.image_size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
@@ -66,7 +66,7 @@ class ImageEncoder:
 
 
 class TextEncoder:
-    """Captions to vectors in the space of the photos'. Safe to call from many threads; they take turns."""
+    """An encoder of captions, into the space of photos. Thread-safe: concurrent calls are serialised."""
 
     def __init__(self, artifact: EncoderArtifact, graph: Graph) -> None:
         self.encoder_id = artifact.encoder_id
@@ -81,7 +81,7 @@ class TextEncoder:
         return load_tokenizer(self._tokenizer_file)
 
     def encode(self, captions: Sequence[str]) -> Vectors:
-        """(n, dims) float32, unit norm."""
+        """(n, dims) float32, unit norm, of n captions."""
         from ml.data.tokenizer import tokenize  # noqa: PLC0415
 
         return encode_batches(self._graph, tokenize(self._tokenizer, captions), self.dims)
@@ -94,21 +94,22 @@ def load_encoder(
     threads: int = 1,
     precision: Precision = "auto",
 ) -> ImageEncoder:
-    """The artifact's image encoder on `threads` threads, which gives the artifact's golden vectors here.
+    """Load the artifact's image encoder, and check that it reproduces the golden vectors on this machine.
 
-    backend: a library, "auto" for the fastest one here, or a function that opens the reference in torch.
-    precision: "auto" is the fastest that this machine computes correctly. For an int8 artifact, f32 computes
-    the int8 graph's values in float32.
+    backend: a library, "auto" for the fastest one installed, or a function that opens the reference in torch.
+    threads: of the graph. precision: "auto" is the fastest that this machine computes correctly. For an int8
+    artifact, f32 computes the int8 graph's values in float32.
 
     Raises:
-        BackendMissing: the backend named is not installed, or none is.
-        PrecisionMissing: the precision named is not available on this machine.
-        WrongVectors: the precision named, or of "auto" float32 too, gives other vectors than the golden ones.
+        BackendMissing: the named backend is not installed, or for "auto" none is.
+        PrecisionMissing: the named precision is not available on this machine.
+        WrongVectors: the vectors differ from the golden ones in the named precision, or for "auto" even in
+            float32.
     """
     if precision == "int8" and not artifact.quantised:
         raise PrecisionMissing(
             f"{artifact.folder}: {artifact.encoder_id} has no int8 graph; "
-            "make one with `nitamono ml quantise`, or take another precision"
+            "create one with `nitamono ml quantise`, or use another precision"
         )
     graph = open_checked(artifact, artifact.image_graph, backend, threads, precision)
     return ImageEncoder(artifact.encoder_id, graph, dims=artifact.dims, image_size=artifact.image_size)
@@ -121,15 +122,15 @@ def load_text_encoder(
     threads: int = 1,
     precision: Precision = "auto",
 ) -> TextEncoder:
-    """The artifact's text encoder; raises as load_encoder does.
+    """Load the artifact's text encoder. Arguments and errors are those of load_encoder.
 
     Raises:
-        NoTextTower: the artifact takes photos alone.
+        NoTextTower: the artifact encodes photos only.
     """
     if not artifact.has_text:
         raise NoTextTower(
-            f"{artifact.folder}: {artifact.encoder_id} encodes photos, not captions; name an artifact with a "
-            "text tower, or import a SigLIP again without --no-text"
+            f"{artifact.folder}: {artifact.encoder_id} encodes photos only; use an artifact with a text "
+            "tower, or import the SigLIP again without --no-text"
         )
     return TextEncoder(artifact, open_checked(artifact, artifact.text_graph, backend, threads, precision))
 
@@ -141,7 +142,7 @@ def open_checked(
     threads: int,
     precision: Precision,
 ) -> CompiledGraph:
-    """One of the artifact's graphs; raises as load_encoder does."""
+    """Open one of the artifact's graphs and check it. Arguments and errors are those of load_encoder."""
 
     def open_in(chosen: Precision) -> CompiledGraph:
         return open_artifact(artifact, path, backend, threads, chosen)
@@ -159,10 +160,10 @@ def open_artifact(
     threads: int,
     precision: Precision,
 ) -> CompiledGraph:
-    """One of the artifact's graphs, which refuses to give vectors of other dims than the manifest's.
+    """Open one of the artifact's graphs. Running it checks that vectors have the dims of the manifest.
 
     Raises:
-        ArtifactError: when it is run, see above.
+        ArtifactError: they have not; raised when the graph is run.
     """
     quantised = artifact.quantised and path == artifact.image_graph
     if quantised and precision == "f32" and backend in ("auto", "openvino"):
@@ -176,7 +177,7 @@ def open_artifact(
         vectors = graph(batch)
         if vectors.shape[1] != artifact.dims:
             raise ArtifactError(
-                f"{artifact.folder / MANIFEST}: says dims {artifact.dims}, {path.name} gives "
+                f"{artifact.folder / MANIFEST}: dims is {artifact.dims}, but {path.name} outputs "
                 f"{vectors.shape[1]}; restore the folder from its source, or export it again"
             )
         return vectors
@@ -185,25 +186,25 @@ def open_artifact(
 
 
 def literal_backend(path: Path, backend: Backend | OpenReference) -> Backend:
-    """What computes an int8 graph as it is written, each rounding a step of its own in float32.
+    """The backend that computes an int8 graph literally, each rounding as a separate step in float32.
 
     Raises:
-        PrecisionMissing: OpenVINO is named, which leaves the rounding out or computes in int8.
+        PrecisionMissing: the backend is OpenVINO, which omits the rounding or computes in int8.
     """
     if backend == "openvino":
-        raise PrecisionMissing(f"{path}: OpenVINO computes an int8 graph in int8; take onnxruntime for f32")
+        raise PrecisionMissing(f"{path}: OpenVINO computes an int8 graph in int8; use onnxruntime for f32")
     return "onnxruntime"
 
 
 def open_torch(
     artifact: EncoderArtifact, path: Path, threads: int, precision: Precision, open_reference: OpenReference
 ) -> CompiledGraph:
-    """The reference of one of the artifact's graphs.
+    """Open the reference of one of the artifact's graphs.
 
     Raises:
         PrecisionMissing: torch computes in float32 only.
     """
     if precision == "bf16":
-        raise PrecisionMissing(f"{path}: torch computes in f32; take OpenVINO for bf16")
+        raise PrecisionMissing(f"{path}: torch computes in f32; use OpenVINO for bf16")
     graph = open_reference(artifact, path, threads)
     return CompiledGraph(in_parts(graph), "torch", "f32")

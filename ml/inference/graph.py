@@ -15,57 +15,53 @@ from numpy.typing import NDArray
 from ml.errors import MlError
 
 Backend = Literal["auto", "cuda", "openvino", "onnxruntime"]
-"""What serves an artifact's graphs."""
-
+"""Library that computes an artifact's graphs."""
 
 Precision = Literal["auto", "f32", "bf16", "int8"]
 
-
 Vectors = NDArray[np.float32]
 
-
 Inputs = NDArray[np.uint8] | NDArray[np.int64]
-
+"""Pixels (n, s, s, 3) uint8 or token ids (n, tokens) int64."""
 
 BATCH: Final = 32
-"""Rows through a graph at once: on one core 128 were 6 % faster than 32, for four times the memory."""
-
+"""Rows per call of a graph: on one core 128 were 6 % faster than 32, for four times the memory."""
 
 VALUES: Final = BATCH * 112 * 112 * 3
-"""Input values through a graph on a CPU at once: BATCH pictures of 112 pixels a side, six of 256.
-A ViT-B/16 takes as long for each of 2, 4, 8 or 16 (docs/decisions/107-encoder-speed.md)."""
+"""Input values per call of a graph on a CPU: BATCH photos of 112 × 112 pixels, or six of 256 × 256. A
+ViT-B/16 takes as long per photo in batches of 2, 4, 8 or 16 (docs/decisions/107-encoder-speed.md)."""
 
 
 class BackendMissing(MlError):
-    """The inference library that was asked for is not installed."""
+    """An inference library that is not installed."""
 
 
 class PrecisionMissing(MlError):
-    """A precision that the machine, the backend or the artifact does not have."""
+    """A precision that the machine, the backend or the artifact does not support."""
 
 
 class Graph(Protocol):
-    """A compiled ONNX graph: a batch in, its vectors out. Safe to call from many threads."""
+    """A compiled ONNX graph, from a batch (n, …) to vectors (n, dims) float32. Thread-safe."""
 
     def __call__(self, batch: Inputs) -> Vectors: ...
 
 
 @dataclass(frozen=True)
 class CompiledGraph:
-    """A graph, and what computes it."""
+    """A graph with its backend and precision."""
 
     run: Graph
     backend: str
     precision: str
-    """Of most products: f32, tf32, bf16 or int8."""
+    """Precision of most matrix products: f32, tf32, bf16 or int8."""
 
     def __call__(self, batch: Inputs) -> Vectors:
-        """(n, dims) of a batch (n, …)."""
+        """(n, dims) float32 vectors of a batch (n, …)."""
         return self.run(batch)
 
 
 def encode_batches(graph: Graph, inputs: Inputs, dims: int) -> Vectors:
-    """(n, dims) float32 of inputs (n, …), BATCH rows at a time."""
+    """(n, dims) float32 vectors of inputs (n, …), computed BATCH rows at a time."""
     vectors = np.empty((len(inputs), dims), dtype=np.float32)
     for start in range(0, len(inputs), BATCH):
         vectors[start : start + BATCH] = graph(inputs[start : start + BATCH])
@@ -75,7 +71,12 @@ def encode_batches(graph: Graph, inputs: Inputs, dims: int) -> Vectors:
 def open_graph(
     path: Path, *, backend: Backend = "auto", threads: int = 1, precision: Precision = "auto"
 ) -> CompiledGraph:
-    """A compiled graph. "auto" takes what is fastest of what the machine has: CUDA, then OpenVINO."""
+    """Compile a graph. backend: "auto" is the first that is available of CUDA, OpenVINO and ONNX Runtime.
+
+    Raises:
+        BackendMissing: the backend is not installed.
+        PrecisionMissing: it does not support the precision on this machine.
+    """
     openers: dict[str, Callable[[Path, int, Precision], CompiledGraph]] = {
         "cuda": open_cuda,
         "openvino": open_openvino,
@@ -94,7 +95,7 @@ def open_graph(
 
 
 def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGraph:
-    """The graph on the CPU by OpenVINO.
+    """Compile the graph for the CPU by OpenVINO.
 
     Raises:
         PrecisionMissing: bf16 on a CPU without it.
@@ -104,12 +105,12 @@ def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGra
     core = openvino.Core()
     half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not half:
-        raise PrecisionMissing(f"{path}: this CPU has no bf16 arithmetic; take precision f32 or auto")
+        raise PrecisionMissing(f"{path}: this CPU has no bf16 arithmetic; use precision f32 or auto")
     chosen = "bf16" if half and precision != "f32" else "f32"
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
-        # Of an int8 graph it concerns the layers that were left in floating point.
+        # In an int8 graph it applies to the layers that were left in floating point.
         "INFERENCE_PRECISION_HINT": chosen,
         # Every worker process would pin itself to the same first cores.
         "ENABLE_CPU_PINNING": False,
@@ -125,7 +126,7 @@ def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGra
 
 
 def in_parts(graph: Graph) -> Graph:
-    """The same graph, on so few rows at once that what it holds between its layers stays small."""
+    """The graph, split into calls of at most VALUES input values, which limits the memory of activations."""
 
     def run(batch: Inputs) -> Vectors:
         rows = max(1, VALUES // math.prod(batch.shape[1:]))
@@ -137,16 +138,21 @@ def in_parts(graph: Graph) -> Graph:
 
 
 def open_onnxruntime(path: Path, threads: int, precision: Precision) -> CompiledGraph:
-    """The graph on the CPU by ONNX Runtime."""
+    """Compile the graph for the CPU by ONNX Runtime.
+
+    Raises:
+        PrecisionMissing: bf16, which ONNX Runtime does not support.
+    """
     run = open_session(path, threads, precision, "CPUExecutionProvider", {})
     return CompiledGraph(in_parts(run), "onnxruntime", "f32")
 
 
 def open_cuda(path: Path, threads: int, precision: Precision) -> CompiledGraph:
-    """The graph on an NVIDIA GPU.
+    """Compile the graph for an NVIDIA GPU by ONNX Runtime.
 
     Raises:
-        ImportError: there is no onnxruntime-gpu, or it finds no GPU.
+        ImportError: onnxruntime-gpu is not installed, or finds no GPU.
+        PrecisionMissing: bf16, which ONNX Runtime does not support.
     """
     # Checked without importing onnxruntime, which would slow the start of every worker without a GPU.
     try:
@@ -163,7 +169,7 @@ def open_cuda(path: Path, threads: int, precision: Precision) -> CompiledGraph:
 def open_session(
     path: Path, threads: int, precision: Precision, provider: str, settings: dict[str, str]
 ) -> Graph:
-    """An ONNX Runtime session of one execution provider.
+    """Open an ONNX Runtime session of one execution provider.
 
     Raises:
         ImportError: the provider is not installed or finds no device.
@@ -172,16 +178,16 @@ def open_session(
     import onnxruntime  # noqa: PLC0415
 
     if precision == "bf16":
-        raise PrecisionMissing(f"{path}: ONNX Runtime runs the graph in f32 or int8; take OpenVINO for bf16")
+        raise PrecisionMissing(f"{path}: ONNX Runtime runs the graph in f32 or int8; use OpenVINO for bf16")
     if provider not in onnxruntime.get_available_providers():
         raise ImportError(f"this onnxruntime has no {provider}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads take a core from the workers beside this one.
+    # Spinning threads would take cores from other workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if precision == "f32":
-        # Of an int8 graph each rounding is then a step of its own, between products in float32.
+        # In an int8 graph each rounding is then a separate step, between products in float32.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(path, options, providers=[(provider, settings)])
     if provider not in session.get_providers():

@@ -10,16 +10,16 @@ from ml.inference.preprocess import SUFFIXES
 
 @dataclass(frozen=True)
 class FolderFiles:
-    """What lies in a folder and its sub-folders."""
+    """The files of a folder and its sub-folders."""
 
     photos: list[Path]
     """Sorted."""
     left_out: dict[Path, str]
-    """Everything else, with the reason code."""
+    """Reason code by path, for everything else."""
 
 
 def files_under(folder: Path) -> FolderFiles:
-    """Every file of a folder and its sub-folders; a photo is one by its suffix or by its first bytes."""
+    """List every file of a folder and its sub-folders; photos are recognised by suffix or first bytes."""
     files = FolderFiles([], {})
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
@@ -36,8 +36,8 @@ def files_under(folder: Path) -> FolderFiles:
 
 
 def is_photo(path: Path) -> bool:
-    """Also of a file that cannot be read, which is left out with its own reason when its photo is read."""
-    if path.exists() and not path.is_file():  # a pipe would wait for somebody to write
+    """Whether a file is a photo. True if it cannot be read: reading it later gives the precise reason."""
+    if path.exists() and not path.is_file():  # reading a pipe would block
         return False
     if path.suffix.lower() in SUFFIXES:
         return True

@@ -1,4 +1,4 @@
-"""Decoding photo bytes to pixels, for training and serving alike."""
+"""Decoding of photo bytes to pixels, for training and serving."""
 
 import math
 import threading
@@ -75,7 +75,7 @@ def decode_photo(
     resample: Image.Resampling = Image.Resampling.BILINEAR,
     on_defect: OnDefect = ignore,
 ) -> NDArray[np.uint8]:
-    """Pixels (size, size, 3) uint8, sRGB, upright, resized without keeping the aspect ratio, on white.
+    """Decode to pixels (size, size, 3) uint8: sRGB, upright, on white, aspect ratio not kept.
 
     crop: use only a square in the centre whose side is this share, from 0 to 1, of the shorter side.
     Animations are represented by their first frame. Thread-safe.
@@ -100,7 +100,7 @@ def decode_photo(
 
 
 def decode_as(preprocessing: Preprocessing, data: bytes, on_defect: OnDefect = ignore) -> NDArray[np.uint8]:
-    """Pixels (image_size, image_size, 3) uint8, as the artifact of this preprocessing expects them.
+    """Decode to pixels (image_size, image_size, 3) uint8, as an artifact with this preprocessing expects.
 
     Raises:
         UnusablePhoto: see decode_photo.
@@ -110,7 +110,7 @@ def decode_as(preprocessing: Preprocessing, data: bytes, on_defect: OnDefect = i
 
 
 def load(photo: OpenPhoto) -> Image.Image:
-    """The decoded image."""
+    """Decode the image."""
     if photo.frame:
         with suppress(EOFError):  # an animation without frames: keep the default image
             photo.image.seek(photo.frame)
@@ -119,7 +119,7 @@ def load(photo: OpenPhoto) -> Image.Image:
 
 
 def load_jpeg(image: Image.Image, data: bytes, min_size: int, on_defect: OnDefect) -> Image.Image:
-    """The decoded JPEG, also if it is truncated but most of it is present.
+    """Decode a JPEG, also if it is truncated but most of it is present.
 
     Raises:
         UnusablePhoto: too much is missing.
@@ -141,7 +141,7 @@ def to_square(
     resample: Image.Resampling,
     on_defect: OnDefect,
 ) -> NDArray[np.uint8]:
-    """Pixels (size, size, 3) uint8, sRGB, upright, of a decoded image."""
+    """Convert a decoded image to pixels (size, size, 3) uint8, sRGB, upright."""
     box = None if crop is None else centre_square(image, crop)
     small = resizable(image).resize((size, size), resample, box, reducing_gap=2.0)
     rgb = in_srgb(on_white(small), photo.profile, grey=image.mode in GREY, on_defect=on_defect)

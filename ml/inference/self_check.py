@@ -1,5 +1,7 @@
-"""Whether a graph gives the golden vectors of its artifact on this machine: some CPUs, and some releases of
-the inference libraries, miscompute bf16 or int8 without an error."""
+"""Check that a graph reproduces the golden vectors of its artifact on this machine.
+
+Some CPUs, and some releases of the inference libraries, miscompute bf16 or int8 without an error.
+"""
 
 import logging
 from collections.abc import Callable
@@ -15,18 +17,18 @@ if TYPE_CHECKING:
     from ml.inference.graph import CompiledGraph, Graph
 
 LEAST_COSINE_F32: Final = 0.9999
-"""Least cosine of a vector to the golden one, computed in float32: that between torch and an exported graph
-(ml.export.export_run.PARITY). Between sound backends it is 0.999999."""
+"""Minimum cosine of a vector to the golden one in float32, the same as between torch and an exported graph
+(ml.export.export_run.PARITY). Between correct backends it is 0.999999."""
 
 LEAST_COSINE: Final = 0.99
-"""The same in bf16, int8 or TF32, which round by design. The least measured where they work were 0.9998 for
-the committed encoders and 0.993 for MobileNetV2 (docs/decisions/102-artifact.md)."""
+"""The same in bf16, int8 or TF32, which round by design. The lowest measured on correct machines were 0.9998
+for the committed encoders and 0.993 for MobileNetV2 (docs/decisions/102-artifact.md)."""
 
 log = logging.getLogger(__name__)
 
 
 class WrongVectors(MlError):
-    """A graph that does not give its artifact's golden vectors on this machine."""
+    """A graph that does not reproduce its artifact's golden vectors on this machine."""
 
 
 def checked(
@@ -35,17 +37,17 @@ def checked(
     graph: "CompiledGraph",
     open_f32: "Callable[[], CompiledGraph] | None" = None,
 ) -> "CompiledGraph":
-    """The graph at `path` if it gives the golden vectors, else what open_f32 gives, which must do so.
+    """Return the graph at `path` if it reproduces the golden vectors, else that of open_f32 if it does.
 
-    An artifact without golden vectors is not checked, with a warning.
+    Logs a warning, and checks nothing, if the artifact has no golden vectors.
 
     Raises:
-        WrongVectors: there is no open_f32, or its vectors are wrong too.
+        WrongVectors: there is no open_f32, or its graph does not reproduce them either.
     """
     golden = artifact.golden(path.name)
     if golden is None:
         log.warning(
-            "%s: %s has no golden vectors, so what this machine computes cannot be checked; "
+            "%s: %s has no golden vectors, so its vectors cannot be checked on this machine; "
             "add them with `nitamono ml artifact golden %s`",
             artifact.folder,
             artifact.encoder_id,
@@ -67,21 +69,21 @@ def checked(
 
 
 def least_cosine(graph: "CompiledGraph") -> float:
-    """The least accepted cosine in the graph's precision."""
+    """The minimum cosine accepted in the graph's precision."""
     return LEAST_COSINE_F32 if graph.precision == "f32" else LEAST_COSINE
 
 
 def lowest_cosine(graph: "Graph", golden: GoldenSample) -> float:
-    """Of the graph's vectors to the golden ones; NaN where one of them is no number.
+    """The lowest cosine of the graph's vectors to the golden ones; NaN if a vector contains NaN.
 
-    From their distance, 1 - |a - b|² / 2 for unit vectors, so that a vector of another length is wrong too.
+    Computed as 1 − |a − b|² / 2, which holds for unit vectors, so that a vector of another norm fails too.
     """
     differences = graph(golden.inputs).astype(np.float64) - golden.vectors
     return float(1 - np.square(differences).sum(axis=1).max() / 2)
 
 
 def mismatch(path: Path, graph: "CompiledGraph", cosine: float) -> str:
-    """Backend, precision, machine and cosine of a failed check."""
+    """A sentence with backend, precision, machine and cosine of a failed check."""
     from ml.inference.machine import processor  # noqa: PLC0415  only where something is wrong
 
     machine = processor() or "this machine"

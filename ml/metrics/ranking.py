@@ -20,7 +20,7 @@ DRAWN_AT_ONCE: Final = 2**20
 def dcg_at_k(gains: Gains, k: int) -> Scores:
     """(q,) float64 sums of gain / log2(rank + 1) over the first k ranks, with linear gains.
 
-    gains: (q, c), in ranked order.
+    gains: (q, c) number, in ranked order.
     """
     top = np.asarray(gains, dtype=np.float64)[:, :k]
     discounts = 1 / np.log2(np.arange(top.shape[1]) + 2)
@@ -59,12 +59,12 @@ def reciprocal_rank(relevant: NDArray[np.bool_], total: NDArray[np.integer]) -> 
 
 
 def nan_without_relevant(values: NDArray[np.floating], total: NDArray[np.integer]) -> Scores:
-    """Values (q,) float64, NaN for queries without a relevant candidate."""
+    """(q,) float64 values, NaN for queries without a relevant candidate. total: (q,) int."""
     return np.asarray(np.where(total > 0, values, np.nan), dtype=np.float64)
 
 
 def mean(scores: Scores) -> float:
-    """Mean of scores (q,), ignoring NaN; NaN if all are."""
+    """The mean of scores (q,) float64, ignoring NaN; NaN if all are."""
     known = scores[~np.isnan(scores)]
     return float(known.mean()) if len(known) else np.nan
 
@@ -72,9 +72,9 @@ def mean(scores: Scores) -> float:
 def bootstrap_interval(
     scores: Scores, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of scores (q,), ignoring NaN (Efron and Tibshirani, 1993).
+    """Percentile bootstrap interval of the mean of scores (q,) float64, ignoring NaN.
 
-    (NaN, NaN) if no query has a score.
+    (NaN, NaN) if no query has a score. Efron and Tibshirani (1993), An Introduction to the Bootstrap.
     """
     known = scores[~np.isnan(scores)]
     if not len(known):
@@ -87,8 +87,8 @@ def ratio_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of mean(scores) / mean(others); each resample draws the same queries.
 
-    scores, others: (q,) of the same queries; queries that are NaN in either are ignored. (NaN, NaN) if no
-    query has both scores, or if a resample of `others` has the mean 0, so that the ratio is unbounded.
+    scores, others: (q,) float64 of the same queries; queries that are NaN in either are ignored. (NaN, NaN)
+    if no query has both scores, or if a resample of `others` has the mean 0, so that the ratio is unbounded.
     """
     both = np.stack([scores, others])
     known = both[:, ~np.isnan(both).any(axis=0)]
@@ -99,7 +99,7 @@ def ratio_interval(
 
 
 def resampled_means(scores: Scores, resamples: int, seed: int) -> Scores:
-    """(m, resamples) float64 means of scores (m, q) without NaN, over q queries drawn with replacement.
+    """(m, resamples) float64 means of scores (m, q) float64 without NaN, queries drawn with replacement.
 
     Each resample draws the same queries for all m encoders.
     """
@@ -111,6 +111,6 @@ def resampled_means(scores: Scores, resamples: int, seed: int) -> Scores:
 
 
 def percentile_interval(values: Scores, level: float) -> tuple[float, float]:
-    """Central interval of values (n,) that contains the share `level` of them."""
+    """Central interval of values (n,) float64 that contains the share `level` of them."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -53,7 +53,7 @@ class LabelRelevance:
     graded_by_labels = True
 
     def __init__(self, labels: Sequence[Labels]) -> None:
-        """Take the labels of each photo.
+        """Index the labels of each photo.
 
         Raises:
             UninformativeLabels: all photos have the same labels, or no two share a type.
@@ -105,9 +105,9 @@ class JudgedRelevance:
     graded_by_labels = False
 
     def __init__(self, judgments: Sequence[Judgment], item_ids: Sequence[str], name: str) -> None:
-        """Take the judgments and the item_id of each photo searched; of several for a pair the best counts.
+        """Index the judgments of the photos searched by item_id; of several for a pair the best counts.
 
-        name: of the file and source, for messages.
+        name: the file and source, for messages.
 
         Raises:
             UnusableJudgments: none has a gain above 0 between two of the photos searched.
@@ -144,7 +144,7 @@ class JudgedRelevance:
 
 
 def read_judgments(path: Path) -> list[Judgment]:
-    """Judgments of a .jsonl or .parquet file with the fields query_id, item_id and gain.
+    """Read a .jsonl or .parquet file with the fields query_id, item_id and gain.
 
     Raises:
         UnusableJudgments: the file cannot be read or is empty, or a line is invalid; the message names it.
@@ -163,7 +163,7 @@ def read_judgments(path: Path) -> list[Judgment]:
 
 
 def line_judgments(path: Path) -> Iterator[Judgment]:
-    """Judgments of a JSONL file.
+    """Read the judgments of a JSONL file.
 
     Raises:
         UnusableJudgments: a line is invalid.
@@ -173,7 +173,7 @@ def line_judgments(path: Path) -> Iterator[Judgment]:
 
 
 def parquet_judgments(path: Path) -> Iterator[Judgment]:
-    """Judgments of a parquet file.
+    """Read the judgments of a parquet file.
 
     Raises:
         UnusableJudgments: the file is damaged, or a row is invalid.
@@ -190,7 +190,7 @@ def parquet_judgments(path: Path) -> Iterator[Judgment]:
 
 
 def judgment_of(line: bytes | dict[str, object], position: str) -> Judgment:
-    """The judgment of a line. position: file and line, for messages.
+    """Parse a line as a judgment. position: file and line, for messages.
 
     Raises:
         UnusableJudgments: the line is invalid.

@@ -31,9 +31,9 @@ CHUNK: Final = 512
 
 
 def nearest(vectors: Vectors, count: int, queries: Vectors | None = None) -> Ranking:
-    """(n, ≤ count) int64 row numbers of the vectors (n, d) nearest to each by dot product, without itself.
+    """(n, ≤ count) int64 rows of the vectors (n, d) float32 nearest to each by dot product, without itself.
 
-    queries: (n, d), vectors to search with instead of the vectors themselves.
+    queries: (n, d) float32, vectors to search with instead of the vectors themselves.
     """
     searching = vectors if queries is None else queries
     ranked = []
@@ -46,12 +46,12 @@ def nearest(vectors: Vectors, count: int, queries: Vectors | None = None) -> Ran
 
 
 def scores_of(ranking: Ranking, relevance: Relevance, ks: Sequence[int] = (DEPTH,)) -> dict[str, Scores]:
-    """Metric to the scores (q,) float64 of the queries of `relevance`; NaN where nothing relevant exists.
+    """Scores (q,) float64 of the queries of `relevance`, by metric; NaN where nothing relevant exists.
 
-    ranking: (n, ranks). ndcg@k uses linear gains, ndcg_exp@k 2^gain − 1 (Burges et al., 2005). p@k, hit@k,
-    recall@k and mrr@100 count hits: the same type, gender and colour for labels, any gain for judgments.
-    type@k, for labels only, is the share of the same type. A query whose candidates all have gains below a
-    hit has an nDCG, but no p@k, hit@k, recall@k or mrr@100.
+    ranking: (n, ranks) int64. ndcg@k uses linear gains, ndcg_exp@k 2^gain − 1 (Burges et al., 2005). p@k,
+    hit@k, recall@k and mrr@100 count hits: the same type, gender and colour for labels, any gain for
+    judgments. type@k, for labels only, is the share of the same type. A query whose candidates all have gains
+    below a hit has an nDCG, but no p@k, hit@k, recall@k or mrr@100.
     """
     starts = range(0, len(relevance.queries), CHUNK)
     parts = [
@@ -63,7 +63,7 @@ def scores_of(ranking: Ranking, relevance: Relevance, ks: Sequence[int] = (DEPTH
 def chunk_scores(
     ranking: Ranking, relevance: Relevance, queries: NDArray[np.int64], ks: Sequence[int]
 ) -> dict[str, Scores]:
-    """scores_of for some of the queries (b,)."""
+    """The scores (b,) float64 by metric of some of the queries, (b,) int64: see scores_of."""
     gains = relevance.gains(queries)
     ranked = np.take_along_axis(gains, ranking[queries], axis=1)
     hits, total = ranked >= relevance.hit, (gains >= relevance.hit).sum(axis=1)
@@ -86,12 +86,15 @@ def chunk_scores(
 def retrieval_scores(
     vectors: Vectors, labels: Sequence[Labels], ks: Sequence[int] = (DEPTH,)
 ) -> dict[str, Scores]:
-    """scores_of with every photo as a query among the others. vectors: (n, d) float32, unit norm."""
+    """The scores (n,) float64 by metric of every photo as a query among the others: see scores_of.
+
+    vectors: (n, d) float32, unit norm.
+    """
     return scores_of(nearest(vectors, max(RANKS, *ks)), LabelRelevance(labels), ks)
 
 
 def means(scores: Mapping[str, Scores]) -> dict[str, float]:
-    """Mean of each metric's scores (q,), ignoring NaN; NaN if all are."""
+    """The mean of each metric's scores (q,) float64, ignoring NaN; NaN if all are."""
     return {name: mean(values) for name, values in scores.items()}
 
 

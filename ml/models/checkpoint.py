@@ -1,4 +1,4 @@
-"""A training run's weights on disk: half precision, since that is what the artifact can afford to carry."""
+"""Checkpoints: weights in half precision, which keeps artifacts small. Imports torch."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -20,14 +20,14 @@ from ml.models.two_towers import Siglip, TwoTowers
 
 
 class CheckpointMismatch(MlError):
-    """Weights that are not those of the towers configured."""
+    """Weights that do not fit the configured towers."""
 
 
 def save_checkpoint(model: nn.Module, path: Path) -> None:
-    """Write the weights as float16; a reader of `path` sees the old file or the new one, never a half.
+    """Write the weights as float16, atomically.
 
     Raises:
-        NotWritten: there is no room; the old file is kept.
+        NotWritten: the disk is full; the old file is kept.
     """
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
@@ -40,17 +40,17 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
 def empty_model(
     tower: TowerConfig | HuggingFaceTower, folder: Path, *, checkpointing: bool = False
 ) -> TwoTowers:
-    """The networks of a run's or an artifact's folder, with random weights."""
+    """Create the networks of a run's or an artifact's folder, with random weights."""
     if isinstance(tower, TowerConfig):
         return Siglip(tower)
     return untrained_siglip(folder, checkpointing=checkpointing)
 
 
 def load_checkpoint(path: Path, tower: TowerConfig | HuggingFaceTower) -> TwoTowers:
-    """The model in evaluation mode, float32. A Hugging Face tower's network files are next to it.
+    """Load a model in evaluation mode, float32. The network files of a Hugging Face tower are in its folder.
 
     Raises:
-        CheckpointMismatch: the file holds no weights, or those of other towers.
+        CheckpointMismatch: the file has no weights, or those of other towers.
     """
     model = empty_model(tower, path.parent)
     try:
@@ -76,12 +76,12 @@ def shape_of(weights: Mapping[str, Tensor], name: str) -> torch.Size | None:
 
 
 def run_file(path: Path) -> AbstractContextManager[BinaryIO]:
-    """A file of a run to write, which is whole or as it was.
+    """Open a file of a run to write atomically.
 
     Raises:
-        NotWritten: there is no room.
+        NotWritten: the disk is full.
     """
-    remedy = "make room on that disk, then run again with --resume: nothing that was written before is lost"
+    remedy = "free disk space, then run again with --resume: the last saved state is kept"
     return replaced(path, remedy=remedy)
 
 

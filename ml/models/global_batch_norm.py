@@ -5,12 +5,12 @@ from torch import Tensor, distributed, nn
 
 
 def process_count() -> int:
-    """Number of processes that train together."""
+    """The number of processes that train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 class SumOverProcesses(torch.autograd.Function):
-    """Every process's sum of all tensors; as each sum uses each tensor, gradients are summed too."""
+    """The sum of a tensor over processes. Each process's sum uses all tensors: gradients are summed too."""
 
     @staticmethod
     def forward(_: torch.autograd.function.FunctionCtx, part: Tensor) -> Tensor:
@@ -34,25 +34,28 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name that nn.BatchNorm2d gives it
-        """Maps (n, channels, h, w), normed."""
+        """Normalise maps (n, channels, h, w) float32."""
         if not self.training or process_count() == 1:
             return super().forward(input)
-        mean = self.over_all(input)
+        mean = self.mean_over_processes(input)
         centred = input - mean
-        variance = self.over_all(centred.square())
-        self.remember(mean.flatten(), variance.flatten(), input.numel() // len(mean.flatten()))
+        variance = self.mean_over_processes(centred.square())
+        self.update_statistics(mean.flatten(), variance.flatten(), input.numel() // len(mean.flatten()))
         weight, bias = (value[:, None, None] for value in (self.weight, self.bias))
         return centred * (variance + self.eps).rsqrt() * weight + bias
 
-    def over_all(self, maps: Tensor) -> Tensor:
-        """(1, channels, 1, 1) means over photos and places; every process has equally many photos."""
+    def mean_over_processes(self, maps: Tensor) -> Tensor:
+        """(1, channels, 1, 1) means of maps (n, channels, h, w) over pixels; n is equal in all processes."""
         total: Tensor = SumOverProcesses.apply(maps.mean(dim=(0, 2, 3), keepdim=True))
         return total / process_count()
 
     @torch.no_grad()
-    def remember(self, mean: Tensor, variance: Tensor, places: int) -> None:
-        """Update the running mean and unbiased variance, (channels,) each, as nn.BatchNorm2d does."""
-        count = places * process_count()
+    def update_statistics(self, mean: Tensor, variance: Tensor, pixels: int) -> None:
+        """Update the running mean and unbiased variance, (channels,) each, as nn.BatchNorm2d does.
+
+        pixels: number of pixels of each channel in this process.
+        """
+        count = pixels * process_count()
         if self.running_mean is None or self.running_var is None or self.momentum is None:
             return
         self.running_mean.lerp_(mean, self.momentum)

@@ -1,4 +1,4 @@
-"""Reference encoders to compare with and to learn from: MobileNetV2 and a colour histogram. Imports torch."""
+"""Reference encoders, for comparison and distillation: MobileNetV2 and a colour histogram. Imports torch."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Vectors = NDArray[np.float32]
 def mobilenet_features(
     folder: Path, photos: Sequence[bytes], *, threads: int = 1, batch: int = 16
 ) -> Vectors:
-    """(n, 1280) float32, unit norm: pooled features of a Hugging Face MobileNetV2, by OpenVINO."""
+    """(n, 1280) float32, unit norm: pooled features of photo files by a MobileNetV2, run by OpenVINO."""
     import openvino  # noqa: PLC0415  a heavy import that only this function needs
     import torch  # noqa: PLC0415
     from transformers import AutoImageProcessor, MobileNetV2Model  # noqa: PLC0415
@@ -24,7 +24,7 @@ def mobilenet_features(
     network = MobileNetV2Model.from_pretrained(folder)  # in evaluation mode
     side = processor.crop_size["height"]
     graph = openvino.convert_model(network, example_input=torch.zeros(1, 3, side, side))
-    # The figures of a baseline must not depend on whether the CPU has bf16.
+    # The scores of a baseline must not depend on whether the CPU has bf16.
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(graph, "CPU", settings)
     outputs = []
@@ -36,10 +36,9 @@ def mobilenet_features(
 
 
 def colour_histograms(pixels: NDArray[np.uint8], levels: int = 4) -> Vectors:
-    """(n, levels³) float32, unit norm: square roots of how often each colour occurs, so that a dot product is
-    the Bhattacharyya coefficient.
+    """(n, levels³) float32, unit norm: square roots of colour counts of pixels (n, h, w, 3) uint8.
 
-    pixels: (n, h, w, 3) uint8.
+    The dot product of two is their Bhattacharyya coefficient.
     """
     steps = (pixels.astype(np.int64) * levels) // 256
     colours = steps[..., 0] * levels**2 + steps[..., 1] * levels + steps[..., 2]
@@ -48,11 +47,11 @@ def colour_histograms(pixels: NDArray[np.uint8], levels: int = 4) -> Vectors:
 
 
 def with_colours(vectors: Vectors, pixels: NDArray[np.uint8]) -> Vectors:
-    """(n, d + 64) float32, unit norm: vectors (n, d) and the colours of pixels (n, h, w, 3), half each."""
+    """(n, d + 64) float32, unit norm: unit vectors (n, d) with colours of pixels (n, h, w, 3) uint8."""
     return normalize(np.hstack([vectors, colour_histograms(pixels)]))
 
 
 def normalize(vectors: NDArray[np.floating]) -> Vectors:
-    """The same directions (n, d), unit norm; a zero vector stays zero."""
+    """(n, d) float32, unit norm, of vectors (n, d) float; a zero vector stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

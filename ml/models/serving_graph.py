@@ -1,4 +1,4 @@
-"""What an exported graph computes: scaling, network, PCA and norm. Imports torch."""
+"""The computation of exported graphs: scaling, network, PCA and normalisation. Imports torch."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from ml.pca.projection import Projection
 
 
 class ImageGraph(nn.Module):
-    """uint8 pixels (n, s, s, 3) to unit vectors (n, dims): scaling, network, PCA and norm in one graph."""
+    """Scaling, network, PCA and normalisation in one graph, from pixels to unit vectors."""
 
     def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
         super().__init__()
@@ -21,10 +21,10 @@ class ImageGraph(nn.Module):
 
 
 class TextGraph(nn.Module):
-    """Token ids (n, tokens) to unit vectors (n, dims) that are compared with those of photos.
+    """Network, PCA and normalisation in one graph, from token ids to unit vectors in the space of photos.
 
-    PCA's mean is that of photos. Taking it from a text would only add the same amount to every photo's
-    score, so a text is turned into the same components without it.
+    The mean of the PCA is that of photos. Subtracting it from a text would add the same amount to the score
+    of every photo, so texts are projected without it.
     """
 
     def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
@@ -38,7 +38,7 @@ class TextGraph(nn.Module):
 
 
 def projection_layer(projection: Projection | None, *, centred: bool) -> nn.Module:
-    """PCA as a layer; without a projection, one that changes nothing."""
+    """PCA as a linear layer; the identity without a projection."""
     if projection is None:
         return nn.Identity()
     layer = nn.Linear(projection.components.shape[1], projection.components.shape[0], bias=centred)
@@ -49,5 +49,5 @@ def projection_layer(projection: Projection | None, *, centred: bool) -> nn.Modu
 
 
 def to_unit_range(pixels: Tensor) -> Tensor:
-    """(n, 3, h, w) float32 in −1 to 1 of pixels (n, h, w, 3) uint8; channels last in memory."""
+    """Scale pixels (n, h, w, 3) uint8 to (n, 3, h, w) float32 in −1 to 1, channels last in memory."""
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -1,4 +1,4 @@
-"""The reference backend: an artifact's checkpoint in torch, where nothing was exported. Imports torch."""
+"""The reference backend: an artifact's checkpoint in torch, not exported. Imports torch."""
 
 from pathlib import Path
 
@@ -14,22 +14,22 @@ from ml.models.serving_graph import ImageGraph, TextGraph
 
 
 def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph:
-    """What the artifact's image or text graph at `path` was exported from.
+    """Open the torch module from which the artifact's image or text graph at `path` was exported.
 
-    The graph itself gives only its last layer, PCA, which no checkpoint has. `threads` counts for all of
-    torch in this process.
+    The weights are those of the checkpoint, except the last layer, PCA, which is read from the graph.
+    `threads` applies to all of torch in this process.
 
     Raises:
-        BackendMissing: the artifact has no checkpoint, or not what rebuilds its networks.
+        BackendMissing: the artifact has no checkpoint, or lacks the files that describe its networks.
         PrecisionMissing: the artifact is an int8 one.
     """
     if artifact.quantised:
-        raise PrecisionMissing(f"{artifact.folder}: torch computes in f32; name the artifact it was made of")
+        raise PrecisionMissing(f"{artifact.folder}: torch computes in f32; use the artifact it was made from")
     tower = tower_config(artifact)
     if tower is None:
         raise BackendMissing(
             f"{artifact.folder}: torch needs {CHECKPOINT}, and for a Hugging Face model its config.json, "
-            "which `nitamono ml finetune` and `nitamono ml export` leave; take another backend"
+            "which `nitamono ml finetune` and `nitamono ml export` write; use another backend"
         )
     model = load_checkpoint(artifact.folder / CHECKPOINT, tower)
     of_photos = path == artifact.image_graph
@@ -39,7 +39,7 @@ def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph
 
 
 def last_layer(path: Path) -> nn.Linear:
-    """PCA, as ml.models.serving_graph.projection_layer put it into a graph."""
+    """Read the layer that ml.models.serving_graph.projection_layer added to the graph at `path`."""
     stored = {
         weight.name.removesuffix(".half"): weight
         for weight in onnx.load(path).graph.initializer
@@ -56,7 +56,7 @@ def last_layer(path: Path) -> nn.Linear:
 
 
 def torch_graph(network: nn.Module, threads: int) -> Graph:
-    """A network as a Graph; sets the threads of torch for the whole process."""
+    """Wrap a network as a Graph. Sets the threads of torch for the whole process."""
     torch.set_num_threads(threads)
 
     def run(batch: Inputs) -> Vectors:

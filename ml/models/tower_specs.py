@@ -1,4 +1,4 @@
-"""What the towers of a network are: sizes, or where they come from."""
+"""Specifications of the two towers: sizes, or a Hugging Face model."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,30 +8,30 @@ from pydantic import Field
 
 @dataclass(frozen=True)
 class TowerConfig:
-    """Sizes of the two towers."""
+    """Sizes of two towers to train from scratch."""
 
     image_size: int = 128
-    """Pixels of a side that the exported graph takes."""
+    """Pixels per side of the exported graph's input."""
     channels: tuple[int, ...] = (48, 96, 160, 256)
-    """Maps of each residual block; the first is also the stem's."""
+    """Channels of each residual block; the first is also that of the stem."""
     width: int = 192
-    """Of the shared space, before PCA."""
+    """Dimensions of the shared space, before PCA."""
     vocabulary: int = 3000
     tokens: int = 20
-    """Caption length; longer ones are cut."""
+    """Length of captions in tokens; longer ones are truncated."""
     text_width: int = 128
     text_heads: int = 4
 
 
 @dataclass(frozen=True)
 class HuggingFaceTower:
-    """The two towers of a SigLIP in Hugging Face's layout, which says everything else about them."""
+    """The two towers of a SigLIP in Hugging Face's layout, whose files have all other settings."""
 
     source: str
-    """Hugging Face id or local folder. Empty: a tiny one with random weights, which the run makes itself."""
+    """Hugging Face id or local folder. Empty: a tiny model with random weights, which the run creates."""
     image_size: int = 256
     width: int = 768
 
 
 Tower = Annotated[HuggingFaceTower | TowerConfig, Field(union_mode="left_to_right")]
-"""Of either kind; read from JSON, a tower with a source is from Hugging Face."""
+"""Either kind; in JSON, a tower with a source is a HuggingFaceTower."""

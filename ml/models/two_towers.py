@@ -1,4 +1,4 @@
-"""The two towers: a photo and a caption, each to a unit vector of the same space. Imports torch."""
+"""The two towers, which encode photos and captions into unit vectors of one space. Imports torch."""
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +18,17 @@ class Convolution(nn.Module):
         self.norm = GlobalBatchNorm(outputs)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, outputs, h', w') of maps (n, inputs, h, w), float32."""
+        """Maps (n, outputs, h', w') float32 of maps (n, inputs, h, w) float32."""
         normed: Tensor = self.norm(self.convolution(maps))
         return normed
 
     def fused(self) -> nn.Conv2d:
-        """One convolution that does both, as long as neither is trained further."""
+        """One convolution that computes both, for inference."""
         return fuse_conv_bn_eval(self.convolution, self.norm)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut; the first may halve the resolution."""
+    """Two 3 × 3 convolutions with a shortcut; the first may halve the resolution."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, outputs, h', w') of maps (n, inputs, h, w), float32, not negative."""
+        """Maps (n, outputs, h', w') float32, not negative, of maps (n, inputs, h, w) float32."""
         inner = self.second(functional.relu(self.first(maps)))
         return functional.relu(inner + self.shortcut(maps))
 
@@ -53,12 +53,12 @@ class ImageNetwork(nn.Module):
     head: nn.Module
 
     def features(self, pixels: Tensor) -> Tensor:
-        """(n, feature_width) of pixels (n, 3, s, s) in −1 to 1, before the head."""
+        """Features (n, feature_width) float32, before the head, of pixels (n, 3, s, s) float32 in −1 to 1."""
         raise NotImplementedError
 
 
 class ImageTower(ImageNetwork):
-    """Convolutions, because at this size and data they learn in minutes what a ViT needs hours for."""
+    """A convolutional network, which trains in minutes on few photos where a ViT takes hours."""
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
@@ -75,17 +75,17 @@ class ImageTower(ImageNetwork):
         self.head = nn.Linear(inputs, config.width)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """(n, channels[-1]) pooled maps of pixels (n, 3, s, s) in −1 to 1; any s from 32 on."""
+        """Pooled maps (n, channels[-1]) float32 of pixels (n, 3, s, s) float32 in −1 to 1; s ≥ 32."""
         maps: Tensor = self.blocks(self.stem(pixels))
         return maps.mean(dim=(2, 3))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(n, width) float32, unit norm."""
+        """(n, width) float32, unit norm, of pixels (n, 3, s, s) float32 in −1 to 1."""
         return functional.normalize(self.head(self.features(pixels)), dim=-1)
 
 
 class TextTower(nn.Module):
-    """Token embeddings, one pre-norm attention layer, the mean over real tokens."""
+    """Token embeddings, one pre-norm attention layer, and the mean over tokens other than padding."""
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class TextTower(nn.Module):
         self.head = nn.Linear(wide, config.width)
 
     def attend(self, states: Tensor, real: Tensor) -> Tensor:
-        """(n, tokens, text_width) of states of that shape; real: (n, tokens) bool, False at padding."""
+        """Self-attention of states (n, tokens, text_width) float32. real: (n, tokens) bool, not padding."""
         count, length, wide = states.shape
         parts = self.to_attention(states).reshape(count, length, 3, self.heads, wide // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
@@ -121,7 +121,7 @@ class TextTower(nn.Module):
 
 
 class TwoTowers(nn.Module):
-    """What the loop trains: pixels and token ids to unit vectors of one space, a log scale and a bias."""
+    """The interface of a trainable model: two towers, and the log scale and bias of the loss."""
 
     image: ImageNetwork
     text: nn.Module

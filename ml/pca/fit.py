@@ -36,7 +36,7 @@ NEIGHBOURS: Final = 10
 
 @dataclass(frozen=True)
 class Choice:
-    """How much a number of dims keeps."""
+    """Measurements of a number of dims."""
 
     dims: int
     explained: float
@@ -46,7 +46,7 @@ class Choice:
 
 
 def require_rows(shards: Sequence[Shard], dims: int) -> None:
-    """Check that the shards suffice, before any is read.
+    """Check that there are enough rows, before any is read.
 
     Raises:
         TooFewVectors: there are fewer fitted rows or columns than dims, or fewer than two held-out rows.
@@ -64,7 +64,7 @@ def require_rows(shards: Sequence[Shard], dims: int) -> None:
 def fit_shards(
     shards: Sequence[Shard], sums_folder: Path, *, memory_limit: int, workers: int = 1
 ) -> tuple[Spectrum, Solver]:
-    """The spectrum of all fitted rows and its solver: scikit-learn within memory_limit bytes, else sums."""
+    """Fit all rows not held out: by scikit-learn within memory_limit bytes, else by sums per shard."""
     if bytes_in_memory(shards) <= memory_limit:
         return fit_in_memory(
             np.concatenate([chunk for shard in shards for chunk in shard.fitted()])
@@ -78,7 +78,7 @@ def bytes_in_memory(shards: Sequence[Shard]) -> int:
 
 
 def fit_in_memory(vectors: Vectors) -> Spectrum:
-    """The spectrum of vectors (n, width) float32 by scikit-learn's PCA, with min(n, width) axes."""
+    """Fit vectors (n, width) float32 by scikit-learn's PCA, with min(n, width) axes."""
     from sklearn.decomposition import PCA  # noqa: PLC0415  heavy, and for this solver alone
 
     rows, width = vectors.shape
@@ -92,7 +92,7 @@ def fit_in_memory(vectors: Vectors) -> Spectrum:
 
 
 def stream_sums(shards: Sequence[Shard], folder: Path, workers: int = 1) -> CovarianceSums:
-    """The sums of all shards, in the memory of `workers` chunks. folder: where finished sums are saved."""
+    """Sum all shards, in the memory of `workers` chunks. folder: of the sums of finished shards."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     # Threads suffice: reading and matrix products release the GIL.
@@ -104,7 +104,7 @@ def stream_sums(shards: Sequence[Shard], folder: Path, workers: int = 1) -> Cova
 
 
 def save_shard_sums(shard: Shard, folder: Path) -> Path:
-    """Path of the sums of a shard, which are computed unless they exist."""
+    """Compute and save the sums of a shard unless they exist, and return their path."""
     path = folder / f"{shard.path.stem}-{shard_key(shard)}.npz"
     if not path.exists():
         sum_chunks(shard.fitted()).save(path)
@@ -119,7 +119,7 @@ def shard_key(shard: Shard) -> str:
 
 
 def measure_choices(spectrum: Spectrum, shards: Sequence[Shard], dims: Sequence[int]) -> list[Choice]:
-    """How much each number of dims keeps, measured on up to SAMPLE held-out rows."""
+    """Measure each number of dims on up to SAMPLE held-out rows."""
     sample = held_out_sample(shards, SAMPLE)
     nearest = nearest_rows(sample, NEIGHBOURS)
     return [

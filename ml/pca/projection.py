@@ -35,7 +35,7 @@ class BadProjection(MlError):
 
 @dataclass(frozen=True)
 class Projection:
-    """Maps a unit vector v to components · (v − mean), normalised to unit length."""
+    """The map of a unit vector v to components · (v − mean), normalised."""
 
     mean: Vectors
     """(width,) float32."""
@@ -45,7 +45,7 @@ class Projection:
     """Share of the variance that is kept, from 0 to 1."""
 
     def apply(self, vectors: Vectors) -> Vectors:
-        """(n, dims) float32, unit norm, of vectors (n, width) float32, unit norm."""
+        """Project vectors (n, width) float32, unit norm, to (n, dims) float32, unit norm."""
         projected = (vectors - self.mean) @ self.components.T
         return np.asarray(projected / np.linalg.norm(projected, axis=1, keepdims=True), dtype=np.float32)
 
@@ -86,7 +86,7 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic] | np.generi
 
 
 def load_arrays(path: Path, *names: str) -> list[NDArray[np.float64]]:
-    """The named arrays of a .npz file (any shape) as float64.
+    """Read the named arrays of a .npz file (any shape) as float64.
 
     Raises:
         BadProjection: the file cannot be read or lacks an array.
@@ -115,14 +115,14 @@ class CovarianceSums:
 
     @classmethod
     def of(cls, vectors: Vectors) -> "CovarianceSums":
-        """The sums of vectors (n, width) float32, n ≥ 1."""
+        """Compute the sums of vectors (n, width) float32, n ≥ 1."""
         wide = vectors.astype(np.float64)
         mean = wide.mean(axis=0)
         wide -= mean
         return cls(len(wide), mean, wide.T @ wide)
 
     def __add__(self, other: "CovarianceSums") -> "CovarianceSums":
-        """Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm", equation 2.1."""
+        """Add sums: Chan, Golub, LeVeque (1979), "Updating formulae and a pairwise algorithm", eq. 2.1."""
         count = self.count + other.count
         difference = other.mean - self.mean
         scatter = self.scatter + other.scatter
@@ -154,7 +154,7 @@ def load_sums(path: Path) -> CovarianceSums:
 
 
 def sum_chunks(chunks: Iterable[Vectors]) -> CovarianceSums:
-    """The sums of one or more chunks (n, width) float32, in the memory of one."""
+    """Compute the sums of one or more chunks (n, width) float32, in the memory of one."""
     return reduce(add, map(CovarianceSums.of, chunks))
 
 
@@ -203,7 +203,7 @@ class Spectrum:
 
 
 def with_fixed_signs(axes: Float64s) -> Float64s:
-    """The axes (n, width), each with its largest entry positive: solvers choose the sign arbitrarily."""
+    """Axes (n, width) float64, the largest entry of each positive: solvers choose signs arbitrarily."""
     largest = np.abs(axes).argmax(axis=1, keepdims=True)
     return np.asarray(axes * np.sign(np.take_along_axis(axes, largest, axis=1)))
 
@@ -228,7 +228,7 @@ class NeighbourSimilarity:
 
 
 def neighbour_similarity(vectors: Vectors, neighbours: int) -> NeighbourSimilarity:
-    """Similarity of vectors (n, dims) float32, unit norm, to their nearest neighbours, by exact search."""
+    """Measure the similarity of vectors (n, dims) float32, unit norm, to their neighbours by exact search."""
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -np.inf)
     nearest = -np.sort(-cosines, axis=1)[:, : min(neighbours, len(vectors) - 1)]
@@ -236,7 +236,7 @@ def neighbour_similarity(vectors: Vectors, neighbours: int) -> NeighbourSimilari
 
 
 def nearest_rows(vectors: Vectors, neighbours: int) -> NDArray[np.int64]:
-    """(n, k) int64 rows of the k = min(neighbours, n − 1) nearest others of each vector (n, d), unordered."""
+    """(n, k) int64 rows of the k = min(neighbours, n − 1) nearest of vectors (n, d) float32, unordered."""
     count = min(neighbours, len(vectors) - 1)
     nearest = np.empty((len(vectors), count), np.int64)
     for start in range(0, len(vectors), 512):
@@ -248,6 +248,6 @@ def nearest_rows(vectors: Vectors, neighbours: int) -> NDArray[np.int64]:
 
 
 def neighbour_recall(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
-    """Mean share of the rows `before` (n, k) that are among those `after` (n, k): recall@k, from 0 to 1."""
+    """Recall@k, from 0 to 1: mean share of rows `before` (n, k) int64 that are among `after` (n, k) int64."""
     pairs = zip(before, after, strict=True)
     return float(np.mean([len(np.intersect1d(one, other)) / len(one) for one, other in pairs]))

@@ -17,10 +17,10 @@ def random_views(
     first: int = 0,
     total: int | None = None,
 ) -> Tensor:
-    """(n, 3, size, size) float32 in about −1 to 1: crops, flips and light changes; colours keep their hue.
+    """(n, 3, size, size) float32 in about −1 to 1: random crops, flips, brightness and contrast.
 
     pixels: (n, h, w, 3) uint8. crop: smallest share of the area kept. contrast: largest change, as a share.
-    first, total: the photos are those from `first` on of `total` that draw together, each process its own.
+    first, total: draw for `total` photos of all processes, and use the n draws from `first` on.
     """
     count = len(pixels)
 

@@ -35,23 +35,23 @@ class Batch:
     token_ids: Tensor
     """(n, tokens) int64."""
     options: Tensor
-    """(n, k) int64 numbers of the captions that are true of each photo, padded with −1."""
+    """(n, k) int64 numbers of the captions that match each photo, padded with −1."""
     numbers: Tensor
     """(n,) int64 numbers of the captions drawn."""
     target_features: Tensor | None = None
-    """(n, f) float32 a teacher's features, unit norm."""
+    """(n, f) float32, unit norm: a teacher's features."""
     target_vectors: Tensor | None = None
-    """(n, width) float32 what the photos' vectors should be, unit norm."""
+    """(n, width) float32, unit norm: targets of the photos' vectors."""
 
     def split(self, parts: int) -> list["Batch"]:
-        """As many equal batches."""
+        """Split into this many equal batches."""
         if parts == 1:
             return [self]
         size = len(self.views) // parts
         return [self.part(slice(start, start + size)) for start in range(0, size * parts, size)]
 
     def part(self, rows: slice) -> "Batch":
-        """The batch of these rows only."""
+        """The batch of some rows."""
         return Batch(
             self.views[rows],
             self.token_ids[rows],
@@ -63,9 +63,9 @@ class Batch:
 
 
 class Captions:
-    """Every caption of the pairs, tokenised once, from which each view of a photo draws one.
+    """The captions of all pairs, tokenised once, from which each view of a photo draws one.
 
-    Half the draws are the first caption, the title; the other half is spread over the descriptions.
+    Half of the draws are the first caption, the title; the other half is spread over the descriptions.
     """
 
     def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer) -> None:
@@ -79,7 +79,7 @@ class Captions:
         self.token_ids = torch.from_numpy(tokenize(tokenizer, distinct))
 
     def draw(self, rows: Tensor, random: torch.Generator) -> Tensor:
-        """(n,) int64 caption numbers, one for each of rows (n,) int64."""
+        """Draw (n,) int64 caption numbers, one for each of rows (n,) int64."""
         options = self.options[rows]
         weights = (options >= 0).float()
         weights[:, 0] = weights[:, 1:].sum(dim=1).clamp(min=1)
@@ -88,7 +88,7 @@ class Captions:
 
 
 class BatchSampler:
-    """Draws the batches of a run from a corpus."""
+    """The random batches of a run on a corpus."""
 
     def __init__(
         self,
@@ -109,13 +109,13 @@ class BatchSampler:
         self.pixels = torch.from_numpy(corpus.pixels)
 
     def epoch(self, number: int) -> Sequence[Tensor]:
-        """The rows (n,) int64 of each step of an epoch, of all processes together."""
+        """The rows (n,) int64 of each step of an epoch, for all processes together."""
         random = generator(self.config.seed, ORDER, number)
         parts = self.processes.count * self.config.accumulate
         return [rows[: len(rows) // parts * parts] for rows in batches(self.rows, self.config.batch, random)]
 
     def batch(self, rows: Tensor, step: int, size: int) -> Batch:
-        """This process's share of a step's rows (n,) int64, in views of size × size pixels."""
+        """Draw this process's share of a step's rows (n,) int64, as views of size × size pixels."""
         config, share, device = self.config, self.processes.share, self.processes.device
         numbers = share(self.captions.draw(rows, generator(config.seed, CAPTIONS, step)))
         total, rows = len(rows), share(rows)
@@ -139,18 +139,18 @@ class BatchSampler:
 
 
 def generator(*numbers: int) -> torch.Generator:
-    """A generator seeded by a sequence of numbers."""
+    """Create a generator seeded by a sequence of numbers."""
     seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
 
 
 def repeated_rows(corpus: Corpus, train: NDArray[np.int64], repeats: int) -> Tensor:
-    """The rows (m,) int64 of an epoch: train (n,), with photos that have no title `repeats` times."""
+    """The rows (m,) int64 of an epoch: train (n,) int64, photos without a title `repeats` times."""
     times = [1 if corpus.pairs[row].title else repeats for row in train]
     return torch.from_numpy(np.repeat(train, times))
 
 
 def batches(rows: Tensor, size: int, random: torch.Generator) -> Sequence[Tensor]:
-    """Rows (n,) in random order, in batches of (size,); an incomplete last batch is dropped."""
+    """Shuffle rows (n,) int64 into batches (size,) int64; an incomplete last batch is dropped."""
     order = rows[torch.randperm(len(rows), generator=random)]
     return [batch for batch in torch.split(order, size) if len(batch) == size] or [order]

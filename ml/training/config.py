@@ -13,7 +13,7 @@ class InvalidConfig(MlError):
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """One training run."""
+    """Configuration of a training run."""
 
     name: str
     base_model: str = "none: trained from scratch"
@@ -26,7 +26,7 @@ class FinetuneConfig:
     batch: vectors are computed once without gradients and again, part by part, with gradients (GradCache,
     arXiv 2101.06983). Batch norm, which only TowerConfig's networks have, sees one part at a time."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the networks' matrix products; weights, loss and optimizer stay fp32."""
+    """Precision of the networks' matrix products; weights, loss and optimizer stay fp32."""
     checkpointing: bool = False
     """Gradient checkpointing: less memory, a third slower. For a HuggingFaceTower only."""
     frozen: tuple[Literal["image", "text"], ...] = ()
@@ -45,9 +45,9 @@ class FinetuneConfig:
     repeats: int = 1
     """How often an epoch repeats photos that have a class but no title; above 1 if there are few of them."""
     photo_size: int = 0
-    """Pixels a side of stored training photos, so that crops are sharp; 0: the tower's image_size."""
+    """Pixels per side of stored training photos, so that crops are sharp; 0: the tower's image_size."""
     small_size: int = 96
-    """Pixels a side of the views in the first part of the run, which is cheaper than the full size."""
+    """Pixels per side of the views in the first part of the run, which is cheaper than the full size."""
     small_share: float = 0.4
     """Share of the run at small_size."""
     crop: float = 0.6

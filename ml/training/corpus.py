@@ -1,4 +1,4 @@
-"""Decoded photos with captions, from listings, shards and folders of photos."""
+"""Reading a corpus: photos with captions, from listings, pair shards and class folders."""
 
 import math
 import re
@@ -44,16 +44,16 @@ from ml.inference.preprocess import UnusablePhoto, decode_photo, photo_hash
 
 @dataclass(frozen=True)
 class DecodedPhoto:
-    """A decoded photo."""
+    """A photo decoded in one or more sizes."""
 
     squares: list[NDArray[np.uint8]]
-    """Pixels (size, size, 3), one for each size asked for."""
+    """Pixels (size, size, 3) uint8 for each requested size."""
     digest: int
-    """Of the file's bytes, see digest_of."""
+    """Hash of the file's bytes, see digest_of."""
 
 
-class NoRoom(MlError):
-    """A disk without room for the pixels."""
+class DiskFull(MlError):
+    """A disk without space for the pixels."""
 
 
 def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus:
@@ -64,7 +64,7 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
         NoPairs: nothing usable was found; the message has the reasons.
         NoListings: a CSV or parquet file.
         BadPairShard: a folder of `nitamono ml pairs` is damaged or incomplete.
-        NoRoom: the pixels do not fit on the disk of temporary files.
+        DiskFull: the pixels do not fit on the disk of temporary files.
     """
     dropped: Counter[str] = Counter()
     pairs = list(read_pairs(paths, dropped))
@@ -74,10 +74,10 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
             spool.flush()
             pixels = mapped(spool, (len(kept), size, size, 3))
     except OSError as error:
-        raise NoRoom(
-            f"{tempfile.gettempdir()}: pixels of {len(pairs)} photos could not be kept there ({error}); "
-            f"they take {len(pairs) * size * size * 3 / 2**20:.0f} MiB: make room, or set TMPDIR to a folder "
-            "on a larger disk"
+        raise DiskFull(
+            f"{tempfile.gettempdir()}: pixels of {len(pairs)} photos cannot be stored ({error}); they need "
+            f"{len(pairs) * size * size * 3 / 2**20:.0f} MiB: free disk space, or set TMPDIR to a folder on "
+            "a larger disk"
         ) from error
     if not kept:
         where = ", ".join(map(str, paths))
@@ -88,20 +88,20 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
 
 
 def mapped(spool: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The bytes of a file as an array (shape) uint8, copy-on-write; the file may be closed afterwards."""
+    """Map a file as an array (shape) uint8, copy-on-write; the file may be closed afterwards."""
     return np.memmap(spool, np.uint8, "c", shape=shape) if shape[0] else np.empty(shape, np.uint8)
 
 
 def read_pairs(
     paths: Sequence[Path], dropped: Counter[str], reserved: re.Pattern[str] = RESERVED_TITLE
 ) -> Iterator[Pair]:
-    """The pairs of data paths of any kind, of each item what its newest event gives.
+    """Yield the pairs of data paths of any kind, one per item, from its newest event.
 
-    Paths are read twice, so that of each event only 16 bytes and a bit are held. `dropped` counts the
-    reasons for which events give no pair.
+    Paths are read twice, so that only 16 bytes and a bit per event are held in memory. `dropped` counts
+    events without a pair by reason.
     """
     for path, newest in zip(paths, newest_events(paths, reserved), strict=True):
-        # What is added to a file between the two readings is left to the next run.
+        # Lines that are added to a file between the two passes are ignored.
         for event, counts in zip(read_events(path, reserved), newest, strict=False):
             outcome = event.outcome if counts else "earlier_event_of_item"
             if isinstance(outcome, Pair):
@@ -111,7 +111,7 @@ def read_pairs(
 
 
 def newest_events(paths: Sequence[Path], reserved: re.Pattern[str]) -> list[NDArray[np.bool_]]:
-    """For each path (n,) whether each of its events is the newest of its item."""
+    """For each path (n,) bool: whether each of its events is the newest of its item."""
     items, updated, ends = array("Q"), array("d"), []
     for path in paths:
         for event in read_events(path, reserved):
@@ -126,9 +126,9 @@ def newest_events(paths: Sequence[Path], reserved: re.Pattern[str]) -> list[NDAr
 
 
 def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
-    """The events of a data path of any kind.
+    """Yield the events of a data path of any kind.
 
-    Pairs of shards count as newer than any line, so that their splits stay.
+    Pairs of shards count as newer than any line, so that their splits are kept.
     """
     if not path.is_dir():
         refuse_table(path)
@@ -142,15 +142,15 @@ def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
 
 
 def read_class_folders(folder: Path) -> Iterator[Pair | str]:
-    """One pair per photo of folder/CLASS/*: people's own photos, captioned by their class.
+    """Yield a pair for each photo of folder/CLASS/*, captioned by its class; for other files a reason code.
 
-    For each other file the reason why there is none.
+    The photos are meant to be ones that people took themselves, not product photos.
     """
     files = files_under(folder)
     yield from files.left_out.values()
     for photo in files.photos:
         name = photo.parent.name
-        if SURROGATE.search(name):  # no tokenizer takes it
+        if SURROGATE.search(name):  # tokenizers reject it
             yield "class_name_not_utf8"
             continue
         caption = f"a photo of a {name}, people's own photo"
@@ -161,7 +161,7 @@ def read_class_folders(folder: Path) -> Iterator[Pair | str]:
 def decode_pairs(
     pairs: Sequence[Pair], size: int, dropped: Counter[str], threads: int, spool: BinaryIO
 ) -> tuple[tuple[Pair, ...], NDArray[np.uint64], PhotoPrints]:
-    """The pairs that can be used, their photos' digests (n,) and prints; the spool gets their pixels."""
+    """Return the usable pairs, digests (n,) uint64 and prints of their photos; write the pixels to spool."""
     kept, photos, prints = [], [], []
     with ThreadPoolExecutor(threads) as pool:
         # The prints have a size of their own: splits must not change with the encoder's.
@@ -180,7 +180,7 @@ def decode_pairs(
 
 
 def decode_or_reason(photo: Path, *sizes: int) -> DecodedPhoto | str:
-    """The photo in each size, or the reason code for which there is none."""
+    """Decode a photo in each size, or return the reason code why it cannot be."""
     try:
         data = photo.read_bytes()
     except (OSError, ValueError):  # a ValueError of a path with a null byte
@@ -192,5 +192,5 @@ def decode_or_reason(photo: Path, *sizes: int) -> DecodedPhoto | str:
 
 
 def photo_print(photo: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
-    """The hash and the thumbnail of a photo (PRINT_SIZE, PRINT_SIZE, 3)."""
+    """Hash and thumbnail (16, 16, 3) uint8 of a photo (PRINT_SIZE, PRINT_SIZE, 3) uint8."""
     return int(photo_hash(photo), 16), thumbnail(photo)

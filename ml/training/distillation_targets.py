@@ -1,4 +1,4 @@
-"""Distillation targets: a teacher's features and vectors of a corpus's photos."""
+"""Distillation targets: a teacher's features and vectors for a corpus's photos."""
 
 import hashlib
 import zipfile
@@ -23,9 +23,9 @@ class DistillationTargets:
     """A row per photo of a corpus."""
 
     features: Vectors
-    """(n, f) unit norm, centred on the training photos' mean: a teacher's features."""
+    """(n, f) float32, unit norm: a teacher's features, less the mean of the training photos."""
     vectors: Vectors | None = None
-    """(n, width) unit norm: None: the student imitates features only."""
+    """(n, width) float32, unit norm. None: the student imitates features only."""
 
     @property
     def fingerprint(self) -> str:
@@ -37,7 +37,7 @@ class DistillationTargets:
 
 
 def center_features(features: Vectors, train: NDArray[np.int64]) -> Vectors:
-    """(n, f) float32, unit norm: features (n, f) less the mean direction of the training rows (t,) int64."""
+    """(n, f) float32, unit norm: features (n, f) float32 less the mean direction of rows train (t,) int64."""
     directions = normalize(features)
     return normalize(directions - directions[train].mean(axis=0))
 
@@ -48,7 +48,7 @@ def save_targets(targets: DistillationTargets, computed_for: str, path: Path) ->
     computed_for: what they depend on, which is the fingerprint of the corpus and the teacher.
 
     Raises:
-        NotWritten: no disk space.
+        NotWritten: the disk is full.
     """
     vectors = np.empty((0, 0), np.float32) if targets.vectors is None else targets.vectors
     make_folder(path.parent)
@@ -66,23 +66,23 @@ def has_targets(path: Path, computed_for: str) -> bool:
 
 
 def load_targets(path: Path) -> DistillationTargets:
-    """The targets that save_targets wrote.
+    """Load the targets that save_targets wrote.
 
     Raises:
         UnreadableTargets: the file is damaged.
     """
-    kept = read_arrays(path)
-    return DistillationTargets(kept["features"], kept["vectors"] if kept["vectors"].size else None)
+    arrays = read_arrays(path)
+    return DistillationTargets(arrays["features"], arrays["vectors"] if arrays["vectors"].size else None)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
-    """The arrays of a cache file: features (n, f), vectors (n, width) or (0, 0), and computed_for ().
+    """Read features (n, f), vectors (n, width) or (0, 0), both float32, and computed_for () of a cache file.
 
     Raises:
         UnreadableTargets: the file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            return {name: kept[name] for name in ("computed_for", "features", "vectors")}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ("computed_for", "features", "vectors")}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UnreadableTargets(f"{path}: {error}; remove it and run the same command again") from error

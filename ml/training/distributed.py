@@ -1,4 +1,4 @@
-"""Several processes on one global batch: what they sum, pass round and wait for. Imports torch."""
+"""Communication of several processes that share a global batch. Imports torch."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ class UnevenBatch(MlError):
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many processes this one is, and where it computes."""
+    """The rank of this process, the number of processes, and the device."""
 
     rank: int = 0
     count: int = 1
@@ -25,20 +25,20 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this one writes files and shows progress."""
+        """Whether this process writes files and shows progress."""
         return self.rank == 0
 
     def share(self, rows: Tensor) -> Tensor:
-        """This process's part of rows (n,), n a multiple of the number of processes."""
+        """This process's part of rows (n, …); n is a multiple of the number of processes."""
         size = len(rows) // self.count
         return rows[self.rank * size : (self.rank + 1) * size]
 
 
 @contextmanager
 def started_processes(environ: Mapping[str, str], *, device: str = "auto") -> Iterator[Processes]:
-    """The process group that torchrun or Accelerate describes in the environment; one process without them.
+    """Join the process group that torchrun or Accelerate describes in the environment, if any.
 
-    device: "auto" takes CUDA where there is any. gloo connects processes on CPUs, nccl those on GPUs.
+    device: "auto" is CUDA if available. Processes communicate by gloo on CPUs and by nccl on GPUs.
     """
     place = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
     count = int(environ.get("WORLD_SIZE", "1"))
@@ -56,13 +56,13 @@ def started_processes(environ: Mapping[str, str], *, device: str = "auto") -> It
 
 
 def wait_for_all() -> None:
-    """Wait until every process gets here."""
+    """Wait until all processes have called this."""
     if distributed.is_initialized():
         distributed.barrier()
 
 
-def of_first(value: float) -> float:
-    """Broadcast the first process's value to all: their clocks differ."""
+def broadcast_first(value: float) -> float:
+    """Return the first process's value in all processes, whose clocks differ."""
     if process_count() == 1:
         return value
     on = "cuda" if distributed.get_backend() == "nccl" else "cpu"
@@ -72,7 +72,7 @@ def of_first(value: float) -> float:
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
-    """The mean (…) over processes of values (…), without a gradient."""
+    """The mean over processes of a tensor (…), of the same shape, without a gradient."""
     if process_count() == 1:
         return values
     total = values.detach().clone()
@@ -81,27 +81,27 @@ def mean_over_processes(values: Tensor) -> Tensor:
 
 
 class FromNeighbour(torch.autograd.Function):
-    """The tensor of the process before this one; its gradient goes back there."""
+    """The tensor of the previous process in the ring; its gradient is sent back."""
 
     @staticmethod
     def forward(_: torch.autograd.function.FunctionCtx, part: Tensor) -> Tensor:
         """The neighbour's tensor (…), of the same shape."""
-        return passed(part, 1)
+        return shift_ring(part, 1)
 
     @staticmethod
     def backward(_: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
-        """The gradient (…), returned to the neighbour."""
-        return passed(gradients[0], -1)
+        """The gradient (…), sent back to the neighbour."""
+        return shift_ring(gradients[0], -1)
 
 
 def from_neighbour(part: Tensor) -> Tensor:
-    """The tensor (…) of the process before this one, with a gradient."""
+    """Receive the tensor (…) of the previous process in the ring, with a gradient."""
     received: Tensor = FromNeighbour.apply(part)
     return received
 
 
-def passed(part: Tensor, steps: int) -> Tensor:
-    """Send a tensor (…) to the process `steps` ranks on, in a ring. Returns the one received (…)."""
+def shift_ring(part: Tensor, steps: int) -> Tensor:
+    """Send a tensor (…) to the process `steps` ranks further in the ring; return the one received (…)."""
     rank, count = distributed.get_rank(), distributed.get_world_size()
     received = torch.empty_like(part, memory_format=torch.contiguous_format)
     exchange = [

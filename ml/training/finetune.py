@@ -1,4 +1,4 @@
-"""The training loop: pairs in, a run folder out (configuration, log, tokenizer, weights). Imports torch."""
+"""The training loop, from a corpus to a run folder. Imports torch."""
 
 import math
 import time
@@ -25,7 +25,7 @@ from ml.models.two_towers import Siglip, TwoTowers
 from ml.training.batches import BatchSampler
 from ml.training.config import FinetuneConfig, InvalidConfig
 from ml.training.distillation_targets import DistillationTargets
-from ml.training.distributed import Processes, UnevenBatch, of_first, wait_for_all
+from ml.training.distributed import Processes, UnevenBatch, broadcast_first, wait_for_all
 from ml.training.learner import Learner
 from ml.training.run_folder import STATE, Line, describe_run, make_folder, write_log
 from ml.training.schedule import Schedule
@@ -34,7 +34,7 @@ from ml.training.training_state import RunState, load_state, run_identity, save_
 
 
 class RunExists(MlError):
-    """A new run in a folder that already holds one."""
+    """A new run in a folder that already has one."""
 
 
 class TrainingDiverged(MlError):
@@ -43,18 +43,18 @@ class TrainingDiverged(MlError):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is started with, besides its configuration and data."""
+    """Options of a run in addition to its configuration and data."""
 
     targets: DistillationTargets | None = None
-    """A teacher's outputs to imitate, a row per pair."""
+    """A teacher's outputs to imitate, one row per pair."""
     start: Path | None = None
     """A run of the same towers whose weights and tokenizer to start from."""
     base: str | None = None
     """A Hugging Face id or folder that replaces the configured source of a HuggingFaceTower."""
     threads: int = 1
-    """Of torch."""
+    """Threads of torch."""
     minutes: float | None = None
-    """End the run after this time, with its schedules stretched to fit."""
+    """Duration of the run; its schedules are stretched to fit."""
     resume: bool = False
     """Continue from the state in the run folder if there is one."""
 
@@ -66,26 +66,26 @@ def finetune(
     options: RunOptions = RunOptions(),
     processes: Processes = Processes(),  # noqa: B008  frozen
 ) -> None:
-    """Train on the corpus's train split; `out` holds the run, updated after every epoch.
+    """Train on the corpus's train split and write the run to `out` after every epoch.
 
     Without `minutes`, a resumed run on a CPU ends with exactly the weights of an uninterrupted one.
 
     Raises:
         NoPairs: too few pairs to fit PCA on, or to validate with.
-        RunExists: `out` holds a run, and `resume` was not given.
+        RunExists: `out` has a run, and `resume` is not set.
         UnevenBatch: the batch cannot be divided among processes and parts.
         InvalidConfig: the vocabulary cannot hold the letters of the captions.
-        HuggingFaceUnreachable, UnsupportedModel: a Hugging Face model cannot be fetched, or does not fit.
+        HuggingFaceUnreachable, UnsupportedModel: a Hugging Face model cannot be downloaded, or does not fit.
         StateMismatch: the state to resume from is damaged, or belongs to another run.
         TrainingDiverged: the loss became NaN or infinite; the run can resume from its last state.
-        NotWritten: no disk space for a file; the run can resume from its last state.
+        NotWritten: the disk is full; the run can resume from its last state.
     """
     torch.set_num_threads(options.threads)
     torch.manual_seed(config.seed)
-    refuse_small(corpus, config)
-    refuse_uneven(config, processes)
+    check_enough_pairs(corpus, config)
+    check_divisible(config, processes)
     if not options.resume:
-        refuse_overwriting(out)
+        check_no_run(out)
     make_folder(out)
     start_training(config, corpus, out, options, processes).run()
     wait_for_all()
@@ -94,7 +94,7 @@ def finetune(
 def start_training(
     config: FinetuneConfig, corpus: Corpus, out: Path, options: RunOptions, processes: Processes
 ) -> "Training":
-    """The run at its start, or where it was interrupted; raises as finetune does."""
+    """Prepare a run at its start, or where it was interrupted. Errors are those of finetune."""
     targets = options.targets
     model, tokenizer = initial_model(config, corpus, out, options, processes)
     sampler = BatchSampler(config, corpus, tokenizer, targets, processes)
@@ -140,15 +140,15 @@ class Training:
 
     def finished(self) -> bool:
         """Whether the schedule has ended, or validation has not improved for `patience` epochs."""
-        if of_first(self.schedule.progress(self.state.step)) >= 1:
+        if broadcast_first(self.schedule.progress(self.state.step)) >= 1:
             return True
         return 0 < self.config.patience <= self.state.epochs_since_best
 
     def train_epoch(self, bar: "tqdm[NoReturn]") -> float:
-        """Take the remaining steps of this epoch, or as many as there is time for. Returns photos/s."""
+        """Take the remaining steps of this epoch, or as many as there is time for, and return photos/s."""
         state, started, before, photos_per_s = self.state, time.monotonic(), self.state.epoch_steps, 0.0
         for rows in self.sampler.epoch(state.epoch)[before:]:
-            if (progress := of_first(self.schedule.progress(state.step))) >= 1:
+            if (progress := broadcast_first(self.schedule.progress(state.step))) >= 1:
                 break
             loss = self.take_step(rows, progress)
             photos_per_s = (state.epoch_steps - before) * self.config.batch / (time.monotonic() - started)
@@ -159,7 +159,7 @@ class Training:
         return photos_per_s
 
     def take_step(self, rows: Tensor, progress: float) -> float:
-        """Train on the photos of rows (n,) int64. Returns the sigmoid loss.
+        """Train on the photos of rows (n,) int64, and return the sigmoid loss.
 
         Raises:
             TrainingDiverged: a loss or gradient is NaN or infinite.
@@ -201,14 +201,14 @@ class Training:
 
 
 def log_lines(state: RunState, photos_per_s: float, scores: Mapping[str, float]) -> list[Line]:
-    """A log line for each source's validation nDCG@5, with the mean losses of the epoch just ended."""
+    """A log line for each source's validation nDCG@5, with the mean losses of the epoch."""
     losses = np.mean(state.losses, axis=0).tolist() if state.losses else (math.nan, math.nan)
     figures = (round(state.seconds), round(losses[0], 4), round(losses[1], 4), round(photos_per_s))
     return [(state.epoch, state.step, *figures, source, round(score, 4)) for source, score in scores.items()]
 
 
 def view_size(config: FinetuneConfig, progress: float) -> int:
-    """Pixels a side of the training views at a share 0 to 1 of the run. A ViT takes one size only."""
+    """Pixels per side of the training views at a share 0 to 1 of the run. A ViT has one size only."""
     if isinstance(config.tower, HuggingFaceTower) or progress >= config.small_share:
         return config.tower.image_size
     return config.small_size
@@ -225,7 +225,7 @@ def progress_text(loss: float, photos_per_s: float, schedule: Schedule) -> str:
 def initial_model(
     config: FinetuneConfig, corpus: Corpus, out: Path, options: RunOptions, processes: Processes
 ) -> tuple[TwoTowers, Tokenizer]:
-    """The model and tokenizer that a run starts with; the first process saves the tokenizer in the run."""
+    """Create or load the model and tokenizer of a run; the first process saves the tokenizer in the run."""
     tower, start = config.tower, options.start
     model: TwoTowers
     if options.resume and (out / TOKENIZER).exists():
@@ -245,10 +245,10 @@ def initial_model(
 
 
 def fit_tokenizer(tower: TowerConfig, corpus: Corpus) -> Tokenizer:
-    """A WordPiece tokenizer trained on the captions of the train split.
+    """Train a WordPiece tokenizer on the captions of the train split.
 
     Raises:
-        InvalidConfig: the captions have more distinct letters than the vocabulary has room for.
+        InvalidConfig: the captions have more distinct letters than the vocabulary can hold.
     """
     tokenizer = train_tokenizer(train_captions(corpus), vocabulary=tower.vocabulary, length=tower.tokens)
     if (size := tokenizer.get_vocab_size()) > tower.vocabulary:
@@ -264,7 +264,7 @@ def train_captions(corpus: Corpus) -> list[str]:
     return [caption for row in corpus.rows("train") for caption in corpus.pairs[row].captions]
 
 
-def refuse_small(corpus: Corpus, config: FinetuneConfig) -> None:
+def check_enough_pairs(corpus: Corpus, config: FinetuneConfig) -> None:
     """Check that there is enough data.
 
     Raises:
@@ -274,25 +274,25 @@ def refuse_small(corpus: Corpus, config: FinetuneConfig) -> None:
     if train < config.dims or validation < 2:
         raise NoPairs(
             f"{train} pairs to train and {validation} to validate with after splitting; expected at least "
-            f"{config.dims} (for PCA to {config.dims} dims) and 2; give more data, or configure fewer dims"
+            f"{config.dims} (for PCA to {config.dims} dims) and 2; add data, or configure fewer dims"
         )
 
 
-def refuse_overwriting(out: Path) -> None:
-    """Check that `out` holds no run.
+def check_no_run(out: Path) -> None:
+    """Check that `out` has no run.
 
     Raises:
-        RunExists: it does.
+        RunExists: it has one.
     """
     if (out / STATE).exists():
-        raise RunExists(f"{out}: already holds a run; continue it with --resume, or choose another --out")
+        raise RunExists(f"{out}: already has a run; continue it with --resume, or choose another --out")
 
 
-def refuse_uneven(config: FinetuneConfig, processes: Processes) -> None:
+def check_divisible(config: FinetuneConfig, processes: Processes) -> None:
     """Check that the batch can be divided.
 
     Raises:
-        UnevenBatch: it is no multiple of processes times parts.
+        UnevenBatch: it is not a multiple of processes times parts.
     """
     parts = processes.count * config.accumulate
     if config.batch % parts:
@@ -306,7 +306,7 @@ def diverged(loss: float, step: int, config: FinetuneConfig, out: Path) -> Train
     """The error for a loss that is NaN or infinite."""
     return TrainingDiverged(
         f"{out}: loss or gradient is {loss} at step {step}; lower learning_rate ({config.learning_rate}) or "
-        "look for blank photos, then run again with --resume: the last good state was kept"
+        "look for blank photos, then run again with --resume: the last valid state is kept"
     )
 
 

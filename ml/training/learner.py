@@ -27,12 +27,12 @@ LOWEST: Final = re.compile(r"(image|text)\.(?:.*embeddings|stem|tokens|positions
 
 @dataclass(frozen=True)
 class VectorGradients:
-    """Gradients of the whole batch's pairing loss with respect to what one part of the batch computed."""
+    """Gradients of the whole batch's pairing loss with respect to the outputs of one part of the batch."""
 
     images: Tensor
-    """(n, width)."""
+    """(n, width) float32."""
     texts: Tensor
-    """(n, width)."""
+    """(n, width) float32."""
     scale: Tensor
     """A scalar."""
     bias: Tensor
@@ -40,7 +40,7 @@ class VectorGradients:
 
 
 class Objective(nn.Module):
-    """Towers and losses in one module: DistributedDataParallel must see every use of a weight."""
+    """Towers and losses in one module, since DistributedDataParallel requires every use of a weight in it."""
 
     def __init__(self, config: FinetuneConfig, model: TwoTowers, feature_head: nn.Module | None) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Objective(nn.Module):
     def forward(
         self, batch: Batch, weight: float, gradients: VectorGradients | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The weighted pairing loss, the loss on single photos (scalars), and the pairing loss's parts (2,).
+        """The weighted pairing loss, the loss on single photos (scalars), and the parts of the former (2,).
 
         weight: of the loss against a teacher's features. gradients: replace the pairing loss by a surrogate,
         a scalar whose gradients are these (GradCache, arXiv 2101.06983); its parts are zeros.
@@ -67,9 +67,9 @@ class Objective(nn.Module):
         return surrogate, photo_loss, torch.zeros(2)
 
     def vectors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (n, feature_width), and photo and caption vectors (n, width) of unit norm.
+        """Features (n, feature_width), and photo and caption vectors (n, width), unit norm.
 
-        All have the dtype of the weights, also where the networks compute in bf16.
+        All have the dtype of the weights, also if the networks compute in bf16.
         """
         reduced = self.config.precision == "bf16"
         with torch.autocast(batch.views.device.type, torch.bfloat16, enabled=reduced):
@@ -81,9 +81,9 @@ class Objective(nn.Module):
     def pairing_loss(
         self, images: Tensor, texts: Tensor, batch: Batch, scale: Tensor, bias: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The weighted sigmoid loss of photos (n, width) with captions (n, width), both of unit norm.
+        """The weighted sigmoid loss of photos (n, width) with captions (n, width), both float32, unit norm.
 
-        Plus the relation loss where there are target vectors. Also returns both parts (2,), detached: the
+        The relation loss is added if there are target vectors. Also returns both parts (2,), detached: the
         sigmoid loss without its weight, the relation loss with it.
         """
         sigmoid = chunked_sigmoid_loss(images, texts, batch.options, batch.numbers, scale, bias)
@@ -94,7 +94,7 @@ class Objective(nn.Module):
         return self.config.sigmoid_weight * sigmoid + relation, parts
 
     def photo_loss(self, features: Tensor, images: Tensor, batch: Batch, weight: float) -> Tensor:
-        """Loss of features (n, w) against a teacher's plus that of vectors (n, width) against theirs."""
+        """Loss of features (n, w) against a teacher's plus that of vectors (n, width) against targets."""
         loss = torch.zeros((), device=features.device)
         if batch.target_features is not None and self.feature_head is not None:
             cosine = functional.cosine_similarity(self.feature_head(features), batch.target_features)
@@ -105,7 +105,7 @@ class Objective(nn.Module):
 
 
 class Learner:
-    """The model in training, its averaged weights, and the head that predicts a teacher's features."""
+    """The model in training, its averaged weights, the head for a teacher's features, and the optimizer."""
 
     def __init__(
         self, config: FinetuneConfig, model: TwoTowers, teacher_width: int | None, processes: Processes
@@ -130,7 +130,7 @@ class Learner:
         )
 
     def learn(self, batch: Batch, step: int, progress: float) -> tuple[float, float]:
-        """Take one step. Returns the global batch's sigmoid loss and weighted distillation loss before it.
+        """Take one step, and return the global batch's sigmoid loss and weighted distillation loss before it.
 
         Both are NaN if a gradient is NaN or infinite; the weights then stay unchanged.
         """
@@ -142,7 +142,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, progress) * group["share"]
         self.optimizer.step()
-        # A shorter average at first, so that the random start is soon forgotten.
+        # A shorter average at first, so that the random start soon has little weight.
         update_average(self.average, self.model, min(self.config.ema, (step + 1) / (step + 11)))
         loss, distillation_loss = mean_over_processes(losses).tolist()
         return loss, distillation_loss
@@ -152,7 +152,7 @@ class Learner:
         return all(bool(value.isfinite().all()) for value in self.objective.state_dict().values())
 
     def differentiate(self, batch: Batch, weight: float) -> Tensor:
-        """Add the loss's gradients to the weights. Returns this process's losses (2,): sigmoid, distillation.
+        """Add the loss's gradients to the weights; return this process's losses (2,): sigmoid, distillation.
 
         weight: of the loss against a teacher's features.
         """
@@ -172,7 +172,7 @@ class Learner:
         return parts
 
     def vector_gradients(self, batch: Batch, shares: Sequence[Batch]) -> tuple[Tensor, list[VectorGradients]]:
-        """The parts (2,) of the whole batch's pairing loss, and its gradients for each share."""
+        """The parts (2,) float32 of the whole batch's pairing loss, and its gradients for each share."""
         with torch.no_grad():
             computed = [self.objective.vectors(share)[1:] for share in shares]
         images, texts = (torch.cat(vectors).requires_grad_() for vectors in zip(*computed, strict=True))
@@ -188,14 +188,14 @@ class Learner:
 
 
 def add_photo_loss(parts: Tensor, photo_loss: Tensor) -> Tensor:
-    """Add the loss on single photos to the second of parts (2,), the distillation loss."""
+    """Add the loss on single photos to the second of parts (2,) float32, the distillation loss."""
     return parts + torch.stack([torch.zeros_like(photo_loss), photo_loss]).detach()
 
 
 def parameter_groups(
     module: nn.Module, weight_decay: float, layer_decay: float = 1.0
 ) -> list[dict[str, object]]:
-    """Optimizer groups: matrices get weight decay, vectors and scalars none; lower layers a lower rate."""
+    """Optimizer groups: weight decay for matrices only; lower learning rates for lower layers."""
     named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
     layers = layer_counts([name for name, _ in module.named_parameters()])
     groups: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
@@ -209,7 +209,7 @@ def parameter_groups(
 
 
 def layer_counts(names: Sequence[str]) -> dict[str, int]:
-    """Map each tower to its number of layers."""
+    """The number of layers of each tower."""
     counts: dict[str, int] = {}
     for found in filter(None, map(LAYER.search, names)):
         counts[found[1]] = max(counts.get(found[1], 0), int(found[2]) + 1)

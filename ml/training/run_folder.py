@@ -1,4 +1,4 @@
-"""What a run leaves for people and for the next step: configuration, log, curves, environment, data."""
+"""The files of a run: configuration, log, curves, environment, fingerprint of the data."""
 
 import csv
 import io
@@ -46,24 +46,26 @@ Line = tuple[int, int, int, float, float, int, str, float]
 
 
 class UnreadableRun(MlError):
-    """A folder that is no run of this release."""
+    """A folder that is not a run of this release."""
 
 
 def make_folder(out: Path) -> None:
-    """Raises:
-    NotWritten: the folder of a run cannot be made.
+    """Create the folder of a run.
+
+    Raises:
+        NotWritten: it cannot be created.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise NotWritten(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
+        raise NotWritten(f"{out}: cannot be created ({error.strerror}); choose another --out") from error
 
 
 def describe_run(out: Path, config: FinetuneConfig, corpus: Corpus, device: str, processes: int) -> None:
-    """Write the configuration, the data's fingerprint and what the run is made with.
+    """Write the configuration, the fingerprint of the data and the environment.
 
     Raises:
-        NotWritten: there is no room.
+        NotWritten: the disk is full.
     """
     write_json(out / CONFIG, asdict(config))
     splits = dict(Counter(corpus.splits.tolist()))
@@ -81,7 +83,7 @@ def write_json(path: Path, content: dict[str, object]) -> None:
 
 
 def environment() -> dict[str, object]:
-    """Versions and processor: what a result may depend on, and nothing of whose machine it was."""
+    """Versions and processor, on which results may depend; nothing that identifies the machine."""
     return {
         "python": platform.python_version(),
         "system": platform.system(),
@@ -101,10 +103,10 @@ def installed(name: str) -> str | None:
 
 
 def read_config(run: Path) -> FinetuneConfig:
-    """The configuration that a run was made with.
+    """Read the configuration of a run.
 
     Raises:
-        UnreadableRun: the folder holds none, or one of another release.
+        UnreadableRun: there is none, or it is of another release.
     """
     path = run / CONFIG
     try:
@@ -116,10 +118,10 @@ def read_config(run: Path) -> FinetuneConfig:
 
 
 def write_log(out: Path, lines: Sequence[Line]) -> None:
-    """Write log.csv and curves.png anew.
+    """Write log.csv and curves.png.
 
     Raises:
-        NotWritten: there is no room.
+        NotWritten: the disk is full.
     """
     with run_file(out / LOG) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
@@ -130,7 +132,7 @@ def write_log(out: Path, lines: Sequence[Line]) -> None:
 
 
 def draw_curves(lines: Sequence[Line], file: BinaryIO) -> None:
-    """Loss by step above, validation nDCG@5 of each source below, as a PNG."""
+    """Write a PNG with the loss by step, and below it the validation nDCG@5 of each source."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  slow to import
     from matplotlib.figure import Figure  # noqa: PLC0415
 

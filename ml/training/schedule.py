@@ -1,4 +1,4 @@
-"""How far a run is, and what its progress does to the learning rate and the teacher's weight."""
+"""Progress of a run, and the learning rate and weights that depend on it."""
 
 import math
 import time
@@ -9,27 +9,27 @@ from ml.training.config import FinetuneConfig
 
 @dataclass(frozen=True)
 class Schedule:
-    """How far a run is: by steps, or by the clock where it must end at a given time.
+    """Progress of a run, by steps, or by time if its duration is limited.
 
-    Only a run by steps can be repeated to the bit, for no two runs take the same time for a step.
+    Only runs by steps are reproducible to the bit, since the time per step varies.
     """
 
     steps: int
     minutes: float | None
     started: float
-    """time.monotonic()"""
+    """Start by time.monotonic(), in seconds."""
 
     def progress(self, step: int) -> float:
-        """0 at the start, 1 or more at the end."""
+        """Progress, from 0 at the start to 1 or more at the end."""
         return step / self.steps if self.minutes is None else self.seconds() / (60 * self.minutes)
 
     def seconds(self) -> float:
-        """Training time so far."""
+        """Training time so far, in seconds."""
         return time.monotonic() - self.started
 
 
 def learning_rate(config: FinetuneConfig, progress: float) -> float:
-    """At a share 0 to 1 of the run: a linear warm-up, then a cosine to zero."""
+    """The learning rate at progress 0 to 1: a linear warm-up, then a cosine to zero."""
     if progress < config.warm_up:
         return config.learning_rate * max(progress / config.warm_up, 0.01)
     rest = (progress - config.warm_up) / (1 - config.warm_up)
@@ -37,5 +37,5 @@ def learning_rate(config: FinetuneConfig, progress: float) -> float:
 
 
 def feature_weight(config: FinetuneConfig, progress: float) -> float:
-    """At a share 0 to 1 of the run: a straight line between the configured ends."""
+    """The weight of the feature loss at progress 0 to 1, linear between the configured ends."""
     return config.feature_weight + progress * (config.feature_weight_end - config.feature_weight)

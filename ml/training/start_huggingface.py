@@ -1,4 +1,4 @@
-"""The networks with which a fine-tuning of a SigLIP from Hugging Face starts. Imports torch."""
+"""Initial weights of a run that fine-tunes a SigLIP from Hugging Face. Imports torch."""
 
 import json
 import shutil
@@ -45,7 +45,7 @@ def start_huggingface(
     checkpointing: bool,
     processes: Processes,
 ) -> tuple[HuggingFaceSiglip, Tokenizer]:
-    """The initial weights of a run of a Hugging Face tower: another run's, a source's, or tiny random ones.
+    """Load the initial weights of a Hugging Face tower: of another run, of a source, or tiny random ones.
 
     Raises:
         HuggingFaceUnreachable, UnsupportedModel: see pretrained.
@@ -67,16 +67,16 @@ def start_huggingface(
 def pretrained(
     source: str, tower: HuggingFaceTower, run: Path, *, checkpointing: bool
 ) -> tuple[HuggingFaceSiglip, Tokenizer]:
-    """The model and tokenizer of a Hugging Face id or local folder; copies its network files into the run.
+    """Load the model and tokenizer of a Hugging Face id or local folder; copy its network files to the run.
 
     Raises:
-        HuggingFaceUnreachable: Hugging Face has no such id, or there is no way to it.
-        UnsupportedModel: a file is missing or damaged, the tokenizer is another model's, or sizes differ.
+        HuggingFaceUnreachable: the id does not exist, or there is no connection.
+        UnsupportedModel: a file is missing or damaged, the tokenizer is of another model, or sizes differ.
     """
     from transformers import SiglipModel  # noqa: PLC0415  heavy
 
     folder = fetch(source)
-    refuse_other_sizes(folder, tower)
+    check_sizes(folder, tower)
     with suppress_library_warnings("transformers"):
         model = weights(SiglipModel, folder)
     processing = read_processing(folder, SIGLIP.defaults)
@@ -88,7 +88,7 @@ def pretrained(
     return HuggingFaceSiglip(model, processing), tokenizer
 
 
-def refuse_other_sizes(folder: Path, tower: HuggingFaceTower) -> None:
+def check_sizes(folder: Path, tower: HuggingFaceTower) -> None:
     """Check that a folder holds a SigLIP of the configured size and width.
 
     Raises:
@@ -99,9 +99,9 @@ def refuse_other_sizes(folder: Path, tower: HuggingFaceTower) -> None:
     if content.get("model_type") != SIGLIP.model_type:
         raise UnsupportedModel(
             f"{path}: model_type is {content.get('model_type')}, expected siglip (SigLIP, or SigLIP 2 of a "
-            "fixed resolution); name such a model with --base"
+            "fixed resolution); set --base to such a model"
         )
-    # What transformers would fill in is left out of Hugging Face's own files.
+    # Files on Hugging Face omit settings that equal the defaults of transformers.
     vision = content.get("vision_config", {})
     found = (vision.get("image_size", 224), vision.get("hidden_size", 768))
     if found != (tower.image_size, tower.width):
@@ -122,7 +122,7 @@ def copy_network_files(folder: Path, kept: Path) -> None:
 
 
 def write_tiny_siglip(folder: Path, captions: Sequence[str], *, image_size: int, width: int) -> None:
-    """A SigLIP with random weights in Hugging Face's layout, to try a run before the real one is here."""
+    """Write a tiny SigLIP with random weights in Hugging Face's layout, to try a run without a download."""
     from transformers import SiglipConfig, SiglipModel  # noqa: PLC0415  heavy
 
     layers = {
@@ -144,7 +144,7 @@ def write_tiny_siglip(folder: Path, captions: Sequence[str], *, image_size: int,
             vision_config=layers | {"image_size": image_size, "patch_size": 8},
         )
         model = SiglipModel(config)
-    # The sigmoid loss's own start (arXiv 2303.15343, section 3.2), which transformers leaves at random.
+    # The initial values of the sigmoid loss (arXiv 2303.15343, section 3.2), which transformers draws.
     with torch.no_grad():
         model.logit_scale.fill_(torch.tensor(10.0).log().item())
         model.logit_bias.fill_(-10.0)

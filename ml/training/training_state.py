@@ -18,7 +18,7 @@ from ml.training.run_folder import STATE, Line
 
 
 class StateMismatch(MlError):
-    """A saved state of another configuration or other data, or a damaged one."""
+    """A saved state that is damaged, or of another configuration or other data."""
 
 
 @dataclass
@@ -40,10 +40,10 @@ class RunState:
 
 
 def save_state(learner: Learner, run_state: RunState, identity: Mapping[str, str], out: Path) -> None:
-    """Write the state atomically: after a crash the file holds the old state or the new one.
+    """Write the state atomically: after a crash the file has the old state or the new one.
 
     Raises:
-        NotWritten: there is no disk space; the old state is kept.
+        NotWritten: the disk is full; the old state is kept.
     """
     state = {
         "identity": dict(identity),
@@ -58,12 +58,12 @@ def save_state(learner: Learner, run_state: RunState, identity: Mapping[str, str
         try:
             torch.save(state, file)
         except RuntimeError as error:
-            # torch's archive writer hides the system's error behind its own.
+            # torch's archive writer raises its own error instead of the system's.
             raise OSError(errno.EIO, str(error).splitlines()[0]) from error
 
 
 def load_state(learner: Learner, identity: Mapping[str, str], out: Path) -> RunState:
-    """Restore a learner from the run in `out`. Returns its progress, or the start if no state was saved yet.
+    """Restore a learner from the run in `out`; return its progress, or the start if no state was saved yet.
 
     Raises:
         StateMismatch: the state is damaged, or of another configuration or other data.
@@ -78,8 +78,8 @@ def load_state(learner: Learner, identity: Mapping[str, str], out: Path) -> RunS
     changed = sorted(name for name, value in identity.items() if state["identity"].get(name) != value)
     if changed:
         raise StateMismatch(
-            f"{path}: the run was made with other {', '.join(changed)}; resume with the same configuration, "
-            "data and distillation targets, or train into another folder"
+            f"{path}: the run was started with different {', '.join(changed)}; resume with the same "
+            "configuration, data and distillation targets, or train into another folder"
         )
     learner.objective.load_state_dict(state["objective"])
     learner.average.load_state_dict(state["average"])
@@ -93,7 +93,7 @@ def load_state(learner: Learner, identity: Mapping[str, str], out: Path) -> RunS
 def run_identity(
     config: FinetuneConfig, fingerprint: str, targets: DistillationTargets | None
 ) -> dict[str, str]:
-    """What must stay the same when a run resumes. fingerprint: of the corpus.
+    """Settings that must be the same when a run resumes. fingerprint: of the corpus.
 
     The interval between saved states may change, and so may the learning rate, which is lowered after a
     divergence.

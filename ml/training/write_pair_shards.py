@@ -1,4 +1,4 @@
-"""Writing training pairs as parquet shards, with memory for one shard and a few bytes a pair.
+"""Writing of training pairs to parquet shards, in the memory of one shard and a few bytes per pair.
 
 A first pass over the listings spools usable pairs to disk and computes prints of their photos. Duplicates are
 grouped by their prints; a second pass over the spool gives each pair its split.
@@ -30,13 +30,12 @@ from ml.training.corpus import DecodedPhoto, decode_or_reason, photo_print, read
 
 Rows = NDArray[np.bool_]
 
-
 SCAN_BATCH: Final = 512
 
 
 @dataclass(frozen=True)
 class PairSettings:
-    """Which listings become pairs, and how they are split and stored."""
+    """Settings of the selection, split and storage of pairs."""
 
     reserved: re.Pattern[str] = RESERVED_TITLE
     """Listings whose title matches are left out."""
@@ -49,7 +48,7 @@ class PairSettings:
 
 @dataclass
 class Scan:
-    """What the first pass keeps of each usable pair: 24 bytes in memory, the rest on disk."""
+    """The result of the first pass: 24 bytes per usable pair in memory, the rest on disk."""
 
     folder: Path
     dropped: Counter[str] = field(default_factory=Counter)
@@ -67,7 +66,7 @@ class Scan:
 
     @property
     def thumbnails(self) -> Path:
-        """File of the thumbnails, 16 × 16 × 3 bytes a pair."""
+        """File of the thumbnails, 16 × 16 × 3 bytes per pair."""
         return self.folder / "thumbnails.bin"
 
     def prints(self) -> PhotoPrints:
@@ -81,20 +80,20 @@ class PhotoGroups:
     """The groups of a scan; row i of each belongs to pair i of the spool."""
 
     roots: NDArray[np.int64]
-    """(n,) the first row of the group."""
+    """(n,) int64, the first row of the group."""
     kept: Rows
-    """(n,)"""
+    """(n,) bool, whether the pair is written."""
     early: Rows
-    """(n,) whether the pair trains; all False without a time split."""
+    """(n,) bool, whether the pair is for training; all False without a time split."""
 
 
 def write_pairs(sources: Sequence[Path], out: Path, settings: PairSettings) -> PairsReport:
     """Write SPLIT-NNNNN.parquet and report.json to `out`, in place of those of an earlier run.
 
     Raises:
-        NoPairs: nothing usable was found; the message has the reasons. What `out` has stays.
+        NoPairs: nothing usable was found; the message has the reasons. `out` is unchanged.
         NoListings: a CSV or parquet file.
-        NotWritten: the disk is full, or `out` may not be written to.
+        NotWritten: the disk is full, or `out` is not writable.
     """
     earlier = tuple(f"{split}-[0-9]*.parquet" for split in SPLITS)
     with replaced_folder(out, last=SHARDS_REPORT, earlier=earlier) as unfinished:
@@ -131,7 +130,7 @@ def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) ->
             usable = [
                 pair
                 for pair, outcome in zip(batch, decoded, strict=True)
-                if take(scan, pair, outcome, thumbnails, settings)
+                if add_pair(scan, pair, outcome, thumbnails, settings)
             ]
             if usable:
                 spool.write_table(to_table([(pair, "") for pair in usable]))
@@ -139,14 +138,14 @@ def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) ->
     return scan
 
 
-def take(
+def add_pair(
     scan: Scan,
     pair: Pair,
     decoded: DecodedPhoto | str,
     thumbnails: BinaryIO,
     settings: PairSettings,
 ) -> bool:
-    """Add the pair's prints to the scan, or count why it is unusable. Returns whether it is usable."""
+    """Add the pair's prints to the scan, or count why it is unusable; return whether it is usable."""
     if isinstance(decoded, str):
         scan.dropped[decoded] += 1
         return False
@@ -162,7 +161,7 @@ def take(
 
 
 def find_groups(scan: Scan, train_until: datetime | None) -> PhotoGroups:
-    """The groups, without later duplicates of training photos if split by time."""
+    """Group duplicates; in a time split, drop later duplicates of training photos."""
     roots = group_roots(np.array(scan.titles, dtype=np.uint64), scan.prints())
     kept = np.ones(len(roots), bool)
     early = np.zeros(len(roots), bool)
@@ -176,7 +175,7 @@ def find_groups(scan: Scan, train_until: datetime | None) -> PhotoGroups:
 
 
 def split_spool(scan: Scan, photo_groups: PhotoGroups, settings: PairSettings) -> Iterator[tuple[Pair, str]]:
-    """The second pass: each kept pair with its split, and the key of its group."""
+    """The second pass: yield each kept pair with its split, and the key of its group."""
     key_of = keys_of_groups(scan, photo_groups)
     for row, pair in kept_pairs(scan, photo_groups):
         key = key_of.get(int(photo_groups.roots[row])) or group_key(pair)
@@ -184,7 +183,7 @@ def split_spool(scan: Scan, photo_groups: PhotoGroups, settings: PairSettings) -
 
 
 def split_in_time(key: str, early: bool, settings: PairSettings) -> Split:
-    """The split of a group's pair; early: whether it is from before train_until."""
+    """The split of a pair by the key of its group. early: whether it was created by train_until."""
     if not settings.train_until:
         return split_of(key)
     if early:
@@ -193,7 +192,7 @@ def split_in_time(key: str, early: bool, settings: PairSettings) -> Split:
 
 
 def keys_of_groups(scan: Scan, photo_groups: PhotoGroups) -> dict[int, str]:
-    """Root to the smallest group_key, of groups with more than one kept pair."""
+    """The smallest group_key by root, of groups with more than one kept pair."""
     sizes = np.bincount(photo_groups.roots[photo_groups.kept], minlength=len(photo_groups.roots))
     key_of: dict[int, str] = {}
     for row, pair in kept_pairs(scan, photo_groups):
@@ -204,14 +203,14 @@ def keys_of_groups(scan: Scan, photo_groups: PhotoGroups) -> dict[int, str]:
 
 
 def kept_pairs(scan: Scan, photo_groups: PhotoGroups) -> Iterator[tuple[int, Pair]]:
-    """Row and pair of each pair that was not dropped as a later duplicate."""
+    """Yield row and pair of each pair that was not dropped as a later duplicate."""
     for row, pair in enumerate(pairs_of(pq.ParquetFile(scan.spool))):
         if photo_groups.kept[row]:
             yield row, pair
 
 
 def write_shards(out: Path, pairs: Iterable[tuple[Pair, str]], rows_per_shard: int) -> list[ShardEntry]:
-    """Write pairs and the keys of their groups; a shard appears under its name once it is whole."""
+    """Write pairs and the keys of their groups; each shard gets its name once it is complete."""
     waiting: dict[Split, list[tuple[Pair, str]]] = {split: [] for split in SPLITS}
     entries: list[ShardEntry] = []
     for pair, key in pairs:

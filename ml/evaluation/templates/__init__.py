@@ -6,7 +6,7 @@ from ml.evaluation.charts import bar_chart
 
 
 def environment() -> Environment:
-    """Environment with this folder's templates and `bar_chart`; an undefined name is an error."""
+    """Create an environment with this folder's templates and `bar_chart`; an undefined name is an error."""
     templates = Environment(
         loader=PackageLoader("ml.evaluation"),
         autoescape=select_autoescape(["html.jinja"]),

@@ -13,7 +13,7 @@ FAMILIES: Final = (SIGLIP, MOBILENET_V2)
 
 
 def read_towers(folder: Path, *, text: bool) -> Towers:
-    """The networks of a folder in Hugging Face's layout, in evaluation mode.
+    """Read the networks of a folder in Hugging Face's layout, in evaluation mode.
 
     Raises:
         UnsupportedModel: another architecture, a file missing or damaged, or a tokenizer that does not fit.
@@ -22,7 +22,7 @@ def read_towers(folder: Path, *, text: bool) -> Towers:
     config = read_json(path)
     if "quantization_config" in config:
         raise UnsupportedModel(
-            f"{path}: has a quantization_config; import the model it was made of, then `nitamono ml quantise`"
+            f"{path}: has a quantization_config; import the original model, then run `nitamono ml quantise`"
         )
     family, image_only = family_of(config, path)
     return family.read(folder, read_processing(folder, family.defaults), text and not image_only)
@@ -42,7 +42,7 @@ def family_of(config: dict[str, Any], path: Path) -> tuple[Family, bool]:
     raise UnsupportedModel(
         f"{path}: model_type is {model_type}, expected one of "
         f"{', '.join(family.model_type for family in FAMILIES)}; "
-        "NaFlex variants of SigLIP 2 take no fixed size: choose one of a fixed resolution"
+        "NaFlex variants of SigLIP 2 are not supported: choose one with a fixed resolution"
     )
 
 

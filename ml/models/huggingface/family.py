@@ -1,4 +1,4 @@
-"""What a family of Hugging Face models must say of itself to become an encoder."""
+"""The interface of a family of Hugging Face models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from ml.models.huggingface.towers import Towers
 
 @dataclass(frozen=True)
 class Family:
-    """Models of one `model_type`: how they take photos, and how their networks are read."""
+    """Models of one `model_type`: the defaults of their image processor, and how to read their networks."""
 
     model_type: str
-    """Of config.json."""
+    """The model_type in config.json."""
     defaults: ProcessorDefaults
     read: Callable[[Path, ImageProcessing, bool], Towers]
-    """The networks of a folder, its image processing given; the text tower only where the bool says so."""
+    """Reads the networks of a folder, given its image processing and whether to read the text tower."""
     image_only: tuple[str, str] | None = None
-    """model_type and architecture of a folder that has the image tower alone."""
+    """model_type and architecture of a folder with an image tower only."""

@@ -19,11 +19,15 @@ log = logging.getLogger(__name__)
 
 
 class HuggingFaceUnreachable(MlError):
-    """A Hugging Face id whose files could not be fetched."""
+    """A Hugging Face id whose files cannot be downloaded."""
 
 
 def fetch(source: str) -> Path:
-    """The folder itself, or the cached copy of an id's files: safetensors, or else a pickled state."""
+    """Return a local folder, or download the files of a Hugging Face id, preferably safetensors.
+
+    Raises:
+        HuggingFaceUnreachable: the id does not exist, or there is no connection.
+    """
     if Path(source).is_dir():
         return Path(source)
     from huggingface_hub import snapshot_download  # noqa: PLC0415  a local folder needs no network
@@ -36,44 +40,48 @@ def fetch(source: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise HuggingFaceUnreachable(
-            f"{source}: neither a folder here nor fetched from Hugging Face ({reason}); check the id and the "
-            "connection, or copy the model's folder here and name that"
+            f"{source}: neither a local folder nor available from Hugging Face ({reason}); check the id and "
+            "the connection, or use a local copy of the model's folder"
         ) from error
     return folder
 
 
 def weights(kind: Any, folder: Path) -> Any:  # a class of transformers, whose types do not check
-    """The model with every weight read from the folder, in float32 whatever they are stored as."""
+    """Load a model of a transformers class with all its weights, converted to float32, in evaluation mode.
+
+    Raises:
+        UnsupportedModel: the weights are missing, damaged or unsafe to load.
+    """
     try:
         model, report = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True)
     except UnpicklingError as error:
         raise UnsupportedModel(
-            f"{folder}: pytorch_model.bin is damaged, or holds more than weights, which could run code here; "
+            f"{folder}: pytorch_model.bin is damaged, or contains more than weights, which could run code; "
             "download model.safetensors from Hugging Face"
         ) from error
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnsupportedModel(
-            f"{folder}: no weights can be read ({reason}); download model.safetensors from Hugging Face again"
+            f"{folder}: weights cannot be read ({reason}); download model.safetensors from Hugging Face again"
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise UnsupportedModel(
-            f"{folder}: the weights lack {len(missing)} of the network's, first {missing[0]}; "
+            f"{folder}: {len(missing)} weights of the network are missing, first {missing[0]}; "
             "download model.safetensors from Hugging Face again, or try --no-text if it has no text tower"
         )
     config = read_json(folder / "config.json")
     stored = config.get("dtype") or config.get("torch_dtype") or "float32"
     if stored != "float32":
-        log.warning("%s: weights stored as %s are used in float32", folder, stored)
+        log.warning("%s: weights stored as %s are converted to float32", folder, stored)
     return model.float().eval()
 
 
 def check_channels(config: "PretrainedConfig", folder: Path) -> None:
-    """Check that the network takes RGB.
+    """Check that the network's input is RGB.
 
     Raises:
-        UnsupportedModel: it takes another number of channels.
+        UnsupportedModel: it has another number of channels.
     """
     if config.num_channels != 3:
         raise UnsupportedModel(
@@ -82,7 +90,11 @@ def check_channels(config: "PretrainedConfig", folder: Path) -> None:
 
 
 def read_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
-    """The folder's tokenizer, lower-casing, with as many ids for every caption as the network has places."""
+    """Load the folder's tokenizer: lower case, padded and truncated to the positions of the text tower.
+
+    Raises:
+        UnsupportedModel: it cannot be read, or does not fit the text tower.
+    """
     path = folder / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))
@@ -95,14 +107,14 @@ def read_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:
         raise UnsupportedModel(
-            f"{path}: has ids up to {largest}, the text tower embeds {config.vocab_size}; take the tokenizer "
-            "of the same model, or leave the text tower out with --no-text"
+            f"{path}: has ids up to {largest}, but the text tower a vocabulary of {config.vocab_size}; use "
+            "the tokenizer of the same model, or leave the text tower out with --no-text"
         )
     padding = padding_token(folder / "tokenizer_config.json")
     padding_id = tokenizer.token_to_id(padding)
     if padding_id is None:
         raise UnsupportedModel(
-            f"{path}: has no {padding}, which tokenizer_config.json pads with; take both from one model"
+            f"{path}: lacks the padding token {padding} of tokenizer_config.json; use both files of one model"
         )
     # Both generations of SigLIP were trained on lower case; not every tokenizer.json says so.
     before = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
@@ -114,15 +126,15 @@ def read_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
 
 
 def padding_token(path: Path) -> str:
-    """The padding token named by a tokenizer_config.json."""
+    """Read the padding token from a tokenizer_config.json."""
     token = read_json(path).get("pad_token")
     return str(token["content"] if isinstance(token, dict) else token)
 
 
 NETWORK_FOLDER: Final = "network"
-"""Folder of a run with the files that say what the networks are, in Hugging Face's layout."""
+"""Folder of a run with the files that describe its networks, in Hugging Face's layout."""
 
 
 def network_folder(folder: Path) -> Path:
-    """Where the folder of a run or an artifact keeps NETWORK_FILES."""
+    """The folder of NETWORK_FILES of a run or an artifact."""
     return folder if (folder / MANIFEST).exists() else folder / NETWORK_FOLDER

@@ -1,4 +1,4 @@
-"""MobileNetV2, an image tower alone. Imports torch and transformers."""
+"""MobileNetV2, an image tower without a text tower. Imports torch and transformers."""
 
 from pathlib import Path
 from typing import Final
@@ -12,10 +12,10 @@ from ml.models.huggingface.towers import PooledImageTower, Towers
 
 
 def read_mobilenet_v2(folder: Path, processing: ImageProcessing, text: bool) -> Towers:  # noqa: ARG001  a family's signature
-    """The network of a MobileNetV2's folder.
+    """Read the network of a MobileNetV2's folder.
 
     Raises:
-        UnsupportedModel: the weights are missing, damaged or another model's.
+        UnsupportedModel: the weights are missing, damaged or of another model.
     """
     from transformers import MobileNetV2Model  # noqa: PLC0415  heavy
 

@@ -1,4 +1,4 @@
-"""How a model of Hugging Face takes its photos: what its image processor in transformers would do."""
+"""Image processing of Hugging Face models, as transformers would do it."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from ml.errors import MlError
 
 PREPROCESSOR: Final = "preprocessor_config.json"
 PROCESSOR: Final = "processor_config.json"
-"""Where transformers 5 keeps an image processor that was saved with its tokenizer, as "image_processor"."""
+"""File in which transformers 5 saves an image processor together with a tokenizer, as "image_processor"."""
 
 COMMON: Final[Mapping[str, Any]] = {
     "do_resize": True,
@@ -24,22 +24,22 @@ COMMON: Final[Mapping[str, Any]] = {
     "image_mean": 0.5,
     "image_std": 0.5,
 }
-"""What the image processors of all families fill in alike."""
+"""Defaults that the image processors of all families share."""
 
 
 @dataclass(frozen=True)
 class ProcessorDefaults:
-    """What transformers' image processor of a family fills in for settings that are absent."""
+    """Defaults of a family's image processor in transformers, for settings that are absent."""
 
     classes: str
-    """How the names of the processors begin (…ImageProcessor, …ImageProcessorFast)."""
+    """Prefix of the names of the processors (…ImageProcessor, …ImageProcessorFast)."""
     settings: Mapping[str, Any]
     size_is_shortest_edge: bool = False
-    """What a `size` means that is one number: the shortest edge, or both sides."""
+    """Whether a `size` that is one number means the shortest edge; otherwise it means both sides."""
 
 
 HARMLESS: Final = frozenset({"do_convert_rgb", "do_reduce_labels"})
-"""Photos always become RGB here; labels are those of segmentation."""
+"""Steps without effect here: photos are always RGB, and labels are those of segmentation."""
 
 RESAMPLE: Final[dict[int, Resample | None]] = {
     Image.Resampling.LANCZOS: "lanczos",
@@ -49,11 +49,11 @@ RESAMPLE: Final[dict[int, Resample | None]] = {
 
 
 class UnsupportedModel(MlError):
-    """A Hugging Face folder that no encoder can be made of."""
+    """A Hugging Face folder that cannot be converted to an encoder."""
 
 
 class ImageProcessing(BaseModel):
-    """The settings of an image processor that decide what the network sees."""
+    """The settings of an image processor that affect the network's input."""
 
     do_resize: bool
     do_rescale: bool
@@ -67,25 +67,29 @@ class ImageProcessing(BaseModel):
     crop_size: dict[str, int] | None = None
 
     @model_validator(mode="after")
-    def refuse_what_cannot_be_done(self) -> Self:
-        """Name the first setting that decode_photo and the graph cannot take over."""
+    def check_supported(self) -> Self:
+        """Check that decode_photo and the graph can apply all settings.
+
+        Raises:
+            ValueError: naming the first that they cannot.
+        """
         if not self.do_resize:
-            raise ValueError("do_resize is false, but an encoder takes photos of one size")
+            raise ValueError("do_resize is false, but an encoder needs photos of one size")
         if self.resample not in RESAMPLE:
             raise ValueError(
                 f"resample is {self.resample}, expected 1 (Lanczos), 2 (bilinear) or 3 (bicubic)"
             )
         if 0 in self.image_std or self.rescale_factor <= 0:
-            raise ValueError("image_std has a zero, or rescale_factor is not above 0")
+            raise ValueError("image_std contains 0, or rescale_factor is not above 0")
         for size in filter(None, (self.size, self.cropped)):
             if size.keys() not in ({"height", "width"}, {"shortest_edge"}) or len({*size.values()}) > 1:
-                raise ValueError(f"photos become {size}, expected a square")
+                raise ValueError(f"photos are resized to {size}, expected a square")
         if self.cropped and "height" in self.size:
             raise ValueError("size has a height and there is a crop_size, expected one of them")
         if self.cropped and side_of(self.cropped) > side_of(self.size):
             raise ValueError("crop_size is larger than size, which would pad photos")
         if not self.cropped and "height" not in self.size:
-            raise ValueError("photos stay rectangles (a shortest_edge without a crop), expected squares")
+            raise ValueError("not square (size is a shortest_edge without a crop); expected squares")
         return self
 
     @property
@@ -95,37 +99,37 @@ class ImageProcessing(BaseModel):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The same, as an artifact says it: what is resized and then cut is cut and then resized."""
+        """The equivalent settings of an artifact, which crops before it resizes."""
         side = side_of(self.cropped or self.size)
         crop = side / side_of(self.size) if self.cropped else None
         return Preprocessing(image_size=side, crop=crop, resample=RESAMPLE[self.resample])
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """What is taken from a rescaled pixel, by colour."""
+        """Mean that is subtracted from rescaled pixels, for each colour."""
         return self.image_mean if self.do_normalize else (0.0,) * 3
 
     @property
     def std(self) -> tuple[float, ...]:
-        """What the rest is divided by, by colour."""
+        """Divisor of the difference, for each colour."""
         return self.image_std if self.do_normalize else (1.0,) * 3
 
     @property
     def scale(self) -> float:
-        """What a pixel of 0 to 255 is multiplied by."""
+        """Factor on pixels of 0 to 255."""
         return self.rescale_factor if self.do_rescale else 1.0
 
 
 def side_of(square: dict[str, int]) -> int:
-    """Pixels a side of a square size setting."""
+    """Pixels per side of a square size setting."""
     return next(iter(square.values()))
 
 
 def read_processing(folder: Path, defaults: ProcessorDefaults) -> ImageProcessing:
-    """The image processing of a folder in Hugging Face's layout.
+    """Read the image processing of a folder in Hugging Face's layout.
 
     Raises:
-        UnsupportedModel: a file cannot be read, or says something that cannot be done.
+        UnsupportedModel: a file cannot be read, or has an unsupported setting.
     """
     path, content = processing_file(folder)
     kind = content.get("image_processor_type")
@@ -137,7 +141,7 @@ def read_processing(folder: Path, defaults: ProcessorDefaults) -> ImageProcessin
     for name, default in defaults.settings.items():
         if default and content.get(name, default) is None:
             raise UnsupportedModel(
-                f"{path}: {name} is null, which releases of transformers take differently; write a value"
+                f"{path}: {name} is null, which releases of transformers interpret differently; set a value"
             )
     refuse_unknown_steps(settings, path)
     try:
@@ -152,7 +156,7 @@ def read_processing(folder: Path, defaults: ProcessorDefaults) -> ImageProcessin
 
 
 def processing_file(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The file that transformers would take, and its settings: an "image_processor" comes first."""
+    """The file that transformers would use, and its settings: an "image_processor" has precedence."""
     if (folder / PROCESSOR).exists():
         nested = read_json(folder / PROCESSOR).get("image_processor")
         if isinstance(nested, dict):
@@ -173,7 +177,7 @@ def refuse_unknown_steps(settings: dict[str, Any], path: Path) -> None:
 
 
 def expand_shorthand(settings: Mapping[str, Any], *, shortest_edge: bool) -> dict[str, Any]:
-    """The settings with what older files abbreviate: one number for three colours, or for two sides."""
+    """Expand abbreviations of older files: one number for three colours, or for two sides."""
     full = dict(settings)
     for name in ("image_mean", "image_std"):
         if isinstance(full.get(name), int | float):
@@ -191,16 +195,16 @@ def expand_shorthand(settings: Mapping[str, Any], *, shortest_edge: bool) -> dic
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object of a JSON file.
+    """Read a JSON file that contains an object.
 
     Raises:
-        UnsupportedModel: it cannot be read, or holds something else.
+        UnsupportedModel: it cannot be read, or contains something else.
     """
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UnsupportedModel(
-            f"{path}: cannot be read ({error}); name a folder in Hugging Face's layout, or a Hugging Face id"
+            f"{path}: cannot be read ({error}); use a folder in Hugging Face's layout, or a Hugging Face id"
         ) from error
     if not isinstance(content, dict):
         raise UnsupportedModel(f"{path}: expected a JSON object; download it from Hugging Face again")

@@ -1,4 +1,4 @@
-"""SigLIP, and SigLIP 2 of a fixed size. Imports torch and transformers."""
+"""SigLIP, and SigLIP 2 with a fixed resolution. Imports torch and transformers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def read_siglip(folder: Path, processing: ImageProcessing, text: bool) -> Towers:
-    """The networks of a SigLIP's folder.
+    """Read the networks of a SigLIP's folder.
 
     Raises:
-        UnsupportedModel: the weights or the tokenizer are missing, damaged or another model's.
+        UnsupportedModel: the weights or the tokenizer are missing, damaged or of another model.
     """
     from transformers import SiglipModel, SiglipVisionModel  # noqa: PLC0415  heavy
 
     model = weights(SiglipModel if text else SiglipVisionModel, folder)
     check_side(model.config, processing, folder)
-    # Up to transformers 4 the vision model wraps what in 5 it is.
+    # In transformers 4 the vision model is wrapped in another module, in 5 it is not.
     image = PooledImageTower(getattr(model, "vision_model", model), processing)
     width = getattr(model.config, "vision_config", model.config).hidden_size
     if not text:
@@ -37,20 +37,20 @@ def check_side(config: "PretrainedConfig", processing: ImageProcessing, folder: 
     """Check that the network has a pooling head and the image size of its processor.
 
     Raises:
-        UnsupportedModel: it has not.
+        UnsupportedModel: it lacks the head, or the sizes differ.
     """
     vision = getattr(config, "vision_config", config)
     check_channels(vision, folder)
     if not vision.vision_use_head:
         raise UnsupportedModel(
-            f"{folder / 'config.json'}: vision_use_head is false, so there is no vector of a whole photo; "
-            "choose a model with the head"
+            f"{folder / 'config.json'}: vision_use_head is false, so the network has no vector for a photo; "
+            "choose a model with a pooling head"
         )
     found = processing.preprocessing.image_size
     if found != vision.image_size:
         raise UnsupportedModel(
-            f"{folder}: its image processor makes pictures of {found} pixels, config.json expects "
-            f"{vision.image_size}; take both files from the same model"
+            f"{folder}: the image processor resizes to {found} pixels, but config.json has image_size "
+            f"{vision.image_size}; use both files of the same model"
         )
 
 

@@ -1,4 +1,4 @@
-"""The networks of an encoder that was read from Hugging Face's layout. Imports torch."""
+"""The towers of a model from Hugging Face. Imports torch."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from ml.models.huggingface.processing import ImageProcessing
 
 
 class PooledImageTower(nn.Module):
-    """The network between pixels in −1 to 1 and pooled features, brought to unit length."""
+    """A vision network with the rescaling of its image processor, and normalised features."""
 
     def __init__(self, network: nn.Module, processing: ImageProcessing) -> None:
         super().__init__()
@@ -22,32 +22,32 @@ class PooledImageTower(nn.Module):
         self.shift = nn.Buffer((half - mean) / std)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(n, width) float32, unit norm, of pixels (n, 3, s, s) in −1 to 1."""
+        """(n, width) float32, unit norm, of pixels (n, 3, s, s) float32 in −1 to 1."""
         pooled: Tensor = self.network(pixels * self.gain + self.shift).pooler_output
         return functional.normalize(pooled, dim=-1)
 
 
 class PooledTextTower(nn.Module):
-    """A SigLIP's text network, brought to unit length."""
+    """A SigLIP's text network, with normalised features."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(n, width) float32, unit norm, of token ids (n, tokens) int64, padding attended to."""
+        """(n, width) float32, unit norm, of token ids (n, tokens) int64; padding is not masked."""
         pooled: Tensor = self.network(ids).pooler_output
         return functional.normalize(pooled, dim=-1)
 
 
 @dataclass(frozen=True)
 class Towers:
-    """What was read of a Hugging Face folder."""
+    """The networks and the preprocessing of a Hugging Face folder."""
 
     family: str
     image: PooledImageTower
     width: int
-    """Of the features."""
+    """Dimensions of the features."""
     processing: ImageProcessing
     text: PooledTextTower | None = None
     tokenizer: Tokenizer | None = None

@@ -1,4 +1,4 @@
-"""A SigLIP from Hugging Face as the two towers that the loop trains. Imports torch."""
+"""A SigLIP from Hugging Face as two trainable towers. Imports torch."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class TrainableTower(PooledImageTower, ImageNetwork):
         self.head = nn.Identity()
 
     def features(self, pixels: Tensor) -> Tensor:
-        """(n, width) pooled features of pixels (n, 3, s, s) in −1 to 1."""
+        """Pooled features (n, width) float32 of pixels (n, 3, s, s) float32 in −1 to 1."""
         pooled: Tensor = self.network(pixels * self.gain + self.shift).pooler_output
         return pooled
 
@@ -44,7 +44,7 @@ class HuggingFaceSiglip(TwoTowers):
 
 
 def untrained_siglip(folder: Path, *, checkpointing: bool = False) -> HuggingFaceSiglip:
-    """The networks that a run's or an artifact's folder describes, with random weights to be replaced."""
+    """Create the networks that a run's or an artifact's folder describes, with random weights."""
     from transformers import SiglipConfig, SiglipModel  # noqa: PLC0415  heavy
 
     folder = network_folder(folder)

@@ -8,12 +8,12 @@ import pytest
 
 from bench.encode import main, measure, ours, stock
 from ml.artifact import EncoderArtifact
-from ml.data.synthetic_photos import draw_jpegs
+from ml.data.synthetic_photos import synthetic_jpegs
 
 
 def test_both_ways_give_the_same_kind_of_answer(artifact: EncoderArtifact) -> None:
     """Each pipeline decodes and encodes every photo: both steps take time."""
-    photos = draw_jpegs(3, 60, 40)
+    photos = synthetic_jpegs(3, 60, 40)
     for pipeline in (ours(artifact, "onnxruntime", 1), stock(artifact)):
         decoding, encoding = measure(pipeline, photos)
         assert decoding > 0

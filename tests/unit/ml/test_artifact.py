@@ -74,7 +74,7 @@ def test_refuses_a_manifest_of_another_version(folder: Path) -> None:
 def test_refuses_an_id_that_is_not_its_content(folder: Path) -> None:
     """An id copied from elsewhere would let vectors of two encoders meet in one index."""
     edit_manifest(folder, encoder_id="siglip-smoke-00000000")
-    with pytest.raises(ArtifactError, match=r"says encoder_id siglip-smoke-00000000, its content is siglip"):
+    with pytest.raises(ArtifactError, match=r"siglip-smoke-00000000, but the content is siglip"):
         load_artifact(folder)
 
 

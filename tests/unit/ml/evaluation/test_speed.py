@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from ml.artifact import EncoderArtifact
 from ml.cli import group
-from ml.data.synthetic_photos import draw_jpegs
+from ml.data.synthetic_photos import synthetic_jpegs
 from ml.evaluation.speed import (
     Pipeline,
     available_pipelines,
@@ -111,7 +111,7 @@ def test_pipelines_match_the_artifact(artifact: EncoderArtifact) -> None:
 def test_stock_pipeline_gives_pooled_features(tmp_path: Path) -> None:
     """The processor's pixels go through the folder's own network."""
     pipeline = stock_pipeline(write_siglip(tmp_path))
-    pixels = np.stack([pipeline.decode(photo) for photo in draw_jpegs(2, 60, 40)])
+    pixels = np.stack([pipeline.decode(photo) for photo in synthetic_jpegs(2, 60, 40)])
     assert pixels.shape == (2, 3, 32, 32)
     assert pipeline.encode(pixels).shape == (2, 32)
 

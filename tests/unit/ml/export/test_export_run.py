@@ -92,7 +92,7 @@ def test_an_artifact_never_replaces_a_run(run: Path, shop: Path) -> None:
     before = sorted(path.name for path in run.iterdir())
     result = call("export", run, "--data", shop, "--out", run)
     assert (result.exit_code, type(result.exception)) == (1, SystemExit)
-    assert "holds a run (data.json)" in result.output
+    assert "has a run (data.json)" in result.output
     assert str(run / "artifact") in result.output
     assert sorted(path.name for path in run.iterdir()) == before
 

@@ -24,7 +24,7 @@ from transformers import (
 
 from ml.artifact import CARD, GOLDEN, IMAGE_GRAPH, MANIFEST, load_artifact
 from ml.atomic_files import SameFolder
-from ml.data.synthetic_photos import draw_picture, draw_pictures
+from ml.data.synthetic_photos import synthetic_photo, synthetic_photos
 from ml.data.tokenizer import load_tokenizer, tokenize, train_tokenizer
 from ml.export.export_run import write_graph
 from ml.export.hf_import import artifact_name, import_artifact
@@ -80,7 +80,7 @@ def damaged(tmp_path: Path) -> Path:
 def test_siglip_gives_the_vectors_of_transformers(siglip: Path, tmp_path: Path) -> None:
     """Photos and captions come out as the model of the folder makes them, at full width."""
     made = load_artifact(import_artifact(str(siglip), tmp_path / "a").folder)
-    pixels = draw_pictures(4, 32)
+    pixels = synthetic_photos(4, 32)
     model = SiglipModel.from_pretrained(siglip)
     with torch.inference_mode():
         inputs = SiglipImageProcessor.from_pretrained(siglip)(
@@ -162,7 +162,7 @@ def test_a_given_projection_is_the_last_layer(siglip: Path, tmp_path: Path) -> N
     options = ("--no-text", "--projection", tmp_path / "p.npz")
     assert call("import", siglip, "--out", tmp_path / "a", *options).exit_code == 0
     full = import_artifact(str(siglip), tmp_path / "b", text=False)
-    pixels = draw_pictures(3, 32)
+    pixels = synthetic_photos(3, 32)
     expected = Projection(mean, axes, 0.5).apply(load_encoder(full, precision="f32").encode(pixels))
     found = load_encoder(load_artifact(tmp_path / "a"), precision="f32").encode(pixels)
     assert (found * expected).sum(axis=1) == pytest.approx(1, abs=1e-3)
@@ -183,7 +183,7 @@ def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
     """Photos are cut as Hugging Face's processor cuts them, also where they are no squares."""
     made = import_artifact(str(MOBILENET), tmp_path / "a")
     buffer = io.BytesIO()
-    photo = Image.fromarray(draw_picture(np.random.default_rng(0), 300, 400))
+    photo = Image.fromarray(synthetic_photo(np.random.default_rng(0), 300, 400))
     photo.save(buffer, "PNG")
     processor = AutoImageProcessor.from_pretrained(MOBILENET, use_fast=False)
     with torch.inference_mode():
@@ -196,9 +196,9 @@ def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
 
 
 def pooled(folder: Path, *, text: bool = False) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """(2, width) of drawn pictures, by what is read of a folder."""
+    """(2, width) float32 of synthetic photos, by the towers of a folder."""
     towers = read_towers(folder, text=text)
-    pixels = torch.tensor(draw_pictures(2, 32) / 127.5 - 1).permute(0, 3, 1, 2).float()
+    pixels = torch.tensor(synthetic_photos(2, 32) / 127.5 - 1).permute(0, 3, 1, 2).float()
     with torch.inference_mode():
         return towers.image(pixels).numpy()
 
@@ -211,14 +211,14 @@ def test_half_precision_weights_are_used_in_float32(
     shutil.copytree(siglip, tmp_path / "half")
     SiglipModel.from_pretrained(siglip).to(dtype).save_pretrained(tmp_path / "half")
     assert (pooled(tmp_path / "half") * pooled(siglip)).sum(axis=1) == pytest.approx(1, abs=1e-3)
-    assert f"weights stored as {str(dtype)[6:]} are used in float32" in caplog.text
+    assert f"weights stored as {str(dtype)[6:]} are converted to float32" in caplog.text
 
 
 def test_a_large_photo_has_the_same_vector_in_any_batch(tmp_path: Path) -> None:
     """At 256 pixels six go through the graph at once; attention sees only its own photo."""
     towers = read_towers(write_siglip(tmp_path / "hub", side=256), text=False)
-    write_graph(ImageGraph(towers.image, None).eval(), draw_pictures(2, 256), tmp_path / "image.onnx")
-    pixels = draw_pictures(14, 256)
+    write_graph(ImageGraph(towers.image, None).eval(), synthetic_photos(2, 256), tmp_path / "image.onnx")
+    pixels = synthetic_photos(14, 256)
     backends: tuple[Backend, ...] = ("openvino", "onnxruntime")
     for backend in backends:
         graph = open_graph(tmp_path / "image.onnx", backend=backend, precision="f32")
@@ -302,12 +302,18 @@ def naflex(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (planted_weights, r"pytorch_model\.bin is damaged, or holds more than weights, which could run code"),
-        (without_head, r"config\.json: vision_use_head is false, so there is no vector of a whole photo"),
-        (grey, r"config\.json: num_channels is 1, expected 3|no weights can be read|weights lack"),
-        (quantised_weights, r"has a quantization_config; import the model it was made of"),
+        (
+            planted_weights,
+            r"pytorch_model\.bin is damaged, or contains more than weights, which",
+        ),
+        (without_head, r"config\.json: vision_use_head is false, so the network has no vector for a photo"),
+        (
+            grey,
+            r"config\.json: num_channels is 1, expected 3|weights cannot be read|are missing",
+        ),
+        (quantised_weights, r"has a quantization_config; import the original model"),
         (text_tower_alone, r"model_type is siglip_text_model, expected one of siglip, mobilenet_v2"),
-        (naflex, r"model_type is siglip2, .* choose one of a fixed resolution"),
+        (naflex, r"model_type is siglip2, .* choose one with a fixed resolution"),
     ],
 )
 def test_refuses_models_that_make_no_vector_of_a_photo(
@@ -373,14 +379,14 @@ def no_config(folder: Path) -> None:
     [
         (another_architecture, r"config.json: model_type is clip, expected one of siglip, mobilenet_v2"),
         (no_config, r"config.json: cannot be read"),
-        (no_weights, r"no weights can be read .* download model.safetensors"),
-        (weights_cut_off, r"no weights can be read .* download model.safetensors"),
-        (weights_of_another, r"the weights lack \d+ of the network's, first vision_model"),
-        (larger_vocabulary, r"tokenizer.json: has ids up to \d+, the text tower embeds 10; .*--no-text"),
+        (no_weights, r"weights cannot be read .* download model.safetensors"),
+        (weights_cut_off, r"weights cannot be read .* download model.safetensors"),
+        (weights_of_another, r"\d+ weights of the network are missing, first vision_model"),
+        (larger_vocabulary, r"has ids up to \d+, but the text tower a vocabulary of 10; .*--no-text"),
         (no_tokenizer, r"tokenizer.json: no tokenizer can be read .*--no-text"),
-        (another_padding, r"tokenizer.json: has no <pad>"),
+        (another_padding, r"tokenizer.json: lacks the padding token <pad>"),
         (squash_and_crop, r"preprocessor_config.json: [\s\S]*a height and there is a crop_size"),
-        (another_side, r"makes pictures of 64 pixels, config.json expects 32"),
+        (another_side, r"the image processor resizes to 64 pixels, but config.json has image_size 32"),
     ],
 )
 def test_refuses_a_folder_that_is_not_whole(
@@ -397,15 +403,16 @@ def test_refuses_an_id_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, t
     """Offline, the message names the way out."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(
-        HuggingFaceUnreachable, match=r"^nobody/nothing: neither a folder .* copy the model's folder"
+        HuggingFaceUnreachable,
+        match=r"^nobody/nothing: neither a local folder .* local copy of the model's folder",
     ):
         import_artifact("nobody/nothing", tmp_path)
 
 
 def test_refuses_a_projection_that_does_not_fit(siglip: Path, tmp_path: Path) -> None:
-    """PCA of another network is told apart by its width."""
+    """The PCA of another network has another width."""
     other = Projection(np.zeros(5, np.float32), np.eye(5, dtype=np.float32)[:2], 1.0)
-    with pytest.raises(BadProjection, match=r"width 5, the network makes 32"):
+    with pytest.raises(BadProjection, match=r"width 5, the network 32"):
         import_artifact(str(siglip), tmp_path, projection=other, text=False)
 
 
@@ -446,5 +453,5 @@ def test_full_size_siglip(tmp_path: Path) -> None:
     made = import_artifact(str(write_siglip(tmp_path / "hub", BASE, side=256)), tmp_path / "a")
     assert made.dims == 768
     assert made.image_graph.stat().st_size < 200e6
-    assert np.linalg.norm(load_encoder(made).encode(draw_pictures(1, 256))) == pytest.approx(1, abs=1e-4)
+    assert np.linalg.norm(load_encoder(made).encode(synthetic_photos(1, 256))) == pytest.approx(1, abs=1e-4)
     assert np.linalg.norm(load_text_encoder(made).encode(["red skirt"])) == pytest.approx(1, abs=1e-4)

@@ -20,7 +20,7 @@ from ml.artifact import (
 )
 from ml.data.pairs import Corpus
 from ml.export.golden import golden_pixels
-from ml.export.quantise import LossyQuantisation, mean_cosine, quantise, split_photos, whole_weights
+from ml.export.quantise import LossyQuantisation, mean_cosine, quantise, restore_weights, split_photos
 from ml.inference.embed import TooFewPhotos
 from ml.inference.encoder import load_encoder
 from ml.inference.graph import Backend, CompiledGraph, Precision, PrecisionMissing, open_onnxruntime
@@ -83,7 +83,7 @@ def test_int8_in_float32_gives_the_golden_vectors(int8: EncoderArtifact) -> None
     assert not np.allclose(golden.vectors, whole_golden.vectors, atol=1e-3)
     found = load_encoder(int8, precision="f32").encode(golden_pixels(int8.image_size))
     assert np.allclose(found, golden.vectors, atol=1e-5)
-    with pytest.raises(PrecisionMissing, match="OpenVINO computes an int8 graph in int8; take onnxruntime"):
+    with pytest.raises(PrecisionMissing, match="OpenVINO computes an int8 graph in int8; use onnxruntime"):
         load_encoder(int8, backend="openvino", precision="f32")
 
 
@@ -149,10 +149,10 @@ def test_refuses_to_calibrate_on_nothing(artifact: EncoderArtifact, tmp_path: Pa
     assert not (tmp_path / "out" / MANIFEST).exists()
 
 
-def test_whole_weights_compute_the_same(artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path) -> None:
+def test_restored_weights_compute_the_same(artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path) -> None:
     """Undoing the halved storage leaves no cast of a weight and changes no vector."""
-    whole = whole_weights(onnx.load(artifact.image_graph))
-    stored = {weight.name for weight in whole.graph.initializer}
-    assert not [node for node in whole.graph.node if node.op_type == "Cast" and node.input[0] in stored]
-    onnx.save(whole, tmp_path / "whole.onnx")
-    assert mean_cosine(artifact, tmp_path / "whole.onnx", corpus.pixels[:8], 1) == pytest.approx(1, abs=1e-6)
+    restored = restore_weights(onnx.load(artifact.image_graph))
+    stored = {weight.name for weight in restored.graph.initializer}
+    assert not [node for node in restored.graph.node if node.op_type == "Cast" and node.input[0] in stored]
+    onnx.save(restored, tmp_path / "f32.onnx")
+    assert mean_cosine(artifact, tmp_path / "f32.onnx", corpus.pixels[:8], 1) == pytest.approx(1, abs=1e-6)

@@ -12,7 +12,7 @@ import pytest
 
 from ml.artifact import DEFAULT_ARTIFACT, ArtifactError, EncoderArtifact, load_artifact
 from ml.data.pairs import Corpus
-from ml.data.synthetic_photos import draw_pictures
+from ml.data.synthetic_photos import synthetic_photos
 from ml.inference.encoder import ImageEncoder, WrongInput, load_encoder, load_text_encoder
 from ml.inference.graph import BATCH, Backend, Precision, PrecisionMissing
 
@@ -83,7 +83,7 @@ def test_backends_agree(which: str, artifact: EncoderArtifact) -> None:
 def test_each_precision_of_this_cpu_gives_the_same_vectors(precision: Precision) -> None:
     """Of the committed encoder: the vectors of an untrained one are mostly rounding error in bf16."""
     committed = load_artifact(DEFAULT_ARTIFACT)
-    pixels = draw_pictures(8, committed.image_size)
+    pixels = synthetic_photos(8, committed.image_size)
     full = load_encoder(committed, precision="f32").encode(pixels)
     found = load_encoder(committed, precision=precision).encode(pixels)
     assert (full * found).sum(axis=1) == pytest.approx(1, abs=TOLERANCE[precision])
@@ -98,15 +98,15 @@ def test_each_precision_of_this_cpu_gives_the_same_vectors(precision: Precision)
 def test_refuses_vectors_of_other_dims_than_the_manifests(
     artifact: EncoderArtifact, encode: Callable[[EncoderArtifact], None], graph: str
 ) -> None:
-    """An edited manifest is told from the graphs, which it does not change."""
+    """The dims of an edited manifest are compared with those of the graph."""
     edited = replace(artifact, manifest=artifact.manifest.model_copy(update={"dims": 9}))
-    with pytest.raises(ArtifactError, match=rf"manifest\.json: says dims 9, {graph}\.onnx gives 8; restore"):
+    with pytest.raises(ArtifactError, match=rf"dims is 9, but {graph}\.onnx outputs 8; restore"):
         encode(edited)
 
 
 @pytest.mark.parametrize("shape", [(2, 31, 32, 3), (2, 3, 32, 32), (32, 32, 3)])
 def test_refuses_other_shapes(encoder: ImageEncoder, shape: tuple[int, ...]) -> None:
-    """A wrong shape is named beside the right one."""
+    """The message has the wrong shape and the expected one."""
     with pytest.raises(WrongInput, match=r"expected uint8 \(n, 32, 32, 3\)"):
         encoder.encode(np.zeros(shape, dtype=np.uint8))
 
@@ -125,9 +125,9 @@ def test_threads_share_an_encoder(encoder: ImageEncoder, corpus: Corpus) -> None
     assert np.allclose(each, alone, atol=1e-5)
 
 
-def test_refuses_precisions_that_are_not_to_be_had(artifact: EncoderArtifact) -> None:
+def test_rejects_precisions_that_are_not_available(artifact: EncoderArtifact) -> None:
     """int8 needs a quantised artifact; ONNX Runtime has no bf16 on a CPU."""
-    with pytest.raises(PrecisionMissing, match=r"has no int8 graph; make one with `nitamono ml quantise`"):
+    with pytest.raises(PrecisionMissing, match=r"has no int8 graph; create one with `nitamono ml quantise`"):
         load_encoder(artifact, precision="int8")
-    with pytest.raises(PrecisionMissing, match="take OpenVINO for bf16"):
+    with pytest.raises(PrecisionMissing, match="use OpenVINO for bf16"):
         load_encoder(artifact, backend="onnxruntime", precision="bf16")

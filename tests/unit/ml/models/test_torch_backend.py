@@ -27,11 +27,11 @@ def test_graphs_give_the_vectors_of_the_reference(which: str, artifact: EncoderA
 
 def test_says_what_the_reference_lacks(artifact: EncoderArtifact) -> None:
     """A checkpoint, or a precision."""
-    with pytest.raises(PrecisionMissing, match="torch computes in f32; take OpenVINO for bf16"):
+    with pytest.raises(PrecisionMissing, match="torch computes in f32; use OpenVINO for bf16"):
         load_encoder(artifact, backend=open_reference, precision="bf16")
     int8 = replace(artifact, manifest=artifact.manifest.model_copy(update={"training": {"int8": {}}}))
-    with pytest.raises(PrecisionMissing, match="torch computes in f32; name the artifact it was made of"):
+    with pytest.raises(PrecisionMissing, match="torch computes in f32; use the artifact it was made from"):
         load_encoder(int8, backend=open_reference)
     bare = replace(artifact, manifest=artifact.manifest.model_copy(update={"files": {}}))
-    with pytest.raises(BackendMissing, match=r"torch needs checkpoint\.safetensors.* take another backend"):
+    with pytest.raises(BackendMissing, match=r"torch needs checkpoint\.safetensors.* use another backend"):
         load_encoder(bare, backend=open_reference)

@@ -12,7 +12,7 @@ import pytest
 from ml.data.json_lines import NotUtf8
 from ml.data.pairs import Labels, NoListings, NoPairs, Pair
 from ml.inference.embed import photo_sources
-from ml.training.corpus import NoRoom, read_class_folders, read_corpus, read_pairs
+from ml.training.corpus import DiskFull, read_class_folders, read_corpus, read_pairs
 from tests.unit.ml.conftest import draw_photo, make_event, write_listings
 
 EARLY, LATE = "2026-06-01T12:00:00Z", "2026-06-01T20:30:00+09:00"
@@ -143,7 +143,7 @@ def test_a_full_disk_while_decoding_says_where_room_is_needed(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", FullDisk)
-    with pytest.raises(NoRoom, match=r"No space left.*TMPDIR"):
+    with pytest.raises(DiskFull, match=r"No space left.*TMPDIR"):
         read_corpus([shop], 24)
 
 

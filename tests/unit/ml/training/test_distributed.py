@@ -13,7 +13,7 @@ from torch.nn import functional
 from ml.configs.siglip_small import SMOKE
 from ml.models.two_towers import Siglip
 from ml.training.batches import Batch
-from ml.training.distributed import Processes, mean_over_processes, of_first, started_processes
+from ml.training.distributed import Processes, broadcast_first, mean_over_processes, started_processes
 from ml.training.learner import Learner
 from ml.training.loss import matches
 
@@ -62,7 +62,7 @@ def measure(rank: int, count: int, folder: Path) -> None:
     losses = mean_over_processes(learner.differentiate(make_batch(processes), WEIGHT))
     gradients = {name: value.grad for name, value in learner.objective.named_parameters()}
     buffers = dict(learner.objective.named_buffers())
-    torch.save((losses, gradients, buffers, of_first(float(rank))), folder / f"{rank}.pt")
+    torch.save((losses, gradients, buffers, broadcast_first(float(rank))), folder / f"{rank}.pt")
     distributed.destroy_process_group()
 
 

@@ -129,14 +129,14 @@ def resumed_with(config: FinetuneConfig, corpus: Corpus, unbroken: Path, out: Pa
 
 def test_another_configuration_or_data_is_refused(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
     """A run cannot change its mind half-way; what differs is named."""
-    with pytest.raises(StateMismatch, match=r"state\.pt: the run was made with other weight_decay; resume"):
+    with pytest.raises(StateMismatch, match=r"state\.pt: .* with different weight_decay; resume"):
         resumed_with(replace(CONFIG, weight_decay=0.5), corpus, unbroken, tmp_path)
     vectors = np.eye(len(corpus.pairs), 5, dtype=np.float32)
     (tmp_path / STATE).write_bytes((unbroken / STATE).read_bytes())
-    with pytest.raises(StateMismatch, match=r"other distillation targets; resume with the same"):
+    with pytest.raises(StateMismatch, match=r"different distillation targets; resume with the same"):
         finetune(CONFIG, corpus, tmp_path, RunOptions(targets=DistillationTargets(vectors), resume=True))
     part = corpus.part(np.arange(len(corpus.pairs) - 1))
-    with pytest.raises(StateMismatch, match=r"other data; resume with the same"):
+    with pytest.raises(StateMismatch, match=r"different data; resume with the same"):
         resumed_with(CONFIG, part, unbroken, tmp_path)
 
 
@@ -147,7 +147,7 @@ def test_what_is_refused_changes_nothing(unbroken: Path, corpus: Corpus, tmp_pat
     with pytest.raises(StateMismatch):
         finetune(replace(CONFIG, batch=4), corpus, run, RunOptions(resume=True))
     with pytest.raises(
-        RunExists, match=r"run: already holds a run; continue it with --resume, or choose another --out"
+        RunExists, match=r"run: already has a run; continue it with --resume, or choose another --out"
     ):
         finetune(CONFIG, corpus, run)
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
@@ -168,7 +168,7 @@ def test_a_full_disk_is_an_error_and_no_loss(
     """Whatever file does not fit, the message names it and the remedy, which then works."""
     unfinished = tmp_path / f"{name}.partial"
     unfinished.symlink_to("/dev/full")
-    with pytest.raises(NotWritten, match=rf"{name}: cannot be written.*make room.*--resume"):
+    with pytest.raises(NotWritten, match=rf"{name}: cannot be written.*free disk space.*--resume"):
         finetune(CONFIG, corpus, tmp_path)
     unfinished.unlink(missing_ok=True)
     finetune(CONFIG, corpus, tmp_path, RunOptions(resume=True))

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, SiglipImageProcessor
 
-from ml.data.synthetic_photos import draw_picture
+from ml.data.synthetic_photos import synthetic_photo
 from ml.inference.preprocess import decode_as
 from ml.models.huggingface.mobilenet_v2 import MOBILENET_V2
 from ml.models.huggingface.processing import UnsupportedModel, read_processing
@@ -37,7 +37,7 @@ class Seen(torch.nn.Module):
 
 
 def photo() -> Image.Image:
-    return Image.fromarray(draw_picture(np.random.default_rng(0), 50, 40))
+    return Image.fromarray(synthetic_photo(np.random.default_rng(0), 50, 40))
 
 
 def png(image: Image.Image) -> bytes:
@@ -99,17 +99,17 @@ def test_settings_that_decide_vectors_decide_the_graph_or_the_preprocessing(tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"do_resize": False}, "do_resize is false, but an encoder takes photos of one size"),
+        ({"do_resize": False}, "do_resize is false, but an encoder needs photos of one size"),
         ({"do_pad": True}, "do_pad is True, which is not supported"),
         ({"do_flip_channel_order": True}, "do_flip_channel_order is True"),
         ({"resample": 0}, "resample is 0, expected 1 .Lanczos., 2 .bilinear. or 3"),
         ({"resample": 4}, "resample is 4"),
-        ({"image_std": [0.5, 0, 0.5]}, "image_std has a zero"),
+        ({"image_std": [0.5, 0, 0.5]}, "image_std contains 0"),
         ({"image_std": [0.5, 0.5]}, "image_std"),
         ({"rescale_factor": 0}, "rescale_factor is not above 0"),
-        ({"size": {"height": 32, "width": 48}}, "photos become .*'width': 48.*, expected a square"),
+        ({"size": {"height": 32, "width": 48}}, "photos are resized to .*'width': 48.*, expected a square"),
         ({"size": [32, 48]}, "expected a square"),
-        ({"size": {"shortest_edge": 32}}, "photos stay rectangles"),
+        ({"size": {"shortest_edge": 32}}, "not square"),
         ({"size": {"longest_edge": 32}}, "expected a square"),
         ({"size": {"shortest_edge": 32, "longest_edge": 64}}, "expected a square"),
         ({"size": "large"}, "size: Input should be a valid dictionary"),
@@ -134,7 +134,7 @@ def test_what_cannot_be_done_is_refused_by_name(
 @pytest.mark.parametrize("name", ["do_normalize", "do_rescale", "image_mean", "size", "resample"])
 def test_null_is_refused_where_releases_of_transformers_differ(tmp_path: Path, name: str) -> None:
     """Up to 4 it was the default, in 5 it counts as false or fails."""
-    with pytest.raises(UnsupportedModel, match=rf"json: {name} is null, .*; write a value"):
+    with pytest.raises(UnsupportedModel, match=rf"json: {name} is null, .*; set a value"):
         read_processing(write_settings(tmp_path, **{name: None}), SIGLIP.defaults)
 
 

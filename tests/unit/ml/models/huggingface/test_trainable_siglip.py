@@ -169,7 +169,7 @@ def test_a_tokenizer_of_another_model_is_refused(hub: Path, corpus: Corpus, tmp_
     words = [f"word{number} {number}x" for number in range(900)]
     train_tokenizer(words, vocabulary=800, length=8).save(str(wrong / "tokenizer.json"))
     with pytest.raises(
-        UnsupportedModel, match=r"tokenizer\.json: has ids up to \d+, the text tower embeds \d+"
+        UnsupportedModel, match=r"tokenizer\.json: has ids up to \d+, but the text tower a vocabulary of \d+"
     ):
         finetune(SMOKE, corpus, tmp_path / "run", RunOptions(base=str(wrong)))
     (wrong / "tokenizer.json").unlink()
