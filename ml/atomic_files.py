@@ -157,7 +157,7 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def refuse_same(source: Path, out: Path) -> None:
+def check_different_folders(source: Path, out: Path) -> None:
     """Check that the output would not replace the input.
 
     Raises:

@@ -10,7 +10,7 @@ import click
 from ml.commands.options import data_option, folder, read, threads_option
 
 if TYPE_CHECKING:
-    from ml.data.pairs import Corpus
+    from ml.data.corpus import Corpus
 
 
 @click.command()

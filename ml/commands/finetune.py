@@ -16,7 +16,7 @@ from ml.models.tower_specs import HuggingFaceTower
 from ml.training.config import FinetuneConfig, InvalidConfig
 
 if TYPE_CHECKING:
-    from ml.data.pairs import Corpus
+    from ml.data.corpus import Corpus
     from ml.training.distillation_targets import DistillationTargets
     from ml.training.distributed import Processes
 

@@ -10,7 +10,7 @@ from console.number_types import WholeNumber
 from ml.artifact import DEFAULT_ARTIFACT
 
 if TYPE_CHECKING:
-    from ml.data.pairs import Corpus
+    from ml.data.corpus import Corpus
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -53,8 +53,8 @@ threads_option = click.option(
 
 def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
     """Read a corpus, with photos of size × size pixels, and print its counts to stderr."""
-    from ml.data.pairs import describe  # noqa: PLC0415
-    from ml.training.corpus import read_corpus  # noqa: PLC0415
+    from ml.data.corpus import describe  # noqa: PLC0415
+    from ml.training.read_corpus import read_corpus  # noqa: PLC0415
 
     corpus = read_corpus(data, size, threads=threads)
     click.echo(describe(corpus), err=True)

@@ -23,7 +23,7 @@ def parsed_pattern(
 
 def parsed_instant(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
     """Parse a time; a date without a time means the end of that day."""
-    from ml.data.pairs import instant  # noqa: PLC0415
+    from ml.data.listing_events import instant  # noqa: PLC0415
 
     if value is None:
         return None
@@ -73,7 +73,7 @@ def pairs(
     reserved, removed, or without a title or a usable photo are left out. Listings with near-identical photos
     or equal titles are in the same split. OUT/report.json has the counts by reason; train with `--data OUT`.
     """
-    from ml.data.pairs import RESERVED_TITLE  # noqa: PLC0415
+    from ml.data.listing_events import RESERVED_TITLE  # noqa: PLC0415
     from ml.training.write_pair_shards import PairSettings, write_pairs  # noqa: PLC0415
 
     settings = PairSettings(reserved_pattern or RESERVED_TITLE, train_until, rows_per_shard, threads)

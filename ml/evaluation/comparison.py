@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ml.data.pairs import Corpus, unique_names
+from ml.data.corpus import Corpus, unique_names
 from ml.errors import MlError
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders, baseline_of, fit_mobilenets, rankings
 from ml.evaluation.rows import Row, compare

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.artifact import CHECKPOINT, MANIFEST, EncoderArtifact, Preprocessing, load_artifact
-from ml.data.pairs import Corpus, evenly
+from ml.data.corpus import Corpus, evenly
 from ml.errors import MlError
 from ml.evaluation.int8_index import int8_nearest
 from ml.inference.preprocess import decode_as

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from ml.artifact import CARD, EncoderArtifact, Manifest
 from ml.atomic_files import replaced
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders
 from ml.evaluation.rows import Row, Slice, weakest

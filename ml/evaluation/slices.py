@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.data.splits import normalized_title
 
 PRICE_BANDS: Final = (

@@ -31,7 +31,7 @@ from ml.artifact import (
     write_manifest,
 )
 from ml.atomic_files import NotWritten, replaced_folder
-from ml.data.pairs import Corpus, evenly, unique_names
+from ml.data.corpus import Corpus, evenly, unique_names
 from ml.data.tokenizer import load_tokenizer, tokenize
 from ml.errors import MlError
 from ml.export.golden import write_golden

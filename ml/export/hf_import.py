@@ -22,8 +22,8 @@ from ml.artifact import (
     Similarity,
     write_manifest,
 )
-from ml.atomic_files import refuse_same, replaced_folder
-from ml.data.pairs import evenly
+from ml.atomic_files import check_different_folders, replaced_folder
+from ml.data.corpus import evenly
 from ml.data.synthetic_photos import synthetic_photos
 from ml.data.tokenizer import load_tokenizer, tokenize
 from ml.export.export_run import write_graph
@@ -75,7 +75,7 @@ def import_artifact(
         NotWritten: the disk is full.
     """
     folder = fetch(source)
-    refuse_same(folder, out)
+    check_different_folders(folder, out)
     torch.set_num_threads(threads)
     towers = read_towers(folder, text=text)
     if projection is not None:

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from ml.artifact import CARD, FILES, IMAGE_GRAPH, MANIFEST, EncoderArtifact, Preprocessing, write_manifest
-from ml.atomic_files import refuse_same, replaced_folder
-from ml.data.pairs import evenly
+from ml.atomic_files import check_different_folders, replaced_folder
+from ml.data.corpus import evenly
+from ml.data.unit_vectors import normalize
 from ml.errors import MlError
 from ml.export.export_run import remove_traces
 from ml.export.golden import write_golden
 from ml.inference.embed import TooFewPhotos, photo_sources, read
 from ml.inference.encoder import ImageEncoder
 from ml.inference.graph import open_graph
-from ml.models.reference_encoders import normalize
 
 LEAST_COSINE: Final = 0.995
 CALIBRATION: Final = 256
@@ -53,7 +53,7 @@ def quantise(
             calibration, is below least_cosine.
         NotWritten: the disk is full.
     """
-    refuse_same(artifact.folder, out)
+    check_different_folders(artifact.folder, out)
     calibration, held_out = split_photos(paths, artifact.preprocessing)
     with replaced_folder(out, last=MANIFEST, earlier=(*FILES, CARD)) as unfinished:
         made = write_int8(artifact, calibration, held_out, unfinished, least_cosine, threads)

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from ml.artifact import Preprocessing
 from ml.atomic_files import flush, replaced, writing
 from ml.data.json_lines import SUFFIXES, json_lines
-from ml.data.pairs import SHARDS_REPORT, SURROGATE, refuse_table
+from ml.data.listing_events import check_not_table
+from ml.data.pairs import SHARDS_REPORT, SURROGATE
 from ml.data.prefetch import prefetch
 from ml.errors import MlError
 from ml.inference.encoder import ImageEncoder
@@ -83,7 +84,7 @@ def photo_sources(paths: Sequence[Path]) -> Iterator[Source]:
         BadPairShard: a folder of `nitamono ml pairs` is damaged or incomplete.
     """
     for path in paths:
-        refuse_table(path)
+        check_not_table(path)
         if (path / SHARDS_REPORT).exists():
             from ml.data.pair_shards import read_shards  # noqa: PLC0415  # parquet takes a while to import
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-Vectors = NDArray[np.float32]
+from ml.data.unit_vectors import Vectors, normalize
 
 
 def mobilenet_features(
@@ -49,9 +49,3 @@ def colour_histograms(pixels: NDArray[np.uint8], levels: int = 4) -> Vectors:
 def with_colours(vectors: Vectors, pixels: NDArray[np.uint8]) -> Vectors:
     """(n, d + 64) float32, unit norm: unit vectors (n, d) with colours of pixels (n, h, w, 3) uint8."""
     return normalize(np.hstack([vectors, colour_histograms(pixels)]))
-
-
-def normalize(vectors: NDArray[np.floating]) -> Vectors:
-    """(n, d) float32, unit norm, of vectors (n, d) float; a zero vector stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

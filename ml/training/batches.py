@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ml.data.pairs import Corpus, Pair
+from ml.data.corpus import Corpus
+from ml.data.pairs import Pair
 from ml.data.tokenizer import tokenize
 from ml.training.augment import random_views
 from ml.training.config import FinetuneConfig

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.data.unit_vectors import Vectors, normalize
 from ml.errors import MlError
 from ml.models.checkpoint import run_file
-from ml.models.reference_encoders import Vectors, normalize
 from ml.training.run_folder import make_folder
 
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ml.artifact import CHECKPOINT, TOKENIZER
-from ml.data.pairs import Corpus, NoPairs
+from ml.data.corpus import Corpus
+from ml.data.pairs import NoPairs
 from ml.data.tokenizer import load_tokenizer, train_tokenizer
 from ml.errors import MlError
 from ml.metrics.retrieval import means, retrieval_scores

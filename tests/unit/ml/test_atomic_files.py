@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.atomic_files import NotWritten, SameFolder, refuse_same, replaced, replaced_folder
+from ml.atomic_files import NotWritten, SameFolder, check_different_folders, replaced, replaced_folder
 
 FULL = Path("/dev/full")
 
@@ -150,8 +150,8 @@ def test_the_input_folder_is_recognised_under_any_path(tmp_path: Path) -> None:
     """The output must not replace the input."""
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(SameFolder, match="choose another --out"):
-        refuse_same(tmp_path, tmp_path / "link")
-    refuse_same(tmp_path, tmp_path / "other")
+        check_different_folders(tmp_path, tmp_path / "link")
+    check_different_folders(tmp_path, tmp_path / "other")
 
 
 WRITER = """

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.data.pair_shards import BadPairShard, read_report, read_shards
-from ml.training.corpus import read_corpus
+from ml.training.read_corpus import read_corpus
 from tests.unit.ml.conftest import make_event
 from tests.unit.ml.pair_shards import make_shop, read, write
 

@@ -10,7 +10,7 @@ from PIL import Image
 from ml.data.near_identical import PhotoPrints
 from ml.data.pairs import Labels, Pair
 from ml.data.splits import groups, split_of
-from ml.training.corpus import photo_print
+from ml.training.read_corpus import photo_print
 
 SMOOTH = np.random.default_rng(5).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 

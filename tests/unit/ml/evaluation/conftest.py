@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ml.artifact import EncoderArtifact
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from ml.artifact import EncoderArtifact
 from ml.cli import group
-from ml.data.pairs import Corpus, unique_names
+from ml.data.corpus import Corpus, unique_names
 from ml.evaluation.comparison import SplitTooSmall, Task, comparisons
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders
 from ml.metrics.relevance import Judgment, UninformativeLabels, UnusableJudgments

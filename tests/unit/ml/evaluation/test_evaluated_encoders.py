@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml.artifact import ArtifactError, EncoderArtifact, Preprocessing
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.evaluation.evaluated_encoders import (
     EvaluatedEncoders,
     UnknownEncoder,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from ml.data.unit_vectors import normalize
 from ml.evaluation.int8_index import LEVELS, int8_nearest, quantise
 from ml.metrics.retrieval import nearest, random_vectors
-from ml.models.reference_encoders import normalize
 
 
 def test_codes_span_seven_bits_and_outliers_are_clipped() -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ml.artifact import CARD, EncoderArtifact, load_artifact
 from ml.cli import group
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.evaluation.comparison import Comparison
 from ml.evaluation.evaluated_encoders import load_encoders
 from ml.evaluation.model_card import cell, measure_card, write_card

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from ml.artifact import EncoderArtifact
 from ml.atomic_files import NotWritten
 from ml.cli import group
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.evaluation.comparison import Comparison, Task, comparisons
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders
 from ml.evaluation.report import page, write_report

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.evaluation.slices import price_band, query_groups, title_group
-from ml.training.corpus import read_corpus
+from ml.training.read_corpus import read_corpus
 from tests.unit.ml.conftest import draw_photo, make_event, write_listings
 
 

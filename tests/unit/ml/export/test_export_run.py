@@ -12,7 +12,7 @@ from ml.artifact import CARD, NETWORK_FILES, EncoderArtifact, load_artifact
 from ml.atomic_files import NotWritten
 from ml.configs.siglip_b16_256_multilingual import SMOKE as HUB_SMOKE
 from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders, rankings
 from ml.export.export_run import OtherData, export_artifact, without_batch_norm
 from ml.models.huggingface.folder import NETWORK_FOLDER

@@ -26,6 +26,7 @@ from ml.artifact import CARD, GOLDEN, IMAGE_GRAPH, MANIFEST, load_artifact
 from ml.atomic_files import SameFolder
 from ml.data.synthetic_photos import synthetic_photo, synthetic_photos
 from ml.data.tokenizer import load_tokenizer, tokenize, train_tokenizer
+from ml.data.unit_vectors import normalize
 from ml.export.export_run import write_graph
 from ml.export.hf_import import artifact_name, import_artifact
 from ml.inference.encoder import NoTextTower, load_encoder, load_text_encoder
@@ -34,7 +35,6 @@ from ml.inference.preprocess import decode_as
 from ml.models.huggingface.families import read_towers
 from ml.models.huggingface.folder import HuggingFaceUnreachable
 from ml.models.huggingface.processing import UnsupportedModel
-from ml.models.reference_encoders import normalize
 from ml.models.serving_graph import ImageGraph
 from ml.pca.projection import BadProjection, Projection, TooFewVectors
 from tests.unit.ml.conftest import COLOURS
@@ -383,7 +383,7 @@ def no_config(folder: Path) -> None:
         (weights_cut_off, r"weights cannot be read .* download model.safetensors"),
         (weights_of_another, r"\d+ weights of the network are missing, first vision_model"),
         (larger_vocabulary, r"has ids up to \d+, but the text tower a vocabulary of 10; .*--no-text"),
-        (no_tokenizer, r"tokenizer.json: no tokenizer can be read .*--no-text"),
+        (no_tokenizer, r"tokenizer.json: tokenizer cannot be read .*--no-text"),
         (another_padding, r"tokenizer.json: lacks the padding token <pad>"),
         (squash_and_crop, r"preprocessor_config.json: [\s\S]*a height and there is a crop_size"),
         (another_side, r"the image processor resizes to 64 pixels, but config.json has image_size 32"),

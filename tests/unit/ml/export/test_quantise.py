@@ -18,7 +18,7 @@ from ml.artifact import (
     Preprocessing,
     load_artifact,
 )
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.export.golden import golden_pixels
 from ml.export.quantise import LossyQuantisation, mean_cosine, quantise, restore_weights, split_photos
 from ml.inference.embed import TooFewPhotos

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from ml.artifact import EncoderArtifact, Preprocessing
 from ml.atomic_files import NotWritten
+from ml.data.corpus import Corpus
 from ml.data.json_lines import json_lines
-from ml.data.pairs import Corpus, NoPairs
+from ml.data.pairs import NoPairs
 from ml.data.prefetch import PREFETCH
 from ml.inference.embed import (
     Embedded,
@@ -25,7 +26,7 @@ from ml.inference.embed import (
     save_embedded,
 )
 from ml.inference.encoder import load_encoder
-from ml.training.corpus import read_corpus
+from ml.training.read_corpus import read_corpus
 from ml.training.write_pair_shards import PairSettings, write_pairs
 from tests.unit.ml.conftest import draw_photo, make_event, write_listings
 from tests.unit.ml.test_cli import call

@@ -11,7 +11,7 @@ import openvino
 import pytest
 
 from ml.artifact import DEFAULT_ARTIFACT, ArtifactError, EncoderArtifact, load_artifact
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.data.synthetic_photos import synthetic_photos
 from ml.inference.encoder import ImageEncoder, WrongInput, load_encoder, load_text_encoder
 from ml.inference.graph import BATCH, Backend, Precision, PrecisionMissing

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, MobileNetV2Model
 
-from ml.models.reference_encoders import colour_histograms, mobilenet_features, normalize, with_colours
+from ml.data.unit_vectors import normalize
+from ml.models.reference_encoders import colour_histograms, mobilenet_features, with_colours
 
 MOBILENET = Path(os.environ.get("NITAMONO_MODELS_DIR", "../shared/models")) / "mobilenet_v2_1.0_224"
 

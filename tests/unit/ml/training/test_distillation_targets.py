@@ -8,7 +8,7 @@ import pytest
 from ml.commands.finetune import cached_targets, compute_targets
 from ml.configs import mobilenet_student
 from ml.configs.siglip_small import SMOKE
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.training.config import FinetuneConfig
 from ml.training.distillation_targets import (
     DistillationTargets,

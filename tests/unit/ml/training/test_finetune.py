@@ -13,7 +13,8 @@ from onnx import TensorProto
 
 from ml.artifact import CHECKPOINT, IMAGE_GRAPH, EncoderArtifact, load_artifact
 from ml.configs.siglip_small import SMOKE
-from ml.data.pairs import Corpus, NoPairs
+from ml.data.corpus import Corpus
+from ml.data.pairs import NoPairs
 from ml.export.export_run import MEASURED, ExportMismatch, halve_weights, write_graph
 from ml.inference.encoder import load_encoder, load_text_encoder
 from ml.models.checkpoint import load_checkpoint

@@ -18,15 +18,15 @@ import ml.training.finetune
 from ml.artifact import CHECKPOINT
 from ml.atomic_files import NotWritten
 from ml.configs.siglip_small import SMOKE
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.models.two_towers import Siglip
 from ml.training.batches import Batch
 from ml.training.config import FinetuneConfig
-from ml.training.corpus import read_corpus
 from ml.training.distillation_targets import DistillationTargets
 from ml.training.distributed import Processes
 from ml.training.finetune import RunExists, RunOptions, TrainingDiverged, finetune
 from ml.training.learner import Learner
+from ml.training.read_corpus import read_corpus
 from ml.training.run_folder import CURVES, DATA, ENVIRONMENT, LOG, STATE
 from ml.training.training_state import StateMismatch
 from tests.unit.ml.conftest import make_event, write_listings
@@ -41,7 +41,7 @@ import torch
 import ml.training.finetune, ml.training.training_state
 from ml.configs.siglip_small import SMOKE
 from ml.training.learner import Learner
-from ml.training.corpus import read_corpus
+from ml.training.read_corpus import read_corpus
 
 shop, out, at, writing = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "writing"
 learn, save = Learner.learn, torch.save

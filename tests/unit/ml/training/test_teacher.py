@@ -8,10 +8,10 @@ import torch
 
 from ml.artifact import CHECKPOINT
 from ml.configs.siglip_small import SMOKE
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
+from ml.data.unit_vectors import Vectors, normalize
 from ml.models.checkpoint import load_checkpoint
 from ml.models.features import embed
-from ml.models.reference_encoders import Vectors, normalize
 from ml.training.distillation_targets import DistillationTargets
 from ml.training.finetune import RunOptions, finetune
 from ml.training.teacher import TeacherMissing, colour_grid, fit_head, load_lite, teacher_targets

@@ -7,7 +7,7 @@ import pytest
 
 from ml.atomic_files import NotWritten
 from ml.data.pair_shards import read_report, read_shards
-from ml.training.corpus import read_corpus
+from ml.training.read_corpus import read_corpus
 from ml.training.write_pair_shards import PairSettings, write_pairs
 from tests.unit.ml.conftest import make_event
 from tests.unit.ml.pair_shards import make_shop, read, write

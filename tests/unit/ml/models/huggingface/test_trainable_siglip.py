@@ -16,7 +16,7 @@ from ml.configs.siglip_b16_256_multilingual import SMOKE
 from ml.configs.siglip_b16_large_gpu import CONFIG as LARGE
 from ml.configs.siglip_b16_large_gpu import SMOKE as LARGE_SMOKE
 from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
-from ml.data.pairs import Corpus
+from ml.data.corpus import Corpus
 from ml.data.tokenizer import load_tokenizer, train_tokenizer
 from ml.export.export_run import export_artifact
 from ml.inference.encoder import load_encoder
@@ -173,7 +173,7 @@ def test_a_tokenizer_of_another_model_is_refused(hub: Path, corpus: Corpus, tmp_
     ):
         finetune(SMOKE, corpus, tmp_path / "run", RunOptions(base=str(wrong)))
     (wrong / "tokenizer.json").unlink()
-    with pytest.raises(UnsupportedModel, match=r"tokenizer\.json: no tokenizer can be read"):
+    with pytest.raises(UnsupportedModel, match=r"tokenizer\.json: tokenizer cannot be read"):
         finetune(SMOKE, corpus, tmp_path / "run", RunOptions(base=str(wrong)))
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from ml.data.json_lines import NotUtf8
-from ml.data.pairs import Labels, NoListings, NoPairs, Pair
+from ml.data.listing_events import NoListings
+from ml.data.pairs import Labels, NoPairs, Pair
 from ml.inference.embed import photo_sources
-from ml.training.corpus import DiskFull, read_class_folders, read_corpus, read_pairs
+from ml.training.read_corpus import DiskFull, read_class_folders, read_corpus, read_pairs
 from tests.unit.ml.conftest import draw_photo, make_event, write_listings
 
 EARLY, LATE = "2026-06-01T12:00:00Z", "2026-06-01T20:30:00+09:00"
@@ -53,7 +54,7 @@ def test_an_item_counts_once_however_often_it_is_named(shop: Path, tmp_path: Pat
 def test_listings_in_tables_are_refused(tmp_path: Path, name: str) -> None:
     """Rather than read as lines that are none, or as a photo."""
     (tmp_path / name).write_text("item_id,title\n")
-    with pytest.raises(NoListings, match=rf"{name}: .* convert it to one JSON object a line"):
+    with pytest.raises(NoListings, match=rf"{name}: .* convert it to a \.jsonl file"):
         read_corpus([tmp_path / name], 24)
     with pytest.raises(NoListings, match="convert it"):
         list(photo_sources([tmp_path / name]))

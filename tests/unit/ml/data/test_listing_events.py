@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ml.data.pairs import Corpus, Labels
-from ml.training.corpus import read_pairs
+from ml.data.corpus import Corpus
+from ml.data.pairs import Labels
+from ml.training.read_corpus import read_pairs
 from tests.unit.ml.conftest import make_event, write_listings
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ml.data.corpus import Corpus
+from ml.data.listing_events import RESERVED_TITLE, Event, check_not_table, key_of, listing_events
 from ml.data.near_identical import (
     PRINT_SIZE,
     PhotoPrints,
@@ -22,19 +24,7 @@ from ml.data.near_identical import (
     thumbnail,
 )
 from ml.data.pair_shards import read_shards
-from ml.data.pairs import (
-    RESERVED_TITLE,
-    SHARDS_REPORT,
-    SURROGATE,
-    Corpus,
-    Event,
-    Labels,
-    NoPairs,
-    Pair,
-    key_of,
-    listing_events,
-    refuse_table,
-)
+from ml.data.pairs import SHARDS_REPORT, SURROGATE, Labels, NoPairs, Pair
 from ml.data.prefetch import prefetch
 from ml.data.splits import groups, split_pairs
 from ml.errors import MlError
@@ -131,7 +121,7 @@ def read_events(path: Path, reserved: re.Pattern[str]) -> Iterator[Event]:
     Pairs of shards count as newer than any line, so that their splits are kept.
     """
     if not path.is_dir():
-        refuse_table(path)
+        check_not_table(path)
         yield from listing_events(path, reserved)
     elif (path / SHARDS_REPORT).exists():
         yield from (Event(key_of(pair), math.inf, pair) for pair in read_shards(path))
