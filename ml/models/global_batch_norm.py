@@ -30,7 +30,7 @@ class SumOverProcesses(torch.autograd.Function):
 class GlobalBatchNorm(nn.BatchNorm2d):
     """Batch norm over the batch of all processes.
 
-    torch's SyncBatchNorm refuses CPUs. With one process this is nn.BatchNorm2d.
+    torch's SyncBatchNorm does not support CPUs. With one process this is nn.BatchNorm2d.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name that nn.BatchNorm2d gives it

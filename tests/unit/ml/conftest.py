@@ -1,4 +1,4 @@
-"""A small shop of plain pictures, and an encoder that was trained on it in seconds."""
+"""A small shop of simple images, and an encoder that is trained on it in seconds."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ TYPES = {"Skirts": (8, 24, 40, 40), "Ties": (20, 4, 28, 44), "Belts": (2, 20, 46
 
 
 def draw_photo(path: Path, colour: str, kind: str, seed: int) -> None:
-    """A box of the colour on white, its shape by type, its place by seed."""
+    """A box of the colour on white; its shape depends on the type, its position on the seed."""
     random = np.random.default_rng(seed)
     x, y = (int(shift) for shift in random.integers(-3, 4, size=2))
     image = Image.new("RGB", (48, 48), "white")
@@ -82,7 +82,7 @@ def corpus(shop: Path) -> Corpus:
 
 @pytest.fixture(scope="session")
 def run(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished smoke run on the shop, which also learned from a teacher."""
+    """A finished smoke run on the shop, with distillation."""
     folder = tmp_path_factory.mktemp("run")
     teacher = corpus.pixels.reshape(len(corpus.pairs), -1)[:, ::97].astype(np.float32)
     finetune(

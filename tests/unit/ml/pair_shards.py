@@ -1,4 +1,4 @@
-"""What the tests of reading and of writing pair shards share."""
+"""Helpers for the tests of pair shards."""
 
 from pathlib import Path
 
@@ -27,5 +27,5 @@ def write(*arguments: str | Path) -> Result:
 
 
 def read(folder: Path) -> dict[str, Pair]:
-    """Item id to the pair that the shards of a folder have."""
+    """The pairs of a folder of shards by item id."""
     return {pair.item_id: pair for pair in read_shards(folder)}

@@ -1,4 +1,4 @@
-"""An artifact is served whole and unchanged, or not at all."""
+"""Artifacts are complete and unchanged, or rejected."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def edit_manifest(folder: Path, **changes: object) -> None:
 
 
 def test_loads_what_was_written(artifact: EncoderArtifact) -> None:
-    """A fresh artifact comes back equal, its id made of name and content."""
+    """A new artifact is read back equal; its id has the name and a hash of the content."""
     loaded = load_artifact(artifact.folder)
     assert loaded == artifact
     assert re.fullmatch(r"siglip-smoke-[0-9a-f]{8}", loaded.encoder_id)
@@ -43,8 +43,8 @@ def test_loads_what_was_written(artifact: EncoderArtifact) -> None:
     assert loaded.similarity_spread > 0
 
 
-def test_the_committed_artifact_is_whole() -> None:
-    """The encoder that comes with the code passes its own check and fits the index's contract."""
+def test_the_committed_artifact_is_valid() -> None:
+    """The committed encoder passes its check and fits the mapping of the index."""
     committed = load_artifact(DEFAULT_ARTIFACT)
     assert committed.dims == 128
     assert re.fullmatch(r"siglip-small-[0-9a-f]{8}", committed.encoder_id)
@@ -57,22 +57,22 @@ def append_a_byte(path: Path) -> None:
 
 @pytest.mark.parametrize("name", [IMAGE_GRAPH, TOKENIZER, CHECKPOINT, GOLDEN])
 @pytest.mark.parametrize("damage", [append_a_byte, Path.unlink])
-def test_refuses_changed_or_missing_files(folder: Path, name: str, damage: Callable[[Path], None]) -> None:
-    """The refusal names the file and what to do."""
+def test_rejects_changed_or_missing_files(folder: Path, name: str, damage: Callable[[Path], None]) -> None:
+    """The message has the file and the remedy."""
     damage(folder / name)
     with pytest.raises(ArtifactError, match=rf"{name}: .*restore the file"):
         load_artifact(folder)
 
 
-def test_refuses_a_manifest_of_another_version(folder: Path) -> None:
-    """A later release's artifact is not guessed at."""
+def test_rejects_a_manifest_of_another_version(folder: Path) -> None:
+    """An artifact of a later release is not interpreted."""
     edit_manifest(folder, manifest_version=2)
     with pytest.raises(ArtifactError, match=r"manifest_version 2, expected 1; use the nitamono release"):
         load_artifact(folder)
 
 
-def test_refuses_an_id_that_is_not_its_content(folder: Path) -> None:
-    """An id copied from elsewhere would let vectors of two encoders meet in one index."""
+def test_rejects_an_id_that_does_not_match_the_content(folder: Path) -> None:
+    """With a copied id, one index could have vectors of two encoders."""
     edit_manifest(folder, encoder_id="siglip-smoke-00000000")
     with pytest.raises(ArtifactError, match=r"siglip-smoke-00000000, but the content is siglip"):
         load_artifact(folder)
@@ -82,21 +82,21 @@ def test_refuses_an_id_that_is_not_its_content(folder: Path) -> None:
     ("content", "message"),
     [("{", "not JSON"), ("[]", "manifest_version None"), ('{"manifest_version": 1}', "Field required")],
 )
-def test_refuses_a_broken_manifest(folder: Path, content: str, message: str) -> None:
-    """Half a manifest, another file's, or one with fields missing each get a sentence."""
+def test_rejects_an_invalid_manifest(folder: Path, content: str, message: str) -> None:
+    """Truncated JSON, other JSON, and missing fields each have a message."""
     (folder / MANIFEST).write_text(content)
     with pytest.raises(ArtifactError, match=message):
         load_artifact(folder)
 
 
-def test_refuses_a_folder_without_manifest(tmp_path: Path) -> None:
-    """A wrong path says what kind of folder is wanted."""
+def test_rejects_a_folder_without_manifest(tmp_path: Path) -> None:
+    """The message has the kind of folder that is expected."""
     with pytest.raises(ArtifactError, match=r"manifest\.json: not found; name a folder made by"):
         load_artifact(tmp_path)
 
 
-def test_the_id_follows_what_decides_vectors() -> None:
-    """Graph and preprocessing change the id; checkpoint and golden vectors, which decide none, do not."""
+def test_the_id_depends_on_what_determines_vectors() -> None:
+    """Graph and preprocessing change the id; checkpoint and golden vectors do not."""
     files = {IMAGE_GRAPH: "a", CHECKPOINT: "b"}
     size = Preprocessing(image_size=128)
     plain = encoder_id("e", files, size)

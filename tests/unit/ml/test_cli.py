@@ -1,4 +1,4 @@
-"""`nitamono ml`, as a user types it."""
+"""The commands of `nitamono ml`."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def call(*arguments: str | Path) -> Result:
 
 
 def test_finetune_trains_and_exports(shop: Path, tmp_path: Path) -> None:
-    """One command goes from listings to an artifact and prints its id and scores."""
+    """One command trains on listings, writes an artifact, and prints its id and scores."""
     result = call("finetune", "siglip_small", "--smoke", "--data", shop, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert "siglip-smoke-" in result.output
@@ -30,15 +30,15 @@ def test_finetune_trains_and_exports(shop: Path, tmp_path: Path) -> None:
     assert not any(b"export.py" in graph for graph in graphs), "folders of this machine in a graph"
 
 
-def test_export_takes_up_a_run_that_was_cut_off(run: Path, shop: Path, tmp_path: Path) -> None:
-    """A run's last epoch is enough for an artifact."""
+def test_export_accepts_an_interrupted_run(run: Path, shop: Path, tmp_path: Path) -> None:
+    """The weights of the last epoch suffice for an artifact."""
     result = call("export", run, "--data", shop, "--out", tmp_path / "artifact")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "artifact" / "manifest.json").exists()
 
 
 def test_embed_reads_photos_folders_and_listings(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """Each kind of path gives rows; ids lie beside; bad photos are named with their codes."""
+    """Each kind of path is embedded; ids are in their own file; bad photos are listed with their codes."""
     for name in ("m1", "m2"):
         draw_photo(tmp_path / "images" / f"{name}.png", "Red", "Ties", 1)
     (tmp_path / "images" / "broken.jpg").write_bytes(b"<html>404</html>")
@@ -61,7 +61,7 @@ def test_embed_reads_photos_folders_and_listings(artifact: EncoderArtifact, tmp_
 
 
 def test_embed_fails_when_nothing_can_be_embedded(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """Scripts learn from the exit code that there is no output."""
+    """The exit status is not 0 if there is no output."""
     (tmp_path / "empty.jpg").touch()
     out = tmp_path / "vectors.npy"
     result = call("embed", tmp_path / "empty.jpg", "--out", out, "--artifact", artifact.folder)
@@ -71,7 +71,7 @@ def test_embed_fails_when_nothing_can_be_embedded(artifact: EncoderArtifact, tmp
     assert not out.exists()
 
 
-def test_evaluate_prints_a_table_for_people(
+def test_evaluate_prints_a_table(
     artifact: EncoderArtifact, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every row of the comparison, with intervals and the gain over MobileNetV2."""
@@ -98,11 +98,11 @@ def test_evaluate_prints_a_table_for_people(
 def fake_mobilenet(
     _folder: Path, photos: list[bytes], *, threads: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Directions that tell nothing."""
+    """Random vectors (n, 1280) float32, unit norm."""
     return np.random.default_rng(threads).standard_normal((len(photos), 4)).astype(np.float32)
 
 
-def test_evaluate_prints_json_for_programs(artifact: EncoderArtifact, shop: Path) -> None:
+def test_evaluate_prints_json(artifact: EncoderArtifact, shop: Path) -> None:
     """The trained encoder beats random vectors on its own training photos."""
     result = call("evaluate", "--data", shop, "--artifact", artifact.folder, "--split", "train", "--json")
     (rows,) = json.loads(result.stdout).values()
@@ -125,7 +125,7 @@ def test_evaluate_prints_json_for_programs(artifact: EncoderArtifact, shop: Path
 def test_unknown_configurations_are_named(
     config: str, message: str, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A typo lists what there is; a file without CONFIG says what it should define."""
+    """For a typo the message lists the configurations; for a file without CONFIG, what it must define."""
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text("NOTHING = 1\n")
     Path("broken.py").write_text("CONFIG =\n")
@@ -136,7 +136,7 @@ def test_unknown_configurations_are_named(
 
 
 def test_a_damaged_artifact_ends_in_one_sentence(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """No traceback: the file and the remedy."""
+    """With the file and the remedy, without a traceback."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     (folder / "image.onnx").unlink()
     result = call("artifact", "show", folder)
@@ -146,10 +146,10 @@ def test_a_damaged_artifact_ends_in_one_sentence(artifact: EncoderArtifact, tmp_
     )
 
 
-def test_training_without_torch_says_what_to_install(
+def test_the_message_without_torch_has_what_to_install(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A serving environment has no torch, and its user learns which extra brings it."""
+    """Serving environments have no torch; the message has the extra that includes it."""
 
     def without_torch(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")

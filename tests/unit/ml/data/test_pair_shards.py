@@ -1,4 +1,4 @@
-"""Reading pair shards back."""
+"""Reading pair shards."""
 
 import json
 from datetime import UTC, datetime
@@ -25,8 +25,8 @@ def lose_a_column(path: Path) -> None:
     pq.write_table(pq.read_table(path).drop_columns(["captions"]), path)
 
 
-def test_pairs_come_back_as_they_went_in(shop: Path, tmp_path: Path) -> None:
-    """Every field, and the splits that reading the listings themselves would give."""
+def test_pairs_are_read_back_unchanged(shop: Path, tmp_path: Path) -> None:
+    """Every field, with the splits that the listings would have."""
     result = write(shop, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     direct = read_corpus([shop], 48)
@@ -38,8 +38,8 @@ def test_pairs_come_back_as_they_went_in(shop: Path, tmp_path: Path) -> None:
         assert (found.photo, found.source, found.split) == (pair.photo, str(shop), split)
 
 
-def test_one_split_can_be_read_alone(shop: Path, tmp_path: Path) -> None:
-    """A training job skips the shards of the others."""
+def test_one_split_can_be_read(shop: Path, tmp_path: Path) -> None:
+    """The shards of the others are skipped."""
     write(shop, "--out", tmp_path / "out")
     tested = list(read_shards(tmp_path / "out", "test"))
     assert {pair.split for pair in tested} == {"test"}
@@ -47,7 +47,7 @@ def test_one_split_can_be_read_alone(shop: Path, tmp_path: Path) -> None:
 
 
 def test_times_are_kept(tmp_path: Path) -> None:
-    """In UTC, for those who split anew."""
+    """In UTC."""
     write(
         make_shop(tmp_path, [make_event(created_at="2026-06-01T09:00:00+09:00")]), "--out", tmp_path / "out"
     )
@@ -59,7 +59,7 @@ def test_times_are_kept(tmp_path: Path) -> None:
     "spoil", [cut, Path.unlink, lose_rows, lose_a_column, lambda path: path.write_bytes(b"")]
 )
 def test_a_damaged_shard_is_named_with_the_remedy(spoil, shop: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # functions of any result
-    """Cut off, missing, short of rows or of another schema; rerunning mends it."""
+    """Truncated, missing, with fewer rows or another schema."""
     out = tmp_path / "out"
     write(shop, "--out", out)
     spoil(out / "train-00000.parquet")
@@ -72,7 +72,7 @@ def test_a_damaged_shard_is_named_with_the_remedy(spoil, shop: Path, tmp_path: P
 
 
 def test_a_report_of_something_else_is_named(tmp_path: Path) -> None:
-    """A folder of another command is not read as pairs."""
+    """Such as one of another command."""
     (tmp_path / "report.json").write_text(json.dumps({"solver": "streaming"}))
     with pytest.raises(BadPairShard, match=r"report\.json: not a report of training pairs"):
         read_corpus([tmp_path], 32)

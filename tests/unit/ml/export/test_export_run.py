@@ -1,4 +1,4 @@
-"""A run to an artifact: whole, of the run's own data, or refused in a sentence."""
+"""Export of a run: complete, on the run's own data, or an error."""
 
 import shutil
 from dataclasses import replace
@@ -42,13 +42,13 @@ def exported(tuned: Path, shop: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def without(artifact: EncoderArtifact, name: str) -> EncoderArtifact:
-    """The artifact as if it had never had a file."""
+    """A copy of the artifact without one of its files."""
     files = {file: digest for file, digest in artifact.manifest.files.items() if file != name}
     return replace(artifact, manifest=artifact.manifest.model_copy(update={"files": files}))
 
 
-def test_a_hub_runs_artifact_has_a_card_with_every_row(exported: EncoderArtifact) -> None:
-    """Its network is rebuilt from the artifact alone."""
+def test_the_card_of_a_hugging_face_model_has_every_row(exported: EncoderArtifact) -> None:
+    """Its network is rebuilt from the artifact."""
     assert set(NETWORK_FILES) <= exported.manifest.files.keys()
     text = (exported.folder / CARD).read_text(encoding="utf-8")
     for row in ("untrained", "full width", "int8 index"):
@@ -56,26 +56,26 @@ def test_a_hub_runs_artifact_has_a_card_with_every_row(exported: EncoderArtifact
 
 
 @pytest.mark.parametrize("missing", NETWORK_FILES)
-def test_a_hub_artifact_without_its_network_is_compared_as_served(
+def test_an_artifact_without_its_network_is_compared_as_served(
     exported: EncoderArtifact, corpus: Corpus, missing: str
 ) -> None:
-    """As artifacts are that were exported before networks were kept."""
+    """Such as older artifacts."""
     found = rankings(EvaluatedEncoders((without(exported, missing),), {}), corpus, {})
     assert list(found) == ["random", exported.encoder_id, f"{exported.encoder_id}, int8 index"]
 
 
-def test_another_run_starts_from_a_hub_artifact(
+def test_another_run_starts_from_an_artifact(
     exported: EncoderArtifact, corpus: Corpus, tmp_path: Path
 ) -> None:
-    """Weights, tokenizer and network are all in it."""
+    """It has weights, tokenizer and network."""
     config = replace(HUB_SMOKE, epochs=1)
     finetune(config, corpus, tmp_path, RunOptions(start=exported.folder))
     for name in NETWORK_FILES:
         assert (tmp_path / NETWORK_FOLDER / name).read_bytes() == (exported.folder / name).read_bytes()
 
 
-def test_a_run_without_captions_takes_photos_alone(corpus: Corpus, tmp_path: Path) -> None:
-    """Its text tower has learned nothing, so it is not exported."""
+def test_a_run_without_captions_encodes_photos_only(corpus: Corpus, tmp_path: Path) -> None:
+    """Its text tower was not trained, so it is not exported."""
     config = replace(SMALL_SMOKE, epochs=1, sigmoid_weight=0.0)
     finetune(
         config,
@@ -87,8 +87,8 @@ def test_a_run_without_captions_takes_photos_alone(corpus: Corpus, tmp_path: Pat
     assert not load_artifact(made.folder).has_text
 
 
-def test_an_artifact_never_replaces_a_run(run: Path, shop: Path) -> None:
-    """Neither this one nor another."""
+def test_an_artifact_never_overwrites_a_run(run: Path, shop: Path) -> None:
+    """Neither its own nor another."""
     before = sorted(path.name for path in run.iterdir())
     result = call("export", run, "--data", shop, "--out", run)
     assert (result.exit_code, type(result.exception)) == (1, SystemExit)
@@ -98,7 +98,7 @@ def test_an_artifact_never_replaces_a_run(run: Path, shop: Path) -> None:
 
 
 def test_a_run_is_exported_with_the_data_of_its_training(run: Path, corpus: Corpus, tmp_path: Path) -> None:
-    """Photos it learned from could be in the test split of other data; both fingerprints are named."""
+    """The test split of other data could have its training photos; the message has both fingerprints."""
     other = corpus.part(np.arange(len(corpus.pairs) - 1))
     with pytest.raises(
         OtherData, match=rf"fingerprint {corpus.fingerprint}, this has {other.fingerprint}; give"
@@ -108,10 +108,10 @@ def test_a_run_is_exported_with_the_data_of_its_training(run: Path, corpus: Corp
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
-def test_a_run_that_does_not_say_its_data_is_refused(
+def test_a_run_without_a_fingerprint_is_rejected(
     run: Path, corpus: Corpus, tmp_path: Path, content: str | None
 ) -> None:
-    """Nothing is guessed."""
+    """Its data are unknown."""
     copy = Path(shutil.copytree(run, tmp_path / "copy"))
     (copy / "data.json").unlink()
     if content is not None:
@@ -120,10 +120,10 @@ def test_a_run_that_does_not_say_its_data_is_refused(
         export_artifact(copy, corpus, tmp_path / "artifact")
 
 
-def test_a_full_disk_leaves_the_earlier_artifact(
+def test_a_full_disk_keeps_the_earlier_artifact(
     artifact: EncoderArtifact, run: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No half of a graph stays, and the sentence says what to do."""
+    """No partial graph is left, and the message has the remedy."""
     out = Path(shutil.copytree(artifact.folder, tmp_path / "artifact"))
 
     def full(_model: object, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hugging Face folders to artifacts: MobileNetV2, small and full-size SigLIPs with random weights."""
+"""Import from Hugging Face folders: MobileNetV2, small and full-size SigLIPs with random weights."""
 
 import io
 import json
@@ -73,12 +73,12 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
-    """A tiny SigLIP of one's own."""
+    """A tiny SigLIP for a single test."""
     return write_siglip(tmp_path / "damaged")
 
 
 def test_siglip_gives_the_vectors_of_transformers(siglip: Path, tmp_path: Path) -> None:
-    """Photos and captions come out as the model of the folder makes them, at full width."""
+    """Photos and captions have the vectors of the model in transformers, at full width."""
     made = load_artifact(import_artifact(str(siglip), tmp_path / "a").folder)
     pixels = synthetic_photos(4, 32)
     model = SiglipModel.from_pretrained(siglip)
@@ -98,7 +98,7 @@ def test_siglip_gives_the_vectors_of_transformers(siglip: Path, tmp_path: Path) 
 
 
 def write_siglip2(folder: Path) -> Path:
-    """A tiny SigLIP 2 of a fixed size: its tokenizer, of the kind of Gemma, keeps case and ends texts."""
+    """A tiny SigLIP 2 with a fixed resolution; its tokenizer keeps case and adds an end token, as Gemma's."""
     write_siglip(folder)
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
@@ -113,20 +113,20 @@ def write_siglip2(folder: Path) -> Path:
 
 
 def test_siglip2_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
-    """Captions are lower-cased, ended, cut and padded as Hugging Face's processor does it."""
-    hub = write_siglip2(tmp_path / "hub")
-    made = import_artifact(str(hub), tmp_path / "a")
+    """Captions are lower-cased, ended, truncated and padded as by Hugging Face's processor."""
+    folder = write_siglip2(tmp_path / "folder")
+    made = import_artifact(str(folder), tmp_path / "a")
     captions = ["red skirt", "a red skirt, a red skirt, a red skirt", "赤い"]
-    theirs = PreTrainedTokenizerFast(tokenizer_file=str(hub / "tokenizer.json"), pad_token="<pad>")
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), pad_token="<pad>")
     ids = theirs(captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
     with torch.inference_mode():
-        pooled = SiglipModel.from_pretrained(hub).text_model(ids["input_ids"]).pooler_output
+        pooled = SiglipModel.from_pretrained(folder).text_model(ids["input_ids"]).pooler_output
     found = load_text_encoder(made).encode([caption.upper() for caption in captions])
     assert (found * normalize(pooled.numpy())).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
-def test_pca_is_fitted_on_the_photos_given(siglip: Path, shop: Path, tmp_path: Path) -> None:
-    """The graph has PCA inside; photos differ more after it, since their mean is gone."""
+def test_pca_is_fitted_to_the_given_photos(siglip: Path, shop: Path, tmp_path: Path) -> None:
+    """The graph includes PCA; photos differ more after it, since their mean is subtracted."""
     options = ("--data", shop, "--dims", "8", "--name", "tiny")
     result = call("import", siglip, "--out", tmp_path / "a", *options, "--no-text")
     assert result.exit_code == 0, result.output
@@ -141,7 +141,7 @@ def test_pca_is_fitted_on_the_photos_given(siglip: Path, shop: Path, tmp_path: P
 
 
 def test_photos_without_labels_give_no_card(siglip: Path, shop: Path, tmp_path: Path) -> None:
-    """The artifact is made all the same, the message says how to get its card, and no older card stays."""
+    """The artifact is written; the message has the command for a card; an older card is removed."""
     for name in (CARD, MANIFEST):
         (tmp_path / name).write_text("of an earlier import")
     photos = shop.parent / "images"
@@ -154,7 +154,7 @@ def test_photos_without_labels_give_no_card(siglip: Path, shop: Path, tmp_path: 
 
 
 def test_a_given_projection_is_the_last_layer(siglip: Path, tmp_path: Path) -> None:
-    """The vectors are the projection's of those at full width."""
+    """The vectors are those at full width, projected."""
     random = np.random.default_rng(0)
     axes = np.linalg.qr(random.normal(size=(32, 4)))[0].T.astype(np.float32)
     mean = random.normal(size=32).astype(np.float32) * 0.1
@@ -168,8 +168,8 @@ def test_a_given_projection_is_the_last_layer(siglip: Path, tmp_path: Path) -> N
     assert (found * expected).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
-def test_without_a_text_tower_captions_are_refused(siglip: Path, tmp_path: Path) -> None:
-    """The refusal says what to do; nothing of an earlier import is left."""
+def test_without_a_text_tower_captions_are_rejected(siglip: Path, tmp_path: Path) -> None:
+    """The message has the remedy; files of an earlier import are removed."""
     with_text = import_artifact(str(siglip), tmp_path / "a")
     made = import_artifact(str(siglip), tmp_path / "a", text=False)
     assert with_text.encoder_id != made.encoder_id
@@ -180,7 +180,7 @@ def test_without_a_text_tower_captions_are_refused(siglip: Path, tmp_path: Path)
 
 @pytest.mark.skipif(not MOBILENET.is_dir(), reason="needs a local MobileNetV2: set NITAMONO_MODELS_DIR")
 def test_mobilenet_gives_the_vectors_of_transformers(tmp_path: Path) -> None:
-    """Photos are cut as Hugging Face's processor cuts them, also where they are no squares."""
+    """Photos are cropped as by Hugging Face's processor, also if they are not square."""
     made = import_artifact(str(MOBILENET), tmp_path / "a")
     buffer = io.BytesIO()
     photo = Image.fromarray(synthetic_photo(np.random.default_rng(0), 300, 400))
@@ -204,10 +204,10 @@ def pooled(folder: Path, *, text: bool = False) -> np.ndarray[tuple[int, ...], n
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_weights_are_used_in_float32(
+def test_half_precision_weights_are_converted_to_float32(
     siglip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: torch.dtype
 ) -> None:
-    """With a note."""
+    """With a warning."""
     shutil.copytree(siglip, tmp_path / "half")
     SiglipModel.from_pretrained(siglip).to(dtype).save_pretrained(tmp_path / "half")
     assert (pooled(tmp_path / "half") * pooled(siglip)).sum(axis=1) == pytest.approx(1, abs=1e-3)
@@ -215,8 +215,8 @@ def test_half_precision_weights_are_used_in_float32(
 
 
 def test_a_large_photo_has_the_same_vector_in_any_batch(tmp_path: Path) -> None:
-    """At 256 pixels six go through the graph at once; attention sees only its own photo."""
-    towers = read_towers(write_siglip(tmp_path / "hub", side=256), text=False)
+    """At 256 pixels a call of the graph has six photos, which do not attend to each other."""
+    towers = read_towers(write_siglip(tmp_path / "folder", side=256), text=False)
     write_graph(ImageGraph(towers.image, None).eval(), synthetic_photos(2, 256), tmp_path / "image.onnx")
     pixels = synthetic_photos(14, 256)
     backends: tuple[Backend, ...] = ("openvino", "onnxruntime")
@@ -252,7 +252,7 @@ def processor_of_transformers_5(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("store", [shards, pickled_weights, image_tower_alone, processor_of_transformers_5])
-def test_a_model_is_read_however_it_is_stored(
+def test_models_are_read_in_any_storage_format(
     siglip: Path, tmp_path: Path, store: Callable[[Path], None]
 ) -> None:
     """In shards with an index, as a state dict, without a text tower, or with its processor in one file."""
@@ -262,7 +262,7 @@ def test_a_model_is_read_however_it_is_stored(
 
 
 class Planted:
-    """What runs a command when it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return os.mkdir, ("planted",)
@@ -316,10 +316,10 @@ def naflex(folder: Path) -> None:
         (naflex, r"model_type is siglip2, .* choose one with a fixed resolution"),
     ],
 )
-def test_refuses_models_that_make_no_vector_of_a_photo(
+def test_rejects_unsupported_models(
     damaged: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], message: str
 ) -> None:
-    """Or whose file would run a command."""
+    """And files that would run a command."""
     monkeypatch.chdir(damaged)
     damage(damaged)
     with pytest.raises(UnsupportedModel, match=message):
@@ -389,18 +389,18 @@ def no_config(folder: Path) -> None:
         (another_side, r"the image processor resizes to 64 pixels, but config.json has image_size 32"),
     ],
 )
-def test_refuses_a_folder_that_is_not_whole(
+def test_rejects_an_incomplete_folder(
     damaged: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
-    """The refusal names the file, and no artifact is left behind."""
+    """The message has the file, and no artifact is written."""
     damage(damaged)
     with pytest.raises(UnsupportedModel, match=message):
         import_artifact(str(damaged), tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
 
-def test_refuses_an_id_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Offline, the message names the way out."""
+def test_rejects_an_id_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The message has the remedy without a connection."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(
         HuggingFaceUnreachable,
@@ -409,15 +409,15 @@ def test_refuses_an_id_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, t
         import_artifact("nobody/nothing", tmp_path)
 
 
-def test_refuses_a_projection_that_does_not_fit(siglip: Path, tmp_path: Path) -> None:
-    """The PCA of another network has another width."""
+def test_rejects_a_projection_of_another_width(siglip: Path, tmp_path: Path) -> None:
+    """Such as the PCA of another network."""
     other = Projection(np.zeros(5, np.float32), np.eye(5, dtype=np.float32)[:2], 1.0)
     with pytest.raises(BadProjection, match=r"width 5, the network 32"):
         import_artifact(str(siglip), tmp_path, projection=other, text=False)
 
 
-def test_refuses_pca_on_too_few_photos(siglip: Path, shop: Path, tmp_path: Path) -> None:
-    """More dims than photos cannot be fitted; the artifact of an earlier import stays whole."""
+def test_rejects_pca_on_too_few_photos(siglip: Path, shop: Path, tmp_path: Path) -> None:
+    """PCA needs as many photos as dims; the artifact of an earlier import is unchanged."""
     photos = sorted((shop.parent / "images").iterdir())
     before = import_artifact(str(siglip), tmp_path)
     with pytest.raises(TooFewVectors, match=r"PCA to 8 dims .* found \(3, 32\); add photos"):
@@ -426,8 +426,8 @@ def test_refuses_pca_on_too_few_photos(siglip: Path, shop: Path, tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir()} == {MANIFEST, *before.manifest.files}
 
 
-def test_refuses_to_write_over_its_source(damaged: Path) -> None:
-    """The tokenizer of the artifact would take the place of the model's."""
+def test_rejects_its_source_as_output(damaged: Path) -> None:
+    """The tokenizer of the artifact would overwrite the model's."""
     before = {path.name for path in damaged.iterdir()}
     with pytest.raises(SameFolder, match="choose another --out"):
         import_artifact(str(damaged), damaged)
@@ -442,15 +442,15 @@ def test_refuses_to_write_over_its_source(damaged: Path) -> None:
     ],
 )
 def test_artifacts_are_named_after_their_source(source: str, name: str) -> None:
-    """In letters that an index name may have."""
+    """In characters that index names allow."""
     assert artifact_name(source) == name
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_full_size_siglip(tmp_path: Path) -> None:
-    """A ViT-B/16 at 256 pixels becomes an artifact of under 200 MB that both kinds of inputs pass."""
-    made = import_artifact(str(write_siglip(tmp_path / "hub", BASE, side=256)), tmp_path / "a")
+    """A ViT-B/16 at 256 pixels has an artifact of under 200 MB that encodes photos and captions."""
+    made = import_artifact(str(write_siglip(tmp_path / "folder", BASE, side=256)), tmp_path / "a")
     assert made.dims == 768
     assert made.image_graph.stat().st_size < 200e6
     assert np.linalg.norm(load_encoder(made).encode(synthetic_photos(1, 256))) == pytest.approx(1, abs=1e-4)

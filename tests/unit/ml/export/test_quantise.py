@@ -1,4 +1,4 @@
-"""int8 artifacts: close to what they were made of, or not made."""
+"""int8 artifacts: close to the original, or rejected."""
 
 import shutil
 from dataclasses import replace
@@ -32,21 +32,21 @@ from tests.unit.ml.test_cli import call
 
 @pytest.fixture(scope="module")
 def whole() -> EncoderArtifact:
-    """The committed encoder: the smoke one learned too little for its vectors to survive int8."""
+    """The committed encoder: vectors of the smoke encoder lose too much in int8."""
     return load_artifact(DEFAULT_ARTIFACT)
 
 
 @pytest.fixture(scope="module")
 def int8(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> EncoderArtifact:
-    """The committed encoder in int8, made by the command; drawn boxes lose more than the photos it knows."""
+    """The committed encoder in int8, by the command; drawn boxes lose more than photos."""
     out = tmp_path_factory.mktemp("int8")
     result = call("quantise", DEFAULT_ARTIFACT, "--data", shop, "--out", out, "--least-cosine", "0.95")
     assert result.exit_code == 0, result.output
     return load_artifact(out)
 
 
-def test_int8_is_an_encoder_of_its_own(whole: EncoderArtifact, int8: EncoderArtifact) -> None:
-    """Its vectors never meet the other's in an index; captions are encoded as before."""
+def test_int8_has_its_own_encoder_id(whole: EncoderArtifact, int8: EncoderArtifact) -> None:
+    """No index has vectors of both; captions have the same vectors."""
     assert int8.encoder_id.startswith(f"{whole.manifest.name}-int8-")
     assert (int8.quantised, whole.quantised) == (True, False)
     assert int8.text_graph.read_bytes() == whole.text_graph.read_bytes()
@@ -55,10 +55,10 @@ def test_int8_is_an_encoder_of_its_own(whole: EncoderArtifact, int8: EncoderArti
 
 
 @pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
-def test_int8_vectors_are_close_and_of_unit_length(
+def test_int8_vectors_are_close_and_have_unit_norm(
     whole: EncoderArtifact, int8: EncoderArtifact, shop: Path, backend: Backend
 ) -> None:
-    """On either backend and any CPU; an index with dot products needs the length exact.
+    """On either backend and any CPU; an index with dot products needs exact norms.
 
     ONNX Runtime adds pairs of int8 products in 16 bits on a CPU without VNNI, where they saturate; the golden
     vectors show it, and it computes in float32 there.
@@ -75,7 +75,7 @@ def photos_of(shop: Path, artifact: EncoderArtifact) -> NDArray[np.uint8]:
 
 
 def test_int8_in_float32_gives_the_golden_vectors(int8: EncoderArtifact) -> None:
-    """Each rounding is a step of its own, on any CPU."""
+    """Each rounding is a separate step, on any CPU."""
     golden = int8.golden(IMAGE_GRAPH)
     assert golden is not None
     whole_golden = load_artifact(DEFAULT_ARTIFACT).golden(IMAGE_GRAPH)
@@ -87,10 +87,10 @@ def test_int8_in_float32_gives_the_golden_vectors(int8: EncoderArtifact) -> None
         load_encoder(int8, backend="openvino", precision="f32")
 
 
-def test_int8_that_this_machine_computes_wrongly_is_computed_in_float32(
+def test_wrong_int8_is_replaced_by_float32(
     int8: EncoderArtifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of the named backend if it can, else of none."""
+    """By the named backend if it supports that, else it is an error."""
 
     def miscomputing(path: Path, threads: int, precision: Precision) -> CompiledGraph:
         graph = open_onnxruntime(path, threads, precision)
@@ -111,8 +111,8 @@ def test_int8_that_this_machine_computes_wrongly_is_computed_in_float32(
         load_encoder(int8, precision="int8")
 
 
-def test_refuses_what_loses_too_much(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
-    """No graph and no manifest take the place of those in the folder; the way out is named."""
+def test_rejects_a_lossy_graph(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
+    """The files in the folder are unchanged; the message has the remedy."""
     earlier = Path(shutil.copytree(artifact.folder, tmp_path / "a"))
     with pytest.raises(LossyQuantisation, match=r"expected 1\.0 or more; .*--least-cosine"):
         quantise(artifact, [shop], earlier, least_cosine=1.0)
@@ -120,16 +120,16 @@ def test_refuses_what_loses_too_much(artifact: EncoderArtifact, shop: Path, tmp_
     assert {path.name for path in earlier.iterdir()} == {path.name for path in artifact.folder.iterdir()}
 
 
-def test_refuses_to_take_the_place_of_its_source(artifact: EncoderArtifact, shop: Path) -> None:
-    """In one sentence; the source is as it was."""
+def test_rejects_its_source_as_output(artifact: EncoderArtifact, shop: Path) -> None:
+    """The source is unchanged."""
     result = call("quantise", artifact.folder, "--data", shop, "--out", artifact.folder)
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: {artifact.folder}: is the input folder")
     assert load_artifact(artifact.folder).encoder_id == artifact.encoder_id
 
 
-def test_calibrates_on_photos_from_all_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a folder of classes the first photos would be of one class alone."""
+def test_calibrates_on_evenly_spaced_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first photos of a class folder would all be of one class."""
     monkeypatch.setattr("ml.export.quantise.CALIBRATION", 8)
     monkeypatch.setattr("ml.export.quantise.HELD_OUT", 2)
     for name, colour in COLOURS.items():
@@ -141,8 +141,8 @@ def test_calibrates_on_photos_from_all_over(tmp_path: Path, monkeypatch: pytest.
     assert len(np.unique(calibration[:, 0, 0], axis=0)) == len(COLOURS)
 
 
-def test_refuses_to_calibrate_on_nothing(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """A folder without photos."""
+def test_rejects_a_folder_without_photos(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """Calibration needs at least two."""
     (tmp_path / "listings.jsonl").write_text("{}\n")
     with pytest.raises(TooFewPhotos, match=r"listings\.jsonl: 0 usable photos"):
         quantise(artifact, [tmp_path / "listings.jsonl"], tmp_path / "out")
@@ -150,7 +150,7 @@ def test_refuses_to_calibrate_on_nothing(artifact: EncoderArtifact, tmp_path: Pa
 
 
 def test_restored_weights_compute_the_same(artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path) -> None:
-    """Undoing the halved storage leaves no cast of a weight and changes no vector."""
+    """No cast of a weight is left, and vectors are the same."""
     restored = restore_weights(onnx.load(artifact.image_graph))
     stored = {weight.name for weight in restored.graph.initializer}
     assert not [node for node in restored.graph.node if node.op_type == "Cast" and node.input[0] in stored]

@@ -1,4 +1,4 @@
-"""Photos of files, folders and listings to vectors with ids."""
+"""Embedding of photos from files, folders and listings."""
 
 import json
 import os
@@ -32,8 +32,8 @@ from tests.unit.ml.conftest import draw_photo, make_event, write_listings
 from tests.unit.ml.test_cli import call
 
 
-def test_more_photos_than_are_prefetched(artifact: EncoderArtifact, corpus: Corpus, shop: Path) -> None:
-    """Every photo gets its own vector, also past the bound."""
+def test_more_photos_than_the_prefetch_limit(artifact: EncoderArtifact, corpus: Corpus, shop: Path) -> None:
+    """Every photo has its own vector."""
     encoder = load_encoder(artifact)
     found = embed_photos(list(photo_sources([shop])), encoder, artifact.preprocessing, threads=2)
     assert len(found.ids) == 96 > PREFETCH
@@ -50,22 +50,22 @@ def test_a_line_that_is_not_utf_8_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_pairs_has_the_photos_of_its_listings(shop: Path, tmp_path: Path) -> None:
-    """Wherever they lie, under the ids of the listings."""
+    """In any folder, under the ids of the listings."""
     write_pairs([shop], tmp_path / "pairs", PairSettings())
     ids = {source.item_id for source in photo_sources([tmp_path / "pairs"])}
     assert ids == {source.item_id for source in photo_sources([shop])}
 
 
 def test_vectors_that_cannot_be_written_are_named(tmp_path: Path) -> None:
-    """A plain file stands where their folder should be."""
+    """Their folder is a file."""
     (tmp_path / "file").touch()
     for out in (tmp_path / "file" / "v.npy", tmp_path / "file" / "deep" / "v.npy"):
         with pytest.raises(NotWritten, match=r"file.*: cannot be written"):
             save_embedded(Embedded(np.zeros((1, 2), np.float32), ["m1"]), out)
 
 
-def test_a_path_that_no_file_can_have_is_a_photo_left_out(tmp_path: Path) -> None:
-    """A null byte in a listing's images is no end of the run."""
+def test_an_invalid_path_is_left_out(tmp_path: Path) -> None:
+    """Such as one with a null byte in a listing's images."""
     listings = write_listings(tmp_path, [make_event(images=["a\0b.png"])])
     (source,) = photo_sources([listings])
     assert str(read(source, Preprocessing(image_size=24))).startswith("photo_unreadable: ")
@@ -83,7 +83,7 @@ NAMES = (b"\x83X\x83J.png", b"a\nb\nc.png", b"\xe2\x80\xa8.png", b"tab\t.png", b
 
 
 def test_photos_with_names_in_any_bytes_have_an_id_each(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """The ids can be read back, and name the files."""
+    """The ids are read back as the paths of the files."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in NAMES:
@@ -101,21 +101,21 @@ def test_photos_with_names_in_any_bytes_have_an_id_each(artifact: EncoderArtifac
 
 @given(st.lists(st.text(st.characters(exclude_categories=[]), min_size=1)))
 def test_ids_are_read_as_they_were_written(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
-    """One a line, whatever they hold."""
+    """One per line, with any content."""
     path = tmp_path_factory.mktemp("ids") / "v.npy"
     save_embedded(Embedded(np.zeros((len(ids), 2), np.float32), ids), path)
     assert read_ids(ids_path(path)) == ids
 
 
-def test_ids_that_somebody_else_wrote_are_taken_as_they_are(tmp_path: Path) -> None:
-    """Also with a byte order mark, or a quote that opens no JSON."""
+def test_ids_of_other_programs_are_read_unchanged(tmp_path: Path) -> None:
+    """Also with a byte order mark, or a quote that does not start a JSON string."""
     (tmp_path / "v.ids.txt").write_text('m1\n"half\nm"3"\n', encoding="utf-8-sig")
     assert read_ids(tmp_path / "v.ids.txt") == ["m1", '"half', 'm"3"']
     assert id_line('m"3"') == 'm"3"'
 
 
-def test_every_file_of_a_folder_is_embedded_or_named(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """Suffixes count in any case; without a known one the first bytes decide."""
+def test_every_file_of_a_folder_is_embedded_or_listed(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """Suffixes are compared without case; for unknown ones the first bytes decide."""
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
     good = ("a.PNG", "b.jfif", "c.jpe", "d.heic", "deep/e", "f.upload", ".hidden")
@@ -149,23 +149,23 @@ def test_listings_are_read_with_a_byte_order_mark_and_any_suffix_of_json_lines(
     assert source.item_id == "m1"
 
 
-def test_blank_lines_are_no_listings(tmp_path: Path) -> None:
-    """A file may end in an empty line, and problems keep the numbers of their lines."""
+def test_blank_lines_are_skipped(tmp_path: Path) -> None:
+    """Line numbers in messages count them."""
     path = tmp_path / "listings.jsonl"
     path.write_text("\n" + json.dumps(make_event("m1")) + "\n  \n\n", encoding="utf-8")
     assert [number for number, _ in json_lines(path)] == [2]
     assert [source.item_id for source in photo_sources([path])] == ["m1"]
 
 
-def test_lines_that_share_an_id_are_counted_each(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """Given is embedded and left out together."""
+def test_lines_with_the_same_id_are_counted_separately(artifact: EncoderArtifact, tmp_path: Path) -> None:
+    """The number given is that embedded plus that left out."""
     listings = write_listings(tmp_path, [make_event("m1"), make_event("m1", images=["no.png"])])
     found = embed_photos(list(photo_sources([listings])), load_encoder(artifact), artifact.preprocessing)
     assert (len(found.ids), [item_id for item_id, _ in found.left_out]) == (0, ["m1", "m1"])
 
 
 def test_vectors_and_ids_are_both_written_or_neither(tmp_path: Path) -> None:
-    """What an earlier run wrote stays when there is no room for the new ids."""
+    """The files of an earlier run are kept if the disk is full."""
     out = tmp_path / "v.npy"
     save_embedded(Embedded(np.zeros((1, 2), np.float32), ["old"]), out)
     (tmp_path / "v.ids.txt.partial").mkdir()

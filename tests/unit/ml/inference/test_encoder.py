@@ -24,7 +24,7 @@ def encoder(artifact: EncoderArtifact) -> ImageEncoder:
 
 
 def offered_precisions() -> list[Precision]:
-    """What OpenVINO can compute in on this CPU; float32 always."""
+    """The precisions of OpenVINO on this CPU; float32 always."""
     capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ["f32", "bf16"] if "BF16" in capabilities else ["f32"]
 
@@ -41,7 +41,7 @@ def encode_captions(artifact: EncoderArtifact) -> None:
 
 
 def test_serving_imports_no_torch() -> None:
-    """A worker that only encodes never pays for torch, nor for the inference library before it is used."""
+    """A worker imports no torch, and the inference library only when it is used."""
     code = (
         "import sys, ml.inference.encoder, ml.inference.preprocess, ml.artifact, ml.inference.embed\n"
         "import ml.metrics.retrieval, ml.cli\n"
@@ -53,14 +53,14 @@ def test_serving_imports_no_torch() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, BATCH, BATCH + 1])
 def test_vectors_have_unit_norm_for_any_batch(encoder: ImageEncoder, corpus: Corpus, count: int) -> None:
-    """As many vectors come out as photos went in, also none and more than one batch."""
+    """One vector per photo, also for no photos and for more than one batch."""
     vectors = encoder.encode(corpus.pixels[:count])
     assert (vectors.shape, vectors.dtype) == ((count, 8), np.float32)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_vector_does_not_depend_on_its_batch(encoder: ImageEncoder, corpus: Corpus) -> None:
-    """A photo encoded alone and among others gets the same vector."""
+    """A photo has the same vector by itself and in a batch."""
     together = encoder.encode(corpus.pixels[:5])
     assert np.allclose(together[3], encoder.encode(corpus.pixels[3:4])[0], atol=1e-5)
 
@@ -95,7 +95,7 @@ def test_each_precision_of_this_cpu_gives_the_same_vectors(precision: Precision)
 
 
 @pytest.mark.parametrize(("encode", "graph"), [(encode_photos, "image"), (encode_captions, "text")])
-def test_refuses_vectors_of_other_dims_than_the_manifests(
+def test_rejects_vectors_of_other_dims_than_in_the_manifest(
     artifact: EncoderArtifact, encode: Callable[[EncoderArtifact], None], graph: str
 ) -> None:
     """The dims of an edited manifest are compared with those of the graph."""
@@ -105,20 +105,20 @@ def test_refuses_vectors_of_other_dims_than_the_manifests(
 
 
 @pytest.mark.parametrize("shape", [(2, 31, 32, 3), (2, 3, 32, 32), (32, 32, 3)])
-def test_refuses_other_shapes(encoder: ImageEncoder, shape: tuple[int, ...]) -> None:
+def test_rejects_other_shapes(encoder: ImageEncoder, shape: tuple[int, ...]) -> None:
     """The message has the wrong shape and the expected one."""
     with pytest.raises(WrongInput, match=r"expected uint8 \(n, 32, 32, 3\)"):
         encoder.encode(np.zeros(shape, dtype=np.uint8))
 
 
-def test_refuses_other_types(encoder: ImageEncoder) -> None:
-    """Floats, which may be scaled in any way, are not guessed at."""
+def test_rejects_other_types(encoder: ImageEncoder) -> None:
+    """Such as floats, whose scale is unknown."""
     with pytest.raises(WrongInput, match="found float32"):
         encoder.encode(np.zeros((1, 32, 32, 3), dtype=np.float32))  # type: ignore[arg-type]  the mistake tested
 
 
 def test_threads_share_an_encoder(encoder: ImageEncoder, corpus: Corpus) -> None:
-    """Requests that arrive at once get what each would get alone."""
+    """Concurrent calls have the same results as separate ones."""
     alone = encoder.encode(corpus.pixels[:16])
     with ThreadPoolExecutor(4) as pool:
         each = list(pool.map(lambda row: encoder.encode(corpus.pixels[row : row + 1])[0], range(16)))

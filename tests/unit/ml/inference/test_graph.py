@@ -11,17 +11,17 @@ from ml.inference.encoder import load_encoder
 from ml.inference.graph import BATCH, BackendMissing, in_parts
 
 
-def test_large_pictures_go_through_few_at_once() -> None:
-    """Order is kept, the last part is what remains, and a batch of small pictures goes through whole."""
+def test_large_photos_are_split_into_small_calls() -> None:
+    """The order is kept, the last call has the remainder, and a batch of small photos is not split."""
     seen: list[int] = []
 
     def graph(batch: np.ndarray) -> np.ndarray:
         seen.append(len(batch))
         return batch.reshape(len(batch), -1)[:, :1].astype(np.float32)
 
-    pictures = np.zeros((10, 256, 256, 3), np.uint8)
-    pictures[:, 0, 0, 0] = range(10)
-    assert in_parts(graph)(pictures).ravel().tolist() == list(range(10))
+    photos = np.zeros((10, 256, 256, 3), np.uint8)
+    photos[:, 0, 0, 0] = range(10)
+    assert in_parts(graph)(photos).ravel().tolist() == list(range(10))
     assert seen == [6, 4]
     in_parts(graph)(np.zeros((BATCH, 112, 112, 3), np.uint8))
     assert seen[2:] == [BATCH]
@@ -30,7 +30,7 @@ def test_large_pictures_go_through_few_at_once() -> None:
 def test_falls_back_to_the_backend_that_is_installed(
     artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without OpenVINO, "auto" takes ONNX Runtime; naming OpenVINO says what to install."""
+    """Without OpenVINO, "auto" is ONNX Runtime; for "openvino" the message has what to install."""
     real_import = builtins.__import__
 
     def without_openvino(name: str, *arguments: object, **named: object) -> object:
@@ -44,8 +44,8 @@ def test_falls_back_to_the_backend_that_is_installed(
         load_encoder(artifact, backend="openvino")
 
 
-def test_names_what_cuda_lacks(artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU that is asked for is not replaced by the CPU in silence."""
+def test_cuda_is_not_replaced_by_the_cpu(artifact: EncoderArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has what is missing."""
 
     def not_installed(name: str) -> str:
         raise PackageNotFoundError(name)

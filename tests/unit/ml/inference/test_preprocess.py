@@ -56,7 +56,7 @@ def test_16_bit_grey_is_scaled_and_not_clipped() -> None:
 
 
 def test_the_first_frame_of_an_animated_gif_is_used() -> None:
-    """As a page shows it first."""
+    """As browsers show first."""
     frames = [Image.new("RGB", (64, 64), colour) for colour in (RED, BLUE)]
     photo = encode(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
     assert np.allclose(decode_photo(photo, SIZE).mean(axis=(0, 1)), RED, atol=CLOSE)
@@ -135,7 +135,7 @@ def test_an_unusable_photo_has_a_reason(data: bytes, reason: str) -> None:
 
 
 def test_the_message_names_found_and_expected_size() -> None:
-    """A seller reads it."""
+    """Sellers read it."""
     assert str(refusal(encode(Image.new("RGB", (400, 15))))) == (
         "photo_too_small: found 400 × 15 pixels, expected both sides at least 16 pixels"
     )
@@ -150,14 +150,14 @@ def test_truncated_photos_are_rejected(kind: str, share: float) -> None:
 
 
 def test_pillow_settings_are_unchanged() -> None:
-    """Process-wide settings belong to the application."""
+    """Process-wide settings are not ours to change."""
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
     refusal(png_header(60_000, 60_000))
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
 
 
 def test_decoding_is_thread_safe() -> None:
-    """Many threads get the pixels that one gets."""
+    """Threads have the same pixels as a single one."""
     photos = [encode(Image.new("RGB", (300, 300), (shade, 0, 0)), "JPEG") for shade in range(0, 250, 10)]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda photo: decode_photo(photo, SIZE), photos * 4))

@@ -33,19 +33,19 @@ ENCODER_IDS = ("siglip-small-76d85748", "mobilenet-student-b06e6530")
 
 @pytest.fixture(scope="module")
 def committed() -> EncoderArtifact:
-    """The encoder that comes with the code."""
+    """The committed encoder."""
     return load_artifact(DEFAULT_ARTIFACT)
 
 
 @pytest.fixture
 def copy(artifact: EncoderArtifact, tmp_path: Path) -> EncoderArtifact:
-    """The smoke artifact in a folder of its own."""
+    """A copy of the smoke artifact."""
     return load_artifact(Path(shutil.copytree(artifact.folder, tmp_path / "copy")))
 
 
 @pytest.mark.parametrize(("folder", "encoder_id"), list(zip(COMMITTED, ENCODER_IDS, strict=True)))
-def test_committed_artifacts_have_golden_vectors_unlike_each_other(folder: Path, encoder_id: str) -> None:
-    """One vector for all would not show a graph that gives the same for everything; ids stayed."""
+def test_golden_vectors_of_committed_artifacts_differ(folder: Path, encoder_id: str) -> None:
+    """Otherwise a graph with a constant output would pass. The encoder_id is unchanged."""
     made = load_artifact(folder)
     golden = made.golden(IMAGE_GRAPH)
     assert golden is not None
@@ -106,7 +106,7 @@ Damage = Callable[[Vectors], Vectors]
 
 
 def bf16_cpu(monkeypatch: pytest.MonkeyPatch, damage: Damage, *wrong_in: str) -> None:
-    """A CPU with bf16, played by float32, that computes wrongly in these precisions."""
+    """Simulate a CPU with bf16, by float32, that computes wrongly in these precisions."""
 
     def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGraph:
         graph = open_onnxruntime(path, threads, "f32")
@@ -124,7 +124,7 @@ def test_wrong_bf16_is_replaced_by_float32(
     caplog: pytest.LogCaptureFixture,
     damage: Damage,
 ) -> None:
-    """Photos and captions get the right vectors; the log has the figures."""
+    """Photos and captions have the correct vectors; the log has the figures."""
     bf16_cpu(monkeypatch, damage, "bf16")
     pixels, captions = golden_pixels(committed.image_size), ["red skirt"]
     photos = load_encoder(committed).encode(pixels)
@@ -139,10 +139,10 @@ def test_wrong_bf16_is_replaced_by_float32(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("precision", ["auto", "f32"])
-def test_wrong_float32_is_refused(
+def test_wrong_float32_is_an_error(
     committed: EncoderArtifact, monkeypatch: pytest.MonkeyPatch, damage: Damage, precision: Precision
 ) -> None:
-    """In one sentence, with what was found and what to do."""
+    """The message has what was found and the remedy."""
     bf16_cpu(monkeypatch, damage, "bf16", "f32")
     message = r"computes image\.onnx wrongly in f32 on .*expected 0\.9999 or more\); set NITAMONO"
     with pytest.raises(WrongVectors, match=message):
@@ -151,16 +151,16 @@ def test_wrong_float32_is_refused(
         load_text_encoder(committed, precision=precision)
 
 
-def test_a_precision_that_was_named_is_not_replaced(
+def test_a_named_precision_is_not_replaced(
     committed: EncoderArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever asks for bf16 is not given float32."""
+    """If bf16 is named, float32 is not used."""
     bf16_cpu(monkeypatch, of_another_photo, "bf16")
     with pytest.raises(WrongVectors, match=r"computes image\.onnx wrongly in bf16"):
         load_encoder(committed, precision="bf16")
 
 
-def test_sound_bf16_is_used(
+def test_correct_bf16_is_used(
     committed: EncoderArtifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Float32 is not tried and nothing is logged."""
@@ -171,7 +171,7 @@ def test_sound_bf16_is_used(
 
 @pytest.mark.parametrize("backend", ["auto", "onnxruntime", "openvino"])
 def test_this_machine_computes_the_committed_encoders_correctly(backend: Backend) -> None:
-    """In the precision it chooses, and in float32."""
+    """In the precision of "auto", and in float32."""
     for folder in COMMITTED:
         for precision in ("auto", "f32"):
             load_encoder(load_artifact(folder), backend=backend, precision=precision)
@@ -186,7 +186,7 @@ def without_golden(copy: EncoderArtifact) -> EncoderArtifact:
 def test_an_artifact_without_golden_vectors_is_used_with_a_warning(
     copy: EncoderArtifact, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It names the command that adds them; the encoder_id stays, and so does the index."""
+    """The warning has the command that adds them; the encoder_id does not change."""
     old = without_golden(copy)
     assert load_encoder(load_artifact(old.folder)).dims == 8
     assert f"; add them with `nitamono ml artifact golden {old.folder}`" in caplog.text
@@ -200,8 +200,8 @@ def test_an_artifact_without_golden_vectors_is_used_with_a_warning(
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no archive", EMPTY_ZIP])
-def test_golden_vectors_that_cannot_be_read_are_refused(copy: EncoderArtifact, content: bytes) -> None:
-    """With the command that writes them again."""
+def test_unreadable_golden_vectors_are_an_error(copy: EncoderArtifact, content: bytes) -> None:
+    """The message has the command that writes them again."""
     (copy.folder / GOLDEN).write_bytes(content)
     with pytest.raises(ArtifactError, match=r"golden\.npz: SHA-256 is"):
         load_artifact(copy.folder)
@@ -217,7 +217,7 @@ def test_golden_vectors_that_cannot_be_read_are_refused(copy: EncoderArtifact, c
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("folder", COMMITTED)
 def test_a_photo_has_the_same_vector_in_any_batch(folder: Path, backend: Backend) -> None:
-    """Of 1 to 33 photos, so also past a whole batch; in float32, where only the order of sums may differ."""
+    """Of 1 to 33 photos, more than BATCH; in float32, where only the order of sums may differ."""
     encoder = load_encoder(load_artifact(folder), backend=backend, precision="f32")
     pixels = np.random.default_rng(0).integers(0, 256, (33, 96, 96, 3), dtype=np.uint8)
     pixels[:4] = golden_pixels(96)
@@ -227,7 +227,7 @@ def test_a_photo_has_the_same_vector_in_any_batch(folder: Path, backend: Backend
 
 
 def test_a_caption_has_the_same_vector_in_any_batch(committed: EncoderArtifact) -> None:
-    """Padding makes all as long as each other."""
+    """All captions are padded to the same length."""
     captions = ["red skirt", "", "赤いスカート", "a pair of white running shoes"] * 9
     backends: tuple[Backend, ...] = ("openvino", "onnxruntime")
     for backend in backends:
@@ -238,7 +238,7 @@ def test_a_caption_has_the_same_vector_in_any_batch(committed: EncoderArtifact) 
 
 
 def test_golden_vectors_of_a_killed_run_are_written_again(copy: EncoderArtifact) -> None:
-    """The file was replaced and the manifest was not: the command that wrote it repairs it."""
+    """The file was replaced, but not the manifest; the same command repairs it."""
     (copy.folder / GOLDEN).write_bytes(EMPTY_ZIP)
     with pytest.raises(ArtifactError, match="SHA-256"):
         load_artifact(copy.folder)

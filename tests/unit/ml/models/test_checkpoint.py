@@ -11,8 +11,8 @@ from ml.models.tower_specs import TowerConfig
 from ml.models.two_towers import Siglip
 
 
-def test_checkpoint_comes_back_at_half_precision(tmp_path: Path) -> None:
-    """Weights survive the file to within float16, and no partial file is left."""
+def test_a_checkpoint_is_read_back_in_half_precision(tmp_path: Path) -> None:
+    """Weights are equal to within float16, and no partial file is left."""
     model = Siglip(SMOKE.tower).eval()
     save_checkpoint(model, tmp_path / "checkpoint.safetensors")
     again = load_checkpoint(tmp_path / "checkpoint.safetensors", SMOKE.tower)
@@ -21,8 +21,8 @@ def test_checkpoint_comes_back_at_half_precision(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
-def test_an_unfit_checkpoint_is_refused(tmp_path: Path) -> None:
-    """Other towers' weights, and files that are none, are named before anything is loaded."""
+def test_an_unsuitable_checkpoint_is_rejected(tmp_path: Path) -> None:
+    """Weights of other towers, and other files, are named before anything is loaded."""
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(Siglip(SMOKE.tower), path)
     with pytest.raises(CheckpointMismatch, match=r"weights are missing, unknown or of other shapes, first"):

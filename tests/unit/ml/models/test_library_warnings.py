@@ -1,4 +1,4 @@
-"""Notes of libraries stay out of a command's output; errors do not."""
+"""Warnings of libraries are suppressed; errors are not."""
 
 import logging
 import subprocess
@@ -11,10 +11,8 @@ import pytest
 from ml.models.library_warnings import suppress_library_warnings
 
 
-def test_only_errors_are_heard_within(
-    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
-) -> None:
-    """Of the library named and its parts; afterwards all is as before."""
+def test_only_errors_are_logged(caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder) -> None:
+    """Of the named library and its submodules; afterwards levels are restored."""
     part, other = logging.getLogger("library.part"), logging.getLogger("other")
     level = logging.getLogger("library").level
     with suppress_library_warnings("library"):
@@ -28,8 +26,8 @@ def test_only_errors_are_heard_within(
     assert logging.getLogger("library").level == level
 
 
-def test_the_level_comes_back_after_an_error() -> None:
-    """As it was, also where it was set."""
+def test_the_level_is_restored_after_an_error() -> None:
+    """Also if it was set explicitly."""
     logger = logging.getLogger("library")
     logger.setLevel(logging.INFO)
     with pytest.raises(ZeroDivisionError), suppress_library_warnings("library"):
@@ -38,8 +36,8 @@ def test_the_level_comes_back_after_an_error() -> None:
     logger.setLevel(logging.NOTSET)
 
 
-def test_a_graph_is_written_in_silence(tmp_path: Path) -> None:
-    """torch's exporter names each operation of torchvision that it cannot register."""
+def test_an_export_prints_no_warnings(tmp_path: Path) -> None:
+    """torch's exporter warns of each operation of torchvision that it cannot register."""
     code = (
         "import sys, numpy as np, torch\nfrom pathlib import Path\n"
         "from ml.export.export_run import write_graph\n"

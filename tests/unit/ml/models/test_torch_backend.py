@@ -13,7 +13,7 @@ from ml.models.torch_backend import open_reference
 
 @pytest.mark.parametrize("which", ["smoke", "committed"])
 def test_graphs_give_the_vectors_of_the_reference(which: str, artifact: EncoderArtifact) -> None:
-    """Those of the checkpoint in torch, of photos and of captions."""
+    """Of the checkpoint in torch, for photos and captions."""
     chosen = artifact if which == "smoke" else load_artifact(DEFAULT_ARTIFACT)
     side = chosen.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
@@ -25,7 +25,7 @@ def test_graphs_give_the_vectors_of_the_reference(which: str, artifact: EncoderA
     assert (texts[0] * texts[1]).sum(axis=1).min() >= 0.9999
 
 
-def test_says_what_the_reference_lacks(artifact: EncoderArtifact) -> None:
+def test_the_message_has_what_the_reference_lacks(artifact: EncoderArtifact) -> None:
     """A checkpoint, or a precision."""
     with pytest.raises(PrecisionMissing, match="torch computes in f32; use OpenVINO for bf16"):
         load_encoder(artifact, backend=open_reference, precision="bf16")

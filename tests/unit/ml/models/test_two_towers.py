@@ -7,7 +7,7 @@ from ml.models.two_towers import TextTower
 
 
 def test_padding_does_not_change_a_text() -> None:
-    """The text tower sees real tokens alone."""
+    """The text tower ignores padding."""
     tower = TextTower(TowerConfig(tokens=6, vocabulary=20, text_width=8, width=8)).eval()
     with torch.no_grad():
         tower.tokens.weight[0] = 100.0

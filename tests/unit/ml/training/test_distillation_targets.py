@@ -1,4 +1,4 @@
-"""A distillation targets is made once for a run, however often that is resumed."""
+"""Distillation targets are computed once per run, however often it is resumed."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ ROWS = np.eye(3, 4, dtype=np.float32)
 
 
 @pytest.mark.parametrize("vectors", [None, ROWS])
-def test_a_kept_targets_is_the_one_given(vectors: np.ndarray | None, tmp_path: Path) -> None:
-    """With taught vectors and without; one of other photos is another."""
+def test_saved_targets_are_read_back(vectors: np.ndarray | None, tmp_path: Path) -> None:
+    """With and without vectors; targets for other data do not count."""
     path = tmp_path / "run" / "distillation_targets.npz"
     assert not has_targets(path, "these photos")
     save_targets(DistillationTargets(ROWS, vectors), "these photos", path)
@@ -36,8 +36,8 @@ def test_a_kept_targets_is_the_one_given(vectors: np.ndarray | None, tmp_path: P
     assert (kept.vectors is None) == (vectors is None)
 
 
-def test_a_damaged_targets_is_named(tmp_path: Path) -> None:
-    """A file that was cut off, and what to do about it."""
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """The message has the truncated file and the remedy."""
     path = tmp_path / "distillation_targets.npz"
     save_targets(DistillationTargets(ROWS), "photos", path)
     path.write_bytes(path.read_bytes()[:100])
@@ -47,10 +47,10 @@ def test_a_damaged_targets_is_named(tmp_path: Path) -> None:
         has_targets(path, "photos")
 
 
-def test_a_resumed_run_asks_no_teacher(
+def test_a_resumed_run_reuses_its_targets(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The teacher is asked once, again for another teacher, and never for what is kept."""
+    """Targets are computed once, and again only for another teacher."""
     asked = []
 
     def make(
@@ -66,10 +66,10 @@ def test_a_resumed_run_asks_no_teacher(
     assert asked == [None, tmp_path]
 
 
-def test_a_students_targets_is_the_teachers_own_geometry(
+def test_target_vectors_keep_the_cosines_of_the_teacher(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without loss of dims, photos are taught to be as like as the teacher's centred features are."""
+    """At full width, cosines of target vectors equal those of the teacher's centred features."""
     width = mobilenet_student.SMOKE.tower.width
     raw = np.random.default_rng(0).normal(size=(len(corpus.pairs), width)).astype(np.float32)
     monkeypatch.setattr("ml.models.reference_encoders.mobilenet_features", lambda *_, **__: raw)
@@ -81,7 +81,7 @@ def test_a_students_targets_is_the_teachers_own_geometry(
     assert compute_targets(corpus, SMOKE, tmp_path, threads=1).vectors is None
 
 
-def test_what_all_photos_share_is_taken_away() -> None:
-    """Around the training rows' mean direction, unit norm again."""
+def test_features_are_centred() -> None:
+    """By the mean direction of the training rows; the norm is 1 again."""
     found = center_features(np.array([[1.0, 1.0], [1.0, -1.0], [3.0, 3.0]], np.float32), np.array([0, 1]))
     assert found == pytest.approx(np.array([[0, 1], [0, -1], [0, 1]]), abs=1e-6)

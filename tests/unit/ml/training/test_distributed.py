@@ -1,4 +1,4 @@
-"""Several processes do to the weights what one does with the whole batch. Each test starts two."""
+"""Several processes have the gradients of one with the global batch. Tests start two or three processes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ def make_learner(processes: Processes) -> Learner:
 
 
 def make_batch(processes: Processes) -> Batch:
-    """A process's share of twelve noisy photos; some captions are true of several, also across processes."""
+    """A process's share of twelve noisy photos; some captions match several, also across processes."""
     random = torch.Generator().manual_seed(5)
     views = torch.randn(PHOTOS, 3, 32, 32, generator=random, dtype=torch.float64)
     token_ids = torch.randint(1, 200, (PHOTOS, SMOKE.tower.tokens), generator=random)
@@ -54,7 +54,7 @@ def make_batch(processes: Processes) -> Batch:
 
 
 def measure(rank: int, count: int, folder: Path) -> None:
-    """Leave this process's mean losses, gradients and batch statistics in folder/RANK.pt."""
+    """Save this process's mean losses, gradients and batch statistics in folder/RANK.pt."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=count)
     processes = Processes(rank, count)
@@ -68,7 +68,7 @@ def measure(rank: int, count: int, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes and, in a folder beside, three measured on the same global batch."""
+    """Folder of the results of two and of three processes on the same global batch."""
     folder = tmp_path_factory.mktemp("processes")
     for count in (2, 3):
         part = folder / str(count)
@@ -95,8 +95,8 @@ def test_processes_equal_one_on_the_same_global_batch(measured: Path, count: int
             torch.testing.assert_close(buffers[name], statistic, atol=1e-9, rtol=1e-7)
 
 
-def test_the_halves_alone_would_differ() -> None:
-    """Losses within each process, without its neighbours' pairings, are others: the test above can fail."""
+def test_losses_of_separate_halves_differ() -> None:
+    """Without the pairings across processes the losses are different, so the test above can fail."""
     learner, batch = make_learner(Processes()), make_batch(Processes())
     whole = learner.differentiate(batch, WEIGHT)
     halves = [learner.differentiate(half, WEIGHT) for half in batch.split(2)]
@@ -104,14 +104,14 @@ def test_the_halves_alone_would_differ() -> None:
 
 
 def test_photos_share_captions_across_the_batch() -> None:
-    """A caption is a positive of every photo that has it; −1 matches nothing."""
+    """A caption is a positive for every photo that has it; −1 matches nothing."""
     options = torch.tensor([[0, 2], [1, 2], [3, -1]])
     found = matches(options, torch.tensor([0, 2, 3]))
     assert found.tolist() == [[True, True, False], [False, True, False], [False, False, True]]
 
 
 def test_without_a_launcher_there_is_one_process() -> None:
-    """Nothing is started, and the one process has the whole batch."""
+    """It has the whole batch."""
     with started_processes({}, device="cpu") as processes:
         assert processes == Processes(0, 1, "cpu")
         assert processes.share(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]

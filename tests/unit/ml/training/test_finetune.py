@@ -24,8 +24,8 @@ from ml.training.finetune import RunOptions, TrainingDiverged, finetune
 from ml.training.run_folder import LOG_COLUMNS, UnreadableRun, read_config
 
 
-def test_a_run_leaves_what_the_next_step_needs(run: Path) -> None:
-    """Configuration, log, tokenizer and weights; the loss of the second epoch is below the first's."""
+def test_a_run_has_the_files_that_export_needs(run: Path) -> None:
+    """Configuration, log, tokenizer and weights; the loss of the second epoch is below that of the first."""
     assert read_config(run) == SMOKE
     with (run / "log.csv").open(newline="") as file:
         header, *lines = csv.reader(file)
@@ -38,7 +38,7 @@ def test_a_run_leaves_what_the_next_step_needs(run: Path) -> None:
 def test_the_artifact_gives_the_vectors_of_the_run(
     run: Path, corpus: Corpus, artifact: EncoderArtifact
 ) -> None:
-    """Graph with PCA inside equals torch and PCA apart, photo by photo."""
+    """The graph, which includes PCA, equals torch followed by PCA for each photo."""
     tower = load_checkpoint(run / CHECKPOINT, SMOKE.tower).image
     projection = fit_projection(embed(tower, corpus.pixels[corpus.rows("train")], corpus.size), SMOKE.dims)
     expected = projection.apply(embed(tower, corpus.pixels, corpus.size))
@@ -46,8 +46,8 @@ def test_the_artifact_gives_the_vectors_of_the_run(
     assert (found * expected).sum(axis=1) == pytest.approx(1, abs=1e-4)
 
 
-def test_the_manifest_says_what_it_was_made_of(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """Data fingerprint, configuration and test scores before and after PCA are kept with the encoder."""
+def test_the_manifest_has_data_configuration_and_scores(artifact: EncoderArtifact, corpus: Corpus) -> None:
+    """Fingerprint of the data, configuration, and test scores before and after PCA."""
     manifest = artifact.manifest
     assert manifest.data_fingerprint == corpus.fingerprint
     assert manifest.training["epochs"] == SMOKE.epochs
@@ -58,8 +58,8 @@ def test_the_manifest_says_what_it_was_made_of(artifact: EncoderArtifact, corpus
     assert {"full_width", "served"} < set(scores)
 
 
-def test_texts_lie_in_the_space_of_photos(artifact: EncoderArtifact) -> None:
-    """A caption's vector has the photos' dims and unit norm, and differs by what it says."""
+def test_captions_have_vectors_in_the_space_of_photos(artifact: EncoderArtifact) -> None:
+    """A caption's vector has the photos' dims and unit norm; other captions have other vectors."""
     vectors = load_text_encoder(artifact).encode(["Red Skirts", "Black Belts"])
     assert vectors.shape == (2, 8)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
@@ -67,15 +67,15 @@ def test_texts_lie_in_the_space_of_photos(artifact: EncoderArtifact) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights(corpus: Corpus, tmp_path: Path) -> None:
-    """A run can be repeated to the bit on one machine."""
+    """A run is reproducible to the bit on one machine."""
     short = replace(SMOKE, epochs=1)
     for name in ("one", "two"):
         finetune(short, corpus, tmp_path / name)
     assert (tmp_path / "one" / CHECKPOINT).read_bytes() == (tmp_path / "two" / CHECKPOINT).read_bytes()
 
 
-def test_a_run_goes_on_from_another(run: Path, corpus: Corpus, tmp_path: Path) -> None:
-    """At a rate of zero, the weights that a run starts from are those it ends with."""
+def test_a_run_starts_from_the_weights_of_another(run: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """At a learning rate of zero they are also its final weights."""
     still = replace(SMOKE, epochs=1, learning_rate=0.0, ema=0.0)
     finetune(still, corpus, tmp_path, RunOptions(start=run))
     before, after = (load_checkpoint(folder / CHECKPOINT, SMOKE.tower) for folder in (run, tmp_path))
@@ -83,29 +83,29 @@ def test_a_run_goes_on_from_another(run: Path, corpus: Corpus, tmp_path: Path) -
     assert torch.equal(before.text.tokens.weight, after.text.tokens.weight)
 
 
-def test_a_run_of_no_time_is_still_a_run(corpus: Corpus, tmp_path: Path) -> None:
-    """However short the time given, weights are written that can be exported."""
+def test_a_run_without_time_for_a_step_can_be_exported(corpus: Corpus, tmp_path: Path) -> None:
+    """It has weights."""
     finetune(SMOKE, corpus, tmp_path, RunOptions(minutes=1e-4))
     assert load_checkpoint(tmp_path / CHECKPOINT, SMOKE.tower)
 
 
 def test_divergence_is_an_error_that_names_the_run(corpus: Corpus, tmp_path: Path) -> None:
-    """A loss that is no number stops the run with the step and a remedy."""
+    """If the loss is NaN, the message has the step and a remedy."""
     with pytest.raises(
         TrainingDiverged, match=rf"{tmp_path}: loss or gradient is .* at step \d+; lower learning_rate"
     ):
         finetune(replace(SMOKE, learning_rate=1e30, epochs=5), corpus, tmp_path)
 
 
-def test_too_little_data_is_refused_before_training(corpus: Corpus, tmp_path: Path) -> None:
-    """Not after an hour, when PCA finds fewer photos than dims."""
+def test_too_little_data_is_rejected_before_training(corpus: Corpus, tmp_path: Path) -> None:
+    """And not at export, when PCA has fewer photos than dims."""
     few = corpus.part(corpus.rows("train")[:5])
     with pytest.raises(NoPairs, match=r"5 pairs to train and 0 to validate with"):
         finetune(SMOKE, few, tmp_path)
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    """The message names the file that is missing."""
+def test_a_folder_that_is_not_a_run_is_rejected(tmp_path: Path) -> None:
+    """The message has the missing file."""
     with pytest.raises(UnreadableRun, match=r"config\.json.*expected the folder of a run"):
         read_config(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"name": "other"}) + "}")
@@ -114,14 +114,14 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 class Wavering(torch.nn.Module):
-    """Gives random directions: no two runs of it agree."""
+    """A network with random output, which differs in each call."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.normalize(torch.randn_like(pixels.float()), dim=-1)
 
 
-def test_export_refuses_a_graph_that_differs_from_torch(tmp_path: Path) -> None:
-    """A wrong graph never gets as far as a manifest."""
+def test_export_rejects_a_graph_that_differs_from_torch(tmp_path: Path) -> None:
+    """The graph is removed."""
     path = tmp_path / IMAGE_GRAPH
     with pytest.raises(ExportMismatch, match=r"mean cosine to torch is .* expected 0.9999"):
         write_graph(Wavering().eval(), np.ones((64, 16), np.uint8), path)
@@ -129,7 +129,7 @@ def test_export_refuses_a_graph_that_differs_from_torch(tmp_path: Path) -> None:
 
 
 def test_stored_weights_are_half_as_large(artifact: EncoderArtifact) -> None:
-    """Large weights are kept as float16; halving again changes nothing."""
+    """Large weights are stored as float16; converting again changes nothing."""
     graph = onnx.load(artifact.image_graph)
     large = [weight for weight in graph.graph.initializer if np.prod(weight.dims) >= 1024]
     assert large

@@ -17,8 +17,8 @@ def test_sigmoid_loss_by_hand() -> None:
     assert sigmoid_loss(unit, unit, torch.eye(2).bool(), ONE, ZERO).item() == pytest.approx(expected)
 
 
-def test_every_true_caption_is_a_positive() -> None:
-    """Two photos to which both texts apply: all four pairings should match, and the loss says so."""
+def test_every_matching_caption_is_a_positive() -> None:
+    """Two photos that both texts match: all four pairings are positives."""
     same = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     expected = 2 * math.log(1 + math.exp(-1))
     assert sigmoid_loss(same, same, torch.ones(2, 2).bool(), ONE, ZERO).item() == pytest.approx(expected)

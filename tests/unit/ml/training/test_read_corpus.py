@@ -30,18 +30,18 @@ EARLY, LATE = "2026-06-01T12:00:00Z", "2026-06-01T20:30:00+09:00"
         ([{"updated_at": EARLY}, {"status": "removed", "updated_at": LATE}], ["Plain red skirt m1"]),
     ],
 )
-def test_the_newest_event_of_an_item_decides(
+def test_the_newest_event_of_an_item_is_used(
     tmp_path: Path, events: list[dict[str, object]], titles: list[str]
 ) -> None:
-    """By updated_at, then by place; also on whether the item still counts."""
+    """By updated_at, then by position; also if it removes the item."""
     dropped: Counter[str] = Counter()
     path = write_listings(tmp_path, [make_event(**event) for event in events])
     assert [pair.title for pair in read_pairs([path], dropped)] == titles
     assert dropped["earlier_event_of_item"] == 1
 
 
-def test_an_item_counts_once_however_often_it_is_named(shop: Path, tmp_path: Path) -> None:
-    """The same listings twice would make every photo its own best neighbour; folders of classes too."""
+def test_an_item_is_read_once(shop: Path, tmp_path: Path) -> None:
+    """If the same listings or class folders are given twice, photos are not their own best neighbours."""
     for folder in ("a", "b"):
         draw_photo(tmp_path / folder / "hat" / "1.png", "Red", "Skirts", 1)
     dropped: Counter[str] = Counter()
@@ -51,8 +51,8 @@ def test_an_item_counts_once_however_often_it_is_named(shop: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["listings.parquet", "listings.CSV"])
-def test_listings_in_tables_are_refused(tmp_path: Path, name: str) -> None:
-    """Rather than read as lines that are none, or as a photo."""
+def test_listings_in_tables_are_rejected(tmp_path: Path, name: str) -> None:
+    """They are not read as JSON lines or as a photo."""
     (tmp_path / name).write_text("item_id,title\n")
     with pytest.raises(NoListings, match=rf"{name}: .* convert it to a \.jsonl file"):
         read_corpus([tmp_path / name], 24)
@@ -60,8 +60,8 @@ def test_listings_in_tables_are_refused(tmp_path: Path, name: str) -> None:
         list(photo_sources([tmp_path / name]))
 
 
-def test_lines_and_photos_that_are_none_are_counted(tmp_path: Path) -> None:
-    """Garbage lines, missing files and broken pictures leave the rest usable."""
+def test_invalid_lines_and_photos_are_counted(tmp_path: Path) -> None:
+    """Invalid lines, missing files and damaged photos leave the rest usable."""
     draw_photo(tmp_path / "images" / "m1.png", "Red", "Skirts", 1)
     (tmp_path / "images" / "m2.png").write_bytes(b"<html>")
     path = write_listings(tmp_path, [make_event(f"m{number}") for number in (1, 2, 3)])
@@ -71,15 +71,15 @@ def test_lines_and_photos_that_are_none_are_counted(tmp_path: Path) -> None:
     assert corpus.dropped == {"not_a_listing": 1, "photo_not_an_image": 1, "photo_unreadable": 1}
 
 
-def test_nothing_usable_is_an_error_that_says_why(tmp_path: Path) -> None:
-    """An empty training set is refused with the reasons that emptied it."""
+def test_nothing_usable_is_an_error_with_the_reasons(tmp_path: Path) -> None:
+    """The message counts what was dropped by reason."""
     path = write_listings(tmp_path, [make_event(status="removed")])
     with pytest.raises(NoPairs, match=r"no usable pair in .*listings.jsonl: {'removed': 1}"):
         read_corpus([path], 32)
 
 
 def test_class_folders_are_captioned_by_class(tmp_path: Path) -> None:
-    """Folders named for classes give pairs without titles."""
+    """Their pairs have no titles."""
     draw_photo(tmp_path / "hat" / "1.png", "Red", "Skirts", 1)
     (tmp_path / "hat" / "notes.txt").write_text("no photo")
     reason, pair = read_class_folders(tmp_path)
@@ -90,7 +90,7 @@ def test_class_folders_are_captioned_by_class(tmp_path: Path) -> None:
 
 
 def test_class_folders_may_have_names_in_any_bytes(tmp_path: Path) -> None:
-    """A photo is used under whatever name; a class whose name is no text cannot be a caption."""
+    """Photos may have any name; a class name that is not UTF-8 cannot be a caption."""
     draw_photo(tmp_path / "hat" / os.fsdecode(b"\x83X.png"), "Red", "Skirts", 1)
     draw_photo(tmp_path / os.fsdecode(b"\x83J") / "1.png", "Blue", "Skirts", 2)
     corpus = read_corpus([tmp_path], 32)
@@ -108,24 +108,24 @@ def test_a_byte_order_mark_does_not_hide_the_first_listing(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_is_refused_by_name(tmp_path: Path, encoding: str) -> None:
-    """Rather than as lines that are no listings."""
+def test_utf_16_is_rejected(tmp_path: Path, encoding: str) -> None:
+    """The message has the encoding."""
     path = write_listings(tmp_path, [make_event("m1")])
     path.write_bytes(("\ufeff" + path.read_text()).encode(encoding))
     with pytest.raises(NotUtf8, match=r"listings.jsonl: UTF-16, expected UTF-8; save it as UTF-8"):
         read_corpus([path], 32)
 
 
-def test_the_size_of_the_pixels_moves_nothing_across_splits(shop: Path) -> None:
-    """An encoder of another input size is trained and compared on the same splits."""
+def test_splits_do_not_depend_on_the_size_of_pixels(shop: Path) -> None:
+    """Encoders of other input sizes are trained and compared on the same splits."""
     small, large = read_corpus([shop], 24), read_corpus([shop], 40)
     assert (small.size, large.size) == (24, 40)
     assert small.splits.tolist() == large.splits.tolist()
     assert small.fingerprint == large.fingerprint
 
 
-def test_another_photo_is_another_fingerprint(tmp_path: Path) -> None:
-    """Also where ids, captions and splits are the same."""
+def test_the_fingerprint_depends_on_the_photos(tmp_path: Path) -> None:
+    """Also if ids, captions and splits are equal."""
     path = write_listings(tmp_path, [make_event()])
     fingerprints = set()
     for seed in (1, 2, 1):
@@ -134,10 +134,8 @@ def test_another_photo_is_another_fingerprint(tmp_path: Path) -> None:
     assert len(fingerprints) == 2
 
 
-def test_a_full_disk_while_decoding_says_where_room_is_needed(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pixels wait in a temporary file, which may be larger than memory and than its disk."""
+def test_a_full_disk_while_decoding_is_named(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels are stored in a temporary file, which may be larger than its disk."""
 
     class FullDisk(io.BytesIO):
         def write(self, _: object) -> int:
@@ -149,7 +147,7 @@ def test_a_full_disk_while_decoding_says_where_room_is_needed(
 
 
 def test_marketplaces_may_have_the_same_ids(tmp_path: Path) -> None:
-    """Two files of a folder are one marketplace's; those of another folder are told apart."""
+    """Files of one folder share ids; those of another folder have their own."""
     paths = []
     for shop in ("one", "other"):
         draw_photo(tmp_path / shop / "images" / "m1.png", "Red", "Skirts", 1)

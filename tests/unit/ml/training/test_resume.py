@@ -1,4 +1,4 @@
-"""A run that is killed, or stopped by its surroundings, and taken up again."""
+"""Runs that are killed or fail, and are resumed."""
 
 import json
 import math
@@ -65,14 +65,14 @@ ml.training.finetune.finetune(replace(SMOKE, epochs=3, state_steps=4), corpus, o
 
 
 def kill_a_run(shop: Path, out: Path, step: int, when: str) -> None:
-    """A process of its own that trains and gets SIGKILL at a step, or half-way through its state."""
+    """Train in a subprocess that gets SIGKILL at a step, or while it writes its state."""
     command = [sys.executable, "-c", KILLED, str(shop), str(out), str(step), when]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
 def unbroken(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run as it ends when nothing happens."""
+    """An uninterrupted run."""
     out = tmp_path_factory.mktemp("unbroken")
     finetune(CONFIG, corpus, out)
     return out
@@ -94,10 +94,10 @@ def losses(run: Path) -> list[list[str]]:
         pytest.param(12, "writing", marks=pytest.mark.soak),
     ],
 )
-def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     unbroken: Path, shop: Path, corpus: Corpus, tmp_path: Path, step: int, when: str
 ) -> None:
-    """Killed before its first state, between two states or inside one, it gives the same bytes and log."""
+    """Killed before its first state, between two states or while writing one: same bytes and log."""
     kill_a_run(shop, tmp_path, step, when)
     assert (tmp_path / STATE).exists() == (step > 4)
     finetune(CONFIG, corpus, tmp_path, RunOptions(resume=True))
@@ -106,14 +106,14 @@ def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(
 
 
 def test_resuming_a_finished_run_changes_nothing(unbroken: Path, corpus: Corpus) -> None:
-    """There is no step left to take."""
+    """No step is left."""
     before = (unbroken / CHECKPOINT).read_bytes()
     finetune(CONFIG, corpus, unbroken, RunOptions(resume=True))
     assert (unbroken / CHECKPOINT).read_bytes() == before
 
 
-def test_a_run_folder_tells_how_it_was_made(unbroken: Path, corpus: Corpus) -> None:
-    """Curves are a PNG, data has its fingerprint, the environment its versions and nobody's name."""
+def test_a_run_folder_has_curves_data_and_environment(unbroken: Path, corpus: Corpus) -> None:
+    """A PNG, the fingerprint of the data, and versions without personal data."""
     assert (unbroken / CURVES).read_bytes().startswith(b"\x89PNG")
     assert json.loads((unbroken / DATA).read_text())["fingerprint"] == corpus.fingerprint
     environment = json.loads((unbroken / ENVIRONMENT).read_text())
@@ -122,13 +122,13 @@ def test_a_run_folder_tells_how_it_was_made(unbroken: Path, corpus: Corpus) -> N
 
 
 def resumed_with(config: FinetuneConfig, corpus: Corpus, unbroken: Path, out: Path) -> None:
-    """Resume a copy of the finished run with something else."""
+    """Resume a copy of the finished run with other arguments."""
     (out / STATE).write_bytes((unbroken / STATE).read_bytes())
     finetune(config, corpus, out, RunOptions(resume=True))
 
 
-def test_another_configuration_or_data_is_refused(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
-    """A run cannot change its mind half-way; what differs is named."""
+def test_another_configuration_or_data_is_rejected(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """The message has what differs."""
     with pytest.raises(StateMismatch, match=r"state\.pt: .* with different weight_decay; resume"):
         resumed_with(replace(CONFIG, weight_decay=0.5), corpus, unbroken, tmp_path)
     vectors = np.eye(len(corpus.pairs), 5, dtype=np.float32)
@@ -140,8 +140,8 @@ def test_another_configuration_or_data_is_refused(unbroken: Path, corpus: Corpus
         resumed_with(CONFIG, part, unbroken, tmp_path)
 
 
-def test_what_is_refused_changes_nothing(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
-    """Neither a refused resumption nor a second run touches the folder of the first."""
+def test_a_rejected_command_changes_nothing(unbroken: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """Neither a rejected resumption nor a second run changes the folder of the first."""
     run = Path(shutil.copytree(unbroken, tmp_path / "run"))
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     with pytest.raises(StateMismatch):
@@ -153,8 +153,8 @@ def test_what_is_refused_changes_nothing(unbroken: Path, corpus: Corpus, tmp_pat
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
-def test_a_damaged_state_is_refused(corpus: Corpus, tmp_path: Path) -> None:
-    """It is named, with what can be done."""
+def test_a_damaged_state_is_rejected(corpus: Corpus, tmp_path: Path) -> None:
+    """The message has the file and the remedy."""
     (tmp_path / STATE).write_bytes(b"half a state")
     with pytest.raises(StateMismatch, match=r"state\.pt: .*train without --resume"):
         finetune(CONFIG, corpus, tmp_path, RunOptions(resume=True))
@@ -162,10 +162,10 @@ def test_a_damaged_state_is_refused(corpus: Corpus, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to fill a disk with")
 @pytest.mark.parametrize("name", [STATE, CHECKPOINT, LOG])
-def test_a_full_disk_is_an_error_and_no_loss(
+def test_a_run_resumes_after_a_full_disk(
     unbroken: Path, corpus: Corpus, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever file does not fit, the message names it and the remedy, which then works."""
+    """The message has the file and the remedy, which then works."""
     unfinished = tmp_path / f"{name}.partial"
     unfinished.symlink_to("/dev/full")
     with pytest.raises(NotWritten, match=rf"{name}: cannot be written.*free disk space.*--resume"):
@@ -178,7 +178,7 @@ def test_a_full_disk_is_an_error_and_no_loss(
 def test_a_run_that_diverged_resumes(
     unbroken: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loss of one step is no number; the state from before it is good."""
+    """The loss of one step is NaN; the state before it is valid."""
     learn = Learner.learn
 
     def learn_badly(self: Learner, batch: Batch, step: int, progress: float) -> tuple[float, float]:
@@ -192,10 +192,10 @@ def test_a_run_that_diverged_resumes(
     assert (tmp_path / CHECKPOINT).read_bytes() == (unbroken / CHECKPOINT).read_bytes()
 
 
-def test_spoilt_weights_do_not_replace_a_good_state(
+def test_nan_weights_do_not_replace_a_valid_state(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A weight or a statistic that is no number makes a state that nothing could go on from."""
+    """A run could not resume from a state with a NaN weight or statistic."""
     learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
     assert learner.is_finite()
     next(learner.model.buffers()).fill_(torch.inf)
@@ -205,8 +205,8 @@ def test_spoilt_weights_do_not_replace_a_good_state(
     assert not (tmp_path / STATE).exists()
 
 
-def test_gradients_that_are_no_numbers_leave_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The step is not taken."""
+def test_nan_gradients_do_not_change_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step is skipped."""
     learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
 
@@ -221,7 +221,7 @@ def test_gradients_that_are_no_numbers_leave_the_weights(monkeypatch: pytest.Mon
 
 
 def test_undecodable_photos_are_counted(shop: Path, tmp_path: Path) -> None:
-    """The run trains on the others, and its folder says how many were left out and why."""
+    """The run trains on the others, and its folder has the counts by reason."""
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "other1.png").write_bytes(b"<html>404</html>")
     broken = write_listings(tmp_path, [make_event("other1"), make_event("other2")])
@@ -231,10 +231,10 @@ def test_undecodable_photos_are_counted(shop: Path, tmp_path: Path) -> None:
     assert dropped == {"photo_not_an_image": 1, "photo_unreadable": 1}
 
 
-def test_a_run_stops_when_validation_gets_no_better(
+def test_a_run_stops_if_validation_does_not_improve(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Best at the second epoch, it waits for two and keeps the second's weights, also when resumed."""
+    """The second epoch is the best; two later the run stops with its weights, also if resumed."""
     scores = iter([0.5, 0.6, 0.55, 0.58, 0.9])
     kept: list[bytes] = []
 

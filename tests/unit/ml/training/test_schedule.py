@@ -7,7 +7,7 @@ from ml.training.schedule import Schedule, feature_weight, learning_rate
 
 
 def test_schedules_start_and_end_where_they_should() -> None:
-    """The rate rises, then falls to zero; the teacher's weight goes from one end to the other."""
+    """The learning rate rises, then falls to zero; the feature weight changes linearly."""
     config = FinetuneConfig("e", learning_rate=1.0, warm_up=0.1, feature_weight=10.0, feature_weight_end=2.0)
     assert learning_rate(config, 0.05) == pytest.approx(0.5)
     assert learning_rate(config, 0.1) == pytest.approx(1.0)
@@ -17,6 +17,6 @@ def test_schedules_start_and_end_where_they_should() -> None:
 
 
 def test_a_run_ends_by_steps_or_by_the_clock() -> None:
-    """Given minutes, the steps no longer count."""
+    """If minutes are given, steps are ignored."""
     assert Schedule(steps=10, minutes=None, started=0).progress(5) == 0.5
     assert Schedule(steps=10, minutes=1e-9, started=0).progress(0) > 1

@@ -1,4 +1,4 @@
-"""A teacher's vectors are near where labels are alike, for photos that it never saw too."""
+"""A teacher's vectors are close for equal labels, also of photos that it was not fitted to."""
 
 from pathlib import Path
 
@@ -23,10 +23,10 @@ def given(corpus: Corpus) -> DistillationTargets:
     return teacher_targets(corpus, SMOKE.tower.width)
 
 
-def test_distillation_targets_brings_unseen_photos_of_like_labels_together(
+def test_targets_of_other_splits_are_close_for_equal_labels(
     given: DistillationTargets, corpus: Corpus
 ) -> None:
-    """On the other splits too, the head of the train split parts labels further than the networks alone."""
+    """On all splits, the head fitted to the train split separates labels better than the networks."""
     unseen = np.flatnonzero(corpus.splits != "train")
     labels = [corpus.pairs[row].labels for row in unseen]
     alike = np.array([[one == other for other in labels] for one in labels])
@@ -39,22 +39,22 @@ def test_distillation_targets_brings_unseen_photos_of_like_labels_together(
     assert margin(given.vectors) > margin(given.features) + 0.02
 
 
-def test_what_is_imitated_has_unit_length(given: DistillationTargets, corpus: Corpus) -> None:
-    """Cosines are compared, a row per photo."""
+def test_targets_have_unit_norm(given: DistillationTargets, corpus: Corpus) -> None:
+    """With one row per photo."""
     assert given.vectors is not None
     assert given.vectors.shape == (len(corpus.pairs), SMOKE.tower.width)
     assert np.allclose(np.linalg.norm(given.vectors, axis=1), 1, atol=1e-5)
     assert np.allclose(np.linalg.norm(given.features, axis=1), 1, atol=1e-5)
 
 
-def test_a_head_is_the_same_each_time() -> None:
-    """A run that is started again imitates the same vectors."""
+def test_a_head_is_reproducible() -> None:
+    """The same seed gives the same vectors."""
     inputs, answers = torch.eye(12), [torch.arange(12) % 3]
     first, second = (fit_head(inputs, answers, np.arange(9), 4, 2, seed=5)[0] for _ in range(2))
     assert torch.equal(first, second)
 
 
-def test_a_colour_grid_says_where_a_colour_is() -> None:
+def test_a_colour_grid_has_the_position_of_colours() -> None:
     """The upper left cell is red, the others are black."""
     pixels = np.zeros((1, 16, 16, 3), np.uint8)
     pixels[0, :2, :2, 0] = 255
@@ -63,8 +63,8 @@ def test_a_colour_grid_says_where_a_colour_is() -> None:
     assert (grid[3:] == -0.5).all()
 
 
-def test_a_teacher_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not everybody has the weights."""
+def test_the_message_without_a_teacher_has_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are separate packages."""
 
     def without(name: str) -> object:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
@@ -74,8 +74,8 @@ def test_a_teacher_that_is_not_installed_says_what_to_install(monkeypatch: pytes
         load_lite("efficientnet-lite0")
 
 
-def test_training_moves_vectors_to_those_that_were_taught(corpus: Corpus, tmp_path: Path) -> None:
-    """Two epochs with a distillation targets end nearer to it than two without."""
+def test_training_moves_vectors_towards_their_targets(corpus: Corpus, tmp_path: Path) -> None:
+    """After two epochs with targets, vectors are closer to them than after two without."""
     colours = colour_grid(corpus.pixels)
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((colours.shape[1], SMOKE.tower.width)))[0]
     taught = normalize(colours @ basis.astype(np.float32))

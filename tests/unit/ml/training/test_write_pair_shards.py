@@ -24,7 +24,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_folder_of_shards_is_a_data_path(shop: Path, tmp_path: Path) -> None:
-    """The corpus has the splits of the shards, beside those of other paths."""
+    """The corpus has the splits of the shards, and those of other paths."""
     events = [make_event(f"s{number}", created_at=SEASON[number]) for number in range(4)]
     listings = make_shop(tmp_path / "season", events)
     write(listings, "--out", tmp_path / "out", "--train-until", "2026-08-31")
@@ -35,8 +35,8 @@ def test_a_folder_of_shards_is_a_data_path(shop: Path, tmp_path: Path) -> None:
     assert splits["s3"] in {"validation", "test"}
 
 
-def test_a_twin_in_another_path_takes_the_split_of_the_shards(tmp_path: Path) -> None:
-    """A listing with the title of a training pair trains, wherever a hash would have put it."""
+def test_a_duplicate_in_another_path_has_the_split_of_the_shards(tmp_path: Path) -> None:
+    """A listing with the title of a training pair is in the train split, whatever its hash."""
     titles = [f"Skirt {number}" for number in range(12)]
     old = [make_event(f"a{n}", title=title, created_at=SEASON[0]) for n, title in enumerate(titles)]
     write(make_shop(tmp_path / "old", old), "--out", tmp_path / "out", "--train-until", "2026-08-31")
@@ -46,7 +46,7 @@ def test_a_twin_in_another_path_takes_the_split_of_the_shards(tmp_path: Path) ->
 
 
 def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
-    """Reserved by status and by title in both languages, no title, no photo, no picture, no listing."""
+    """Reserved by status and by title in both languages, no title, no photo, not an image, not a listing."""
     listings = make_shop(
         tmp_path,
         [
@@ -81,7 +81,7 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
 
 
 def test_the_pattern_of_reserved_titles_is_a_setting(tmp_path: Path) -> None:
-    """Another shop's words take the place of ours."""
+    """It replaces the default pattern."""
     events = [make_event("m1", title="HOLD: skirt"), make_event("m2", title="Reserved for Aoi")]
     write(make_shop(tmp_path, events), "--out", tmp_path / "out", "--reserved-pattern", "^hold:")
     assert set(read(tmp_path / "out")) == {"m2"}
@@ -96,7 +96,7 @@ def test_the_pattern_of_reserved_titles_is_a_setting(tmp_path: Path) -> None:
         ("--rows-per-shard", "0", "is not in the range"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(
+def test_invalid_settings_are_rejected(
     option: str, value: str, message: str, shop: Path, tmp_path: Path
 ) -> None:
     """A usage error, before anything is read."""
@@ -116,8 +116,8 @@ def test_settings_that_mean_nothing_are_refused(
         ("2026-05-01", set()),
     ],
 )
-def test_training_ends_before_testing_begins(until: str, trained: set[str], tmp_path: Path) -> None:
-    """A date counts to the end of its day in UTC, an instant to itself, whatever its zone."""
+def test_all_test_listings_are_newer(until: str, trained: set[str], tmp_path: Path) -> None:
+    """A date includes its whole day in UTC; a time is compared in its own zone."""
     events = [make_event(f"s{number}", created_at=SEASON[number]) for number in range(4)]
     result = write(make_shop(tmp_path, events), "--out", tmp_path / "out", "--train-until", until)
     pairs = read(tmp_path / "out")
@@ -127,7 +127,7 @@ def test_training_ends_before_testing_begins(until: str, trained: set[str], tmp_
 
 
 def test_later_listings_validate_and_test(tmp_path: Path) -> None:
-    """In the shares that the hash split has: 40 to 60."""
+    """In the proportion of the hash split: 40 to 60."""
     events = [make_event(f"s{n}", title=f"Skirt {n}", created_at=SEASON[3]) for n in range(200)]
     write(make_shop(tmp_path, events), "--out", tmp_path / "out", "--train-until", "2026-08-31")
     splits = read_report(tmp_path / "out").splits
@@ -136,8 +136,8 @@ def test_later_listings_validate_and_test(tmp_path: Path) -> None:
     assert splits["test"] + splits["validation"] == 200
 
 
-def test_a_later_twin_of_what_trains_is_left_out(tmp_path: Path) -> None:
-    """b shows a's photo again and c has b's title: both are later than a, so neither may be tested on."""
+def test_a_later_duplicate_of_a_training_pair_is_left_out(tmp_path: Path) -> None:
+    """b has a's photo and c has b's title: both are later than a, so neither is tested on."""
     events = [
         make_event("a", title="One", created_at=SEASON[0]),
         make_event("b", title="Two", created_at=SEASON[3], images=["images/a.png"]),
@@ -152,7 +152,7 @@ def test_a_later_twin_of_what_trains_is_left_out(tmp_path: Path) -> None:
 
 
 def test_listings_without_a_date_are_left_out_of_a_time_split(tmp_path: Path) -> None:
-    """It is not known on which side they belong."""
+    """Their side is unknown."""
     events = [make_event("m1", created_at=SEASON[0]), make_event("m2"), make_event("m3", created_at="May")]
     listings = make_shop(tmp_path, events)
     write(listings, "--out", tmp_path / "out", "--train-until", "2026-08-31")
@@ -171,8 +171,8 @@ def test_only_the_last_event_of_an_item_counts(tmp_path: Path) -> None:
     assert dropped(tmp_path / "out") == {"earlier_event_of_item": 1}
 
 
-def test_shards_have_the_size_asked_for(shop: Path, tmp_path: Path) -> None:
-    """Full ones and one rest per split; the columns that a training job reads elsewhere too."""
+def test_shards_have_the_requested_size(shop: Path, tmp_path: Path) -> None:
+    """Full shards and one remainder per split, with all columns of the schema."""
     out = tmp_path / "out"
     write(shop, "--out", out, "--rows-per-shard", 10)
     report = read_report(out)
@@ -202,7 +202,7 @@ def test_shards_have_the_size_asked_for(shop: Path, tmp_path: Path) -> None:
 
 
 def test_another_run_replaces_the_first(shop: Path, tmp_path: Path) -> None:
-    """No shard of a larger run stays behind."""
+    """No shard of a larger run is left."""
     out = tmp_path / "out"
     write(shop, "--out", out, "--rows-per-shard", 5)
     many = len(list(out.glob("*.parquet")))
@@ -210,8 +210,8 @@ def test_another_run_replaces_the_first(shop: Path, tmp_path: Path) -> None:
     assert len(list(out.glob("*.parquet"))) == len(read_report(out).shards) < many
 
 
-def test_nothing_usable_is_an_error_that_says_why(tmp_path: Path) -> None:
-    """And no folder looks finished."""
+def test_nothing_usable_is_an_error_with_the_reasons(tmp_path: Path) -> None:
+    """And no report is written."""
     listings = make_shop(tmp_path, [make_event(status="reserved")])
     result = write(listings, "--out", tmp_path / "out")
     assert result.exit_code == 1
@@ -222,7 +222,7 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_with_the_remedy(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an earlier run wrote is still there, and whole; a rerun replaces it."""
+    """The earlier run is unchanged; a rerun replaces it."""
     out = tmp_path / "out"
     write(shop, "--out", out)
     before = contents(out)
@@ -244,7 +244,7 @@ def test_a_full_disk_is_named_with_the_remedy(
 
 
 def test_a_run_that_finds_nothing_keeps_the_earlier_one(shop: Path, tmp_path: Path) -> None:
-    """The wrong file was named, perhaps."""
+    """Such as one with a wrong path."""
     out = tmp_path / "out"
     write(shop, "--out", out)
     before = contents(out)
@@ -253,8 +253,8 @@ def test_a_run_that_finds_nothing_keeps_the_earlier_one(shop: Path, tmp_path: Pa
     assert contents(out) == before
 
 
-def test_a_folder_that_cannot_be_made_is_named(shop: Path, tmp_path: Path) -> None:
-    """A file stands where OUT should go."""
+def test_a_folder_that_cannot_be_created_is_named(shop: Path, tmp_path: Path) -> None:
+    """OUT is a file."""
     (tmp_path / "file").touch()
     with pytest.raises(NotWritten, match="cannot be written or read"):
         write_pairs([shop], tmp_path / "file" / "out", PairSettings())

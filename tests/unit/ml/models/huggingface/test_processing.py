@@ -1,4 +1,4 @@
-"""Each setting of an image processor is taken over, or refused by name."""
+"""Each setting of an image processor is applied, or rejected by name."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def write_settings(folder: Path, **changes: object) -> Path:
 
 
 class Seen(torch.nn.Module):
-    """A network that gives back what it sees."""
+    """A network that returns its input."""
 
     def forward(self, pixels: torch.Tensor) -> Any:
         """The pixels, in place of pooled features."""
@@ -62,8 +62,10 @@ def png(image: Image.Image) -> bytes:
         {"do_center_crop": None, "do_convert_rgb": None, "crop_size": None, "data_format": "channels_first"},
     ],
 )
-def test_the_network_sees_what_transformers_shows_it(tmp_path: Path, changes: dict[str, object]) -> None:
-    """Of a photo that is no square, through decode_photo and the first step of the graph."""
+def test_the_input_of_the_network_equals_that_in_transformers(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    """For a photo that is not square, by decode_photo and the first step of the graph."""
     processing = read_processing(write_settings(tmp_path, **changes), SIGLIP.defaults)
     pixels = decode_as(processing.preprocessing, png(photo()))
     unit_range = torch.tensor(pixels / 127.5 - 1).permute(2, 0, 1)[None].float()
@@ -73,8 +75,8 @@ def test_the_network_sees_what_transformers_shows_it(tmp_path: Path, changes: di
     assert (found * expected).sum() / np.linalg.norm(expected) == pytest.approx(1, abs=1e-4)
 
 
-def test_settings_that_decide_vectors_decide_the_graph_or_the_preprocessing(tmp_path: Path) -> None:
-    """Two models that differ in one of them never share an encoder_id, which is a hash of both."""
+def test_settings_that_affect_vectors_change_the_graph_or_the_preprocessing(tmp_path: Path) -> None:
+    """So that models with different settings have different encoder_ids."""
     changes: list[dict[str, object]] = [
         {},
         {"do_normalize": False},
@@ -121,10 +123,8 @@ def test_settings_that_decide_vectors_decide_the_graph_or_the_preprocessing(tmp_
         ({"image_processor_type": "CLIPImageProcessor"}, "do_resize: Field required"),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_name(
-    tmp_path: Path, changes: dict[str, object], message: str
-) -> None:
-    """In one line, which begins with the file."""
+def test_unsupported_settings_are_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    """In one line, which starts with the file."""
     with pytest.raises(
         UnsupportedModel, match=rf"^\S*preprocessor_config\.json: .*{message}.*; choose another"
     ):
@@ -132,8 +132,8 @@ def test_what_cannot_be_done_is_refused_by_name(
 
 
 @pytest.mark.parametrize("name", ["do_normalize", "do_rescale", "image_mean", "size", "resample"])
-def test_null_is_refused_where_releases_of_transformers_differ(tmp_path: Path, name: str) -> None:
-    """Up to 4 it was the default, in 5 it counts as false or fails."""
+def test_null_is_rejected_if_releases_of_transformers_differ(tmp_path: Path, name: str) -> None:
+    """Up to release 4 it meant the default; in 5 it means false, or fails."""
     with pytest.raises(UnsupportedModel, match=rf"json: {name} is null, .*; set a value"):
         read_processing(write_settings(tmp_path, **{name: None}), SIGLIP.defaults)
 
@@ -156,7 +156,7 @@ def test_sizes_are_read_in_the_forms_of_older_files(tmp_path: Path, size: object
         ({"size": SQUARE, "do_center_crop": False}, 32, None),
     ],
 )
-def test_mobilenet_has_defaults_of_its_own(
+def test_mobilenet_has_its_own_defaults(
     tmp_path: Path, changes: dict[str, object], side: int, crop: float | None
 ) -> None:
     """Those of its class in transformers."""
@@ -165,8 +165,8 @@ def test_mobilenet_has_defaults_of_its_own(
     assert (preprocessing.image_size, preprocessing.crop, preprocessing.resample) == (side, crop, None)
 
 
-def test_settings_within_a_processor_come_first(tmp_path: Path) -> None:
-    """As in transformers 5, which writes them there alone."""
+def test_settings_within_a_processor_have_precedence(tmp_path: Path) -> None:
+    """As in transformers 5, which writes them only there."""
     nested = {"image_processor": {"image_processor_type": "SiglipImageProcessor", "size": SQUARE}}
     (tmp_path / "processor_config.json").write_text(json.dumps(nested))
     assert read_processing(tmp_path, SIGLIP.defaults).preprocessing.image_size == 32
@@ -178,13 +178,13 @@ def test_settings_within_a_processor_come_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", "{"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
-    """Also one that is no object."""
+    """Also one that is not an object."""
     (tmp_path / "preprocessor_config.json").write_text(content)
     with pytest.raises(UnsupportedModel, match=r"preprocessor_config\.json: "):
         read_processing(tmp_path, SIGLIP.defaults)
 
 
-def test_what_transformers_itself_writes_is_read(tmp_path: Path) -> None:
-    """With every setting it has, most of them null."""
+def test_files_of_transformers_are_read(tmp_path: Path) -> None:
+    """With all settings, most of them null."""
     SiglipImageProcessor(size=SQUARE).save_pretrained(tmp_path)
     assert read_processing(tmp_path, SIGLIP.defaults).preprocessing.image_size == 32

@@ -1,4 +1,4 @@
-"""Training a SigLIP in Hugging Face's layout: a tiny one with random weights, through the real loading."""
+"""Training a SigLIP in Hugging Face's layout: a tiny one with random weights."""
 
 import json
 import shutil
@@ -37,29 +37,29 @@ CAPTIONS = ["red skirt", "blue tie", "black belt"] * 5
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in Hugging Face's layout."""
     torch.manual_seed(1)
-    folder = tmp_path_factory.mktemp("hub")
+    folder = tmp_path_factory.mktemp("siglip_folder")
     write_tiny_siglip(folder, CAPTIONS, image_size=32, width=16)
     return folder
 
 
 @pytest.fixture(scope="module")
-def tuned(hub: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tuned(siglip_folder: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the large configuration's smoke version on that folder: accumulated, bf16, checkpointed."""
     out = tmp_path_factory.mktemp("tuned")
-    finetune(LARGE_SMOKE, corpus, out, RunOptions(base=str(hub)))
+    finetune(LARGE_SMOKE, corpus, out, RunOptions(base=str(siglip_folder)))
     return out
 
 
-def make_model(hub: Path, run: Path) -> HuggingFaceSiglip:
-    """The folder's model, as a run begins with it."""
-    return pretrained(str(hub), HuggingFaceTower("", 32, 16), run, checkpointing=False)[0]
+def make_model(siglip_folder: Path, run: Path) -> HuggingFaceSiglip:
+    """The folder's model at the start of a run."""
+    return pretrained(str(siglip_folder), HuggingFaceTower("", 32, 16), run, checkpointing=False)[0]
 
 
 def make_batch(count: int = 12) -> Batch:
-    """Noise with captions, some of which are true of several photos."""
+    """Noise with captions, some of which match several photos."""
     random = torch.Generator().manual_seed(2)
     numbers = torch.randint(0, 6, (count,), generator=random)
     return Batch(
@@ -72,12 +72,14 @@ def make_batch(count: int = 12) -> Batch:
     )
 
 
-def test_a_hub_model_learns_and_exports(tuned: Path, hub: Path, corpus: Corpus, tmp_path: Path) -> None:
-    """The weights change, both epochs are logged, and the artifact gives torch's vectors."""
+def test_a_hugging_face_model_is_trained_and_exported(
+    tuned: Path, siglip_folder: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    """The weights change, both epochs are logged, and the artifact has the vectors of torch."""
     assert read_config(tuned) == LARGE_SMOKE
     assert len((tuned / LOG).read_text().splitlines()) == 1 + LARGE_SMOKE.epochs
     after = load_checkpoint(tuned / CHECKPOINT, LARGE_SMOKE.tower)
-    before = make_model(hub, tmp_path)
+    before = make_model(siglip_folder, tmp_path)
     moved = [
         not torch.allclose(value, after.state_dict()[name], atol=1e-3)
         for name, value in before.named_parameters()
@@ -88,17 +90,17 @@ def test_a_hub_model_learns_and_exports(tuned: Path, hub: Path, corpus: Corpus, 
     assert vectors.shape == (3, LARGE_SMOKE.dims)
 
 
-def test_a_hub_run_resumes(tuned: Path, corpus: Corpus, tmp_path: Path) -> None:
-    """From its folder alone, without the hub; the finished run's state gives the same checkpoint again."""
+def test_a_run_of_a_hugging_face_model_resumes(tuned: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """From its folder, without Hugging Face; the finished run's state gives the same checkpoint."""
     out = tmp_path / "copy"
     shutil.copytree(tuned, out)
     finetune(LARGE_SMOKE, corpus, out, RunOptions(resume=True))
     assert (out / CHECKPOINT).read_bytes() == (tuned / CHECKPOINT).read_bytes()
 
 
-def test_a_run_keeps_a_processor_of_transformers_5(hub: Path, tmp_path: Path) -> None:
-    """In the file that its artifact carries."""
-    folder = Path(shutil.copytree(hub, tmp_path / "hub"))
+def test_a_run_keeps_a_processor_of_transformers_5(siglip_folder: Path, tmp_path: Path) -> None:
+    """In a file that its artifact includes."""
+    folder = Path(shutil.copytree(siglip_folder, tmp_path / "siglip_folder"))
     settings = (folder / PREPROCESSOR).read_text()
     (folder / PREPROCESSOR).unlink()
     (folder / PROCESSOR).write_text(json.dumps({"image_processor": json.loads(settings)}))
@@ -106,8 +108,8 @@ def test_a_run_keeps_a_processor_of_transformers_5(hub: Path, tmp_path: Path) ->
     assert json.loads((tmp_path / "run" / NETWORK_FOLDER / PREPROCESSOR).read_text()) == json.loads(settings)
 
 
-def test_a_smoke_run_needs_no_hub(corpus: Corpus, tmp_path: Path) -> None:
-    """It makes its own tiny SigLIP; another run goes on from its weights."""
+def test_a_smoke_run_needs_no_download(corpus: Corpus, tmp_path: Path) -> None:
+    """It creates a tiny SigLIP; another run starts from its weights."""
     finetune(replace(SMOKE, epochs=1), corpus, tmp_path / "one")
     still = replace(SMOKE, epochs=1, learning_rate=0.0)
     finetune(still, corpus, tmp_path / "two", RunOptions(start=tmp_path / "one"))
@@ -116,13 +118,13 @@ def test_a_smoke_run_needs_no_hub(corpus: Corpus, tmp_path: Path) -> None:
         assert torch.equal(value, two.state_dict()[name]), name
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(hub: Path, tmp_path: Path) -> None:
-    """In three parts as in one: loss, the teacher's loss and every gradient."""
+def test_accumulated_gradients_are_those_of_the_whole_batch(siglip_folder: Path, tmp_path: Path) -> None:
+    """Three parts give the same losses and gradients as one."""
     learners = []
     for parts in (1, 3):
         torch.manual_seed(4)
         config = replace(SMOKE, batch=12, accumulate=parts)
-        learner = Learner(config, make_model(hub, tmp_path), 5, Processes())
+        learner = Learner(config, make_model(siglip_folder, tmp_path), 5, Processes())
         learners.append((learner.differentiate(make_batch(), 2.0), learner))
     (losses, whole), (accumulated, parted) = learners
     torch.testing.assert_close(losses, accumulated)
@@ -133,9 +135,11 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(hub: Path, tmp_path:
         torch.testing.assert_close(value.grad, other.grad, atol=1e-5, rtol=1e-5)
 
 
-def test_frozen_towers_stay(hub: Path, tmp_path: Path) -> None:
-    """A frozen text tower keeps its weights while the other learns."""
-    learner = Learner(replace(SMOKE, frozen=("text",)), make_model(hub, tmp_path), None, Processes())
+def test_frozen_towers_are_not_trained(siglip_folder: Path, tmp_path: Path) -> None:
+    """A frozen text tower keeps its weights while the other is trained."""
+    learner = Learner(
+        replace(SMOKE, frozen=("text",)), make_model(siglip_folder, tmp_path), None, Processes()
+    )
     before = {name: value.clone() for name, value in learner.model.named_parameters()}
     learner.learn(make_batch(), 0, 0.1)
     changed = {
@@ -145,9 +149,9 @@ def test_frozen_towers_stay(hub: Path, tmp_path: Path) -> None:
     assert not any(name.startswith("text.") for name in changed)
 
 
-def test_lower_layers_learn_slower(hub: Path, tmp_path: Path) -> None:
-    """Two layers: embeddings at 0.5³, the first layer at 0.5², the second at 0.5, what is above at 1."""
-    model = make_model(hub, tmp_path)
+def test_lower_layers_have_lower_learning_rates(siglip_folder: Path, tmp_path: Path) -> None:
+    """Two layers: embeddings at 0.5³, the first layer at 0.5², the second at 0.5, the head at 1."""
+    model = make_model(siglip_folder, tmp_path)
     shares = {
         id(value): group["share"]
         for group in parameter_groups(model, 0.1, 0.5)
@@ -162,10 +166,12 @@ def test_lower_layers_learn_slower(hub: Path, tmp_path: Path) -> None:
         assert found == {share}, part
 
 
-def test_a_tokenizer_of_another_model_is_refused(hub: Path, corpus: Corpus, tmp_path: Path) -> None:
-    """One with more ids than the text tower embeds is named before anything is trained."""
+def test_a_tokenizer_of_another_model_is_rejected(
+    siglip_folder: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    """One with more ids than the vocabulary of the text tower is named before training."""
     wrong = tmp_path / "wrong"
-    shutil.copytree(hub, wrong)
+    shutil.copytree(siglip_folder, wrong)
     words = [f"word{number} {number}x" for number in range(900)]
     train_tokenizer(words, vocabulary=800, length=8).save(str(wrong / "tokenizer.json"))
     with pytest.raises(
@@ -177,12 +183,14 @@ def test_a_tokenizer_of_another_model_is_refused(hub: Path, corpus: Corpus, tmp_
         finetune(SMOKE, corpus, tmp_path / "run", RunOptions(base=str(wrong)))
 
 
-def test_other_sizes_than_configured_are_refused(hub: Path, corpus: Corpus, tmp_path: Path) -> None:
-    """The photos would be decoded at the wrong size."""
+def test_other_sizes_than_configured_are_rejected(
+    siglip_folder: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    """Photos would be decoded at the wrong size."""
     config = replace(SMOKE, tower=HuggingFaceTower("", image_size=64, width=16))
     with pytest.raises(UnsupportedModel, match=r"config\.json: 32 px and width 16, expected 64 px and 16"):
-        finetune(config, corpus, tmp_path, RunOptions(base=str(hub)))
-    content = json.loads((hub / "config.json").read_text())
+        finetune(config, corpus, tmp_path, RunOptions(base=str(siglip_folder)))
+    content = json.loads((siglip_folder / "config.json").read_text())
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text(json.dumps(content | {"model_type": "clip"}))
@@ -201,12 +209,12 @@ def test_the_papers_settings() -> None:
     "name", ["mobilenet_student", "siglip_b16_256_multilingual", "siglip_b16_large_gpu", "siglip_small"]
 )
 def test_every_configuration_has_a_smoke_version(name: str) -> None:
-    """`--smoke` finds one that needs no download."""
+    """It needs no download."""
     config = ml.commands.finetune.load_config(name, smoke=True)
     assert not isinstance(config.tower, HuggingFaceTower) or config.tower.source == ""
 
 
-def test_settings_that_contradict_each_other_are_refused() -> None:
+def test_contradictory_settings_are_rejected() -> None:
     """Before data is read."""
     with pytest.raises(InvalidConfig, match="both towers are frozen"):
         replace(SMOKE, frozen=("image", "text"))
@@ -227,7 +235,9 @@ def test_a_batch_that_cannot_be_shared_is_refused(corpus: Corpus, tmp_path: Path
         finetune(replace(SMOKE, accumulate=3), corpus, tmp_path)
 
 
-def test_the_tokenizer_of_the_run_is_the_models(tuned: Path, hub: Path) -> None:
+def test_the_tokenizer_of_the_run_is_the_models(tuned: Path, siglip_folder: Path) -> None:
     """Captions have as many ids as the text tower has places."""
     assert len(load_tokenizer(tuned / TOKENIZER).encode("red skirt").ids) == 8
-    assert (tuned / NETWORK_FOLDER / "config.json").read_bytes() == (hub / "config.json").read_bytes()
+    assert (tuned / NETWORK_FOLDER / "config.json").read_bytes() == (
+        siglip_folder / "config.json"
+    ).read_bytes()
