@@ -49,7 +49,7 @@ class Comparison:
     """Short name for reports, unique within the run."""
     task: Task
     searched: Corpus
-    """The photos of the split; rankings hold its row numbers."""
+    """The photos of the split; rankings have its row numbers."""
     sizes: dict[str, int]
     """Number of photos of the source, by split."""
     relevance: Relevance

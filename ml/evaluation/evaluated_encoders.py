@@ -48,7 +48,7 @@ def load_encoders(folders: Sequence[Path], mobilenet: Path | None, threads: int 
     """Load the artifact, or note the MobileNetV2 in Hugging Face layout, of each folder.
 
     Raises:
-        UnknownEncoder: a folder holds neither.
+        UnknownEncoder: a folder has neither.
         ArtifactError: an artifact is damaged.
     """
     artifacts, hf_folders = [], [] if mobilenet is None else [mobilenet]

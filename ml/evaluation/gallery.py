@@ -41,8 +41,8 @@ class Example:
 
 def sample_queries(queries: NDArray[np.int64]) -> NDArray[np.int64]:
     """(≤ QUERIES,) int64: evenly spaced row numbers of queries (q,) int64."""
-    places = np.linspace(0, len(queries) - 1, min(QUERIES, len(queries))).round().astype(np.int64)
-    return queries[places]
+    indices = np.linspace(0, len(queries) - 1, min(QUERIES, len(queries))).round().astype(np.int64)
+    return queries[indices]
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> bytes:

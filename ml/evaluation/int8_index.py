@@ -50,5 +50,5 @@ def int8_nearest(vectors: Vectors, count: int) -> Ranking:
     quantised = quantise(vectors)
     scaled = quantised.codes.astype(np.float32) * np.float32(quantised.step)
     candidates = np.column_stack([scaled, quantised.corrections])
-    asking = np.column_stack([scaled, np.ones(len(scaled), np.float32)])
-    return nearest(candidates, count, asking)
+    queries = np.column_stack([scaled, np.ones(len(scaled), np.float32)])
+    return nearest(candidates, count, queries)

@@ -52,7 +52,7 @@ def result(comparison: Comparison, row: int, gain: float) -> GalleryResult:
 
 
 def title_of(comparison: Comparison, row: int) -> str:
-    """The title with the labels; the labels alone for a photo without a title."""
+    """The title with the labels; only the labels for a photo without a title."""
     pair = comparison.searched.pairs[row]
     labels = ", ".join(part for part in (pair.labels.type, pair.labels.gender, pair.labels.colour) if part)
     return f"{pair.title} ({labels})" if pair.title else labels

@@ -81,7 +81,7 @@ def compare(
     gains = {name: gain_over(own, base) for name, (own, base) in pairs.items()}
     p_values = {name: randomisation_p(own - base) for name, (own, base) in pairs.items()}
     corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    asked = {by: values[relevance.queries] for by, values in (groups or {}).items()}
+    values_of_queries = {by: values[relevance.queries] for by, values in (groups or {}).items()}
     return [
         Row(
             encoder=name,
@@ -91,7 +91,7 @@ def compare(
             gain_interval=gains.get(name, NO_GAIN)[1],
             p=p_values.get(name),
             p_holm=corrected.get(name),
-            slices=slices_of(of[first], asked),
+            slices=slices_of(of[first], values_of_queries),
         )
         for name, of in scores.items()
     ]

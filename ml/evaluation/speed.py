@@ -42,7 +42,7 @@ CARD_PHOTOS: Final = 128
 CARD_SIDE: Final = 224
 """Pixels per side of the JPEGs that a model card is measured on: typical shop thumbnails."""
 
-Pixels = NDArray[Any]  # uint8 or float32, as the same pipeline's encode takes it
+Pixels = NDArray[Any]  # uint8 or float32, the input of the same pipeline's encode
 Measured = TypeVar("Measured")
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ def speed_figures(artifact: EncoderArtifact, threads: int) -> dict[str, str]:
 def measure_rates(
     pipelines: Sequence[Pipeline], photos: Sequence[bytes], *, threads: int, repeats: int, batch: int = BATCH
 ) -> list[Rate]:
-    """Measure each pipeline over the same photos, JPEG bytes; the pipelines take turns."""
+    """Measure each pipeline over the same photos, JPEG bytes; the pipelines alternate."""
     pixels = [np.stack([pipeline.decode(photo) for photo in photos[:batch]]) for pipeline in pipelines]
     for pipeline, stacked in zip(pipelines, pixels, strict=True):
         pipeline.encode(stacked[:1])  # compiles and fills caches

@@ -86,7 +86,7 @@ class FinetuneConfig:
                 raise InvalidConfig(f"{self.name}: {name} is {getattr(self, name)}, expected 1 or more")
         if self.dims > self.tower.width:
             raise InvalidConfig(
-                f"{self.name}: dims is {self.dims}, above the width of the tower, {self.tower.width}"
+                f"{self.name}: dims is {self.dims}, expected at most the tower's {self.tower.width}"
             )
         if self.checkpointing and not isinstance(self.tower, HuggingFaceTower):
             raise InvalidConfig(f"{self.name}: checkpointing needs a HuggingFaceTower; set it to False")

@@ -45,7 +45,7 @@ def center_features(features: Vectors, train: NDArray[np.int64]) -> Vectors:
 def save_targets(targets: DistillationTargets, computed_for: str, path: Path) -> None:
     """Cache targets, which take minutes to compute, for a resumed run.
 
-    computed_for: what they depend on, which is the fingerprint of the corpus and the teacher.
+    computed_for: identifies their inputs, the fingerprint of the corpus and the teacher.
 
     Raises:
         NotWritten: the disk is full.

@@ -40,17 +40,17 @@ def started_processes(environ: Mapping[str, str], *, device: str = "auto") -> It
 
     device: "auto" is CUDA if available. Processes communicate by gloo on CPUs and by nccl on GPUs.
     """
-    place = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
+    chosen = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
     count = int(environ.get("WORLD_SIZE", "1"))
-    if place == "cuda":
-        place = f"cuda:{environ.get('LOCAL_RANK', '0')}"
-        torch.cuda.set_device(place)
+    if chosen == "cuda":
+        chosen = f"cuda:{environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(chosen)
     if count == 1:
-        yield Processes(device=place)
+        yield Processes(device=chosen)
         return
-    distributed.init_process_group("nccl" if place.startswith("cuda") else "gloo")
+    distributed.init_process_group("nccl" if chosen.startswith("cuda") else "gloo")
     try:
-        yield Processes(distributed.get_rank(), count, place)
+        yield Processes(distributed.get_rank(), count, chosen)
     finally:
         distributed.destroy_process_group()
 

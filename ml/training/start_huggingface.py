@@ -89,7 +89,7 @@ def pretrained(
 
 
 def check_sizes(folder: Path, tower: HuggingFaceTower) -> None:
-    """Check that a folder holds a SigLIP of the configured size and width.
+    """Check that a folder has a SigLIP of the configured size and width.
 
     Raises:
         UnsupportedModel: another architecture or size.

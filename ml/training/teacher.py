@@ -51,19 +51,19 @@ def teacher_targets(corpus: Corpus, width: int, *, threads: int = 1, seed: int =
     torch.set_num_threads(threads)
     train = corpus.rows("train")
     photos = [pair.photo for pair in corpus.pairs]
-    seen = [lite_features(name, photos, threads=threads) for name in LITE]
-    features = normalize(np.hstack([center_features(one, train) for one in seen]))
+    lite = [lite_features(name, photos, threads=threads) for name in LITE]
+    features = normalize(np.hstack([center_features(one, train) for one in lite]))
     colours = np.hstack([colour_histograms(corpus.pixels) * 8, colour_grid(corpus.pixels)])
-    inputs = standardised(np.hstack([*seen, colours]).astype(np.float32), train)
+    inputs = standardised(np.hstack([*lite, colours]).astype(np.float32), train)
     answers = label_numbers([pair.labels for pair in corpus.pairs])
-    whole, prototypes = fit_head(inputs, answers, train, width, EPOCHS, seed)
+    fitted, prototypes = fit_head(inputs, answers, train, width, EPOCHS, seed)
     folds = np.random.default_rng(seed).integers(0, FOLDS, len(train))
-    held_out = whole.clone()
+    held_out = fitted.clone()
     for fold in range(FOLDS):
         rest, left = train[folds != fold], train[folds == fold]
         vectors, _ = fit_head(inputs, answers, rest, width, HELD_OUT_EPOCHS, seed + fold + 1, prototypes)
         held_out[left] = vectors[left]
-    return DistillationTargets(features, functional.normalize(whole + held_out, dim=-1).numpy())
+    return DistillationTargets(features, functional.normalize(fitted + held_out, dim=-1).numpy())
 
 
 def lite_features(name: str, photos: Sequence[Path], *, threads: int = 1, batch: int = 32) -> Vectors:
@@ -183,8 +183,8 @@ def fit_head(
             schedule.step()
     head.eval()
     with torch.inference_mode():
-        whole = functional.normalize(head(inputs), dim=-1)
-    return whole.clone(), [centre.detach() for centre in centres]
+        vectors = functional.normalize(head(inputs), dim=-1)
+    return vectors.clone(), [centre.detach() for centre in centres]
 
 
 def label_loss(vectors: Tensor, centres: Tensor, numbers: Tensor) -> Tensor:

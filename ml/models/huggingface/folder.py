@@ -86,7 +86,8 @@ def check_channels(config: "PretrainedConfig", folder: Path) -> None:
     """
     if config.num_channels != 3:
         raise UnsupportedModel(
-            f"{folder / 'config.json'}: num_channels is {config.num_channels}, expected 3 (red, green, blue)"
+            f"{folder / 'config.json'}: num_channels is {config.num_channels}, expected 3 (RGB); "
+            "choose another model"
         )
 
 

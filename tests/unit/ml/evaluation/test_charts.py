@@ -30,7 +30,7 @@ def test_names_are_escaped_and_not_read_as_formulas() -> None:
     """A folder may be named `a$b$<i>`."""
     name = "a$b$<i>"
     svg = bar_chart([make_row(name)], None, "ndcg@5", name)
-    assert HtmlPage(str(svg)).text.count(name) == 2, "in the title and beside its bar"
+    assert HtmlPage(str(svg)).text.count(name) == 2, "in the title and next to its bar"
     assert "<i>" not in svg
 
 
