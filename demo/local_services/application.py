@@ -20,6 +20,7 @@ from demo.local_services.processes import Launch, Service
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
 from demo.local_services.unprivileged_user import ServiceUser
+from query.api.server import GUNICORN
 from settings.encoder import DEFAULT_ENCODER
 from settings.services_file import REPOSITORY
 
@@ -111,7 +112,7 @@ def api_service(environment: Mapping[str, str], settings: ServiceSettings) -> Se
     """Return the API behind gunicorn."""
     host = LOOPBACK if settings.api_host == "0.0.0.0" else settings.api_host  # noqa: S104 - compared, not bound
     url = f"http://{host}:{settings.api_port}"
-    command = ["gunicorn", "--config", "python:query.api.gunicorn_conf", "query.api.wsgi:application"]
+    command = list(GUNICORN)
     environment = {"OMP_NUM_THREADS": "1", **environment}
     return Service(
         name="api",

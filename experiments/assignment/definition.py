@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from experiments.errors import InvalidDefinition, UnknownExperiment
+from mappings.problems import unknown_field
 from settings.errors import InvalidSetting
 from settings.services_file import state_folder
 
@@ -235,15 +237,19 @@ def read_experiment(path: Path) -> Experiment:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidDefinition(f"{path}: {error}; expected TOML") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in error.errors()
-        )
+        problems = "; ".join(_problem(fault) for fault in error.errors())
         raise InvalidDefinition(f"{path}: {problems}") from error
     if experiment.name != path.stem:
         raise InvalidDefinition(
             f"{path}: the name is {experiment.name!r}, expected that of the file, {path.stem!r}"
         )
     return experiment
+
+
+def _problem(fault: ErrorDetails) -> str:
+    if fault["type"] == "extra_forbidden":
+        return str(unknown_field(Experiment, fault))
+    return f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
 
 
 def find_experiment(experiments: tuple[Experiment, ...], name: str) -> Experiment:

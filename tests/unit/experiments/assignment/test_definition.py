@@ -62,7 +62,7 @@ def test_all_faults_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "torn.toml").write_text("name = ")
     write(tmp_path, "same-users", buckets="[0.5, 1]")
     misspelt, renamed, corrupted, overlapping = faults(tmp_path)
-    assert "misspelt.toml: arms.1.prefixx: Extra inputs are not permitted" in misspelt
+    assert "misspelt.toml: Unknown field `arms[1].prefixx`. Allowed: name, " in misspelt
     assert "the name is 'renamed', expected that of the file, 'other-name'" in renamed
     assert "torn.toml" in corrupted
     assert (
