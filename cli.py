@@ -16,7 +16,16 @@ COMMANDS = {
     "experiment": Lazy("experiments.cli:group", "Plan, check, stop and evaluate experiments."),
     "index": Lazy("indexer.cli:index_command", "Index the listings of a file or folder."),
     "indexer": Lazy("indexer.cli:group", "Manage dead letters and tombstones."),
-    "mappings": Lazy("mappings.cli:group", "Create, check, list, swap and drop indices."),
+    "mappings": Lazy(
+        "mappings.cli:group",
+        "Create, check, list, swap, upgrade and drop indices.",
+        {
+            "upgrade": Lazy(
+                "indexer.commands.upgrade:upgrade_command",
+                "Rebuild the live index in this schema.",
+            )
+        },
+    ),
     "ml": Lazy("ml.cli:group", "Train, export, compare and run encoders."),
     "similar": Lazy("query.cli:similar_command", "Print the items similar to an item."),
 }

@@ -25,33 +25,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from elasticsearch import Elasticsearch, helpers
+from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
-from mappings.aliases import swap_aliases
+from bench.catalogue import BUCKETS, Catalogue, Vectors, loaded, merge, real_catalogue, synthetic_catalogue
 from mappings.client import ElasticsearchSettings, connect
-from mappings.creation import IndexOptions, create_index, index_body
+from mappings.creation import IndexOptions
 from mappings.identity import EncoderIdentity
-from mappings.lifecycle import drop_index
-from mappings.listing import Listing, ListingDocument, Status, category_paths, parse_listing
-from mappings.names import IndexName, read_alias
-from ml.artifact import DEFAULT_ARTIFACT, load_artifact
-from ml.inference.encoder import load_encoder
-from ml.inference.preprocess import decode_as
+from mappings.listing import Listing, Status
+from mappings.names import read_alias
 from query.api.server import GUNICORN
 from query.search.builder import KnnParameters
 from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, weights_with
 from query.search.reader import IndexReader
-from query.search.request import SimilarRequest
+from query.search.request import NO_RULES, SimilarRequest
 from query.search.similar import SimilarService
 from query.search.terms import TERMS
 from query.search.terms.similarity import Similarity
-from query.search.terms.term import Columns, Floats
+from query.search.terms.term import Columns, Floats, attribute_columns
 
 SIZE = 24
 
@@ -67,8 +63,6 @@ WEIGHTS: tuple[Weights, ...] = tuple(
     for price in prices
 )
 KNN_PARAMETERS = ((50, 100), (100, 200), (200, 200), (200, 400), (200, 800), (400, 800))
-
-Vectors = NDArray[np.float32]
 
 
 # The exact answers. The price bands are implemented again, so that an error in `query` shows.
@@ -90,41 +84,48 @@ class Oracle:
         self.ids = [listing.item_id for listing in listings]
         self.position = {item_id: position for position, item_id in enumerate(self.ids)}
         self.calibration, self.spread = Calibration.of(encoder, weights), encoder.similarity_spread
+        self.buckets = {
+            name: np.array([str(listing.attributes.get(name)) for listing in listings]) for name in BUCKETS
+        }
         self.currencies = np.array([listing.currency for listing in listings])
         self.on_sale = np.array([listing.status == "on_sale" for listing in listings])
         self.columns = replace(
             columns_of([dict(listing) for listing in listings]), vectors=vectors.astype(np.float64)
         )
+        self.steps = _steps(self.columns.price)
 
     @property
     def prices(self) -> Floats:
         """(n,) in the listings' currencies."""
         return self.columns.price
 
-    def answer(self, item_id: str, size: int = SIZE) -> list[str]:
-        """The ids of the best, from the first band that holds `size` candidates, or else the widest."""
+    def answer(self, item_id: str, size: int = SIZE, bucket: str | None = None) -> list[str]:
+        """The ids of the best, from the first band that holds `size` candidates, or else the widest.
+
+        bucket: the attribute that candidates share with the item.
+        """
         query = self.position[item_id]
-        candidates = self.pool(query, size)
+        candidates = self.pool(query, size, bucket)
         # Scores that are equal to six decimals are ordered by id, as the service orders them.
         scores = self.scores(query, candidates).round(6)
         names = np.array([self.ids[position] for position in candidates])
         return [str(name) for name in names[np.lexsort((names, -scores))[:size]]]
 
-    def pool(self, query: int, size: int = SIZE) -> NDArray[np.intp]:
+    def pool(self, query: int, size: int = SIZE, bucket: str | None = None) -> NDArray[np.intp]:
         """The positions of all in the first band that holds `size`, or else in the widest."""
         for ratio in RATIOS:
-            candidates = self.candidates(query, ratio)
+            candidates = self.candidates(query, ratio, bucket)
             if len(candidates) >= size:
                 break
         return candidates
 
-    def candidates(self, query: int, ratio: float) -> NDArray[np.intp]:
+    def candidates(self, query: int, ratio: float, bucket: str | None = None) -> NDArray[np.intp]:
         """The positions of all that may be in the answer."""
-        price = self.prices[query]
-        low = BUCKET ** np.floor(np.log(price / ratio) / np.log(BUCKET))
-        high = BUCKET ** np.ceil(np.log(price * ratio) / np.log(BUCKET))
+        first, last = (_steps(self.prices[query] * factor) for factor in (1 / ratio, ratio))
         allowed = self.on_sale & (self.currencies == self.currencies[query])
-        allowed &= (self.prices >= low) & (self.prices <= high)
+        allowed &= (self.steps >= first) & (self.steps <= last)
+        if bucket:
+            allowed &= self.buckets[bucket] == self.buckets[bucket][query]
         allowed[query] = False
         return np.flatnonzero(allowed)
 
@@ -133,6 +134,11 @@ class Oracle:
         return np.asarray(
             self.calibration.scores(self.columns[query : query + 1], self.columns[candidates])[0]
         )
+
+
+def _steps(prices: Floats) -> NDArray[np.floating[Any]]:
+    """(n,) the price step of each price."""
+    return np.asarray(np.floor(np.log(prices) / np.log(BUCKET)))
 
 
 def columns_of(listings: Sequence[Mapping[str, Any]]) -> Columns:
@@ -147,116 +153,8 @@ def columns_of(listings: Sequence[Mapping[str, Any]]) -> Columns:
         category=np.array([rows[path] for path in paths], dtype=np.intp),
         price=np.array([float(listing["price"]) for listing in listings]),
         created=np.array(created),
+        attributes=attribute_columns([listing.get("attributes", {}) for listing in listings]),
     )
-
-
-# The data.
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """Listings, their unit vectors (n, dims), and the encoder of the vectors."""
-
-    name: str
-    listings: list[Listing]
-    vectors: Vectors
-    encoder: EncoderIdentity
-
-
-def real_catalogue(path: Path, root: Path, vectors: Path | None) -> Catalogue:
-    """The listings of a JSONL file, encoded from their first photos, or with given vectors."""
-    listings = [parse_listing(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-    made = np.load(vectors) if vectors else _encoded(listings, root)
-    return Catalogue(path.name, listings, made, EncoderIdentity.from_artifact(DEFAULT_ARTIFACT))
-
-
-def _encoded(listings: Sequence[Listing], root: Path) -> Vectors:
-    artifact = load_artifact(DEFAULT_ARTIFACT)
-    encoder = load_encoder(artifact, threads=1)
-    batches = []
-    for start in range(0, len(listings), 32):
-        photos = [(root / listing.images[0]).read_bytes() for listing in listings[start : start + 32]]
-        batches.append(
-            encoder.encode(np.stack([decode_as(artifact.preprocessing, photo) for photo in photos]))
-        )
-    return np.concatenate(batches)
-
-
-def synthetic_catalogue(count: int, dims: int = 128, seed: int = 7) -> Catalogue:
-    """Random listings in clusters of about fifty, each with one category and price level."""
-    rng = np.random.default_rng(seed)
-    clusters = max(1, count // 50)
-    of = rng.integers(clusters, size=count)
-    vectors = rng.standard_normal((clusters, dims))[of] + 0.8 * rng.standard_normal((count, dims))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    prices = np.maximum(10, np.exp(rng.normal(7.5, 0.8, clusters)[of] + rng.normal(0, 0.5, count))).round()
-    statuses = rng.choice(["on_sale", "reserved", "sold_out"], p=[0.72, 0.05, 0.23], size=count)
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    listings = [
-        Listing.model_construct(
-            item_id=f"s{number}",
-            title=f"Listing {number}",
-            category=(f"a{of[number] % 6}", f"b{of[number] % 30}", f"c{of[number] % 150}"),
-            price=float(prices[number]),
-            currency="JPY",
-            seller_id=f"seller{number % 997}",
-            status=Status(statuses[number]),
-            created_at=now + timedelta(seconds=number),
-            updated_at=now + timedelta(seconds=number),
-            images=(),
-            attributes={},
-        )
-        for number in range(count)
-    ]
-    sample = vectors[:500] @ vectors.T
-    nearest = -np.sort(-sample, axis=1)[:, 1:101]
-    encoder = EncoderIdentity(
-        "random-clusters", dims, float(nearest.mean()), float(nearest.std(axis=1).mean())
-    )
-    return Catalogue(f"{count:,} synthetic", listings, vectors, encoder)
-
-
-@contextmanager
-def loaded(es: Elasticsearch, prefix: str, catalogue: Catalogue, options: IndexOptions) -> Iterator[str]:
-    """A live index of the catalogue under the prefix, in one segment; deleted afterwards."""
-    index = _create(es, prefix, catalogue.encoder, options)
-    try:
-        swap_aliases(es, prefix, index)
-        helpers.bulk(es.options(request_timeout=120), _actions(index, catalogue), chunk_size=1000)
-        es.options(request_timeout=600).indices.forcemerge(index=index, max_num_segments=1)
-        es.indices.refresh(index=index)
-        yield index
-    finally:
-        drop_index(es, index, force=True)
-
-
-def _create(es: Elasticsearch, prefix: str, encoder: EncoderIdentity, options: IndexOptions) -> str:
-    """Create an index and return its name; `+rescore` rescores three times the wanted neighbours exactly."""
-    kind, _, rescored = options.vector_index.partition("+")
-    if not rescored:
-        return create_index(es, prefix, encoder, options=options)
-    body = index_body(encoder, replace(options, vector_index=kind))
-    body["mappings"]["properties"]["vector"]["index_options"]["rescore_vector"] = {"oversample": 3.0}
-    name = str(IndexName(prefix, encoder.encoder_id, datetime.now(UTC)))
-    es.indices.create(index=name, **body)
-    return name
-
-
-def _actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
-    now = datetime.now(UTC)
-    for listing, vector in zip(catalogue.listings, catalogue.vectors, strict=True):
-        removed = listing.status is Status.REMOVED
-        document = ListingDocument.model_construct(
-            **dict(listing),
-            category_paths=category_paths(listing.category),
-            image_fingerprint=None,
-            image_hash=None,
-            photo_problem=None,
-            encoder_id=catalogue.encoder.encoder_id,
-            indexed_at=now,
-            vector=None if removed else tuple(vector.tolist()),
-        )
-        yield {"_index": index, "_id": listing.item_id, "_source": document.to_source()}
 
 
 # The methods that are compared.
@@ -264,11 +162,25 @@ def _actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
 Method = Callable[[str], list[str]]
 
 
-def one_search(es: Elasticsearch, prefix: str, knn: KnnParameters | None = None) -> Method:
-    """The service as it is."""
+def one_search(
+    es: Elasticsearch, prefix: str, knn: KnnParameters | None = None, rules: Mapping[str, Any] = NO_RULES
+) -> Method:
+    """The service as it is, by default without the rules, which the other methods do not have."""
     service = SimilarService(IndexReader(es, prefix, timeout_s=30), knn)
-    request = SimilarRequest(size=SIZE)
+    request = SimilarRequest(size=SIZE, rules=rules)
     return lambda item_id: [hit.document.item_id for hit in service.similar(item_id, request).hits]
+
+
+def in_bucket(es: Elasticsearch, prefix: str, oracle: Oracle, bucket: str) -> Method:
+    """The service, with a filter on an attribute of the item."""
+    service = SimilarService(IndexReader(es, prefix, timeout_s=30))
+
+    def answer(item_id: str) -> list[str]:
+        value = oracle.buckets[bucket][oracle.position[item_id]]
+        request = SimilarRequest(size=SIZE, attribute=(f"{bucket}:{value}",), rules=NO_RULES)
+        return [hit.document.item_id for hit in service.similar(item_id, request).hits]
+
+    return answer
 
 
 def three_stages(es: Elasticsearch, prefix: str, calibration: Calibration, nearest: int) -> Method:
@@ -363,7 +275,20 @@ def compare(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequenc
         "three stages, K=500": three_stages(es, prefix, oracle.calibration, 500),
         "exact NumPy": oracle.answer,
     }
-    return [Row.of(name, method, items, exact) for name, method in methods.items()]
+    rows = [Row.of(name, method, items, exact) for name, method in methods.items()]
+    rows.append(Row.of("nitamono, with its result policy", one_search(es, prefix, rules={}), items, exact))
+    return rows + (filtered(es, prefix, oracle, items) if catalogue.synthetic else [])
+
+
+def filtered(es: Elasticsearch, prefix: str, oracle: Oracle, items: Sequence[str]) -> list[Row]:
+    """The service under filters that leave a tenth, a hundredth and a thousandth of the catalogue."""
+    rows = []
+    for bucket, parts in BUCKETS.items():
+        exact = [oracle.answer(item_id, bucket=bucket) for item_id in items]
+        rows.append(
+            Row.of(f"nitamono, {1 / parts:.1%} pass", in_bucket(es, prefix, oracle, bucket), items, exact)
+        )
+    return rows
 
 
 def sweep(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[str]) -> list[Row]:
@@ -502,16 +427,31 @@ def _wait_until_served(process: subprocess.Popen[bytes], port: int) -> None:
     raise SystemExit("gunicorn did not open its port within 30 s")
 
 
-def measure(es: Elasticsearch, settings: ElasticsearchSettings, catalogue: Catalogue, asked: Asked) -> Report:
-    """Measure one catalogue."""
-    items = sampled(catalogue, asked.items)
-    prefix = settings.prefix
-    with loaded(es, prefix, catalogue, IndexOptions(vector_index=asked.vector_index)) as index:
-        rows = sweep(es, prefix, catalogue, items) if asked.sweep else compare(es, prefix, catalogue, items)
-        environ = {"ELASTICSEARCH_URL": ",".join(settings.urls), "NITAMONO_INDEX_PREFIX": prefix}
-        http_figures = {} if asked.sweep else over_http(environ, items, asked.clients)
-        size = es.indices.stats(index=index, metric="store")["_all"]["primaries"]["store"]["size_in_bytes"]
-    return Report(catalogue.name, len(catalogue.listings), asked.vector_index, size, rows, http_figures)
+def measure(
+    es: Elasticsearch, settings: ElasticsearchSettings, catalogue: Catalogue, asked: Asked
+) -> Iterator[Report]:
+    """Measure one catalogue: with `live` as Elasticsearch merged it, and always in one segment."""
+    options = IndexOptions(vector_index=asked.vector_index)
+    with loaded(es, settings.prefix, catalogue, options) as index:
+        if asked.live:
+            yield report_of(es, settings, index, catalogue, asked)
+        merge(es, index)
+        yield report_of(es, settings, index, catalogue, asked)
+
+
+def report_of(
+    es: Elasticsearch, settings: ElasticsearchSettings, index: str, catalogue: Catalogue, asked: Asked
+) -> Report:
+    """Measure one index."""
+    items, prefix = sampled(catalogue, asked.items), settings.prefix
+    rows = sweep(es, prefix, catalogue, items) if asked.sweep else compare(es, prefix, catalogue, items)
+    environ = {"ELASTICSEARCH_URL": ",".join(settings.urls), "NITAMONO_INDEX_PREFIX": prefix}
+    http_figures = {} if asked.sweep else over_http(environ, items, asked.clients)
+    stats = es.indices.stats(index=index, metric=["store", "segments"])["_all"]["primaries"]
+    size, segments = stats["store"]["size_in_bytes"], stats["segments"]["count"]
+    return Report(
+        catalogue.name, len(catalogue.listings), asked.vector_index, size, segments, rows, http_figures
+    )
 
 
 @dataclass(frozen=True)
@@ -522,6 +462,7 @@ class Asked:
     clients: int
     vector_index: str
     sweep: bool
+    live: bool
 
 
 @dataclass(frozen=True)
@@ -532,13 +473,15 @@ class Report:
     listings: int
     vector_index: str
     bytes: int
+    segments: int
     rows: list[Row]
     http: dict[str, float]
 
     def table(self) -> str:
         """The measurements as text."""
         lines = [
-            f"{self.catalogue}: {self.listings:,} listings, {self.vector_index}, {self.bytes / 2**20:.1f} MiB"
+            f"{self.catalogue}: {self.listings:,} listings, {self.vector_index}, "
+            f"{self.bytes / 2**20:.1f} MiB in {self.segments} segments"
         ]
         lines += [f"{'':32}{'p50 ms':>8}{'p95 ms':>8}{'full':>8}{'overlap@24':>12}"]
         lines += [
@@ -564,6 +507,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=300, help="number of query items")
     parser.add_argument("--clients", type=int, default=8, help="concurrent clients, for throughput")
     parser.add_argument("--vector-index", nargs="+", default=["hnsw"], help="types of vector index")
+    parser.add_argument("--live", action="store_true", help="measure before the merge into one segment, too")
     parser.add_argument("--sweep", action="store_true", help="vary the knn parameters instead")
     parser.add_argument(
         "--weights", action="store_true", help="vary the ranking weights instead, with exact search"
@@ -586,9 +530,9 @@ def main() -> None:
     with connect(settings) as es:
         for catalogue in catalogues:
             for vector_index in given.vector_index:
-                asked = Asked(given.items, given.clients, vector_index, given.sweep)
-                report = measure(es, settings, catalogue, asked)
-                print(report.table(), json.dumps(asdict(report)), sep="\n", flush=True)
+                asked = Asked(given.items, given.clients, vector_index, given.sweep, given.live)
+                for report in measure(es, settings, catalogue, asked):
+                    print(report.table(), json.dumps(asdict(report)), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,15 @@ class Lazy(NamedTuple):
     """Its module and name, such as `query.cli:similar_command`."""
     summary: str
     """The first sentence of its help."""
+    further: Mapping[str, Lazy] = {}
+    """Commands of other packages to add to it, if it is a group."""
 
     def load(self) -> click.Command:
         """Import the command."""
         module, _, name = self.target.partition(":")
         command: click.Command = getattr(import_module(module), name)
+        if isinstance(command, Group):
+            command.lazy.update(self.further)
         return command
 
 

@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from events.user_ids import USER_HASH, user_hash
 from mappings.errors import InvalidEvent, Problem
-from mappings.listing import CLOCK_SKEW, Identifier, Instant
+from mappings.listing import CLOCK_SKEW, Identifier, Instant, ListingId
 from mappings.problems import first_per_field, printable, shown
 
 OLDEST: Final = timedelta(days=7)
@@ -73,7 +73,7 @@ class Model(BaseModel):
 class ShownItem(Model):
     """An item of a slate."""
 
-    item_id: Identifier
+    item_id: ListingId
     position: Annotated[Position, Field(description="From 1.")]
 
 
@@ -101,7 +101,7 @@ class Impression(Event):
 
     type: Literal["impression"]
     slate_id: Annotated[Identifier, Field(description="From the answer that held the items.")]
-    query_item_id: Annotated[Identifier, Field(description="The item that the others are similar to.")]
+    query_item_id: Annotated[ListingId, Field(description="The item that the others are similar to.")]
     items: Annotated[
         tuple[ShownItem, ...],
         Field(max_length=MAX_ITEMS, strict=False, description="Empty if the answer had no items."),
@@ -131,8 +131,8 @@ class Tap(Event):
 
     type: Literal["tap"]
     slate_id: Identifier
-    query_item_id: Identifier
-    item_id: Identifier
+    query_item_id: ListingId
+    item_id: ListingId
     position: Annotated[Position, Field(description="From 1.")]
 
 
@@ -143,7 +143,7 @@ class ItemView(Event):
     """The user saw an item's page."""
 
     type: Literal["item_view"]
-    item_id: Identifier
+    item_id: ListingId
     slate_id: SlateBefore = None
 
 
@@ -151,7 +151,7 @@ class Purchase(Event):
     """The user bought an item."""
 
     type: Literal["purchase"]
-    item_id: Identifier
+    item_id: ListingId
     price: Annotated[float, Field(ge=0, le=1e12)]
     slate_id: SlateBefore = None
 
@@ -160,7 +160,7 @@ class Complaint(Event):
     """The user complained about an item."""
 
     type: Literal["complaint"]
-    item_id: Identifier
+    item_id: ListingId
     slate_id: SlateBefore = None
     reason: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
 

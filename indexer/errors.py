@@ -22,5 +22,9 @@ class PhotoUnavailable(TransientFailure):
     """The photo's host is overloaded, failing or unreachable right now."""
 
 
+class RebuildFailed(UserError):
+    """An index cannot be built from another."""
+
+
 class UnreadableFile(UserError):
     """A file of listings cannot be read."""

@@ -46,10 +46,9 @@ encoder_option = click.option(
 @click.option("--shards", default=1, show_default=True, type=WholeNumber(1, 1024), help="Primary shards.")
 @click.option(
     "--replicas",
-    default=0,
-    show_default=True,
     type=WholeNumber(0, 10),
     help="Replicas of each primary shard.",
+    show_default="1 where a second node can hold it",
 )
 @click.option(
     "--vector-index",
@@ -73,7 +72,7 @@ def create(
     connection: tuple[Elasticsearch, str],
     encoder: Path,
     shards: int,
-    replicas: int,
+    replicas: int | None,
     vector_index: str,
     write: bool,
     live: bool,

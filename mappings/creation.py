@@ -26,7 +26,8 @@ class IndexOptions:
     """What an operator chooses when an index is created."""
 
     shards: int = 1
-    replicas: int = 0
+    replicas: int | None = None
+    """Copies of each shard; None for one where another node can hold it, so that one node stays green."""
     vector_index: str = "hnsw"
 
 
@@ -35,7 +36,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
 
 
-LISTINGS_BODY: Final = read_mapping(Path(__file__).with_name("listings.v1.json"))
+LISTINGS_BODY: Final = read_mapping(Path(__file__).with_name("listings.v2.json"))
 DEAD_LETTERS_BODY: Final = read_mapping(Path(__file__).with_name("dead_letters.v1.json"))
 """Settings and mappings of an index of listings, before `index_body`, and of the dead-letter index."""
 
@@ -43,7 +44,9 @@ DEAD_LETTERS_BODY: Final = read_mapping(Path(__file__).with_name("dead_letters.v
 def index_body(identity: EncoderIdentity, options: IndexOptions) -> dict[str, Any]:
     """Return settings and mappings for a new index of listings, with the encoder and the options in them."""
     body = copy.deepcopy(LISTINGS_BODY)
-    body["settings"] |= {"number_of_shards": options.shards, "number_of_replicas": options.replicas}
+    body["settings"]["number_of_shards"] = options.shards
+    if options.replicas is not None:
+        body["settings"] |= {"number_of_replicas": options.replicas, "auto_expand_replicas": False}
     body["mappings"]["_meta"] |= asdict(identity)
     vector = body["mappings"]["properties"]["vector"]
     vector["dims"] = identity.dims

@@ -11,7 +11,9 @@ from mappings.errors import IndexMissing, MappingMismatch
 from mappings.identity import EncoderIdentity
 from mappings.names import read_alias, write_alias, written_through
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UPGRADED_TO = "upgraded_to"
+"""In the `_meta` of an index of an earlier schema: the version whose fields it takes while it is upgraded."""
 
 DESCRIPTION = ("*.aliases", "*.mappings._meta", "*.settings.index.verified_before_close")
 """What is read of an index, and no more: every page of listings asks for it."""
@@ -26,11 +28,12 @@ def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> Non
     """
     for name, entry in describe_indices(es, index).items():
         meta = _meta(entry)
-        found = (meta.get("schema_version"), meta.get("encoder_id"), meta.get("dims"))
-        expected = (SCHEMA_VERSION, identity.encoder_id, identity.dims)
+        _check_schema(name, meta, upgrading=True)
+        found = (meta.get("encoder_id"), meta.get("dims"))
+        expected = (identity.encoder_id, identity.dims)
         if found != expected:
             raise MappingMismatch(
-                f"index {name} has (schema_version, encoder_id, dims) = {found}, "
+                f"index {name} has (encoder_id, dims) = {found}, "
                 f"this process needs {expected}; "
                 "set NITAMONO_ENCODER_DIR to the encoder of the index, or put a new index for "
                 f"{identity.encoder_id} live with `nitamono mappings create --live --force`: requests find "
@@ -48,8 +51,10 @@ def read_identity(es: Elasticsearch, index: str) -> EncoderIdentity:
     return identity_of(*only_index(es, index))
 
 
-def resolve(es: Elasticsearch, alias: str) -> tuple[str, EncoderIdentity]:
+def resolve(es: Elasticsearch, alias: str, *, upgrading: bool = False) -> tuple[str, EncoderIdentity]:
     """Return the one index behind an alias, and its encoder.
+
+    upgrading: accept an index of an earlier schema that is being upgraded. It can be written, not searched.
 
     Raises:
         IndexMissing: there is none, or it is closed.
@@ -63,7 +68,7 @@ def resolve(es: Elasticsearch, alias: str) -> tuple[str, EncoderIdentity]:
             f"alias {alias} has a filter, which searches by photo would not apply; "
             f"`nitamono mappings swap {name}` sets the alias without one"
         )
-    return name, identity_of(name, entry)
+    return name, identity_of(name, entry, upgrading=upgrading)
 
 
 def check_live(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> str:
@@ -72,7 +77,7 @@ def check_live(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> str
     Raises:
         IndexMissing, MappingMismatch: as `resolve`, or the write alias does not cover the index.
     """
-    name, _ = resolve(es, read_alias(prefix))
+    name, _ = resolve(es, read_alias(prefix), upgrading=True)
     check_index(es, name, identity)
     if name not in indices_behind(es, write_alias(prefix)):
         raise MappingMismatch(
@@ -113,8 +118,8 @@ def only_index(es: Elasticsearch, index: str) -> tuple[str, dict[str, Any]]:
     return next(iter(found.items()))
 
 
-def identity_of(name: str, entry: Mapping[str, Any]) -> EncoderIdentity:
-    """Return the encoder in an index's description.
+def identity_of(name: str, entry: Mapping[str, Any], *, upgrading: bool = False) -> EncoderIdentity:
+    """Return the encoder in an index's description. upgrading: as in `resolve`.
 
     Raises:
         IndexMissing: the index is closed.
@@ -126,11 +131,7 @@ def identity_of(name: str, entry: Mapping[str, Any]) -> EncoderIdentity:
             "or point requests at another one with `nitamono mappings swap OTHER`"
         )
     meta = _meta(entry)
-    if meta.get("schema_version") != SCHEMA_VERSION:
-        raise MappingMismatch(
-            f"index {name} has schema_version {meta.get('schema_version')}, expected {SCHEMA_VERSION}; "
-            "`nitamono mappings swap OTHER` points requests at another one"
-        )
+    _check_schema(name, meta, upgrading=upgrading)
     try:
         return EncoderIdentity.from_meta(meta)
     except (KeyError, TypeError, ValueError) as error:
@@ -138,6 +139,21 @@ def identity_of(name: str, entry: Mapping[str, Any]) -> EncoderIdentity:
             f"index {name}: _meta names no encoder: {error!r}; "
             "`nitamono mappings swap OTHER` points requests at another one"
         ) from error
+
+
+def _check_schema(name: str, meta: Mapping[str, Any], *, upgrading: bool) -> None:
+    version = meta.get("schema_version")
+    if version == SCHEMA_VERSION or (upgrading and meta.get(UPGRADED_TO) == SCHEMA_VERSION):
+        return
+    if version == 1:
+        raise MappingMismatch(
+            f"index {name} has schema_version 1, expected {SCHEMA_VERSION}; `nitamono mappings upgrade` "
+            "builds an index of the new version from it, vectors included, and puts that live"
+        )
+    raise MappingMismatch(
+        f"index {name} has schema_version {version}, expected {SCHEMA_VERSION}; "
+        "`nitamono mappings swap OTHER` points requests at another one"
+    )
 
 
 def require_alias_names(es: Elasticsearch, prefix: str) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -19,11 +20,13 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
 from mappings.errors import InvalidListing, Problem
-from mappings.problems import first_per_field, shown
+from mappings.offer import offer, price_step
+from mappings.problems import ID_FORM, first_per_field, shown
 
 CATEGORY_SEPARATOR = " > "
 
@@ -103,6 +106,42 @@ Instant = Annotated[
     PlainSerializer(isoformat, when_used="json"),
 ]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$")]
+"""The id of an event, a slate or an experiment."""
+
+MAX_ID_BYTES = 256
+_NOT_IN_IDS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and halves of surrogate pairs, which have no UTF-8."""
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _listing_id(text: str) -> str:
+    """Return the id as it is. `.` and `..` are refused: browsers drop them from a URL, even encoded."""
+    if not text:
+        raise PydanticCustomError("id_empty", ID_FORM)
+    if _NOT_IN_IDS.search(text) or text in {".", ".."}:
+        raise PydanticCustomError("id_malformed", ID_FORM)
+    if len(text.encode()) > MAX_ID_BYTES:
+        raise PydanticCustomError("id_too_long", ID_FORM)
+    return text
+
+
+ListingId = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    AfterValidator(_listing_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_ID_BYTES,
+            "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]+$",
+        }
+    ),
+]
+"""The id of an item or seller: any text of 1 to 256 bytes of UTF-8 without control characters."""
 CategoryName = Annotated[
     str,
     BeforeValidator(_no_separator),
@@ -123,12 +162,12 @@ class Listing(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
-    item_id: Identifier
+    item_id: ListingId
     title: Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True)]
     category: Annotated[tuple[CategoryName, ...], Field(min_length=1, max_length=5, strict=False)]
     price: Price
     currency: Currency
-    seller_id: Identifier
+    seller_id: ListingId
     status: Annotated[Status, Field(strict=False)]
     created_at: Instant
     updated_at: Instant
@@ -140,6 +179,9 @@ class Listing(BaseModel):
         return self.model_dump(mode="json")
 
 
+_TIMES = ("created_at", "updated_at", "indexed_at")
+
+
 class ListingDocument(BaseModel):
     """The stored document of a listing. That of a removed one has no title, photo or vector."""
 
@@ -148,7 +190,6 @@ class ListingDocument(BaseModel):
     item_id: str
     title: str | None = None
     category: tuple[str, ...]
-    category_paths: tuple[str, ...]
     price: float
     currency: str
     seller_id: str
@@ -164,9 +205,23 @@ class ListingDocument(BaseModel):
     indexed_at: Instant
     vector: tuple[float, ...] | None = None
 
+    @classmethod
+    def from_source(cls, source: Mapping[str, Any]) -> ListingDocument:
+        """Return the document that `to_source` gave. Nothing is validated: it was when it was written."""
+        times = {name: datetime.fromisoformat(source[name]) for name in _TIMES}
+        status, category = Status(source["status"]), tuple(source["category"])
+        images = tuple(source.get("images", ()))
+        return cls.model_construct(
+            **{**source, **times, "status": status, "category": category, "images": images}
+        )
+
     def to_source(self) -> dict[str, Any]:
-        """Return the document as Elasticsearch stores it: JSON values, without absent fields."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """Return the document as Elasticsearch stores it: JSON values without absent fields, and the
+        keywords that searches filter by."""
+        return self.model_dump(mode="json", exclude_none=True) | {
+            "category_paths": category_paths(self.category),
+            "offer": offer(self.status, self.currency, price_step(self.price)),
+        }
 
 
 def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
@@ -181,7 +236,7 @@ def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
     try:
         listing = Listing.model_validate(without_nulls(event))
     except ValidationError as error:
-        raise InvalidListing(_item_id(event), first_per_field(error, Listing)) from error
+        raise InvalidListing(item_id_of(event), first_per_field(error, Listing)) from error
     problems = _date_problems(listing, now or datetime.now(UTC))
     if problems:
         raise InvalidListing(listing.item_id, problems)
@@ -217,9 +272,10 @@ def date_problem(name: str, moment: datetime, now: datetime) -> Problem | None:
     return None
 
 
-def _item_id(event: Mapping[Any, Any]) -> str | None:
-    item_id = event.get("item_id")
-    return item_id[:128] if isinstance(item_id, str) else None
+def item_id_of(event: Mapping[Any, Any]) -> str | None:
+    """Return the item id of an event that may be invalid, as text of at most MAX_ID_BYTES characters."""
+    item_id = _number_as_text(event.get("item_id"))
+    return item_id[:MAX_ID_BYTES] if isinstance(item_id, str) else None
 
 
 def event_version(listing: Listing) -> int:

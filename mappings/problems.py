@@ -14,6 +14,8 @@ LONGEST_FIELD = 64
 
 _DATES = "2026-01-31T09:30:00Z or 2026-01-31 18:30:00+09:00"
 
+ID_FORM = "1 to 256 bytes of text without control characters, other than `.` and `..`"
+
 # pydantic's error types, as the second half of a reason code and what to tell a person.
 _SUFFIXES: dict[str, tuple[str, str]] = {
     "missing": ("missing", "a value"),
@@ -25,6 +27,9 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
     "too_long": ("too_many", "at most {max_length} values"),
     "too_short": ("empty", "at least {min_length} value"),
     "string_pattern_mismatch": ("malformed", "text that matches {pattern}"),
+    "id_empty": ("empty", ID_FORM),
+    "id_too_long": ("too_long", ID_FORM),
+    "id_malformed": ("malformed", ID_FORM),
     "enum": ("unknown", "{expected}"),
     "repeated": ("repeated", "each once"),
     "separator": ("has_separator", "a name without '>'"),

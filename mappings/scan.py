@@ -34,6 +34,7 @@ def pages(
     query: Mapping[str, Any],
     *,
     sort: Sequence[Mapping[str, Any]] = (),
+    with_vectors: bool = False,
     missing_ok: bool = False,
 ) -> Iterator[list[Hit]]:
     """Yield all current hits of a query, page by page.
@@ -54,6 +55,7 @@ def pages(
                 sort=[*sort, {"_shard_doc": "asc"}],
                 search_after=after,
                 size=PAGE,
+                source_exclude_vectors=not with_vectors,
                 version=True,
                 seq_no_primary_term=True,
                 track_total_hits=False,

@@ -67,7 +67,9 @@ def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
     parameters = parse(SimilarParameters, _as_query_string(given))
     with connect(settings.elasticsearch) as es:
         reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
-        return similar_answer(SimilarService(reader).similar(known_id(item_id), parameters.request()))
+        return similar_answer(
+            SimilarService(reader, policy=settings.policy).similar(known_id(item_id), parameters.request())
+        )
 
 
 def _as_query_string(given: dict[str, object]) -> dict[str, list[str]]:

@@ -31,6 +31,10 @@ Port = Annotated[Whole, Ge(1), Le(65_535)]
 """A TCP port."""
 
 
+Share = Annotated[float, BeforeValidator(decimal_number), Ge(0), Le(1)]
+"""A number in digits from 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """The unit of a number, for messages."""

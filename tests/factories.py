@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.assignment.definition import Experiment
 from mappings.identity import EncoderIdentity
-from mappings.listing import Listing, ListingDocument, category_paths, parse_listing
+from mappings.listing import Listing, ListingDocument, parse_listing
 from query.search.ranking import Calibration
 from query.search.terms import TERMS
 
@@ -60,7 +60,6 @@ def make_document(
     listing = make_listing(**changes)
     return ListingDocument(
         **dict(listing),
-        category_paths=category_paths(listing.category),
         image_fingerprint=None,
         image_hash=None,
         photo_problem=None,

@@ -11,12 +11,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from mappings.errors import InvalidListing
 from mappings.image_roots import is_remote
-from mappings.listing import Identifier, parse_listing
+from mappings.listing import ListingId, parse_listing
 
 MAX_ROW_LENGTH = 1_000_000
 """Characters of a line or record. The largest valid listing has about 60 kB; longer rows are not listings."""
 
-_ITEM_ID = TypeAdapter(Identifier)
+_ITEM_ID = TypeAdapter(ListingId)
 
 
 @dataclass(frozen=True)

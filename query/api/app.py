@@ -17,6 +17,7 @@ from query.api import responses as response
 from query.api.errors import EventsOff, NoValidEvent, PhotoMissing, QueueUnavailable, TooManyEvents
 from query.api.events import add_events
 from query.api.experiments import experiment_aware_search
+from query.api.listing_ids import EncodedSlashes, ListingIdConverter, shown_path
 from query.api.openapi import openapi_document
 from query.api.parameters import (
     USER_HEADER,
@@ -89,9 +90,11 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
         InvalidDefinition: an experiment's file cannot be used.
     """
     app = Flask("query.web")
+    app.url_map.converters["listing_id"] = ListingIdConverter
+    app.wsgi_app = EncodedSlashes(app.wsgi_app)  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
     reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
-    listings, similar = ListingService(reader), SimilarService(reader)
+    listings, similar = ListingService(reader), SimilarService(reader, policy=settings.policy)
     slates = experiment_aware_search(settings, es, similar)
     _add_api(app, listings, slates)
     add_events(app, settings)
@@ -111,12 +114,12 @@ def _add_api(app: Flask, listings: ListingService, slates: ExperimentAwareSearch
     def listings_route() -> Response:
         return _json(response.listing_page(listings.page(_parameters(ListingParameters).request())))
 
-    @app.get("/v1/listings/<item_id>")
+    @app.get("/v1/listings/<listing_id:item_id>")
     def listing_route(item_id: str) -> Response:
         _parameters(Parameters)
         return _json(response.detail(listings.find(known_id(item_id))))
 
-    @app.get("/v1/listings/<item_id>/similar")
+    @app.get("/v1/listings/<listing_id:item_id>/similar")
     def similar_route(item_id: str) -> Response:
         return _json(
             response.similar_answer(*slates.slate(known_id(item_id), _visitor_parameters().visitor_request()))
@@ -143,7 +146,7 @@ def _add_operations(app: Flask, reader: IndexReader, slates: ExperimentAwareSear
 
 
 def _add_photos(app: Flask, listings: ListingService, settings: QuerySettings) -> None:
-    @app.get("/photos/<item_id>/<number>")
+    @app.get("/photos/<listing_id:item_id>/<number>")
     def photo_route(item_id: str, number: str) -> Response:
         if not number.isascii() or not number.isdigit() or len(number) > 4:
             abort(HTTPStatus.NOT_FOUND)
@@ -178,14 +181,14 @@ def _json(model: BaseModel) -> Response:
 def _query_error(error: QueryError) -> Response:
     failure = _FAILURES[type(error)]
     if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("%s %s: %s", request.method, request.path, error)
+        logger.error("%s %s: %s", request.method, shown_path(request.path), error)
     problems = error.problems if isinstance(error, InvalidParameters) else ()
     details = response.ProblemDetails(
         type=f"urn:nitamono:problem:{failure.type}",
         title=failure.status.phrase,
         status=failure.status,
         detail=str(error),
-        instance=request.path,
+        instance=shown_path(request.path),
         problems=tuple(response.ParameterProblem.of(problem) for problem in problems),
     )
     # What is switched off does not come back by itself.
@@ -201,7 +204,7 @@ def _http_error(error: HTTPException) -> Response:
         title=status.phrase,
         status=status,
         detail=error.description or status.description,
-        instance=request.path,
+        instance=shown_path(request.path),
     )
     headers = Headers(error.get_headers(request.environ))
     headers.remove("Content-Type")

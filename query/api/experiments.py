@@ -40,7 +40,10 @@ def experiment_aware_search(
     prefixes = {arm.prefix for _, arm in arms if arm.prefix}
     return ExperimentAwareSearch(
         own,
-        {prefix: SimilarService(IndexReader(es, prefix, timeout_s)) for prefix in prefixes},
+        {
+            prefix: SimilarService(IndexReader(es, prefix, timeout_s), policy=settings.policy)
+            for prefix in prefixes
+        },
         experiments,
         Switches(es, settings.elasticsearch.prefix),
         salt=settings.user_salt or "",

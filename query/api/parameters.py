@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, get_origin
+from typing import Annotated, Any, Final, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from mappings.listing import CATEGORY_SEPARATOR, Identifier, Status
+from mappings.listing import CATEGORY_SEPARATOR, ListingId, Status
 from query.search.errors import InvalidParameters, UnknownItem, UnknownParameter, UnusableParameter
 from query.search.price_band import DEFAULT_RATIO
 from query.search.request import (
@@ -107,7 +107,11 @@ class Parameters(BaseModel):
 class ItemPath(Parameters):
     """The item that a request is about."""
 
-    item_id: Annotated[Identifier, Field(description="Id of a listing.")]
+    item_id: Annotated[ListingId, Field(description="Id of a listing.")]
+
+
+RULES: Final = ("collapse_duplicates", "seller_cap", "min_similarity", "diversity")
+"""The parameters that differ from the server's result policy. Without one, the setting of that name holds."""
 
 
 class SimilarParameters(Parameters):
@@ -134,15 +138,47 @@ class SimilarParameters(Parameters):
         Field(max_length=10, description="Only items with this attribute, as `name:value`. May be repeated."),
     ] = ()
     exclude_seller: Annotated[
-        tuple[Identifier, ...],
+        tuple[ListingId, ...],
         Field(max_length=20, description="No items of this seller. May be repeated."),
     ] = ()
+    collapse_duplicates: Annotated[
+        bool | None,
+        Field(description="Whether only the best of listings with nearly the same photo is shown."),
+    ] = None
+    seller_cap: Annotated[
+        int | None,
+        Field(ge=0, le=MAX_SIZE, description="Most items of one seller in 24; 0 for any number."),
+        _IN_DIGITS,
+    ] = None
+    min_similarity: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="Least similarity of an item; 0 turns it off.",
+        ),
+        _IN_DECIMALS,
+    ] = None
+    diversity: Annotated[
+        float | None,
+        Field(
+            ge=0, le=1, description="0 orders by score, 1 makes the items as unlike each other as possible."
+        ),
+        _IN_DECIMALS,
+    ] = None
     explain: Annotated[bool, Field(description="Whether each item has an explanation of its score.")] = False
 
     def request(self) -> SimilarRequest:
         """Convert the parameters to a search request."""
+        rules = {name: value for name in RULES if (value := getattr(self, name)) is not None}
         return SimilarRequest(
-            self.size, self.price_ratio, self.category, self.attribute, self.exclude_seller, self.explain
+            self.size,
+            self.price_ratio,
+            self.category,
+            self.attribute,
+            self.exclude_seller,
+            self.explain,
+            rules,
         )
 
 
@@ -262,6 +298,8 @@ _SUFFIXES = {
     "string_too_long": "too_long",
     "string_too_short": "empty",
     "too_long": "too_many",
+    "id_empty": "empty",
+    "id_too_long": "too_long",
 }
 
 
@@ -283,6 +321,8 @@ def _to_problem(model: type[Parameters], detail: ErrorDetails) -> UnusableParame
 
 def _expected(model: type[Parameters], detail: ErrorDetails) -> str:
     schema = model.model_json_schema()["properties"].get(detail["loc"][0], {})
+    numbers = [each for each in schema.get("anyOf", []) if each.get("type") in ("integer", "number")]
+    schema = numbers[0] if numbers else schema
     if schema.get("type") in ("integer", "number"):
         return _number(schema)
     if detail["type"] in _EXPECTED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,9 +16,10 @@ from mappings.image_roots import is_remote
 from mappings.listing import AttributeValue, ListingDocument, Status
 from query.search.browse import Page
 from query.search.experiment_aware import Exposure
+from query.search.hits import RankedHit
 from query.search.ranking import facts
 from query.search.reader import Found
-from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, RankedHit, SimilarItems
+from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
 
 Milliseconds = Annotated[float, Field(ge=0)]
 
@@ -98,6 +100,9 @@ class SimilarItem(ListingSummary):
 
     score: float
     similarity: Annotated[float | None, Field(description="Cosine of the two vectors; null in a fallback.")]
+    stands_for: Annotated[
+        int, Field(ge=0, description="The number of listings with nearly the same photo behind this one.")
+    ]
     explanation: Annotated[Explanation | None, Field(description="Given where `explain` was asked for.")]
 
 
@@ -140,6 +145,16 @@ class SimilarAnswer(Model):
     band: Band
     fallback: Fallback | None
     filters: tuple[Filter, ...]
+    removed: Annotated[
+        dict[str, int],
+        Field(
+            description="The number of candidates that each rule removed: `min_similarity`, "
+            "`duplicate_of_item`, `collapse_duplicates`, `seller_cap`."
+        ),
+    ]
+    short: Annotated[
+        str | None, Field(description="Why there are fewer items than `size`; null if there are not.")
+    ]
     took_ms: Annotated[float, Field(ge=0, description="In total, in this server.")]
     elasticsearch_ms: Annotated[
         float, Field(ge=0, description="Milliseconds spent waiting for Elasticsearch.")
@@ -297,6 +312,8 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
         ),
         fallback=fallback(found.fallback_reason),
         filters=filters_applied(found),
+        removed=found.selection.counts(),
+        short=short_because(found),
         took_ms=_millis(found.deadline.elapsed_s()),
         elasticsearch_ms=_millis(found.deadline.waited_s),
         slate_id=exposure.slate_id,
@@ -318,6 +335,7 @@ def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
                 **_summary_fields(hit.document),
                 score=hit.score,
                 similarity=hit.similarity,
+                stands_for=found.selection.stands_for.get(hit.document.item_id, 0),
                 explanation=explanation(found, hit, rank, ranks.get(hit.document.item_id))
                 if explain
                 else None,
@@ -360,6 +378,19 @@ def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
     return (*always, *(Filter(field=name, kept=kept, why="asked for") for name, kept in asked_for))
 
 
+def short_because(found: SimilarItems) -> str | None:
+    """Why an answer has fewer items than were asked for; None if it has not."""
+    size = found.query.request.size
+    if len(found.hits) >= size:
+        return None
+    removed = ", ".join(f"{count} by {rule}" for rule, count in found.selection.counts().items() if count)
+    cause = f"; removed: {removed}" if removed else ""
+    return (
+        f"{len(found.hits)} of {size}: no more are for sale up to {found.band.ratio:g} times the price "
+        f"under the filters{cause}"
+    )
+
+
 def fallback(reason: str | None) -> Fallback | None:
     """The reason code, with a sentence that explains it."""
     if reason is None:
@@ -374,7 +405,7 @@ def fallback(reason: str | None) -> Fallback | None:
 
 def photo_url(item_id: str, number: int, reference: str) -> str:
     """URL of the photo for a browser: its own, or one of this server."""
-    return reference if is_remote(reference) else f"/photos/{item_id}/{number}"
+    return reference if is_remote(reference) else f"/photos/{quote(item_id, safe='')}/{number}"
 
 
 def _summary_fields(document: ListingDocument) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from annotated_types import Ge, Le
 from events.user_ids import UserSalt, user_salt
 from mappings.client import ElasticsearchSettings
 from mappings.image_roots import ImageRoots
+from query.search.request import MAX_SIZE, SELLER_CAP, ResultPolicy
 from queues.broker import DEFAULT_REDIS_URL, RedisUrl
-from settings.environment import Port, Variable, Whole, read_settings
+from settings.environment import Port, Share, Variable, Whole, read_settings
 
 Count = Annotated[Whole, Ge(1), Le(64)]
 
@@ -33,6 +34,32 @@ class QuerySettings:
     access_log: Annotated[
         Whole, Ge(0), Le(1), Variable("NITAMONO_API_ACCESS_LOG", "1 writes a line for each request.")
     ] = 0
+    collapse_duplicates: Annotated[
+        Whole,
+        Ge(0),
+        Le(1),
+        Variable(
+            "NITAMONO_COLLAPSE_DUPLICATES", "1 shows only the best of listings with nearly the same photo."
+        ),
+    ] = 1
+    seller_cap: Annotated[
+        Whole,
+        Ge(0),
+        Le(MAX_SIZE),
+        Variable("NITAMONO_SELLER_CAP", "The most items of one seller in 24; 0 allows any number."),
+    ] = SELLER_CAP
+    min_similarity: Annotated[
+        Share | None,
+        Variable(
+            "NITAMONO_MIN_SIMILARITY",
+            "The least similarity of an item that is shown; 0 shows any.",
+            default="calibrated for the encoder",
+        ),
+    ] = None
+    diversity: Annotated[
+        Share,
+        Variable("NITAMONO_DIVERSITY", "0 orders by score, 1 makes the items as unlike as possible."),
+    ] = 0.0
     redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
     experiments: Annotated[
         Path | None,
@@ -52,6 +79,13 @@ class QuerySettings:
             "no login: do not publish `/reports` where customers or sellers can reach it.",
         ),
     ] = None
+
+    @property
+    def policy(self) -> ResultPolicy:
+        """The rules of every answer whose request does not say otherwise."""
+        return ResultPolicy(
+            bool(self.collapse_duplicates), self.seller_cap, self.min_similarity, self.diversity
+        )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> QuerySettings:

@@ -7,88 +7,126 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mappings.listing import ListingDocument, Status
+from mappings.listing import ListingDocument
 from query.search.price_band import PriceBand
 from query.search.ranking import Calibration
 from query.search.request import ListingsRequest, SimilarRequest
 from query.search.terms.similarity import KNN_BOOST
 from query.search.terms.term import Clause
 
-MAX_CANDIDATES = 10_000  # Elasticsearch refuses more
+MAX_CANDIDATES: Final = 10_000  # Elasticsearch refuses more
 
-_WITHOUT_VECTOR = {"excludes": ["vector"]}
-_WITH_VECTOR = {"exclude_vectors": False}
+# What an answer shows and a rule reads. As a binary doc value the vector is half as long as in `_source`.
+_FIELDS: Final = {"excludes": ["vector", "category_paths", "offer"]}
+_VECTOR: Final = [{"field": "vector", "format": "binary"}]
 
 # Elasticsearch breaks ties by where a document is stored, and each update stores it anew.
-_BEST_FIRST = [{"_score": "desc"}, {"item_id": "asc"}]
+_BEST_FIRST: Final = [{"_score": "desc"}, {"item_id": "asc"}]
 
 
 @dataclass(frozen=True)
 class KnnParameters:
-    """`k` and `num_candidates` of each shard's search (docs/decisions/150-knn-parameters.md)."""
+    """`k` and `num_candidates` of each vector search in a shard (docs/decisions/150-knn-parameters.md)."""
 
-    k: int = 400
-    """How many nearest vectors are re-ranked."""
+    k: int = 50
+    """The number of nearest vectors to re-rank: at least two for each item of the answer, and one more."""
 
-    num_candidates: int = 800
-    """How many vectors the graph search keeps while it looks for them."""
+    num_candidates: int = 100
+    """The number of vectors that the graph search keeps in view: at least twice as many."""
+
+    def at(self, level: Level, size: int) -> KnnParameters:
+        """Return the parameters of a level: where few can match, all are compared."""
+        k = max(self.k, 2 * size + 2)
+        if level.at_most is not None and level.at_most <= FEW:
+            k = max(k, level.at_most)
+        return KnnParameters(k, min(max(self.num_candidates, 2 * k), MAX_CANDIDATES))
+
+
+FEW: Final = 1_000
+"""A level with as many candidates is searched exactly, and with more it fills an answer from itself."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of the item's category with a vector search of its own."""
+
+    path: str | None = None
+    """None for everything."""
+    at_most: int | None = None
+    """A bound on its candidates; None if it is unknown."""
+    attribute: str | None = None
+    """`name:value` that its candidates share with the item."""
 
 
 @dataclass(frozen=True)
 class SimilarQuery:
-    """A search for similar items: the item, the filters, and the ranking."""
+    """A search for similar items: the item, what may answer, and how it is ranked."""
 
     item: ListingDocument
     request: SimilarRequest
     calibration: Calibration
     knn: KnnParameters = KnnParameters()
+    levels: tuple[Level, ...] = (Level(),)
+    """What is searched: everything, then the levels of the item's category from the leaf upward."""
+    deeper: int = 1
+    """How many times larger the window and the searches are, where the rules left too few of a first one."""
 
     @property
-    def k(self) -> int:
-        """Number of nearest vectors of each shard to re-rank: at least twice as many as are shown."""
-        return max(self.knn.k, 2 * self.request.size)
+    def window(self) -> int:
+        """The number of best candidates that the result policy chooses from.
 
-    @property
-    def num_candidates(self) -> int:
-        """Number of vectors that the graph search keeps: doubled for each filter that narrows the search."""
-        narrowing = len(self.request.attribute) + (self.request.category is not None)
-        wanted: int = max(self.knn.num_candidates, self.k) << narrowing
-        return min(wanted, MAX_CANDIDATES)
+        One more is for the item itself, which is among them: a filter that excluded it would never be cached.
+        """
+        return WINDOW_FACTOR * self.request.size * self.deeper + 1
+
+
+WINDOW_FACTOR: Final = 3
+"""Candidates for each item of the answer."""
 
 
 def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
-    """The one search for an item with a vector: the nearest vectors under the filters, re-ranked.
+    """The one search for an item with a vector: the nearest vectors that pass the filters, re-ranked.
 
     Every filter is inside `knn`: one beside it would act after the vector search and leave answers short.
-    Vectors are returned, because `_score` is a sum, and comes from quantised vectors if the index has them.
+    The category term adds a step for each level in common, so a search in each level brings exactly those
+    that the search over everything would need a window of many hundreds to reach. A document found by several
+    has the same score in all.
     """
+    searches = [_knn(query, vector, band, level) for level in query.levels]
     functions = query.calibration.functions(query.item, with_vector=True)
-    body = _body(query, nearest(query, vector, band), functions)
-    return body | {"sort": _BEST_FIRST, "_source": _WITH_VECTOR}
+    body = _body({"dis_max": {"queries": searches}}, functions, query.window)
+    return body | {"sort": _BEST_FIRST, "_source": _FIELDS, "docvalue_fields": _VECTOR}
 
 
 def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
-    """The search for the ids of the nearest vectors, by similarity alone: the window of the re-rank."""
+    """The search for the ids of the nearest vectors of all that pass the filters, by similarity alone."""
+    everything = query.levels[0]
     return {
-        "query": nearest(query, vector, band),
+        "query": _knn(query, vector, band, everything),
         "sort": _BEST_FIRST,
-        "size": query.k,
+        "size": query.knn.at(everything, query.request.size).k,
         "track_total_hits": False,
         "_source": False,
     }
 
 
-def nearest(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
-    """The nearest vectors of each shard that pass the filters."""
-    knn = {
-        "field": "vector",
-        "query_vector": list(vector),
-        "k": query.k,
-        "num_candidates": query.num_candidates,
-        "filter": filters(query, band),
-        "boost": KNN_BOOST,
+def _knn(query: SimilarQuery, vector: Sequence[float], band: PriceBand, level: Level) -> Clause:
+    """The nearest vectors of a level in each shard that pass the filters."""
+    parameters = query.knn.at(level, query.request.size * query.deeper)
+    return {
+        "knn": {
+            "field": "vector",
+            "query_vector": vector,
+            "k": parameters.k,
+            "num_candidates": parameters.num_candidates,
+            "filter": [
+                *filters(query, band),
+                *_category_filter(level.path),
+                *([_attribute_filter(level.attribute)] if level.attribute else []),
+            ],
+            "boost": KNN_BOOST,
+        }
     }
-    return {"knn": knn}
 
 
 def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
@@ -98,10 +136,10 @@ def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
     # every document the scores are on the same scale as those of `similar_body`.
     functions = [*query.calibration.functions(query.item, with_vector=False), {"weight": 1}]
     newest_first = [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}]
-    return _body(query, every, functions) | {"sort": newest_first, "_source": _WITHOUT_VECTOR}
+    return _body(every, functions, query.window) | {"sort": newest_first, "_source": _FIELDS}
 
 
-def _body(query: SimilarQuery, matches: Clause, functions: list[Clause]) -> Clause:
+def _body(matches: Clause, functions: list[Clause], size: int) -> Clause:
     return {
         "query": {
             "function_score": {
@@ -111,23 +149,36 @@ def _body(query: SimilarQuery, matches: Clause, functions: list[Clause]) -> Clau
                 "boost_mode": "sum",
             }
         },
-        "size": query.request.size,
+        "size": size,
         "track_total_hits": False,
     }
 
 
 def filters(query: SimilarQuery, band: PriceBand) -> list[Clause]:
-    """Filters of a candidate: for sale, in the item's currency and price band, another item, as requested."""
-    asked = query.request
+    """The filters on candidates: for sale in the item's currency and band, and as requested."""
+    return [{"terms": {"offer": band.offers(query.item.currency)}}, *requested_filters(query.request)]
+
+
+def requested_filters(request: SimilarRequest) -> list[Clause]:
+    """The filters that a request asks for."""
     return [
-        {"term": {"status": Status.ON_SALE.value}},
-        {"term": {"currency": query.item.currency}},
-        {"range": {"price": {"gte": band.low, "lte": band.high}}},
-        {"bool": {"must_not": [{"term": {"item_id": query.item.item_id}}]}},
-        *_category_filter(asked.category),
-        *(_attribute_filter(attribute) for attribute in asked.attribute),
-        *_seller_filter(asked.exclude_seller),
+        *_category_filter(request.category),
+        *(_attribute_filter(attribute) for attribute in request.attribute),
+        *_seller_filter(request.exclude_seller),
     ]
+
+
+def offers_body(path: str | None) -> Clause:
+    """The search for the number of documents of each offer, of all or below a category."""
+    return {
+        "query": {"bool": {"filter": _category_filter(path)}},
+        "size": 0,
+        "aggs": {"offers": {"terms": {"field": "offer", "size": MOST_OFFERS}}},
+    }
+
+
+MOST_OFFERS: Final = 10_000
+"""A currency has about 150 price steps from 0.01 to 10¹², and a status each."""
 
 
 def listings_body(request: ListingsRequest) -> Clause:
@@ -147,7 +198,7 @@ def listings_body(request: ListingsRequest) -> Clause:
         "from": (request.page - 1) * request.size,
         "size": request.size,
         "track_total_hits": True,
-        "_source": _WITHOUT_VECTOR,
+        "_source": _FIELDS,
     }
 
 

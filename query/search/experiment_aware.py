@@ -241,7 +241,8 @@ def in_random_order(items: SimilarItems, config: ServingConfig) -> tuple[Similar
         return items, exposure
     key = f"order/{exposure.slate_id}"
     hits = sorted(items.hits, key=lambda hit: hash_bucket(key, hit.document.item_id))
-    return replace(items, hits=tuple(hits)), replace(exposure, randomised=True)
+    shuffled = replace(items.selection, shown=tuple(hits))
+    return replace(items, selection=shuffled), replace(exposure, randomised=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -22,6 +23,11 @@ Weights = Mapping[str, float]
 """Name of a term to its weight, in the encoder's spreads of similarity."""
 
 DEFAULT_WEIGHTS: Weights = {term.name: term.weight for term in TERMS}
+
+
+FLOOR_SPREADS: Final = 0.4
+"""How far above the mean cosine of an item's nearest hundred the floor lies, in spreads: there a neighbour is
+as likely of another leaf category as of the same (docs/decisions/159-floor-of-similarity.md)."""
 
 
 class UnknownTerm(ContractError):
@@ -48,12 +54,15 @@ class Calibration:
     """The weight of each term for one encoder, on the scale of the cosine."""
 
     weights: Weights
+    min_similarity: float = 0.0
+    """The least cosine of an item that is shown; 0 for none."""
 
     @classmethod
     def of(cls, encoder: EncoderIdentity, weights: Weights = DEFAULT_WEIGHTS) -> Calibration:
         """The weights for an encoder, from the spread that its index records."""
         spread = encoder.similarity_spread
-        return cls({term.name: term.on_cosine_scale(weights[term.name], spread) for term in TERMS})
+        scaled = {term.name: term.on_cosine_scale(weights[term.name], spread) for term in TERMS}
+        return cls(scaled, max(0.0, encoder.similarity_mean + FLOOR_SPREADS * spread))
 
     def functions(self, item: ListingDocument, *, with_vector: bool) -> list[Clause]:
         """The functions that add every term to Elasticsearch's score of the photos."""
@@ -90,12 +99,13 @@ def term_values(
     candidates: Sequence[ListingDocument],
     *,
     with_vector: bool,
+    vectors: Floats | None = None,
 ) -> list[dict[str, float]]:
     """The value of each term by name, for each candidate, rounded to the six decimals shown."""
     if not candidates:
         return []
     asked = Columns.of([item], with_vectors=with_vector)
-    found = Columns.of(candidates, with_vectors=with_vector)
+    found = Columns.of(candidates, with_vectors=with_vector, vectors=vectors)
     values = calibration.values(asked, found, with_vector=with_vector)
     rows = {name: np.round(value[0], 6).tolist() for name, value in values.items()}
     return [{name: row[place] for name, row in rows.items()} for place in range(len(candidates))]

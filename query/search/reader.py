@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+import numpy as np
 from elasticsearch import (
     ApiError,
     BadRequestError,
@@ -17,6 +19,7 @@ from elasticsearch import (
     NotFoundError,
     TransportError,
 )
+from numpy.typing import NDArray
 
 from mappings.errors import IndexMissing, MappingMismatch
 from mappings.identity import EncoderIdentity
@@ -24,17 +27,10 @@ from mappings.inspection import read_identity, resolve
 from mappings.listing import ListingDocument
 from mappings.names import read_alias
 from query.search.errors import NoLiveIndex, SearchUnavailable, UnknownItem
+from query.search.hits import Hit
 from settings.errors import ELASTICSEARCH, RAISE_TIMEOUT, how_to_start
 
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One document of an answer, and the names of the clauses that it matched."""
-
-    document: ListingDocument
-    matched: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -279,15 +275,26 @@ def _whole(response: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(response: dict[str, Any]) -> Answer:
     hits = tuple(
-        Hit(_document(hit["_source"]), tuple(sorted(hit.get("matched_queries", ()))))
+        Hit(
+            _document(hit["_source"]),
+            _vector(hit.get("fields", {})),
+            tuple(sorted(hit.get("matched_queries", ()))),
+        )
         for hit in response["hits"]["hits"]
     )
     total = response["hits"].get("total")
     return Answer(hits, total["value"] if total else None, response.get("aggregations", {}))
 
 
+def _vector(fields: Mapping[str, Sequence[str]]) -> NDArray[np.float32] | None:
+    """The vector in the fields of a hit, which Elasticsearch gives as base64 of big-endian 32-bit floats."""
+    if "vector" not in fields:
+        return None
+    return np.frombuffer(b64decode(fields["vector"][0]), ">f4").astype(np.float32)
+
+
 def _document(source: dict[str, Any]) -> ListingDocument:
-    return ListingDocument.model_validate(source)
+    return ListingDocument.from_source(source)
 
 
 def _millis(seconds: float) -> str:

@@ -1,9 +1,10 @@
-"""Requests to the searches."""
+"""What a search is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from mappings.listing import Status
 from query.search.price_band import DEFAULT_RATIO
@@ -14,10 +15,31 @@ DEFAULT_SIZE: Final = 24
 MAX_RESULTS: Final = 10_000
 """Elasticsearch's index.max_result_window: what lies beyond takes a narrower search."""
 
+SELLER_CAP: Final = 3
+"""Items of one seller in an answer of DEFAULT_SIZE."""
+
+
+@dataclass(frozen=True)
+class ResultPolicy:
+    """The rules by which the best candidates become an answer. docs/result-policy.md has their order."""
+
+    collapse_duplicates: bool = True
+    """Whether of several listings with nearly the same photo only the best is shown."""
+    seller_cap: int = SELLER_CAP
+    """How many items of one seller are shown at most; 0 for any number."""
+    min_similarity: float | None = None
+    """The least cosine with the item; None for that of the encoder, 0 for none."""
+    diversity: float = 0.0
+    """0 for the order of scores, 1 for items as unlike each other as can be."""
+
+
+NO_RULES: Final = {"collapse_duplicates": False, "seller_cap": 0, "min_similarity": 0.0}
+"""Rules under which the best candidates are shown as they are."""
+
 
 @dataclass(frozen=True)
 class SimilarRequest:
-    """A request for similar items: how many, the price band, and the filters."""
+    """How many similar items, from which prices, under which filters and rules."""
 
     size: int = DEFAULT_SIZE
     price_ratio: float = DEFAULT_RATIO
@@ -27,11 +49,13 @@ class SimilarRequest:
     """Each `name:value`."""
     exclude_seller: tuple[str, ...] = ()
     explain: bool = False
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of the ResultPolicy that differ from the server's."""
 
 
 @dataclass(frozen=True)
 class VisitorRequest:
-    """A visitor's request for similar items, who may be in experiments."""
+    """A request for similar items by somebody who may be in experiments."""
 
     similar: SimilarRequest = SimilarRequest()
     user_id: str | None = field(default=None, repr=False)
@@ -41,7 +65,7 @@ class VisitorRequest:
 
 @dataclass(frozen=True)
 class ListingsRequest:
-    """A request for one page of listings, by the words of their titles."""
+    """One page of listings, by the words of their titles."""
 
     q: str = ""
     category: str | None = None

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument, Status
 from query.search.builder import KnnParameters, SimilarQuery, fallback_body, nearest_body, similar_body
+from query.search.category_levels import CategoryLevels
+from query.search.duplicates import DuplicateThresholds
+from query.search.hits import RankedHit, ranked
+from query.search.policy import Selection, filled_up, select
 from query.search.price_band import PriceBand, widening_bands
-from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, term_values
-from query.search.reader import Answer, Found, Hit, IndexReader, RequestDeadline
-from query.search.request import SimilarRequest
-from query.search.terms.similarity import Similarity
+from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights
+from query.search.reader import Answer, Found, IndexReader, RequestDeadline
+from query.search.request import ResultPolicy, SimilarRequest
 
 FALLBACK_NOT_ENCODED = "not_encoded"
 FALLBACK_REMOVED = "removed"
 
-
-@dataclass(frozen=True)
-class RankedHit:
-    """One document of an answer, the terms of its score, and the names of the clauses that it matched."""
-
-    document: ListingDocument
-    terms: Mapping[str, float]
-    """Name of each ranking term to its value, to six decimals. A fallback has those that need no vector."""
-    matched: tuple[str, ...] = ()
-
-    @property
-    def score(self) -> float:
-        """The sum of the terms, rounded to six decimals, so that scores shown as equal are ordered by id."""
-        return round(sum(self.terms.values()), 6)
-
-    @property
-    def similarity(self) -> float | None:
-        """The cosine of the two stored vectors; None in a fallback, where no vectors are compared."""
-        return self.terms.get(Similarity.name)
+DEEPER: Final = 4
+"""How many times larger the window of a second search is, when the rules left too few of the first."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +35,42 @@ class SimilarItems:
     band: PriceBand
     steps_widened: int
     fallback_reason: str | None
-    hits: tuple[RankedHit, ...]
+    selection: Selection
     by_similarity: tuple[str, ...]
-    """The ids of the window by the picture alone, where an explanation was asked for."""
+    """The ids of the nearest candidates by the photo alone, where an explanation was asked for."""
     deadline: RequestDeadline
+
+    @property
+    def hits(self) -> tuple[RankedHit, ...]:
+        """The items of the answer, best first."""
+        return self.selection.shown
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One search for an answer: its band, by its place among the wider ones, and its window."""
+
+    step: int
+    band: PriceBand
+    query: SimilarQuery
+
+    def body(self) -> dict[str, Any]:
+        """Return the search body."""
+        vector = query_vector(self.query.item)
+        if vector is None:
+            return fallback_body(self.query, self.band)
+        return similar_body(self.query, vector, self.band)
 
 
 class SimilarService:
     """Search for items similar to one."""
 
-    def __init__(self, reader: IndexReader, knn: KnnParameters | None = None) -> None:
+    def __init__(
+        self, reader: IndexReader, knn: KnnParameters | None = None, policy: ResultPolicy | None = None
+    ) -> None:
         self.reader = reader
+        self._policy = policy or ResultPolicy()
+        self._levels = CategoryLevels(reader)
         self._knn = knn or KnnParameters()
 
     def similar(self, item_id: str, request: SimilarRequest) -> SimilarItems:
@@ -88,66 +99,83 @@ class SimilarService:
             NoLiveIndex, SearchUnavailable
         """
         encoder = self.reader.identity(found.index, deadline)
-        query = SimilarQuery(found.document, request, Calibration.of(encoder, weights), self._knn)
         bands = widening_bands(found.document.price, request.price_ratio)
-        step, answer = self._widen(found.index, query, bands, deadline)
+        levels = self._levels.of(found.index, found.document, request, bands[0], deadline)
+        calibration = Calibration.of(encoder, weights)
+        query = SimilarQuery(found.document, request, calibration, self._knn, levels)
+        attempt, selection = self._narrowest(found.index, query, bands, deadline)
         return SimilarItems(
             found=found,
             query=query,
             encoder=encoder,
-            band=bands[step],
-            steps_widened=step,
+            band=attempt.band,
+            steps_widened=attempt.step,
             fallback_reason=fallback_reason(found.document),
-            hits=ranked(query, answer.hits),
-            by_similarity=self._by_similarity(found.index, query, bands[step], deadline),
+            selection=selection,
+            by_similarity=self._by_similarity(found.index, query, attempt.band, deadline),
             deadline=deadline,
         )
 
     def _by_similarity(
         self, index: str, query: SimilarQuery, band: PriceBand, deadline: RequestDeadline
     ) -> tuple[str, ...]:
-        """Find the ids of the window before the re-rank.
-
-        This is a separate search: fetching the documents of the whole window, only to rank them, made an
-        explained answer take four times as long as a plain one.
-        """
+        """Find the ids of the nearest candidates before the re-rank, the item itself left out."""
         vector = query_vector(query.item)
         if vector is None or not query.request.explain:
             return ()
         body = nearest_body(query, vector, band)
-        return self.reader.search_ids(index, body, deadline, copy=query.item.item_id)
+        ids = self.reader.search_ids(index, body, deadline, copy=query.item.item_id)
+        return tuple(item_id for item_id in ids if item_id != query.item.item_id)
 
-    def _widen(
+    def _narrowest(
         self, index: str, query: SimilarQuery, bands: Sequence[PriceBand], deadline: RequestDeadline
-    ) -> tuple[int, Answer]:
-        """Choose a band; return its index and answer. The first is tried alone: it nearly always suffices."""
-        first, *wider = bands
-        body, item_id, size = _body_of(query), query.item.item_id, query.request.size
-        answers = [self.reader.search(index, body(first), deadline, copy=item_id)]
-        if wider and len(answers[0].hits) < size:
-            answers += self.reader.search_all(index, [body(band) for band in wider], deadline, copy=item_id)
-        step = narrowest_sufficient([len(answer.hits) for answer in answers], size)
-        return step, answers[step]
+    ) -> tuple[Attempt, Selection]:
+        """Choose the attempt that fills the answer, and its selection.
+
+        The first is made alone: it nearly always suffices. Where it does not, all others are made in one
+        round trip.
+        """
+        first, item_id = Attempt(0, bands[0], query), query.item.item_id
+        answer = self.reader.search(index, first.body(), deadline, copy=item_id)
+        policy = replace(self._policy, **query.request.rules)
+        selection = selected(query, policy, answer)
+        if len(selection.shown) >= query.request.size:
+            return first, selection
+        others = list(further_attempts(query, bands, exhausted=len(answer.hits) >= query.window))
+        if not others:
+            return first, filled_up(selection, query.request.size)
+        answers = self.reader.search_all(index, [each.body() for each in others], deadline, copy=item_id)
+        selections = [selection, *(selected(query, policy, each) for each in answers)]
+        counts = [len(each.shown) for each in selections]
+        chosen = narrowest_sufficient(counts, query.request.size)
+        return [first, *others][chosen], filled_up(selections[chosen], query.request.size)
 
 
-def ranked(query: SimilarQuery, hits: Sequence[Hit]) -> tuple[RankedHit, ...]:
-    """Sort the hits by score, those of equal score by id.
+def further_attempts(
+    query: SimilarQuery, bands: Sequence[PriceBand], *, exhausted: bool
+) -> Iterator[Attempt]:
+    """Return the attempts after the first: its own band again if its window was full, then the wider ones.
 
-    Elasticsearch has sorted them by its own score, which is less exact: a 32-bit sum, from quantised vectors
-    if the index has them. Hits of a fallback are sorted by date as well, and keep that order.
+    A thin band is widened before a rule yields: the seller cap does at the end, the others never.
     """
-    with_vector = query_vector(query.item) is not None
-    values = term_values(
-        query.calibration, query.item, [hit.document for hit in hits], with_vector=with_vector
-    )
-    found = [RankedHit(hit.document, terms, hit.matched) for hit, terms in zip(hits, values, strict=True)]
-    if with_vector:
-        found.sort(key=lambda hit: (-hit.score, hit.document.item_id))
-    return tuple(found)
+    deep = replace(query, deeper=DEEPER) if exhausted else query
+    for step, band in enumerate(bands):
+        if step or exhausted:
+            yield Attempt(step, band, deep)
+
+
+def selected(query: SimilarQuery, policy: ResultPolicy, answer: Answer) -> Selection:
+    """The answer's candidates, without the item itself, ranked and under the rules."""
+    item, request = query.item, query.request
+    hits = [hit for hit in answer.hits if hit.document.item_id != item.item_id]
+    candidates = ranked(query.calibration, item, hits, with_vector=query_vector(item) is not None)
+    asked = policy.min_similarity
+    floor = query.calibration.min_similarity if asked is None else asked
+    return select(candidates, item, policy, request.size, floor, DuplicateThresholds())
 
 
 def narrowest_sufficient(counts: Sequence[int], size: int) -> int:
-    """The first step that fills the answer, or else the first of those that come closest."""
+    """The first attempt that fills the answer, or else the first of those that come closest."""
     reachable = min(size, max(counts))
     return next(step for step, count in enumerate(counts) if count >= reachable)
 
@@ -164,11 +192,3 @@ def fallback_reason(item: ListingDocument) -> str | None:
 def query_vector(item: ListingDocument) -> tuple[float, ...] | None:
     """The vector to search by, or None if the answer must be a fallback."""
     return item.vector if fallback_reason(item) is None else None
-
-
-def _body_of(query: SimilarQuery) -> Callable[[PriceBand], dict[str, Any]]:
-    """The search body for each price band."""
-    vector = query_vector(query.item)
-    if vector is None:
-        return lambda band: fallback_body(query, band)
-    return lambda band: similar_body(query, vector, band)

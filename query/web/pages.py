@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, make_response, render_template, request, url_for
 
 from mappings.listing import category_paths
+from query.api.listing_ids import ListingIdConverter
 from query.api.parameters import ListingParameters, Parameters, VisitorParameters, known_id, parse
 from query.api.responses import ProblemDetails, detail, listing_page, similar_answer
 from query.search.browse import ListingService
@@ -38,6 +39,7 @@ def pages_blueprint(
     With events, an item's page gives its visitor a random id and sends events.
     """
     pages = Blueprint("pages", __name__)
+    pages.record_once(lambda state: state.app.url_map.converters.update(listing_id=ListingIdConverter))
     for name, function in _FILTERS.items():
         pages.add_app_template_filter(function, name)
 
@@ -53,7 +55,7 @@ def pages_blueprint(
             index_empty=page.index_empty,
         )
 
-    @pages.get("/items/<item_id>")
+    @pages.get("/items/<listing_id:item_id>")
     def item(item_id: str) -> Response:
         visitor = visitor_of(request) if with_events else None
         asked = _parameters(VisitorParameters).model_copy(update={"explain": True, "user_id": visitor})

@@ -132,7 +132,7 @@ def test_invalid_events_are_rejected(shop: Shop) -> None:
         ("event_wrong_type", ["no", "object"]),
         ("event_wrong_type", "text"),
         ("item_id_missing", {"title": "Nobody's"}),
-        ("item_id_malformed", make_event(item_id="../../m1")),
+        ("item_id_malformed", make_event(item_id="..")),
         ("item_id_malformed", make_event(item_id="\ud800")),
         ("item_id_malformed", make_event(item_id="\ud800", title="\udfff")),
         ("item_id_missing", {"\ud800": {"\udfff": ["\ud800"]}, "\x00": "\x00"}),

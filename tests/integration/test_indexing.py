@@ -32,7 +32,7 @@ def test_a_listing_becomes_a_document_with_the_vector_of_its_first_photo(shop: S
     assert document["vector"] == pytest.approx(unit(BLUE), abs=0.01)
     assert document["encoder_id"] == shop.encoder.encoder_id
     assert document["category_paths"][-1] == "Apparel > Bottomwear > Skirts"
-    assert len(document["image_hash"]) == 16
+    assert len(document["image_hash"]) == 128
     assert "photo_problem" not in document
 
 

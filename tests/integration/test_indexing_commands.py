@@ -225,7 +225,7 @@ def test_every_rejected_row_is_a_dead_letter_that_names_its_line(
         json.dumps(shop.event("s") | {"item_id": "\ud800"}).encode(),
         json.dumps(shop.event("m2", attributes={"\udfff": "x"})).encode(),
         json.dumps(shop.event("m3", price=float("nan"))).encode(),
-        json.dumps(shop.event("m4") | {"item_id": 5}).encode(),
+        json.dumps(shop.event("m4") | {"item_id": 5.5}).encode(),
     ]
     file = tmp_path / "odd.jsonl"
     file.write_bytes(b"\n".join(lines) + b"\n")
@@ -398,7 +398,7 @@ def test_removal_by_id_keeps_the_fields_that_the_item_page_needs(
     worker(**environ)
     shop.index(shop.event("m1", updated_at=at(1)), shop.event("later", updated_at=at(9)))
     queue = submission(environ)
-    items = ["m1", "unknown", "later", "no id!"]
+    items = ["m1", "unknown", "later", "no\nid"]
     queue.producer.send_task("indexer.remove_listings", [items, at(5)], task_id="r1")
     queue.pending["r1"] = items
 

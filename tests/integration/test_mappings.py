@@ -141,11 +141,11 @@ def foreign(es: Elasticsearch, prefix: str, live: str) -> str:
     es.indices.create(index=f"{prefix}-foreign")
     es.indices.delete_alias(index=live, name=read_alias(prefix))
     es.indices.put_alias(index=f"{prefix}-foreign", name=read_alias(prefix))
-    return f"index {prefix}-foreign has schema_version None, expected 1; .*swap OTHER"
+    return f"index {prefix}-foreign has schema_version None, expected 2; .*swap OTHER"
 
 
 def without_encoder(es: Elasticsearch, prefix: str, live: str) -> str:
-    es.indices.put_mapping(index=live, meta={"schema_version": 1})
+    es.indices.put_mapping(index=live, meta={"schema_version": 2})
     return f"index {live}: _meta names no encoder: .*; .*swap OTHER"
 
 

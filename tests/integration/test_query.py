@@ -21,6 +21,7 @@ from mappings.creation import create_index
 from mappings.lifecycle import drop_index
 from query.api.app import create_app
 from query.api.settings import QuerySettings
+from query.search.request import NO_RULES
 from tests.factories import make_identity, make_listing
 
 SKIRTS = ["Apparel", "Bottomwear", "Skirts"]
@@ -55,7 +56,7 @@ class Shop:
 
     def similar(self, item_id: str, **asked: Any) -> dict[str, Any]:
         """The answer for an item."""
-        answer = self.api.get(f"/v1/listings/{item_id}/similar", query_string=asked)
+        answer = self.api.get(f"/v1/listings/{item_id}/similar", query_string={**NO_RULES, **asked})
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json
         return body
@@ -80,11 +81,11 @@ def test_the_most_similar_comes_first(shop: Shop) -> None:
 
 
 def test_category_and_price_decide_between_photos_of_similar_looks(shop: Shop) -> None:
-    """Less than two spreads of similarity are outweighed by the category, more are not."""
+    """Less than eight spreads of similarity are outweighed by the category, more are not."""
     shop.add("asked")
     shop.add("alike-vase", photo_like(0.85), category=VASES)
     shop.add("less-alike-skirt", photo_like(0.70))
-    shop.add("unlike-skirt", photo_like(0.60))
+    shop.add("unlike-skirt", photo_like(0.02))
     assert shop.ids("asked") == ["less-alike-skirt", "alike-vase", "unlike-skirt"]
 
 
@@ -142,15 +143,25 @@ def test_an_explanation_says_how_the_score_came_about(shop: Shop) -> None:
     shop.add("vase", photo_like(0.82), category=VASES, price=1000)
     shorts, vase = shop.similar("asked", explain=True)["items"]
     assert shorts["explanation"] == {
-        "terms": pytest.approx({"similarity": 0.8, "category": 0.2 * 2 / 3, "price": 0.025 / 2}, abs=1e-5),
-        "facts": {"shared_depth": 2, "price_ratio": 1.5},
+        "terms": pytest.approx(
+            {
+                "similarity": 0.8,
+                "category": 0.8 * 2 / 3,
+                "price": 0.025 / 2,
+                "gender": 0,
+                "colour": 0.025,
+                "brand": 0,
+            },
+            abs=1e-5,
+        ),
+        "facts": {"shared_depth": 2, "price_ratio": 1.5, "same_colour": 1},
         "rank": 1,
         "rank_by_similarity": 2,
-        "matched_queries": ["category:1", "category:2"],
+        "matched_queries": ["category:1", "category:2", "colour"],
     }
     assert vase["explanation"]["terms"]["similarity"] == pytest.approx(0.82, abs=1e-5)
     assert vase["explanation"]["rank_by_similarity"] == 1
-    assert vase["explanation"]["matched_queries"] == []
+    assert vase["explanation"]["matched_queries"] == ["colour"]
     for item in (shorts, vase):
         parts = item["explanation"]["terms"].values()
         assert item["score"] == pytest.approx(sum(parts), abs=1e-5)
@@ -363,6 +374,7 @@ def test_the_shell_prints_the_same_answer(shop: Shop) -> None:
     shop.add("near", photo_like(0.9), title="赤いスカート", price=1290)
     shop.add("far", photo_like(0.2), title="Another", price=2600)
     environ = {"ELASTICSEARCH_URL": shop.url, "NITAMONO_INDEX_PREFIX": shop.prefix}
+    environ["NITAMONO_MIN_SIMILARITY"] = "0"
     printed = CliRunner().invoke(main, ["similar", "asked"], env=environ)
     assert printed.exit_code == 0, printed.output
     lines = printed.output.splitlines()
@@ -382,6 +394,7 @@ def test_the_shell_tells_of_a_fallback(shop: Shop) -> None:
     shop.add("asked", None)
     shop.add("near", photo_like(0.9))
     environ = {"ELASTICSEARCH_URL": shop.url, "NITAMONO_INDEX_PREFIX": shop.prefix}
+    environ["NITAMONO_MIN_SIMILARITY"] = "0"
     printed = CliRunner().invoke(main, ["similar", "asked"], env=environ).output
     assert "(not_encoded)" in printed
 

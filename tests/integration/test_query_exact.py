@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 
-from bench.query import SIZE, Oracle, Row, loaded, one_search, sampled, synthetic_catalogue
+from bench.catalogue import loaded, synthetic_catalogue
+from bench.query import SIZE, Oracle, Row, one_search, sampled
 from mappings.creation import IndexOptions
 from mappings.listing import Status
 
 COUNT = 3000
 
 
-@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("shards", [1, 3, 5])
 def test_answers_are_those_of_an_exact_search(es: Elasticsearch, index_prefix: str, shards: int) -> None:
     """Hundreds of random items: nearly all of the exact answer, and full wherever that is full."""
     catalogue = synthetic_catalogue(COUNT, dims=32)

@@ -84,11 +84,11 @@ def foreign_with_the_listing(es: Elasticsearch, prefix: str, live: str) -> None:
 
 
 def later_schema(es: Elasticsearch, prefix: str, live: str) -> None:
-    move_alias(es, prefix, live, {"mappings": {"_meta": {"schema_version": 2}}})
+    move_alias(es, prefix, live, {"mappings": {"_meta": {"schema_version": 3}}})
 
 
 def without_encoder(es: Elasticsearch, prefix: str, live: str) -> None:
-    move_alias(es, prefix, live, {"mappings": {"_meta": {"schema_version": 1}}})
+    move_alias(es, prefix, live, {"mappings": {"_meta": {"schema_version": 2}}})
 
 
 def closed(es: Elasticsearch, prefix: str, live: str) -> None:
@@ -108,9 +108,9 @@ def missing(es: Elasticsearch, prefix: str, live: str) -> None:
     ("spoil", "words"),
     [
         (half_swapped, "points at 2 indices"),
-        (foreign, "-other has schema_version None, expected 1"),
-        (foreign_with_the_listing, "-other has schema_version None, expected 1"),
-        (later_schema, "-other has schema_version 2, expected 1"),
+        (foreign, "-other has schema_version None, expected 2"),
+        (foreign_with_the_listing, "-other has schema_version None, expected 2"),
+        (later_schema, "-other has schema_version 3, expected 2"),
         (without_encoder, "-other: _meta names no encoder"),
         (closed, "is closed"),
         (named_like_the_alias, "-read is an index, expected an alias"),

@@ -20,7 +20,7 @@ from query.search.builder import SimilarQuery, similar_body
 from query.search.price_band import price_band
 from query.search.ranking import Calibration
 from query.search.reader import IndexReader
-from query.search.request import SimilarRequest
+from query.search.request import NO_RULES, SimilarRequest
 from tests.factories import make_identity, make_listing
 
 DIMS = 64
@@ -57,7 +57,7 @@ class Shop:
 
     def items(self, item_id: str, **asked: Any) -> list[dict[str, Any]]:
         """The items of an answer."""
-        answer = self.api.get(f"/v1/listings/{item_id}/similar", query_string=asked)
+        answer = self.api.get(f"/v1/listings/{item_id}/similar", query_string={**NO_RULES, **asked})
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json
         items: list[dict[str, Any]] = body["items"]
@@ -162,5 +162,6 @@ def test_what_is_explained_is_what_elasticsearch_sorts_by(
     query = SimilarQuery(item.document, SimilarRequest(size=50), Calibration.of(identity))
     assert item.document.vector is not None
     body = similar_body(query, item.document.vector, price_band(item.document.price, 2.0))
-    hits = es.search(index=shop.index, query=body["query"], size=50)["hits"]["hits"]
-    assert {hit["_id"]: hit["_score"] - 1 for hit in hits} == pytest.approx(shown, abs=2e-6)
+    hits = es.search(index=shop.index, query=body["query"], size=51)["hits"]["hits"]
+    scores = {hit["_id"]: hit["_score"] - 1 for hit in hits if hit["_id"] != "m05"}
+    assert scores == pytest.approx(shown, abs=2e-6)

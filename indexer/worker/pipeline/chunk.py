@@ -44,6 +44,8 @@ class Chunk:
     dead_letters: dict[int, DeadLetter] = field(default_factory=dict)
     known_versions: dict[str, int] = field(default_factory=dict)
     """By item, a version that its documents have at least in every index; 0 if one may be missing."""
+    indices: tuple[str, ...] = ()
+    """Those that the chunk is written to."""
     encoded: int = 0
     """The number of photos that were encoded."""
 

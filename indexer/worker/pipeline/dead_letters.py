@@ -18,7 +18,7 @@ from mappings.failures import (
     ElasticsearchUnavailable,
     elasticsearch_errors,
 )
-from mappings.listing import isoformat
+from mappings.listing import isoformat, item_id_of
 from mappings.names import dead_letter_index, written_through
 from mappings.problems import printable, shortened
 from queues.rejected_index import RejectedIndex, digest
@@ -51,14 +51,14 @@ class DeadLetter:
         cls, event: object, reason: str, detail: str, *, version: int | None = None, attempts: int = 1
     ) -> DeadLetter:
         """Return the letter of an event. The same event always gets the same id."""
-        item_id = event.get("item_id") if isinstance(event, Mapping) else None
+        item_id = item_id_of(event) if isinstance(event, Mapping) else None
         text = event if isinstance(event, str) else _to_json(event)
         storable = isinstance(event, Mapping) and is_storable(event)
         return cls(
             id=letter_id(str(item_id)) if version else f"event:{digest(text)}",
             reason=reason,
             detail=shortened(detail),
-            item_id=printable(item_id[:128]) if isinstance(item_id, str) else None,
+            item_id=printable(item_id) if item_id is not None else None,
             event=dict(event) if isinstance(event, Mapping) and storable else None,
             raw=None if storable else printable(text[:RAW_LIMIT]),
             version=version,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from indexer.worker.pipeline.status_update import StatusUpdate
-from mappings.listing import Listing, ListingDocument, Status, category_paths, image_fingerprint
+from mappings.listing import Listing, ListingDocument, Status, image_fingerprint
 
 NO_PHOTO = "no_photo"
 
@@ -26,7 +26,7 @@ TOMBSTONE_FIELDS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class EncodedPhoto:
-    """A photo's unit vector, (dims,) floats, and its 64-bit perceptual hash in hex."""
+    """A photo's unit vector, (dims,) floats, and its perceptual hash in hex."""
 
     vector: tuple[float, ...]
     image_hash: str
@@ -53,7 +53,6 @@ def to_document(
         item_id=listing.item_id,
         title=listing.title,
         category=listing.category,
-        category_paths=category_paths(listing.category),
         price=listing.price,
         currency=listing.currency,
         seller_id=listing.seller_id,

@@ -18,7 +18,7 @@ from indexer.worker.pipeline.store import ListingStore, VersionedDocument
 from mappings.failures import Failure, TransientFailure, VersionConflict
 from mappings.listing import Status
 from ml.inference.encoder import ImageEncoder
-from ml.inference.preprocess import photo_hash
+from ml.inference.gradient_hash import gradient_hash
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Indexer:
     def _plan(self, chunk: Chunk, candidates: Sequence[Candidate]) -> list[PlannedWrite]:
         with chunk.stage_times.measure("read"):
             ids = [candidate.item_id for candidate in candidates]
-            stored = {index: self.store.read(index, ids) for index in self.store.indices()}
+            chunk.indices = tuple(self.store.indices())
+            stored = {index: self.store.read(index, ids) for index in chunk.indices}
         writes = []
         for candidate in candidates:
             in_indices = {index: documents.get(candidate.item_id) for index, documents in stored.items()}
@@ -88,7 +89,7 @@ class Indexer:
             return {}
         vectors = self.encoder.encode(np.stack(list(pixels.values())))
         return {
-            reference: EncodedPhoto(tuple(vector), photo_hash(pixels[reference]))
+            reference: EncodedPhoto(tuple(vector), gradient_hash(pixels[reference]))
             for reference, vector in zip(pixels, vectors.tolist(), strict=True)
         }
 
@@ -109,6 +110,7 @@ class Indexer:
     def _reconcile(self, chunk: Chunk, candidates: Sequence[Candidate]) -> None:
         """Apply the status and price of rejected events, and delete dead letters that are out of date."""
         try:
+            self._require_same_indices(chunk)
             newest = apply_status_updates(self.store, self.dead_letters, known_versions(chunk, candidates))
             self.dead_letters.delete_up_to(
                 [
@@ -122,6 +124,17 @@ class Indexer:
             # Only another attempt applies the other updates, or deletes the letters.
             chunk.outcomes.clear()
             raise
+
+    def _require_same_indices(self, chunk: Chunk) -> None:
+        """Check that the chunk was written to every index that is written to now.
+
+        A rebuild copies what an index holds when it is first written to, so nothing may be missing in both.
+
+        Raises:
+            TransientFailure: an index was added or removed meanwhile.
+        """
+        if tuple(self.store.indices()) != chunk.indices:
+            raise TransientFailure("indices_changed", "another index is written to since the chunk was begun")
 
 
 def known_versions(chunk: Chunk, candidates: Sequence[Candidate]) -> dict[str, int]:

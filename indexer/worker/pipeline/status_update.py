@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mappings.listing import (
     Currency,
-    Identifier,
     Instant,
+    ListingId,
     Price,
     Status,
     date_problem,
@@ -33,7 +33,7 @@ class StatusUpdate(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    item_id: Identifier
+    item_id: ListingId
     status: Status = Field(strict=False)
     updated_at: Instant
     price_tag: PriceTag | None = None

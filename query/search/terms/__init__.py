@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from query.search.terms.attributes import Brand, Colour, Gender
 from query.search.terms.category import Category
 from query.search.terms.price import Price
 from query.search.terms.similarity import Similarity
 from query.search.terms.term import Term
 
-TERMS: Final[tuple[Term, ...]] = (Similarity(), Category(), Price())
+TERMS: Final[tuple[Term, ...]] = (Similarity(), Category(), Price(), Gender(), Colour(), Brand())
 """In the order in which explanations list them. A new term is a file beside these, and a place here."""

@@ -16,7 +16,7 @@ class Category(Term):
     """The full weight for the same leaf category, an equal part of it for each shared level."""
 
     name = "category"
-    weight = 2.0  # measured in docs/decisions/151-ranking-weights.md
+    weight = 8.0  # measured in docs/decisions/151-ranking-weights.md
     needs_vector = False
 
     def functions(self, item: ListingDocument, weight: float) -> list[Clause]:

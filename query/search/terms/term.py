@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from mappings.listing import ListingDocument
 
 Clause = dict[str, Any]
 Floats = NDArray[np.floating[Any]]
+
+
+RANKED_ATTRIBUTES: Final = ("gender", "colour", "brand")
+"""The attributes that have a ranking term (`query.search.terms.attributes`)."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +39,56 @@ class Columns:
     created: Floats
     """(n,) Unix seconds."""
 
+    attributes: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    """Name to (n,) texts, empty where a listing has none."""
+
     def __getitem__(self, rows: slice | NDArray[np.integer[Any]]) -> Columns:
         """The columns of some of the listings."""
         return Columns(
-            self.vectors[rows], self.categories, self.category[rows], self.price[rows], self.created[rows]
+            self.vectors[rows],
+            self.categories,
+            self.category[rows],
+            self.price[rows],
+            self.created[rows],
+            {name: values[rows] for name, values in self.attributes.items()},
         )
 
     @classmethod
-    def of(cls, documents: Sequence[ListingDocument], *, with_vectors: bool = True) -> Columns:
-        """Build the columns of documents, as float64. With vectors, every document must have one."""
+    def of(
+        cls,
+        documents: Sequence[ListingDocument],
+        *,
+        with_vectors: bool = True,
+        vectors: Floats | None = None,
+    ) -> Columns:
+        """Build the columns of documents, as float64. With vectors, every document must have one.
+
+        vectors: (n, dims) those of the documents, if they are not in them.
+        """
         paths = {document.category: None for document in documents}
         rows = {path: row for row, path in enumerate(paths)}
-        vectors = np.empty((len(documents), 0))
+        units = np.empty((len(documents), 0))
         if with_vectors and documents:
+            units = np.array([each.vector for each in documents] if vectors is None else vectors, np.float64)
             # Stored numbers of 32 bits have a norm of nearly 1; the cosine takes exactly 1.
-            vectors = np.array([document.vector for document in documents])
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            units /= np.linalg.norm(units, axis=1, keepdims=True)
         return cls(
-            vectors=vectors,
+            vectors=units,
             categories=tuple(paths),
             category=np.array([rows[document.category] for document in documents], dtype=np.intp),
             price=np.array([document.price for document in documents]),
             created=np.array([document.created_at.timestamp() for document in documents]),
+            attributes=attribute_columns([document.attributes for document in documents]),
         )
+
+
+def attribute_columns(attributes: Sequence[Mapping[str, object]]) -> dict[str, NDArray[np.str_]]:
+    """Name of each attribute that ranking terms read, to (n,) texts."""
+    texts = {name: [each.get(name, "") for each in attributes] for name in RANKED_ATTRIBUTES}
+    return {
+        name: np.array([value if isinstance(value, str) else "" for value in values], dtype=np.str_)
+        for name, values in texts.items()
+    }
 
 
 class Term(ABC):

@@ -26,7 +26,8 @@ def make_answer(*categories, fallback=None):
         {
             "item": item,
             "items": [
-                item | {"category": category, "score": 1, "similarity": 0.9, "explanation": None}
+                item
+                | {"category": category, "score": 1, "similarity": 0.9, "stands_for": 0, "explanation": None}
                 for category in categories
             ],
             "band": band | {"currency": "JPY"},
@@ -34,6 +35,8 @@ def make_answer(*categories, fallback=None):
             "encoder_id": "colour-00000001",
             "index": "listings",
             "filters": [],
+            "removed": {},
+            "short": None,
             "took_ms": 3,
             "elasticsearch_ms": 2,
             "slate_id": "s",

@@ -13,7 +13,7 @@ def test_body_carries_the_encoder_in_its_meta() -> None:
     """A reader needs only the index to know its encoder and calibration."""
     body = index_body(make_identity(dims=128), IndexOptions())
     assert body["mappings"]["_meta"] == {
-        "schema_version": 1,
+        "schema_version": 2,
         "encoder_id": "colour-00000001",
         "dims": 128,
         "similarity_mean": 0.6,
@@ -41,4 +41,4 @@ def test_only_graphs_have_graph_parameters(kind: str) -> None:
 def test_the_mapping_has_the_fields_of_a_document() -> None:
     """The mapping is strict, so the type and the file must agree."""
     properties = index_body(make_identity(), IndexOptions())["mappings"]["properties"]
-    assert set(properties) == set(ListingDocument.model_fields)
+    assert set(properties) == set(ListingDocument.model_fields) | {"category_paths", "offer"}

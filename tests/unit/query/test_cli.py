@@ -13,7 +13,7 @@ from cli import main
     [
         (["m1"], {}, 1, "Elasticsearch does not answer"),
         (["m1"], {}, 1, "start it with `make up` or set ELASTICSEARCH_URL"),
-        (["no such id"], {}, 1, "no listing 'no such id' in the index"),
+        (["no such\nid"], {}, 1, "no listing 'no such\\nid' in the index"),
         (["m1", "--size", "0"], {}, 2, "Parameter `size`: found '0', expected a whole number from 1 to 100"),
         (["m1", "--attribute", "Red"], {}, 2, "a name and a value, such as 'colour:Blue'"),
         (["m1", "--explain"], {}, 2, "--explain needs --json"),

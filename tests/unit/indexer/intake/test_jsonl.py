@@ -60,7 +60,7 @@ def test_problems_name_the_file_and_the_line(tmp_path: Path) -> None:
         "{half",
         '{"item_id": "\\ud800"}',
         '{"item_id": "00123"}',
-        '{"item_id": 5}',
+        '{"item_id": 5.5}',
         "{}",
     ]
     file.write_text("\n\n".join(lines))
@@ -70,6 +70,6 @@ def test_problems_name_the_file_and_the_line(tmp_path: Path) -> None:
     assert half.detail == "a.jsonl line 3: Expecting property name enclosed in double quotes at character 2"
     assert (surrogate.reason, surrogate.raw) == ("item_id_malformed", '{"item_id": "\\ud800"}')
     assert surrogate.detail.startswith("a.jsonl line 5: listing ")
-    assert (number.reason, number.raw) == ("item_id_wrong_type", '{"item_id": 5}')
-    assert "a.jsonl line 9: listing (no id) is not valid: item_id: found 5, expected text" in number.detail
+    assert (number.reason, number.raw) == ("item_id_wrong_type", '{"item_id": 5.5}')
+    assert "a.jsonl line 9: listing (no id) is not valid: item_id: found 5.5, expected text" in number.detail
     assert (nobody.reason, nobody.location) == ("item_id_missing", "line 11")

@@ -14,7 +14,6 @@ from indexer.errors import UnreadableFile
 from indexer.intake.files import checked_rows_of
 from indexer.intake.parquet import json_value, read_parquet
 from indexer.intake.row import Row
-from mappings.errors import InvalidListing
 from mappings.listing import parse_listing
 from tests.factories import make_event
 
@@ -234,9 +233,8 @@ def test_columns_are_named_as_in_csv(tmp_path: Path) -> None:
         checked_rows_of(write_parquet(file, title=pa.array(["a"]), Title=pa.array(["b"])))
 
 
-def test_ids_that_are_numbers_are_rejected(tmp_path: Path) -> None:
-    """A whole number may have lost its leading zeros."""
+def test_ids_that_are_whole_numbers_become_text(tmp_path: Path) -> None:
+    """As they do in JSON."""
     ((event, _),) = rows(write_parquet(tmp_path / "a.parquet", item_id=pa.array([7])))
 
-    with pytest.raises(InvalidListing, match="item_id: found 7, expected text"):
-        parse_listing(make_event() | dict(event))  # type: ignore[call-overload]  # a dict
+    assert parse_listing(make_event() | dict(event)).item_id == "7"  # type: ignore[call-overload]  # a dict

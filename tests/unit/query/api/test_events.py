@@ -102,8 +102,8 @@ def test_what_is_refused_is_counted_in_the_log(
         api.post("/v1/events", json={})
         api.post("/v1/events", json={"events": [fresh()] * (MAX_EVENTS + 1)})
     assert [record.getMessage() for record in caplog.records] == [
-        "events refused: 1 event_wrong_type, 1 field_unknown, 2 item_id_malformed, 1 position_wrong_type",
-        "events refused: 1 item_id_malformed",
+        "events refused: 1 event_wrong_type, 1 field_unknown, 2 item_id_empty, 1 position_wrong_type",
+        "events refused: 1 item_id_empty",
         "events refused: 1 events_missing",
         "events refused: 1 events_too_many",
     ]

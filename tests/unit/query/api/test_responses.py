@@ -8,15 +8,22 @@ import pytest
 
 from query.api.responses import fallback, photo_url, similar_answer
 from query.search.builder import SimilarQuery
+from query.search.hits import RankedHit
+from query.search.policy import Rule, Selection
 from query.search.price_band import PriceBand
 from query.search.reader import Found, RequestDeadline
 from query.search.request import SimilarRequest
-from query.search.similar import RankedHit, SimilarItems
+from query.search.similar import SimilarItems
 from tests.factories import make_calibration, make_document, make_identity
 
 
 def make_items(
-    *hits: RankedHit, fallback_reason: str | None = None, by_similarity: tuple[str, ...] = (), **asked: Any
+    *hits: RankedHit,
+    fallback_reason: str | None = None,
+    by_similarity: tuple[str, ...] = (),
+    removed: dict[str, Rule] | None = None,
+    stands_for: dict[str, int] | None = None,
+    **asked: Any,
 ) -> SimilarItems:
     """What was found for a skirt of 1,000 yen."""
     item = make_document(item_id="asked", price=1000)
@@ -24,10 +31,10 @@ def make_items(
         found=Found(item, "listings-colour-00000001-20260101000000"),
         query=SimilarQuery(item, SimilarRequest(**asked), make_calibration(category=0.06, price=0.02)),
         encoder=make_identity(),
-        band=PriceBand(3.0, 300.0, 3100.0),
+        band=PriceBand(3.0, 25, 36),
         steps_widened=1,
         fallback_reason=fallback_reason,
-        hits=hits,
+        selection=Selection(hits, removed or {}, stands_for or {}),
         by_similarity=by_similarity,
         deadline=RequestDeadline(10, clock=lambda: 0.0),
     )
@@ -36,7 +43,7 @@ def make_items(
 SAME_KIND = RankedHit(
     make_document(item_id="same", price=1000),
     {"similarity": 0.50, "category": 0.06, "price": 0.02},
-    ("category:1",),
+    matched=("category:1",),
 )
 OTHER_KIND = RankedHit(
     make_document(item_id="other", price=1500, category=["Home"]),
@@ -51,10 +58,13 @@ def test_an_explanation_adds_up() -> None:
     assert same is not None
     assert other is not None
     assert same.terms == {"similarity": 0.5, "category": 0.06, "price": 0.02}
-    assert (same.facts, same.matched_queries) == ({"shared_depth": 3, "price_ratio": 1.0}, ("category:1",))
+    assert (same.facts, same.matched_queries) == (
+        {"shared_depth": 3, "price_ratio": 1.0, "same_colour": 1},
+        ("category:1",),
+    )
     assert (same.rank_by_similarity, same.rank) == (2, 1)
     assert other.terms == {"similarity": 0.55, "category": 0.0, "price": 0.01}
-    assert other.facts == {"shared_depth": 0, "price_ratio": 1.5}
+    assert other.facts == {"shared_depth": 0, "price_ratio": 1.5, "same_colour": 1}
     assert (other.rank_by_similarity, other.rank) == (1, 2)
     assert [item.score for item in answer.items] == [0.58, 0.56]
 
@@ -78,7 +88,7 @@ def test_ranks_count_the_whole_window_and_the_answer_does_not() -> None:
 
 def test_a_fallback_claims_no_similarity() -> None:
     """What was not compared has no cosine, no price term and no rank by it."""
-    hit = RankedHit(SAME_KIND.document, {"category": 0.06}, ("category:1",))
+    hit = RankedHit(SAME_KIND.document, {"category": 0.06}, matched=("category:1",))
     answer = similar_answer(make_items(hit, fallback_reason="photo_truncated", explain=True))
     (item,) = answer.items
     assert item.similarity is None
@@ -96,11 +106,32 @@ def test_the_band_says_what_was_asked_and_what_was_done() -> None:
     assert band.model_dump() == {
         "requested_ratio": 2.0,
         "applied_ratio": 3.0,
-        "low": 300.0,
-        "high": 3100.0,
+        "low": pytest.approx(264.70, abs=0.01),  # 1.25 ** 25
+        "high": pytest.approx(3851.86, abs=0.01),  # 1.25 ** 37
         "currency": "JPY",
         "steps_widened": 1,
     }
+
+
+def test_an_answer_says_what_each_rule_removed() -> None:
+    """Every rule is listed, with 0 where it removed nothing."""
+    removed = {"a": Rule.MIN_SIMILARITY, "b": Rule.SELLER_CAP, "c": Rule.SELLER_CAP}
+    answer = similar_answer(make_items(SAME_KIND, removed=removed, stands_for={"same": 2}))
+    assert answer.removed == {
+        "min_similarity": 1,
+        "duplicate_of_item": 0,
+        "collapse_duplicates": 0,
+        "seller_cap": 2,
+    }
+    assert answer.items[0].stands_for == 2
+    assert answer.short is not None
+    assert "1 of 24: no more are for sale up to 3 times the price" in answer.short
+    assert "removed: 1 by min_similarity, 2 by seller_cap" in answer.short
+
+
+def test_a_full_answer_is_not_short() -> None:
+    """Whatever was removed on the way."""
+    assert similar_answer(make_items(SAME_KIND, size=1, removed={"a": Rule.SELLER_CAP})).short is None
 
 
 def test_every_filter_is_named() -> None:
@@ -110,7 +141,7 @@ def test_every_filter_is_named() -> None:
     assert filters == {
         ("status", "on_sale"),
         ("currency", "JPY"),
-        ("price", "300.00 to 3100.00"),
+        ("price", "264.70 to 3851.86"),
         ("item_id", "any other"),
         ("category", "below Apparel"),
         ("attribute", "colour:Red"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mappings.listing import ListingDocument, Status
 from query.search.builder import (
-    MAX_CANDIDATES,
     KnnParameters,
+    Level,
     SimilarQuery,
     fallback_body,
     filters,
@@ -22,53 +23,59 @@ from query.search.request import ListingsRequest, SimilarRequest
 from tests.factories import make_calibration, make_document
 
 VECTOR = (0.6, 0.8, 0.0, 0.0)
-BAND = PriceBand(ratio=2.0, low=500.0, high=3000.0)
+BAND = PriceBand(ratio=2.0, first=30, last=32)
+SKIRTS = "Apparel > Bottomwear > Skirts"
 
 
-def make_query(*, item: ListingDocument | None = None, **asked: Any) -> SimilarQuery:
+def make_query(
+    *, item: ListingDocument | None = None, levels: tuple[Level, ...] = (Level(), Level(SKIRTS)), **asked: Any
+) -> SimilarQuery:
     """A question about a skirt of 1,290 yen, with `asked` over the default parameters."""
     return SimilarQuery(
         item or make_document(),
         SimilarRequest(**asked),
         make_calibration(category=0.06, price=0.02),
         KnnParameters(k=150, num_candidates=300),
+        levels,
     )
 
 
-ALWAYS_FILTERED = [
-    {"term": {"status": "on_sale"}},
-    {"term": {"currency": "JPY"}},
-    {"range": {"price": {"gte": 500.0, "lte": 3000.0}}},
-    {"bool": {"must_not": [{"term": {"item_id": "m1"}}]}},
-]
+ALWAYS_FILTERED = [{"terms": {"offer": ["on_sale|JPY|30", "on_sale|JPY|31", "on_sale|JPY|32"]}}]
+
+
+def knn(kept: list[dict[str, Any]]) -> dict[str, Any]:
+    """One vector search of `make_query` under these filters."""
+    return {
+        "knn": {
+            "field": "vector",
+            "query_vector": (0.6, 0.8, 0.0, 0.0),
+            "k": 150,
+            "num_candidates": 300,
+            "filter": kept,
+            "boost": 2.0,
+        }
+    }
 
 
 def test_one_search_holds_filters_and_ranking() -> None:
     """Every filter is inside knn; the functions of all ranking terms are around it, added."""
     calibration = make_calibration(category=0.06, price=0.02)
     assert len(calibration.functions(make_document(), with_vector=True)) >= 4
+    in_leaf = [*ALWAYS_FILTERED, {"term": {"category_paths": SKIRTS}}]
     assert similar_body(make_query(), VECTOR, BAND) == {
         "query": {
             "function_score": {
-                "query": {
-                    "knn": {
-                        "field": "vector",
-                        "query_vector": [0.6, 0.8, 0.0, 0.0],
-                        "k": 150,
-                        "num_candidates": 300,
-                        "filter": ALWAYS_FILTERED,
-                        "boost": 2.0,
-                    }
-                },
+                "query": {"dis_max": {"queries": [knn(ALWAYS_FILTERED), knn(in_leaf)]}},
                 "functions": calibration.functions(make_document(), with_vector=True),
                 "score_mode": "sum",
                 "boost_mode": "sum",
             }
         },
         "sort": [{"_score": "desc"}, {"item_id": "asc"}],
-        "size": 24,
+        "size": 73,
         "track_total_hits": False,
-        "_source": {"exclude_vectors": False},
+        "_source": {"excludes": ["vector", "category_paths", "offer"]},
+        "docvalue_fields": [{"field": "vector", "format": "binary"}],
     }
 
 
@@ -85,9 +92,9 @@ def test_a_fallback_goes_by_category_then_by_date() -> None:
             }
         },
         "sort": [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}],
-        "size": 24,
+        "size": 73,
         "track_total_hits": False,
-        "_source": {"excludes": ["vector"]},
+        "_source": {"excludes": ["vector", "category_paths", "offer"]},
     }
 
 
@@ -106,30 +113,42 @@ def test_every_filter_asked_for_is_added() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "candidates"),
+    ("size", "deeper", "k", "candidates", "window"),
     [
-        ({}, 300),
-        ({"category": "Apparel"}, 600),
-        ({"category": "Apparel", "attribute": ("colour:Red",)}, 1200),
-        ({"exclude_seller": ("s1",)}, 300),  # one seller's listings are few: it narrows nothing
-        ({"attribute": tuple(f"a{number}:b" for number in range(10))}, MAX_CANDIDATES),
+        (24, 1, 150, 300, 73),
+        (100, 1, 202, 404, 301),  # two for each item of the answer, and one more
+        (100, 4, 802, 1604, 1201),
+        (24, 4, 194, 388, 289),
     ],
 )
-def test_narrow_filters_keep_more_candidates_in_view(asked: dict[str, Any], candidates: int) -> None:
-    """Each narrowing filter doubles them, up to what Elasticsearch takes."""
-    assert make_query(**asked).num_candidates == candidates
+def test_searches_grow_with_the_answer(size: int, deeper: int, k: int, candidates: int, window: int) -> None:
+    """So does the window that the rules choose from; one place in it is for the item itself."""
+    query = replace(make_query(size=size), deeper=deeper)
+    first = similar_body(query, VECTOR, BAND)["query"]["function_score"]["query"]["dis_max"]["queries"][0]
+    assert (first["knn"]["k"], first["knn"]["num_candidates"]) == (k, candidates)
+    assert similar_body(query, VECTOR, BAND)["size"] == window
 
 
-def test_the_window_is_always_larger_than_the_answer() -> None:
-    """A hundred items asked for are ranked among two hundred."""
-    assert (make_query(size=100).k, make_query(size=100).num_candidates) == (200, 300)
+@pytest.mark.parametrize(("at_most", "k"), [(None, 150), (20, 150), (700, 700), (1000, 1000), (1001, 150)])
+def test_where_few_can_match_all_are_compared(at_most: int | None, k: int) -> None:
+    """With twice as many candidates in view, so that the search is exact."""
+    parameters = KnnParameters(150, 300).at(Level("Apparel", at_most), 24)
+    assert (parameters.k, parameters.num_candidates) == (k, 2 * k)
 
 
-def test_the_window_by_picture_alone_is_the_one_that_is_ranked() -> None:
+def test_each_level_has_a_search_of_its_own() -> None:
+    """With the filters of the request in every one."""
+    query = make_query(levels=(Level(), Level(SKIRTS), Level("Apparel")), attribute=("colour:Red",))
+    queries = similar_body(query, VECTOR, BAND)["query"]["function_score"]["query"]["dis_max"]["queries"]
+    kept = [*ALWAYS_FILTERED, {"term": {"attributes.colour": "Red"}}]
+    levels = [[], [{"term": {"category_paths": SKIRTS}}], [{"term": {"category_paths": "Apparel"}}]]
+    assert queries == [knn([*kept, *level]) for level in levels]
+
+
+def test_the_nearest_by_the_photo_alone_are_those_of_the_first_search() -> None:
     """The same knn clause without anything around it, and nothing of the documents but their ids."""
-    ranked = similar_body(make_query(), VECTOR, BAND)["query"]["function_score"]["query"]
     assert nearest_body(make_query(), VECTOR, BAND) == {
-        "query": ranked,
+        "query": knn(ALWAYS_FILTERED),
         "sort": [{"_score": "desc"}, {"item_id": "asc"}],
         "size": 150,
         "track_total_hits": False,
@@ -171,5 +190,5 @@ def test_listings_are_searched_word_by_word_newest_first() -> None:
         "from": 20,
         "size": 10,
         "track_total_hits": True,
-        "_source": {"excludes": ["vector"]},
+        "_source": {"excludes": ["vector", "category_paths", "offer"]},
     }

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.search.price_band import BUCKET, WIDER_RATIOS, price_band, widening_bands
+from mappings.offer import STEP, offer, price_step
+from query.search.price_band import WIDER_RATIOS, price_band, widening_bands
 
 prices = st.floats(min_value=0.01, max_value=1e12)
 ratios = st.floats(min_value=1.0, max_value=100.0, exclude_min=True)
 
 
-def steps_of(bound: float) -> float:
-    return math.log(bound, BUCKET)
-
-
 @given(price=prices, ratio=ratios)
 def test_a_band_holds_all_it_was_asked_for(price: float, ratio: float) -> None:
-    """The own price and every price within the ratio lie inside: bounds are rounded outward, never inward."""
+    """The own price and every price within the ratio: steps are whole, never cut."""
     band = price_band(price, ratio)
     assert price in band
     assert price / ratio in band
@@ -28,19 +23,20 @@ def test_a_band_holds_all_it_was_asked_for(price: float, ratio: float) -> None:
 
 
 @given(price=prices, ratio=ratios)
-def test_a_band_is_at_most_a_bucket_wider_at_either_end(price: float, ratio: float) -> None:
-    """Rounding outward costs less than one more bucket."""
+def test_a_band_is_at_most_a_step_wider_at_either_end(price: float, ratio: float) -> None:
+    """Rounding outward costs at most one step."""
     band = price_band(price, ratio)
-    assert band.low > price / ratio / BUCKET / (1 + 1e-9)
-    assert band.high < price * ratio * BUCKET * (1 + 1e-9)
+    assert band.low > price / ratio / STEP / (1 + 1e-9)
+    assert band.high <= price * ratio * STEP * (1 + 1e-9)
 
 
-@given(price=prices, ratio=ratios)
-def test_bounds_are_powers_of_the_bucket(price: float, ratio: float) -> None:
-    """So that near prices ask for the very same range, which Elasticsearch remembers."""
+@given(price=prices, ratio=ratios, other=prices)
+def test_offers_and_prices_agree(price: float, ratio: float, other: float) -> None:
+    """A listing is among a band's offers if and only if its price is in the band."""
     band = price_band(price, ratio)
-    for bound in (band.low, band.high):
-        assert steps_of(bound) == pytest.approx(round(steps_of(bound)), abs=1e-9)
+    own = offer("on_sale", "JPY", price_step(other))
+    assert (own in band.offers("JPY")) is (other in band)
+    assert own not in band.offers("USD")
 
 
 @given(price=prices, narrow=ratios, wide=ratios)
@@ -48,14 +44,14 @@ def test_a_larger_ratio_never_gives_a_narrower_band(price: float, narrow: float,
     """Widening only ever adds candidates."""
     narrow, wide = sorted((narrow, wide))
     small, large = price_band(price, narrow), price_band(price, wide)
-    assert large.low <= small.low
-    assert large.high >= small.high
+    assert large.first <= small.first
+    assert large.last >= small.last
 
 
 def test_near_prices_share_a_band() -> None:
-    """1,300 and 1,500 yen ask for one and the same range."""
+    """1,300 and 1,500 yen ask for the very same offers."""
     one, other = price_band(1300, 2), price_band(1500, 2)
-    assert (one.low, one.high) == (other.low, other.high)
+    assert (one.first, one.last) == (other.first, other.last) == (29, 35)
     assert one.low == pytest.approx(646.23, abs=0.01)  # 1.25 ** 29; half of 1,300 is 650
     assert one.high == pytest.approx(3081.49, abs=0.01)  # 1.25 ** 36; twice 1,500 is 3,000
 

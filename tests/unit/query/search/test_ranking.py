@@ -63,10 +63,12 @@ def test_values_are_as_precise_as_the_vectors() -> None:
     assert CALIBRATION.scores(half, half) == pytest.approx(CALIBRATION.scores(columns, columns), abs=1e-6)
 
 
-def test_without_a_vector_the_category_alone_counts() -> None:
+def test_without_a_vector_category_and_attributes_count() -> None:
     """Neither similarity nor price ranks a fallback."""
     bare = ITEM.model_copy(update={"vector": None})
-    assert term_values(CALIBRATION, bare, OTHERS[:1], with_vector=False) == [{"category": 0.06}]
+    assert term_values(CALIBRATION, bare, OTHERS[:1], with_vector=False) == [
+        {"category": 0.06, "gender": 0.0, "colour": 0.0, "brand": 0.0}
+    ]
     assert [list(clause) for clause in CALIBRATION.functions(bare, with_vector=False)] == [
         ["filter", "weight"]
     ] * 3
@@ -79,7 +81,7 @@ def test_an_answer_may_be_empty() -> None:
 
 def test_facts_of_all_terms_are_together() -> None:
     """What an explanation shows beside the values."""
-    assert facts(ITEM, OTHERS[1]) == {"shared_depth": 2, "price_ratio": 1.5}
+    assert facts(ITEM, OTHERS[1]) == {"shared_depth": 2, "price_ratio": 1.5, "same_colour": 1}
 
 
 def test_chosen_weights_replace_the_defaults() -> None:

@@ -107,7 +107,7 @@ def test_a_missing_index_says_what_makes_one() -> None:
 
 def test_a_missing_document_is_an_unknown_item() -> None:
     """A 404 for the document is not a 404 for the index."""
-    meta = {"schema_version": 1, **asdict(make_identity())}
+    meta = {"schema_version": 2, **asdict(make_identity())}
     index = {"shop-1": {"aliases": {}, "mappings": {"_meta": meta}, "settings": {}}}
 
     def respond(request: BaseHTTPRequestHandler) -> tuple[int, object]:
@@ -165,7 +165,7 @@ def test_the_search_is_told_how_long_it_may_take() -> None:
 def test_pages_of_listings_are_spread_over_the_copies_of_the_index() -> None:
     """Any copy has the same page; the index itself is asked for what is checked of it alone."""
     seen: list[str] = []
-    meta = {"schema_version": 1, **asdict(make_identity())}
+    meta = {"schema_version": 2, **asdict(make_identity())}
 
     def note(request: BaseHTTPRequestHandler) -> tuple[int, object]:
         seen.append(request.path)

@@ -55,7 +55,7 @@ def test_a_price_is_applied_only_with_its_currency(changes: dict[str, Any]) -> N
     "changes",
     [
         {"item_id": None},
-        {"item_id": "../m1"},
+        {"item_id": ".."},
         {"status": "trading"},
         {"status": None},
         {"updated_at": "yesterday"},

@@ -1,0 +1,173 @@
+"""A new index from the documents of another, vectors included, while events go on being indexed.
+
+The new index joins the write alias first. From then on every event is written to both, and what the old one
+holds by then is copied. A copy never overwrites a newer document. The progress is kept in the new index, so a
+rebuild that was interrupted goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from elasticsearch import Elasticsearch
+
+from indexer.errors import RebuildFailed
+from indexer.worker.pipeline.store import ListingStore, VersionedDocument
+from mappings.aliases import start_writing, swap_aliases
+from mappings.creation import LISTINGS_BODY, IndexOptions, add_fields, create_index
+from mappings.failures import TransientFailure, VersionConflict, elasticsearch_errors
+from mappings.identity import EncoderIdentity
+from mappings.inspection import SCHEMA_VERSION, UPGRADED_TO, indices_behind, only_index
+from mappings.listing import ListingDocument
+from mappings.names import read_alias, write_alias
+from mappings.scan import pages
+
+COUNT_ATTEMPTS: Final = 5
+"""Between the writes of one event to both indices, their counts differ."""
+
+SAVED_EVERY_S: Final = 5.0
+"""Seconds of copying that an interruption repeats. Each save is a change of the cluster's state."""
+
+FIELDS: Final = {
+    name: field for name, field in LISTINGS_BODY["mappings"]["properties"].items() if name != "vector"
+}
+"""All but the vector, whose dims and index type are each index's own."""
+
+_META: Final = "rebuild"
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """The copy of one index into another, as far as it got."""
+
+    source: str
+    target: str
+    copied: int = 0
+    """Documents."""
+    after: str | None = None
+    """The last item that was copied, in the order of ids."""
+
+
+def source_of_upgrade(es: Elasticsearch, prefix: str) -> str | None:
+    """Return the live index if it is of an earlier schema; None if there is nothing to upgrade.
+
+    Raises:
+        IndexMissing, MappingMismatch: no one index is live.
+    """
+    name, entry = only_index(es, read_alias(prefix))
+    return None if meta_of(entry).get("schema_version") == SCHEMA_VERSION else name
+
+
+def begin(es: Elasticsearch, prefix: str, source: str, options: IndexOptions) -> Rebuild:
+    """Return the rebuild of `source` that was interrupted, or a new one, whose index is written to now."""
+    interrupted = unfinished(es, prefix, source)
+    if interrupted is not None:
+        return interrupted
+    meta = meta_of(only_index(es, source)[1])
+    # The documents of the new schema, which events are written with, must fit the old index as well.
+    add_fields(es, source, {"mappings": {"properties": FIELDS}})
+    es.indices.put_mapping(index=source, meta={**meta, UPGRADED_TO: SCHEMA_VERSION})
+    target = create_index(es, prefix, EncoderIdentity.from_meta(meta), options=options)
+    rebuild = Rebuild(source, target)
+    save(es, rebuild)
+    start_writing(es, prefix, target)
+    return rebuild
+
+
+def unfinished(es: Elasticsearch, prefix: str, source: str) -> Rebuild | None:
+    """Return the rebuild of `source` that was begun before, if there is one."""
+    for entry in indices_behind(es, write_alias(prefix)).values():
+        saved = meta_of(entry).get(_META)
+        if saved and saved["source"] == source:
+            return Rebuild(**saved)
+    return None
+
+
+def copy(
+    es: Elasticsearch, store: ListingStore, rebuild: Rebuild, progress: Callable[[int], object]
+) -> Rebuild:
+    """Copy the documents that are left, and return the rebuild with all of them copied.
+
+    progress: called with the number of documents after each page.
+
+    Raises:
+        ElasticsearchUnavailable: it does not answer. What was copied stays.
+        RebuildFailed: it refuses a document.
+    """
+    everything: Mapping[str, Any] = {"match_all": {}}
+    rest = {"range": {"item_id": {"gt": rebuild.after}}} if rebuild.after else everything
+    saved = time.monotonic()
+    with elasticsearch_errors():
+        for hits in pages(es, rebuild.source, rest, sort=[{"item_id": "asc"}], with_vectors=True):
+            write(store, rebuild.target, hits)
+            rebuild = replace(
+                rebuild, copied=rebuild.copied + len(hits), after=hits[-1]["_source"]["item_id"]
+            )
+            progress(len(hits))
+            if time.monotonic() - saved > SAVED_EVERY_S:
+                save(es, rebuild)
+                saved = time.monotonic()
+        save(es, rebuild)
+    return rebuild
+
+
+def write(store: ListingStore, index: str, hits: Sequence[Mapping[str, Any]]) -> None:
+    """Write the documents of these hits to another index, where that has no newer ones.
+
+    Raises:
+        TransientFailure: Elasticsearch does not take them now.
+        RebuildFailed: it refuses one for good.
+    """
+    documents = [
+        VersionedDocument(index, hit["_version"], ListingDocument.model_validate(hit["_source"]))
+        for hit in hits
+    ]
+    for document, failure in zip(documents, store.write(documents), strict=True):
+        if isinstance(failure, TransientFailure):
+            raise failure
+        if failure is not None and not isinstance(failure, VersionConflict):
+            raise RebuildFailed(
+                f"item {document.document.item_id!r} cannot be copied to {index}: {failure}; "
+                "correct the listing, index it again, and repeat the command"
+            )
+
+
+def finish(es: Elasticsearch, prefix: str, rebuild: Rebuild) -> None:
+    """Put the new index live. The old one goes on being written, so that a swap back is instant.
+
+    Raises:
+        RebuildFailed: the new index has fewer documents than the old one.
+    """
+    for attempt in range(COUNT_ATTEMPTS):
+        missing = count(es, rebuild.source) - count(es, rebuild.target)
+        if missing <= 0:
+            break
+        time.sleep(attempt)
+    else:
+        raise RebuildFailed(
+            f"{rebuild.target} lacks {missing:,} of the documents of {rebuild.source}; delete it with "
+            f"`nitamono mappings drop {rebuild.target} --force` and repeat the command"
+        )
+    swap_aliases(es, prefix, rebuild.target)
+    meta = meta_of(only_index(es, rebuild.target)[1])
+    es.indices.put_mapping(index=rebuild.target, meta={key: meta[key] for key in meta if key != _META})
+
+
+def count(es: Elasticsearch, index: str) -> int:
+    """Return the number of documents of an index, including those that were just written."""
+    es.indices.refresh(index=index)
+    return int(es.count(index=index)["count"])
+
+
+def save(es: Elasticsearch, rebuild: Rebuild) -> None:
+    """Keep the progress in the new index."""
+    meta = meta_of(only_index(es, rebuild.target)[1])
+    es.indices.put_mapping(index=rebuild.target, meta={**meta, _META: asdict(rebuild)})
+
+
+def meta_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `_meta` in an index's description."""
+    return dict(entry["mappings"].get("_meta", {}))

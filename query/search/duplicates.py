@@ -1,0 +1,64 @@
+"""Near-identical photos, by perceptual hash and by vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bits = NDArray[np.float32]
+"""(n, 512) 0 or 1: gradient hashes (`ml.inference.gradient_hash`). A product counts the bits in common."""
+Vectors = NDArray[np.floating]
+
+_SIDE: Final = 16
+_DIGITS: Final = 2 * _SIDE * _SIDE // 4
+
+
+@dataclass(frozen=True)
+class DuplicateThresholds:
+    """When two photos are near-identical (measured in docs/decisions/158-near-identical-photos.md)."""
+
+    overlap: float = 0.7
+    """The least share of the bits set in either hash that is set in both, as the photos are or mirrored."""
+    cosine: float = 0.93
+    """The least cosine that photos of such an overlap have: it tells colours apart, which hashes do not."""
+    same_cosine: float = 0.9995
+    """The cosine from which the hashes do not matter: one photo, encoded twice."""
+
+
+def near_identical(hashes: Bits, vectors: Vectors, thresholds: DuplicateThresholds) -> NDArray[np.bool_]:
+    """(n, n) whether two photos are near-identical, as they are or mirrored.
+
+    hashes: (n, 512); zeros for an unknown one.
+    vectors: (n, dims) unit norm, or (n, 0) to compare hashes alone.
+    """
+    alike = np.maximum(overlap(hashes, hashes), overlap(hashes, mirrored(hashes))) >= thresholds.overlap
+    if not vectors.shape[1]:
+        return np.asarray(alike)
+    cosines = vectors @ vectors.T
+    return np.asarray((alike & (cosines >= thresholds.cosine)) | (cosines >= thresholds.same_cosine))
+
+
+def overlap(hashes: Bits, others: Bits) -> NDArray[np.float32]:
+    """(n, m) share of the bits set in either hash that is set in both; 0 where neither has any."""
+    both = hashes @ others.T
+    either = hashes.sum(axis=1)[:, None] + others.sum(axis=1)[None] - both
+    return np.asarray(both / np.maximum(either, 1))
+
+
+def mirrored(hashes: Bits) -> Bits:
+    """(n, 512) hashes of the photos mirrored left to right.
+
+    Mirrored, the steps of a row come in the opposite order, and one that was brighter is darker.
+    """
+    return hashes.reshape(-1, 2, _SIDE, _SIDE)[:, ::-1, :, ::-1].reshape(len(hashes), -1)
+
+
+def parse_hashes(texts: Sequence[str | None]) -> Bits:
+    """(n, 512) of hashes in hex, as documents store them; zeros for one missing or of another kind."""
+    known = (text if text and len(text) == _DIGITS else "0" * _DIGITS for text in texts)
+    packed = np.frombuffer(bytes.fromhex("".join(known)), np.uint8).reshape(len(texts), -1)
+    return np.unpackbits(packed, axis=1).astype(np.float32)

@@ -1,0 +1,172 @@
+"""The result policy: which of the best candidates are shown.
+
+The rules apply in this order, each to what the one before has left:
+
+1. `min_similarity`: what is less similar than the floor is no answer, so an answer may be short.
+2. `collapse_duplicates`: of several near-identical photos the best listing is shown, and none that is
+   near-identical to the item's own.
+3. `diversity`: the order of what is left.
+4. `seller_cap`: at most so many of one seller, unless the answer would be short.
+
+All work on one window of candidates, best first (docs/result-policy.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mappings.listing import ListingDocument
+from query.search.duplicates import DuplicateThresholds, near_identical, parse_hashes
+from query.search.hits import RankedHit
+from query.search.request import DEFAULT_SIZE, ResultPolicy
+
+
+class Rule(StrEnum):
+    """What took a candidate out of an answer."""
+
+    MIN_SIMILARITY = "min_similarity"
+    DUPLICATE_OF_ITEM = "duplicate_of_item"
+    COLLAPSE_DUPLICATES = "collapse_duplicates"
+    SELLER_CAP = "seller_cap"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """An answer, and what the rules took out of it."""
+
+    shown: tuple[RankedHit, ...]
+    removed: Mapping[str, Rule] = field(default_factory=dict)
+    """Item to the rule that removed it."""
+    stands_for: Mapping[str, int] = field(default_factory=dict)
+    """Shown item to the number of near-identical listings behind it, where there are any."""
+    over_cap: tuple[RankedHit, ...] = ()
+    """What the seller cap removed, best first."""
+
+    def counts(self) -> dict[str, int]:
+        """The number of candidates that each rule removed, by its name."""
+        found = Counter(self.removed.values())
+        return {rule.value: found[rule] for rule in Rule}
+
+
+def select(
+    candidates: Sequence[RankedHit],
+    item: ListingDocument,
+    policy: ResultPolicy,
+    size: int,
+    floor: float,
+    thresholds: DuplicateThresholds,
+) -> Selection:
+    """The answer of at most `size` items from candidates, best first.
+
+    floor: the least cosine, from the policy or else of the encoder. 0 is none.
+    """
+    removed: dict[str, Rule] = {}
+    left = _above_floor(candidates, floor, removed)
+    stands_for: Counter[str] = Counter()
+    if policy.collapse_duplicates:
+        left = _without_duplicates(left, item, thresholds, removed, stands_for)
+    shown, over_cap = _capped(_ordered(left, policy.diversity), cap_for(policy.seller_cap, size), size)
+    removed |= {hit.document.item_id: Rule.SELLER_CAP for hit in over_cap}
+    return Selection(tuple(shown), removed, dict(stands_for), tuple(over_cap))
+
+
+def filled_up(selection: Selection, size: int) -> Selection:
+    """The selection with the best of what the seller cap removed, where it has fewer than `size` items.
+
+    A shop with one seller has whole answers, too.
+    """
+    back = selection.over_cap[: max(0, size - len(selection.shown))]
+    names = {hit.document.item_id for hit in back}
+    removed = {name: rule for name, rule in selection.removed.items() if name not in names}
+    return replace(selection, shown=(*selection.shown, *back), removed=removed)
+
+
+def cap_for(seller_cap: int, size: int) -> int:
+    """The most items of one seller in an answer of this size. A cap is for DEFAULT_SIZE items; 0 is none."""
+    return max(seller_cap, seller_cap * size // DEFAULT_SIZE)
+
+
+def _above_floor(candidates: Iterable[RankedHit], floor: float, removed: dict[str, Rule]) -> list[RankedHit]:
+    left = []
+    for hit in candidates:
+        if floor and hit.similarity is not None and hit.similarity < floor:
+            removed[hit.document.item_id] = Rule.MIN_SIMILARITY
+        else:
+            left.append(hit)
+    return left
+
+
+def _without_duplicates(
+    candidates: Sequence[RankedHit],
+    item: ListingDocument,
+    thresholds: DuplicateThresholds,
+    removed: dict[str, Rule],
+    stands_for: Counter[str],
+) -> list[RankedHit]:
+    """The first of each group of near-identical photos, without those of the item's own."""
+    same = _same_photo(candidates, item, thresholds)
+    left: list[int] = []
+    for place, hit in enumerate(candidates, start=1):
+        first = next((other for other in left if same[place, other]), None)
+        if same[place, 0]:
+            removed[hit.document.item_id] = Rule.DUPLICATE_OF_ITEM
+        elif first is not None:
+            removed[hit.document.item_id] = Rule.COLLAPSE_DUPLICATES
+            stands_for[candidates[first - 1].document.item_id] += 1
+        else:
+            left.append(place)
+    return [candidates[place - 1] for place in left]
+
+
+def _same_photo(
+    candidates: Sequence[RankedHit], item: ListingDocument, thresholds: DuplicateThresholds
+) -> NDArray[np.bool_]:
+    """(n + 1, n + 1) whether two are near-identical; row 0 is the item."""
+    documents = [item, *(hit.document for hit in candidates)]
+    vectors = [item.vector, *(hit.vector for hit in candidates)]
+    compared = (
+        np.array(vectors) if all(each is not None for each in vectors) else np.empty((len(documents), 0))
+    )
+    return near_identical(parse_hashes([each.image_hash for each in documents]), compared, thresholds)
+
+
+def _ordered(candidates: Sequence[RankedHit], diversity: float) -> Iterable[RankedHit]:
+    """The candidates by maximal marginal relevance (Carbonell and Goldstein, 1998):
+
+    (1 - diversity) · score - diversity · largest cosine with one that is placed already.
+    """
+    if not diversity or any(hit.vector is None for hit in candidates):
+        yield from candidates
+        return
+    vectors = np.array([hit.vector for hit in candidates])
+    scores = np.array([hit.score for hit in candidates])
+    likeness = np.zeros(len(candidates))
+    waiting = np.ones(len(candidates), dtype=bool)
+    for _ in candidates:
+        values = np.where(waiting, (1 - diversity) * scores - diversity * likeness, -np.inf)
+        place = int(np.argmax(values))
+        waiting[place] = False
+        likeness = np.maximum(likeness, vectors @ vectors[place])
+        yield candidates[place]
+
+
+def _capped(candidates: Iterable[RankedHit], cap: int, size: int) -> tuple[list[RankedHit], list[RankedHit]]:
+    """The first `size` of the candidates with at most `cap` of each seller, and those beyond the cap."""
+    shown: list[RankedHit] = []
+    over_cap: list[RankedHit] = []
+    of_seller: Counter[str] = Counter()
+    for hit in candidates:
+        if len(shown) == size:
+            break
+        if cap and of_seller[hit.document.seller_id] >= cap:
+            over_cap.append(hit)
+            continue
+        of_seller[hit.document.seller_id] += 1
+        shown.append(hit)
+    return shown, over_cap

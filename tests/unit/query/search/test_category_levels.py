@@ -1,0 +1,100 @@
+"""Which levels of a category are searched, from counts of their offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mappings.listing import CATEGORY_SEPARATOR
+from query.search.builder import FEW, Level
+from query.search.category_levels import KEPT_S, CategoryLevels
+from query.search.price_band import price_band
+from query.search.reader import Answer, RequestDeadline
+from query.search.request import SimilarRequest
+from tests.factories import make_document
+
+LEAF = "Apparel > Bottomwear > Skirts"
+PARENT = "Apparel > Bottomwear"
+PLENTY = FEW + 1
+
+
+class Counting:
+    """A reader that answers with counts of one offer in the item's band and one far outside it."""
+
+    def __init__(self, **counts: int) -> None:
+        self.counts = {"leaf": PLENTY, "parent": PLENTY, "root": PLENTY, "all": PLENTY} | counts
+        self.asked: list[str] = []
+
+    def search(self, index: str, body: dict[str, Any], deadline: object) -> Answer:
+        """Count the offers below the category that the body asks about."""
+        del index, deadline
+        kept = body["query"]["bool"]["filter"]
+        depth = kept[0]["term"]["category_paths"].count(CATEGORY_SEPARATOR) + 1 if kept else 0
+        level = ("all", "root", "parent", "leaf")[depth]
+        self.asked.append(level)
+        buckets = [
+            {"key": "on_sale|JPY|32", "doc_count": self.counts[level]},
+            {"key": "on_sale|JPY|90", "doc_count": 10**6},
+            {"key": "sold_out|JPY|32", "doc_count": 10**6},
+        ]
+        return Answer((), None, {"offers": {"buckets": buckets}})
+
+
+def levels(reader: Counting, request: SimilarRequest | None = None, **changes: Any) -> tuple[Level, ...]:
+    """The levels for a skirt of 1,290 yen."""
+    item = make_document(**changes)
+    service = CategoryLevels(reader)  # type: ignore[arg-type]  # all that it needs of a reader
+    return service.of("i", item, request or SimilarRequest(), price_band(1290, 2.0), RequestDeadline(5))
+
+
+def paths(*arguments: Any, **changes: Any) -> list[str | None]:
+    """Their paths alone."""
+    return [level.path for level in levels(*arguments, **changes)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({}, [None, LEAF]),
+        ({"leaf": 1000}, [None, LEAF, PARENT]),
+        ({"leaf": 3, "parent": 40}, [None, LEAF, PARENT, "Apparel"]),
+        ({"leaf": 0, "parent": 0, "root": 0, "all": 0}, [None, LEAF, PARENT, "Apparel"]),
+    ],
+)
+def test_levels_are_added_upward_until_one_has_enough(
+    counts: dict[str, int], expected: list[str | None]
+) -> None:
+    """What is sold, or priced outside the band, does not count."""
+    assert paths(Counting(**counts)) == expected
+
+
+def test_a_level_knows_how_many_it_has_at_most() -> None:
+    """From which the builder takes how many to compare."""
+    assert [level.at_most for level in levels(Counting(leaf=7))] == [PLENTY, 7, PLENTY]
+
+
+@pytest.mark.parametrize(
+    "filters", [{"attribute": ("a:b",)}, {"category": "Home"}, {"exclude_seller": ("s1",)}]
+)
+def test_filters_of_the_request_search_every_level(filters: dict[str, Any]) -> None:
+    """The counts are of all listings, so they are only bounds."""
+    assert paths(Counting(), SimilarRequest(**filters)) == [None, LEAF, PARENT, "Apparel"]
+
+
+def test_a_large_leaf_is_searched_for_the_items_gender_as_well() -> None:
+    """A small one is compared whole."""
+    own = {"gender": "Women"}
+    assert levels(Counting(), attributes=own)[-1] == Level(LEAF, PLENTY, "gender:Women")
+    assert all(level.attribute is None for level in levels(Counting(leaf=5), attributes=own))
+    assert all(level.attribute is None for level in levels(Counting(), attributes={}))
+
+
+def test_counts_are_kept_for_a_minute() -> None:
+    """Then they are counted anew."""
+    now, reader = [0.0], Counting()
+    service = CategoryLevels(reader, clock=lambda: now[0])  # type: ignore[arg-type]
+    for moment in (0.0, KEPT_S - 1, KEPT_S + 1):
+        now[0] = moment
+        service.of("i", make_document(), SimilarRequest(), price_band(1290, 2.0), RequestDeadline(5))
+    assert reader.asked == ["all", "leaf"] * 2
