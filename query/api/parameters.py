@@ -131,11 +131,14 @@ class SimilarParameters(Parameters):
     ] = DEFAULT_RATIO
     category: Annotated[
         CategoryPath | None,
-        Field(description="Only items below this category, given from the root: `Apparel > Skirts`."),
+        Field(description="Only items below this category: its path, or a part that no other has: `Skirts`."),
     ] = None
     attribute: Annotated[
         tuple[Attribute, ...],
-        Field(max_length=10, description="Only items with this attribute, as `name:value`. May be repeated."),
+        Field(
+            max_length=10,
+            description="Only items with this attribute, as `name:value` in any case. May be repeated.",
+        ),
     ] = ()
     exclude_seller: Annotated[
         tuple[ListingId, ...],
@@ -229,7 +232,8 @@ class ListingParameters(Parameters):
         Field(description="Words that must all be in the title."),
     ] = ""
     category: Annotated[
-        CategoryPath | None, Field(description="Only listings below this category: its path from the root.")
+        CategoryPath | None,
+        Field(description="Only listings below this category: its path, or a part that no other has."),
     ] = None
     status: Annotated[ShownStatus, Field(description="Only listings of this status.")] = ShownStatus.ON_SALE
     size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Listings a page."), _IN_DIGITS] = DEFAULT_SIZE

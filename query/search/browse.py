@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mappings.listing import CATEGORY_SEPARATOR
 from query.search.builder import ANY_LISTING, listings_body
 from query.search.errors import InvalidParameters, UnusableParameter
+from query.search.filter_values import FilterValues
 from query.search.reader import Answer, Found, IndexReader
 from query.search.request import MAX_RESULTS, ListingsRequest
 
@@ -50,6 +51,7 @@ class ListingService:
 
     def __init__(self, reader: IndexReader) -> None:
         self._reader = reader
+        self._filters = FilterValues(reader)
 
     def find(self, item_id: str) -> Found:
         """Find one listing.
@@ -63,12 +65,13 @@ class ListingService:
         """Find one page of listings, newest first.
 
         Raises:
-            InvalidParameters: the page is further on than Elasticsearch pages.
+            InvalidParameters: the page is further on than Elasticsearch pages, or the category is unknown.
             NoLiveIndex, SearchUnavailable
         """
         check_window(request)
         deadline = self._reader.deadline()
         index, _ = self._reader.live(deadline)
+        request = self._filters.listings(index, request, deadline)
         answer = self._reader.search(index, listings_body(request), deadline)
         empty = not answer.total and not self._reader.search_ids(index, ANY_LISTING, deadline)
         return Page(request, answer, deadline.elapsed_s(), empty)

@@ -163,7 +163,7 @@ def requested_filters(request: SimilarRequest) -> list[Clause]:
     """The filters that a request asks for."""
     return [
         *_category_filter(request.category),
-        *(_attribute_filter(attribute) for attribute in request.attribute),
+        *(_attribute_filter(request.spellings.get(each, (each,))) for each in request.attribute),
         *_seller_filter(request.exclude_seller),
     ]
 
@@ -227,9 +227,13 @@ def _category_filter(path: str | None) -> list[Clause]:
     return [] if path is None else [{"term": {"category_paths": path}}]
 
 
-def _attribute_filter(attribute: str) -> Clause:
-    name, _, value = attribute.partition(":")
-    return {"term": {f"attributes.{name}": value}}
+def _attribute_filter(spellings: Sequence[str]) -> Clause:
+    """Match any of the spellings of one `name:value`."""
+    name = spellings[0].partition(":")[0]
+    values = [each.partition(":")[2] for each in spellings]
+    if len(values) == 1:
+        return {"term": {f"attributes.{name}": values[0]}}
+    return {"terms": {f"attributes.{name}": values}}
 
 
 def _seller_filter(sellers: Sequence[str]) -> list[Clause]:

@@ -250,7 +250,7 @@ def _arm_failures(prefix: str | None) -> Iterator[None]:
     """Turn failures of an arm's own index into ArmUnusable; raise those of the default index unchanged."""
     try:
         yield
-    except (UnknownItem, NoLiveIndex, SearchUnavailable) as error:
+    except (UnknownItem, InvalidParameters, NoLiveIndex, SearchUnavailable) as error:
         if prefix is None:
             raise
         reasons = {UnknownItem: ITEM_NOT_IN_ARM, NoLiveIndex: ARM_INDEX_MISSING}

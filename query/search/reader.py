@@ -176,6 +176,16 @@ class IndexReader:
         hits = self._search(index, body, deadline, copy)["hits"]["hits"]
         return tuple(hit["_id"] for hit in hits)
 
+    def search_sources(
+        self, index: str, body: dict[str, Any], deadline: RequestDeadline
+    ) -> tuple[dict[str, Any], ...]:
+        """Run one search for parts of documents, and return them in order.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        return tuple(hit["_source"] for hit in self._search(index, body, deadline, None)["hits"]["hits"])
+
     def search_all(
         self, index: str, bodies: Sequence[dict[str, Any]], deadline: RequestDeadline, *, copy: str
     ) -> tuple[Answer, ...]:

@@ -47,6 +47,8 @@ class SimilarRequest:
     """Only items below this path."""
     attribute: tuple[str, ...] = ()
     """Each `name:value`."""
+    spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
+    """Attribute to all of its spellings, where listings have several."""
     exclude_seller: tuple[str, ...] = ()
     explain: bool = False
     rules: Mapping[str, Any] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from mappings.listing import ListingDocument, Status
 from query.search.builder import KnnParameters, SimilarQuery, fallback_body, nearest_body, similar_body
 from query.search.category_levels import CategoryLevels
 from query.search.duplicates import DuplicateThresholds
+from query.search.filter_values import FilterValues
 from query.search.hits import RankedHit, ranked
 from query.search.policy import Selection, filled_up, select
 from query.search.price_band import PriceBand, widening_bands
@@ -71,6 +72,7 @@ class SimilarService:
         self.reader = reader
         self._policy = policy or ResultPolicy()
         self._levels = CategoryLevels(reader)
+        self._filters = FilterValues(reader)
         self._knn = knn or KnnParameters()
 
     def similar(self, item_id: str, request: SimilarRequest) -> SimilarItems:
@@ -78,6 +80,7 @@ class SimilarService:
 
         Raises:
             UnknownItem: no such item.
+            InvalidParameters: no listing has the value of a filter.
             NoLiveIndex, SearchUnavailable
         """
         deadline = self.reader.deadline()
@@ -96,8 +99,10 @@ class SimilarService:
         encoder must not be compared with those of another.
 
         Raises:
+            InvalidParameters: no listing has the value of a filter.
             NoLiveIndex, SearchUnavailable
         """
+        request = self._filters.similar(found.index, request, deadline)
         encoder = self.reader.identity(found.index, deadline)
         bands = widening_bands(found.document.price, request.price_ratio)
         levels = self._levels.of(found.index, found.document, request, bands[0], deadline)

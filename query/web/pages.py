@@ -47,6 +47,7 @@ def pages_blueprint(
     def home() -> str:
         parameters = _parameters(ListingParameters)
         page = listings.page(parameters.request())
+        parameters = parameters.model_copy(update={"category": page.request.category})
         return render_template(
             "home.html",
             parameters=parameters,

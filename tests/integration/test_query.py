@@ -275,6 +275,7 @@ def test_a_page_without_listings_says_why(shop: Shop, address: str, words: str) 
         assert empty(anything) == "The index has no listings yet. Index some with nitamono index."
     shop.add("m1")
     shop.add("m2")
+    shop.add("vase", category=VASES, status="reserved")
     assert empty(address) == words
 
 
@@ -385,6 +386,7 @@ def test_the_shell_prints_the_same_answer(shop: Shop) -> None:
     as_json = CliRunner().invoke(main, ["similar", "asked", "--json", "--size", "1"], env=environ)
     told = json.loads(as_json.stdout)
     assert [item["item_id"] for item in told["items"]] == ["near"]
+    shop.add("sold", category=VASES, status="sold_out")
     alone = CliRunner().invoke(main, ["similar", "far", "--category", "Home"], env=environ)
     assert "No similar item is for sale." in alone.output
 

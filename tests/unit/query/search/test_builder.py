@@ -112,6 +112,14 @@ def test_every_filter_asked_for_is_added() -> None:
     ]
 
 
+def test_every_spelling_of_an_attribute_matches() -> None:
+    """Where listings have several, one clause has them all."""
+    query = make_query(
+        attribute=("colour:Red",), spellings={"colour:Red": ("colour:Red", "colour:red", "colour:RED")}
+    )
+    assert filters(query, BAND) == [*ALWAYS_FILTERED, {"terms": {"attributes.colour": ["Red", "red", "RED"]}}]
+
+
 @pytest.mark.parametrize(
     ("size", "deeper", "k", "candidates", "window"),
     [

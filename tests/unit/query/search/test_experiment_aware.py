@@ -161,6 +161,7 @@ def test_without_the_kill_switch_nobody_is_in_an_arm(stopped: dict[str, Any]) ->
         (UnknownItem("m1"), "item_not_in_arm"),
         (NoLiveIndex("no such index"), "arm_index_missing"),
         (SearchUnavailable("Elasticsearch answers 503"), "arm_unavailable"),
+        (InvalidParameters(()), "arm_unavailable"),  # a filter value that the arm's index has not yet
     ],
 )
 def test_a_failing_arm_is_the_deployments_answer_without_an_arm(
