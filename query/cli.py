@@ -36,6 +36,12 @@ HEAD = ("", "item", "similarity", "price", "category", "title")
 @click.option("--category", help="Only items below this category: 'Apparel > Skirts'.")
 @click.option("--attribute", multiple=True, metavar="NAME:VALUE", help="Only items with this attribute.")
 @click.option("--exclude-seller", multiple=True, metavar="SELLER", help="No items of this seller.")
+@click.option(
+    "--explain-missing",
+    multiple=True,
+    metavar="ITEM",
+    help="Say why this item is not among the similar ones.",
+)
 @click.option("--explain", is_flag=True, help="With --json: add how each score is computed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
 def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: object) -> None:
@@ -56,6 +62,7 @@ def answer_text(answer: SimilarAnswer) -> str:
     lines = [about, _band_line(answer.band)]
     if answer.fallback:
         lines.append(f"{answer.fallback.message} ({answer.fallback.reason})")
+    lines += [f"{each.item_id}: {each.message} ({each.reason})" for each in answer.missing]
     if not answer.items:
         return "\n".join([*lines, "No similar item is for sale."])
     rows = [_row(rank, found) for rank, found in enumerate(answer.items, start=1)]

@@ -170,6 +170,12 @@ class SimilarParameters(Parameters):
         _IN_DECIMALS,
     ] = None
     explain: Annotated[bool, Field(description="Whether each item has an explanation of its score.")] = False
+    explain_missing: Annotated[
+        tuple[ListingId, ...],
+        Field(
+            max_length=5, description="An item of which `missing` says why it is not shown. May be repeated."
+        ),
+    ] = ()
 
     def request(self) -> SimilarRequest:
         """Convert the parameters to a search request."""
@@ -182,6 +188,7 @@ class SimilarParameters(Parameters):
             self.exclude_seller,
             self.explain,
             rules,
+            explain_missing=self.explain_missing,
         )
 
 

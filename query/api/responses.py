@@ -17,6 +17,7 @@ from mappings.listing import AttributeValue, ListingDocument, Status
 from query.search.browse import Page
 from query.search.experiment_aware import Exposure
 from query.search.hits import RankedHit
+from query.search.missing import Reason, explain_missing
 from query.search.ranking import facts
 from query.search.reader import Found
 from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
@@ -135,6 +136,18 @@ class Filter(Model):
     why: str
 
 
+class MissingItem(Model):
+    """Why an item that was asked about is not in the answer."""
+
+    item_id: str
+    reason: Annotated[str, Field(description=f"One of {', '.join(f'`{each}`' for each in Reason)}.")]
+    message: str
+    figures: Annotated[
+        dict[str, int | float | str],
+        Field(description="What the reason follows from, such as `similarity` and `floor`."),
+    ]
+
+
 class SimilarAnswer(Model):
     """The items similar to one, best first, or in random order if `randomised` is true."""
 
@@ -155,6 +168,7 @@ class SimilarAnswer(Model):
     short: Annotated[
         str | None, Field(description="Why there are fewer items than `size`; null if there are not.")
     ]
+    missing: Annotated[tuple[MissingItem, ...], Field(description="The items of `explain_missing`.")]
     took_ms: Annotated[float, Field(ge=0, description="In total, in this server.")]
     elasticsearch_ms: Annotated[
         float, Field(ge=0, description="Milliseconds spent waiting for Elasticsearch.")
@@ -314,6 +328,10 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
         filters=filters_applied(found),
         removed=found.selection.counts(),
         short=short_because(found),
+        missing=tuple(
+            MissingItem(item_id=each.item_id, reason=each.reason, message=each.message, figures=each.figures)
+            for each in explain_missing(found)
+        ),
         took_ms=_millis(found.deadline.elapsed_s()),
         elasticsearch_ms=_millis(found.deadline.waited_s),
         slate_id=exposure.slate_id,

@@ -37,6 +37,17 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True)
+class Window:
+    """What an answer was chosen from, and by which rules."""
+
+    candidates: tuple[RankedHit, ...] = ()
+    """Best first."""
+    policy: ResultPolicy = field(default_factory=ResultPolicy)
+    floor: float = 0.0
+    """The least cosine; 0 is none."""
+
+
+@dataclass(frozen=True)
 class Selection:
     """An answer, and what the rules took out of it."""
 
@@ -47,6 +58,9 @@ class Selection:
     """Shown item to the number of near-identical listings behind it, where there are any."""
     over_cap: tuple[RankedHit, ...] = ()
     """What the seller cap removed, best first."""
+    behind: Mapping[str, str] = field(default_factory=dict)
+    """Item that `collapse_duplicates` removed to the one that stands for it."""
+    window: Window = Window()
 
     def counts(self) -> dict[str, int]:
         """The number of candidates that each rule removed, by its name."""
@@ -68,12 +82,15 @@ def select(
     """
     removed: dict[str, Rule] = {}
     left = _above_floor(candidates, floor, removed)
-    stands_for: Counter[str] = Counter()
+    behind: dict[str, str] = {}
     if policy.collapse_duplicates:
-        left = _without_duplicates(left, item, thresholds, removed, stands_for)
+        left = _without_duplicates(left, item, thresholds, removed, behind)
     shown, over_cap = _capped(_ordered(left, policy.diversity), cap_for(policy.seller_cap, size), size)
     removed |= {hit.document.item_id: Rule.SELLER_CAP for hit in over_cap}
-    return Selection(tuple(shown), removed, dict(stands_for), tuple(over_cap))
+    window = Window(tuple(candidates), policy, floor)
+    return Selection(
+        tuple(shown), removed, Counter(behind.values()), tuple(over_cap), behind=behind, window=window
+    )
 
 
 def filled_up(selection: Selection, size: int) -> Selection:
@@ -107,7 +124,7 @@ def _without_duplicates(
     item: ListingDocument,
     thresholds: DuplicateThresholds,
     removed: dict[str, Rule],
-    stands_for: Counter[str],
+    behind: dict[str, str],
 ) -> list[RankedHit]:
     """The first of each group of near-identical photos, without those of the item's own."""
     same = _same_photo(candidates, item, thresholds)
@@ -118,7 +135,7 @@ def _without_duplicates(
             removed[hit.document.item_id] = Rule.DUPLICATE_OF_ITEM
         elif first is not None:
             removed[hit.document.item_id] = Rule.COLLAPSE_DUPLICATES
-            stands_for[candidates[first - 1].document.item_id] += 1
+            behind[hit.document.item_id] = candidates[first - 1].document.item_id
         else:
             left.append(place)
     return [candidates[place - 1] for place in left]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from elasticsearch import (
@@ -175,6 +176,29 @@ class IndexReader:
         """
         hits = self._search(index, body, deadline, copy)["hits"]["hits"]
         return tuple(hit["_id"] for hit in hits)
+
+    def find_all(
+        self, index: str, item_ids: Sequence[str], deadline: RequestDeadline
+    ) -> dict[str, ListingDocument | None]:
+        """Find the stored documents of some items, with their vectors, in one round trip.
+
+        Returns:
+            Item to its document, or to None if there is none.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        with _translated(), deadline.waiting():
+            # The client's `mget` has no argument for the vectors, which Elasticsearch leaves out.
+            answer = self._within(deadline).perform_request(
+                "POST",
+                f"/{quote(index, safe='')}/_mget",
+                params={"_source_exclude_vectors": "false"},
+                headers={"accept": "application/json", "content-type": "application/json"},
+                body={"ids": list(item_ids)},
+            )
+        found = {each["_id"]: each["_source"] for each in answer["docs"] if each.get("found")}
+        return {name: _document(found[name]) if name in found else None for name in item_ids}
 
     def search_sources(
         self, index: str, body: dict[str, Any], deadline: RequestDeadline

@@ -49,6 +49,8 @@ class SimilarRequest:
     """Each `name:value`."""
     spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
     """Attribute to all of its spellings, where listings have several."""
+    explain_missing: tuple[str, ...] = field(default=(), kw_only=True)
+    """Items of which the answer says where they are."""
     exclude_seller: tuple[str, ...] = ()
     explain: bool = False
     rules: Mapping[str, Any] = field(default_factory=dict)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mappings.identity import EncoderIdentity
@@ -40,6 +40,8 @@ class SimilarItems:
     by_similarity: tuple[str, ...]
     """The ids of the nearest candidates by the photo alone, where an explanation was asked for."""
     deadline: RequestDeadline
+    asked_about: Mapping[str, ListingDocument | None] = field(default_factory=dict)
+    """Item to its document, or None for an unknown one, where the answer says why each is missing."""
 
     @property
     def hits(self) -> tuple[RankedHit, ...]:
@@ -119,7 +121,14 @@ class SimilarService:
             selection=selection,
             by_similarity=self._by_similarity(found.index, query, attempt.band, deadline),
             deadline=deadline,
+            asked_about=self._asked_about(found.index, request, deadline),
         )
+
+    def _asked_about(
+        self, index: str, request: SimilarRequest, deadline: RequestDeadline
+    ) -> dict[str, ListingDocument | None]:
+        names = tuple(dict.fromkeys(request.explain_missing))
+        return self.reader.find_all(index, names, deadline) if names else {}
 
     def _by_similarity(
         self, index: str, query: SimilarQuery, band: PriceBand, deadline: RequestDeadline

@@ -302,6 +302,7 @@ def test_answers_are_as_described(shop: Shop) -> None:
         ("/v1/listings/asked/similar", "/v1/listings/{item_id}/similar", 200),
         ("/v1/listings/asked/similar?explain=1&price_ratio=1.5", "/v1/listings/{item_id}/similar", 200),
         ("/v1/listings/gone/similar?explain=1", "/v1/listings/{item_id}/similar", 200),
+        ("/v1/listings/asked/similar?explain_missing=other", "/v1/listings/{item_id}/similar", 200),
         ("/v1/listings/nobody/similar", "/v1/listings/{item_id}/similar", 404),
         ("/v1/listings/asked/similar?size=0&x=1", "/v1/listings/{item_id}/similar", 400),
         ("/v1/listings/asked", "/v1/listings/{item_id}", 200),

@@ -37,6 +37,7 @@ def make_answer(*categories, fallback=None):
             "filters": [],
             "removed": {},
             "short": None,
+            "missing": [],
             "took_ms": 3,
             "elasticsearch_ms": 2,
             "slate_id": "s",

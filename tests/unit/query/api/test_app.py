@@ -184,6 +184,7 @@ def test_described_parameters_are_those_that_are_taken(api: FlaskClient) -> None
         "min_similarity",
         "diversity",
         "explain",
+        "explain_missing",
         "user_id",
         "arm",
         "X-User-Id",

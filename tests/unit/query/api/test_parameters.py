@@ -84,6 +84,8 @@ def test_values_are_read_as_what_they_are() -> None:
         ({"collapse_duplicates": ["maybe"]}, "collapse_duplicates_malformed"),
         ({"exclude_seller": ["s1"] * 21}, "exclude_seller_too_many"),
         ({"explain": ["perhaps"]}, "explain_malformed"),
+        ({"explain_missing": ["m"] * 6}, "explain_missing_too_many"),
+        ({"explain_missing": [""]}, "explain_missing_empty"),
         ({"sise": ["5"]}, "sise_unknown"),
     ],
 )
@@ -105,7 +107,8 @@ def test_all_problems_come_at_once() -> None:
         (
             {"sort": ["price"]},
             "Unknown parameter `sort`. Allowed: size, price_ratio, category, attribute, "
-            "exclude_seller, collapse_duplicates, seller_cap, min_similarity, diversity, explain.",
+            "exclude_seller, collapse_duplicates, seller_cap, min_similarity, diversity, explain, "
+            "explain_missing.",
         ),
         ({"size": ["0"]}, "Parameter `size`: found '0', expected a whole number from 1 to 100, in digits."),
         (
