@@ -20,6 +20,10 @@ worker_class = "gthread"
 workers = _settings.workers
 threads = _settings.threads
 
+# The products of an answer's few vectors are small: more threads would only wait for one another, for
+# milliseconds where other work uses the cores.
+raw_env = [] if "OPENBLAS_NUM_THREADS" in os.environ else ["OPENBLAS_NUM_THREADS=1"]
+
 # A worker without a heartbeat for this long hangs. Requests end by ELASTICSEARCH_TIMEOUT_S on their own.
 timeout = 30
 graceful_timeout = 15
