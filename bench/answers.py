@@ -123,7 +123,7 @@ def thumbnail(path: Path) -> NDArray[np.float64]:
 
 
 def likeness(photo: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Correlation of two thumbnails, as they are or mirrored."""
+    """Correlation of two thumbnails (32, 32), as they are or mirrored."""
     return float(max((photo * other).sum(), (photo * other[:, ::-1]).sum()))
 
 

@@ -112,7 +112,7 @@ class Oracle:
         return [str(name) for name in names[np.lexsort((names, -scores))[:size]]]
 
     def pool(self, query: int, size: int = SIZE, bucket: str | None = None) -> NDArray[np.intp]:
-        """The positions of all in the first band that holds `size`, or else in the widest."""
+        """(m,) positions of all in the first band that holds `size`, or else in the widest."""
         for ratio in RATIOS:
             candidates = self.candidates(query, ratio, bucket)
             if len(candidates) >= size:
@@ -120,7 +120,7 @@ class Oracle:
         return candidates
 
     def candidates(self, query: int, ratio: float, bucket: str | None = None) -> NDArray[np.intp]:
-        """The positions of all that may be in the answer."""
+        """(m,) positions of all that may be in the answer."""
         first, last = (_steps(self.prices[query] * factor) for factor in (1 / ratio, ratio))
         allowed = self.on_sale & (self.currencies == self.currencies[query])
         allowed &= (self.steps >= first) & (self.steps <= last)

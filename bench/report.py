@@ -78,6 +78,7 @@ class Marketplace:
             self.write_day(log, day, slates // DAYS)
 
     def write_day(self, log: Path, day: int, slates: int) -> None:
+        """Write the events of one day."""
         random = self.random
         users = drawn(random, self.activity, slates)
         times = np.sort(random.integers(0, 86_400_000_000, slates)) + day * 86_400_000_000
@@ -176,6 +177,7 @@ def hex_ids(random: np.random.Generator, count: int) -> pa.Array:
 
 
 def strings(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
+    """(n,) the prefix before each number (n,)."""
     return pc.binary_join_element_wise(prefix, pa.array(numbers).cast(pa.string()), "")
 
 
@@ -265,6 +267,7 @@ def whole_report(log: Path) -> Watched:
 
 
 def main() -> None:
+    """Print the measurements as JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

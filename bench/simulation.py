@@ -153,6 +153,7 @@ def judged(plan: Plan, log: Path) -> ExperimentResults:
 
 
 def main() -> None:
+    """Print the measurements as JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

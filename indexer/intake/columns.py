@@ -12,6 +12,7 @@ from indexer.intake.row import MAX_ROW_LENGTH
 from mappings.listing import CATEGORY_SEPARATOR, Listing
 
 OPTIONAL = frozenset({"images", "attributes"})
+"""Fields that a table may lack: without the column, a listing has no photo or no attribute."""
 REQUIRED = tuple(name for name in Listing.model_fields if name not in OPTIONAL)
 ATTRIBUTE_PREFIX = "attributes."
 IMAGE_SEPARATOR = "|"
@@ -142,6 +143,3 @@ def column_problem(names: list[str]) -> str:
 
 def _columns(names: list[str]) -> str:
     return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
-
-
-"""Fields that a table may lack: without the column, a listing has no photo or no attribute."""

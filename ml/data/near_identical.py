@@ -1,4 +1,7 @@
-"""Search for near-identical photos, which differ only by compression, scaling or a few pixels of crop."""
+"""Near-identical photos in training data, which would leak from one split into another.
+
+Those in answers are found by `query.search.duplicates`.
+"""
 
 import hashlib
 from collections.abc import Iterator, Sequence

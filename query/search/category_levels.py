@@ -20,7 +20,7 @@ from query.search.builder import FEW, Level, offers_body, requested_filters
 from query.search.price_band import PriceBand
 from query.search.reader import IndexReader, RequestDeadline
 from query.search.request import SimilarRequest
-from query.search.terms.attributes import Gender
+from query.search.terms.gender import Gender
 
 KEPT_S: Final = 60.0
 """Seconds. A count that is a minute old only changes how wide a search is, never what may answer."""

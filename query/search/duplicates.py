@@ -1,4 +1,7 @@
-"""Near-identical photos, by perceptual hash and by vector."""
+"""Near-identical photos in answers, by perceptual hash and by vector.
+
+Those in training data are found by `ml.data.near_identical`.
+"""
 
 from __future__ import annotations
 

@@ -321,7 +321,7 @@ def _answer(response: dict[str, Any]) -> Answer:
 
 
 def _vector(fields: Mapping[str, Sequence[str]]) -> NDArray[np.float32] | None:
-    """The vector in the fields of a hit, which Elasticsearch gives as base64 of big-endian 32-bit floats."""
+    """The vector (dims,) of a hit, which Elasticsearch gives as base64 of big-endian 32-bit floats."""
     if "vector" not in fields:
         return None
     return np.frombuffer(b64decode(fields["vector"][0]), ">f4").astype(np.float32)

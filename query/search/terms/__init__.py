@@ -2,8 +2,10 @@
 
 from typing import Final
 
-from query.search.terms.attributes import Brand, Colour, Gender
+from query.search.terms.brand import Brand
 from query.search.terms.category import Category
+from query.search.terms.colour import Colour
+from query.search.terms.gender import Gender
 from query.search.terms.price import Price
 from query.search.terms.similarity import Similarity
 from query.search.terms.term import Term

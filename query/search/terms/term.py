@@ -16,8 +16,8 @@ Clause = dict[str, Any]
 Floats = NDArray[np.floating[Any]]
 
 
-RANKED_ATTRIBUTES: Final = ("gender", "colour", "brand")
-"""The attributes that have a ranking term (`query.search.terms.attributes`)."""
+RANKED_ATTRIBUTES: Final[set[str]] = set()
+"""The attributes that have a ranking term; each subclass of SharedAttribute adds its own."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Attributes that two listings share."""
+"""Terms of attributes that two listings share: what gender, colour and brand have in common."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from mappings.listing import ListingDocument
-from query.search.terms.term import Clause, Columns, Floats, Term
+from query.search.terms.term import RANKED_ATTRIBUTES, Clause, Columns, Floats, Term
 
 
 class SharedAttribute(Term):
@@ -17,6 +17,10 @@ class SharedAttribute(Term):
     needs_vector = False
     attribute: ClassVar[str]
     """Its name in the listings."""
+
+    def __init_subclass__(cls) -> None:
+        """Have columns keep the attribute."""
+        RANKED_ATTRIBUTES.add(cls.attribute)
 
     def functions(self, item: ListingDocument, weight: float) -> list[Clause]:
         """One function, if the item has the attribute and the term a weight."""
@@ -41,27 +45,3 @@ class SharedAttribute(Term):
         if not isinstance(value, str):
             return {}
         return {f"same_{self.name}": int(candidate.attributes.get(self.attribute) == value)}
-
-
-class Gender(SharedAttribute):
-    """For whom a product is made, which its photo does not always show."""
-
-    name = "gender"
-    attribute = "gender"
-    weight = 2.0  # measured in docs/decisions/151-ranking-weights.md
-
-
-class Colour(SharedAttribute):
-    """The colour that the seller names."""
-
-    name = "colour"
-    attribute = "colour"
-    weight = 0.25  # measured in docs/decisions/151-ranking-weights.md
-
-
-class Brand(SharedAttribute):
-    """The brand. Off until it is calibrated: the listings that the weights were measured on have none."""
-
-    name = "brand"
-    attribute = "brand"
-    weight = 0.0

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from query.search.terms.attributes import Brand, Gender
+from query.search.terms.brand import Brand
+from query.search.terms.gender import Gender
 from query.search.terms.term import Columns
 from tests.factories import make_document
 
