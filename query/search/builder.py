@@ -37,13 +37,13 @@ class KnnParameters:
     def at(self, level: Level, size: int) -> KnnParameters:
         """Return the parameters of a level: where few can match, all are compared."""
         k = max(self.k, 2 * size + 2)
-        if level.at_most is not None and level.at_most <= FEW:
-            k = max(k, level.at_most)
+        if level.is_compared_whole and level.max_candidates is not None:
+            k = max(k, level.max_candidates)
         return KnnParameters(k, min(max(self.num_candidates, 2 * k), MAX_CANDIDATES))
 
 
-FEW: Final = 1_000
-"""A level with as many candidates is searched exactly, and with more it fills an answer from itself."""
+EXACT_SEARCH_LIMIT: Final = 1_000
+"""The most candidates of a level that are all compared."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,15 @@ class Level:
 
     path: str | None = None
     """None for everything."""
-    at_most: int | None = None
-    """A bound on its candidates; None if it is unknown."""
+    max_candidates: int | None = None
+    """An upper bound on its candidates; None if it is unknown."""
     attribute: str | None = None
     """`name:value` that its candidates share with the item."""
+
+    @property
+    def is_compared_whole(self) -> bool:
+        """Whether all its candidates are compared with the item."""
+        return self.max_candidates is not None and self.max_candidates <= EXACT_SEARCH_LIMIT
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,8 @@ class SimilarQuery:
     knn: KnnParameters = KnnParameters()
     levels: tuple[Level, ...] = (Level(),)
     """What is searched: everything, then the levels of the item's category from the leaf upward."""
-    deeper: int = 1
-    """How many times larger the window and the searches are, where the rules left too few of a first one."""
+    depth: int = 1
+    """The factor of the window and of each `k`, where the rules left too few of a first search."""
 
     @property
     def window(self) -> int:
@@ -77,7 +82,7 @@ class SimilarQuery:
 
         One more is for the item itself, which is among them: a filter that excluded it would never be cached.
         """
-        return WINDOW_FACTOR * self.request.size * self.deeper + 1
+        return WINDOW_FACTOR * self.request.size * self.depth + 1
 
 
 WINDOW_FACTOR: Final = 3
@@ -112,7 +117,7 @@ def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
 
 def _knn(query: SimilarQuery, vector: Sequence[float], band: PriceBand, level: Level) -> Clause:
     """The nearest vectors of a level in each shard that pass the filters."""
-    parameters = query.knn.at(level, query.request.size * query.deeper)
+    parameters = query.knn.at(level, query.request.size * query.depth)
     return {
         "knn": {
             "field": "vector",
@@ -136,7 +141,8 @@ def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
     # every document the scores are on the same scale as those of `similar_body`.
     functions = [*query.calibration.functions(query.item, with_vector=False), {"weight": 1}]
     newest_first = [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}]
-    return _body(every, functions, query.window) | {"sort": newest_first, "_source": _FIELDS}
+    body = _body(every, functions, query.window)
+    return body | {"sort": newest_first, "_source": _FIELDS, "docvalue_fields": _VECTOR}
 
 
 def _body(matches: Clause, functions: list[Clause], size: int) -> Clause:
@@ -173,11 +179,11 @@ def offers_body(path: str | None) -> Clause:
     return {
         "query": {"bool": {"filter": _category_filter(path)}},
         "size": 0,
-        "aggs": {"offers": {"terms": {"field": "offer", "size": MOST_OFFERS}}},
+        "aggs": {"offers": {"terms": {"field": "offer", "size": MAX_OFFERS}}},
     }
 
 
-MOST_OFFERS: Final = 10_000
+MAX_OFFERS: Final = 10_000
 """A currency has about 150 price steps from 0.01 to 10¹², and a status each."""
 
 

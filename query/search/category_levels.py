@@ -16,64 +16,68 @@ from typing import Final
 from cachetools import TTLCache
 
 from mappings.listing import ListingDocument, category_paths
-from query.search.builder import FEW, Level, offers_body, requested_filters
+from query.search.builder import EXACT_SEARCH_LIMIT, Level, offers_body, requested_filters
 from query.search.price_band import PriceBand
 from query.search.reader import IndexReader, RequestDeadline
 from query.search.request import SimilarRequest
 from query.search.terms.gender import Gender
 
-KEPT_S: Final = 60.0
+CACHE_TTL_S: Final = 60.0
 """Seconds. A count that is a minute old only changes how wide a search is, never what may answer."""
 
-MOST_COUNTS: Final = 10_000
+MAX_CATEGORIES: Final = 10_000
 """Categories whose counts are kept."""
 
 Counts = Mapping[str, int]
 """Offer to the number of its documents."""
 
+PathCounts = Mapping[str | None, Counts]
+"""Category path, None for everything, to its counts."""
 
-class CategoryLevels:
-    """The levels to search, from counts of each index. Safe to share between threads."""
+
+class CategoryCounts:
+    """Counts of the categories of each index. Safe to share between threads."""
 
     def __init__(self, reader: IndexReader, clock: Callable[[], float] = time.monotonic) -> None:
         self._reader = reader
-        self._counts: TTLCache[tuple[str, str | None], Counts] = TTLCache(MOST_COUNTS, KEPT_S, timer=clock)
+        self._cache: TTLCache[tuple[str, str | None], Counts] = TTLCache(
+            MAX_CATEGORIES, CACHE_TTL_S, timer=clock
+        )
         self._lock = threading.Lock()
 
-    def of(
-        self,
-        index: str,
-        item: ListingDocument,
-        request: SimilarRequest,
-        band: PriceBand,
-        deadline: RequestDeadline,
-    ) -> tuple[Level, ...]:
-        """Return everything and the levels to search, from the leaf upward.
+    def of(self, index: str, item: ListingDocument, deadline: RequestDeadline) -> PathCounts:
+        """Return the counts of everything and of each level of the item's category; one round trip at most.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        offers, filtered = band.offers(item.currency), bool(requested_filters(request))
-        levels = []
-        for path in (None, *category_paths(item.category)[::-1]):
-            counts = self._of_path(index, path, deadline)
-            at_most = sum(counts.get(offer, 0) for offer in offers)
-            levels.append(Level(path, at_most))
-            if path and at_most > FEW and not filtered:
-                break
-        return (*levels, *same_gender(item, levels[1]))
-
-    def _of_path(self, index: str, path: str | None, deadline: RequestDeadline) -> Counts:
+        paths = (None, *category_paths(item.category))
         with self._lock:
-            kept = self._counts.get((index, path))
-        if kept is None:
-            buckets = self._reader.search(index, offers_body(path), deadline).aggregations["offers"][
-                "buckets"
-            ]
-            kept = {bucket["key"]: bucket["doc_count"] for bucket in buckets}
+            found = {path: self._cache[index, path] for path in paths if (index, path) in self._cache}
+        missing = [path for path in paths if path not in found]
+        if missing:
+            bodies = [offers_body(path) for path in missing]
+            answers = self._reader.search_all(index, bodies, deadline, copy=item.item_id)
+            for path, answer in zip(missing, answers, strict=True):
+                buckets = answer.aggregations["offers"]["buckets"]
+                found[path] = {bucket["key"]: bucket["doc_count"] for bucket in buckets}
             with self._lock:
-                self._counts[index, path] = kept
-        return kept
+                self._cache.update({(index, path): found[path] for path in missing})
+        return found
+
+
+def levels_of(
+    item: ListingDocument, request: SimilarRequest, band: PriceBand, counts: PathCounts
+) -> tuple[Level, ...]:
+    """Return everything and the levels to search for one band, from the leaf upward."""
+    offers, filtered = band.offers(item.currency), bool(requested_filters(request))
+    levels = []
+    for path in (None, *category_paths(item.category)[::-1]):
+        candidates = sum(counts[path].get(offer, 0) for offer in offers)
+        levels.append(Level(path, candidates))
+        if path and candidates > EXACT_SEARCH_LIMIT and not filtered:
+            break
+    return (*levels, *same_gender(item, levels[1]))
 
 
 def same_gender(item: ListingDocument, leaf: Level) -> list[Level]:
@@ -82,6 +86,6 @@ def same_gender(item: ListingDocument, leaf: Level) -> list[Level]:
     The gender term lifts candidates by two spreads, past more than the nearest of the whole leaf.
     """
     gender = item.attributes.get(Gender.attribute)
-    if leaf.at_most is None or leaf.at_most <= FEW or not isinstance(gender, str):
+    if leaf.is_compared_whole or not isinstance(gender, str):
         return []
     return [replace(leaf, attribute=f"{Gender.attribute}:{gender}")]

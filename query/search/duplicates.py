@@ -36,13 +36,13 @@ def near_identical(hashes: Bits, vectors: Vectors, thresholds: DuplicateThreshol
     """(n, n) whether two photos are near-identical, as they are or mirrored.
 
     hashes: (n, 512); zeros for an unknown one.
-    vectors: (n, dims) unit norm, or (n, 0) to compare hashes alone.
+    vectors: (n, dims) unit norm; not a number for an unknown one, which is compared by its hash alone.
     """
     alike = np.maximum(overlap(hashes, hashes), overlap(hashes, mirrored(hashes))) >= thresholds.overlap
-    if not vectors.shape[1]:
-        return np.asarray(alike)
     cosines = vectors @ vectors.T
-    return np.asarray((alike & (cosines >= thresholds.cosine)) | (cosines >= thresholds.same_cosine))
+    unknown = np.isnan(vectors.sum(axis=1)) | (vectors.shape[1] == 0)
+    different = (cosines < thresholds.cosine) & ~unknown[:, None] & ~unknown
+    return np.asarray((alike & ~different) | (cosines >= thresholds.same_cosine))
 
 
 def overlap(hashes: Bits, others: Bits) -> NDArray[np.float32]:

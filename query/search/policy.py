@@ -2,9 +2,9 @@
 
 The rules apply in this order, each to what the one before has left:
 
-1. `min_similarity`: what is less similar than the floor is no answer, so an answer may be short.
-2. `collapse_duplicates`: of several near-identical photos the best listing is shown, and none that is
-   near-identical to the item's own.
+1. `min_similarity`: items below the floor are dropped, so an answer may be short.
+2. `collapse_duplicates`: of several listings with near-identical photos the best is shown; of those with the
+   photo of the item itself none, unless the item is sold.
 3. `diversity`: the order of what is left.
 4. `seller_cap`: at most so many of one seller, unless the answer would be short.
 
@@ -21,7 +21,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from mappings.listing import ListingDocument
+from mappings.listing import ListingDocument, Status
 from query.search.duplicates import DuplicateThresholds, near_identical, parse_hashes
 from query.search.hits import RankedHit
 from query.search.request import DEFAULT_SIZE, ResultPolicy
@@ -128,17 +128,19 @@ def _without_duplicates(
 ) -> list[RankedHit]:
     """The first of each group of near-identical photos, without those of the item's own."""
     same = _same_photo(candidates, item, thresholds)
-    left: list[int] = []
-    for place, hit in enumerate(candidates, start=1):
-        first = next((other for other in left if same[place, other]), None)
-        if same[place, 0]:
+    # Whoever looks at a listing that is sold wants it from another seller.
+    of_item = same[0, 1:] if item.status is Status.ON_SALE else np.zeros(len(candidates), dtype=bool)
+    same, kept = same[1:, 1:], np.zeros(len(candidates), dtype=bool)
+    for place, hit in enumerate(candidates):
+        before = np.flatnonzero(same[place] & kept)
+        if of_item[place]:
             removed[hit.document.item_id] = Rule.DUPLICATE_OF_ITEM
-        elif first is not None:
+        elif len(before):
             removed[hit.document.item_id] = Rule.COLLAPSE_DUPLICATES
-            behind[hit.document.item_id] = candidates[first - 1].document.item_id
+            behind[hit.document.item_id] = candidates[int(before[0])].document.item_id
         else:
-            left.append(place)
-    return [candidates[place - 1] for place in left]
+            kept[place] = True
+    return [candidates[place] for place in np.flatnonzero(kept).tolist()]
 
 
 def _same_photo(
@@ -147,9 +149,9 @@ def _same_photo(
     """(n + 1, n + 1) whether two are near-identical; row 0 is the item."""
     documents = [item, *(hit.document for hit in candidates)]
     vectors = [item.vector, *(hit.vector for hit in candidates)]
-    compared = (
-        np.array(vectors) if all(each is not None for each in vectors) else np.empty((len(documents), 0))
-    )
+    dims = max((len(each) for each in vectors if each is not None), default=0)
+    unknown = np.full(dims, np.nan)
+    compared = np.array([unknown if each is None else each for each in vectors])
     return near_identical(parse_hashes([each.image_hash for each in documents]), compared, thresholds)
 
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument, Status
 from query.search.builder import KnnParameters, SimilarQuery, fallback_body, nearest_body, similar_body
-from query.search.category_levels import CategoryLevels
+from query.search.category_levels import CategoryCounts, PathCounts, levels_of
 from query.search.duplicates import DuplicateThresholds
 from query.search.filter_values import FilterValues
 from query.search.hits import RankedHit, ranked
-from query.search.policy import Selection, filled_up, select
+from query.search.policy import Rule, Selection, filled_up, select
 from query.search.price_band import PriceBand, widening_bands
 from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights
 from query.search.reader import Answer, Found, IndexReader, RequestDeadline
@@ -22,8 +22,8 @@ from query.search.request import ResultPolicy, SimilarRequest
 FALLBACK_NOT_ENCODED = "not_encoded"
 FALLBACK_REMOVED = "removed"
 
-DEEPER: Final = 4
-"""How many times larger the window of a second search is, when the rules left too few of the first."""
+DEPTH: Final = 4
+"""The factor of a second search's window, when the rules left too few of the first."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class SimilarService:
     ) -> None:
         self.reader = reader
         self._policy = policy or ResultPolicy()
-        self._levels = CategoryLevels(reader)
+        self._counts = CategoryCounts(reader)
         self._filters = FilterValues(reader)
         self._knn = knn or KnnParameters()
 
@@ -107,10 +107,10 @@ class SimilarService:
         request = self._filters.similar(found.index, request, deadline)
         encoder = self.reader.identity(found.index, deadline)
         bands = widening_bands(found.document.price, request.price_ratio)
-        levels = self._levels.of(found.index, found.document, request, bands[0], deadline)
+        counts = self._counts.of(found.index, found.document, deadline)
         calibration = Calibration.of(encoder, weights)
-        query = SimilarQuery(found.document, request, calibration, self._knn, levels)
-        attempt, selection = self._narrowest(found.index, query, bands, deadline)
+        query = SimilarQuery(found.document, request, calibration, self._knn)
+        attempt, selection = self._narrowest(found.index, query, bands, counts, deadline)
         return SimilarItems(
             found=found,
             query=query,
@@ -119,7 +119,7 @@ class SimilarService:
             steps_widened=attempt.step,
             fallback_reason=fallback_reason(found.document),
             selection=selection,
-            by_similarity=self._by_similarity(found.index, query, attempt.band, deadline),
+            by_similarity=self._by_similarity(found.index, attempt, deadline),
             deadline=deadline,
             asked_about=self._asked_about(found.index, request, deadline),
         )
@@ -130,52 +130,81 @@ class SimilarService:
         names = tuple(dict.fromkeys(request.explain_missing))
         return self.reader.find_all(index, names, deadline) if names else {}
 
-    def _by_similarity(
-        self, index: str, query: SimilarQuery, band: PriceBand, deadline: RequestDeadline
-    ) -> tuple[str, ...]:
+    def _by_similarity(self, index: str, attempt: Attempt, deadline: RequestDeadline) -> tuple[str, ...]:
         """Find the ids of the nearest candidates before the re-rank, the item itself left out."""
+        query = attempt.query
         vector = query_vector(query.item)
         if vector is None or not query.request.explain:
             return ()
-        body = nearest_body(query, vector, band)
+        body = nearest_body(query, vector, attempt.band)
         ids = self.reader.search_ids(index, body, deadline, copy=query.item.item_id)
         return tuple(item_id for item_id in ids if item_id != query.item.item_id)
 
     def _narrowest(
-        self, index: str, query: SimilarQuery, bands: Sequence[PriceBand], deadline: RequestDeadline
+        self,
+        index: str,
+        query: SimilarQuery,
+        bands: Sequence[PriceBand],
+        counts: PathCounts,
+        deadline: RequestDeadline,
     ) -> tuple[Attempt, Selection]:
         """Choose the attempt that fills the answer, and its selection.
 
         The first is made alone: it nearly always suffices. Where it does not, all others are made in one
         round trip.
         """
-        first, item_id = Attempt(0, bands[0], query), query.item.item_id
-        answer = self.reader.search(index, first.body(), deadline, copy=item_id)
+        item_id, size = query.item.item_id, query.request.size
+        first = attempt_at(query, 0, bands[0], counts)
         policy = replace(self._policy, **query.request.rules)
+        answer = self.reader.search(index, first.body(), deadline, copy=item_id)
         selection = selected(query, policy, answer)
-        if len(selection.shown) >= query.request.size:
+        if len(selection.shown) >= size:
             return first, selection
-        others = list(further_attempts(query, bands, exhausted=len(answer.hits) >= query.window))
+        deeper = not found_whole(first, answer, selection)
+        others = list(further_attempts(first, bands, counts, deeper=deeper))
         if not others:
-            return first, filled_up(selection, query.request.size)
+            return first, filled_up(selection, size)
         answers = self.reader.search_all(index, [each.body() for each in others], deadline, copy=item_id)
         selections = [selection, *(selected(query, policy, each) for each in answers)]
-        counts = [len(each.shown) for each in selections]
-        chosen = narrowest_sufficient(counts, query.request.size)
-        return [first, *others][chosen], filled_up(selections[chosen], query.request.size)
+        chosen = best_attempt(selections, size)
+        return [first, *others][chosen], filled_up(selections[chosen], size)
+
+
+def attempt_at(query: SimilarQuery, step: int, band: PriceBand, counts: PathCounts) -> Attempt:
+    """Return the attempt of one band, with the levels to search in it."""
+    levels = levels_of(query.item, query.request, band, counts)
+    return Attempt(step, band, replace(query, levels=levels))
+
+
+def found_whole(attempt: Attempt, answer: Answer, selection: Selection) -> bool:
+    """Whether an attempt found every candidate above the floor.
+
+    A search returns its `k` nearest. If fewer than that are above the floor, no other is.
+    """
+    query = attempt.query
+    below = selection.counts()[Rule.MIN_SIMILARITY]
+    return len(answer.hits) - below < query.knn.at(query.levels[0], query.request.size).k
 
 
 def further_attempts(
-    query: SimilarQuery, bands: Sequence[PriceBand], *, exhausted: bool
+    first: Attempt, bands: Sequence[PriceBand], counts: PathCounts, *, deeper: bool
 ) -> Iterator[Attempt]:
-    """Return the attempts after the first: its own band again if its window was full, then the wider ones.
+    """Return the attempts after the first: its own band again if `deeper`, then the wider ones, as deep.
 
     A thin band is widened before a rule yields: the seller cap does at the end, the others never.
     """
-    deep = replace(query, deeper=DEEPER) if exhausted else query
+    query = replace(first.query, depth=DEPTH) if deeper else first.query
     for step, band in enumerate(bands):
-        if step or exhausted:
-            yield Attempt(step, band, deep)
+        if step or deeper:
+            yield attempt_at(query, step, band, counts)
+
+
+def best_attempt(selections: Sequence[Selection], size: int) -> int:
+    """The first attempt that fills the answer under the seller cap, or else without it."""
+    counts = [len(each.shown) for each in selections]
+    if max(counts) < size:
+        counts = [len(filled_up(each, size).shown) for each in selections]
+    return narrowest_sufficient(counts, size)
 
 
 def selected(query: SimilarQuery, policy: ResultPolicy, answer: Answer) -> Selection:

@@ -143,6 +143,19 @@ def test_a_second_search_goes_deeper_where_copies_fill_the_window(shop: Shop) ->
     assert [item_id for item_id in ids if item_id.startswith("copy")] == ["copy000"]
 
 
+def test_copies_do_not_empty_an_answer_of_a_large_catalogue(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a level has too many to compare all, the nearest fifty may all be copies."""
+    monkeypatch.setattr("query.search.builder.EXACT_SEARCH_LIMIT", 10)
+    monkeypatch.setattr("query.search.category_levels.EXACT_SEARCH_LIMIT", 10)
+    for number in range(60):
+        shop.add(f"copy{number:02}", 0.95, photo=1, seller_id=f"s{number}")
+    for number in range(30):
+        shop.add(f"other{number:02}", 0.8, photo=2 + number, turn=number / 5)
+    assert len(shop.ids()) == 24
+
+
 def test_settings_are_the_defaults_of_every_rule(
     es: Elasticsearch, index_prefix: str, elasticsearch_url: str
 ) -> None:

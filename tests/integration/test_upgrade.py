@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from elasticsearch import Elasticsearch, helpers
 
 import indexer.jobs.rebuild as rebuild_module
 from cli import main
-from indexer.jobs.rebuild import begin, count, finish, source_of_upgrade
+from indexer.jobs.rebuild import begin, count, finish, options_of, source_of_upgrade
 from indexer.jobs.rebuild import copy as copy_documents
 from indexer.summary import IndexingSummary
 from indexer.worker.pipeline.store import ListingStore
@@ -30,18 +30,19 @@ from mappings.errors import MappingMismatch
 from mappings.inspection import check_live, indices_behind, read_identity
 from mappings.listing import ListingDocument
 from mappings.names import read_alias, write_alias, written_through
-from tests.indexing import GREEN, Shop, at, stored_documents
+from tests.indexing import GREEN, Shop, at, draw_photo, stored_documents, unit
 
 V1 = read_mapping(Path(rebuild_module.__file__).parents[2] / "mappings" / "listings.v1.json")
 
 
-def make_v1(shop: Shop) -> str:
+def make_v1(shop: Shop, settings: Mapping[str, Any] | None = None) -> str:
     """Replace the shop's live index by one of schema 1 with the same documents, and return its name."""
     es, name = shop.es, f"{shop.index_name[:-2]}00"
     body = copy.deepcopy(V1)
     identity = shop.indexer.store.identity
     body["mappings"]["_meta"] |= asdict(identity)
     body["mappings"]["properties"]["vector"]["dims"] = identity.dims
+    body["settings"] |= settings or {}
     assert create_once(es, name, body)
     helpers.bulk(es, (v1_action(name, item, source) for item, source in shop.documents().items()))
     swap_aliases(es, shop.settings.prefix, name, keep_writing=False)
@@ -128,12 +129,48 @@ def test_events_during_the_copy_reach_both_indices(shop: Shop, environ: dict[str
         shop.event("m4", updated_at=at(5), images=[shop.photo(GREEN)]),
     )
     store = ListingStore(es, prefix, read_identity(es, rebuild.target))
-    finish(es, prefix, copy_documents(es, store, rebuild, lambda _: None))
+    finish(es, prefix, store, copy_documents(es, store, rebuild, lambda _: None))
     documents = stored_documents(es, rebuild.target)
     assert set(documents) == {"m1", "m2", "m3", "m4"}
     assert documents["m1"]["price"] == 11
     found = es.search(index=old, query={"term": {"offer": documents["m4"]["offer"]}})["hits"]["hits"]
     assert "m4" in {hit["_id"] for hit in found}
+
+
+def test_what_keeps_its_version_reaches_the_new_index(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status of a rejected event, and a photo that can be read again, that come while a page is copied."""
+    es, prefix = shop.es, shop.settings.prefix
+    photo = shop.photos / "later.png"
+    shop.index(shop.event("m6", updated_at=at(1), images=[str(photo)]), final=True)
+    old = make_v1(shop)
+    rebuild, write, interfered = begin(es, prefix, old, IndexOptions()), rebuild_module.write, []
+
+    def interfere(store: ListingStore, index: str, hits: Sequence[Mapping[str, Any]], **options: Any) -> None:
+        if not interfered:
+            interfered.append(True)
+            draw_photo(photo, GREEN)
+            shop.index(shop.event("m1", updated_at=at(5), status="sold_out", title=""))
+            shop.index(shop.event("m6", updated_at=at(1), images=[str(photo)]))
+        write(store, index, hits, **options)
+
+    monkeypatch.setattr(rebuild_module, "write", interfere)
+    store = ListingStore(es, prefix, read_identity(es, rebuild.target))
+    finish(es, prefix, store, copy_documents(es, store, rebuild, lambda _: None))
+    documents = stored_documents(es, rebuild.target)
+    assert documents["m1"]["status"] == "sold_out"
+    assert documents["m6"]["vector"] == pytest.approx(unit(GREEN), abs=0.01)
+    assert documents == stored_documents(es, old)
+
+
+def test_shards_and_vector_index_stay_as_they_were(shop: Shop, environ: dict[str, str]) -> None:
+    """Unless asked otherwise, and a run that resumes keeps what it began with."""
+    old = make_v1(shop, {"number_of_shards": 2})
+    rebuild = begin(shop.es, shop.settings.prefix, old, options_of(shop.es, old))
+    assert options_of(shop.es, rebuild.target) == IndexOptions(2, None, "hnsw")
+    result = CliRunner().invoke(main, ["mappings", "upgrade", "--vector-index", "int8_hnsw"])
+    assert result.exit_code == 2
+    assert "leave --vector-index out to resume" in " ".join(result.output.split())
+    assert upgrade().exit_code == 0
 
 
 def test_a_chunk_that_began_before_is_written_to_both(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +213,7 @@ def test_a_killed_upgrade_goes_on_where_it_was(
     assert 0 < count(es, target) < 20_003
     result = upgrade()
     assert result.exit_code == 0, result.output
-    assert f"Going on with {target} after" in result.output
+    assert f"Resuming {target}: " in result.output
     assert count(es, target) == 20_003
     assert source_of_upgrade(es, prefix) is None
 

@@ -92,8 +92,12 @@ class ListingStore:
             if doc.get("found")
         }
 
-    def write(self, documents: Sequence[VersionedDocument]) -> list[Failure | None]:
+    def write(
+        self, documents: Sequence[VersionedDocument], *, over_equal: bool = True
+    ) -> list[Failure | None]:
         """Write the documents in one request. Return for each, in order, None or why it was not written.
+
+        over_equal: write over a document of the same version, so that a chunk can be processed twice.
 
         Raises:
             ElasticsearchUnavailable: it does not answer; some of them may have been written.
@@ -101,7 +105,7 @@ class ListingStore:
         if not documents:
             return []
         with elasticsearch_errors():
-            answer = self.es.bulk(operations=list(_operations(documents)), require_alias=True)
+            answer = self.es.bulk(operations=list(_operations(documents, over_equal)), require_alias=True)
         results = [item["index"] for item in answer["items"]]
         return [item_failure(result) for result in results]
 
@@ -111,15 +115,14 @@ class ListingStore:
             self.es.indices.refresh(index=self.indices())
 
 
-def _operations(documents: Iterable[VersionedDocument]) -> Iterator[dict[str, Any]]:
+def _operations(documents: Iterable[VersionedDocument], over_equal: bool) -> Iterator[dict[str, Any]]:
     for entry in documents:
         yield {
             "index": {
                 "_index": written_through(entry.index),
                 "_id": entry.document.item_id,
                 "version": entry.version,
-                # An equal version succeeds, so a chunk can be processed twice.
-                "version_type": "external_gte",
+                "version_type": "external_gte" if over_equal else "external",
             }
         }
         yield entry.document.to_source()

@@ -95,6 +95,7 @@ def test_a_fallback_goes_by_category_then_by_date() -> None:
         "size": 73,
         "track_total_hits": False,
         "_source": {"excludes": ["vector", "category_paths", "offer"]},
+        "docvalue_fields": [{"field": "vector", "format": "binary"}],
     }
 
 
@@ -121,7 +122,7 @@ def test_every_spelling_of_an_attribute_matches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "deeper", "k", "candidates", "window"),
+    ("size", "depth", "k", "candidates", "window"),
     [
         (24, 1, 150, 300, 73),
         (100, 1, 202, 404, 301),  # two for each item of the answer, and one more
@@ -129,18 +130,20 @@ def test_every_spelling_of_an_attribute_matches() -> None:
         (24, 4, 194, 388, 289),
     ],
 )
-def test_searches_grow_with_the_answer(size: int, deeper: int, k: int, candidates: int, window: int) -> None:
+def test_searches_grow_with_the_answer(size: int, depth: int, k: int, candidates: int, window: int) -> None:
     """So does the window that the rules choose from; one place in it is for the item itself."""
-    query = replace(make_query(size=size), deeper=deeper)
+    query = replace(make_query(size=size), depth=depth)
     first = similar_body(query, VECTOR, BAND)["query"]["function_score"]["query"]["dis_max"]["queries"][0]
     assert (first["knn"]["k"], first["knn"]["num_candidates"]) == (k, candidates)
     assert similar_body(query, VECTOR, BAND)["size"] == window
 
 
-@pytest.mark.parametrize(("at_most", "k"), [(None, 150), (20, 150), (700, 700), (1000, 1000), (1001, 150)])
-def test_where_few_can_match_all_are_compared(at_most: int | None, k: int) -> None:
+@pytest.mark.parametrize(
+    ("max_candidates", "k"), [(None, 150), (20, 150), (700, 700), (1000, 1000), (1001, 150)]
+)
+def test_where_few_can_match_all_are_compared(max_candidates: int | None, k: int) -> None:
     """With twice as many candidates in view, so that the search is exact."""
-    parameters = KnnParameters(150, 300).at(Level("Apparel", at_most), 24)
+    parameters = KnnParameters(150, 300).at(Level("Apparel", max_candidates), 24)
     assert (parameters.k, parameters.num_candidates) == (k, 2 * k)
 
 

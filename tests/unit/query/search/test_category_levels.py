@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from mappings.listing import CATEGORY_SEPARATOR
-from query.search.builder import FEW, Level
-from query.search.category_levels import KEPT_S, CategoryLevels
+from query.search.builder import EXACT_SEARCH_LIMIT, Level
+from query.search.category_levels import CACHE_TTL_S, CategoryCounts, levels_of
 from query.search.price_band import price_band
 from query.search.reader import Answer, RequestDeadline
 from query.search.request import SimilarRequest
@@ -16,7 +17,7 @@ from tests.factories import make_document
 
 LEAF = "Apparel > Bottomwear > Skirts"
 PARENT = "Apparel > Bottomwear"
-PLENTY = FEW + 1
+PLENTY = EXACT_SEARCH_LIMIT + 1
 
 
 class Counting:
@@ -26,9 +27,15 @@ class Counting:
         self.counts = {"leaf": PLENTY, "parent": PLENTY, "root": PLENTY, "all": PLENTY} | counts
         self.asked: list[str] = []
 
-    def search(self, index: str, body: dict[str, Any], deadline: object) -> Answer:
+    def search_all(
+        self, index: str, bodies: Sequence[dict[str, Any]], deadline: object, *, copy: str
+    ) -> tuple[Answer, ...]:
+        """Count the offers below the category of each body."""
+        del index, deadline, copy
+        return tuple(map(self.answer, bodies))
+
+    def answer(self, body: dict[str, Any]) -> Answer:
         """Count the offers below the category that the body asks about."""
-        del index, deadline
         kept = body["query"]["bool"]["filter"]
         depth = kept[0]["term"]["category_paths"].count(CATEGORY_SEPARATOR) + 1 if kept else 0
         level = ("all", "root", "parent", "leaf")[depth]
@@ -44,8 +51,8 @@ class Counting:
 def levels(reader: Counting, request: SimilarRequest | None = None, **changes: Any) -> tuple[Level, ...]:
     """The levels for a skirt of 1,290 yen."""
     item = make_document(**changes)
-    service = CategoryLevels(reader)  # type: ignore[arg-type]  # all that it needs of a reader
-    return service.of("i", item, request or SimilarRequest(), price_band(1290, 2.0), RequestDeadline(5))
+    counts = CategoryCounts(reader).of("i", item, RequestDeadline(5))  # type: ignore[arg-type]  # all it needs
+    return levels_of(item, request or SimilarRequest(), price_band(1290, 2.0), counts)
 
 
 def paths(*arguments: Any, **changes: Any) -> list[str | None]:
@@ -69,9 +76,9 @@ def test_levels_are_added_upward_until_one_has_enough(
     assert paths(Counting(**counts)) == expected
 
 
-def test_a_level_knows_how_many_it_has_at_most() -> None:
+def test_a_level_knows_how_many_it_has_max_candidates() -> None:
     """From which the builder takes how many to compare."""
-    assert [level.at_most for level in levels(Counting(leaf=7))] == [PLENTY, 7, PLENTY]
+    assert [level.max_candidates for level in levels(Counting(leaf=7))] == [PLENTY, 7, PLENTY]
 
 
 @pytest.mark.parametrize(
@@ -93,8 +100,8 @@ def test_a_large_leaf_is_searched_for_the_items_gender_as_well() -> None:
 def test_counts_are_kept_for_a_minute() -> None:
     """Then they are counted anew."""
     now, reader = [0.0], Counting()
-    service = CategoryLevels(reader, clock=lambda: now[0])  # type: ignore[arg-type]
-    for moment in (0.0, KEPT_S - 1, KEPT_S + 1):
+    counts = CategoryCounts(reader, clock=lambda: now[0])  # type: ignore[arg-type]
+    for moment in (0.0, CACHE_TTL_S - 1, CACHE_TTL_S + 1):
         now[0] = moment
-        service.of("i", make_document(), SimilarRequest(), price_band(1290, 2.0), RequestDeadline(5))
-    assert reader.asked == ["all", "leaf"] * 2
+        counts.of("i", make_document(), RequestDeadline(5))
+    assert reader.asked == ["all", "root", "parent", "leaf"] * 2

@@ -74,6 +74,8 @@ def test_one_vector_is_one_photo() -> None:
 def test_photos_without_a_hash_are_alike_to_none() -> None:
     """Two plain grounds have no bits in common, nor have unknown hashes."""
     hashes = parse_hashes([None, None])
+    unknown = np.full((2, 2), np.nan)
+    assert not near_identical(hashes, unknown, DuplicateThresholds()).any()
     assert not near_identical(hashes, np.empty((2, 0)), DuplicateThresholds()).any()
 
 

@@ -24,9 +24,11 @@ def hit(item_id: str, similarity: float, *, seller: str = "", angle: float | Non
     return RankedHit(document, {"similarity": similarity}, vector)
 
 
-def choose(*candidates: RankedHit, size: int = 24, floor: float = 0.0, **rules: Any) -> Selection:
+def choose(
+    *candidates: RankedHit, size: int = 24, floor: float = 0.0, status: str = "on_sale", **rules: Any
+) -> Selection:
     """The selection for an item that is like none of the candidates, under these rules alone."""
-    item = make_document(item_id="asked", vector=(0.0, 0.0, 1.0, 0.0))
+    item = make_document(item_id="asked", vector=(0.0, 0.0, 1.0, 0.0), status=status)
     policy = ResultPolicy(**{"collapse_duplicates": False, "seller_cap": 0, **rules})
     return select(candidates, item, policy, size, floor, DuplicateThresholds())
 
@@ -73,6 +75,17 @@ def test_the_items_own_photo_is_not_shown_again() -> None:
     selection = choose(twin, hit("a", 0.9), collapse_duplicates=True)
     assert ids(selection) == ["a"]
     assert selection.removed == {"copy": Rule.DUPLICATE_OF_ITEM}
+
+
+def test_a_sold_item_is_offered_from_another_seller() -> None:
+    """One copy of its photo is shown, and stands for the others."""
+    copies = [
+        RankedHit(make_document(item_id=name), {"similarity": 1.0}, np.array([0, 0, 1, 0], dtype=np.float32))
+        for name in ("copy1", "copy2")
+    ]
+    selection = choose(*copies, hit("a", 0.9), status="sold_out", collapse_duplicates=True)
+    assert ids(selection) == ["copy1", "a"]
+    assert selection.stands_for == {"copy1": 1}
 
 
 def test_a_seller_has_at_most_so_many_items() -> None:

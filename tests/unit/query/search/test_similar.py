@@ -5,8 +5,23 @@ from __future__ import annotations
 import pytest
 
 from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
-from query.search.similar import fallback_reason, narrowest_sufficient
-from tests.factories import make_listing
+from mappings.listing import category_paths
+from query.search.builder import SimilarQuery
+from query.search.duplicates import DuplicateThresholds
+from query.search.hits import Hit, RankedHit
+from query.search.policy import Rule, Selection, select
+from query.search.price_band import widening_bands
+from query.search.reader import Answer
+from query.search.request import ResultPolicy, SimilarRequest
+from query.search.similar import (
+    attempt_at,
+    best_attempt,
+    fallback_reason,
+    found_whole,
+    further_attempts,
+    narrowest_sufficient,
+)
+from tests.factories import make_calibration, make_document, make_listing
 
 PICTURE = EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16)
 
@@ -44,3 +59,55 @@ def test_a_fallback_has_its_reason(status: str, photo: PhotoResult, reason: str 
     """A sold item still answers by its picture; one without a picture says why."""
     item = to_document(make_listing(status=status), photo, "colour-00000001")
     assert fallback_reason(item) == reason
+
+
+def selection(sellers: str) -> Selection:
+    """The selection of one attempt with one candidate for each letter, the letter its seller."""
+    hits = [
+        RankedHit(make_document(item_id=f"{seller}{place}", seller_id=seller), {"similarity": 0.9})
+        for place, seller in enumerate(sellers)
+    ]
+    item = make_document(item_id="asked")
+    return select(hits, item, ResultPolicy(collapse_duplicates=False), 6, 0.0, DuplicateThresholds())
+
+
+@pytest.mark.parametrize(
+    ("attempts", "chosen"),
+    [
+        (["aaabbb", "aaabbbccc"], 0),
+        (["aaaaaa", "aaabbb"], 1),  # a wider band fills the answer under the cap
+        (["aaaa", "aaaaaa"], 1),  # without the cap, the wider one does
+        (["aaaaaa", "aaaaaaaa"], 0),
+        (["ab", "ab"], 0),
+    ],
+)
+def test_the_seller_cap_yields_last(attempts: list[str], chosen: int) -> None:
+    """After every band was tried under it."""
+    assert best_attempt([selection(sellers) for sellers in attempts], 6) == chosen
+
+
+@pytest.mark.parametrize(("deeper", "steps", "depth"), [(False, [1, 2, 3], 1), (True, [0, 1, 2, 3], 4)])
+def test_a_short_answer_is_searched_wider(deeper: bool, steps: list[int], depth: int) -> None:
+    """And deeper, if there is more to find."""
+    item = make_document(price=1000)
+    path_counts = {path: {"on_sale|JPY|30": 900_000} for path in (None, *category_paths(item.category))}
+    query = SimilarQuery(item, SimilarRequest(), make_calibration())
+    bands = widening_bands(item.price, 2.0)
+    first = attempt_at(query, 0, bands[0], path_counts)
+    others = list(further_attempts(first, bands, path_counts, deeper=deeper))
+    assert [each.step for each in others] == steps
+    assert {each.query.depth for each in others} == {depth}
+
+
+@pytest.mark.parametrize(
+    ("hits", "below", "whole"), [(49, 0, True), (50, 0, False), (73, 24, True), (73, 0, False)]
+)
+def test_fewer_than_k_above_the_floor_are_all_there_are(hits: int, below: int, whole: bool) -> None:
+    """`k` is 50 for an answer of 24."""
+    item = make_document(price=1000)
+    path_counts = {path: {"on_sale|JPY|30": 900_000} for path in (None, *category_paths(item.category))}
+    query = SimilarQuery(item, SimilarRequest(), make_calibration())
+    first = attempt_at(query, 0, widening_bands(item.price, 2.0)[0], path_counts)
+    answer = Answer(tuple(Hit(item) for _ in range(hits)), None, {})
+    removed = {f"m{number}": Rule.MIN_SIMILARITY for number in range(below)}
+    assert found_whole(first, answer, Selection((), removed)) is whole
