@@ -3,7 +3,8 @@
 A request may spell a value in any case and width, and may give any unambiguous part of a category's path. A
 value that no listing has is refused, with the nearest spellings: a misspelt filter is no empty answer.
 
-The values of each index are kept for a minute. One that is unknown is looked up afresh before it is refused.
+The values of each index are kept for a minute. Before a value is refused, those kept for longer than
+REFRESH_S are read afresh, so a misspelling costs few searches, however often it is sent.
 """
 
 from __future__ import annotations
@@ -31,18 +32,25 @@ MOST_VALUES: Final = 10_000
 KEPT_S: Final = 60.0
 """Seconds."""
 
+REFRESH_S: Final = 5.0
+"""Seconds for which a value of a new listing may be refused."""
+
 MOST_FIELDS: Final = 200
-"""Fields whose values are kept."""
+"""Fields whose values are kept, and names known to be no attribute's."""
 
 SAMPLE: Final = 1_000
 """Documents whose attributes' names are read at once."""
 
 _ROUNDS: Final = 3
 _NEAREST: Final = 3
-_MOST_COMPARED: Final = 5_000
+_MOST_COMPARED: Final = 500
+"""About 10 ms of a processor for each unknown value."""
 _MOST_SHOWN: Final = 20
 
 CATEGORIES: Final = "category_paths"
+
+NAMES: Final = "attributes"
+"""The field whose values are the names of attributes."""
 
 R = TypeVar("R")
 
@@ -72,10 +80,13 @@ class Spellings:
 
     def nearest(self, form: str) -> tuple[str, ...]:
         """Return the values whose forms are nearest to one; the most common if none is near."""
-        known = list(self.by_form)[:_MOST_COMPARED]
+        known = sorted(self.by_form, key=lambda each: each[:1] != form[:1])[:_MOST_COMPARED]
         near = difflib.get_close_matches(form, known, _NEAREST)
         found = dict.fromkeys(value for each in near for value in self.by_form[each])
         return (tuple(found) or self.values)[:_NEAREST]
+
+
+_NONE: Final = Spellings((), complete=True, by_form={})
 
 
 @dataclass(frozen=True)
@@ -83,9 +94,7 @@ class IndexValues:
     """The values of the fields of one index, each read when it is first needed."""
 
     read: Callable[[str], Spellings]
-    """Field to its values."""
-    read_names: Callable[[], Spellings]
-    """The names of attributes, as far as a sample of documents has them."""
+    """Field to its values. Those of NAMES are what a sample of documents has."""
 
     def category(self, given: str) -> str:
         """Return the path that a category or a part of its path means.
@@ -109,7 +118,7 @@ class IndexValues:
             InvalidParameters: no listing has such an attribute.
         """
         name, _, value = given.partition(":")
-        known = self.read(f"attributes.{name}")
+        known = self.read(_attribute_field(name))
         if not known.values:
             return self._attribute_by_name(given, name, value)
         if not known.complete:
@@ -125,10 +134,10 @@ class IndexValues:
         """Return the same for a name that no listing has in this spelling."""
         if not self.read(CATEGORIES).values:
             return (given,)
-        names = self.read_names()
-        meant = [each for each in names.by_form.get(folded(name), ()) if each != name]
-        if meant:
-            return self.attribute(f"{meant[0]}:{value}")
+        names = self.read(NAMES)
+        for meant in names.by_form.get(folded(name), ()):
+            if self.read(_attribute_field(meant)).values:
+                return self.attribute(f"{meant}:{value}")
         known = _quoted(sorted(names.values)[:_MOST_SHOWN]) or "none, because no listing has any"
         expected = f"the name of an attribute that a listing has: {known}"
         raise InvalidParameters((_unknown_value("attribute", given, expected),))
@@ -158,12 +167,23 @@ class _Resolution:
             raise InvalidParameters(tuple(self.problems))
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """The values of a field, and when reading them began."""
+
+    values: Spellings
+    read_at: float
+
+
 class FilterValues:
     """The values of filters in each index. Safe to share between threads."""
 
     def __init__(self, reader: IndexReader, clock: Callable[[], float] = time.monotonic) -> None:
         self._reader = reader
-        self._kept: TTLCache[tuple[str, str], Spellings] = TTLCache(MOST_FIELDS, KEPT_S, timer=clock)
+        self._clock = clock
+        self._kept: TTLCache[tuple[str, str], _Kept] = TTLCache(MOST_FIELDS, KEPT_S, timer=clock)
+        # Apart, so that misspelt names do not displace what listings have.
+        self._absent: TTLCache[tuple[str, str], _Kept] = TTLCache(MOST_FIELDS, REFRESH_S, timer=clock)
         self._lock = threading.Lock()
 
     def similar(self, index: str, request: SimilarRequest, deadline: RequestDeadline) -> SimilarRequest:
@@ -175,7 +195,9 @@ class FilterValues:
         """
         if request.category is None and not request.attribute:
             return request
-        return self._with_fresh_values(index, deadline, lambda values: similar_request(request, values))
+        reading = _Reading(self, index, deadline)
+        reading.find_absent(_attribute_field(each.partition(":")[0]) for each in request.attribute)
+        return reading.resolved(lambda values: similar_request(request, values))
 
     def listings(self, index: str, request: ListingsRequest, deadline: RequestDeadline) -> ListingsRequest:
         """Return the same for a page of listings.
@@ -185,32 +207,49 @@ class FilterValues:
         """
         if request.category is None:
             return request
-        return self._with_fresh_values(index, deadline, lambda values: listings_request(request, values))
+        return _Reading(self, index, deadline).resolved(lambda values: listings_request(request, values))
 
-    def _with_fresh_values(
-        self, index: str, deadline: RequestDeadline, resolve: Callable[[IndexValues], R]
-    ) -> R:
-        """Resolve a request by the values kept or, where one is unknown, by those of now."""
-        try:
-            return resolve(self._values(index, deadline, fresh=False))
-        except InvalidParameters:
-            return resolve(self._values(index, deadline, fresh=True))
+    def is_old(self, kept: _Kept) -> bool:
+        """Return whether values are too old to refuse one by."""
+        return self._clock() - kept.read_at >= REFRESH_S
 
-    def _values(self, index: str, deadline: RequestDeadline, *, fresh: bool) -> IndexValues:
-        def read(name: str) -> Spellings:
-            with self._lock:
-                kept = None if fresh else self._kept.get((index, name))
-            if kept is not None:
-                return kept
-            found = self._read(index, name, deadline)
-            if found.values:  # what no listing has would fill the cache with misspellings
-                with self._lock:
-                    self._kept[index, name] = found
-            return found
+    def kept(self, index: str, name: str) -> _Kept | None:
+        """Return the values of a field, if they are kept."""
+        with self._lock:
+            return self._kept.get((index, name)) or self._absent.get((index, name))
 
-        return IndexValues(read, lambda: self._names(index, deadline))
+    def read(self, index: str, name: str, deadline: RequestDeadline) -> _Kept:
+        """Read the values of a field, and keep them.
 
-    def _read(self, index: str, name: str, deadline: RequestDeadline) -> Spellings:
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        began = self._clock()
+        found = self._names(index, deadline) if name == NAMES else self._values(index, name, deadline)
+        return self._keep(index, name, _Kept(found, began))
+
+    def read_absent(self, index: str, names: Sequence[str], deadline: RequestDeadline) -> dict[str, _Kept]:
+        """Read which of some fields no listing has, in one search, and keep that.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        began = self._clock()
+        found = self._reader.search(index, presence_body(names), deadline).aggregations
+        absent = [name for place, name in enumerate(names) if not found[str(place)]["buckets"]]
+        return {name: self._keep(index, name, _Kept(_NONE, began)) for name in absent}
+
+    def _keep(self, index: str, name: str, read: _Kept) -> _Kept:
+        with self._lock:
+            self._kept.pop((index, name), None)
+            self._absent.pop((index, name), None)
+            if read.values.values:
+                self._kept[index, name] = read
+            elif name != CATEGORIES:  # without any, all values are taken: not for longer than that is so
+                self._absent[index, name] = read
+        return read
+
+    def _values(self, index: str, name: str, deadline: RequestDeadline) -> Spellings:
         buckets = self._reader.search(index, values_body(name), deadline).aggregations["values"]["buckets"]
         forms = path_forms if name == CATEGORIES else _folded_alone
         return Spellings.of([bucket["key"] for bucket in buckets], forms)
@@ -228,6 +267,52 @@ class FilterValues:
                 break
             names |= dict.fromkeys(found)
         return Spellings.of(tuple(names), _folded_alone)
+
+
+class _Reading:
+    """The values that one request needs. Each field is read once, or twice if what was kept is too old."""
+
+    def __init__(self, source: FilterValues, index: str, deadline: RequestDeadline) -> None:
+        self._source = source
+        self._index = index
+        self._deadline = deadline
+        self._fresh: dict[str, _Kept] = {}
+        self._used: dict[str, _Kept] = {}
+
+    def find_absent(self, fields: Iterable[str]) -> None:
+        """Find which of some fields no listing has, in one search instead of one for each."""
+        unread = [name for name in dict.fromkeys(fields) if self._source.kept(self._index, name) is None]
+        if len(unread) > 1:
+            self._fresh |= self._source.read_absent(self._index, unread, self._deadline)
+
+    def resolved(self, resolve: Callable[[IndexValues], R]) -> R:
+        """Resolve a request by the values kept or, where one is unknown, by those of now."""
+        try:
+            return resolve(IndexValues(self._read))
+        except InvalidParameters:
+            if not self._renew_old():
+                raise
+        return resolve(IndexValues(self._read))
+
+    def _read(self, name: str) -> Spellings:
+        if name not in self._used:
+            self._used[name] = (
+                self._fresh.get(name) or self._source.kept(self._index, name) or self._now(name)
+            )
+        return self._used[name].values
+
+    def _now(self, name: str) -> _Kept:
+        self._fresh[name] = self._source.read(self._index, name, self._deadline)
+        return self._fresh[name]
+
+    def _renew_old(self) -> bool:
+        """Read afresh what was read too long before this request, and return whether there was any."""
+        old = [
+            name for name, kept in self._used.items() if name not in self._fresh and self._source.is_old(kept)
+        ]
+        for name in old:
+            self._used[name] = self._now(name)
+        return bool(old)
 
 
 def similar_request(request: SimilarRequest, values: IndexValues) -> SimilarRequest:
@@ -281,6 +366,12 @@ def values_body(name: str) -> dict[str, Any]:
     return {"size": 0, "aggs": {"values": {"terms": {"field": name, "size": MOST_VALUES + 1}}}}
 
 
+def presence_body(names: Sequence[str]) -> dict[str, Any]:
+    """Return the search for whether there is a value of each field, by its place among them."""
+    terms = {str(place): {"terms": {"field": name, "size": 1}} for place, name in enumerate(names)}
+    return {"size": 0, "aggs": terms}
+
+
 def names_body(known: Sequence[str]) -> dict[str, Any]:
     """Return the search for random documents with attributes, and none of those known."""
     without = [{"exists": {"field": f"attributes.{name}"}} for name in known]
@@ -291,6 +382,10 @@ def names_body(known: Sequence[str]) -> dict[str, Any]:
         "track_total_hits": False,
         "_source": ["attributes"],
     }
+
+
+def _attribute_field(name: str) -> str:
+    return f"{NAMES}.{name}"
 
 
 def _folded_alone(value: str) -> tuple[str, ...]:

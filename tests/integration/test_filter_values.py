@@ -90,13 +90,22 @@ def test_an_ambiguous_part_names_its_paths(shop: Shop) -> None:
     assert ids(shop, category="sports > shorts") == {"sport"}
 
 
-def test_a_value_of_a_new_listing_is_known_at_once(shop: Shop) -> None:
+def test_a_value_of_a_new_listing_is_soon_known(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Although the values are kept for a minute."""
     assert ids(shop, category="Decor") == {"vase"}
     assert "category_unknown_value" in problems(shop, category="Hats")
     assert "attribute_unknown_value" in problems(shop, attribute="colour:Green")
     shop.add("hat", category=["Apparel", "Hats"], attributes={"colour": "Green"})
+    assert "category_unknown_value" in problems(shop, category="Hats")
+    monkeypatch.setattr("query.search.filter_values.REFRESH_S", 0.0)  # as if that long had passed
     assert ids(shop, category="Hats", attribute="colour:green") == {"hat"}
+
+
+def test_unknown_names_are_told_from_known_ones_in_one_search(shop: Shop) -> None:
+    """Any character in them included."""
+    expected = problems(shop, attribute=["size:M", "*:x", "Width*:x", "HEIGHT*:30cm", "in stock:true"])
+    assert expected["attribute_unknown_value"].endswith(": 'Height*', 'colour', 'in stock', 'width'")
+    assert ids(shop, attribute=["Height*:30cm", "heigHt*:30cm"]) == {"vase"}
 
 
 def test_names_of_attributes_beyond_the_sample_are_found(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

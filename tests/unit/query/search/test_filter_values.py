@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+from typing import Any, cast
+
 import pytest
 
 from query.search.errors import InvalidParameters
 from query.search.filter_values import (
     CATEGORIES,
+    KEPT_S,
     MOST_VALUES,
+    NAMES,
+    REFRESH_S,
+    FilterValues,
     IndexValues,
     Spellings,
     folded,
@@ -15,6 +23,7 @@ from query.search.filter_values import (
     path_forms,
     similar_request,
 )
+from query.search.reader import Answer, IndexReader, RequestDeadline
 from query.search.request import ListingsRequest, SimilarRequest
 
 PATHS = (
@@ -39,9 +48,11 @@ def index(*paths: str, **attributes: tuple[str, ...]) -> IndexValues:
     def read(name: str) -> Spellings:
         if name == CATEGORIES:
             return Spellings.of(paths, path_forms)
+        if name == NAMES:
+            return Spellings.of(tuple(attributes), alone)
         return Spellings.of(attributes.get(name.removeprefix("attributes."), ()), alone)
 
-    return IndexValues(read, lambda: Spellings.of(tuple(attributes), alone))
+    return IndexValues(read)
 
 
 SHOP = index(*PATHS, colour=COLOURS, Brand=("Foo",), wide=("no-inches",))
@@ -143,3 +154,125 @@ def test_a_long_value_is_not_echoed_whole() -> None:
     with pytest.raises(InvalidParameters) as caught:
         similar_request(SimilarRequest(category="x" * 500), SHOP)
     assert len(str(caught.value)) < 300
+
+
+def test_a_value_is_compared_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those of the same first letter rather than others: each comparison costs."""
+    compared: list[int] = []
+    nearest = difflib.get_close_matches
+
+    def counted(form: str, known: Sequence[str], most: int) -> list[str]:
+        compared.append(len(known))
+        return nearest(form, known, most)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counted)
+    many = index("Apparel", serial=(*(f"a{number}" for number in range(5_000)), "Zebra"))
+    assert problem(SimilarRequest(attribute=("serial:zebar",)), many)[1].endswith("such as 'serial:Zebra'")
+    assert compared == [500]
+
+
+class CountedReader:
+    """Elasticsearch with these categories and attributes, which counts its searches."""
+
+    def __init__(self, *paths: str, **attributes: tuple[str, ...]) -> None:
+        self.fields = {CATEGORIES: paths} | {f"attributes.{name}": of for name, of in attributes.items()}
+        self.searches = 0
+
+    def search(self, _: str, body: dict[str, Any], __: RequestDeadline) -> Answer:
+        """Answer a search for values."""
+        self.searches += 1
+        found = {}
+        for key, each in body["aggs"].items():
+            values = self.fields.get(each["terms"]["field"], ())[: each["terms"]["size"]]
+            found[key] = {"buckets": [{"key": value} for value in values]}
+        return Answer((), None, found)
+
+    def search_sources(self, _: str, body: dict[str, Any], __: RequestDeadline) -> tuple[dict[str, Any], ...]:
+        """Answer a search for names with one document that has all, or with none."""
+        self.searches += 1
+        names = {name.removeprefix("attributes."): "" for name in self.fields if name != CATEGORIES}
+        known = body["query"]["function_score"]["query"]["bool"]["must_not"]
+        return () if known or not names else ({"attributes": names},)
+
+
+class Counted:
+    """Filter values on such a reader, at a time that the test sets."""
+
+    def __init__(self, *paths: str, **attributes: tuple[str, ...]) -> None:
+        self.reader = CountedReader(*paths, **attributes)
+        self.now = 0.0
+        self.values = FilterValues(cast("IndexReader", self.reader), lambda: self.now)
+
+    def resolved(self, *attribute: str, category: str | None = None) -> SimilarRequest:
+        """A request for similar items as listings spell it."""
+        request = SimilarRequest(category=category, attribute=attribute)
+        return self.values.similar("listings-1", request, RequestDeadline(1.0))
+
+    def searches(self, *attribute: str, category: str | None = None, refused: int) -> int:
+        """How many searches a request costs, of which this many values are refused."""
+        before, problems = self.reader.searches, ()
+        try:
+            self.resolved(*attribute, category=category)
+        except InvalidParameters as error:
+            problems = error.problems
+        assert len(problems) == refused
+        return self.reader.searches - before
+
+
+TEN = tuple(f"unknown{number}:x" for number in range(10))
+
+
+def test_unknown_names_cost_few_searches() -> None:
+    """One for all names, the categories, and two for the names that there are; then none for a while."""
+    shop = Counted(*PATHS, colour=COLOURS)
+    assert shop.searches(*TEN, refused=10) == 4
+    assert shop.searches(*TEN, refused=10) == 0
+    assert shop.searches(*TEN[:3], "colour:Rod", category="Skrits", refused=5) == 1  # the colours
+    shop.now += REFRESH_S
+    assert shop.searches(*TEN, refused=10) == 4
+    assert shop.searches(*TEN, refused=10) == 0
+
+
+def test_unknown_names_of_listings_without_attributes_cost_few_searches() -> None:
+    """That there are no names is kept too."""
+    shop = Counted(*PATHS)
+    assert shop.searches(*TEN, refused=10) == 3
+    assert shop.searches(*TEN, refused=10) == 0
+
+
+def test_known_values_cost_no_search_while_they_are_kept() -> None:
+    """Each field is read once, in whatever case its name is asked for."""
+    shop = Counted(*PATHS, colour=COLOURS, brand=("Foo",))
+    assert shop.searches("colour:red", "brand:foo", category="flats", refused=0) == 4
+    shop.now = KEPT_S - 1
+    assert shop.searches("colour:blue", "brand:foo", category="shoes", refused=0) == 0
+    shop.now = KEPT_S
+    assert shop.searches("colour:blue", refused=0) == 1
+
+
+def test_an_unknown_value_is_looked_up_afresh_once_in_a_while() -> None:
+    """Only its fields, and only what was kept for long enough."""
+    shop = Counted(*PATHS, colour=COLOURS)
+    assert shop.searches("colour:Green", refused=1) == 1
+    shop.reader.fields["attributes.colour"] += ("Green",)
+    shop.now = REFRESH_S - 0.1
+    assert shop.searches("colour:Green", refused=1) == 0
+    shop.now = REFRESH_S
+    assert shop.searches("colour:Grey", "colour:green", refused=1) == 1
+    assert shop.resolved("colour:GREEN").attribute == ("colour:Green",)
+
+
+def test_a_name_that_listings_no_longer_have_is_refused() -> None:
+    """Even where two spellings of it are still among the names kept."""
+    shop = Counted(*PATHS, colour=COLOURS, Colour=COLOURS)
+    assert shop.searches("size:M", refused=1) == 4
+    del shop.reader.fields["attributes.colour"], shop.reader.fields["attributes.Colour"]
+    assert shop.searches("colour:Red", refused=1) == 2
+
+
+def test_the_first_category_is_known_at_once() -> None:
+    """As long as there is none, any is taken."""
+    shop = Counted()
+    assert shop.resolved(category="Flats").category == "Flats"
+    shop.reader.fields[CATEGORIES] = PATHS
+    assert shop.resolved(category="Flats").category == "Shoes > Flats"
