@@ -25,7 +25,7 @@ from settings.encoder import DEFAULT_ENCODER
 @click.group(name="mappings", cls=Group)
 @click.pass_context
 def group(ctx: click.Context) -> None:
-    """Create, check, list, swap and drop indices of listings."""
+    """Create, check, list, swap, upgrade and drop indices of listings."""
     settings = ElasticsearchSettings.from_environ(os.environ)
     ctx.obj = (connect(settings), settings.prefix)
 

@@ -31,11 +31,19 @@ HEAD = ("", "item", "similarity", "price", "category", "title")
     default=f"{DEFAULT_RATIO:g}",
     metavar="NUMBER",
     show_default=True,
-    help="Largest ratio between the prices.",
+    help="Prices from the item's divided by this to times this, rounded outward to steps of 25 %.",
 )
 @click.option("--category", help="Only items below this category: 'Apparel > Skirts'.")
 @click.option("--attribute", multiple=True, metavar="NAME:VALUE", help="Only items with this attribute.")
 @click.option("--exclude-seller", multiple=True, metavar="SELLER", help="No items of this seller.")
+@click.option("--min-similarity", metavar="NUMBER", help="Least similarity, 0 for any.")
+@click.option("--seller-cap", metavar="INTEGER", help="Most items of one seller in 24, 0 for any number.")
+@click.option("--diversity", metavar="NUMBER", help="From 0, by score, to 1, as unlike as possible.")
+@click.option(
+    "--collapse-duplicates/--no-collapse-duplicates",
+    default=None,
+    help="Whether only the best of listings with nearly the same photo is shown.",
+)
 @click.option(
     "--explain-missing",
     multiple=True,
@@ -63,10 +71,13 @@ def answer_text(answer: SimilarAnswer) -> str:
     if answer.fallback:
         lines.append(f"{answer.fallback.message} ({answer.fallback.reason})")
     lines += [f"{each.item_id}: {each.message} ({each.reason})" for each in answer.missing]
-    if not answer.items:
-        return "\n".join([*lines, "No similar item is for sale."])
     rows = [_row(rank, found) for rank, found in enumerate(answer.items, start=1)]
-    return "\n".join([*lines, "", table(HEAD, rows, right=("", "similarity", "price"))])
+    shown = (
+        ["", table(HEAD, rows, right=("", "similarity", "price"))]
+        if rows
+        else ["No similar item is for sale."]
+    )
+    return "\n".join([*lines, *shown, *([answer.short] if answer.short else [])])
 
 
 def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
@@ -104,5 +115,5 @@ def _row(rank: int, item: SimilarItem) -> tuple[str, ...]:
         "" if item.similarity is None else f"{item.similarity:.3f}",
         price_label(item.price, item.currency),
         item.category[-1],
-        item.title or "",
+        (item.title or "") + (f" (+{item.stands_for} with this photo)" if item.stands_for else ""),
     )

@@ -55,3 +55,5 @@ def upgrade_command(vector_index: str | None) -> None:
         rebuild = job.copy(es, store, rebuild, bar.update)
     job.finish(es, prefix, store, rebuild)
     click.echo(f"Copied {rebuild.copied:,} listings. Live: {source} → {rebuild.target}")
+    click.echo(f"Events are still written to both. To retire {source}:")
+    click.echo(f"  nitamono mappings swap {rebuild.target} --stop-writing && nitamono mappings drop {source}")

@@ -18,6 +18,7 @@ from query.search.browse import Page
 from query.search.experiment_aware import Exposure
 from query.search.hits import RankedHit
 from query.search.missing import Reason, explain_missing
+from query.search.price_band import WIDER_RATIOS
 from query.search.ranking import facts
 from query.search.reader import Found
 from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
@@ -384,7 +385,7 @@ def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
         Filter(
             field="price",
             kept=f"{band.low:.2f} to {band.high:.2f}",
-            why=f"the price band of ratio {band.ratio:g} around the item's own price",
+            why=f"prices about {band.ratio:g} times lower or higher, in whole steps of 25 %",
         ),
         Filter(field="item_id", kept="any other", why="the item is not similar to itself"),
     ]
@@ -401,11 +402,11 @@ def short_because(found: SimilarItems) -> str | None:
     size = found.query.request.size
     if len(found.hits) >= size:
         return None
+    widest = max(found.query.request.price_ratio, *WIDER_RATIOS)
     removed = ", ".join(f"{count} by {rule}" for rule, count in found.selection.counts().items() if count)
-    cause = f"; removed: {removed}" if removed else ""
     return (
-        f"{len(found.hits)} of {size}: no more are for sale up to {found.band.ratio:g} times the price "
-        f"under the filters{cause}"
+        f"{len(found.hits)} of {size}: up to {widest:g} times the price, no other listing for sale passes "
+        f"the filters and rules (removed: {removed or 'none'})"
     )
 
 

@@ -377,7 +377,9 @@ def names_body(known: Sequence[str]) -> dict[str, Any]:
     without = [{"exists": {"field": f"attributes.{name}"}} for name in known]
     filters = {"filter": [{"exists": {"field": "attributes"}}], "must_not": without}
     return {
-        "query": {"function_score": {"query": {"bool": filters}, "random_score": {}}},
+        "query": {
+            "function_score": {"query": {"bool": filters}, "random_score": {}, "boost_mode": "replace"}
+        },
         "size": SAMPLE,
         "track_total_hits": False,
         "_source": ["attributes"],

@@ -125,8 +125,8 @@ def test_an_answer_says_what_each_rule_removed() -> None:
     }
     assert answer.items[0].stands_for == 2
     assert answer.short is not None
-    assert "1 of 24: no more are for sale up to 3 times the price" in answer.short
-    assert "removed: 1 by min_similarity, 2 by seller_cap" in answer.short
+    assert answer.short.startswith("1 of 24: up to 10 times the price, no other listing")
+    assert "(removed: 1 by min_similarity, 2 by seller_cap)" in answer.short
 
 
 def test_a_full_answer_is_not_short() -> None:
