@@ -179,11 +179,13 @@ def attempt_at(query: SimilarQuery, step: int, band: PriceBand, counts: PathCoun
 def found_whole(attempt: Attempt, answer: Answer, selection: Selection) -> bool:
     """Whether an attempt found every candidate above the floor.
 
-    A search returns its `k` nearest. If fewer than that are above the floor, no other is.
+    A search returns its `k` nearest, and the window holds the best of them. If fewer than either are above
+    the floor, no other is.
     """
     query = attempt.query
     below = selection.counts()[Rule.MIN_SIMILARITY]
-    return len(answer.hits) - below < query.knn.at(query.levels[0], query.request.size).k
+    k = query.knn.at(query.levels[0], query.request.size).k
+    return len(answer.hits) - below < min(k, query.window)
 
 
 def further_attempts(

@@ -100,17 +100,18 @@ def test_listings_in_similar_listings_out(shop: Shop, es: Elasticsearch) -> None
     """Every event is accounted for, and every answer holds what a shopper was promised."""
     assert (shop.summary["total"], shop.summary["indexed"]) == (COUNT, COUNT)
     assert (shop.again["total"], shop.again["unchanged"]) == (COUNT, COUNT)
-    same_leaf, full = [], 0
+    same_leaf, several = [], 0
     for event in shop.events.values():
         answer = shop.similar(event["item_id"])
         items = answer["items"]
         check_promises(shop, event, answer)
-        full += len(items) >= SIZE
+        several += len(items) >= 3
         if event["status"] != "removed":
             same_leaf += [item["category"] == event["category"] for item in items[:3]]
     # By chance a pair shares its leaf category in about one of thirty cases.
     assert sum(same_leaf) / len(same_leaf) > 0.5
-    assert full / COUNT > 0.5
+    # About six listings of each kind are drawn, and what is unlike is not shown.
+    assert several / COUNT > 0.5
     sheet = draw_contact_sheet(find_rows(es, shop.prefix, rows=4, columns=5), shop.roots)
     assert sheet.width > sheet.height > 4 * 128
     check_shell(shop)

@@ -234,7 +234,7 @@ def test_a_sold_item_without_a_photo_says_why_its_answer_differs(page: Page, sho
     expect(page.get_by_role("heading", level=1)).to_have_text("<b>Glass</b> vase")
     expect(page.locator(".status")).to_have_text("Sold")
     expect(page.locator(".notice")).to_contain_text("Its photo has not been encoded yet")
-    expect(page.locator(".account")).to_contain_text("1/10 to 10 times its price: widened from 2 times")
+    expect(page.locator(".summary")).to_contain_text("1/10 to 10 times its price: widened from 2 times")
     assert shown(page)[0] == "Red skirt 30"
     assert not is_too_wide(page)
 
