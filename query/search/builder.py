@@ -73,6 +73,8 @@ class SimilarQuery:
     knn: KnnParameters = KnnParameters()
     levels: tuple[Level, ...] = (Level(),)
     """What is searched: everything, then the levels of the item's category from the leaf upward."""
+    floor: float = 0.0
+    """The least cosine of a hit; 0 for none, as in a first search, which counts what is below it."""
     depth: int = 1
     """The factor of the window and of each `k`, where the rules left too few of a first search."""
 
@@ -130,6 +132,7 @@ def _knn(query: SimilarQuery, vector: Sequence[float], band: PriceBand, level: L
                 *([_attribute_filter(level.attribute)] if level.attribute else []),
             ],
             "boost": KNN_BOOST,
+            **({"similarity": query.floor} if query.floor else {}),
         }
     }
 

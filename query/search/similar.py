@@ -161,11 +161,14 @@ class SimilarService:
         if len(selection.shown) >= size:
             return first, selection
         deeper = not found_whole(first, answer, selection)
-        others = list(further_attempts(first, bands, counts, deeper=deeper))
+        floor = selection.window.floor
+        others = list(further_attempts(first, bands, counts, floor=floor, deeper=deeper))
         if not others:
             return first, filled_up(selection, size)
         answers = self.reader.search_all(index, [each.body() for each in others], deadline, copy=item_id)
-        selections = [selection, *(selected(query, policy, each) for each in answers)]
+        below = {name: rule for name, rule in selection.removed.items() if rule is Rule.MIN_SIMILARITY}
+        wider = (selected(query, policy, each) for each in answers)
+        selections = [selection, *(replace(each, removed={**below, **each.removed}) for each in wider)]
         chosen = best_attempt(selections, size)
         return [first, *others][chosen], filled_up(selections[chosen], size)
 
@@ -189,13 +192,14 @@ def found_whole(attempt: Attempt, answer: Answer, selection: Selection) -> bool:
 
 
 def further_attempts(
-    first: Attempt, bands: Sequence[PriceBand], counts: PathCounts, *, deeper: bool
+    first: Attempt, bands: Sequence[PriceBand], counts: PathCounts, *, floor: float, deeper: bool
 ) -> Iterator[Attempt]:
     """Return the attempts after the first: its own band again if `deeper`, then the wider ones, as deep.
 
+    What is below the floor is left out inside the search: to fetch it took most of a second search's time.
     A thin band is widened before a rule yields: the seller cap does at the end, the others never.
     """
-    query = replace(first.query, depth=DEPTH) if deeper else first.query
+    query = replace(first.query, floor=floor, depth=DEPTH if deeper else 1)
     for step, band in enumerate(bands):
         if step or deeper:
             yield attempt_at(query, step, band, counts)

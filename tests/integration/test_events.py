@@ -90,10 +90,11 @@ def command(elasticsearch_url: str, redis_url: str, index_prefix: str) -> Comman
 
 def stored(es: Elasticsearch, prefix: str) -> dict[str, dict[str, Any]]:
     """Every stored event by id."""
-    # An index that was made just now answers 503 until its shard has started.
+    # An index that was made just now, or between two of these requests, answers 503 until it has started.
     es.cluster.health(index=event_indices(prefix), wait_for_status="yellow", timeout="10s")
     es.indices.refresh(index=event_indices(prefix), allow_no_indices=True)
-    hits = es.search(index=event_indices(prefix), size=10_000)["hits"]["hits"]
+    answer = es.options(ignore_status=503).search(index=event_indices(prefix), size=10_000)
+    hits = answer["hits"]["hits"] if "hits" in answer else []
     assert len({hit["_id"] for hit in hits}) == len(hits)
     return {hit["_id"]: hit["_source"] for hit in hits}
 

@@ -37,7 +37,7 @@ V1 = read_mapping(Path(rebuild_module.__file__).parents[2] / "mappings" / "listi
 
 def make_v1(shop: Shop, settings: Mapping[str, Any] | None = None) -> str:
     """Replace the shop's live index by one of schema 1 with the same documents, and return its name."""
-    es, name = shop.es, f"{shop.index_name[:-2]}00"
+    es, name = shop.es, f"{shop.index_name[:-14]}20260101000000"
     body = copy.deepcopy(V1)
     identity = shop.indexer.store.identity
     body["mappings"]["_meta"] |= asdict(identity)

@@ -147,6 +147,13 @@ def test_where_few_can_match_all_are_compared(max_candidates: int | None, k: int
     assert (parameters.k, parameters.num_candidates) == (k, 2 * k)
 
 
+def test_a_floor_is_inside_the_search() -> None:
+    """As a cosine, in every vector search; without one there is no such key."""
+    query = replace(make_query(), floor=0.6)
+    queries = similar_body(query, VECTOR, BAND)["query"]["function_score"]["query"]["dis_max"]["queries"]
+    assert [each["knn"]["similarity"] for each in queries] == [0.6, 0.6]
+
+
 def test_each_level_has_a_search_of_its_own() -> None:
     """With the filters of the request in every one."""
     query = make_query(levels=(Level(), Level(SKIRTS), Level("Apparel")), attribute=("colour:Red",))

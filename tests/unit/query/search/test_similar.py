@@ -94,9 +94,10 @@ def test_a_short_answer_is_searched_wider(deeper: bool, steps: list[int], depth:
     query = SimilarQuery(item, SimilarRequest(), make_calibration())
     bands = widening_bands(item.price, 2.0)
     first = attempt_at(query, 0, bands[0], path_counts)
-    others = list(further_attempts(first, bands, path_counts, deeper=deeper))
+    others = list(further_attempts(first, bands, path_counts, floor=0.6, deeper=deeper))
     assert [each.step for each in others] == steps
     assert {each.query.depth for each in others} == {depth}
+    assert {each.query.floor for each in others} == {0.6}
 
 
 @pytest.mark.parametrize(
