@@ -27,7 +27,7 @@ def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> Non
         MappingMismatch: one was not; the message has what was found and what this process needs.
     """
     for name, entry in describe_indices(es, index).items():
-        meta = _meta(entry)
+        meta = meta_of(entry)
         _check_schema(name, meta, upgrading=True)
         found = (meta.get("encoder_id"), meta.get("dims"))
         expected = (identity.encoder_id, identity.dims)
@@ -130,7 +130,7 @@ def identity_of(name: str, entry: Mapping[str, Any], *, upgrading: bool = False)
             f"index {name} is closed; open it with `POST /{name}/_open`, "
             "or point requests at another one with `nitamono mappings swap OTHER`"
         )
-    meta = _meta(entry)
+    meta = meta_of(entry)
     _check_schema(name, meta, upgrading=upgrading)
     try:
         return EncoderIdentity.from_meta(meta)
@@ -181,13 +181,14 @@ def is_closed(entry: Mapping[str, Any]) -> bool:
     return settings.get("verified_before_close") == "true"
 
 
-def _meta(entry: Mapping[str, Any]) -> dict[str, Any]:
+def meta_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `_meta` in an index's description; empty if it has none."""
     return cast("dict[str, Any]", entry.get("mappings", {}).get("_meta", {}))
 
 
 def encoder_of(entry: Mapping[str, Any]) -> str | None:
     """Return the id of the encoder in an index's description, if it has one."""
-    return cast("str | None", _meta(entry).get("encoder_id"))
+    return cast("str | None", meta_of(entry).get("encoder_id"))
 
 
 def aliases_of(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from mappings.aliases import start_writing, swap_aliases
 from mappings.creation import LISTINGS_BODY, IndexOptions, add_fields, create_index
 from mappings.failures import TransientFailure, VersionConflict, elasticsearch_errors
 from mappings.identity import EncoderIdentity
-from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, only_index
+from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, meta_of, only_index
 from mappings.listing import CLOCK_SKEW, ListingDocument, isoformat
 from mappings.names import read_alias
 from mappings.scan import pages
@@ -238,8 +238,3 @@ def save(es: Elasticsearch, rebuild: Rebuild) -> None:
     """Keep the progress in the new index."""
     meta = meta_of(only_index(es, rebuild.target)[1])
     es.indices.put_mapping(index=rebuild.target, meta={**meta, _META: asdict(rebuild)})
-
-
-def meta_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `_meta` in an index's description."""
-    return dict(entry["mappings"].get("_meta", {}))

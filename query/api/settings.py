@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from events.user_ids import UserSalt, user_salt
 from mappings.client import ElasticsearchSettings
 from mappings.image_roots import ImageRoots
-from query.search.request import MAX_SIZE, SELLER_CAP, ResultPolicy
+from query.search.request import MAX_SIZE, ResultPolicy
 from queues.broker import DEFAULT_REDIS_URL, RedisUrl
 from settings.environment import Port, Share, Variable, Whole, read_settings
 
@@ -41,13 +41,13 @@ class QuerySettings:
         Variable(
             "NITAMONO_COLLAPSE_DUPLICATES", "1 shows only the best of listings with nearly the same photo."
         ),
-    ] = 1
+    ] = int(ResultPolicy.collapse_duplicates)
     seller_cap: Annotated[
         Whole,
         Ge(0),
         Le(MAX_SIZE),
         Variable("NITAMONO_SELLER_CAP", "The most items of one seller in 24; 0 allows any number."),
-    ] = SELLER_CAP
+    ] = ResultPolicy.seller_cap
     min_similarity: Annotated[
         Share | None,
         Variable(
@@ -59,7 +59,7 @@ class QuerySettings:
     diversity: Annotated[
         Share,
         Variable("NITAMONO_DIVERSITY", "0 orders by score, 1 makes the items as unlike as possible."),
-    ] = 0.0
+    ] = ResultPolicy.diversity
     redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
     experiments: Annotated[
         Path | None,
