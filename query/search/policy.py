@@ -130,16 +130,18 @@ def _without_duplicates(
     same = _same_photo(candidates, item, thresholds)
     # Whoever looks at a listing that is sold wants it from another seller.
     of_item = same[0, 1:] if item.status is Status.ON_SALE else np.zeros(len(candidates), dtype=bool)
-    same, kept = same[1:, 1:], np.zeros(len(candidates), dtype=bool)
-    for place, hit in enumerate(candidates):
-        before = np.flatnonzero(same[place] & kept)
+    earlier = np.tril(same[1:, 1:], -1)
+    kept = np.ones(len(candidates), dtype=bool)
+    # Most have no near-identical photo: only the others are looked at one by one.
+    for place in np.flatnonzero(of_item | earlier.any(axis=1)).tolist():
+        before = np.flatnonzero(earlier[place] & kept)
+        item_id = candidates[place].document.item_id
         if of_item[place]:
-            removed[hit.document.item_id] = Rule.DUPLICATE_OF_ITEM
+            removed[item_id] = Rule.DUPLICATE_OF_ITEM
         elif len(before):
-            removed[hit.document.item_id] = Rule.COLLAPSE_DUPLICATES
-            behind[hit.document.item_id] = candidates[int(before[0])].document.item_id
-        else:
-            kept[place] = True
+            removed[item_id] = Rule.COLLAPSE_DUPLICATES
+            behind[item_id] = candidates[int(before[0])].document.item_id
+        kept[place] = item_id not in removed
     return [candidates[place] for place in np.flatnonzero(kept).tolist()]
 
 
