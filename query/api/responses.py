@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,8 +20,10 @@ from query.search.hits import RankedHit
 from query.search.missing import Reason, explain_missing
 from query.search.price_band import WIDER_RATIOS
 from query.search.ranking import facts
-from query.search.reader import Found
+from query.search.reader import Found, RequestDeadline
 from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
+
+STAGES: Final = ("index", "item", "filters", "counts", "search", "wider", "explanation")
 
 Milliseconds = Annotated[float, Field(ge=0)]
 
@@ -170,9 +172,24 @@ class SimilarAnswer(Model):
         str | None, Field(description="Why there are fewer items than `size`; null if there are not.")
     ]
     missing: Annotated[tuple[MissingItem, ...], Field(description="The items of `explain_missing`.")]
+    next_cursor: Annotated[str | None, Field(description="For the next page; null where there is none.")]
+    index_changed: Annotated[
+        bool | None,
+        Field(
+            description="Whether the index may have changed since the first page: then an item of this page "
+            "may belong on an earlier one. Null on the first page, or without the privilege `monitor`."
+        ),
+    ]
     took_ms: Annotated[float, Field(ge=0, description="In total, in this server.")]
     elasticsearch_ms: Annotated[
         float, Field(ge=0, description="Milliseconds spent waiting for Elasticsearch.")
+    ]
+    stages_ms: Annotated[
+        dict[str, float] | None,
+        Field(
+            description="Where `explain` was asked for, milliseconds by stage: waiting for Elasticsearch for "
+            f"{', '.join(f'`{each}`' for each in STAGES)}, and `other`, the work of this server."
+        ),
     ]
     slate_id: Annotated[str, Field(description="Id of this answer. Send it with events.")]
     arms: Annotated[
@@ -333,8 +350,11 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
             MissingItem(item_id=each.item_id, reason=each.reason, message=each.message, figures=each.figures)
             for each in explain_missing(found)
         ),
+        next_cursor=found.next_cursor,
+        index_changed=found.index_changed,
         took_ms=_millis(found.deadline.elapsed_s()),
         elasticsearch_ms=_millis(found.deadline.waited_s),
+        stages_ms=stages(found.deadline) if query.request.explain else None,
         slate_id=exposure.slate_id,
         arms=exposure.arms,
         arms_reason=exposure.reason,
@@ -343,12 +363,18 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
     )
 
 
+def stages(deadline: RequestDeadline) -> dict[str, float]:
+    """Milliseconds by stage of an answer."""
+    waited = {name: _millis(seconds) for name, seconds in deadline.waited_by_stage_s.items()}
+    return waited | {"other": _millis(deadline.elapsed_s() - deadline.waited_s)}
+
+
 def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
     """The hits as items, with explanations of their scores where requested."""
     explain = found.query.request.explain
     ranks = {item_id: rank for rank, item_id in enumerate(found.by_similarity, start=1)}
     items = []
-    for rank, hit in enumerate(found.hits, start=1):
+    for rank, hit in enumerate(found.hits, start=found.query.shown_before + 1):
         items.append(
             SimilarItem(
                 **_summary_fields(hit.document),

@@ -98,6 +98,13 @@ class SimilarQuery:
     """The least cosine of a hit; 0 for none, as in a first search, which counts what is below it."""
     depth: float = 2.0
     """Candidates for each item of the answer: more where the rules left too few of a first search."""
+    shown_before: int = 0
+    """Items on the pages before this one."""
+
+    @property
+    def wanted(self) -> int:
+        """The number of items on this page and those before."""
+        return self.shown_before + self.request.size
 
     @property
     def window(self) -> int:
@@ -105,7 +112,11 @@ class SimilarQuery:
 
         One more is for the item itself, which is among them: a filter that excluded it would never be cached.
         """
-        return math.ceil(self.depth * self.request.size) + 1
+        return min(MAX_WINDOW, math.ceil(self.depth * self.wanted) + 1)
+
+
+MAX_WINDOW: Final = 2_000
+"""Candidates of one search, of 1 KB each."""
 
 
 def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:

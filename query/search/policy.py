@@ -14,9 +14,10 @@ All work on one window of candidates, best first (docs/result-policy.md).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,12 @@ def filled_up(selection: Selection, size: int) -> Selection:
     names = {hit.document.item_id for hit in back}
     removed = {name: rule for name, rule in selection.removed.items() if name not in names}
     return replace(selection, shown=(*selection.shown, *back), removed=removed)
+
+
+def page_of(selection: Selection, has_shown: Callable[[str], bool], size: int) -> Selection:
+    """The first `size` items of a selection that no page before has shown."""
+    new = (hit for hit in selection.shown if not has_shown(hit.document.item_id))
+    return replace(selection, shown=tuple(islice(new, size)))
 
 
 def cap_for(seller_cap: int, size: int) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from elasticsearch import (
     ApiError,
+    AuthorizationException,
     BadRequestError,
     ConnectionTimeout,
     Elasticsearch,
@@ -63,7 +64,9 @@ class RequestDeadline:
 
     total_s: float
     clock: Callable[[], float] = time.monotonic
-    waited_s: float = 0.0
+    waited_by_stage_s: dict[str, float] = field(default_factory=dict)
+    """Name of a stage to the seconds that it waited for Elasticsearch, in the order of their beginning."""
+    _stage: str = "index"
     _started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +87,20 @@ class RequestDeadline:
         """Seconds since the request arrived."""
         return self.clock() - self._started
 
+    @property
+    def waited_s(self) -> float:
+        """Seconds spent waiting for Elasticsearch."""
+        return sum(self.waited_by_stage_s.values())
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the waiting inside as that of a stage."""
+        before, self._stage = self._stage, name
+        try:
+            yield
+        finally:
+            self._stage = before
+
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time inside as spent waiting for Elasticsearch."""
@@ -91,7 +108,8 @@ class RequestDeadline:
         try:
             yield
         finally:
-            self.waited_s += self.clock() - before
+            waited = self.clock() - before
+            self.waited_by_stage_s[self._stage] = self.waited_by_stage_s.get(self._stage, 0.0) + waited
 
 
 class IndexReader:
@@ -105,6 +123,7 @@ class IndexReader:
         self._es = es.options(retry_on_timeout=False)
         self._with_timeout = lru_cache(maxsize=128)(self._tenths)
         self._identities: dict[str, EncoderIdentity] = {}
+        self._uuids: dict[str, str] = {}
 
     def deadline(self) -> RequestDeadline:
         """The deadline of a request that begins now."""
@@ -117,7 +136,8 @@ class IndexReader:
             UnknownItem: there is none.
             NoLiveIndex, SearchUnavailable
         """
-        answer = self._get(item_id, deadline)
+        with deadline.stage("item"):
+            answer = self._get(item_id, deadline)
         self.identity(answer["_index"], deadline)  # what a foreign index has, or has not, says nothing
         if not answer["found"]:
             raise UnknownItem(item_id)
@@ -149,6 +169,36 @@ class IndexReader:
                     resolve(es, index)
                 self._identities[index] = read_identity(es, index)
         return self._identities[index]
+
+    def uuid(self, index: str, deadline: RequestDeadline) -> str:
+        """The UUID of an index, which no other index of the same name has. It is read once for each index.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        if index not in self._uuids:
+            with _translated(), deadline.waiting():
+                answer = self._within(deadline).indices.get_settings(index=index, name="index.uuid")
+            self._uuids[index] = answer[index]["settings"]["index"]["uuid"]
+        return self._uuids[index]
+
+    def state(self, index: str, deadline: RequestDeadline) -> str:
+        """A text that differs whenever searches of the index may find something else.
+
+        It is the documents of each segment that is searched, in every copy of every shard. A merge changes
+        it, too. It is empty if the credentials lack the privilege `monitor`.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        segment = "indices.*.shards.*.segments.*"
+        fields = [f"{segment}.{name}" for name in ("num_docs", "deleted_docs", "search")]
+        with _translated(), deadline.waiting():
+            try:
+                answer = self._within(deadline).indices.segments(index=index, filter_path=fields)
+            except AuthorizationException:
+                return ""
+        return orjson.dumps(answer.body, option=orjson.OPT_SORT_KEYS).decode()
 
     def live(self, deadline: RequestDeadline) -> tuple[str, EncoderIdentity]:
         """The one index behind the read alias, and its encoder; looked up at each call.

@@ -62,6 +62,8 @@ class SimilarRequest:
     explain: bool = False
     rules: Mapping[str, Any] = field(default_factory=dict)
     """The fields of the ResultPolicy that differ from the server's."""
+    cursor: str | None = field(default=None, kw_only=True)
+    """The `next_cursor` of the page before; None for the first."""
 
 
 @dataclass(frozen=True)
