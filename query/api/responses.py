@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cache.answers import CacheCounts, CacheState
 from experiments.assignment.kill_switch import STALE_AFTER_S
 from mappings.errors import Problem
 from mappings.identity import EncoderIdentity
@@ -151,8 +152,8 @@ class MissingItem(Model):
     ]
 
 
-class SimilarAnswer(Model):
-    """The items similar to one, best first, or in random order if `randomised` is true."""
+class SimilarContent(Model):
+    """The part of an answer that is the same each time, and that the cache keeps."""
 
     item: ListingSummary
     items: tuple[SimilarItem, ...]
@@ -172,7 +173,6 @@ class SimilarAnswer(Model):
         str | None, Field(description="Why there are fewer items than `size`; null if there are not.")
     ]
     missing: Annotated[tuple[MissingItem, ...], Field(description="The items of `explain_missing`.")]
-    next_cursor: Annotated[str | None, Field(description="For the next page; null where there is none.")]
     index_changed: Annotated[
         bool | None,
         Field(
@@ -180,17 +180,24 @@ class SimilarAnswer(Model):
             "may belong on an earlier one. Null on the first page, or without the privilege `monitor`."
         ),
     ]
+    next_cursor: Annotated[str | None, Field(description="For the next page; null where there is none.")]
+
+
+class Delivery(Model):
+    """The part of an answer that belongs to one delivery of it."""
+
     took_ms: Annotated[float, Field(ge=0, description="In total, in this server.")]
     elasticsearch_ms: Annotated[
         float, Field(ge=0, description="Milliseconds spent waiting for Elasticsearch.")
     ]
     stages_ms: Annotated[
-        dict[str, float] | None,
+        dict[str, float],
         Field(
-            description="Where `explain` was asked for, milliseconds by stage: waiting for Elasticsearch for "
+            description="The same by stage: waiting for Elasticsearch for "
             f"{', '.join(f'`{each}`' for each in STAGES)}, and `other`, the work of this server."
         ),
     ]
+    cached: Annotated[bool, Field(description="Whether the items are those of an earlier, equal request.")]
     slate_id: Annotated[str, Field(description="Id of this answer. Send it with events.")]
     arms: Annotated[
         tuple[str, ...],
@@ -209,6 +216,10 @@ class SimilarAnswer(Model):
     ]
     override: Annotated[bool, Field(description="Whether `arm` chose the arms, and not the user.")]
     randomised: Annotated[bool, Field(description="Whether the order is random, so as to measure positions.")]
+
+
+class SimilarAnswer(Delivery, SimilarContent):
+    """The items similar to one, best first, or in random order if `randomised` is true."""
 
 
 class ParameterProblem(Model):
@@ -257,6 +268,20 @@ class ExperimentState(Model):
     ]
 
 
+class CacheReadiness(Model):
+    """The cache of answers, as this process saw it last."""
+
+    state: Annotated[
+        CacheState,
+        Field(
+            description="`on`; `off`, by its setting; `unavailable`, without Redis; `no_worker`, until a "
+            "worker of listings has started."
+        ),
+    ]
+    hits: Annotated[int, Field(ge=0, description="Requests that were answered from it, by this process.")]
+    misses: Annotated[int, Field(ge=0, description="Requests that it had no answer to, by this process.")]
+
+
 class Readiness(Health):
     """Readiness of the process to answer requests."""
 
@@ -271,6 +296,7 @@ class Readiness(Health):
         ),
     ]
     experiments_off: Annotated[str | None, Field(description="Why there are no experiments here.")]
+    cache: CacheReadiness
 
 
 def readiness(
@@ -279,6 +305,7 @@ def readiness(
     experiments: Iterable[tuple[str, str, tuple[str, ...]]],
     switches_age_s: float | None,
     experiments_off: str | None,
+    cache: CacheCounts,
 ) -> Readiness:
     """Readiness of the process; an arm that cannot be served does not make it unready."""
     return Readiness(
@@ -291,6 +318,7 @@ def readiness(
         ),
         switches_age_s=None if switches_age_s is None else round(switches_age_s, 1),
         experiments_off=experiments_off,
+        cache=CacheReadiness(state=cache.state, hits=cache.hits, misses=cache.misses),
     )
 
 
@@ -327,9 +355,29 @@ def listing_page(page: Page) -> ListingPage:
 
 def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> SimilarAnswer:
     """The response of the API; without an exposure it is part of no experiment."""
+    content, delivered = similar_content(found), delivery(found.deadline, exposure or Exposure())
+    return SimilarAnswer(**dict(content), **dict(delivered))
+
+
+def delivery(deadline: RequestDeadline, exposure: Exposure, *, cached: bool = False) -> Delivery:
+    """The part of an answer that is new each time, as of now."""
+    return Delivery(
+        took_ms=_millis(deadline.elapsed_s()),
+        elasticsearch_ms=_millis(deadline.waited_s),
+        stages_ms=stages(deadline),
+        cached=cached,
+        slate_id=exposure.slate_id,
+        arms=exposure.arms,
+        arms_reason=exposure.reason,
+        override=exposure.override,
+        randomised=exposure.randomised,
+    )
+
+
+def similar_content(found: SimilarItems) -> SimilarContent:
+    """The part of an answer that is the same each time."""
     query, band = found.query, found.band
-    exposure = exposure or Exposure()
-    return SimilarAnswer(
+    return SimilarContent(
         item=summary(query.item),
         items=similar_items(found),
         encoder_id=found.encoder.encoder_id,
@@ -350,16 +398,8 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
             MissingItem(item_id=each.item_id, reason=each.reason, message=each.message, figures=each.figures)
             for each in explain_missing(found)
         ),
-        next_cursor=found.next_cursor,
         index_changed=found.index_changed,
-        took_ms=_millis(found.deadline.elapsed_s()),
-        elasticsearch_ms=_millis(found.deadline.waited_s),
-        stages_ms=stages(found.deadline) if query.request.explain else None,
-        slate_id=exposure.slate_id,
-        arms=exposure.arms,
-        arms_reason=exposure.reason,
-        override=exposure.override,
-        randomised=exposure.randomised,
+        next_cursor=found.next_cursor,
     )
 
 

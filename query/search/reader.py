@@ -116,6 +116,7 @@ class IndexReader:
     """Reader of the live index. Safe to share between threads."""
 
     def __init__(self, es: Elasticsearch, prefix: str, timeout_s: float) -> None:
+        self.prefix = prefix
         self._alias = read_alias(prefix)
         self.timeout_s = timeout_s
         # A call that timed out is not tried again: the request it belongs to has no time left either.
