@@ -113,13 +113,21 @@ class Oracle:
 
     def candidates(self, query: int, ratio: float, bucket: str | None = None) -> NDArray[np.intp]:
         """(m,) positions of all that may be in the answer."""
-        first, last = (_steps(self.prices[query] * factor) for factor in (1 / ratio, ratio))
+        first, last = self.band(query, ratio)
         allowed = self.on_sale & (self.currencies == self.currencies[query])
         allowed &= (self.steps >= first) & (self.steps <= last)
         if bucket:
             allowed &= self.buckets[bucket] == self.buckets[bucket][query]
         allowed[query] = False
         return np.flatnonzero(allowed)
+
+    def band(self, query: int, ratio: float) -> tuple[float, float]:
+        """The first and the last price step of a band, both included."""
+        return self.step(self.prices[query] / ratio), self.step(self.prices[query] * ratio)
+
+    def step(self, price: float) -> float:
+        """The price step of a price."""
+        return float(_steps(np.array([price]))[0])
 
     def scores(self, query: int, candidates: NDArray[np.intp]) -> Floats:
         """(candidates,) scores for one item: the sum of the ranking terms."""
