@@ -6,22 +6,24 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from milvus_lite import server_manager_instance
 from pymilvus import DataType, MilvusClient
 
 from bench.peers.peer import GRAPH, Store
 
 
 class MilvusLite(Store):
-    """HNSW by FAISS, in a process of its own that the client starts."""
+    """HNSW by FAISS, behind a gRPC server that the client starts in its own process."""
 
     name = "Milvus Lite"
     persists = True
     filters = True
-    note = "A local process. HNSW; Milvus's server was not measured."
+    note = "Embedded, in Python. HNSW by FAISS; Milvus's server was not measured."
 
     def build(self) -> None:
         """Insert in batches, build the index, load it."""
-        self._client = MilvusClient(str(self.folder / "listings.db"))
+        self._file = str(self.folder / "listings.db")
+        self._client = MilvusClient(self._file)
         schema = MilvusClient.create_schema(auto_id=False)
         schema.add_field("row", DataType.INT64, is_primary=True)
         schema.add_field("offer", DataType.VARCHAR, max_length=32)
@@ -62,5 +64,6 @@ class MilvusLite(Store):
         self._upsert([row])
 
     def close(self) -> None:
-        """End its process."""
+        """End its server, which closing the client does not."""
         self._client.close()
+        server_manager_instance.release_server(self._file)
