@@ -19,6 +19,7 @@ SECONDS_PER_POINT: Final = 10.0
 """A slow peer answers fewer items; at least MIN_ITEMS."""
 MIN_ITEMS: Final = 10
 WARM_UP: Final = 20
+"""Items before each point, for at most a quarter of its time."""
 PATIENCE_S: Final = 30.0
 """How long an update may stay invisible."""
 
@@ -86,7 +87,7 @@ def measured(peer: Peer, queries: Sequence[int], exact: Sequence[list[str]]) -> 
 
 def point(peer: Peer, effort: Effort, queries: Sequence[int], exact: Sequence[list[str]]) -> Point:
     """Query each item once, or as many as the time allows, after a warm-up."""
-    _within(SECONDS_PER_POINT / 4, queries[:WARM_UP], lambda query: peer.answer(query, effort))
+    _within(SECONDS_PER_POINT / 4, queries[:WARM_UP], lambda query: peer.answer(query, effort), least=1)
     times: list[float] = []
 
     def timed(query: int) -> list[str]:
@@ -107,11 +108,13 @@ def point(peer: Peer, effort: Effort, queries: Sequence[int], exact: Sequence[li
     )
 
 
-def _within(seconds: float, queries: Sequence[int], answer: Callable[[int], list[str]]) -> list[list[str]]:
+def _within(
+    seconds: float, queries: Sequence[int], answer: Callable[[int], list[str]], *, least: int = MIN_ITEMS
+) -> list[list[str]]:
     end = time.perf_counter() + seconds
     answers: list[list[str]] = []
     for query in queries:
-        if len(answers) >= MIN_ITEMS and time.perf_counter() > end:
+        if len(answers) >= least and time.perf_counter() > end:
             break
         answers.append(answer(query))
     return answers

@@ -11,12 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bench.peers.measure import Measured
+from bench.peers.measure import Measured, Point
 from experiments.analysis.charts import COLOURS
 from ml.evaluation.charts import inline_svg
 
 RECALLS: Final = (0.95, 0.98)
 OURS: Final = "nitamono"
+PALETTE: Final = (*COLOURS[1:], "#d957a8", "#6b7f1f", COLOURS[0])
 MARKERS: Final = "os^Dv<>pPX"
 
 
@@ -41,26 +42,46 @@ def ratio(comparison: Comparison, peer: Measured, recall: float) -> float | None
     return theirs.p50_ms / ours[0].p50_ms
 
 
+def front(points: Sequence[Point]) -> list[Point]:
+    """The points that no faster one equals in recall, fastest first."""
+    best: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.p50_ms, -point.recall)):
+        if not best or point.recall > best[-1].recall:
+            best.append(point)
+    return best
+
+
 def curves(peers: Sequence[Measured]) -> Markup:
-    """Recall and median latency of each peer at each effort; the latency is logarithmic."""
+    """Recall and median latency of each peer at each effort; the latency is logarithmic.
+
+    A line joins the settings worth choosing; the others are marks alone.
+    """
     figure = Figure(figsize=(9.8, 5), layout="constrained")
     axes = figure.subplots()
     for number, peer in enumerate(peers):
-        points = sorted(peer.points, key=lambda point: point.p50_ms)
-        wide = 3.0 if peer.name == OURS else 1.2
+        colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+        best = front(peer.points)
         axes.plot(
-            [point.p50_ms for point in points],
-            [point.recall for point in points],
+            [point.p50_ms for point in peer.points],
+            [point.recall for point in peer.points],
+            marker,
+            color=colour,
+            alpha=0.5,
+            markersize=5,
+        )
+        axes.plot(
+            [point.p50_ms for point in best],
+            [point.recall for point in best],
+            color=colour,
+            marker=marker,
             label=peer.name,
-            linewidth=wide,
+            linewidth=3.0 if peer.name == OURS else 1.2,
             markersize=6,
-            color=COLOURS[number % len(COLOURS)],
-            marker=MARKERS[number % len(MARKERS)],
         )
     axes.set(xscale="log", xlabel="median milliseconds of an answer (logarithmic)", ylabel="recall@24")
     axes.grid(alpha=0.3)
     axes.spines[:].set_visible(False)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.legend(frameon=False)
     return inline_svg(figure, "Recall and median latency of each peer")
 

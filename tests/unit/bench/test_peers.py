@@ -14,7 +14,7 @@ import pytest
 from bench.catalogue import synthetic_catalogue
 from bench.peers.__main__ import compare, main, with_twins
 from bench.peers.measure import Measured, Point
-from bench.peers.page import Comparison, ratio, write_page
+from bench.peers.page import Comparison, front, ratio, write_page
 from bench.peers.peer import Market
 from bench.peers.registry import NAMES, NotInstalled, peer_class
 
@@ -117,6 +117,12 @@ def test_peers_are_compared_at_equal_recall() -> None:
     assert ratio(COMPARISON, other, 0.95) == 10.0
     assert ratio(COMPARISON, other, 0.98) is None
     assert ratio(replace(COMPARISON, peers=(other,)), other, 0.95) is None
+
+
+def test_a_curve_joins_the_settings_worth_choosing() -> None:
+    """One that is slower than another of the same or more recall is not."""
+    quick, slow, best = a_point(0.9, 1.0), a_point(0.9, 2.0), a_point(0.99, 3.0)
+    assert front([best, slow, quick, a_point(0.95, 4.0)]) == [quick, best]
 
 
 class Cells(HTMLParser):
