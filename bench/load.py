@@ -289,7 +289,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help=".npy file of their vectors, in order")
     parser.add_argument("--synthetic", type=int, metavar="N", help="N random listings")
     parser.add_argument("--url", help="an API that runs, instead of one started here")
-    parser.add_argument("--items", type=int, default=1000, help="query items (default: %(default)s)")
+    parser.add_argument("--items", type=int, default=200, help="query items (default: %(default)s)")
     parser.add_argument(
         "--rates", type=float, nargs="+", default=[50, 100, 200, 400], help="requests per second"
     )
