@@ -40,6 +40,9 @@ from mappings.creation import IndexOptions
 MAX_LAG_MS: Final = 1.0
 """The 99th percentile of lag up to which a row measures the API and not the generator."""
 
+TIMEOUT_S: Final = 10.0
+"""A request that is not answered within this time is an error."""
+
 CACHE_OFF: Final = {"NITAMONO_CACHE_ANSWERS": "0"}
 
 
@@ -51,7 +54,7 @@ class Sample:
     sent: float
     done: float
     status: int
-    """Of HTTP; 0 where the connection failed."""
+    """Of HTTP; 0 where the connection failed or no answer came in time."""
 
     @property
     def latency_ms(self) -> float:
@@ -108,10 +111,10 @@ class Connections:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def status(self, path: str) -> int:
-        """Send one GET, read its answer, and return the status; 0 where the connection failed."""
+        """Send one GET, read its answer, and return the status; 0 where there was none in time."""
         try:
-            return await self._exchange(path)
-        except (OSError, asyncio.IncompleteReadError, ValueError):
+            return await asyncio.wait_for(self._exchange(path), TIMEOUT_S)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
             return 0
 
     async def _exchange(self, path: str) -> int:
@@ -119,13 +122,17 @@ class Connections:
         request = (
             f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nAccept: application/json\r\n\r\n"
         )
-        writer.write(request.encode("ascii"))
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        await reader.readexactly(content_length(head))
-        if "connection: close" in head:
-            writer.close()
-        else:
-            self._idle.append((reader, writer))
+        keep = False
+        try:
+            writer.write(request.encode("ascii"))
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            await reader.readexactly(content_length(head))
+            keep = "connection: close" not in head
+        finally:
+            if keep:
+                self._idle.append((reader, writer))
+            else:
+                writer.close()
         return int(head.split(maxsplit=2)[1])
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

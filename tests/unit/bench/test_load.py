@@ -104,6 +104,25 @@ def test_connections_are_kept_and_opened_again_after_the_server_closed_them() ->
     assert opened == 3
 
 
+def test_a_request_that_is_not_answered_in_time_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that an open loop ends although the server is behind."""
+    monkeypatch.setattr("bench.load.TIMEOUT_S", 0.05)
+
+    async def ask() -> int:
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        connections = Connections(*server.sockets[0].getsockname())
+        try:
+            return await connections.status("/")
+        finally:
+            server.close()
+
+    assert asyncio.run(ask()) == 0
+
+
 def test_a_server_that_is_gone_is_an_error() -> None:
     """Status 0, and no exception that ends the load."""
 
