@@ -118,7 +118,15 @@ class Connections:
             return 0
 
     async def _exchange(self, path: str) -> int:
-        reader, writer = await self._connection()
+        while self._idle:  # the one used last, which the server is least likely to have closed
+            try:
+                return await self._over(*self._idle.pop(), path)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                continue  # closed by the server meanwhile; a GET may be sent again (RFC 9110, 9.2.2)
+        opened = await asyncio.open_connection(self._host, self._port, limit=2**20)
+        return await self._over(*opened, path)
+
+    async def _over(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> int:
         request = (
             f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nAccept: application/json\r\n\r\n"
         )
@@ -134,14 +142,6 @@ class Connections:
             else:
                 writer.close()
         return int(head.split(maxsplit=2)[1])
-
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        while self._idle:  # the one used last, which the server is least likely to have closed
-            reader, writer = self._idle.pop()
-            if not reader.at_eof():
-                return reader, writer
-            writer.close()
-        return await asyncio.open_connection(self._host, self._port, limit=2**20)
 
     def close(self) -> None:
         """Close the connections that no request uses."""
