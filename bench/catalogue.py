@@ -116,7 +116,7 @@ def loaded(
     try:
         swap_aliases(es, prefix, index)
         bulk = helpers.parallel_bulk(
-            es.options(request_timeout=120), _actions(index, catalogue), thread_count=2, chunk_size=1000
+            es.options(request_timeout=120), actions(index, catalogue), thread_count=2, chunk_size=1000
         )
         deque(bulk, maxlen=0)
         while es.indices.stats(index=index, metric="merge")["_all"]["primaries"]["merges"]["current"]:
@@ -159,7 +159,8 @@ def _create(
     return name
 
 
-def _actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+def actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    """The bulk actions that index each listing of a catalogue."""
     now = datetime.now(UTC)
     hashes = catalogue.hashes or (None,) * len(catalogue.listings)
     for listing, vector, image_hash in zip(catalogue.listings, catalogue.vectors, hashes, strict=True):

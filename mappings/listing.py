@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from mappings.currencies import CURRENCIES, CURRENCY_FORM
 from mappings.errors import InvalidListing, Problem
 from mappings.offer import offer, price_step
 from mappings.problems import ID_FORM, first_per_field, shown
@@ -94,6 +95,12 @@ def _no_separator(name: object) -> object:
     return name
 
 
+def _known_currency(code: str) -> str:
+    if code not in CURRENCIES:
+        raise PydanticCustomError("currency_unknown", CURRENCY_FORM)
+    return code
+
+
 def isoformat(moment: datetime) -> str:
     """Return `2026-01-31T09:30:00.000000Z`: UTC with microseconds, so that text sorts by time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -154,7 +161,7 @@ WholeNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 AttributeValue = Annotated[str, StringConstraints(max_length=256)] | bool | WholeNumber | float
 # No currency has a coin below a hundredth, and the logarithm of a price needs a lower bound.
 Price = Annotated[float, Field(ge=0.01, le=1e12)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
 
 
 class Listing(BaseModel):

@@ -8,6 +8,7 @@ import click
 
 from console.table import table
 from mappings.client import connect
+from mappings.errors import Problem
 from query.api.parameters import SimilarParameters, known_id, parse
 from query.api.responses import Band, SimilarAnswer, SimilarItem, similar_answer
 from query.api.settings import QuerySettings
@@ -60,7 +61,7 @@ def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: obje
     try:
         answer = _answer(item_id, {**given, "explain": explain or None})
     except InvalidParameters as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(" ".join(map(_of_option, error.problems))) from error
     click.echo(answer.model_dump_json() if as_json else answer_text(answer))
 
 
@@ -92,6 +93,12 @@ def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
         return similar_answer(
             SimilarService(reader, policy=settings.policy).similar(known_id(item_id), parameters.request())
         )
+
+
+def _of_option(problem: Problem) -> str:
+    """Return the problem of a parameter under the name of its option."""
+    option = f"--{problem.field.replace('_', '-')}"
+    return f"Option `{option}`: found {problem.found}, expected {problem.expected}."
 
 
 def _as_query_string(given: dict[str, object]) -> dict[str, list[str]]:

@@ -458,7 +458,7 @@ def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
     asked_for = [
         *((("category", f"below {asked.category}"),) if asked.category else ()),
         *(("attribute", " or ".join(asked.spellings.get(each, (each,)))) for each in asked.attribute),
-        *(("seller_id", f"not {seller}") for seller in asked.exclude_seller),
+        *(("exclude_seller", f"not {seller}") for seller in asked.exclude_seller),
     ]
     return (*always, *(Filter(field=name, kept=kept, why="asked for") for name, kept in asked_for))
 

@@ -258,7 +258,7 @@ def test_failures_have_friendly_pages(page: Page, shop: Shop) -> None:
     answer = page.goto(f"{shop.url}/items/nobody")
     assert answer is not None
     assert answer.status == 404
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Page not found")
     page.goto(f"{shop.url}/?page=first")
     expect(page.locator("main")).to_contain_text(
         "Parameter `page`: found 'first', expected a whole number from 1 to 10,000"

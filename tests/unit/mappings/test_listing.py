@@ -80,6 +80,8 @@ def test_missing_field_is_named(field: str) -> None:
         ({"price": float("inf")}, "price_not_finite"),
         ({"price": 1e13}, "price_too_large"),
         ({"currency": "yen"}, "currency_malformed"),
+        ({"currency": "YEN"}, "currency_unknown"),
+        ({"currency": "XXX"}, "currency_unknown"),
         ({"seller_id": ""}, "seller_id_empty"),
         ({"status": "gone"}, "status_unknown"),
         ({"status": 1}, "status_unknown"),
