@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,7 +119,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=6000, help="listings in the index")
     parser.add_argument("--rate", type=float, default=50, help="events a second")
     parser.add_argument("--seconds", type=float, default=60, help="length of each run")
-    parser.add_argument("--watch-every", type=float, default=0.5, help="seconds between two watched events")
+    parser.add_argument("--watch-every", type=float, default=1.0, help="seconds between two watched events")
     parser.add_argument("--poll-ms", type=float, default=50, help="milliseconds between two polls")
     parser.add_argument("--photo-size", type=int, default=320, help="side of a generated photo in pixels")
     parser.add_argument("--listings", type=Path, help="a .jsonl file to use instead of generated listings")
@@ -145,9 +145,11 @@ def measure(
     """Measure one run, with the cache or without, on its own half of the listings."""
     environ = {"NITAMONO_INDEX_PREFIX": settings.prefix, "NITAMONO_CACHE_ANSWERS": str(answers)}
     with served(environ) as port:
-        misses, hits = latencies(port, [events[int(place)]["item_id"] for place in part[-200:]])
+        own = [events[int(place)] for place in part]
+        misses, hits = latencies(port, [event["item_id"] for event in own[-200:]])
         watch = Watch(port, options.poll_ms / 1000)
-        watchers = list(send(settings, [events[int(place)] for place in part], options, watch))
+        askers = askers_of(port, own, options)
+        watchers = list(send(settings, own, options, watch, askers))
         for each in watchers:
             each.join()
     return Row(
@@ -162,24 +164,39 @@ def measure(
 
 
 def send(
-    settings: IndexerSettings, events: Sequence[Event], options: argparse.Namespace, watch: Watch
+    settings: IndexerSettings,
+    events: Sequence[Event],
+    options: argparse.Namespace,
+    watch: Watch,
+    askers: Mapping[int, str],
 ) -> Iterator[threading.Thread]:
-    """Send events at the rate, and start a thread for each watched one."""
-    sender, started, watched_at = producer(settings), time.monotonic(), [0.0, options.watch_every / 2]
+    """Send events at the rate, and start a thread for each watched one.
+
+    askers: by the number of a watched event, the item whose answer is polled.
+    """
+    sender, started = producer(settings), time.monotonic()
     for number in range(int(options.rate * options.seconds)):
-        event, is_new = events[number % len(events)], number % 5 == 0
-        due = number / options.rate
-        time.sleep(max(0.0, started + due - time.monotonic()))
-        watched = due >= watched_at[is_new]
-        asker = asker_of(watch.port, event["item_id"]) if watched and not is_new else event["item_id"]
-        message = changed(event, is_new)
-        if watched and asker:
-            watched_at[is_new] = due + options.watch_every
+        is_new = number % 5 == 0
+        message = changed(events[number % len(events)], is_new)
+        time.sleep(max(0.0, started + number / options.rate - time.monotonic()))
+        if number in askers:
             follow = watch.listed if is_new else watch.sold
-            thread = threading.Thread(target=follow, args=(message["item_id"], asker))
+            thread = threading.Thread(target=follow, args=(message["item_id"], askers[number]))
             thread.start()
             yield thread
         sender.send_task(INDEX_TASK, args=[[message]], ignore_result=True)
+
+
+def askers_of(port: int, events: Sequence[Event], options: argparse.Namespace) -> dict[int, str]:
+    """By the number of each event to watch, an item whose answer will show or shows it."""
+    step = max(1, int(options.rate * options.watch_every) // 5) * 5
+    askers: dict[int, str] = {}
+    for number in range(0, int(options.rate * options.seconds), step):
+        twin, sold = (events[(number + place) % len(events)]["item_id"] for place in (0, 1))
+        askers[number] = twin
+        if asker := asker_of(port, sold):
+            askers[number + 1] = asker
+    return askers
 
 
 def changed(event: Event, is_new: bool) -> Event:
@@ -192,12 +209,9 @@ def changed(event: Event, is_new: bool) -> Event:
 
 
 def asker_of(port: int, item_id: str) -> str | None:
-    """An item whose answer shows this one, and is asked for twice, so that it is stored."""
-    for other in list(answer(port, item_id)[0])[:3]:
-        shown = [item_id in answer(port, other)[0] for _ in range(2)]
-        if all(shown):
-            return other
-    return None
+    """An item whose answer shows this one, if it is found at once."""
+    others = list(answer(port, item_id)[0])[:3]
+    return next((other for other in others if item_id in answer(port, other)[0]), None)
 
 
 def answer(port: int, item_id: str, **asked: str) -> tuple[set[str], bool]:
