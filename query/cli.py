@@ -50,6 +50,7 @@ HEAD = ("", "item", "similarity", "price", "category", "title")
     metavar="ITEM",
     help="Say why this item is not among the similar ones.",
 )
+@click.option("--cursor", metavar="CURSOR", help="The next page: the cursor that this command printed.")
 @click.option("--explain", is_flag=True, help="With --json: add how each score is computed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
 def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: object) -> None:
@@ -77,7 +78,10 @@ def answer_text(answer: SimilarAnswer) -> str:
         if rows
         else ["No similar item is for sale."]
     )
-    return "\n".join([*lines, *shown, *([answer.short] if answer.short else [])])
+    after = [answer.short] if answer.short else []
+    if answer.next_cursor:
+        after += ["", f"Next page: --cursor {answer.next_cursor}"]
+    return "\n".join([*lines, *shown, *after])
 
 
 def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:

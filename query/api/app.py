@@ -145,7 +145,7 @@ def _add_api(
         answer = Response(found.body, mimetype="application/json")
         if found.is_attributed:
             return answer
-        return revalidated(answer, found.content, request, max_age_s if shared else 0)
+        return revalidated(answer, found.lasting, request, max_age_s if shared else 0)
 
 
 def _add_operations(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,8 @@ from query.search.price_band import WIDER_RATIOS
 from query.search.ranking import facts
 from query.search.reader import Found, RequestDeadline
 from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
+
+STAGES: Final = ("index", "item", "filters", "counts", "search", "wider", "explanation")
 
 Milliseconds = Annotated[float, Field(ge=0)]
 
@@ -171,6 +173,14 @@ class SimilarContent(Model):
         str | None, Field(description="Why there are fewer items than `size`; null if there are not.")
     ]
     missing: Annotated[tuple[MissingItem, ...], Field(description="The items of `explain_missing`.")]
+    next_cursor: Annotated[str | None, Field(description="For the next page; null where there is none.")]
+    index_changed: Annotated[
+        bool | None,
+        Field(
+            description="Whether the index may have changed since the first page: then an item of this page "
+            "may belong on an earlier one. Null on the first page, or without the privilege `monitor`."
+        ),
+    ]
 
 
 class Delivery(Model):
@@ -181,6 +191,13 @@ class Delivery(Model):
         float, Field(ge=0, description="Milliseconds spent waiting for Elasticsearch.")
     ]
     cached: Annotated[bool, Field(description="Whether the items are those of an earlier, equal request.")]
+    stages_ms: Annotated[
+        dict[str, float] | None,
+        Field(
+            description="Where `explain` was asked for, milliseconds by stage: waiting for Elasticsearch for "
+            f"{', '.join(f'`{each}`' for each in STAGES)}, and `other`, the work of this server."
+        ),
+    ]
     slate_id: Annotated[str, Field(description="Id of this answer. Send it with events.")]
     arms: Annotated[
         tuple[str, ...],
@@ -338,16 +355,22 @@ def listing_page(page: Page) -> ListingPage:
 
 def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> SimilarAnswer:
     """The response of the API; without an exposure it is part of no experiment."""
-    content, delivered = similar_content(found), delivery(found.deadline, exposure or Exposure())
+    content, delivered = (
+        similar_content(found),
+        delivery(found.deadline, exposure or Exposure(), explain=found.query.request.explain),
+    )
     return SimilarAnswer(**dict(content), **dict(delivered))
 
 
-def delivery(deadline: RequestDeadline, exposure: Exposure, *, cached: bool = False) -> Delivery:
+def delivery(
+    deadline: RequestDeadline, exposure: Exposure, *, explain: bool = False, cached: bool = False
+) -> Delivery:
     """The part of an answer that is new each time, as of now."""
     return Delivery(
         took_ms=_millis(deadline.elapsed_s()),
         elasticsearch_ms=_millis(deadline.waited_s),
         cached=cached,
+        stages_ms=stages(deadline) if explain else None,
         slate_id=exposure.slate_id,
         arms=exposure.arms,
         arms_reason=exposure.reason,
@@ -380,7 +403,15 @@ def similar_content(found: SimilarItems) -> SimilarContent:
             MissingItem(item_id=each.item_id, reason=each.reason, message=each.message, figures=each.figures)
             for each in explain_missing(found)
         ),
+        next_cursor=found.next_cursor,
+        index_changed=found.index_changed,
     )
+
+
+def stages(deadline: RequestDeadline) -> dict[str, float]:
+    """Milliseconds by stage of an answer."""
+    waited = {name: _millis(seconds) for name, seconds in deadline.waited_by_stage_s.items()}
+    return waited | {"other": _millis(deadline.elapsed_s() - deadline.waited_s)}
 
 
 def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
@@ -388,7 +419,7 @@ def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
     explain = found.query.request.explain
     ranks = {item_id: rank for rank, item_id in enumerate(found.by_similarity, start=1)}
     items = []
-    for rank, hit in enumerate(found.hits, start=1):
+    for rank, hit in enumerate(found.hits, start=found.query.shown_before + 1):
         items.append(
             SimilarItem(
                 **_summary_fields(hit.document),

@@ -36,6 +36,11 @@ class DeliveredAnswer:
         return b"%b,%b" % (self.content[:-1], self.delivery.model_dump_json().encode()[1:])
 
     @property
+    def lasting(self) -> bytes:
+        """The content without the cursor, which has the time that it was issued."""
+        return self.content.rpartition(b',"next_cursor":')[0]
+
+    @property
     def is_attributed(self) -> bool:
         """Whether it is part of an experiment, so that no copy of it may be shown."""
         told = self.delivery
@@ -77,7 +82,8 @@ class SimilarAnswers:
         content = similar_content(items).model_dump_json().encode()
         if known.started_ms is not None:
             self._store(config, item_id, request.similar, items, content, known.started_ms)
-        return delivered(content, exposed(config), deadline, cached=False)
+        explain = request.similar.explain
+        return delivered(content, exposed(config), deadline, explain=explain)
 
     def _look_up(
         self, config: ServingConfig, item_id: str, request: SimilarRequest, deadline: RequestDeadline
@@ -112,17 +118,25 @@ class SimilarAnswers:
 
 
 def is_cacheable(request: SimilarRequest) -> bool:
-    """Whether answers to a request are kept. Explanations are for those who look for a cause."""
-    return not request.explain and not request.explain_missing
+    """Whether answers to a request are kept.
+
+    Explanations are for those who look for a cause, and a later page says what has changed by now.
+    """
+    return not (request.explain or request.explain_missing or request.cursor)
 
 
 def delivered(
-    content: bytes, exposure: Exposure, deadline: RequestDeadline, *, cached: bool
+    content: bytes,
+    exposure: Exposure,
+    deadline: RequestDeadline,
+    *,
+    explain: bool = False,
+    cached: bool = False,
 ) -> DeliveredAnswer:
     """An answer for one visitor, in the order that the visitor is shown."""
     if exposure.randomised:
         content = in_shown_order(content, exposure)
-    return DeliveredAnswer(content, delivery(deadline, exposure, cached=cached))
+    return DeliveredAnswer(content, delivery(deadline, exposure, explain=explain, cached=cached))
 
 
 def in_shown_order(content: bytes, exposure: Exposure) -> bytes:

@@ -35,7 +35,7 @@ from tests.indexing import Shop, at, draw_photo, submission
 VISIBLE_S = 0.2
 """The tests refresh the index themselves."""
 
-PER_DELIVERY = ("took_ms", "elasticsearch_ms", "cached", "slate_id")
+PER_DELIVERY = ("took_ms", "elasticsearch_ms", "cached", "slate_id", "next_cursor")
 
 
 @dataclass

@@ -183,6 +183,7 @@ def test_described_parameters_are_those_that_are_taken(api: FlaskClient) -> None
         "seller_cap",
         "min_similarity",
         "diversity",
+        "cursor",
         "explain",
         "explain_missing",
         "user_id",
