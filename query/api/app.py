@@ -32,6 +32,7 @@ from query.api.settings import QuerySettings
 from query.search.browse import ListingService
 from query.search.errors import InvalidParameters, NoLiveIndex, QueryError, SearchUnavailable, UnknownItem
 from query.search.experiment_aware import ExperimentAwareSearch
+from query.search.ranking import Ranking
 from query.search.reader import IndexReader
 from query.search.similar import SimilarService
 from query.web.pages import pages_blueprint, placeholder_svg, problem_page, swagger_blueprint
@@ -88,17 +89,21 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
 
     Raises:
         InvalidDefinition: an experiment's file cannot be used.
+        UnusableRanking: a ranking file cannot be used.
     """
     app = Flask("query.web")
     app.url_map.converters["listing_id"] = ListingIdConverter
     app.wsgi_app = EncodedSlashes(app.wsgi_app)  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
     reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
-    listings, similar = ListingService(reader), SimilarService(reader, policy=settings.policy)
+    listings, similar = (
+        ListingService(reader),
+        SimilarService(reader, policy=settings.policy, ranking=settings.ranking()),
+    )
     slates = experiment_aware_search(settings, es, similar)
     _add_api(app, listings, slates)
     add_events(app, settings)
-    _add_operations(app, reader, slates)
+    _add_operations(app, reader, slates, similar.ranking)
     _add_photos(app, listings, settings)
     app.register_blueprint(pages_blueprint(listings, slates, with_events=settings.user_salt is not None))
     app.register_blueprint(reports_blueprint(settings.reports))
@@ -126,7 +131,7 @@ def _add_api(app: Flask, listings: ListingService, slates: ExperimentAwareSearch
         )
 
 
-def _add_operations(app: Flask, reader: IndexReader, slates: ExperimentAwareSearch) -> None:
+def _add_operations(app: Flask, reader: IndexReader, slates: ExperimentAwareSearch, ranking: Ranking) -> None:
     description = openapi_document()
 
     @app.get("/healthz")
@@ -138,7 +143,9 @@ def _add_operations(app: Flask, reader: IndexReader, slates: ExperimentAwareSear
         deadline = reader.deadline()
         index, encoder = reader.live(deadline)
         states = tuple(slates.states(deadline))  # reads the kill switch, before its age
-        return _json(response.readiness(index, encoder, states, slates.switches_age_s(), slates.off))
+        problem = ranking.objection(index, encoder)
+        in_use = response.RankingState(name=ranking.name, problem=problem)
+        return _json(response.readiness(index, encoder, in_use, states, slates.switches_age_s(), slates.off))
 
     @app.get("/openapi.json")
     def openapi_route() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from query.search.terms.term import Clause
 MAX_CANDIDATES: Final = 10_000  # Elasticsearch refuses more
 
 # What an answer shows and a rule reads. As a binary doc value the vector is half as long as in `_source`.
-_FIELDS: Final = {"excludes": ["vector", "category_paths", "offer"]}
+_FIELDS: Final = {"excludes": ["vector", "category_paths", "offer", "popularity_log"]}
 _VECTOR: Final = [{"field": "vector", "format": "binary"}]
 
 # Elasticsearch breaks ties by where a document is stored, and each update stores it anew.

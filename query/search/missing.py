@@ -15,7 +15,6 @@ import numpy as np
 import orjson
 
 from mappings.listing import CATEGORY_SEPARATOR, ListingDocument, Status, category_paths
-from query.search.duplicates import DuplicateThresholds
 from query.search.hits import Hit, RankedHit, ranked
 from query.search.policy import Rule, Selection, cap_for, filled_up, select
 from query.search.request import SimilarRequest
@@ -104,7 +103,7 @@ class Case:
             return known
         candidates = sorted((*known.window.candidates, self.hit), key=self._place)
         window = known.window
-        size, thresholds = query.request.size, DuplicateThresholds()
+        size, thresholds = query.request.size, query.calibration.duplicates
         chosen = select(candidates, query.item, window.policy, size, window.floor, thresholds)
         return filled_up(chosen, size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -10,14 +11,15 @@ from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument, Status
 from query.search.builder import KnnParameters, SimilarQuery, fallback_body, nearest_body, similar_body
 from query.search.category_levels import CategoryCounts, PathCounts, levels_of
-from query.search.duplicates import DuplicateThresholds
 from query.search.filter_values import FilterValues
 from query.search.hits import RankedHit, ranked
 from query.search.policy import Rule, Selection, filled_up, select
 from query.search.price_band import PriceBand, widening_bands
-from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights
+from query.search.ranking import Ranking
 from query.search.reader import Answer, Found, IndexReader, RequestDeadline
 from query.search.request import ResultPolicy, SimilarRequest
+
+logger = logging.getLogger(__name__)
 
 FALLBACK_NOT_ENCODED = "not_encoded"
 FALLBACK_REMOVED = "removed"
@@ -40,6 +42,7 @@ class SimilarItems:
     by_similarity: tuple[str, ...]
     """The ids of the nearest candidates by the photo alone, where an explanation was asked for."""
     deadline: RequestDeadline
+    ranking: Ranking = field(default_factory=Ranking)
     asked_about: Mapping[str, ListingDocument | None] = field(default_factory=dict)
     """Item to its document, or None for an unknown one, where the answer says why each is missing."""
 
@@ -69,13 +72,19 @@ class SimilarService:
     """Search for items similar to one."""
 
     def __init__(
-        self, reader: IndexReader, knn: KnnParameters | None = None, policy: ResultPolicy | None = None
+        self,
+        reader: IndexReader,
+        knn: KnnParameters | None = None,
+        policy: ResultPolicy | None = None,
+        ranking: Ranking | None = None,
     ) -> None:
         self.reader = reader
+        self.ranking = ranking or Ranking()
         self._policy = policy or ResultPolicy()
         self._counts = CategoryCounts(reader)
         self._filters = FilterValues(reader)
         self._knn = knn or KnnParameters()
+        self._logged: set[str] = set()
 
     def similar(self, item_id: str, request: SimilarRequest) -> SimilarItems:
         """Find the items similar to one, in its price band or the narrowest wider one that fills the answer.
@@ -93,12 +102,14 @@ class SimilarService:
         found: Found,
         request: SimilarRequest,
         deadline: RequestDeadline,
-        weights: Weights = DEFAULT_WEIGHTS,
+        ranking: Ranking | None = None,
     ) -> SimilarItems:
         """Find the items similar to one whose document is known.
 
         The search goes to the index that the document is from: while aliases are swapped, a vector of one
         encoder must not be compared with those of another.
+
+        ranking: another than the service's own.
 
         Raises:
             InvalidParameters: no listing has the value of a filter.
@@ -108,9 +119,11 @@ class SimilarService:
         encoder = self.reader.identity(found.index, deadline)
         bands = widening_bands(found.document.price, request.price_ratio)
         counts = self._counts.of(found.index, found.document, deadline)
-        calibration = Calibration.of(encoder, weights)
+        ranking = self._usable(ranking or self.ranking, found.index, encoder)
+        policy = replace(self._policy, **request.rules)
+        calibration = ranking.calibrated(encoder, policy)
         query = SimilarQuery(found.document, request, calibration, self._knn)
-        attempt, selection = self._narrowest(found.index, query, bands, counts, deadline)
+        attempt, selection = self._narrowest(found.index, query, policy, bands, counts, deadline)
         return SimilarItems(
             found=found,
             query=query,
@@ -121,8 +134,19 @@ class SimilarService:
             selection=selection,
             by_similarity=self._by_similarity(found.index, attempt, deadline),
             deadline=deadline,
+            ranking=ranking,
             asked_about=self._asked_about(found.index, request, deadline),
         )
+
+    def _usable(self, ranking: Ranking, index: str, encoder: EncoderIdentity) -> Ranking:
+        """Return the ranking, or the one for other encoders: an answer is better than none after a swap."""
+        problem = ranking.objection(index, encoder)
+        if problem is None:
+            return ranking
+        if problem not in self._logged:
+            self._logged.add(problem)
+            logger.error("%s; the default ranks until then", problem)
+        return ranking.otherwise or Ranking()
 
     def _asked_about(
         self, index: str, request: SimilarRequest, deadline: RequestDeadline
@@ -144,6 +168,7 @@ class SimilarService:
         self,
         index: str,
         query: SimilarQuery,
+        policy: ResultPolicy,
         bands: Sequence[PriceBand],
         counts: PathCounts,
         deadline: RequestDeadline,
@@ -155,7 +180,6 @@ class SimilarService:
         """
         item_id, size = query.item.item_id, query.request.size
         first = attempt_at(query, 0, bands[0], counts)
-        policy = replace(self._policy, **query.request.rules)
         answer = self.reader.search(index, first.body(), deadline, copy=item_id)
         selection = selected(query, policy, answer)
         if len(selection.shown) >= size:
@@ -220,7 +244,7 @@ def selected(query: SimilarQuery, policy: ResultPolicy, answer: Answer) -> Selec
     candidates = ranked(query.calibration, item, hits, with_vector=query_vector(item) is not None)
     asked = policy.min_similarity
     floor = query.calibration.min_similarity if asked is None else asked
-    return select(candidates, item, policy, request.size, floor, DuplicateThresholds())
+    return select(candidates, item, policy, request.size, floor, query.calibration.duplicates)
 
 
 def narrowest_sufficient(counts: Sequence[int], size: int) -> int:

@@ -74,7 +74,7 @@ def test_one_search_holds_filters_and_ranking() -> None:
         "sort": [{"_score": "desc"}, {"item_id": "asc"}],
         "size": 73,
         "track_total_hits": False,
-        "_source": {"excludes": ["vector", "category_paths", "offer"]},
+        "_source": {"excludes": ["vector", "category_paths", "offer", "popularity_log"]},
         "docvalue_fields": [{"field": "vector", "format": "binary"}],
     }
 
@@ -94,7 +94,7 @@ def test_a_fallback_goes_by_category_then_by_date() -> None:
         "sort": [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}],
         "size": 73,
         "track_total_hits": False,
-        "_source": {"excludes": ["vector", "category_paths", "offer"]},
+        "_source": {"excludes": ["vector", "category_paths", "offer", "popularity_log"]},
         "docvalue_fields": [{"field": "vector", "format": "binary"}],
     }
 
@@ -208,5 +208,5 @@ def test_listings_are_searched_word_by_word_newest_first() -> None:
         "from": 20,
         "size": 10,
         "track_total_hits": True,
-        "_source": {"excludes": ["vector", "category_paths", "offer"]},
+        "_source": {"excludes": ["vector", "category_paths", "offer", "popularity_log"]},
     }
