@@ -11,6 +11,7 @@ COPY console console
 COPY mappings mappings
 COPY ml ml
 COPY queues queues
+COPY cache cache
 COPY events events
 COPY indexer indexer
 COPY experiments experiments

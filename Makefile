@@ -2,7 +2,7 @@
 # Written for the make 3.81 of macOS; every path is relative, so a space in the clone's own path does no harm.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status train test lint
+.PHONY: help demo up down status train peers test lint
 .SUFFIXES:
 
 DEMO := .venv/demo.stamp
@@ -27,6 +27,8 @@ status: $(DEMO) ## Show which of them run, where, and since when
 	@$(NITAMONO) demo status || true
 
 train: .venv/train.stamp ## Install what training and comparing encoders need (torch: 6 GB on Linux, with CUDA)
+
+peers: .venv/peers.stamp ## Install the vector stores that `python -m bench.peers` compares with nitamono
 
 test: $(DEV) ## Run all tests, on services of their own (ARGS="-k price" is handed to pytest)
 	@.venv/bin/python -m pytest --numprocesses 3 $(ARGS)

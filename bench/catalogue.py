@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from elasticsearch import Elasticsearch, helpers
 from numpy.typing import NDArray
 
 from mappings.aliases import swap_aliases
-from mappings.creation import IndexOptions, create_index, index_body
+from mappings.creation import IndexOptions, index_body
 from mappings.identity import EncoderIdentity
 from mappings.lifecycle import drop_index
 from mappings.listing import Listing, ListingDocument, Status, parse_listing
@@ -101,13 +101,22 @@ def synthetic_catalogue(count: int, dims: int = 128, seed: int = 7) -> Catalogue
 
 
 @contextmanager
-def loaded(es: Elasticsearch, prefix: str, catalogue: Catalogue, options: IndexOptions) -> Iterator[str]:
-    """A live index of the catalogue under the prefix, as Elasticsearch merged it; deleted afterwards."""
-    index = _create(es, prefix, catalogue.encoder, options)
+def loaded(
+    es: Elasticsearch,
+    prefix: str,
+    catalogue: Catalogue,
+    options: IndexOptions,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """A live index of the catalogue under the prefix, as Elasticsearch merged it; deleted afterwards.
+
+    settings: index settings over those of the mapping file.
+    """
+    index = _create(es, prefix, catalogue.encoder, options, settings or {})
     try:
         swap_aliases(es, prefix, index)
         bulk = helpers.parallel_bulk(
-            es.options(request_timeout=120), _actions(index, catalogue), thread_count=2, chunk_size=1000
+            es.options(request_timeout=120), actions(index, catalogue), thread_count=2, chunk_size=1000
         )
         deque(bulk, maxlen=0)
         while es.indices.stats(index=index, metric="merge")["_all"]["primaries"]["merges"]["current"]:
@@ -124,19 +133,34 @@ def merge(es: Elasticsearch, index: str) -> None:
     es.indices.refresh(index=index)
 
 
-def _create(es: Elasticsearch, prefix: str, encoder: EncoderIdentity, options: IndexOptions) -> str:
+VECTOR_DATABASE = "vectordb_document"
+"""Elasticsearch's index mode for vectors: bfloat16 in an int8 graph, preloaded, merged in parallel."""
+
+
+def _create(
+    es: Elasticsearch,
+    prefix: str,
+    encoder: EncoderIdentity,
+    options: IndexOptions,
+    settings: Mapping[str, str],
+) -> str:
     """Create an index and return its name; `+rescore` rescores three times the wanted neighbours exactly."""
     kind, _, rescored = options.vector_index.partition("+")
-    if not rescored:
-        return create_index(es, prefix, encoder, options=options)
-    body = index_body(encoder, replace(options, vector_index=kind))
-    body["mappings"]["properties"]["vector"]["index_options"]["rescore_vector"] = {"oversample": 3.0}
+    body = index_body(encoder, replace(options, vector_index="hnsw" if kind == VECTOR_DATABASE else kind))
+    vector = body["mappings"]["properties"]["vector"]
+    body["settings"] |= settings
+    if kind == VECTOR_DATABASE:
+        body["settings"]["mode"] = VECTOR_DATABASE
+        del vector["index_options"]
+    elif rescored:
+        vector["index_options"]["rescore_vector"] = {"oversample": 3.0}
     name = str(IndexName(prefix, encoder.encoder_id, datetime.now(UTC)))
     es.indices.create(index=name, **body)
     return name
 
 
-def _actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+def actions(index: str, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    """The bulk actions that index each listing of a catalogue."""
     now = datetime.now(UTC)
     hashes = catalogue.hashes or (None,) * len(catalogue.listings)
     for listing, vector, image_hash in zip(catalogue.listings, catalogue.vectors, hashes, strict=True):

@@ -14,16 +14,10 @@ overlaps on them are a lower bound.
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -34,12 +28,12 @@ from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
 from bench.catalogue import BUCKETS, Catalogue, Vectors, loaded, merge, real_catalogue, synthetic_catalogue
+from bench.served import SIZE, over_http
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import IndexOptions
 from mappings.identity import EncoderIdentity
 from mappings.listing import Listing, Status
 from mappings.names import read_alias
-from query.api.server import GUNICORN
 from query.search.builder import KnnParameters
 from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, weights_with
 from query.search.reader import IndexReader
@@ -48,8 +42,6 @@ from query.search.similar import SimilarService
 from query.search.terms import TERMS
 from query.search.terms.similarity import Similarity
 from query.search.terms.term import Columns, Floats, attribute_columns
-
-SIZE = 24
 
 WEIGHTS: tuple[Weights, ...] = tuple(
     {"category": category, "price": price}
@@ -121,13 +113,21 @@ class Oracle:
 
     def candidates(self, query: int, ratio: float, bucket: str | None = None) -> NDArray[np.intp]:
         """(m,) positions of all that may be in the answer."""
-        first, last = (_steps(self.prices[query] * factor) for factor in (1 / ratio, ratio))
+        first, last = self.band(query, ratio)
         allowed = self.on_sale & (self.currencies == self.currencies[query])
         allowed &= (self.steps >= first) & (self.steps <= last)
         if bucket:
             allowed &= self.buckets[bucket] == self.buckets[bucket][query]
         allowed[query] = False
         return np.flatnonzero(allowed)
+
+    def band(self, query: int, ratio: float) -> tuple[float, float]:
+        """The first and the last price step of a band, both included."""
+        return self.step(self.prices[query] / ratio), self.step(self.prices[query] * ratio)
+
+    def step(self, price: float) -> float:
+        """The price step of a price."""
+        return float(_steps(np.array([price]))[0])
 
     def scores(self, query: int, candidates: NDArray[np.intp]) -> Floats:
         """(candidates,) scores for one item: the sum of the ranking terms."""
@@ -357,82 +357,12 @@ def _ndcg(gains: NDArray[Any], ranked: NDArray[np.intp]) -> float:
     return float(gains[ranked] @ discounts[: len(ranked)] / best) if best > 0 else float("nan")
 
 
-def over_http(url_environ: dict[str, str], items: Sequence[str], clients: int) -> dict[str, float]:
-    """Latency of one client and throughput of several, through gunicorn and over connections kept open.
-
-    `elasticsearch_share` is the part of an answer's own time that it waited for Elasticsearch.
-    """
-    with served(url_environ) as port:
-        ask(port, items)
-        alone = ask(port, items)
-        begun = time.perf_counter()
-        with ThreadPoolExecutor(clients) as pool:
-            answered = sum(len(done) for done in pool.map(lambda _: ask(port, items), range(clients)))
-        elapsed = time.perf_counter() - begun
-    times = [took for took, _ in alone]
-    return {
-        "p50_ms": round(float(np.percentile(times, 50)), 2),
-        "p95_ms": round(float(np.percentile(times, 95)), 2),
-        "requests_per_s": round(answered / elapsed, 1),
-        "clients": clients,
-        "elasticsearch_share": round(
-            sum(body["elasticsearch_ms"] for _, body in alone) / sum(body["took_ms"] for _, body in alone), 3
-        ),
-        "elasticsearch_share_of_request": round(
-            sum(body["elasticsearch_ms"] for _, body in alone) / sum(times), 3
-        ),
-    }
-
-
-def ask(port: int, items: Sequence[str]) -> list[tuple[float, dict[str, Any]]]:
-    """Query each item, and return milliseconds and answer of each."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    answers = []
-    for item_id in items:
-        begun = time.perf_counter()
-        connection.request("GET", f"/v1/listings/{item_id}/similar?size={SIZE}")
-        body = connection.getresponse().read()
-        answers.append(((time.perf_counter() - begun) * 1000, json.loads(body)))
-    connection.close()
-    return answers
-
-
-@contextmanager
-def served(environ: dict[str, str]) -> Iterator[int]:
-    """Run the API behind gunicorn, and yield its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    environ = {**os.environ, **environ, "NITAMONO_API_PORT": str(port)}
-    command = [sys.executable, "-m", *GUNICORN]
-    process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
-    try:
-        _wait_until_served(process, port)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_until_served(process: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(150):
-        if process.poll() is not None:
-            raise SystemExit(f"gunicorn ended with {process.returncode}; `nitamono similar` may say more")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise SystemExit("gunicorn did not open its port within 30 s")
-
-
 def measure(
     es: Elasticsearch, settings: ElasticsearchSettings, catalogue: Catalogue, asked: Asked
 ) -> Iterator[Report]:
     """Measure one catalogue: with `live` as Elasticsearch merged it, and always in one segment."""
     options = IndexOptions(vector_index=asked.vector_index)
-    with loaded(es, settings.prefix, catalogue, options) as index:
+    with loaded(es, settings.prefix, catalogue, options, asked.settings) as index:
         if asked.live:
             yield report_of(es, settings, index, catalogue, asked)
         merge(es, index)
@@ -463,6 +393,8 @@ class Asked:
     vector_index: str
     sweep: bool
     live: bool
+    settings: dict[str, str]
+    """Of the index."""
 
 
 @dataclass(frozen=True)
@@ -507,6 +439,9 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=300, help="number of query items")
     parser.add_argument("--clients", type=int, default=8, help="concurrent clients, for throughput")
     parser.add_argument("--vector-index", nargs="+", default=["hnsw"], help="types of vector index")
+    parser.add_argument(
+        "--setting", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the index"
+    )
     parser.add_argument("--live", action="store_true", help="measure before the merge into one segment, too")
     parser.add_argument("--sweep", action="store_true", help="vary the knn parameters instead")
     parser.add_argument(
@@ -515,6 +450,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = ElasticsearchSettings.from_environ(os.environ)
     settings = replace(settings, prefix=f"bench-query-{os.getpid()}", timeout_s=60)
+    index_settings = dict(each.split("=", 1) for each in given.setting)
     catalogues = []
     if given.listings:
         catalogues.append(real_catalogue(given.listings, given.root or given.listings.parent, given.vectors))
@@ -530,7 +466,9 @@ def main() -> None:
     with connect(settings) as es:
         for catalogue in catalogues:
             for vector_index in given.vector_index:
-                asked = Asked(given.items, given.clients, vector_index, given.sweep, given.live)
+                asked = Asked(
+                    given.items, given.clients, vector_index, given.sweep, given.live, index_settings
+                )
                 for report in measure(es, settings, catalogue, asked):
                     print(report.table(), json.dumps(asdict(report)), sep="\n", flush=True)
 

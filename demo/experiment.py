@@ -62,7 +62,7 @@ def run_experiment(listings: Path, state: StateFolder, environment: Mapping[str,
     """Simulate buyers of both arms, and report on them."""
     log, report = state.event_log, state.reports / NAME
     steps = {
-        f"{BUYERS} simulated buyers look at similar items": (
+        f"{BUYERS:,} simulated buyers look at similar items": (
             *("demo", "simulate", "--api", api_url, "--out", str(log), "--listings", str(listings)),
             *("--users", str(BUYERS), "--days", str(DAYS + 1)),
         ),

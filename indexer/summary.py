@@ -137,7 +137,10 @@ class IndexingSummary:
         return "\n".join(lines)
 
 
-NOT_IN_RESULTS = "Price and status are current, but similar-item searches do not return them."
+NOT_IN_RESULTS = (
+    "Price and status are current, but they appear only in the category-based answers to items that have no "
+    "vector."
+)
 NOT_INDEXED = "They are not indexed; a valid status and price still update a stored listing."
 
 

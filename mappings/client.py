@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import orjson
 from annotated_types import Ge, Le
 from elasticsearch import Elasticsearch
+from elasticsearch.serializer import CompatibilityModeJsonSerializer
 from pydantic import BeforeValidator
 
 from mappings.names import DEFAULT_PREFIX
@@ -72,6 +74,20 @@ class ElasticsearchSettings:
         return settings
 
 
+class ResponseReader(CompatibilityModeJsonSerializer):
+    """The client's serializer, with responses read by orjson: a quarter of the time for dozens of documents.
+
+    Requests are left to the client: orjson would send NaN as null.
+    """
+
+    def json_loads(self, data: bytes) -> Any:
+        """Decode JSON; what orjson refuses, such as half of a surrogate pair, as the client does."""
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return super().json_loads(data)
+
+
 def connect(settings: ElasticsearchSettings) -> Elasticsearch:
     """Return a client for the cluster. Nothing is sent yet.
 
@@ -82,6 +98,7 @@ def connect(settings: ElasticsearchSettings) -> Elasticsearch:
         "request_timeout": settings.timeout_s,
         "max_retries": settings.max_retries,
         "retry_on_timeout": True,
+        "serializers": {ResponseReader.mimetype: ResponseReader()},
     }
     if settings.api_key:
         options["api_key"] = settings.api_key

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from mappings.currencies import CURRENCY_FORM
 from mappings.errors import Problem, UnknownField
 
 # An unknown field can have any name.
@@ -32,6 +33,7 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
     "id_malformed": ("malformed", ID_FORM),
     "enum": ("unknown", "{expected}"),
     "repeated": ("repeated", "each once"),
+    "currency_unknown": ("unknown", CURRENCY_FORM),
     "separator": ("has_separator", "a name without '>'"),
     "timezone_aware": ("no_timezone", f"a time zone too, such as {_DATES}"),
     "day_alone": ("no_timezone", f"a time and a time zone too, such as {_DATES}"),

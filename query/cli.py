@@ -8,6 +8,7 @@ import click
 
 from console.table import table
 from mappings.client import connect
+from mappings.errors import Problem
 from query.api.parameters import SimilarParameters, known_id, parse
 from query.api.responses import Band, SimilarAnswer, SimilarItem, similar_answer
 from query.api.settings import QuerySettings
@@ -53,6 +54,7 @@ HEAD = ("", "item", "similarity", "price", "category", "title")
     metavar="ITEM",
     help="Say why this item is not among the similar ones.",
 )
+@click.option("--cursor", metavar="CURSOR", help="The next page: the cursor that this command printed.")
 @click.option("--explain", is_flag=True, help="With --json: add how each score is computed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
 def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: object) -> None:
@@ -62,7 +64,7 @@ def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: obje
     try:
         answer = _answer(item_id, {**given, "explain": explain or None})
     except InvalidParameters as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(" ".join(map(_of_option, error.problems))) from error
     click.echo(answer.model_dump_json() if as_json else answer_text(answer))
 
 
@@ -80,7 +82,10 @@ def answer_text(answer: SimilarAnswer) -> str:
         if rows
         else ["No similar item is for sale."]
     )
-    return "\n".join([*lines, *shown, *([answer.short] if answer.short else [])])
+    after = [answer.short] if answer.short else []
+    if answer.next_cursor:
+        after += ["", f"Next page: --cursor {answer.next_cursor}"]
+    return "\n".join([*lines, *shown, *after])
 
 
 def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
@@ -90,6 +95,12 @@ def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
         reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
         service = SimilarService(reader, policy=settings.policy, ranking=settings.ranking())
         return similar_answer(service.similar(known_id(item_id), parameters.request()))
+
+
+def _of_option(problem: Problem) -> str:
+    """Return the problem of a parameter under the name of its option."""
+    option = f"--{problem.field.replace('_', '-')}"
+    return f"Option `{option}`: found {problem.found}, expected {problem.expected}."
 
 
 def _as_query_string(given: dict[str, object]) -> dict[str, list[str]]:

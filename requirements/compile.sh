@@ -13,3 +13,4 @@ for extra in api worker analysis train; do
   compile pyproject.toml --extra $extra --constraints requirements/demo.txt --output-file requirements/$extra.txt
 done
 compile pyproject.toml --extra train --extra dev --constraints requirements/train.txt --output-file requirements/dev.txt
+compile pyproject.toml --extra peers --constraints requirements/dev.txt --output-file requirements/peers.txt

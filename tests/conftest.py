@@ -133,7 +133,7 @@ class ByServices(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has
         return "faults" if path.stem in FAULTS else "services"
 
 
-OWN_SERVICES = frozenset({"test_system"})
+OWN_SERVICES = frozenset({"test_replica", "test_system"})
 """Files of tests/integration whose tests start services of their own alone."""
 
 FAULTS = frozenset(

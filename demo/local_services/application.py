@@ -24,7 +24,7 @@ from query.api.server import GUNICORN
 from settings.encoder import DEFAULT_ENCODER
 from settings.services_file import REPOSITORY
 
-PACKAGES = ("mappings", "ml", "queues", "events", "indexer", "experiments", "query", "settings")
+PACKAGES = ("mappings", "ml", "cache", "queues", "events", "indexer", "experiments", "query", "settings")
 SETTINGS = ("NITAMONO_", "ELASTICSEARCH_", "OMP_")
 LISTINGS_REQUEST = "/v1/listings?size=1"
 WORKER_GRACE = 120.0  # seconds to finish the current batch; an interrupted one is delivered again

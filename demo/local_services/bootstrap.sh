@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv and installs requirements/$1.txt ("demo", "train" or "dev") and the project into it; the Makefile runs it
+# Makes .venv and installs requirements/$1.txt ("demo", "train", "peers" or "dev") and the project into it; the Makefile runs it
 # from the root of the repository. What is there already is kept. PYTHON names the Python to use.
 set -eu
 

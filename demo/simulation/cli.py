@@ -156,8 +156,9 @@ def through_api(plan: Plan, listings: Path, url: str, log: Path | None) -> list[
 
     with Api(url) as api, tqdm(unit=" visits", desc="simulated", delay=2, disable=None) as bar:
 
-        def progress(visits: int) -> None:
-            bar.update(visits)
+        def progress(visits: int, of: int) -> None:
+            bar.total = of  # with which it estimates the time left
+            bar.update(visits - bar.n)
             mark_as_simulated(plan, listings, log)
 
         summary = simulate_live(plan, listings, api, sell, now=datetime.now(UTC), progress=progress)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from markupsafe import Markup
 
-from experiments.analysis.verdict.wording import interval, percent
+from console.percentage import percent
+from experiments.analysis.verdict.wording import interval
 from ml.evaluation.charts import inline_svg
 
 if TYPE_CHECKING:

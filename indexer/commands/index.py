@@ -75,9 +75,9 @@ def index_command(
 
     Ends with a summary: how many listings were indexed, indexed without a vector, unchanged, outdated or
     rejected. A listing is indexed without a vector if its photo cannot be used: its price and status are
-    current, but similar-item searches do not return it. A rejected row is not indexed; a valid status and
-    price still update a stored listing. `nitamono indexer dead-letters list` shows both with their reasons.
-    Skipped files of a folder are named.
+    current, but it appears only in the category-based answers to items that have no vector. A rejected row is
+    not indexed; a valid status and price still update a stored listing. `nitamono indexer dead-letters list`
+    shows both with their reasons. Skipped files of a folder are named.
 
     The exit status is 1 if there were listings and every one was rejected or has no vector; without --wait,
     if none of them could be sent. After Ctrl-C it is 130, and the command can be run again.

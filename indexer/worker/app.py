@@ -11,8 +11,9 @@ from typing import Any
 from celery import Celery, signals
 from elasticsearch import ApiError, TransportError
 
+from cache.changes import Changes, RedisUnavailable
 from indexer.settings import IndexerSettings, ProducerSettings
-from indexer.worker.bootstrap import build_indexer, build_parking, work_queue
+from indexer.worker.bootstrap import build_changes, build_indexer, build_parking, work_queue
 from indexer.worker.encoder_check import check_encoder
 from indexer.worker.logs import line
 from indexer.worker.parking import ParkingLot
@@ -40,7 +41,13 @@ def settings() -> IndexerSettings:
 @cache
 def indexer() -> Indexer:
     """Return this process's indexer, with its encoder."""
-    return build_indexer(settings())
+    return build_indexer(settings(), marking=changes().of)
+
+
+@cache
+def changes() -> Changes:
+    """Return this process's marks of changed items."""
+    return build_changes(settings())
 
 
 @cache
@@ -116,5 +123,9 @@ def check_contract(**_: object) -> None:
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]  # as above
 def load(**_: object) -> None:
-    """Load the encoder before the first chunk arrives."""
+    """Load the encoder before the first chunk arrives, and let the API store answers."""
     indexer()
+    try:
+        changes().announce()
+    except RedisUnavailable as error:  # the first chunk does it
+        log.warning(line("redis_unavailable", detail=str(error)))

@@ -8,6 +8,7 @@ from functools import partial
 
 from elasticsearch import Elasticsearch
 
+from cache.changes import Changes, Marking, unmarked
 from indexer.photos.fetch import PhotoFetcher
 from indexer.photos.load import PhotoLoader
 from indexer.settings import IndexerSettings, ProducerSettings
@@ -25,9 +26,15 @@ from queues.work_queue import WorkQueue
 
 
 def build_indexer(
-    settings: IndexerSettings, *, es: Elasticsearch | None = None, encoder: ImageEncoder | None = None
+    settings: IndexerSettings,
+    *,
+    es: Elasticsearch | None = None,
+    encoder: ImageEncoder | None = None,
+    marking: Marking = unmarked,
 ) -> Indexer:
     """Return an indexer for the services in the settings. It loads the encoder: call it once per process.
+
+    marking: what surrounds each write of documents.
 
     Raises:
         ArtifactError: the encoder's folder is damaged or has none.
@@ -37,7 +44,7 @@ def build_indexer(
     artifact = load_artifact(settings.encoder)
     client = es or connect(settings.bounded_elasticsearch)
     return Indexer(
-        store=ListingStore(client, settings.prefix, identity),
+        store=ListingStore(client, settings.prefix, identity, marking),
         photo_loader=PhotoLoader(
             fetcher=PhotoFetcher(settings.fetch, settings.roots),
             pool=ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="photo"),
@@ -54,6 +61,12 @@ def build_indexer(
 def work_queue(settings: ProducerSettings) -> WorkQueue:
     """Return the queue of listings."""
     return WorkQueue.of(settings, TASKS)
+
+
+def build_changes(settings: IndexerSettings) -> Changes:
+    """Return the marks of changed items, in the Redis of the queue. No task writes after its hard limit."""
+    client = work_queue(settings).client
+    return Changes(client, settings.prefix, longest_write_s=settings.hard_limit_s)
 
 
 def build_parking(settings: ProducerSettings) -> ParkingLot:

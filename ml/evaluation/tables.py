@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from console.percentage import percent
 from console.table import table
 from ml.evaluation.rows import Row
 
@@ -21,7 +22,7 @@ def gain_text(row: Row) -> str:
         return ""
     low, high = row.gain_interval
     corrected = "" if row.p_holm is None else f", p {row.p_holm:.4f} after Holm"
-    return f"{row.gain:+.1%} ({low:+.1%} to {high:+.1%}){corrected}"
+    return f"{percent(row.gain)} ({percent(low)} to {percent(high)}){corrected}"
 
 
 def slice_table(rows: Sequence[Row]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
+from cache.answers import AnswerCache, cache_client
 from query.api import responses as response
 from query.api.errors import EventsOff, NoValidEvent, PhotoMissing, QueueUnavailable, TooManyEvents
 from query.api.events import add_events
@@ -28,8 +30,11 @@ from query.api.parameters import (
     parse,
 )
 from query.api.photos import open_photo
+from query.api.revalidation import revalidated
 from query.api.settings import QuerySettings
+from query.api.similar_answers import SimilarAnswers
 from query.search.browse import ListingService
+from query.search.builder import KnnParameters
 from query.search.errors import InvalidParameters, NoLiveIndex, QueryError, SearchUnavailable, UnknownItem
 from query.search.experiment_aware import ExperimentAwareSearch
 from query.search.ranking import Ranking
@@ -101,9 +106,12 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
         SimilarService(reader, policy=settings.policy, ranking=settings.ranking()),
     )
     slates = experiment_aware_search(settings, es, similar)
-    _add_api(app, listings, slates)
+    answers = SimilarAnswers(
+        slates, answer_cache(settings), configuration(settings, (similar.ranking, *slates.rankings))
+    )
+    _add_api(app, listings, answers, max_age_s=settings.max_age_s, shared=not slates.has_experiments)
     add_events(app, settings)
-    _add_operations(app, reader, slates, similar.ranking)
+    _add_operations(app, reader, slates, answers, similar.ranking)
     _add_photos(app, listings, settings)
     app.register_blueprint(pages_blueprint(listings, slates, with_events=settings.user_salt is not None))
     app.register_blueprint(reports_blueprint(settings.reports))
@@ -114,7 +122,24 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
     return app
 
 
-def _add_api(app: Flask, listings: ListingService, slates: ExperimentAwareSearch) -> None:
+def answer_cache(settings: QuerySettings) -> AnswerCache:
+    """The cache of the settings. Redis is not called before the first look-up."""
+    client = cache_client(settings.redis_url)
+    return AnswerCache(client, ttl_s=settings.cache_ttl_s, most=settings.cache_answers)
+
+
+def configuration(settings: QuerySettings, rankings: Iterable[Ranking]) -> str:
+    """Everything in this process that answers to the same request follow from.
+
+    The name of a ranking has the hash of its file; weights that are set replace some of the file's.
+    """
+    ranked = [(each.name, dict(each.weights)) for each in rankings]
+    return repr((settings.policy, KnnParameters(), ranked))
+
+
+def _add_api(
+    app: Flask, listings: ListingService, answers: SimilarAnswers, *, max_age_s: int, shared: bool
+) -> None:
     @app.get("/v1/listings")
     def listings_route() -> Response:
         return _json(response.listing_page(listings.page(_parameters(ListingParameters).request())))
@@ -122,16 +147,21 @@ def _add_api(app: Flask, listings: ListingService, slates: ExperimentAwareSearch
     @app.get("/v1/listings/<listing_id:item_id>")
     def listing_route(item_id: str) -> Response:
         _parameters(Parameters)
-        return _json(response.detail(listings.find(known_id(item_id))))
+        answer = _json(response.detail(listings.find(known_id(item_id))))
+        return revalidated(answer, answer.get_data(), request, max_age_s)
 
     @app.get("/v1/listings/<listing_id:item_id>/similar")
     def similar_route(item_id: str) -> Response:
-        return _json(
-            response.similar_answer(*slates.slate(known_id(item_id), _visitor_parameters().visitor_request()))
-        )
+        found = answers.answer(known_id(item_id), _visitor_parameters().visitor_request())
+        answer = Response(found.body, mimetype="application/json")
+        if found.is_attributed:
+            return answer
+        return revalidated(answer, found.lasting_content, request, max_age_s if shared else 0)
 
 
-def _add_operations(app: Flask, reader: IndexReader, slates: ExperimentAwareSearch, ranking: Ranking) -> None:
+def _add_operations(
+    app: Flask, reader: IndexReader, slates: ExperimentAwareSearch, answers: SimilarAnswers, ranking: Ranking
+) -> None:
     description = openapi_document()
 
     @app.get("/healthz")
@@ -143,9 +173,11 @@ def _add_operations(app: Flask, reader: IndexReader, slates: ExperimentAwareSear
         deadline = reader.deadline()
         index, encoder = reader.live(deadline)
         states = tuple(slates.states(deadline))  # reads the kill switch, before its age
-        problem = ranking.objection(index, encoder)
-        in_use = response.RankingState(name=ranking.name, problem=problem)
-        return _json(response.readiness(index, encoder, in_use, states, slates.switches_age_s(), slates.off))
+        in_use = response.RankingState(name=ranking.name, problem=ranking.objection(index, encoder))
+        age_s = slates.switches_age_s()
+        return _json(
+            response.readiness(index, encoder, in_use, states, age_s, slates.off, answers.cache_counts)
+        )
 
     @app.get("/openapi.json")
     def openapi_route() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mappings.listing import CATEGORY_SEPARATOR, ListingId, Status
+from query.search.cursor import MAX_LENGTH
 from query.search.errors import InvalidParameters, UnknownItem, UnknownParameter, UnusableParameter
 from query.search.price_band import DEFAULT_RATIO
 from query.search.request import (
@@ -197,6 +198,13 @@ class SimilarParameters(Parameters):
         Field(ge=0, le=MAX_WEIGHT, description="Weight of popular listings, in spreads of similarity."),
         _IN_DECIMALS,
     ] = None
+    cursor: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_LENGTH,
+            description="The `next_cursor` of the page before, with the same parameters otherwise.",
+        ),
+    ] = None
     explain: Annotated[bool, Field(description="Whether each item has an explanation of its score.")] = False
     explain_missing: Annotated[
         tuple[ListingId, ...],
@@ -217,6 +225,7 @@ class SimilarParameters(Parameters):
             self.explain,
             rules,
             explain_missing=self.explain_missing,
+            cursor=self.cursor,
         )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cache.answers import CacheCounts, CacheState
 from experiments.assignment.kill_switch import STALE_AFTER_S
 from mappings.errors import Problem
 from mappings.identity import EncoderIdentity
@@ -19,8 +20,10 @@ from query.search.experiment_aware import Exposure
 from query.search.hits import RankedHit
 from query.search.missing import Reason, explain_missing
 from query.search.price_band import WIDER_RATIOS
-from query.search.reader import Found
+from query.search.reader import Found, RequestDeadline
 from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
+
+STAGES: Final = ("index", "item", "filters", "counts", "search", "wider", "explanation")
 
 Milliseconds = Annotated[float, Field(ge=0)]
 
@@ -150,8 +153,8 @@ class MissingItem(Model):
     ]
 
 
-class SimilarAnswer(Model):
-    """The items similar to one, best first, or in random order if `randomised` is true."""
+class SimilarContent(Model):
+    """The part of an answer that is the same each time, and that the cache keeps."""
 
     item: ListingSummary
     items: tuple[SimilarItem, ...]
@@ -175,10 +178,31 @@ class SimilarAnswer(Model):
         str | None, Field(description="Why there are fewer items than `size`; null if there are not.")
     ]
     missing: Annotated[tuple[MissingItem, ...], Field(description="The items of `explain_missing`.")]
+    index_changed: Annotated[
+        bool | None,
+        Field(
+            description="Whether the index may have changed since the first page: then an item of this page "
+            "may belong on an earlier one. Null on the first page, or without the privilege `monitor`."
+        ),
+    ]
+    next_cursor: Annotated[str | None, Field(description="For the next page; null where there is none.")]
+
+
+class Delivery(Model):
+    """The part of an answer that belongs to one delivery of it."""
+
     took_ms: Annotated[float, Field(ge=0, description="In total, in this server.")]
     elasticsearch_ms: Annotated[
         float, Field(ge=0, description="Milliseconds spent waiting for Elasticsearch.")
     ]
+    stages_ms: Annotated[
+        dict[str, float],
+        Field(
+            description="The same by stage: waiting for Elasticsearch for "
+            f"{', '.join(f'`{each}`' for each in STAGES)}, and `other`, the work of this server."
+        ),
+    ]
+    cached: Annotated[bool, Field(description="Whether the items are those of an earlier, equal request.")]
     slate_id: Annotated[str, Field(description="Id of this answer. Send it with events.")]
     arms: Annotated[
         tuple[str, ...],
@@ -197,6 +221,10 @@ class SimilarAnswer(Model):
     ]
     override: Annotated[bool, Field(description="Whether `arm` chose the arms, and not the user.")]
     randomised: Annotated[bool, Field(description="Whether the order is random, so as to measure positions.")]
+
+
+class SimilarAnswer(Delivery, SimilarContent):
+    """The items similar to one, best first, or in random order if `randomised` is true."""
 
 
 class ParameterProblem(Model):
@@ -255,6 +283,20 @@ class RankingState(Model):
     ]
 
 
+class CacheReadiness(Model):
+    """The cache of answers, as this process saw it last."""
+
+    state: Annotated[
+        CacheState,
+        Field(
+            description="`on`; `off`, by its setting; `unavailable`, without Redis; `no_worker`, until a "
+            "worker of listings has started."
+        ),
+    ]
+    hits: Annotated[int, Field(ge=0, description="Requests that were answered from it, by this process.")]
+    misses: Annotated[int, Field(ge=0, description="Requests that it had no answer to, by this process.")]
+
+
 class Readiness(Health):
     """Readiness of the process to answer requests."""
 
@@ -270,6 +312,7 @@ class Readiness(Health):
         ),
     ]
     experiments_off: Annotated[str | None, Field(description="Why there are no experiments here.")]
+    cache: CacheReadiness
 
 
 def readiness(
@@ -279,6 +322,7 @@ def readiness(
     experiments: Iterable[tuple[str, str, tuple[str, ...]]],
     switches_age_s: float | None,
     experiments_off: str | None,
+    cache: CacheCounts,
 ) -> Readiness:
     """Readiness of the process; an arm that cannot be served does not make it unready."""
     return Readiness(
@@ -292,6 +336,7 @@ def readiness(
         ),
         switches_age_s=None if switches_age_s is None else round(switches_age_s, 1),
         experiments_off=experiments_off,
+        cache=CacheReadiness(state=cache.state, hits=cache.hits, misses=cache.misses),
     )
 
 
@@ -329,9 +374,29 @@ def listing_page(page: Page) -> ListingPage:
 
 def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> SimilarAnswer:
     """The response of the API; without an exposure it is part of no experiment."""
+    content, delivered = similar_content(found), delivery(found.deadline, exposure or Exposure())
+    return SimilarAnswer(**dict(content), **dict(delivered))
+
+
+def delivery(deadline: RequestDeadline, exposure: Exposure, *, cached: bool = False) -> Delivery:
+    """The part of an answer that is new each time, as of now."""
+    return Delivery(
+        took_ms=_millis(deadline.elapsed_s()),
+        elasticsearch_ms=_millis(deadline.waited_s),
+        stages_ms=stages(deadline),
+        cached=cached,
+        slate_id=exposure.slate_id,
+        arms=exposure.arms,
+        arms_reason=exposure.reason,
+        override=exposure.override,
+        randomised=exposure.randomised,
+    )
+
+
+def similar_content(found: SimilarItems) -> SimilarContent:
+    """The part of an answer that is the same each time."""
     query, band = found.query, found.band
-    exposure = exposure or Exposure()
-    return SimilarAnswer(
+    return SimilarContent(
         item=summary(query.item),
         items=similar_items(found),
         encoder_id=found.encoder.encoder_id,
@@ -353,14 +418,15 @@ def similar_answer(found: SimilarItems, exposure: Exposure | None = None) -> Sim
             MissingItem(item_id=each.item_id, reason=each.reason, message=each.message, figures=each.figures)
             for each in explain_missing(found)
         ),
-        took_ms=_millis(found.deadline.elapsed_s()),
-        elasticsearch_ms=_millis(found.deadline.waited_s),
-        slate_id=exposure.slate_id,
-        arms=exposure.arms,
-        arms_reason=exposure.reason,
-        override=exposure.override,
-        randomised=exposure.randomised,
+        index_changed=found.index_changed,
+        next_cursor=found.next_cursor,
     )
+
+
+def stages(deadline: RequestDeadline) -> dict[str, float]:
+    """Milliseconds by stage of an answer."""
+    waited = {name: _millis(seconds) for name, seconds in deadline.waited_by_stage_s.items()}
+    return waited | {"other": _millis(deadline.elapsed_s() - deadline.waited_s)}
 
 
 def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
@@ -368,7 +434,7 @@ def similar_items(found: SimilarItems) -> tuple[SimilarItem, ...]:
     explain = found.query.request.explain
     ranks = {item_id: rank for rank, item_id in enumerate(found.by_similarity, start=1)}
     items = []
-    for rank, hit in enumerate(found.hits, start=1):
+    for rank, hit in enumerate(found.hits, start=found.query.shown_before + 1):
         items.append(
             SimilarItem(
                 **_summary_fields(hit.document),
@@ -412,7 +478,7 @@ def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
     asked_for = [
         *((("category", f"below {asked.category}"),) if asked.category else ()),
         *(("attribute", " or ".join(asked.spellings.get(each, (each,)))) for each in asked.attribute),
-        *(("seller_id", f"not {seller}") for seller in asked.exclude_seller),
+        *(("exclude_seller", f"not {seller}") for seller in asked.exclude_seller),
     ]
     return (*always, *(Filter(field=name, kept=kept, why="asked for") for name, kept in asked_for))
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
+from cache.protocol import MAX_TTL_S
 from events.user_ids import UserSalt, user_salt
 from mappings.client import ElasticsearchSettings
 from mappings.image_roots import ImageRoots
@@ -21,6 +22,7 @@ from queues.broker import DEFAULT_REDIS_URL, RedisUrl
 from settings.environment import Port, RankingWeight, Share, Variable, Whole, read_settings
 
 Count = Annotated[Whole, Ge(1), Le(64)]
+CacheTtl = Annotated[Whole, Ge(1), Le(MAX_TTL_S)]
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,31 @@ class QuerySettings:
         ),
     ] = None
     redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
+    cache_answers: Annotated[
+        Whole,
+        Ge(0),
+        Le(1_000_000),
+        Variable(
+            "NITAMONO_CACHE_ANSWERS",
+            "The most answers that the [cache](answer-cache.md) in Redis keeps; 0 turns it off.",
+        ),
+    ] = 10_000
+    cache_ttl_s: Annotated[
+        CacheTtl,
+        Variable(
+            "NITAMONO_CACHE_TTL_S",
+            "Seconds for which an answer is kept, and so until a new listing can enter it.",
+        ),
+    ] = 30
+    max_age_s: Annotated[
+        Whole,
+        Ge(0),
+        Le(3600),
+        Variable(
+            "NITAMONO_HTTP_MAX_AGE_S",
+            "Seconds for which browsers and CDNs may show a [copy](answer-cache.md) without asking.",
+        ),
+    ] = 0
     experiments: Annotated[
         Path | None,
         Variable(

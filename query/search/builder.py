@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mappings.listing import ListingDocument
@@ -16,34 +17,22 @@ from query.search.terms.term import Clause
 
 MAX_CANDIDATES: Final = 10_000  # Elasticsearch refuses more
 
-# What an answer shows and a rule reads. As a binary doc value the vector is half as long as in `_source`.
-_FIELDS: Final = {"excludes": ["vector", "category_paths", "offer", "popularity_log"]}
+# Elasticsearch leaves the vector out of `_source`; as a binary doc value it is half as long. No other field
+# is excluded: to leave one out takes Elasticsearch longer than to send it.
 _VECTOR: Final = [{"field": "vector", "format": "binary"}]
 
 # Elasticsearch breaks ties by where a document is stored, and each update stores it anew.
 _BEST_FIRST: Final = [{"_score": "desc"}, {"item_id": "asc"}]
 
 
-@dataclass(frozen=True)
-class KnnParameters:
-    """`k` and `num_candidates` of each vector search in a shard (docs/decisions/150-knn-parameters.md)."""
+EXACT_SEARCH_LIMIT: Final = 5_000
+"""The most candidates of a level that are all compared: more take longer than a search of the graph."""
 
-    k: int = 50
-    """The number of nearest vectors to re-rank: at least two for each item of the answer, and one more."""
+RANKED_WHOLE: Final = 1_000
+"""The most candidates of a level that are all re-ranked; of more, the nearest are."""
 
-    num_candidates: int = 100
-    """The number of vectors that the graph search keeps in view: at least twice as many."""
-
-    def at(self, level: Level, size: int) -> KnnParameters:
-        """Return the parameters of a level: where few can match, all are compared."""
-        k = max(self.k, 2 * size + 2)
-        if level.is_compared_whole and level.max_candidates is not None:
-            k = max(k, level.max_candidates)
-        return KnnParameters(k, min(max(self.num_candidates, 2 * k), MAX_CANDIDATES))
-
-
-EXACT_SEARCH_LIMIT: Final = 1_000
-"""The most candidates of a level that are all compared."""
+NEAREST_RANKED: Final = 200
+"""Of a level that is compared but not re-ranked whole, the nearest that are re-ranked."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +45,43 @@ class Level:
     """An upper bound on its candidates; None if it is unknown."""
     attribute: str | None = None
     """`name:value` that its candidates share with the item."""
+    supplementary: bool = False
+    """Whether another level has enough candidates to fill the answer."""
 
     @property
     def is_compared_whole(self) -> bool:
         """Whether all its candidates are compared with the item."""
         return self.max_candidates is not None and self.max_candidates <= EXACT_SEARCH_LIMIT
+
+    @property
+    def is_ranked_whole(self) -> bool:
+        """Whether all its candidates are re-ranked."""
+        return self.max_candidates is not None and self.max_candidates <= RANKED_WHOLE
+
+
+@dataclass(frozen=True)
+class KnnParameters:
+    """`k` and `num_candidates` of a vector search in a shard (docs/decisions/150-knn-parameters.md)."""
+
+    k: int = 50
+    """The number of nearest vectors to re-rank: at least a whole window."""
+
+    num_candidates: int = 100
+    """The number of vectors that the search keeps in view in each segment: at least twice as many."""
+
+    def at(self, level: Level, window: int) -> KnnParameters:
+        """Return the parameters of a level for a window of candidates.
+
+        A segment with no more than `num_candidates` that pass the filter is not searched by its graph:
+        all of them are compared.
+        """
+        if level.is_compared_whole and level.max_candidates is not None:
+            whole = level.is_ranked_whole
+            k = level.max_candidates if whole else max(NEAREST_RANKED, 2 * window)
+            return KnnParameters(k, max(k, level.max_candidates))
+        share = 2 if level.supplementary else 1
+        k = max(self.k, window) // share
+        return KnnParameters(k, min(max(self.num_candidates // share, 2 * k), MAX_CANDIDATES))
 
 
 @dataclass(frozen=True)
@@ -75,8 +96,15 @@ class SimilarQuery:
     """What is searched: everything, then the levels of the item's category from the leaf upward."""
     floor: float = 0.0
     """The least cosine of a hit; 0 for none, as in a first search, which counts what is below it."""
-    depth: int = 1
-    """The factor of the window and of each `k`, where the rules left too few of a first search."""
+    depth: float = 2.0
+    """Candidates for each item of the answer: more where the rules left too few of a first search."""
+    shown_before: int = 0
+    """Items on the pages before this one."""
+
+    @property
+    def wanted(self) -> int:
+        """The number of items on this page and those before."""
+        return self.shown_before + self.request.size
 
     @property
     def window(self) -> int:
@@ -84,11 +112,11 @@ class SimilarQuery:
 
         One more is for the item itself, which is among them: a filter that excluded it would never be cached.
         """
-        return WINDOW_FACTOR * self.request.size * self.depth + 1
+        return min(MAX_WINDOW, math.ceil(self.depth * self.wanted) + 1)
 
 
-WINDOW_FACTOR: Final = 3
-"""Candidates for each item of the answer."""
+MAX_WINDOW: Final = 2_000
+"""Candidates of one search, of 1 KB each."""
 
 
 def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
@@ -99,27 +127,28 @@ def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
     that the search over everything would need a window of many hundreds to reach. A document found by several
     has the same score in all.
     """
-    searches = [_knn(query, vector, band, level) for level in query.levels]
+    always = filters(query, band)
+    searches = [_knn(query, vector, always, level) for level in query.levels]
     functions = query.calibration.functions(query.item, with_vector=True)
     body = _body({"dis_max": {"queries": searches}}, functions, query.window)
-    return body | {"sort": _BEST_FIRST, "_source": _FIELDS, "docvalue_fields": _VECTOR}
+    return body | {"sort": _BEST_FIRST, "docvalue_fields": _VECTOR}
 
 
 def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
     """The search for the ids of the nearest vectors of all that pass the filters, by similarity alone."""
-    everything = query.levels[0]
+    everything = replace(query.levels[0], supplementary=False)
     return {
-        "query": _knn(query, vector, band, everything),
+        "query": _knn(query, vector, filters(query, band), everything),
         "sort": _BEST_FIRST,
-        "size": query.knn.at(everything, query.request.size).k,
+        "size": query.knn.at(everything, query.window).k,
         "track_total_hits": False,
         "_source": False,
     }
 
 
-def _knn(query: SimilarQuery, vector: Sequence[float], band: PriceBand, level: Level) -> Clause:
+def _knn(query: SimilarQuery, vector: Sequence[float], always: Sequence[Clause], level: Level) -> Clause:
     """The nearest vectors of a level in each shard that pass the filters."""
-    parameters = query.knn.at(level, query.request.size * query.depth)
+    parameters = query.knn.at(level, query.window)
     return {
         "knn": {
             "field": "vector",
@@ -127,7 +156,7 @@ def _knn(query: SimilarQuery, vector: Sequence[float], band: PriceBand, level: L
             "k": parameters.k,
             "num_candidates": parameters.num_candidates,
             "filter": [
-                *filters(query, band),
+                *always,
                 *_category_filter(level.path),
                 *([_attribute_filter(level.attribute)] if level.attribute else []),
             ],
@@ -145,7 +174,7 @@ def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
     functions = [*query.calibration.functions(query.item, with_vector=False), {"weight": 1}]
     newest_first = [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}]
     body = _body(every, functions, query.window)
-    return body | {"sort": newest_first, "_source": _FIELDS, "docvalue_fields": _VECTOR}
+    return body | {"sort": newest_first, "docvalue_fields": _VECTOR}
 
 
 def _body(matches: Clause, functions: list[Clause], size: int) -> Clause:
@@ -177,10 +206,15 @@ def requested_filters(request: SimilarRequest) -> list[Clause]:
     ]
 
 
-def offers_body(path: str | None) -> Clause:
-    """The search for the number of documents of each offer, of all or below a category."""
+def counted_filters(request: SimilarRequest) -> list[Clause]:
+    """The filters that a request asks for, but for sellers, who have few of the candidates."""
+    return requested_filters(replace(request, exclude_seller=()))
+
+
+def offers_body(path: str | None, kept: Sequence[Clause] = ()) -> Clause:
+    """The search for the number of documents of each offer, of all or below a category, under filters."""
     return {
-        "query": {"bool": {"filter": _category_filter(path)}},
+        "query": {"bool": {"filter": [*_category_filter(path), *kept]}},
         "size": 0,
         "aggs": {"offers": {"terms": {"field": "offer", "size": MAX_OFFERS}}},
     }
@@ -207,7 +241,6 @@ def listings_body(request: ListingsRequest) -> Clause:
         "from": (request.page - 1) * request.size,
         "size": request.size,
         "track_total_hits": True,
-        "_source": _FIELDS,
     }
 
 

@@ -1,22 +1,22 @@
 """The levels of an item's category to search, from counts of each level's candidates.
 
 Everything is searched, and the leaf. Where the leaf has few candidates, the best of the rest share only the
-level above, and so on upward. The counts are kept for a minute. They are bounds for a request with filters of
-its own, which searches every level (docs/decisions/150-knn-parameters.md).
+level above, and so on upward. The counts, under the filters of the request, are kept for a minute
+(docs/decisions/150-knn-parameters.md).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from cachetools import TTLCache
 
 from mappings.listing import ListingDocument, category_paths
-from query.search.builder import EXACT_SEARCH_LIMIT, Level, offers_body, requested_filters
+from query.search.builder import Level, counted_filters, offers_body
 from query.search.price_band import PriceBand
 from query.search.reader import IndexReader, RequestDeadline
 from query.search.request import SimilarRequest
@@ -28,6 +28,9 @@ CACHE_TTL_S: Final = 60.0
 MAX_CATEGORIES: Final = 10_000
 """Categories whose counts are kept."""
 
+ENOUGH: Final = 1_000
+"""Candidates of a level above which no other level is searched but everything."""
+
 Counts = Mapping[str, int]
 """Offer to the number of its documents."""
 
@@ -36,56 +39,71 @@ PathCounts = Mapping[str | None, Counts]
 
 
 class CategoryCounts:
-    """Counts of the categories of each index. Safe to share between threads."""
+    """Counts of the categories of each index, under filters. Safe to share between threads."""
 
     def __init__(self, reader: IndexReader, clock: Callable[[], float] = time.monotonic) -> None:
         self._reader = reader
-        self._cache: TTLCache[tuple[str, str | None], Counts] = TTLCache(
+        self._cache: TTLCache[tuple[str, str, str | None], Counts] = TTLCache(
             MAX_CATEGORIES, CACHE_TTL_S, timer=clock
         )
         self._lock = threading.Lock()
 
-    def of(self, index: str, item: ListingDocument, deadline: RequestDeadline) -> PathCounts:
-        """Return the counts of everything and of each level of the item's category; one round trip at most.
+    def of(
+        self, index: str, item: ListingDocument, request: SimilarRequest, deadline: RequestDeadline
+    ) -> PathCounts:
+        """Return the counts of everything and of each level of the item's category under the request's
+        filters; one round trip at most.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        paths = (None, *category_paths(item.category))
+        paths, kept = (None, *category_paths(item.category)), counted_filters(request)
+        keys = {path: (index, repr(kept), path) for path in paths}
         with self._lock:
-            found = {path: self._cache[index, path] for path in paths if (index, path) in self._cache}
+            found = {path: self._cache[key] for path, key in keys.items() if key in self._cache}
         missing = [path for path in paths if path not in found]
         if missing:
-            bodies = [offers_body(path) for path in missing]
+            bodies = [offers_body(path, kept) for path in missing]
             answers = self._reader.search_all(index, bodies, deadline, copy=item.item_id)
             for path, answer in zip(missing, answers, strict=True):
                 buckets = answer.aggregations["offers"]["buckets"]
                 found[path] = {bucket["key"]: bucket["doc_count"] for bucket in buckets}
             with self._lock:
-                self._cache.update({(index, path): found[path] for path in missing})
+                self._cache.update({keys[path]: found[path] for path in missing})
         return found
 
 
-def levels_of(
-    item: ListingDocument, request: SimilarRequest, band: PriceBand, counts: PathCounts
-) -> tuple[Level, ...]:
+def levels_of(item: ListingDocument, band: PriceBand, counts: PathCounts) -> tuple[Level, ...]:
     """Return everything and the levels to search for one band, from the leaf upward."""
-    offers, filtered = band.offers(item.currency), bool(requested_filters(request))
-    levels = []
-    for path in (None, *category_paths(item.category)[::-1]):
-        candidates = sum(counts[path].get(offer, 0) for offer in offers)
-        levels.append(Level(path, candidates))
-        if path and candidates > EXACT_SEARCH_LIMIT and not filtered:
-            break
-    return (*levels, *same_gender(item, levels[1]))
+    offers = band.offers(item.currency)
+    everything, *levels = [
+        Level(path, _bound(counts[path], offers)) for path in (None, *category_paths(item.category))
+    ]
+    # A level is left out if all of the one above it are re-ranked anyway.
+    above = [everything, *levels]
+    levels = [each for each, outer in zip(levels, above, strict=False) if not outer.is_ranked_whole]
+    enough = next((place for place, each in enumerate(levels[::-1]) if _has_enough(each)), None)
+    if enough is not None:
+        everything, levels = replace(everything, supplementary=True), levels[len(levels) - 1 - enough :]
+    return (everything, *levels[::-1], *same_gender(item, levels))
 
 
-def same_gender(item: ListingDocument, leaf: Level) -> list[Level]:
+def _bound(counts: Counts, offers: Sequence[str]) -> int:
+    """An upper bound on the candidates, with room for what was listed since they were counted."""
+    return sum(counts.get(offer, 0) for offer in offers) * 11 // 10 + 10
+
+
+def _has_enough(level: Level) -> bool:
+    """Whether so many candidates share the level that none of the levels above can be among the best."""
+    return level.max_candidates is not None and level.max_candidates > ENOUGH
+
+
+def same_gender(item: ListingDocument, levels: Sequence[Level]) -> list[Level]:
     """Return the item's leaf with its gender, where too many are in the leaf to compare all.
 
     The gender term lifts candidates by two spreads, past more than the nearest of the whole leaf.
     """
     gender = item.attributes.get(Gender.attribute)
-    if leaf.is_compared_whole or not isinstance(gender, str):
+    if not levels or levels[-1].is_compared_whole or not isinstance(gender, str):
         return []
-    return [replace(leaf, attribute=f"{Gender.attribute}:{gender}")]
+    return [replace(levels[-1], attribute=f"{Gender.attribute}:{gender}")]

@@ -144,15 +144,45 @@ class ExperimentAwareSearch:
             UnknownItem: no such item.
             NoLiveIndex, SearchUnavailable
         """
-        deadline = self._own.reader.deadline()
-        config = self._config(request, deadline)
+        deadline = self.deadline()
+        items, config = self.items(self.config(request, deadline), item_id, request.similar, deadline)
+        exposure = exposed(config)
+        return in_random_order(items, exposure), exposure
+
+    def deadline(self) -> RequestDeadline:
+        """The deadline of a request that begins now."""
+        return self._own.reader.deadline()
+
+    @property
+    def has_experiments(self) -> bool:
+        """Whether answers may differ from visitor to visitor."""
+        return bool(self._experiments)
+
+    def reader(self, config: ServingConfig) -> IndexReader:
+        """The reader of the index that a configuration's answers come from."""
+        return self._service(config).reader
+
+    def items(
+        self, config: ServingConfig, item_id: str, request: SimilarRequest, deadline: RequestDeadline
+    ) -> tuple[SimilarItems, ServingConfig]:
+        """Find the items similar to one, and the configuration that they are found by: the default one if an
+        arm's own index fails.
+
+        Raises:
+            UnknownItem: no such item.
+            InvalidParameters, NoLiveIndex, SearchUnavailable
+        """
         try:
-            items = self._items(config, item_id, request.similar, deadline)
+            return self._items(config, item_id, request, deadline), config
         except ArmUnusable as error:
             self._log(error)
             found = self._own.reader.find(item_id, deadline)
-            return self._own.similar_to(found, request.similar, deadline), Exposure(reason=error.reason)
-        return in_random_order(items, config)
+            return self._own.similar_to(found, request, deadline), ServingConfig(reason=error.reason)
+
+    @property
+    def rankings(self) -> tuple[Ranking, ...]:
+        """Those of the arms that name a ranking file."""
+        return tuple(self._rankings.values())
 
     def states(self, deadline: RequestDeadline) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         """Name, state and problems of each experiment."""
@@ -165,7 +195,12 @@ class ExperimentAwareSearch:
         """Seconds since the kill switch was last read, or None if it never was."""
         return self._switches.age_s()
 
-    def _config(self, request: VisitorRequest, deadline: RequestDeadline) -> ServingConfig:
+    def config(self, request: VisitorRequest, deadline: RequestDeadline) -> ServingConfig:
+        """The configuration of the visitor's arms.
+
+        Raises:
+            InvalidParameters: the request names an arm that does not exist.
+        """
         override = bool(request.arm)
         assigned = self._chosen(request.arm) if override else self._assigned(request.user_id)
         if not assigned:
@@ -210,12 +245,15 @@ class ExperimentAwareSearch:
     def _items(
         self, config: ServingConfig, item_id: str, request: SimilarRequest, deadline: RequestDeadline
     ) -> SimilarItems:
-        service = self._own if config.prefix is None else self._by_prefix[config.prefix]
+        service = self._service(config)
         with _arm_failures(config.prefix):
             found = service.reader.find(item_id, deadline)
             ranking = service.ranking if config.ranking_file is None else self._rankings[config.ranking_file]
             self._check_encoder(config, service.reader, found, deadline)
             return service.similar_to(found, request, deadline, ranking.with_weights(config.weights))
+
+    def _service(self, chosen: ServingConfig | Arm) -> SimilarService:
+        return self._own if chosen.prefix is None else self._by_prefix[chosen.prefix]
 
     def _check_encoder(
         self, config: ServingConfig, reader: IndexReader, found: Found, deadline: RequestDeadline
@@ -236,26 +274,33 @@ class ExperimentAwareSearch:
             logger.error("an arm is not served (%s): %s", error.reason, error)
 
     def _problem(self, arm: Arm, deadline: RequestDeadline) -> str | None:
-        service = self._own if arm.prefix is None else self._by_prefix[arm.prefix]
         try:
-            index, encoder = service.reader.live(deadline)
+            index, encoder = self._service(arm).reader.live(deadline)
         except (NoLiveIndex, SearchUnavailable) as error:
             return f"arm {arm.name}: {error}"
         return self._objection(arm, index, encoder)
 
 
-def in_random_order(items: SimilarItems, config: ServingConfig) -> tuple[SimilarItems, Exposure]:
-    """The items in the order shown: random for the share of slates that the configuration sets.
+def exposed(config: ServingConfig) -> Exposure:
+    """A new slate of a configuration, in random order for the share of slates that the configuration sets.
 
     Which slates are random, and their order, follow from the slate's id, so both can be recomputed.
     """
     exposure = Exposure(config.labels, config.override, reason=config.reason)
-    if hash_bucket("shuffle", exposure.slate_id) >= config.shuffle:
-        return items, exposure
-    key = f"order/{exposure.slate_id}"
-    hits = sorted(items.hits, key=lambda hit: hash_bucket(key, hit.document.item_id))
-    shuffled = replace(items.selection, shown=tuple(hits))
-    return replace(items, selection=shuffled), replace(exposure, randomised=True)
+    return replace(exposure, randomised=hash_bucket("shuffle", exposure.slate_id) < config.shuffle)
+
+
+def random_place(exposure: Exposure, item_id: str) -> float:
+    """The place of an item in a slate of random order, from 0 to 1."""
+    return hash_bucket(f"order/{exposure.slate_id}", item_id)
+
+
+def in_random_order(items: SimilarItems, exposure: Exposure) -> SimilarItems:
+    """The items in the order shown."""
+    if not exposure.randomised:
+        return items
+    hits = sorted(items.hits, key=lambda hit: random_place(exposure, hit.document.item_id))
+    return replace(items, selection=replace(items.selection, shown=tuple(hits)))
 
 
 @contextmanager

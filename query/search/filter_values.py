@@ -82,8 +82,16 @@ class Spellings:
         """Return the values whose forms are nearest to one; the most common if none is near."""
         known = sorted(self.by_form, key=lambda each: each[:1] != form[:1])[:_MOST_COMPARED]
         near = difflib.get_close_matches(form, known, _NEAREST)
-        found = dict.fromkeys(value for each in near for value in self.by_form[each])
-        return (tuple(found) or self.values)[:_NEAREST]
+        found = _distinct(value for each in near for value in self.by_form[each])
+        return (found or _distinct(self.values[:_MOST_COMPARED]))[:_NEAREST]
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the values without those that differ from an earlier one by case or width alone."""
+    found: dict[str, str] = {}
+    for value in values:
+        found.setdefault(folded(value), value)
+    return tuple(found.values())
 
 
 _NONE: Final = Spellings((), complete=True, by_form={})

@@ -103,9 +103,9 @@ class Case:
             return known
         candidates = sorted((*known.window.candidates, self.hit), key=self._place)
         window = known.window
-        size, thresholds = query.request.size, query.calibration.duplicates
-        chosen = select(candidates, query.item, window.policy, size, window.floor, thresholds)
-        return filled_up(chosen, size)
+        thresholds = query.calibration.duplicates
+        chosen = select(candidates, query.item, window.policy, query.wanted, window.floor, thresholds)
+        return filled_up(chosen, query.wanted)
 
     def _place(self, hit: RankedHit) -> tuple[float, float, str]:
         newest = 0.0 if self.by_vector else -hit.document.created_at.timestamp()
@@ -199,7 +199,7 @@ def _collapsed(case: Case) -> Missing:
 
 
 def _over_cap(case: Case) -> Missing:
-    cap = cap_for(case.selection.window.policy.seller_cap, case.found.query.request.size)
+    cap = cap_for(case.selection.window.policy.seller_cap, case.found.query.wanted)
     message = f"The {cap} items of its seller that may be shown rank higher."
     return case.because(
         Reason.SELLER_CAP, message, seller_id=case.document.seller_id, cap=cap, score=case.hit.score

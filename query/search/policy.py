@@ -14,9 +14,10 @@ All work on one window of candidates, best first (docs/result-policy.md).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +105,12 @@ def filled_up(selection: Selection, size: int) -> Selection:
     return replace(selection, shown=(*selection.shown, *back), removed=removed)
 
 
+def page_of(selection: Selection, has_shown: Callable[[str], bool], size: int) -> Selection:
+    """The first `size` items of a selection that no page before has shown."""
+    new = (hit for hit in selection.shown if not has_shown(hit.document.item_id))
+    return replace(selection, shown=tuple(islice(new, size)))
+
+
 def cap_for(seller_cap: int, size: int) -> int:
     """The most items of one seller in an answer of this size. A cap is for DEFAULT_SIZE items; 0 is none."""
     return max(seller_cap, seller_cap * size // DEFAULT_SIZE)
@@ -130,16 +137,18 @@ def _without_duplicates(
     same = _same_photo(candidates, item, thresholds)
     # Whoever looks at a listing that is sold wants it from another seller.
     of_item = same[0, 1:] if item.status is Status.ON_SALE else np.zeros(len(candidates), dtype=bool)
-    same, kept = same[1:, 1:], np.zeros(len(candidates), dtype=bool)
-    for place, hit in enumerate(candidates):
-        before = np.flatnonzero(same[place] & kept)
+    earlier = np.tril(same[1:, 1:], -1)
+    kept = np.ones(len(candidates), dtype=bool)
+    # Most have no near-identical photo: only the others are looked at one by one.
+    for place in np.flatnonzero(of_item | earlier.any(axis=1)).tolist():
+        before = np.flatnonzero(earlier[place] & kept)
+        item_id = candidates[place].document.item_id
         if of_item[place]:
-            removed[hit.document.item_id] = Rule.DUPLICATE_OF_ITEM
+            removed[item_id] = Rule.DUPLICATE_OF_ITEM
         elif len(before):
-            removed[hit.document.item_id] = Rule.COLLAPSE_DUPLICATES
-            behind[hit.document.item_id] = candidates[int(before[0])].document.item_id
-        else:
-            kept[place] = True
+            removed[item_id] = Rule.COLLAPSE_DUPLICATES
+            behind[item_id] = candidates[int(before[0])].document.item_id
+        kept[place] = item_id not in removed
     return [candidates[place] for place in np.flatnonzero(kept).tolist()]
 
 

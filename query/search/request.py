@@ -41,6 +41,13 @@ class ResultPolicy:
     popularity: float | None = None
     """The weight of popular listings, likewise."""
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether the best candidates are shown as they are."""
+        return (
+            not (self.collapse_duplicates or self.seller_cap or self.diversity) and self.min_similarity == 0
+        )
+
 
 NO_RULES: Final = {"collapse_duplicates": False, "seller_cap": 0, "min_similarity": 0.0}
 """Rules under which the best candidates are shown as they are."""
@@ -64,6 +71,8 @@ class SimilarRequest:
     explain: bool = False
     rules: Mapping[str, Any] = field(default_factory=dict)
     """The fields of the ResultPolicy that differ from the server's."""
+    cursor: str | None = field(default=None, kw_only=True)
+    """The `next_cursor` of the page before; None for the first."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument, Status
 from query.search.builder import KnnParameters, SimilarQuery, fallback_body, nearest_body, similar_body
 from query.search.category_levels import CategoryCounts, PathCounts, levels_of
+from query.search.cursor import MAX_SHOWN, Cursor, decode, digest, encode, first_page, question
 from query.search.filter_values import FilterValues
 from query.search.hits import RankedHit, ranked
-from query.search.policy import Rule, Selection, filled_up, select
+from query.search.index_state import IndexStates
+from query.search.policy import Rule, Selection, filled_up, page_of, select
 from query.search.price_band import PriceBand, widening_bands
 from query.search.ranking import Ranking
 from query.search.reader import Answer, Found, IndexReader, RequestDeadline
@@ -24,8 +26,11 @@ logger = logging.getLogger(__name__)
 FALLBACK_NOT_ENCODED = "not_encoded"
 FALLBACK_REMOVED = "removed"
 
-DEPTH: Final = 4
-"""The factor of a second search's window, when the rules left too few of the first."""
+WIDER: Final = 4
+"""Candidates for each item of the answer in a search of a wider band."""
+
+DEEPER: Final = 12
+"""The same where the rules left too few of a full window."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,10 @@ class SimilarItems:
     ranking: Ranking = field(default_factory=Ranking)
     asked_about: Mapping[str, ListingDocument | None] = field(default_factory=dict)
     """Item to its document, or None for an unknown one, where the answer says why each is missing."""
+    next_cursor: str | None = None
+    """For the next page, where there may be one."""
+    index_changed: bool | None = None
+    """Whether the index may have changed since the first page; None on it, or if that cannot be known."""
 
     @property
     def hits(self) -> tuple[RankedHit, ...]:
@@ -67,6 +76,15 @@ class Attempt:
             return fallback_body(self.query, self.band)
         return similar_body(self.query, vector, self.band)
 
+    @property
+    def most_hits(self) -> int:
+        """The number of hits below which the search has found every candidate above its floor.
+
+        It returns its `k` nearest, and the window holds the best of them.
+        """
+        k = self.query.knn.at(self.query.levels[0], self.query.window).k
+        return min(k, self.query.window)
+
 
 class SimilarService:
     """Search for items similar to one."""
@@ -82,6 +100,7 @@ class SimilarService:
         self.ranking = ranking or Ranking()
         self._policy = policy or ResultPolicy()
         self._counts = CategoryCounts(reader)
+        self._states = IndexStates(reader)
         self._filters = FilterValues(reader)
         self._knn = knn or KnnParameters()
         self._logged: set[str] = set()
@@ -115,15 +134,27 @@ class SimilarService:
             InvalidParameters: no listing has the value of a filter.
             NoLiveIndex, SearchUnavailable
         """
-        request = self._filters.similar(found.index, request, deadline)
+        asked = question(found.document.item_id, request)
+        before = self._position(found.index, request, asked, deadline)
+        with deadline.stage("filters"):
+            request = self._filters.similar(found.index, request, deadline)
         encoder = self.reader.identity(found.index, deadline)
         bands = widening_bands(found.document.price, request.price_ratio)
-        counts = self._counts.of(found.index, found.document, deadline)
+        with deadline.stage("counts"):
+            counts = self._counts.of(found.index, found.document, request, deadline)
         ranking = self._usable(ranking or self.ranking, found.index, encoder)
         policy = replace(self._policy, **request.rules)
         calibration = ranking.calibrated(encoder, policy)
-        query = SimilarQuery(found.document, request, calibration, self._knn)
+        query = SimilarQuery(
+            found.document,
+            request,
+            calibration,
+            self._knn,
+            depth=depth_for(policy),
+            shown_before=len(before.shown),
+        )
         attempt, selection = self._narrowest(found.index, query, policy, bands, counts, deadline)
+        selection = page_of(selection, before.has_shown, request.size)
         return SimilarItems(
             found=found,
             query=query,
@@ -136,6 +167,8 @@ class SimilarService:
             deadline=deadline,
             ranking=ranking,
             asked_about=self._asked_about(found.index, request, deadline),
+            next_cursor=self._next_cursor(found.index, before, query, selection, asked, deadline),
+            index_changed=self._changed(found.index, before, deadline) if request.cursor else None,
         )
 
     def _usable(self, ranking: Ranking, index: str, encoder: EncoderIdentity) -> Ranking:
@@ -148,11 +181,40 @@ class SimilarService:
             logger.error("%s; the default ranks until then", problem)
         return ranking.otherwise or Ranking()
 
+    def _position(self, index: str, request: SimilarRequest, asked: str, deadline: RequestDeadline) -> Cursor:
+        """The position after the pages before.
+
+        Raises:
+            InvalidParameters: the cursor cannot be used.
+        """
+        if request.cursor is None:
+            return first_page(self._states.recent(index, deadline))
+        return decode(request.cursor, asked, self.reader.uuid(index, deadline))
+
+    def _next_cursor(
+        self,
+        index: str,
+        before: Cursor,
+        query: SimilarQuery,
+        selection: Selection,
+        asked: str,
+        deadline: RequestDeadline,
+    ) -> str | None:
+        if len(selection.shown) < query.request.size or query.wanted >= MAX_SHOWN:
+            return None
+        after = before.after(hit.document.item_id for hit in selection.shown)
+        return encode(after, asked, self.reader.uuid(index, deadline))
+
+    def _changed(self, index: str, before: Cursor, deadline: RequestDeadline) -> bool | None:
+        state = self._states.now(index, deadline)
+        return before.state != digest(state) if state else None
+
     def _asked_about(
         self, index: str, request: SimilarRequest, deadline: RequestDeadline
     ) -> dict[str, ListingDocument | None]:
         names = tuple(dict.fromkeys(request.explain_missing))
-        return self.reader.find_all(index, names, deadline) if names else {}
+        with deadline.stage("explanation"):
+            return self.reader.find_all(index, names, deadline) if names else {}
 
     def _by_similarity(self, index: str, attempt: Attempt, deadline: RequestDeadline) -> tuple[str, ...]:
         """Find the ids of the nearest candidates before the re-rank, the item itself left out."""
@@ -161,7 +223,8 @@ class SimilarService:
         if vector is None or not query.request.explain:
             return ()
         body = nearest_body(query, vector, attempt.band)
-        ids = self.reader.search_ids(index, body, deadline, copy=query.item.item_id)
+        with deadline.stage("explanation"):
+            ids = self.reader.search_ids(index, body, deadline, copy=query.item.item_id)
         return tuple(item_id for item_id in ids if item_id != query.item.item_id)
 
     def _narrowest(
@@ -175,55 +238,75 @@ class SimilarService:
     ) -> tuple[Attempt, Selection]:
         """Choose the attempt that fills the answer, and its selection.
 
-        The first is made alone: it nearly always suffices. Where it does not, all others are made in one
-        round trip.
+        The first nearly always does. Where it does not, the widest band is searched: if all its candidates
+        are found, they are those of every narrower band, too; if not, each band is searched.
         """
-        item_id, size = query.item.item_id, query.request.size
+        item_id, size = query.item.item_id, query.wanted
         first = attempt_at(query, 0, bands[0], counts)
-        answer = self.reader.search(index, first.body(), deadline, copy=item_id)
+        with deadline.stage("search"):
+            answer = self.reader.search(index, first.body(), deadline, copy=item_id)
         selection = selected(query, policy, answer)
         if len(selection.shown) >= size:
             return first, selection
         deeper = not found_whole(first, answer, selection)
-        floor = selection.window.floor
-        others = list(further_attempts(first, bands, counts, floor=floor, deeper=deeper))
+        others = list(further_attempts(first, bands, counts, floor=selection.window.floor, deeper=deeper))
         if not others:
             return first, filled_up(selection, size)
-        answers = self.reader.search_all(index, [each.body() for each in others], deadline, copy=item_id)
+        with deadline.stage("wider"):
+            answers = self._answers(index, others, deadline)
         below = {name: rule for name, rule in selection.removed.items() if rule is Rule.MIN_SIMILARITY}
         wider = (selected(query, policy, each) for each in answers)
         selections = [selection, *(replace(each, removed={**below, **each.removed}) for each in wider)]
         chosen = best_attempt(selections, size)
         return [first, *others][chosen], filled_up(selections[chosen], size)
 
+    def _answers(
+        self, index: str, attempts: Sequence[Attempt], deadline: RequestDeadline
+    ) -> Sequence[Answer]:
+        """Search for the answer of each attempt: once for all, if that finds every candidate."""
+        *narrower, widest = attempts
+        item_id = widest.query.item.item_id
+        answer = self.reader.search(index, widest.body(), deadline, copy=item_id)
+        if len(answer.hits) < widest.most_hits:
+            return [*(within(answer, each.band) for each in narrower), answer]
+        bodies = [each.body() for each in narrower]
+        return [*(self.reader.search_all(index, bodies, deadline, copy=item_id) if bodies else ()), answer]
+
+
+def depth_for(policy: ResultPolicy) -> float:
+    """Return the candidates for each item of the answer in a first search.
+
+    Of 300 answers of 24 from real photos, 96 % were full from twice as many candidates. Without rules a few
+    are needed, too: quantised vectors change the order.
+    """
+    return 1.5 if policy.keeps_all else 2.0
+
 
 def attempt_at(query: SimilarQuery, step: int, band: PriceBand, counts: PathCounts) -> Attempt:
     """Return the attempt of one band, with the levels to search in it."""
-    levels = levels_of(query.item, query.request, band, counts)
+    levels = levels_of(query.item, band, counts)
     return Attempt(step, band, replace(query, levels=levels))
 
 
 def found_whole(attempt: Attempt, answer: Answer, selection: Selection) -> bool:
-    """Whether an attempt found every candidate above the floor.
+    """Whether an attempt found every candidate above the floor."""
+    return len(answer.hits) - selection.counts()[Rule.MIN_SIMILARITY] < attempt.most_hits
 
-    A search returns its `k` nearest, and the window holds the best of them. If fewer than either are above
-    the floor, no other is.
-    """
-    query = attempt.query
-    below = selection.counts()[Rule.MIN_SIMILARITY]
-    k = query.knn.at(query.levels[0], query.request.size).k
-    return len(answer.hits) - below < min(k, query.window)
+
+def within(answer: Answer, band: PriceBand) -> Answer:
+    """The part of an answer that is in a band."""
+    return replace(answer, hits=tuple(hit for hit in answer.hits if hit.document.price in band))
 
 
 def further_attempts(
     first: Attempt, bands: Sequence[PriceBand], counts: PathCounts, *, floor: float, deeper: bool
 ) -> Iterator[Attempt]:
-    """Return the attempts after the first: its own band again if `deeper`, then the wider ones, as deep.
+    """Return the attempts after the first: its own band again if `deeper`, then the wider ones.
 
     What is below the floor is left out inside the search: to fetch it took most of a second search's time.
     A thin band is widened before a rule yields: the seller cap does at the end, the others never.
     """
-    query = replace(first.query, floor=floor, depth=DEPTH if deeper else 1)
+    query = replace(first.query, floor=floor, depth=DEEPER if deeper else WIDER)
     for step, band in enumerate(bands):
         if step or deeper:
             yield attempt_at(query, step, band, counts)
@@ -239,12 +322,12 @@ def best_attempt(selections: Sequence[Selection], size: int) -> int:
 
 def selected(query: SimilarQuery, policy: ResultPolicy, answer: Answer) -> Selection:
     """The answer's candidates, without the item itself, ranked and under the rules."""
-    item, request = query.item, query.request
+    item = query.item
     hits = [hit for hit in answer.hits if hit.document.item_id != item.item_id]
     candidates = ranked(query.calibration, item, hits, with_vector=query_vector(item) is not None)
     asked = policy.min_similarity
     floor = query.calibration.min_similarity if asked is None else asked
-    return select(candidates, item, policy, request.size, floor, query.calibration.duplicates)
+    return select(candidates, item, policy, query.wanted, floor, query.calibration.duplicates)
 
 
 def narrowest_sufficient(counts: Sequence[int], size: int) -> int:

@@ -59,11 +59,13 @@ def pages_blueprint(
     @pages.get("/items/<listing_id:item_id>")
     def item(item_id: str) -> Response:
         visitor = visitor_of(request) if with_events else None
-        asked = _parameters(VisitorParameters).model_copy(update={"explain": True, "user_id": visitor})
+        asked = _parameters(VisitorParameters).model_copy(update={"user_id": visitor})
         items, exposure = slates.slate(known_id(item_id), asked.visitor_request())
         answer = similar_answer(items, exposure)
         page = make_response(
-            render_template("item.html", item=detail(items.found), answer=answer, visitor=visitor)
+            render_template(
+                "item.html", item=detail(items.found), answer=answer, parameters=asked, visitor=visitor
+            )
         )
         return remember(page, visitor, request) if visitor else page
 
@@ -112,12 +114,22 @@ def home_link(parameters: ListingParameters, **changes: object) -> str:
     return url_for("pages.home") + (f"?{urlencode(kept)}" if kept else "")
 
 
+def item_link(item_id: str, parameters: VisitorParameters, **changes: object) -> str:
+    """The address of an item's page with some parameters changed."""
+    kept = parameters.model_copy(update=changes).model_dump(
+        mode="json", exclude_defaults=True, exclude={"user_id"}
+    )
+    query = urlencode(kept, doseq=True)
+    return url_for("pages.item", item_id=item_id) + (f"?{query}" if query else "")
+
+
 _FILTERS: dict[str, Callable[..., object]] = {
     "price_label": price_label,
     "status_label": _STATUS_LABELS.__getitem__,
     "crumbs": crumbs,
     "text_language": text_language,
     "home_link": home_link,
+    "item_link": item_link,
 }
 
 

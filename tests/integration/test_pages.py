@@ -197,8 +197,10 @@ def test_categories_and_pages_narrow_and_lead_on(page: Page, shop: Shop) -> None
 
 
 def test_the_explanation_shows_on_hover_and_on_focus(page: Page, shop: Shop) -> None:
-    """By pointer and by keyboard, and it is gone afterwards."""
+    """Once asked for; by pointer and by keyboard, and it is gone afterwards."""
     page.goto(f"{shop.url}/items/skirt1")
+    expect(page.locator(".why-button")).to_have_count(0)
+    page.get_by_role("link", name="Explain the order").click()
     card = page.locator(".grid .card").nth(1)
     why = card.locator(".why")
     expect(why).to_be_hidden()
@@ -210,6 +212,18 @@ def test_the_explanation_shows_on_hover_and_on_focus(page: Page, shop: Shop) -> 
     expect(why).to_be_hidden()
     card.get_by_role("button").focus()
     expect(why).to_be_visible()
+
+
+def test_more_similar_items_are_on_the_next_page(page: Page, shop: Shop) -> None:
+    """Those that the first page has not shown."""
+    page.goto(f"{shop.url}/items/skirt1")
+    first = shown(page)
+    page.get_by_role("link", name="More similar items").click()
+    second = shown(page)
+    assert len(first) == 24
+    assert second
+    assert not set(first) & set(second)
+    expect(page.get_by_role("link", name="More similar items")).to_have_count(0)
 
 
 def test_missing_photos_leave_a_placeholder(browser: Browser, shop: Shop) -> None:
@@ -244,7 +258,7 @@ def test_failures_have_friendly_pages(page: Page, shop: Shop) -> None:
     answer = page.goto(f"{shop.url}/items/nobody")
     assert answer is not None
     assert answer.status == 404
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Page not found")
     page.goto(f"{shop.url}/?page=first")
     expect(page.locator("main")).to_contain_text(
         "Parameter `page`: found 'first', expected a whole number from 1 to 10,000"

@@ -344,7 +344,9 @@ def test_an_answer_comes_from_one_index_while_aliases_are_swapped(shop: Shop) ->
 def test_readiness_says_what_is_wrong(shop: Shop) -> None:
     """Ready with an index; not without one, and the answer says what makes one."""
     ready = shop.api.get("/readyz").json
+    assert (ready["cache"]["hits"], ready["cache"]["misses"]) == (0, 0)
     assert ready == {
+        "cache": ready["cache"],
         "status": "ready",
         "index": shop.index,
         "encoder_id": "colour-00000001",

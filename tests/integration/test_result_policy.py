@@ -148,7 +148,7 @@ def test_copies_do_not_empty_an_answer_of_a_large_catalogue(
 ) -> None:
     """Where a level has too many to compare all, the nearest fifty may all be copies."""
     monkeypatch.setattr("query.search.builder.EXACT_SEARCH_LIMIT", 10)
-    monkeypatch.setattr("query.search.category_levels.EXACT_SEARCH_LIMIT", 10)
+    monkeypatch.setattr("query.search.builder.RANKED_WHOLE", 10)
     for number in range(60):
         shop.add(f"copy{number:02}", 0.95, photo=1, seller_id=f"s{number}")
     for number in range(30):

@@ -65,7 +65,17 @@ def test_variables_are_ones_the_code_reads(name: str) -> None:
     """A misspelt variable would silently leave a default in force."""
     sources = [
         path
-        for package in ("settings", "mappings", "queues", "events", "ml", "indexer", "experiments", "query")
+        for package in (
+            "settings",
+            "mappings",
+            "cache",
+            "queues",
+            "events",
+            "ml",
+            "indexer",
+            "experiments",
+            "query",
+        )
         for path in (ROOT / package).rglob("*.py")
     ]
     known = set(re.findall(r"\b(?:NITAMONO|ELASTICSEARCH)_[A-Z_]+", "".join(p.read_text() for p in sources)))

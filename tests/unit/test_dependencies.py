@@ -98,7 +98,7 @@ def test_a_lock_file_has_nothing_that_its_deployable_does_not_use(name: str) -> 
 def test_all_lock_files_have_the_same_versions() -> None:
     """What is tested is what is deployed. A library may have one version for each Python."""
     pinned: dict[str, set[tuple[str, ...]]] = {}
-    for name in ("base", "api", "worker", "analysis", "demo", "train", "dev"):
+    for name in ("base", "api", "worker", "analysis", "demo", "train", "dev", "peers"):
         lines = re.findall(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", lock_file(name), re.MULTILINE)
         for library in {library for library, _ in lines}:
             versions = tuple(version for other, version in lines if other == library)

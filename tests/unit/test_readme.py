@@ -112,6 +112,7 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "settings",
         "mappings",
         "ml",
+        "cache",
         "queues",
         "events",
         "indexer",

@@ -63,13 +63,13 @@ def simulate_live(
     sell: Sell,
     *,
     now: datetime,
-    progress: Callable[[int], object] = lambda _: None,
+    progress: Callable[[int, int], object] = lambda visits, of: None,  # noqa: ARG005  named for the reader
 ) -> LiveSummary:
     """Request the visits of the past days from the API in the order of time, and send the events that follow.
 
     listings: those of the index; the first `plan.count` are used. Of the plan, `days` are the last ones.
     sell: sends listing events of what was sold to the indexer.
-    progress: called with the number of visits of each batch.
+    progress: called after each batch with the number of visits so far and of all.
 
     Raises:
         ApiUnusable, NothingOnSale, UnreadableFile
@@ -95,7 +95,7 @@ def simulate_live(
         if sold:
             sell([sold_event(event) for event in sold])
         summary.visits += len(part)
-        progress(len(part))
+        progress(summary.visits, len(visits))
     summary.unanswered = api.unanswered
     summary.seconds = perf_counter() - started
     return summary

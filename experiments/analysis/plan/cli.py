@@ -9,11 +9,11 @@ import click
 
 from console.counts import count_of
 from console.number_types import Number
+from console.percentage import MOST, percent
 from console.table import table
 from experiments.analysis.plan.baseline import Baseline, assumed_baseline, measured_baseline
 from experiments.analysis.plan.plan import MOST_DAYS, MOST_WEEKS, POWER, Plan, Row
 from experiments.analysis.verdict.effects import MEASURES
-from experiments.analysis.verdict.wording import MOST
 from experiments.assignment.definition import Metric, experiments_folder, find_experiment, read_experiments
 
 SHOWN_WEEKS = (1, 2, 3, 4, 6, 8, 12)
@@ -120,7 +120,7 @@ def _needed(plan: Plan, *, cuped: bool) -> str:
         if weeks
         else f"more than {MOST_DAYS} days"
     )
-    return f"To detect {effect:+.1%} {how}: {users:,} users, {time}"
+    return f"To detect {percent(effect)} {how}: {users:,} users, {time}"
 
 
 def _recommendation(plan: Plan) -> str:
@@ -139,7 +139,7 @@ def _recommendation(plan: Plan) -> str:
 
 def _found(effect: float) -> str:
     """Return an effect that can be detected; `nothing` if none below MOST can."""
-    return f"{effect:+.1%}" if effect < MOST else "nothing"
+    return percent(effect) if effect < MOST else "nothing"
 
 
 def _table(plan: Plan) -> str:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from console.percentage import percent
 from experiments.analysis.verdict.effects import Constant
 from experiments.analysis.verdict.guardrails import GuardrailResult, State
 from experiments.analysis.verdict.missing_assignment import MissingAssignment
 from experiments.analysis.verdict.sample_ratio import SampleRatio
-from experiments.analysis.verdict.wording import figure, interval, listed, percent, probability
+from experiments.analysis.verdict.wording import figure, interval, listed, probability
 
 WEEK: Final = 7
 """Days before an arm can win, so that weekdays and weekends are both covered."""

@@ -11,6 +11,7 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from console.percentage import percent
 from events.log_tables import replacing
 from experiments.analysis.charts import ForestRow, forest_chart, looks_chart, lorenz_chart, parts_chart
 from experiments.analysis.sellers import SellerSide
@@ -25,7 +26,7 @@ from experiments.analysis.verdict.results import (
     primary_measure,
     treatments,
 )
-from experiments.analysis.verdict.wording import figure, interval, listed, percent, probability
+from experiments.analysis.verdict.wording import figure, interval, listed, probability
 
 PAGE: Final = "report.html"
 JSON: Final = "report.json"

@@ -8,6 +8,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from cache.changes import Marking, unmarked
 from mappings.aliases import writable_indices
 from mappings.errors import ContractError
 from mappings.failures import (
@@ -54,6 +55,8 @@ class ListingStore:
     es: Elasticsearch
     prefix: str
     identity: EncoderIdentity
+    marking: Marking = unmarked
+    """What surrounds each write, so that stored answers with the items in it become stale."""
 
     def indices(self) -> list[str]:
         """Return the indices to write to. Looked up for each chunk, so that a swap takes effect at once.
@@ -101,10 +104,11 @@ class ListingStore:
 
         Raises:
             ElasticsearchUnavailable: it does not answer; some of them may have been written.
+            RedisUnavailable: their items cannot be marked as changed; none was written.
         """
         if not documents:
             return []
-        with elasticsearch_errors():
+        with self.marking([entry.document.item_id for entry in documents]), elasticsearch_errors():
             answer = self.es.bulk(operations=list(_operations(documents, over_equal)), require_alias=True)
         results = [item["index"] for item in answer["items"]]
         return [item_failure(result) for result in results]

@@ -41,8 +41,8 @@ def test_the_text_names_the_most_frequent_reason_first() -> None:
 
     assert text.splitlines() == [
         "7,232 listings: 7,200 indexed, 30 indexed without a vector, 2 rejected.",
-        "Indexed without a vector: 30 (photo_gone 29, no_photo 1). Price and status are current, but "
-        "similar-item searches do not return them.",
+        "Indexed without a vector: 30 (photo_gone 29, no_photo 1). Price and status are current, but they "
+        "appear only in the category-based answers to items that have no vector.",
         "Rejected: 2 (invalid_json 2). They are not indexed; a valid status and price still update a stored "
         "listing.",
     ]

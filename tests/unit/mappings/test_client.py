@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.client import ElasticsearchSettings, connect
+from mappings.client import ElasticsearchSettings, ResponseReader, connect
 from settings.errors import InvalidSetting
 
 
@@ -80,3 +80,21 @@ def test_the_client_sends_its_credentials() -> None:
     by_name = connect(ElasticsearchSettings(username="u", password="p"))
     assert by_key._headers["authorization"] == "ApiKey abc"
     assert by_name._headers["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b'{"price": 1290.5, "title": "\xe9\x9d\xb4"}', {"price": 1290.5, "title": "靴"}),
+        (b'["\\ud800"]', ["\ud800"]),  # half of a surrogate pair
+        (b"[NaN]", [pytest.approx(float("nan"), nan_ok=True)]),
+    ],
+)
+def test_every_response_that_the_client_reads_is_read(data: bytes, value: object) -> None:
+    """Also what orjson refuses."""
+    assert ResponseReader().loads(data) == value
+
+
+def test_a_request_is_written_as_the_client_does() -> None:
+    """orjson would send NaN as null, which Elasticsearch stores as no value."""
+    assert ResponseReader().dumps({"price": float("nan")}) == b'{"price":NaN}'

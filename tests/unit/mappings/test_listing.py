@@ -22,7 +22,7 @@ from mappings.listing import (
     isoformat,
     parse_listing,
 )
-from tests.factories import make_event, make_listing
+from tests.factories import make_document, make_event, make_listing
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -84,6 +84,8 @@ def test_missing_field_is_named(field: str) -> None:
         ({"popularity": float("nan")}, "popularity_not_finite"),
         ({"popularity": 1e13}, "popularity_too_large"),
         ({"currency": "yen"}, "currency_malformed"),
+        ({"currency": "YEN"}, "currency_unknown"),
+        ({"currency": "XXX"}, "currency_unknown"),
         ({"seller_id": ""}, "seller_id_empty"),
         ({"status": "gone"}, "status_unknown"),
         ({"status": 1}, "status_unknown"),
@@ -322,3 +324,15 @@ def test_document_has_no_absent_fields() -> None:
 def test_a_field_whose_name_is_not_unicode_is_ignored() -> None:
     """Like all unknown fields."""
     assert parse_listing(make_event(**{"\ud800": 1}), now=NOW) == parse_listing(make_event(), now=NOW)
+
+
+@pytest.mark.parametrize("status", ["on_sale", "removed"])
+def test_a_stored_document_is_read_as_it_was_written(status: str) -> None:
+    """Equal to the one that was stored, whose fields can be changed as usual."""
+    document = make_document(status=status, title="靴", vector=None if status == "removed" else (0.6, 0.8))
+    read = ListingDocument.from_source(json.loads(json.dumps(document.to_source())))
+    assert read.model_copy(update={"vector": document.vector}) == document
+    repriced = document.model_copy(update={"price": 5.0})
+    assert (
+        read.model_copy(update={"price": 5.0, "vector": document.vector}).to_source() == repriced.to_source()
+    )

@@ -56,7 +56,7 @@ def bootstrap(folder, pythons, **environment):
 def test_make_without_a_target_lists_every_command(clone):
     """`make` prints the commands and starts nothing."""
     lines = make(clone).stdout.splitlines()
-    commands = ["help", "demo", "up", "down", "status", "train", "test", "lint"]
+    commands = ["help", "demo", "up", "down", "status", "train", "peers", "test", "lint"]
     assert [line.split()[1] for line in lines] == commands
     assert all(len(line.split()) > 4 for line in lines)
 

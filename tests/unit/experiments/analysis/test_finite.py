@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.percentage import percent
 from experiments.analysis.charts import ForestRow, forest_chart, lift_limits, parts_chart
 from experiments.analysis.moments import COLUMNS, Moments
 from experiments.analysis.offline.clustered import compare
@@ -30,7 +31,7 @@ from experiments.analysis.verdict.guardrails import LIMITS, guarded
 from experiments.analysis.verdict.missing_assignment import missing_assignment, slates_alike
 from experiments.analysis.verdict.sample_ratio import sample_ratio
 from experiments.analysis.verdict.sequential import FARTHEST, critical_values
-from experiments.analysis.verdict.wording import figure, percent, probability
+from experiments.analysis.verdict.wording import figure, probability
 from experiments.assignment.definition import Guardrail
 from experiments.errors import NoBaseline
 from ml.metrics.ranking import ratio_interval

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from console.percentage import percent
 from ml.artifact import CARD, EncoderArtifact, load_artifact
 from ml.cli import group
 from ml.data.corpus import Corpus
@@ -56,7 +57,7 @@ def test_the_card_names_weak_slices_lowest_first(
     assert len(shown) == min(8, len(served.slices))
     assert "measured on data with the fingerprint\n`other`" in text
     assert "## Speed" not in text
-    gain = f"{100 * (served.gain or 0):+.1f} %"
+    gain = percent(served.gain or 0)
     assert gain in text
 
 

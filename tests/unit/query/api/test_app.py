@@ -186,6 +186,7 @@ def test_described_parameters_are_those_that_are_taken(api: FlaskClient) -> None
         "attribute_boost",
         "freshness",
         "popularity",
+        "cursor",
         "explain",
         "explain_missing",
         "user_id",

@@ -147,7 +147,7 @@ def test_every_filter_is_named() -> None:
         ("item_id", "any other"),
         ("category", "below Apparel"),
         ("attribute", "colour:Red"),
-        ("seller_id", "not s9"),
+        ("exclude_seller", "not s9"),
     }
 
 

@@ -9,6 +9,9 @@ import pytest
 
 from mappings.listing import ListingDocument, Status
 from query.search.builder import (
+    EXACT_SEARCH_LIMIT,
+    NEAREST_RANKED,
+    RANKED_WHOLE,
     KnnParameters,
     Level,
     SimilarQuery,
@@ -72,9 +75,8 @@ def test_one_search_holds_filters_and_ranking() -> None:
             }
         },
         "sort": [{"_score": "desc"}, {"item_id": "asc"}],
-        "size": 73,
+        "size": 49,
         "track_total_hits": False,
-        "_source": {"excludes": ["vector", "category_paths", "offer", "popularity_log"]},
         "docvalue_fields": [{"field": "vector", "format": "binary"}],
     }
 
@@ -92,9 +94,8 @@ def test_a_fallback_goes_by_category_then_by_date() -> None:
             }
         },
         "sort": [{"_score": "desc"}, {"created_at": "desc"}, {"item_id": "asc"}],
-        "size": 73,
+        "size": 49,
         "track_total_hits": False,
-        "_source": {"excludes": ["vector", "category_paths", "offer", "popularity_log"]},
         "docvalue_fields": [{"field": "vector", "format": "binary"}],
     }
 
@@ -124,13 +125,14 @@ def test_every_spelling_of_an_attribute_matches() -> None:
 @pytest.mark.parametrize(
     ("size", "depth", "k", "candidates", "window"),
     [
-        (24, 1, 150, 300, 73),
-        (100, 1, 202, 404, 301),  # two for each item of the answer, and one more
-        (100, 4, 802, 1604, 1201),
-        (24, 4, 194, 388, 289),
+        (24, 2, 150, 300, 49),
+        (100, 2, 201, 402, 201),  # a whole window
+        (100, 12, 1201, 2402, 1201),
+        (24, 12, 289, 578, 289),
+        (3, 1.5, 150, 300, 6),
     ],
 )
-def test_searches_grow_with_the_answer(size: int, depth: int, k: int, candidates: int, window: int) -> None:
+def test_searches_grow_with_the_answer(size: int, depth: float, k: int, candidates: int, window: int) -> None:
     """So does the window that the rules choose from; one place in it is for the item itself."""
     query = replace(make_query(size=size), depth=depth)
     first = similar_body(query, VECTOR, BAND)["query"]["function_score"]["query"]["dis_max"]["queries"][0]
@@ -139,12 +141,28 @@ def test_searches_grow_with_the_answer(size: int, depth: int, k: int, candidates
 
 
 @pytest.mark.parametrize(
-    ("max_candidates", "k"), [(None, 150), (20, 150), (700, 700), (1000, 1000), (1001, 150)]
+    ("max_candidates", "window", "expected"),
+    [
+        (None, 49, (150, 300)),
+        (20, 49, (20, 20)),  # all are re-ranked
+        (RANKED_WHOLE, 49, (RANKED_WHOLE, RANKED_WHOLE)),
+        (RANKED_WHOLE + 1, 49, (NEAREST_RANKED, RANKED_WHOLE + 1)),  # all are compared, the nearest re-ranked
+        (EXACT_SEARCH_LIMIT, 289, (578, EXACT_SEARCH_LIMIT)),
+        (EXACT_SEARCH_LIMIT + 1, 49, (150, 300)),
+    ],
 )
-def test_where_few_can_match_all_are_compared(max_candidates: int | None, k: int) -> None:
-    """With twice as many candidates in view, so that the search is exact."""
-    parameters = KnnParameters(150, 300).at(Level("Apparel", max_candidates), 24)
-    assert (parameters.k, parameters.num_candidates) == (k, 2 * k)
+def test_where_few_can_match_all_are_compared(
+    max_candidates: int | None, window: int, expected: tuple[int, int]
+) -> None:
+    """Elasticsearch compares all in a segment that has no more than `num_candidates` of them."""
+    parameters = KnnParameters(150, 300).at(Level("Apparel", max_candidates), window)
+    assert (parameters.k, parameters.num_candidates) == expected
+
+
+def test_everything_is_searched_with_half_the_effort_where_a_level_has_enough() -> None:
+    """It only adds the few that are nearer than the best of that level."""
+    parameters = KnnParameters(50, 100).at(Level(supplementary=True), 49)
+    assert parameters == KnnParameters(25, 50)
 
 
 def test_a_floor_is_inside_the_search() -> None:
@@ -208,5 +226,4 @@ def test_listings_are_searched_word_by_word_newest_first() -> None:
         "from": 20,
         "size": 10,
         "track_total_hits": True,
-        "_source": {"excludes": ["vector", "category_paths", "offer", "popularity_log"]},
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mappings.listing import CATEGORY_SEPARATOR
-from query.search.builder import EXACT_SEARCH_LIMIT, Level
+from query.search.builder import EXACT_SEARCH_LIMIT, Level, counted_filters, offers_body
 from query.search.category_levels import CACHE_TTL_S, CategoryCounts, levels_of
 from query.search.price_band import price_band
 from query.search.reader import Answer, RequestDeadline
@@ -18,6 +18,7 @@ from tests.factories import make_document
 LEAF = "Apparel > Bottomwear > Skirts"
 PARENT = "Apparel > Bottomwear"
 PLENTY = EXACT_SEARCH_LIMIT + 1
+BOUND = PLENTY * 11 // 10 + 10
 
 
 class Counting:
@@ -36,8 +37,9 @@ class Counting:
 
     def answer(self, body: dict[str, Any]) -> Answer:
         """Count the offers below the category that the body asks about."""
-        kept = body["query"]["bool"]["filter"]
-        depth = kept[0]["term"]["category_paths"].count(CATEGORY_SEPARATOR) + 1 if kept else 0
+        paths = [each["term"].get("category_paths") for each in body["query"]["bool"]["filter"]]
+        path = next(filter(None, paths), None)
+        depth = path.count(CATEGORY_SEPARATOR) + 1 if path else 0
         level = ("all", "root", "parent", "leaf")[depth]
         self.asked.append(level)
         buckets = [
@@ -51,8 +53,9 @@ class Counting:
 def levels(reader: Counting, request: SimilarRequest | None = None, **changes: Any) -> tuple[Level, ...]:
     """The levels for a skirt of 1,290 yen."""
     item = make_document(**changes)
-    counts = CategoryCounts(reader).of("i", item, RequestDeadline(5))  # type: ignore[arg-type]  # all it needs
-    return levels_of(item, request or SimilarRequest(), price_band(1290, 2.0), counts)
+    asked = request or SimilarRequest()
+    counts = CategoryCounts(reader).of("i", item, asked, RequestDeadline(5))  # type: ignore[arg-type]
+    return levels_of(item, price_band(1290, 2.0), counts)
 
 
 def paths(*arguments: Any, **changes: Any) -> list[str | None]:
@@ -64,9 +67,11 @@ def paths(*arguments: Any, **changes: Any) -> list[str | None]:
     ("counts", "expected"),
     [
         ({}, [None, LEAF]),
-        ({"leaf": 1000}, [None, LEAF, PARENT]),
-        ({"leaf": 3, "parent": 40}, [None, LEAF, PARENT, "Apparel"]),
-        ({"leaf": 0, "parent": 0, "root": 0, "all": 0}, [None, LEAF, PARENT, "Apparel"]),
+        ({"leaf": 800}, [None, LEAF, PARENT]),
+        ({"leaf": 3, "parent": 950}, [None, LEAF, PARENT]),
+        ({"leaf": 3, "parent": 40}, [None, PARENT, "Apparel"]),  # all of the parent are re-ranked anyway
+        ({"leaf": 3, "parent": 40, "root": 50}, [None, "Apparel"]),
+        ({"leaf": 0, "parent": 0, "root": 0, "all": 0}, [None]),
     ],
 )
 def test_levels_are_added_upward_until_one_has_enough(
@@ -76,23 +81,38 @@ def test_levels_are_added_upward_until_one_has_enough(
     assert paths(Counting(**counts)) == expected
 
 
-def test_a_level_knows_how_many_it_has_max_candidates() -> None:
-    """From which the builder takes how many to compare."""
-    assert [level.max_candidates for level in levels(Counting(leaf=7))] == [PLENTY, 7, PLENTY]
+def test_a_level_knows_how_many_candidates_it_may_have() -> None:
+    """With room for those that were listed since they were counted."""
+    assert [level.max_candidates for level in levels(Counting(leaf=600))] == [BOUND, 670, BOUND]
 
 
-@pytest.mark.parametrize(
-    "filters", [{"attribute": ("a:b",)}, {"category": "Home"}, {"exclude_seller": ("s1",)}]
-)
-def test_filters_of_the_request_search_every_level(filters: dict[str, Any]) -> None:
-    """The counts are of all listings, so they are only bounds."""
-    assert paths(Counting(), SimilarRequest(**filters)) == [None, LEAF, PARENT, "Apparel"]
+def test_everything_is_supplementary_where_a_level_has_enough() -> None:
+    """And is searched in full where none has."""
+    assert levels(Counting())[0].supplementary
+    assert not levels(Counting(leaf=5, parent=60, root=70))[0].supplementary
+
+
+def test_candidates_are_counted_under_the_filters_of_the_request() -> None:
+    """But for sellers, who have few of them, and would be counted anew for each item."""
+    reader = Counting()
+    counts = CategoryCounts(reader)  # type: ignore[arg-type]
+    for asked in (
+        SimilarRequest(),
+        SimilarRequest(exclude_seller=("s1",)),
+        SimilarRequest(attribute=("colour:Red",)),
+    ):
+        counts.of("i", make_document(), asked, RequestDeadline(5))
+    assert reader.asked == ["all", "root", "parent", "leaf"] * 2
+    assert offers_body(LEAF, counted_filters(asked))["query"]["bool"]["filter"] == [
+        {"term": {"category_paths": LEAF}},
+        {"term": {"attributes.colour": "Red"}},
+    ]
 
 
 def test_a_large_leaf_is_searched_for_the_items_gender_as_well() -> None:
     """A small one is compared whole."""
     own = {"gender": "Women"}
-    assert levels(Counting(), attributes=own)[-1] == Level(LEAF, PLENTY, "gender:Women")
+    assert levels(Counting(), attributes=own)[-1] == Level(LEAF, BOUND, "gender:Women")
     assert all(level.attribute is None for level in levels(Counting(leaf=5), attributes=own))
     assert all(level.attribute is None for level in levels(Counting(), attributes={}))
 
@@ -103,5 +123,5 @@ def test_counts_are_kept_for_a_minute() -> None:
     counts = CategoryCounts(reader, clock=lambda: now[0])  # type: ignore[arg-type]
     for moment in (0.0, CACHE_TTL_S - 1, CACHE_TTL_S + 1):
         now[0] = moment
-        counts.of("i", make_document(), RequestDeadline(5))
+        counts.of("i", make_document(), SimilarRequest(), RequestDeadline(5))
     assert reader.asked == ["all", "root", "parent", "leaf"] * 2

@@ -113,6 +113,13 @@ def test_a_value_that_no_listing_has_is_refused_with_the_nearest(
     assert near in expected
 
 
+def test_a_value_is_suggested_in_its_most_common_spelling_alone() -> None:
+    """Listings have `Red` and `red`."""
+    expected = problem(SimilarRequest(attribute=("colour:Redd",)))[1]
+    assert "'colour:Red'" in expected
+    assert "'colour:red'" not in expected
+
+
 def test_attributes_match_every_spelling_that_listings_have() -> None:
     """The most common one names them all; a name is matched like a value."""
     request = SimilarRequest(attribute=("colour:RED", "brand:foo", "Colour:ピンク", "colour:red"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
@@ -11,9 +13,13 @@ from query.search.duplicates import DuplicateThresholds
 from query.search.hits import Hit, RankedHit
 from query.search.policy import Rule, Selection, select
 from query.search.price_band import widening_bands
-from query.search.reader import Answer
+from query.search.reader import Answer, RequestDeadline
 from query.search.request import ResultPolicy, SimilarRequest
 from query.search.similar import (
+    DEEPER,
+    WIDER,
+    Attempt,
+    SimilarService,
     attempt_at,
     best_attempt,
     fallback_reason,
@@ -86,7 +92,9 @@ def test_the_seller_cap_yields_last(attempts: list[str], chosen: int) -> None:
     assert best_attempt([selection(sellers) for sellers in attempts], 6) == chosen
 
 
-@pytest.mark.parametrize(("deeper", "steps", "depth"), [(False, [1, 2, 3], 1), (True, [0, 1, 2, 3], 4)])
+@pytest.mark.parametrize(
+    ("deeper", "steps", "depth"), [(False, [1, 2, 3], WIDER), (True, [0, 1, 2, 3], DEEPER)]
+)
 def test_a_short_answer_is_searched_wider(deeper: bool, steps: list[int], depth: int) -> None:
     """And deeper, if there is more to find."""
     item = make_document(price=1000)
@@ -101,10 +109,10 @@ def test_a_short_answer_is_searched_wider(deeper: bool, steps: list[int], depth:
 
 
 @pytest.mark.parametrize(
-    ("hits", "below", "whole"), [(49, 0, True), (50, 0, False), (73, 24, True), (73, 0, False)]
+    ("hits", "below", "whole"), [(24, 0, True), (25, 0, False), (49, 25, True), (49, 0, False)]
 )
 def test_fewer_than_k_above_the_floor_are_all_there_are(hits: int, below: int, whole: bool) -> None:
-    """`k` is 50 for an answer of 24."""
+    """`k` of the search over everything is 25 for an answer of 24, if a level has enough."""
     item = make_document(price=1000)
     path_counts = {path: {"on_sale|JPY|30": 900_000} for path in (None, *category_paths(item.category))}
     query = SimilarQuery(item, SimilarRequest(), make_calibration())
@@ -112,3 +120,58 @@ def test_fewer_than_k_above_the_floor_are_all_there_are(hits: int, below: int, w
     answer = Answer(tuple(Hit(item) for _ in range(hits)), None, {})
     removed = {f"m{number}": Rule.MIN_SIMILARITY for number in range(below)}
     assert found_whole(first, answer, Selection((), removed)) is whole
+
+
+class Answering:
+    """A reader whose searches find listings at these prices, and which counts its round trips."""
+
+    def __init__(self, *prices: float) -> None:
+        self.prices = prices
+        self.searches: list[int] = []
+
+    def search(self, index: str, body: object, deadline: object, *, copy: str) -> Answer:
+        """The listings, whichever band was asked for."""
+        del index, body, deadline, copy
+        self.searches.append(1)
+        return self.answer()
+
+    def search_all(
+        self, index: str, bodies: Sequence[object], deadline: object, *, copy: str
+    ) -> tuple[Answer, ...]:
+        """The same for each of several searches."""
+        del index, deadline, copy
+        self.searches.append(len(bodies))
+        return tuple(self.answer() for _ in bodies)
+
+    def answer(self) -> Answer:
+        """A hit for each price."""
+        documents = [make_document(item_id=f"m{price}", price=price) for price in self.prices]
+        return Answer(tuple(Hit(each) for each in documents), None, {})
+
+
+def wider_attempts() -> list[Attempt]:
+    """Those of an item of 1,000 yen in a catalogue of many."""
+    item = make_document(price=1000)
+    path_counts = {path: {"on_sale|JPY|30": 900_000} for path in (None, *category_paths(item.category))}
+    query = SimilarQuery(item, SimilarRequest(), make_calibration())
+    bands = widening_bands(item.price, 2.0)
+    first = attempt_at(query, 0, bands[0], path_counts)
+    return list(further_attempts(first, bands, path_counts, floor=0.6, deeper=False))
+
+
+def test_a_search_of_the_widest_band_that_finds_all_answers_for_every_band() -> None:
+    """In one round trip: what it found is in the narrower bands, or is not."""
+    reader = Answering(1000, 2900, 4900, 9900)
+    service = SimilarService(reader)  # type: ignore[arg-type]  # all that it calls
+    answers = service._answers("i", wider_attempts(), RequestDeadline(5))
+    assert [len(each.hits) for each in answers] == [2, 3, 4]
+    assert reader.searches == [1]
+
+
+def test_where_the_widest_band_has_more_each_is_searched() -> None:
+    """The nearest of a wider band may leave out some of a narrower one."""
+    reader = Answering(*range(1000, 1050))
+    service = SimilarService(reader)  # type: ignore[arg-type]  # all that it calls
+    answers = service._answers("i", wider_attempts(), RequestDeadline(5))
+    assert [len(each.hits) for each in answers] == [50, 50, 50]
+    assert reader.searches == [1, 2]

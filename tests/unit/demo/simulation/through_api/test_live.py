@@ -184,6 +184,24 @@ def test_disabled_events_are_reported_in_the_words_of_the_api(fake, listings):
         live(fake, listings)
 
 
+def test_progress_is_told_of_all_visits(fake, listings):
+    """So that the time left can be estimated."""
+    told: list[tuple[int, int]] = []
+    plan = Plan(users=60, days=3)
+    with Api(fake.url, backoff_s=0.01) as api:
+        summary = simulate_live(
+            plan,
+            listings,
+            api,
+            lambda _: None,
+            now=NOW,
+            progress=lambda visits, of: told.append((visits, of)),
+        )
+    assert told == sorted(told)
+    assert told[-1] == (summary.visits, summary.visits)
+    assert {of for _, of in told} == {summary.visits}
+
+
 def test_an_unreachable_api_is_named(listings):
     """With the command that starts it."""
     plan = Plan(users=200, days=3)

@@ -199,8 +199,8 @@ def test_the_command_says_whether_the_planned_weeks_suffice(folder: Path) -> Non
     assert "as if all users were alike, so it takes longer" in enough
     short = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "2000")
     assert "75,875 users, 38 days, 6 full weeks" in short
-    assert "planned_weeks = 2 is TOO SHORT: it can detect +8.2%; plan 6 weeks" in short
-    assert ["6", "42", "84,000", "+4.7%"] in [line.split() for line in short.splitlines()]
+    assert "planned_weeks = 2 is TOO SHORT: it can detect +8.2 %; plan 6 weeks" in short
+    assert ["6", "42", "84,000", "+4.7", "%"] in [line.split() for line in short.splitlines()]
     never = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "10")
     assert "more than 182 days" in never
 

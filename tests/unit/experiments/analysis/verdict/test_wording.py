@@ -4,29 +4,7 @@ import math
 
 import pytest
 
-from experiments.analysis.verdict.wording import figure, interval, listed, percent, probability
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (0.0421, "+4.2 %"),
-        (-0.0421, "−4.2 %"),
-        (0.0999, "+10 %"),
-        (12.5, "+1,250 %"),
-        (-0.0001, "0 %"),
-        (math.inf, "unbounded"),
-        (math.nan, "–"),
-    ],
-)
-def test_percent(share: float, text: str) -> None:
-    """One decimal where it matters, and a real minus."""
-    assert percent(share) == text
-
-
-def test_unsigned_percent() -> None:
-    """A size has no sign."""
-    assert percent(0.05, signed=False) == "5.0 %"
+from experiments.analysis.verdict.wording import figure, interval, listed, probability
 
 
 def test_interval() -> None:
