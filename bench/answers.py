@@ -26,7 +26,7 @@ from bench.catalogue import Catalogue, loaded, merge, real_catalogue
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import IndexOptions
 from mappings.listing import Listing, Status
-from query.search.ranking import DEFAULT_WEIGHTS, Weights, weights_with
+from query.search.ranking import DEFAULT_WEIGHTS, Ranking, Weights, weights_with
 from query.search.reader import IndexReader
 from query.search.request import NO_RULES, SimilarRequest
 from query.search.similar import SimilarService
@@ -160,7 +160,9 @@ def ask(
 
     def answer(item_id: str) -> list[str]:
         deadline = service.reader.deadline()
-        found = service.similar_to(service.reader.find(item_id, deadline), request, deadline, weights)
+        found = service.similar_to(
+            service.reader.find(item_id, deadline), request, deadline, Ranking(weights)
+        )
         return [hit.document.item_id for hit in found.hits]
 
     return answer

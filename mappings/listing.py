@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -161,6 +162,7 @@ WholeNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 AttributeValue = Annotated[str, StringConstraints(max_length=256)] | bool | WholeNumber | float
 # No currency has a coin below a hundredth, and the logarithm of a price needs a lower bound.
 Price = Annotated[float, Field(ge=0.01, le=1e12)]
+Popularity = Annotated[float, Field(ge=0, le=1e12)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
 
 
@@ -180,10 +182,12 @@ class Listing(BaseModel):
     updated_at: Instant
     images: Annotated[tuple[PhotoReference, ...], Field(max_length=20, strict=False)] = ()
     attributes: Annotated[dict[AttributeName, AttributeValue], Field(max_length=50)] = {}
+    popularity: Popularity | None = None
+    """A number of the marketplace's own, such as likes, or taps a week."""
 
     def to_event(self) -> dict[str, Any]:
         """Return the event as JSON values in canonical form: the same for the same listing."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 _TIMES = ("created_at", "updated_at", "indexed_at")
@@ -208,6 +212,7 @@ class ListingDocument(BaseModel):
     image_hash: str | None = None
     photo_problem: str | None = None
     attributes: dict[str, AttributeValue] = {}
+    popularity: float | None = None
     encoder_id: str
     indexed_at: Instant
     vector: tuple[float, ...] | None = None
@@ -230,11 +235,14 @@ class ListingDocument(BaseModel):
 
     def to_source(self) -> dict[str, Any]:
         """Return the document as Elasticsearch stores it: JSON values without absent fields, and the
-        keywords that searches filter by."""
-        return self.model_dump(mode="json", exclude_none=True) | {
+        fields that searches filter and rank by."""
+        fields = self.model_dump(mode="json", exclude_none=True) | {
             "category_paths": category_paths(self.category),
             "offer": offer(self.status, self.currency, price_step(self.price)),
         }
+        if self.popularity is not None:
+            fields["popularity_log"] = math.log1p(self.popularity)
+        return fields
 
 
 _ABSENT: Final = {

@@ -40,6 +40,9 @@ HEAD = ("", "item", "similarity", "price", "category", "title")
 @click.option("--min-similarity", metavar="NUMBER", help="Least similarity, 0 for any.")
 @click.option("--seller-cap", metavar="INTEGER", help="Most items of one seller in 24, 0 for any number.")
 @click.option("--diversity", metavar="NUMBER", help="From 0, by score, to 1, as unlike as possible.")
+@click.option("--attribute-boost", metavar="NUMBER", help="Factor on gender, colour and brand, 0 for none.")
+@click.option("--freshness", metavar="NUMBER", help="Weight of new listings, in spreads of similarity.")
+@click.option("--popularity", metavar="NUMBER", help="Weight of popular listings, in spreads of similarity.")
 @click.option(
     "--collapse-duplicates/--no-collapse-duplicates",
     default=None,
@@ -90,9 +93,8 @@ def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:
     parameters = parse(SimilarParameters, _as_query_string(given))
     with connect(settings.elasticsearch) as es:
         reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
-        return similar_answer(
-            SimilarService(reader, policy=settings.policy).similar(known_id(item_id), parameters.request())
-        )
+        service = SimilarService(reader, policy=settings.policy, ranking=settings.ranking())
+        return similar_answer(service.similar(known_id(item_id), parameters.request()))
 
 
 def _of_option(problem: Problem) -> str:

@@ -34,6 +34,9 @@ Port = Annotated[Whole, Ge(1), Le(65_535)]
 Share = Annotated[float, BeforeValidator(decimal_number), Ge(0), Le(1)]
 """A number in digits from 0 to 1."""
 
+RankingWeight = Annotated[float, BeforeValidator(decimal_number), Ge(0), Le(10)]
+"""A number in digits from 0 to 10."""
+
 
 @dataclass(frozen=True)
 class Unit:

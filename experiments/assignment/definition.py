@@ -61,6 +61,8 @@ class Arm(Model):
     """The encoder_id that the index must have; None for no check."""
     ranking_weights: dict[Name, Annotated[float, Field(ge=0, le=10)]] = {}
     """Ranking term to its weight in similarity spreads; terms not named have the default weight."""
+    ranking_file: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """Ranking file beside the experiment's, instead of the deployment's; `ranking_weights` apply over it."""
     shuffle: Share = 0.0
     """Share of slates in random order, to measure position bias; the same in all arms."""
 
@@ -218,12 +220,23 @@ def _conflict(one: Experiment, other: Experiment) -> str | None:
             f"buckets {list(one.buckets)} and {list(other.buckets)}; "
             "make them disjoint, or set enabled = false"
         )
-    if not (both := sorted(one.settings & other.settings)):
+    if not (both := sorted(one.settings & other.settings | _ranked_twice(one, other))):
         return None
     return (
         f"{one.name} and {other.name} both set {', '.join(both)} and share users, because their layers are "
         f"{one.layer} and {other.layer}; put them into one layer with disjoint buckets"
     )
+
+
+def _ranked_twice(one: Experiment, other: Experiment) -> set[str]:
+    """The weights that one of the two sets, where the other has a ranking file, which sets all weights."""
+    return {
+        name
+        for mine, theirs in ((one, other), (other, one))
+        if "ranking_file" in theirs.settings
+        for name in mine.settings
+        if name.startswith("ranking_weights.")
+    }
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -243,6 +256,12 @@ def read_experiment(path: Path) -> Experiment:
         raise InvalidDefinition(
             f"{path}: the name is {experiment.name!r}, expected that of the file, {path.stem!r}"
         )
+    for arm in experiment.arms:
+        if arm.ranking_file and not (path.parent / arm.ranking_file).is_file():
+            raise InvalidDefinition(
+                f"{path}: arm {arm.name}: no file {arm.ranking_file}; "
+                f"expected the path of a ranking file from {path.parent}"
+            )
     return experiment
 
 

@@ -11,8 +11,8 @@ from typing import Any, TypeGuard
 from indexer.intake.row import MAX_ROW_LENGTH
 from mappings.listing import CATEGORY_SEPARATOR, Listing
 
-OPTIONAL = frozenset({"images", "attributes"})
-"""Fields that a table may lack: without the column, a listing has no photo or no attribute."""
+OPTIONAL = frozenset({"images", "attributes", "popularity"})
+"""Fields that a table may lack: without the column, a listing has no photo, attribute or popularity."""
 REQUIRED = tuple(name for name in Listing.model_fields if name not in OPTIONAL)
 ATTRIBUTE_PREFIX = "attributes."
 IMAGE_SEPARATOR = "|"
@@ -48,6 +48,8 @@ def event_of(fields: Mapping[str, Any]) -> dict[str, Any]:
         event["category"] = parts(event["category"], CATEGORY_SEPARATOR.strip())
     if isinstance(event.get("price"), str):
         event["price"] = number(event["price"], event.get("currency"))
+    if isinstance(event.get("popularity"), str):
+        event["popularity"] = number(event["popularity"])
     return event
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -36,7 +37,7 @@ from query.search.browse import ListingService
 from query.search.builder import KnnParameters
 from query.search.errors import InvalidParameters, NoLiveIndex, QueryError, SearchUnavailable, UnknownItem
 from query.search.experiment_aware import ExperimentAwareSearch
-from query.search.ranking import DEFAULT_WEIGHTS
+from query.search.ranking import Ranking
 from query.search.reader import IndexReader
 from query.search.similar import SimilarService
 from query.web.pages import pages_blueprint, placeholder_svg, problem_page, swagger_blueprint
@@ -93,18 +94,24 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
 
     Raises:
         InvalidDefinition: an experiment's file cannot be used.
+        UnusableRanking: a ranking file cannot be used.
     """
     app = Flask("query.web")
     app.url_map.converters["listing_id"] = ListingIdConverter
     app.wsgi_app = EncodedSlashes(app.wsgi_app)  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
     reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
-    listings, similar = ListingService(reader), SimilarService(reader, policy=settings.policy)
+    listings, similar = (
+        ListingService(reader),
+        SimilarService(reader, policy=settings.policy, ranking=settings.ranking()),
+    )
     slates = experiment_aware_search(settings, es, similar)
-    answers = SimilarAnswers(slates, answer_cache(settings), configuration(settings))
+    answers = SimilarAnswers(
+        slates, answer_cache(settings), configuration(settings, (similar.ranking, *slates.rankings))
+    )
     _add_api(app, listings, answers, max_age_s=settings.max_age_s, shared=not slates.has_experiments)
     add_events(app, settings)
-    _add_operations(app, reader, slates, answers)
+    _add_operations(app, reader, slates, answers, similar.ranking)
     _add_photos(app, listings, settings)
     app.register_blueprint(pages_blueprint(listings, slates, with_events=settings.user_salt is not None))
     app.register_blueprint(reports_blueprint(settings.reports))
@@ -121,9 +128,13 @@ def answer_cache(settings: QuerySettings) -> AnswerCache:
     return AnswerCache(client, ttl_s=settings.cache_ttl_s, most=settings.cache_answers)
 
 
-def configuration(settings: QuerySettings) -> str:
-    """Everything in this process that answers to the same request follow from."""
-    return repr((settings.policy, KnnParameters(), DEFAULT_WEIGHTS))
+def configuration(settings: QuerySettings, rankings: Iterable[Ranking]) -> str:
+    """Everything in this process that answers to the same request follow from.
+
+    The name of a ranking has the hash of its file; weights that are set replace some of the file's.
+    """
+    ranked = [(each.name, dict(each.weights)) for each in rankings]
+    return repr((settings.policy, KnnParameters(), ranked))
 
 
 def _add_api(
@@ -149,7 +160,7 @@ def _add_api(
 
 
 def _add_operations(
-    app: Flask, reader: IndexReader, slates: ExperimentAwareSearch, answers: SimilarAnswers
+    app: Flask, reader: IndexReader, slates: ExperimentAwareSearch, answers: SimilarAnswers, ranking: Ranking
 ) -> None:
     description = openapi_document()
 
@@ -162,8 +173,11 @@ def _add_operations(
         deadline = reader.deadline()
         index, encoder = reader.live(deadline)
         states = tuple(slates.states(deadline))  # reads the kill switch, before its age
+        in_use = response.RankingState(name=ranking.name, problem=ranking.objection(index, encoder))
         age_s = slates.switches_age_s()
-        return _json(response.readiness(index, encoder, states, age_s, slates.off, answers.cache_counts))
+        return _json(
+            response.readiness(index, encoder, in_use, states, age_s, slates.off, answers.cache_counts)
+        )
 
     @app.get("/openapi.json")
     def openapi_route() -> dict[str, Any]:

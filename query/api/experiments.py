@@ -12,6 +12,7 @@ from experiments.errors import InvalidDefinition
 from query.api.settings import QuerySettings
 from query.search.experiment_aware import ExperimentAwareSearch
 from query.search.ranking import UnknownTerm, weights_with
+from query.search.ranking_file import UnusableRanking, read_ranking
 from query.search.reader import IndexReader
 from query.search.similar import SimilarService
 
@@ -31,21 +32,27 @@ def experiment_aware_search(
     if off and settings.experiments:
         logger.warning("no experiment runs: %s", off)
     arms = [(experiment, arm) for experiment in experiments for arm in experiment.arms]
+    rankings = {}
     for experiment, arm in arms:
         try:
             weights_with(arm.ranking_weights)
-        except UnknownTerm as error:
+            if arm.ranking_file and settings.experiments:
+                rankings[arm.ranking_file] = read_ranking(settings.experiments / arm.ranking_file)
+        except (UnknownTerm, UnusableRanking) as error:
             raise InvalidDefinition(f"{experiment.name}, arm {arm.name}: {error}") from error
     timeout_s = settings.elasticsearch.timeout_s
     prefixes = {arm.prefix for _, arm in arms if arm.prefix}
     return ExperimentAwareSearch(
         own,
         {
-            prefix: SimilarService(IndexReader(es, prefix, timeout_s), policy=settings.policy)
+            prefix: SimilarService(
+                IndexReader(es, prefix, timeout_s), policy=settings.policy, ranking=own.ranking
+            )
             for prefix in prefixes
         },
         experiments,
         Switches(es, settings.elasticsearch.prefix),
+        rankings=rankings,
         salt=settings.user_salt or "",
         off=off,
     )

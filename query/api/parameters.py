@@ -25,6 +25,7 @@ from query.search.request import (
     DEFAULT_SIZE,
     MAX_RESULTS,
     MAX_SIZE,
+    MAX_WEIGHT,
     ListingsRequest,
     SimilarRequest,
     VisitorRequest,
@@ -111,7 +112,15 @@ class ItemPath(Parameters):
     item_id: Annotated[ListingId, Field(description="Id of a listing.")]
 
 
-RULES: Final = ("collapse_duplicates", "seller_cap", "min_similarity", "diversity")
+RULES: Final = (
+    "collapse_duplicates",
+    "seller_cap",
+    "min_similarity",
+    "diversity",
+    "attribute_boost",
+    "freshness",
+    "popularity",
+)
 """The parameters that differ from the server's result policy. Without one, the setting of that name holds."""
 
 
@@ -168,6 +177,25 @@ class SimilarParameters(Parameters):
         Field(
             ge=0, le=1, description="0 orders by score, 1 makes the items as unlike each other as possible."
         ),
+        _IN_DECIMALS,
+    ] = None
+    attribute_boost: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=MAX_WEIGHT,
+            description="Factor on the weights of gender, colour and brand; 0 turns them off.",
+        ),
+        _IN_DECIMALS,
+    ] = None
+    freshness: Annotated[
+        float | None,
+        Field(ge=0, le=MAX_WEIGHT, description="Weight of new listings, in spreads of similarity."),
+        _IN_DECIMALS,
+    ] = None
+    popularity: Annotated[
+        float | None,
+        Field(ge=0, le=MAX_WEIGHT, description="Weight of popular listings, in spreads of similarity."),
         _IN_DECIMALS,
     ] = None
     cursor: Annotated[

@@ -20,7 +20,6 @@ from query.search.experiment_aware import Exposure
 from query.search.hits import RankedHit
 from query.search.missing import Reason, explain_missing
 from query.search.price_band import WIDER_RATIOS
-from query.search.ranking import facts
 from query.search.reader import Found, RequestDeadline
 from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
 
@@ -58,6 +57,7 @@ class ListingDetail(ListingSummary):
     """A single listing, with all that the API shows of it."""
 
     attributes: dict[str, AttributeValue]
+    popularity: float | None
     created_at: datetime
     updated_at: datetime
     indexed_at: datetime
@@ -87,7 +87,8 @@ class Explanation(Model):
         dict[str, int | float],
         Field(
             description="What the terms follow from: `shared_depth`, the category levels in common; "
-            "`price_ratio`, the price relative to that of the item asked about."
+            "`learned_similarity`, that of the categories from taps; `price_ratio`, the price relative to "
+            "that of the item asked about; `age_days`; `popularity`."
         ),
     ]
     rank: Annotated[int, Field(ge=1)]
@@ -159,6 +160,10 @@ class SimilarContent(Model):
     items: tuple[SimilarItem, ...]
     encoder_id: str
     index: str
+    ranking: Annotated[
+        str,
+        Field(description="What ranked the items: the name of a ranking file with its hash, or `default`."),
+    ]
     band: Band
     fallback: Fallback | None
     filters: tuple[Filter, ...]
@@ -268,6 +273,16 @@ class ExperimentState(Model):
     ]
 
 
+class RankingState(Model):
+    """What ranks the answers of this process."""
+
+    name: Annotated[str, Field(description="The name of the ranking file with its hash, or `default`.")]
+    problem: Annotated[
+        str | None,
+        Field(description="Why it cannot rank the live index, which the default ranks until then."),
+    ]
+
+
 class CacheReadiness(Model):
     """The cache of answers, as this process saw it last."""
 
@@ -287,6 +302,7 @@ class Readiness(Health):
 
     index: str
     encoder_id: str
+    ranking: RankingState
     experiments: tuple[ExperimentState, ...]
     switches_age_s: Annotated[
         float | None,
@@ -302,6 +318,7 @@ class Readiness(Health):
 def readiness(
     index: str,
     encoder: EncoderIdentity,
+    ranking: RankingState,
     experiments: Iterable[tuple[str, str, tuple[str, ...]]],
     switches_age_s: float | None,
     experiments_off: str | None,
@@ -312,6 +329,7 @@ def readiness(
         status="ready",
         index=index,
         encoder_id=encoder.encoder_id,
+        ranking=ranking,
         experiments=tuple(
             ExperimentState(name=name, state=state, problems=problems)
             for name, state, problems in experiments
@@ -333,6 +351,7 @@ def detail(found: Found) -> ListingDetail:
     return ListingDetail(
         **_summary_fields(document),
         attributes=document.attributes,
+        popularity=document.popularity,
         created_at=document.created_at,
         updated_at=document.updated_at,
         indexed_at=document.indexed_at,
@@ -382,6 +401,7 @@ def similar_content(found: SimilarItems) -> SimilarContent:
         items=similar_items(found),
         encoder_id=found.encoder.encoder_id,
         index=found.found.index,
+        ranking=found.ranking.name,
         band=Band(
             requested_ratio=query.request.price_ratio,
             applied_ratio=band.ratio,
@@ -435,7 +455,7 @@ def explanation(
     """The terms of a hit's score."""
     return Explanation(
         terms=dict(hit.terms),
-        facts=facts(found.query.item, hit.document),
+        facts=found.query.calibration.facts(found.query.item, hit.document),
         rank=rank,
         rank_by_similarity=rank_by_similarity,
         matched_queries=hit.matched,

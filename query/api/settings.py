@@ -13,9 +13,13 @@ from cache.protocol import MAX_TTL_S
 from events.user_ids import UserSalt, user_salt
 from mappings.client import ElasticsearchSettings
 from mappings.image_roots import ImageRoots
+from query.search.ranking import Ranking
+from query.search.ranking_file import read_ranking
 from query.search.request import MAX_SIZE, ResultPolicy
+from query.search.terms.freshness import Freshness
+from query.search.terms.popularity import Popularity
 from queues.broker import DEFAULT_REDIS_URL, RedisUrl
-from settings.environment import Port, Share, Variable, Whole, read_settings
+from settings.environment import Port, RankingWeight, Share, Variable, Whole, read_settings
 
 Count = Annotated[Whole, Ge(1), Le(64)]
 CacheTtl = Annotated[Whole, Ge(1), Le(MAX_TTL_S)]
@@ -62,6 +66,37 @@ class QuerySettings:
         Share,
         Variable("NITAMONO_DIVERSITY", "0 orders by score, 1 makes the items as unlike as possible."),
     ] = ResultPolicy.diversity
+    ranking_file: Annotated[
+        Path | None,
+        Variable(
+            "NITAMONO_RANKING_FILE",
+            "The [ranking file](result-policy.md#ranking-files). Without one, the weights of "
+            "[decision 151](decisions/151-ranking-weights.md) rank.",
+            used_by="API, `nitamono similar`",
+        ),
+    ] = None
+    attribute_boost: Annotated[
+        RankingWeight,
+        Variable(
+            "NITAMONO_ATTRIBUTE_BOOST", "The factor on the weights of gender, colour and brand; 0 is off."
+        ),
+    ] = ResultPolicy.attribute_boost
+    freshness: Annotated[
+        RankingWeight | None,
+        Variable(
+            "NITAMONO_FRESHNESS",
+            "The weight of new listings, in spreads of similarity.",
+            default="that of the ranking file, else 0",
+        ),
+    ] = None
+    popularity: Annotated[
+        RankingWeight | None,
+        Variable(
+            "NITAMONO_POPULARITY",
+            "The weight of popular listings, in spreads of similarity.",
+            default="that of the ranking file, else 0",
+        ),
+    ] = None
     redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
     cache_answers: Annotated[
         Whole,
@@ -111,8 +146,23 @@ class QuerySettings:
     def policy(self) -> ResultPolicy:
         """The rules of every answer whose request does not say otherwise."""
         return ResultPolicy(
-            bool(self.collapse_duplicates), self.seller_cap, self.min_similarity, self.diversity
+            bool(self.collapse_duplicates),
+            self.seller_cap,
+            self.min_similarity,
+            self.diversity,
+            self.attribute_boost,
         )
+
+    def ranking(self) -> Ranking:
+        """Read the ranking file; the weights that are set replace its own.
+
+        Raises:
+            UnusableRanking: the file cannot be used.
+        """
+        weights = {Freshness.name: self.freshness, Popularity.name: self.popularity}
+        given = {name: weight for name, weight in weights.items() if weight is not None}
+        read = read_ranking(self.ranking_file) if self.ranking_file else Ranking()
+        return read.with_weights(given)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> QuerySettings:

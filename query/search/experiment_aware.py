@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -17,6 +17,7 @@ from events.user_ids import user_hash
 from experiments.assignment.assign import Assignment, assignments, hash_bucket
 from experiments.assignment.definition import Arm, Experiment
 from experiments.assignment.kill_switch import Switches
+from mappings.identity import EncoderIdentity
 from query.search.errors import (
     InvalidParameters,
     NoLiveIndex,
@@ -24,7 +25,7 @@ from query.search.errors import (
     UnknownItem,
     UnusableParameter,
 )
-from query.search.ranking import DEFAULT_WEIGHTS, Weights, weights_with
+from query.search.ranking import Ranking, Weights, weights_with
 from query.search.reader import Found, IndexReader, RequestDeadline
 from query.search.request import SimilarRequest, VisitorRequest
 from query.search.similar import SimilarItems, SimilarService
@@ -71,7 +72,9 @@ class ServingConfig:
     override: bool = False
     reason: str | None = None
     prefix: str | None = None
-    weights: Weights = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    weights: Weights = field(default_factory=dict)
+    """Those that arms set, over the ranking's own."""
+    ranking_file: str | None = None
     shuffle: float = 0.0
 
 
@@ -94,6 +97,7 @@ def serving_config(
     ]
     arms = (*(each.arm for each in running), *halted)
     weights = {name: weight for arm in arms for name, weight in arm.ranking_weights.items()}
+    weights_with(weights)
     reason = KILL_SWITCH_UNAVAILABLE if stopped is None else STOPPED
     return ServingConfig(
         arms=arms,
@@ -101,7 +105,8 @@ def serving_config(
         override=override and bool(running),
         reason=reason if halted else None,
         prefix=next((arm.prefix for arm in arms if arm.prefix is not None), None),
-        weights=weights_with(weights),
+        weights=weights,
+        ranking_file=next((arm.ranking_file for arm in arms if arm.ranking_file), None),
         shuffle=max((arm.shuffle for arm in arms), default=0.0),
     )
 
@@ -116,6 +121,7 @@ class ExperimentAwareSearch:
         experiments: Sequence[Experiment],
         switches: Switches,
         *,
+        rankings: Mapping[str, Ranking] | None = None,
         salt: str = "",
         off: str | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
@@ -125,6 +131,7 @@ class ExperimentAwareSearch:
         self._by_prefix = by_prefix
         self._experiments = tuple(experiments)
         self._switches = switches
+        self._rankings = rankings or {}
         self._salt = salt
         self._today = today
         self._logged: set[str] = set()
@@ -171,6 +178,11 @@ class ExperimentAwareSearch:
             self._log(error)
             found = self._own.reader.find(item_id, deadline)
             return self._own.similar_to(found, request, deadline), ServingConfig(reason=error.reason)
+
+    @property
+    def rankings(self) -> tuple[Ranking, ...]:
+        """Those of the arms that name a ranking file."""
+        return tuple(self._rankings.values())
 
     def states(self, deadline: RequestDeadline) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         """Name, state and problems of each experiment."""
@@ -236,8 +248,9 @@ class ExperimentAwareSearch:
         service = self._service(config)
         with _arm_failures(config.prefix):
             found = service.reader.find(item_id, deadline)
+            ranking = service.ranking if config.ranking_file is None else self._rankings[config.ranking_file]
             self._check_encoder(config, service.reader, found, deadline)
-            return service.similar_to(found, request, deadline, config.weights)
+            return service.similar_to(found, request, deadline, ranking.with_weights(config.weights))
 
     def _service(self, chosen: ServingConfig | Arm) -> SimilarService:
         return self._own if chosen.prefix is None else self._by_prefix[chosen.prefix]
@@ -245,10 +258,15 @@ class ExperimentAwareSearch:
     def _check_encoder(
         self, config: ServingConfig, reader: IndexReader, found: Found, deadline: RequestDeadline
     ) -> None:
-        encoder_id = reader.identity(found.index, deadline).encoder_id
-        for objection in (arm.objection(found.index, encoder_id) for arm in config.arms):
+        encoder = reader.identity(found.index, deadline)
+        for objection in (self._objection(arm, found.index, encoder) for arm in config.arms):
             if objection:
                 raise ArmUnusable(ARM_ENCODER_MISMATCH, objection)
+
+    def _objection(self, arm: Arm, index: str, encoder: EncoderIdentity) -> str | None:
+        """Why an arm, or its ranking file, cannot answer from an index, or None if it can."""
+        ranking = self._rankings[arm.ranking_file].objection(index, encoder) if arm.ranking_file else None
+        return arm.objection(index, encoder.encoder_id) or (ranking and f"arm {arm.name}: {ranking}")
 
     def _log(self, error: ArmUnusable) -> None:
         if error.reason in _LASTING and str(error) not in self._logged:
@@ -260,7 +278,7 @@ class ExperimentAwareSearch:
             index, encoder = self._service(arm).reader.live(deadline)
         except (NoLiveIndex, SearchUnavailable) as error:
             return f"arm {arm.name}: {error}"
-        return arm.objection(index, encoder.encoder_id)
+        return self._objection(arm, index, encoder)
 
 
 def exposed(config: ServingConfig) -> Exposure:

@@ -15,7 +15,6 @@ import numpy as np
 import orjson
 
 from mappings.listing import CATEGORY_SEPARATOR, ListingDocument, Status, category_paths
-from query.search.duplicates import DuplicateThresholds
 from query.search.hits import Hit, RankedHit, ranked
 from query.search.policy import Rule, Selection, cap_for, filled_up, select
 from query.search.request import SimilarRequest
@@ -104,9 +103,8 @@ class Case:
             return known
         candidates = sorted((*known.window.candidates, self.hit), key=self._place)
         window = known.window
-        chosen = select(
-            candidates, query.item, window.policy, query.wanted, window.floor, DuplicateThresholds()
-        )
+        thresholds = query.calibration.duplicates
+        chosen = select(candidates, query.item, window.policy, query.wanted, window.floor, thresholds)
         return filled_up(chosen, query.wanted)
 
     def _place(self, hit: RankedHit) -> tuple[float, float, str]:

@@ -12,6 +12,9 @@ from query.search.price_band import DEFAULT_RATIO
 MAX_SIZE: Final = 100
 DEFAULT_SIZE: Final = 24
 
+MAX_WEIGHT: Final = 10.0
+"""The largest weight of a ranking term, in spreads of similarity, and the largest `attribute_boost`."""
+
 MAX_RESULTS: Final = 10_000
 """Elasticsearch's index.max_result_window: what lies beyond takes a narrower search."""
 
@@ -31,6 +34,12 @@ class ResultPolicy:
     """The least cosine with the item; None for that of the encoder, 0 for none."""
     diversity: float = 0.0
     """0 for the order of scores, 1 for items as unlike each other as can be."""
+    attribute_boost: float = 1.0
+    """The factor on the weights of gender, colour and brand."""
+    freshness: float | None = None
+    """The weight of new listings in spreads of similarity; None for that of the ranking."""
+    popularity: float | None = None
+    """The weight of popular listings, likewise."""
 
     @property
     def keeps_all(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -11,15 +12,16 @@ from mappings.listing import ListingDocument, Status
 from query.search.builder import KnnParameters, SimilarQuery, fallback_body, nearest_body, similar_body
 from query.search.category_levels import CategoryCounts, PathCounts, levels_of
 from query.search.cursor import MAX_SHOWN, Cursor, decode, digest, encode, first_page, question
-from query.search.duplicates import DuplicateThresholds
 from query.search.filter_values import FilterValues
 from query.search.hits import RankedHit, ranked
 from query.search.index_state import IndexStates
 from query.search.policy import Rule, Selection, filled_up, page_of, select
 from query.search.price_band import PriceBand, widening_bands
-from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights
+from query.search.ranking import Ranking
 from query.search.reader import Answer, Found, IndexReader, RequestDeadline
 from query.search.request import ResultPolicy, SimilarRequest
+
+logger = logging.getLogger(__name__)
 
 FALLBACK_NOT_ENCODED = "not_encoded"
 FALLBACK_REMOVED = "removed"
@@ -45,6 +47,7 @@ class SimilarItems:
     by_similarity: tuple[str, ...]
     """The ids of the nearest candidates by the photo alone, where an explanation was asked for."""
     deadline: RequestDeadline
+    ranking: Ranking = field(default_factory=Ranking)
     asked_about: Mapping[str, ListingDocument | None] = field(default_factory=dict)
     """Item to its document, or None for an unknown one, where the answer says why each is missing."""
     next_cursor: str | None = None
@@ -87,14 +90,20 @@ class SimilarService:
     """Search for items similar to one."""
 
     def __init__(
-        self, reader: IndexReader, knn: KnnParameters | None = None, policy: ResultPolicy | None = None
+        self,
+        reader: IndexReader,
+        knn: KnnParameters | None = None,
+        policy: ResultPolicy | None = None,
+        ranking: Ranking | None = None,
     ) -> None:
         self.reader = reader
+        self.ranking = ranking or Ranking()
         self._policy = policy or ResultPolicy()
         self._counts = CategoryCounts(reader)
         self._states = IndexStates(reader)
         self._filters = FilterValues(reader)
         self._knn = knn or KnnParameters()
+        self._logged: set[str] = set()
 
     def similar(self, item_id: str, request: SimilarRequest) -> SimilarItems:
         """Find the items similar to one, in its price band or the narrowest wider one that fills the answer.
@@ -112,12 +121,14 @@ class SimilarService:
         found: Found,
         request: SimilarRequest,
         deadline: RequestDeadline,
-        weights: Weights = DEFAULT_WEIGHTS,
+        ranking: Ranking | None = None,
     ) -> SimilarItems:
         """Find the items similar to one whose document is known.
 
         The search goes to the index that the document is from: while aliases are swapped, a vector of one
         encoder must not be compared with those of another.
+
+        ranking: another than the service's own.
 
         Raises:
             InvalidParameters: no listing has the value of a filter.
@@ -131,8 +142,9 @@ class SimilarService:
         bands = widening_bands(found.document.price, request.price_ratio)
         with deadline.stage("counts"):
             counts = self._counts.of(found.index, found.document, request, deadline)
-        calibration = Calibration.of(encoder, weights)
+        ranking = self._usable(ranking or self.ranking, found.index, encoder)
         policy = replace(self._policy, **request.rules)
+        calibration = ranking.calibrated(encoder, policy)
         query = SimilarQuery(
             found.document,
             request,
@@ -153,10 +165,21 @@ class SimilarService:
             selection=selection,
             by_similarity=self._by_similarity(found.index, attempt, deadline),
             deadline=deadline,
+            ranking=ranking,
             asked_about=self._asked_about(found.index, request, deadline),
             next_cursor=self._next_cursor(found.index, before, query, selection, asked, deadline),
             index_changed=self._changed(found.index, before, deadline) if request.cursor else None,
         )
+
+    def _usable(self, ranking: Ranking, index: str, encoder: EncoderIdentity) -> Ranking:
+        """Return the ranking, or the one for other encoders: an answer is better than none after a swap."""
+        problem = ranking.objection(index, encoder)
+        if problem is None:
+            return ranking
+        if problem not in self._logged:
+            self._logged.add(problem)
+            logger.error("%s; the default ranks until then", problem)
+        return ranking.otherwise or Ranking()
 
     def _position(self, index: str, request: SimilarRequest, asked: str, deadline: RequestDeadline) -> Cursor:
         """The position after the pages before.
@@ -304,7 +327,7 @@ def selected(query: SimilarQuery, policy: ResultPolicy, answer: Answer) -> Selec
     candidates = ranked(query.calibration, item, hits, with_vector=query_vector(item) is not None)
     asked = policy.min_similarity
     floor = query.calibration.min_similarity if asked is None else asked
-    return select(candidates, item, policy, query.wanted, floor, DuplicateThresholds())
+    return select(candidates, item, policy, query.wanted, floor, query.calibration.duplicates)
 
 
 def narrowest_sufficient(counts: Sequence[int], size: int) -> int:

@@ -25,6 +25,7 @@ from events.user_ids import user_hash
 from experiments.assignment.assign import assign, hash_bucket
 from experiments.assignment.definition import Experiment, read_experiments
 from experiments.assignment.kill_switch import resume, stop
+from experiments.errors import InvalidDefinition
 from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings.aliases import swap_aliases
 from mappings.client import ElasticsearchSettings
@@ -344,6 +345,27 @@ def test_an_arm_may_weigh_category_and_price_anew(market: Market) -> None:
     assert ids(body) == ["vase", "red", "round"]
     assert [item["score"] for item in body["items"]] == pytest.approx([0.9, 0.8, 0.0], abs=1e-5)
     assert {item["explanation"]["terms"]["category"] for item in body["items"]} == {0}
+
+
+def test_an_arm_may_name_a_ranking_file(market: Market) -> None:
+    """Its weights rank the arm's answers; a file for another encoder is no answer of the arm."""
+    assert market.settings.experiments is not None
+    path = market.settings.experiments / "ours.json"
+    weights = {"category": 0, "price": 0, "colour": 0}
+    path.write_text(json.dumps({"version": 1, "encoder_id": "colour-1", "weights": weights}))
+    market.define(siglip='ranking_file = "ours.json"')
+    market.add("vase", (0.9, 0.19**0.5), None, category=["Home", "Vases"], price=1500)
+    api = market.api()
+    assert ids(answer(api))[0] == "red"
+    body = answer(api, arm="new-encoder:siglip")
+    assert ids(body) == ["vase", "red", "round"]
+    assert body["ranking"].startswith("ours-")
+    path.write_text(json.dumps({"version": 1, "encoder_id": "shape-2", "weights": weights}))
+    body = answer(market.api(), arm="new-encoder:siglip")
+    assert (body["arms"], body["arms_reason"]) == ([], "arm_encoder_mismatch")
+    path.write_text(json.dumps({"version": 1, "encoder_id": "colour-1", "weights": {"freshnes": 1}}))
+    with pytest.raises(InvalidDefinition, match=r"arm siglip: .*freshnes"):
+        market.api()
 
 
 def test_a_price_weight_of_nothing_leaves_the_category_its_own(market: Market) -> None:

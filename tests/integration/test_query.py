@@ -151,6 +151,8 @@ def test_an_explanation_says_how_the_score_came_about(shop: Shop) -> None:
                 "gender": 0,
                 "colour": 0.025,
                 "brand": 0,
+                "freshness": 0,
+                "popularity": 0,
             },
             abs=1e-5,
         ),
@@ -342,10 +344,13 @@ def test_an_answer_comes_from_one_index_while_aliases_are_swapped(shop: Shop) ->
 def test_readiness_says_what_is_wrong(shop: Shop) -> None:
     """Ready with an index; not without one, and the answer says what makes one."""
     ready = shop.api.get("/readyz").json
+    assert (ready["cache"]["hits"], ready["cache"]["misses"]) == (0, 0)
     assert ready == {
+        "cache": ready["cache"],
         "status": "ready",
         "index": shop.index,
         "encoder_id": "colour-00000001",
+        "ranking": {"name": "default", "problem": None},
         "experiments": [],
         "switches_age_s": None,
         "experiments_off": "NITAMONO_EXPERIMENTS_DIR is not set",

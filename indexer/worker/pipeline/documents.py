@@ -19,6 +19,7 @@ TOMBSTONE_FIELDS: Mapping[str, Any] = {
     "image_hash": None,
     "photo_problem": None,
     "attributes": {},
+    "popularity": None,
     "vector": None,
 }
 """The values of a tombstone's fields; it keeps the others."""
@@ -64,6 +65,7 @@ def to_document(
         image_hash=encoded.image_hash if encoded else None,
         photo_problem=photo.reason if isinstance(photo, PhotoProblem) else None,
         attributes=listing.attributes,
+        popularity=listing.popularity,
         encoder_id=encoder_id,
         indexed_at=now or datetime.now(UTC),
         vector=encoded.vector if encoded else None,

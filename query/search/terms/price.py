@@ -12,7 +12,7 @@ from query.search.terms.term import Clause, Columns, Floats, Term
 HALF_DISTANCE = 0.5
 """Half the term remains for a candidate that costs half as much more or less than the item."""
 
-# Elasticsearch takes 1 for the sum of functions of weight 0 alone. This adds nothing to a 32-bit score.
+# Elasticsearch takes 1 for the sum where no function matches. This adds nothing to a 32-bit score.
 _LEAST_WEIGHT = 1e-9
 
 
@@ -24,9 +24,11 @@ class Price(Term):
     needs_vector = True
 
     def functions(self, item: ListingDocument, weight: float) -> list[Clause]:
-        """A gauss decay around the item's price. It matches every candidate."""
+        """A gauss decay around the item's price, or next to nothing. It matches every candidate."""
+        if not weight:
+            return [{"weight": _LEAST_WEIGHT}]
         near = {"origin": item.price, "scale": item.price * HALF_DISTANCE, "decay": 0.5}
-        return [{"gauss": {"price": near}, "weight": max(weight, _LEAST_WEIGHT)}]
+        return [{"gauss": {"price": near}, "weight": weight}]
 
     def values(self, items: Columns, candidates: Columns, weight: float) -> Floats:
         """(items, candidates) values by the distance of the prices, relative to the item's."""

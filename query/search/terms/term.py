@@ -42,6 +42,9 @@ class Columns:
     attributes: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
     """Name to (n,) texts, empty where a listing has none."""
 
+    popularity: Floats = field(default_factory=lambda: np.empty(0))
+    """(n,) 0 where a listing has none; (0,) where no listing has one."""
+
     def __getitem__(self, rows: slice | NDArray[np.integer[Any]]) -> Columns:
         """The columns of some of the listings."""
         return Columns(
@@ -51,6 +54,7 @@ class Columns:
             self.price[rows],
             self.created[rows],
             {name: values[rows] for name, values in self.attributes.items()},
+            self.popularity[rows] if len(self.popularity) else self.popularity,
         )
 
     @classmethod
@@ -79,6 +83,7 @@ class Columns:
             price=np.array([document.price for document in documents]),
             created=np.array([document.created_at.timestamp() for document in documents]),
             attributes=attribute_columns([document.attributes for document in documents]),
+            popularity=np.array([document.popularity or 0.0 for document in documents]),
         )
 
 

@@ -41,4 +41,8 @@ def test_only_graphs_have_graph_parameters(kind: str) -> None:
 def test_the_mapping_has_the_fields_of_a_document() -> None:
     """The mapping is strict, so the type and the file must agree."""
     properties = index_body(make_identity(), IndexOptions())["mappings"]["properties"]
-    assert set(properties) == set(ListingDocument.model_fields) | {"category_paths", "offer"}
+    assert set(properties) == set(ListingDocument.model_fields) | {
+        "category_paths",
+        "offer",
+        "popularity_log",
+    }

@@ -115,6 +115,21 @@ def test_a_setting_belongs_to_one_layer(tmp_path: Path) -> None:
     assert len(read_experiments(tmp_path)) == 2
 
 
+def test_a_ranking_file_sets_all_weights(tmp_path: Path) -> None:
+    """So no experiment of another layer may set one; the file must be there."""
+    (tmp_path / "ours.json").write_text("{}")
+    write(tmp_path, "one", layer="encoders", setting="ranking_weights = { price = 0.5 }")
+    write(tmp_path, "other", layer="ranking", setting='ranking_file = "ours.json"')
+    (fault,) = faults(tmp_path)
+    assert "one and other both set ranking_weights.price" in fault
+    (tmp_path / "one.toml").unlink()
+    (experiment,) = read_experiments(tmp_path)
+    assert experiment.arms[1].ranking_file == "ours.json"
+    (tmp_path / "ours.json").unlink()
+    (fault,) = faults(tmp_path)
+    assert "arm siglip: no file ours.json" in fault
+
+
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     """A misspelt setting must not switch all experiments off in silence."""
     assert read_experiments(tmp_path) == ()

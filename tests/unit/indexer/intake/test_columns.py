@@ -96,3 +96,9 @@ def test_attributes_of_several_columns_are_merged() -> None:
     fields = {"attributes": '{"size": "M"}', "attributes.colour": " Red ", "title": " t "}
 
     assert event_of(fields) == {"attributes": {"size": "M", "colour": " Red "}, "title": "t", "images": []}
+
+
+def test_a_popularity_is_read_like_a_price() -> None:
+    """What is ambiguous stays text, which the validation rejects."""
+    assert event_of({"popularity": "1,290"})["popularity"] == 1290
+    assert event_of({"popularity": "1.290"})["popularity"] == "1.290"

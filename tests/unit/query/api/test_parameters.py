@@ -107,8 +107,8 @@ def test_all_problems_come_at_once() -> None:
         (
             {"sort": ["price"]},
             "Unknown parameter `sort`. Allowed: size, price_ratio, category, attribute, "
-            "exclude_seller, collapse_duplicates, seller_cap, min_similarity, diversity, cursor, explain, "
-            "explain_missing.",
+            "exclude_seller, collapse_duplicates, seller_cap, min_similarity, diversity, attribute_boost, "
+            "freshness, popularity, cursor, explain, explain_missing.",
         ),
         ({"size": ["0"]}, "Parameter `size`: found '0', expected a whole number from 1 to 100, in digits."),
         (

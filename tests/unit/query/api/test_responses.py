@@ -29,7 +29,9 @@ def make_items(
     item = make_document(item_id="asked", price=1000)
     return SimilarItems(
         found=Found(item, "listings-colour-00000001-20260101000000"),
-        query=SimilarQuery(item, SimilarRequest(**asked), make_calibration(category=0.06, price=0.02)),
+        query=SimilarQuery(
+            item, SimilarRequest(**asked), make_calibration(category=0.06, price=0.02, colour=0.01)
+        ),
         encoder=make_identity(),
         band=PriceBand(3.0, 25, 36),
         steps_widened=1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from query.api.parameters import VisitorParameters
 from query.api.settings import QuerySettings
 from query.search.errors import InvalidParameters, NoLiveIndex, SearchUnavailable, UnknownItem
 from query.search.experiment_aware import ExperimentAwareSearch, serving_config
-from query.search.ranking import DEFAULT_WEIGHTS, Weights
+from query.search.ranking import Ranking
 from query.search.reader import Found, RequestDeadline
 from query.search.request import VisitorRequest
 from query.search.similar import SimilarItems, SimilarService
@@ -38,7 +38,8 @@ class Index:
     name: str
     encoder_id: str = "colour-1"
     failure: Exception | None = None
-    asked_of: Weights | None = None
+    asked_of: Ranking | None = None
+    ranking: Ranking = field(default_factory=Ranking)
 
     @property
     def reader(self) -> Index:
@@ -61,9 +62,9 @@ class Index:
         return self.name, self.identity(self.name, deadline)
 
     def similar_to(
-        self, found: Found, _parameters: object, deadline: RequestDeadline, weights: Weights = DEFAULT_WEIGHTS
+        self, found: Found, _parameters: object, deadline: RequestDeadline, ranking: Ranking | None = None
     ) -> SimilarItems:
-        self.asked_of = weights
+        self.asked_of = ranking
         return SimilarItems(found, *[cast(Any, None)] * 5, (), (), deadline)
 
 
@@ -116,7 +117,7 @@ def test_arms_of_several_layers_make_one_configuration() -> None:
     )
     config = serving_config((encoder, Assignment(weights, weights.arms[1])), NOTHING)
     assert config.labels == ("new-encoder:siglip", "new-weights:price")
-    assert (config.prefix, config.weights) == ("arm", {**DEFAULT_WEIGHTS, "price": 0.5})
+    assert (config.prefix, config.weights) == ("arm", {"price": 0.5})
     assert (config.shuffle, config.override, config.reason) == (0, False, None)
 
 
@@ -172,7 +173,7 @@ def test_a_failing_arm_is_the_deployments_answer_without_an_arm(
     service = make_service(own, arm, with_arm(ranking_weights={"price": 0.5}))
     items, exposure = service.slate("m1", VisitorRequest(user_id=user_in(1)))
     assert (items.found.index, exposure.arms, exposure.reason) == ("own", (), reason)
-    assert own.asked_of == DEFAULT_WEIGHTS
+    assert own.asked_of is None
     items, exposure = service.slate("m1", VisitorRequest(user_id=user_in(0)))
     assert (items.found.index, exposure.arms, exposure.reason) == ("own", ("new-encoder:control",), None)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from query.search.ranking import DEFAULT_WEIGHTS, Calibration, UnknownTerm, facts, term_values, weights_with
+from query.search.ranking import DEFAULT_WEIGHTS, Calibration, UnknownTerm, term_values, weights_with
 from query.search.terms import TERMS
 from query.search.terms.term import Columns
 from tests.factories import make_calibration, make_document, make_identity
@@ -80,8 +80,13 @@ def test_an_answer_may_be_empty() -> None:
 
 
 def test_facts_of_all_terms_are_together() -> None:
-    """What an explanation shows beside the values."""
-    assert facts(ITEM, OTHERS[1]) == {"shared_depth": 2, "price_ratio": 1.5, "same_colour": 1}
+    """What an explanation shows beside the values; terms without a weight add nothing."""
+    weighed = make_calibration(category=1, price=1, colour=1)
+    assert weighed.facts(ITEM, OTHERS[1]) == {
+        "shared_depth": 2,
+        "price_ratio": 1.5,
+        "same_colour": 1,
+    }
 
 
 def test_chosen_weights_replace_the_defaults() -> None:

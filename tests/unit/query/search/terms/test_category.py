@@ -44,3 +44,61 @@ def test_elasticsearch_adds_the_same_step_for_each_level() -> None:
         "Apparel > Bottomwear > Skirts",
     ]
     assert {clause["weight"] for clause in functions} == {0.02}
+
+
+LEARNED = {
+    ("Apparel", "Skirts"): {("Apparel", "Dresses"): 0.75, ("Home", "Vases"): 0.25, ("Apparel", "Jeans"): 0.1}
+}
+
+
+def test_a_learned_similarity_replaces_shared_levels() -> None:
+    """From the item's category to the other and all below it; every other pair stays as it was."""
+    skirt = make_document(category=("Apparel", "Skirts"))
+    others = [
+        make_document(category=path)
+        for path in (
+            ("Apparel", "Dresses"),
+            ("Apparel", "Dresses", "Long"),
+            ("Home", "Vases"),
+            ("Apparel", "Skirts"),
+            ("Apparel", "Shirts"),
+            ("Home", "Lamps"),
+        )
+    ]
+    asked, found = Columns.of([skirt], with_vectors=False), Columns.of(others, with_vectors=False)
+    values = Category(LEARNED).values(asked, found, 0.08)
+    assert values[0] == pytest.approx([0.06, 0.06, 0.02, 0.08, 0.04, 0])
+    assert Category(LEARNED).values(found, asked, 0.08)[0] == pytest.approx([0.04])  # not the other way
+    assert Category(LEARNED).facts(skirt, others[0]) == {"shared_depth": 1, "learned_similarity": 0.75}
+    assert Category(LEARNED).facts(skirt, others[4]) == {"shared_depth": 1}
+
+
+def test_elasticsearch_leaves_learned_categories_out_of_shared_levels() -> None:
+    """It refuses negative weights, so a lower similarity cannot be subtracted."""
+    skirt = make_document(category=("Apparel", "Skirts"))
+    root, leaf, *learned = Category(LEARNED).functions(skirt, 0.08)
+    assert root == {
+        "filter": {
+            "bool": {
+                "filter": [{"term": {"category_paths": "Apparel"}}],
+                "must_not": [{"terms": {"category_paths": ["Apparel > Dresses", "Apparel > Jeans"]}}],
+                "_name": "category:1",
+            }
+        },
+        "weight": 0.04,
+    }
+    assert leaf["filter"] == {
+        "term": {"category_paths": {"value": "Apparel > Skirts", "_name": "category:2"}}
+    }
+    assert [each["weight"] for each in learned] == [0.06, 0.02, 0.008]
+    assert learned[1]["filter"] == {
+        "terms": {"category_paths": ["Home > Vases"], "_name": "category:learned:0.25"}
+    }
+
+
+def test_an_empty_table_and_a_weight_of_0_send_nothing_more() -> None:
+    """The search body is as before, or empty."""
+    document = make_document()
+    assert Category({}).functions(document, 0.06) == Category().functions(document, 0.06)
+    assert Category(LEARNED).functions(document, 0.06) == Category().functions(document, 0.06)
+    assert Category().functions(document, 0.0) == []
