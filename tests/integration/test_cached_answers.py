@@ -32,10 +32,10 @@ from tests.conftest import RunningService, WorkerFactory
 from tests.free_port import free_port
 from tests.indexing import Shop, at, draw_photo, submission
 
-VISIBLE_S = 0.2
+VISIBLE_S = 0.5
 """The tests refresh the index themselves."""
 
-PER_DELIVERY = ("took_ms", "elasticsearch_ms", "cached", "slate_id", "next_cursor")
+PER_DELIVERY = ("next_cursor", "took_ms", "elasticsearch_ms", "stages_ms", "cached", "slate_id")
 
 
 @dataclass
