@@ -244,6 +244,7 @@ def test_the_documentation_shows_what_the_command_says(
     page = (Path(__file__).parents[5] / "docs" / "experiments.md").read_text(encoding="utf-8")
     (shown_file,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "new-encoder.toml").write_text(shown_file)
+    (tmp_path / "ours.json").write_text("{}")
     monkeypatch.setenv("NITAMONO_EXPERIMENTS_DIR", str(tmp_path))
     output = plan_by_command("--rate", "0.05", "--slates-per-user", "4", "--users-per-day", "6000")
     assert output.partition("\n")[2] in page
