@@ -28,7 +28,8 @@ from mappings.creation import IndexOptions
 from mappings.listing import Listing, Status
 from query.search.ranking import DEFAULT_WEIGHTS, Ranking, Weights, weights_with
 from query.search.reader import IndexReader
-from query.search.request import NO_RULES, SimilarRequest
+from query.search.request import SimilarRequest
+from query.search.result_policy import NO_RULES
 from query.search.similar import SimilarService
 
 SHOWN = 12

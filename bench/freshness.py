@@ -39,7 +39,7 @@ from indexer.worker.app import producer
 from indexer.worker.arguments import INDEX_TASK
 from indexer.worker.bootstrap import build_indexer
 from mappings.image_roots import ImageRoots
-from query.search.request import NO_RULES
+from query.search.result_policy import NO_RULES
 
 ALLOWED_S = 1.2
 WATCHED_S = 4.0

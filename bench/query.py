@@ -14,6 +14,7 @@ overlaps on them are a lower bound.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import time
@@ -22,8 +23,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
+import orjson
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
@@ -32,12 +35,14 @@ from bench.served import SIZE, over_http
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import IndexOptions
 from mappings.identity import EncoderIdentity
+from mappings.inspection import resolve
 from mappings.listing import Listing, Status
 from mappings.names import read_alias
 from query.search.builder import KnnParameters
 from query.search.ranking import DEFAULT_WEIGHTS, Calibration, Weights, weights_with
-from query.search.reader import IndexReader
-from query.search.request import NO_RULES, SimilarRequest
+from query.search.reader import Answer, Found, IndexReader, RequestDeadline
+from query.search.request import SimilarRequest
+from query.search.result_policy import NO_RULES
 from query.search.similar import SimilarService
 from query.search.terms import TERMS
 from query.search.terms.similarity import Similarity
@@ -171,6 +176,49 @@ def one_search(
     return lambda item_id: [hit.document.item_id for hit in service.similar(item_id, request).hits]
 
 
+class BareSearch:
+    """The first search of the service for each item, sent again as it is: Elasticsearch's own time."""
+
+    def __init__(self, es: Elasticsearch, prefix: str, url: str) -> None:
+        self._reader = RecordingReader(es, prefix, timeout_s=30)
+        self._service = SimilarService(self._reader)
+        address = urlsplit(url)
+        self._connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port)
+        self._searches: dict[str, tuple[str, bytes]] = {}
+
+    def __call__(self, item_id: str) -> list[str]:
+        """The ids of the best candidates."""
+        if item_id not in self._searches:
+            self._service.similar(item_id, SimilarRequest(size=SIZE, rules=NO_RULES))
+            self._searches[item_id] = self._reader.first
+        index, body = self._searches[item_id]
+        self._connection.request(
+            "POST", f"/{index}/_search", body, headers={"content-type": "application/json"}
+        )
+        hits = orjson.loads(self._connection.getresponse().read())["hits"]["hits"]
+        return [hit["_id"] for hit in hits if hit["_id"] != item_id][:SIZE]
+
+
+class RecordingReader(IndexReader):
+    """A reader that keeps the first search of a request."""
+
+    first: tuple[str, bytes]
+
+    def find(self, item_id: str, deadline: RequestDeadline) -> Found:
+        """Find the item, whose search comes next."""
+        self._searches = 0
+        return super().find(item_id, deadline)
+
+    def search(
+        self, index: str, body: dict[str, Any], deadline: RequestDeadline, *, copy: str | None = None
+    ) -> Answer:
+        """Run a search, and keep it if it is the first."""
+        if not self._searches:
+            self.first = (index, orjson.dumps(body))
+        self._searches += 1
+        return super().search(index, body, deadline, copy=copy)
+
+
 def in_bucket(es: Elasticsearch, prefix: str, oracle: Oracle, bucket: str) -> Method:
     """The service, with a filter on an attribute of the item."""
     service = SimilarService(IndexReader(es, prefix, timeout_s=30))
@@ -265,12 +313,15 @@ def sampled(catalogue: Catalogue, count: int) -> list[str]:
     return list(np.random.default_rng(1).choice(ids, size=min(count, len(ids)), replace=False))
 
 
-def compare(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[str]) -> list[Row]:
+def compare(
+    es: Elasticsearch, url: str, prefix: str, catalogue: Catalogue, items: Sequence[str]
+) -> list[Row]:
     """Each method over the same index, items and machine."""
     oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
     exact = [oracle.answer(item_id) for item_id in items]
     methods = {
         "nitamono": one_search(es, prefix),
+        "its search, Elasticsearch alone": BareSearch(es, prefix, url),
         "three stages, K=100": three_stages(es, prefix, oracle.calibration, 100),
         "three stages, K=500": three_stages(es, prefix, oracle.calibration, 500),
         "exact NumPy": oracle.answer,
@@ -361,6 +412,10 @@ def measure(
     es: Elasticsearch, settings: ElasticsearchSettings, catalogue: Catalogue, asked: Asked
 ) -> Iterator[Report]:
     """Measure one catalogue: with `live` as Elasticsearch merged it, and always in one segment."""
+    if asked.existing:
+        index, _ = resolve(es, read_alias(settings.prefix))
+        yield report_of(es, settings, index, catalogue, asked)
+        return
     options = IndexOptions(vector_index=asked.vector_index)
     with loaded(es, settings.prefix, catalogue, options, asked.settings) as index:
         if asked.live:
@@ -374,9 +429,13 @@ def report_of(
 ) -> Report:
     """Measure one index."""
     items, prefix = sampled(catalogue, asked.items), settings.prefix
-    rows = sweep(es, prefix, catalogue, items) if asked.sweep else compare(es, prefix, catalogue, items)
+    if asked.sweep:
+        rows = sweep(es, prefix, catalogue, items)
+    else:
+        rows = compare(es, settings.urls[0], prefix, catalogue, items)
     environ = {"ELASTICSEARCH_URL": ",".join(settings.urls), "NITAMONO_INDEX_PREFIX": prefix}
-    http_figures = {} if asked.sweep else over_http(environ, items, asked.clients)
+    rules = {} if asked.sweep else {"without rules": NO_RULES, "with its result policy": {}}
+    http_figures = {name: over_http(environ, items, asked.clients, given) for name, given in rules.items()}
     stats = es.indices.stats(index=index, metric=["store", "segments"])["_all"]["primaries"]
     size, segments = stats["store"]["size_in_bytes"], stats["segments"]["count"]
     return Report(
@@ -395,6 +454,8 @@ class Asked:
     live: bool
     settings: dict[str, str]
     """Of the index."""
+    existing: bool = False
+    """Whether an index of the catalogue is there already."""
 
 
 @dataclass(frozen=True)
@@ -407,7 +468,8 @@ class Report:
     bytes: int
     segments: int
     rows: list[Row]
-    http: dict[str, float]
+    http: dict[str, dict[str, float]]
+    """With and without the result policy."""
 
     def table(self) -> str:
         """The measurements as text."""
@@ -420,8 +482,9 @@ class Report:
             f"{row.method:32}{row.p50_ms:8.2f}{row.p95_ms:8.2f}{row.full:8.3f}{row.overlap:12.4f}"
             for row in self.rows
         ]
-        if self.http:
-            lines.append("over HTTP: " + ", ".join(f"{name} {value:g}" for name, value in self.http.items()))
+        for rules, figures in self.http.items():
+            shown = ", ".join(f"{name} {value:g}" for name, value in figures.items())
+            lines.append(f"over HTTP, {rules}: {shown}")
         return "\n".join(lines)
 
 
@@ -442,6 +505,9 @@ def main() -> None:
     parser.add_argument(
         "--setting", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the index"
     )
+    parser.add_argument(
+        "--prefix", help="measure the index of the same listings that is behind this prefix, as it is"
+    )
     parser.add_argument("--live", action="store_true", help="measure before the merge into one segment, too")
     parser.add_argument("--sweep", action="store_true", help="vary the knn parameters instead")
     parser.add_argument(
@@ -449,7 +515,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     settings = ElasticsearchSettings.from_environ(os.environ)
-    settings = replace(settings, prefix=f"bench-query-{os.getpid()}", timeout_s=60)
+    prefix = given.prefix or f"bench-query-{os.getpid()}"
+    settings = replace(settings, prefix=prefix, timeout_s=60)
     index_settings = dict(each.split("=", 1) for each in given.setting)
     catalogues = []
     if given.listings:
@@ -467,7 +534,13 @@ def main() -> None:
         for catalogue in catalogues:
             for vector_index in given.vector_index:
                 asked = Asked(
-                    given.items, given.clients, vector_index, given.sweep, given.live, index_settings
+                    given.items,
+                    given.clients,
+                    vector_index,
+                    given.sweep,
+                    given.live,
+                    index_settings,
+                    bool(given.prefix),
                 )
                 for report in measure(es, settings, catalogue, asked):
                     print(report.table(), json.dumps(asdict(report)), sep="\n", flush=True)

@@ -9,11 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import numpy as np
 
@@ -23,22 +23,29 @@ SIZE: Final = 24
 """Items in an answer."""
 
 
-def similar_path(item_id: str) -> str:
-    """The path of a request for similar items."""
-    return f"/v1/listings/{quote(item_id, safe='')}/similar?size={SIZE}"
+def similar_path(item_id: str, rules: Mapping[str, Any] | None = None) -> str:
+    """The path of a request for similar items.
+
+    rules: those of the result policy that differ from the server's.
+    """
+    query = urlencode({"size": SIZE, **(rules or {})})
+    return f"/v1/listings/{quote(item_id, safe='')}/similar?{query}"
 
 
-def over_http(url_environ: dict[str, str], items: Sequence[str], clients: int) -> dict[str, float]:
+def over_http(
+    url_environ: dict[str, str], items: Sequence[str], clients: int, rules: Mapping[str, Any] | None = None
+) -> dict[str, float]:
     """Latency of one client and throughput of several, through gunicorn and over connections kept open.
 
-    `elasticsearch_share` is the part of an answer's own time that it waited for Elasticsearch.
+    The answer cache is off. `elasticsearch_share` is the part of an answer's own time that it waited for
+    Elasticsearch.
     """
-    with served(url_environ) as port:
-        ask(port, items)
-        alone = ask(port, items)
+    with served({**url_environ, "NITAMONO_CACHE_ANSWERS": "0"}) as port:
+        ask(port, items, rules)
+        alone = ask(port, items, rules)
         begun = time.perf_counter()
         with ThreadPoolExecutor(clients) as pool:
-            answered = sum(len(done) for done in pool.map(lambda _: ask(port, items), range(clients)))
+            answered = sum(len(done) for done in pool.map(lambda _: ask(port, items, rules), range(clients)))
         elapsed = time.perf_counter() - begun
     times = [took for took, _ in alone]
     return {
@@ -55,13 +62,15 @@ def over_http(url_environ: dict[str, str], items: Sequence[str], clients: int) -
     }
 
 
-def ask(port: int, items: Sequence[str]) -> list[tuple[float, dict[str, Any]]]:
+def ask(
+    port: int, items: Sequence[str], rules: Mapping[str, Any] | None = None
+) -> list[tuple[float, dict[str, Any]]]:
     """Query each item, and return milliseconds and answer of each."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     answers = []
     for item_id in items:
         begun = time.perf_counter()
-        connection.request("GET", similar_path(item_id))
+        connection.request("GET", similar_path(item_id, rules))
         body = connection.getresponse().read()
         answers.append(((time.perf_counter() - begun) * 1000, json.loads(body)))
     connection.close()
