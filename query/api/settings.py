@@ -15,7 +15,8 @@ from mappings.client import ElasticsearchSettings
 from mappings.image_roots import ImageRoots
 from query.search.ranking import Ranking
 from query.search.ranking_file import read_ranking
-from query.search.request import MAX_SIZE, ResultPolicy
+from query.search.request import MAX_SIZE
+from query.search.result_policy import ResultPolicy
 from query.search.terms.freshness import Freshness
 from query.search.terms.popularity import Popularity
 from queues.broker import DEFAULT_REDIS_URL, RedisUrl

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from mappings.listing import ListingDocument, Status
 from query.search.duplicates import DuplicateThresholds, near_identical, parse_hashes
 from query.search.hits import RankedHit
-from query.search.request import DEFAULT_SIZE, ResultPolicy
+from query.search.request import DEFAULT_SIZE
+from query.search.result_policy import ResultPolicy
 
 
 class Rule(StrEnum):

@@ -18,7 +18,7 @@ from mappings.errors import ContractError
 from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument
 from query.search.duplicates import DuplicateThresholds
-from query.search.request import ResultPolicy
+from query.search.result_policy import ResultPolicy
 from query.search.terms import TERMS
 from query.search.terms.category import Category, LearnedSimilarities
 from query.search.terms.freshness import HALF_LIFE_DAYS, Freshness

@@ -19,7 +19,8 @@ from query.search.policy import Rule, Selection, filled_up, page_of, select
 from query.search.price_band import PriceBand, widening_bands
 from query.search.ranking import Ranking
 from query.search.reader import Answer, Found, IndexReader, RequestDeadline
-from query.search.request import ResultPolicy, SimilarRequest
+from query.search.request import SimilarRequest
+from query.search.result_policy import ResultPolicy
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from mappings.creation import create_index
 from mappings.lifecycle import drop_index
 from query.api.app import create_app
 from query.api.settings import QuerySettings
-from query.search.request import NO_RULES
+from query.search.result_policy import NO_RULES
 from tests.factories import make_identity, make_listing
 
 SALT = "a salt of the tests"

@@ -27,7 +27,7 @@ from mappings.identity import EncoderIdentity
 from query.api.app import create_app
 from query.api.settings import QuerySettings
 from query.search.live_index import REMEMBERED_S
-from query.search.request import NO_RULES
+from query.search.result_policy import NO_RULES
 from tests.conftest import RunningService, WorkerFactory
 from tests.free_port import free_port
 from tests.indexing import Shop, at, draw_photo, submission

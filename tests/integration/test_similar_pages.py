@@ -17,7 +17,7 @@ from mappings.creation import IndexOptions, create_index
 from query.api.app import create_app
 from query.api.settings import QuerySettings
 from query.search.cursor import MAX_SHOWN
-from query.search.request import NO_RULES
+from query.search.result_policy import NO_RULES
 
 ALL = {**NO_RULES, "price_ratio": 100}
 """Every listing for sale may be in the answer."""

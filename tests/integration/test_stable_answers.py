@@ -20,7 +20,8 @@ from query.search.builder import SimilarQuery, similar_body
 from query.search.price_band import price_band
 from query.search.ranking import Calibration
 from query.search.reader import IndexReader
-from query.search.request import NO_RULES, SimilarRequest
+from query.search.request import SimilarRequest
+from query.search.result_policy import NO_RULES
 from tests.factories import make_identity, make_listing
 
 DIMS = 64

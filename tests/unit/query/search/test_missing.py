@@ -12,7 +12,8 @@ from query.search.missing import Missing, Reason, explain_missing, unmet_filters
 from query.search.policy import Rule, Selection, Window
 from query.search.price_band import price_band
 from query.search.reader import Found, RequestDeadline
-from query.search.request import ResultPolicy, SimilarRequest
+from query.search.request import SimilarRequest
+from query.search.result_policy import ResultPolicy
 from query.search.similar import SimilarItems, fallback_reason
 from tests.factories import make_calibration, make_document, make_identity
 

@@ -10,7 +10,7 @@ import pytest
 from query.search.duplicates import DuplicateThresholds
 from query.search.hits import RankedHit
 from query.search.policy import Rule, Selection, cap_for, filled_up, select
-from query.search.request import ResultPolicy
+from query.search.result_policy import ResultPolicy
 from tests.factories import make_document
 
 ANGLE = {"a": 0.0, "b": 0.4, "c": 0.8, "d": 1.2}

@@ -11,7 +11,7 @@ import pytest
 from query.search.duplicates import DuplicateThresholds
 from query.search.ranking import DEFAULT_WEIGHTS, Ranking
 from query.search.ranking_file import Pair, RankingFile, UnusableRanking, read_ranking
-from query.search.request import ResultPolicy
+from query.search.result_policy import ResultPolicy
 from tests.factories import make_identity
 
 FIELDS = {"version": 1, "encoder_id": "colour-00000001", "weights": {"category": 4, "freshness": 0.5}}

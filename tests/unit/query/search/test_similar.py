@@ -14,7 +14,8 @@ from query.search.hits import Hit, RankedHit
 from query.search.policy import Rule, Selection, select
 from query.search.price_band import widening_bands
 from query.search.reader import Answer, RequestDeadline
-from query.search.request import ResultPolicy, SimilarRequest
+from query.search.request import SimilarRequest
+from query.search.result_policy import ResultPolicy
 from query.search.similar import (
     DEEPER,
     WIDER,
