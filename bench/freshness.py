@@ -32,7 +32,7 @@ import numpy as np
 import redis
 
 from bench.indexing import Event, events_in, generate, index_of, worker
-from bench.query import served
+from bench.served import served
 from indexer.intake.submission import Submission, chunked
 from indexer.settings import IndexerSettings
 from indexer.worker.app import producer
