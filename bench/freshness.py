@@ -78,6 +78,7 @@ class Watch:
                 self.searchable.append(time.monotonic() - sent)
                 return
             time.sleep(self.poll_s)
+        self.searchable.append(60.0)
 
     def sold(self, item_id: str, asker: str) -> None:
         """Poll an answer that showed the item."""

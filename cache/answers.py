@@ -1,4 +1,4 @@
-"""Stored answers: looked up and stored by the API, which goes on without them where Redis is away."""
+"""Stored answers: looked up and stored by the API, which goes on without them where Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cache.protocol import LOOK_UP, STORE, CacheKeys
+from settings.errors import REDIS, how_to_start
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class AnswerCache:
         )
 
     def _call(self, script: Any, keys: list[str], arguments: list[Any]) -> Any:
-        """The script's result, or None where Redis is away."""
+        """The script's result, or None where Redis is unavailable."""
         if not self._may_try():
             return None
         try:
@@ -149,7 +150,7 @@ class AnswerCache:
             first = self._paused_until is None
             self._paused_until = self._clock() + self._pause_s
         if first:
-            log.warning("answers are not cached, Redis is away: %s", error)
+            log.warning("answers are not cached: Redis is unavailable (%s); %s", error, how_to_start(REDIS))
 
     def _counted(self, state: CacheState, found: LookUp) -> LookUp:
         hit = found.content is not None

@@ -23,4 +23,9 @@ def step_start(step: int) -> float:
 def offer(status: str, currency: str, step: int) -> str:
     """Return the keyword, such as `on_sale|JPY|38`. Elasticsearch keeps the set of documents of each in its
     filter cache, so one term in a search stands for three filters."""
-    return f"{status}|{currency}|{step}"
+    return f"{offer_prefix(status, currency)}{step}"
+
+
+def offer_prefix(status: str, currency: str) -> str:
+    """Return what all offers of a status and currency begin with."""
+    return f"{status}|{currency}|"

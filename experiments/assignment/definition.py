@@ -60,8 +60,8 @@ class Arm(Model):
     encoder: str | None = None
     """The encoder_id that the index must have; None for no check."""
     ranking_weights: dict[Name, Annotated[float, Field(ge=0, le=10)]] = {}
-    """Ranking term to its weight in similarity spreads; terms not named have the default weight."""
-    ranking_file: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """Ranking term to its weight in similarity spreads; others have the ranking file's or the default."""
+    ranking_file: Annotated[str, StringConstraints(max_length=255, pattern=r"^[^/\\]+$")] | None = None
     """Ranking file beside the experiment's, instead of the deployment's; `ranking_weights` apply over it."""
     shuffle: Share = 0.0
     """Share of slates in random order, to measure position bias; the same in all arms."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 from elasticsearch import Elasticsearch
@@ -134,7 +135,7 @@ def configuration(settings: QuerySettings, rankings: Iterable[Ranking]) -> str:
     The name of a ranking has the hash of its file; weights that are set replace some of the file's.
     """
     ranked = [(each.name, dict(each.weights)) for each in rankings]
-    return repr((settings.policy, KnnParameters(), ranked))
+    return repr((version("nitamono"), settings.policy, KnnParameters(), ranked))
 
 
 def _add_api(

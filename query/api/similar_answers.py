@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import orjson
 
 from cache.answers import AnswerCache, CacheCounts, LookUp, digest_of
 from query.api.responses import Delivery, SimilarAnswer, delivery, similar_content
+from query.search.cursor import LIFETIME_S
 from query.search.errors import NoLiveIndex, SearchUnavailable
 from query.search.experiment_aware import (
     ExperimentAwareSearch,
@@ -37,14 +39,18 @@ class DeliveredAnswer:
 
     @property
     def lasting_content(self) -> bytes:
-        """The content without its last field, `next_cursor`, which is another one each second."""
-        return self.content.rpartition(b',"next_cursor":')[0]
+        """The content with the half hour in place of its last field, `next_cursor`.
+
+        The cursor is another one each second; a copy that is never fetched anew would keep an expired one.
+        """
+        half_hour = int(time.time() // (LIFETIME_S / 2))
+        return b"%b%d" % (self.content.rpartition(b',"next_cursor":')[0], half_hour)
 
     @property
     def is_attributed(self) -> bool:
         """Whether it is part of an experiment, so that no copy of it may be shown."""
-        told = self.delivery
-        return bool(told.arms or told.arms_reason or told.randomised)
+        delivery = self.delivery
+        return bool(delivery.arms or delivery.arms_reason or delivery.randomised)
 
 
 class SimilarAnswers:

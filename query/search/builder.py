@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from mappings.listing import ListingDocument
+from mappings.listing import ListingDocument, Status
+from mappings.offer import offer_prefix
 from query.search.price_band import PriceBand
 from query.search.ranking import Calibration
 from query.search.request import ListingsRequest, SimilarRequest
@@ -76,12 +77,25 @@ class KnnParameters:
         all of them are compared.
         """
         if level.is_compared_whole and level.max_candidates is not None:
-            whole = level.is_ranked_whole
-            k = level.max_candidates if whole else max(NEAREST_RANKED, 2 * window)
+            # A window at least, whatever the bound: there may be more by now than were counted.
+            wanted = level.max_candidates if level.is_ranked_whole else NEAREST_RANKED
+            k = max(wanted, window)
             return KnnParameters(k, max(k, level.max_candidates))
         share = 2 if level.supplementary else 1
         k = max(self.k, window) // share
         return KnnParameters(k, min(max(self.num_candidates // share, 2 * k), MAX_CANDIDATES))
+
+
+@dataclass(frozen=True)
+class Emphasis:
+    """What the ranking and the request say about where the best candidates are."""
+
+    category_leads: bool = True
+    """Whether the best of a large level outrank nearly all that do not share it."""
+    gender: bool = True
+    """Whether the item's gender ranks."""
+    learned: tuple[str, ...] = ()
+    """Paths of other categories whose learned similarity to the item's is high."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,7 @@ class SimilarQuery:
     """Candidates for each item of the answer: more where the rules left too few of a first search."""
     shown_before: int = 0
     """Items on the pages before this one."""
+    emphasis: Emphasis = Emphasis()
 
     @property
     def wanted(self) -> int:
@@ -211,17 +226,18 @@ def counted_filters(request: SimilarRequest) -> list[Clause]:
     return requested_filters(replace(request, exclude_seller=()))
 
 
-def offers_body(path: str | None, kept: Sequence[Clause] = ()) -> Clause:
-    """The search for the number of documents of each offer, of all or below a category, under filters."""
+def offers_body(path: str | None, currency: str, kept: Sequence[Clause] = ()) -> Clause:
+    """The search for the number of documents for sale by offer, of all or below a category, under filters."""
+    for_sale = {"prefix": {"offer": offer_prefix(Status.ON_SALE, currency)}}
     return {
-        "query": {"bool": {"filter": [*_category_filter(path), *kept]}},
+        "query": {"bool": {"filter": [*_category_filter(path), *kept, for_sale]}},
         "size": 0,
         "aggs": {"offers": {"terms": {"field": "offer", "size": MAX_OFFERS}}},
     }
 
 
-MAX_OFFERS: Final = 10_000
-"""A currency has about 150 price steps from 0.01 to 10¹², and a status each."""
+MAX_OFFERS: Final = 1_000
+"""A currency has about 150 price steps from 0.01 to 10¹²."""
 
 
 def listings_body(request: ListingsRequest) -> Clause:

@@ -23,9 +23,6 @@ from query.search.request import SimilarRequest
 MAX_SHOWN: Final = 240
 """Items over all pages: ten of the usual size. The search of a page is as deep as all before it."""
 
-MAX_LENGTH: Final = 4 * (1 + 3 * 8 + 4 + 6 * MAX_SHOWN + 12) // 3 + 4
-"""Characters of the longest cursor."""
-
 LIFETIME_S: Final = 3_600
 
 _VERSION: Final = b"\x01"
@@ -33,6 +30,9 @@ _HASH_BYTES: Final = 6
 _DIGEST_BYTES: Final = 8
 _MAC_BYTES: Final = 12
 _HEAD_BYTES: Final = len(_VERSION) + 3 * _DIGEST_BYTES + 4
+
+MAX_LENGTH: Final = 4 * (_HEAD_BYTES + _HASH_BYTES * MAX_SHOWN + _MAC_BYTES) // 3 + 4
+"""Characters of the longest cursor."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def decode(text: str, asked: str, index_uuid: str, now: float | None = None) -> 
         payload[start : start + _DIGEST_BYTES] for start in range(1, 1 + 3 * _DIGEST_BYTES, _DIGEST_BYTES)
     )
     if own_index != digest(index_uuid):
-        raise _unusable("cursor_outdated", text, "one of the live index, which has been replaced")
+        raise _unusable("cursor_outdated", text, "one of the current index, which is new")
     if not hmac.compare_digest(mac, _mac(payload, index_uuid)):
         raise _unusable("cursor_malformed", text, "a `next_cursor` as it was given")
     if own_question != digest(asked):
@@ -107,7 +107,7 @@ def _parts(text: str) -> tuple[bytes, bytes]:
     """Payload and authentication code of a cursor.
 
     Raises:
-        InvalidParameters: it has not the form of one.
+        InvalidParameters: it is malformed.
     """
     try:
         raw = urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     """Where an item is, or what keeps it out of an answer."""
 
     SHOWN = "shown"
+    SHOWN_EARLIER = "shown_earlier"
     UNKNOWN_ITEM = "unknown_item"
     IS_THE_ITEM = "is_the_item"
     NOT_ON_SALE = "not_on_sale"
@@ -56,10 +57,13 @@ def explain_missing(found: SimilarItems) -> tuple[Missing, ...]:
 
 
 def _reason(found: SimilarItems, item_id: str, document: ListingDocument | None) -> Missing:
-    ranks = {hit.document.item_id: rank for rank, hit in enumerate(found.hits, start=1)}
+    first = found.query.shown_before + 1
+    ranks = {hit.document.item_id: rank for rank, hit in enumerate(found.hits, start=first)}
     if item_id in ranks:
         rank = ranks[item_id]
         return Missing(item_id, Reason.SHOWN, f"It is shown, at rank {rank}.", {"rank": rank})
+    if found.has_shown(item_id):
+        return Missing(item_id, Reason.SHOWN_EARLIER, "It is shown on a page before this one.")
     if document is None:
         return Missing(item_id, Reason.UNKNOWN_ITEM, "The index has no such item.")
     case = Case(found, document)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -83,6 +83,10 @@ class RankingFile(Part):
             weights_with(self.weights)
         except UnknownTerm as error:
             raise ValueError(str(error)) from error
+        pairs = Counter((pair.item, pair.other) for pair in self.categories)
+        if repeated := next((pair for pair, count in pairs.items() if count > 1), None):
+            item, other = map(CATEGORY_SEPARATOR.join, repeated)
+            raise ValueError(f"categories: the similarity of {item!r} to {other!r} is given more than once")
         if fault := next(_overlaps(self.learned()), None):
             raise ValueError(fault)
         return self

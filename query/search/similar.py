@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument, Status
 from query.search.builder import KnnParameters, SimilarQuery, fallback_body, nearest_body, similar_body
-from query.search.category_levels import CategoryCounts, PathCounts, levels_of
+from query.search.category_levels import CategoryCounts, PathCounts, emphasis_of, levels_of
 from query.search.cursor import MAX_SHOWN, Cursor, decode, digest, encode, first_page, question
 from query.search.filter_values import FilterValues
 from query.search.hits import RankedHit, ranked
@@ -51,6 +51,8 @@ class SimilarItems:
     ranking: Ranking = field(default_factory=Ranking)
     asked_about: Mapping[str, ListingDocument | None] = field(default_factory=dict)
     """Item to its document, or None for an unknown one, where the answer says why each is missing."""
+    has_shown: Callable[[str], bool] = lambda _: False
+    """Whether an item is on a page before this one."""
     next_cursor: str | None = None
     """For the next page, where there may be one."""
     index_changed: bool | None = None
@@ -153,6 +155,9 @@ class SimilarService:
             self._knn,
             depth=depth_for(policy),
             shown_before=len(before.shown),
+            emphasis=emphasis_of(
+                found.document, request, ranking, calibration.weights, encoder.similarity_spread
+            ),
         )
         attempt, selection = self._narrowest(found.index, query, policy, bands, counts, deadline)
         selection = page_of(selection, before.has_shown, request.size)
@@ -168,6 +173,7 @@ class SimilarService:
             deadline=deadline,
             ranking=ranking,
             asked_about=self._asked_about(found.index, request, deadline),
+            has_shown=before.has_shown,
             next_cursor=self._next_cursor(found.index, before, query, selection, asked, deadline),
             index_changed=self._changed(found.index, before, deadline) if request.cursor else None,
         )
@@ -201,7 +207,7 @@ class SimilarService:
         asked: str,
         deadline: RequestDeadline,
     ) -> str | None:
-        if len(selection.shown) < query.request.size or query.wanted >= MAX_SHOWN:
+        if len(selection.shown) < query.request.size or query.wanted + query.request.size > MAX_SHOWN:
             return None
         after = before.after(hit.document.item_id for hit in selection.shown)
         return encode(after, asked, self.reader.uuid(index, deadline))
@@ -249,8 +255,11 @@ class SimilarService:
         selection = selected(query, policy, answer)
         if len(selection.shown) >= size:
             return first, selection
-        deeper = not found_whole(first, answer, selection)
-        others = list(further_attempts(first, bands, counts, floor=selection.window.floor, deeper=deeper))
+        again = not found_whole(first, answer)
+        crowded = above_floor(answer, selection) >= first.most_hits
+        depth = DEEPER if crowded else WIDER
+        floor = selection.window.floor
+        others = list(further_attempts(first, bands, counts, floor=floor, again=again, depth=depth))
         if not others:
             return first, filled_up(selection, size)
         with deadline.stage("wider"):
@@ -268,7 +277,7 @@ class SimilarService:
         *narrower, widest = attempts
         item_id = widest.query.item.item_id
         answer = self.reader.search(index, widest.body(), deadline, copy=item_id)
-        if len(answer.hits) < widest.most_hits:
+        if found_whole(widest, answer):
             return [*(within(answer, each.band) for each in narrower), answer]
         bodies = [each.body() for each in narrower]
         return [*(self.reader.search_all(index, bodies, deadline, copy=item_id) if bodies else ()), answer]
@@ -285,13 +294,18 @@ def depth_for(policy: ResultPolicy) -> float:
 
 def attempt_at(query: SimilarQuery, step: int, band: PriceBand, counts: PathCounts) -> Attempt:
     """Return the attempt of one band, with the levels to search in it."""
-    levels = levels_of(query.item, band, counts)
+    levels = levels_of(query.item, band, counts, query.emphasis)
     return Attempt(step, band, replace(query, levels=levels))
 
 
-def found_whole(attempt: Attempt, answer: Answer, selection: Selection) -> bool:
-    """Whether an attempt found every candidate above the floor."""
-    return len(answer.hits) - selection.counts()[Rule.MIN_SIMILARITY] < attempt.most_hits
+def found_whole(attempt: Attempt, answer: Answer) -> bool:
+    """Whether an attempt found every candidate: it has a place left in its window, and fewer than its `k`."""
+    return len(answer.hits) < attempt.most_hits
+
+
+def above_floor(answer: Answer, selection: Selection) -> int:
+    """The number of hits that are not below the floor."""
+    return len(answer.hits) - selection.counts()[Rule.MIN_SIMILARITY]
 
 
 def within(answer: Answer, band: PriceBand) -> Answer:
@@ -300,16 +314,23 @@ def within(answer: Answer, band: PriceBand) -> Answer:
 
 
 def further_attempts(
-    first: Attempt, bands: Sequence[PriceBand], counts: PathCounts, *, floor: float, deeper: bool
+    first: Attempt,
+    bands: Sequence[PriceBand],
+    counts: PathCounts,
+    *,
+    floor: float,
+    again: bool,
+    depth: float,
 ) -> Iterator[Attempt]:
-    """Return the attempts after the first: its own band again if `deeper`, then the wider ones.
+    """Return the attempts after the first: its own band `again`, then the wider ones.
 
-    What is below the floor is left out inside the search: to fetch it took most of a second search's time.
+    What is below the floor is left out inside the search: to fetch it took most of a second search's time,
+    and those of the item's own category take the places of what is above it.
     A thin band is widened before a rule yields: the seller cap does at the end, the others never.
     """
-    query = replace(first.query, floor=floor, depth=DEEPER if deeper else WIDER)
+    query = replace(first.query, floor=floor, depth=depth)
     for step, band in enumerate(bands):
-        if step or deeper:
+        if step or again:
             yield attempt_at(query, step, band, counts)
 
 

@@ -92,6 +92,28 @@ def test_a_band_is_widened_before_an_unlike_item_is_shown(shop: Shop) -> None:
     assert answer["band"]["steps_widened"] > 0
 
 
+@pytest.mark.parametrize("ratio", [2, 10])
+def test_unlike_items_of_its_category_do_not_keep_out_like_ones_of_another(shop: Shop, ratio: float) -> None:
+    """They outrank them and fill the window, so the band is searched again without them."""
+    for number in range(60):
+        like = number < 10
+        shop.add(
+            f"own{number:02}",
+            0.9 if like else 0.5,
+            photo=number % 59,
+            turn=number / 10,
+            seller_id=f"s{number}",
+        )
+    for number in range(40):
+        turn = 0.05 + number / 10
+        shop.add(f"other{number:02}", 0.8, photo=number, turn=turn, category=["Home"], seller_id=f"t{number}")
+    answer = shop.similar(price_ratio=ratio, collapse_duplicates=False)
+    found = [item["item_id"] for item in answer["items"]]
+    assert len(found) == 24
+    assert sum(item_id.startswith("own") for item_id in found) == 10
+    assert answer["band"]["steps_widened"] == 0
+
+
 def test_copies_of_one_photo_are_one_item(shop: Shop) -> None:
     """Twenty relistings by one seller take one place, and say how many there are."""
     for number in range(20):

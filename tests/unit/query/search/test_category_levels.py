@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from mappings.listing import CATEGORY_SEPARATOR
-from query.search.builder import EXACT_SEARCH_LIMIT, Level, counted_filters, offers_body
-from query.search.category_levels import CACHE_TTL_S, CategoryCounts, levels_of
+from query.search.builder import EXACT_SEARCH_LIMIT, Emphasis, Level, counted_filters, offers_body
+from query.search.category_levels import (
+    CACHE_TTL_S,
+    DEFAULT_EMPHASIS,
+    CategoryCounts,
+    emphasis_of,
+    levels_of,
+)
 from query.search.price_band import price_band
+from query.search.ranking import Ranking
 from query.search.reader import Answer, RequestDeadline
 from query.search.request import SimilarRequest
 from tests.factories import make_document
@@ -37,7 +44,8 @@ class Counting:
 
     def answer(self, body: dict[str, Any]) -> Answer:
         """Count the offers below the category that the body asks about."""
-        paths = [each["term"].get("category_paths") for each in body["query"]["bool"]["filter"]]
+        kept = body["query"]["bool"]["filter"]
+        paths = [each["term"].get("category_paths") for each in kept if "term" in each]
         path = next(filter(None, paths), None)
         depth = path.count(CATEGORY_SEPARATOR) + 1 if path else 0
         level = ("all", "root", "parent", "leaf")[depth]
@@ -45,17 +53,22 @@ class Counting:
         buckets = [
             {"key": "on_sale|JPY|32", "doc_count": self.counts[level]},
             {"key": "on_sale|JPY|90", "doc_count": 10**6},
-            {"key": "sold_out|JPY|32", "doc_count": 10**6},
         ]
         return Answer((), None, {"offers": {"buckets": buckets}})
 
 
-def levels(reader: Counting, request: SimilarRequest | None = None, **changes: Any) -> tuple[Level, ...]:
+def levels(
+    reader: Counting,
+    request: SimilarRequest | None = None,
+    *,
+    emphasis: Emphasis = DEFAULT_EMPHASIS,
+    **changes: Any,
+) -> tuple[Level, ...]:
     """The levels for a skirt of 1,290 yen."""
     item = make_document(**changes)
     asked = request or SimilarRequest()
     counts = CategoryCounts(reader).of("i", item, asked, RequestDeadline(5))  # type: ignore[arg-type]
-    return levels_of(item, price_band(1290, 2.0), counts)
+    return levels_of(item, price_band(1290, 2.0), counts, emphasis)
 
 
 def paths(*arguments: Any, **changes: Any) -> list[str | None]:
@@ -103,18 +116,49 @@ def test_candidates_are_counted_under_the_filters_of_the_request() -> None:
     ):
         counts.of("i", make_document(), asked, RequestDeadline(5))
     assert reader.asked == ["all", "root", "parent", "leaf"] * 2
-    assert offers_body(LEAF, counted_filters(asked))["query"]["bool"]["filter"] == [
+    assert offers_body(LEAF, "JPY", counted_filters(asked))["query"]["bool"]["filter"] == [
         {"term": {"category_paths": LEAF}},
         {"term": {"attributes.colour": "Red"}},
+        {"prefix": {"offer": "on_sale|JPY|"}},
     ]
 
 
-def test_a_large_leaf_is_searched_for_the_items_gender_as_well() -> None:
-    """A small one is compared whole."""
+@pytest.mark.parametrize("leaf", [2_000, PLENTY])
+def test_a_large_leaf_is_searched_for_the_items_gender_as_well(leaf: int) -> None:
+    """One of which all are re-ranked is not, nor is any where gender does not rank."""
     own = {"gender": "Women"}
-    assert levels(Counting(), attributes=own)[-1] == Level(LEAF, BOUND, "gender:Women")
+    last = levels(Counting(leaf=leaf), attributes=own)[-1]
+    assert (last.path, last.attribute) == (LEAF, "gender:Women")
     assert all(level.attribute is None for level in levels(Counting(leaf=5), attributes=own))
-    assert all(level.attribute is None for level in levels(Counting(), attributes={}))
+    assert all(level.attribute is None for level in levels(Counting(leaf=leaf), attributes={}))
+    unweighed = levels(Counting(leaf=leaf), emphasis=Emphasis(gender=False), attributes=own)
+    assert all(level.attribute is None for level in unweighed)
+
+
+def test_every_level_is_searched_where_the_category_does_not_lead() -> None:
+    """A ranking file or arm may weigh it little; sellers that are left out may have most of a level."""
+    found = levels(Counting(), emphasis=Emphasis(category_leads=False))
+    assert [level.path for level in found] == [None, LEAF, PARENT, "Apparel"]
+    assert not found[0].supplementary
+
+
+def test_a_category_learned_to_be_alike_is_searched() -> None:
+    """Its best are not among the few that everything adds."""
+    assert levels(Counting(), emphasis=Emphasis(learned=("Home > Bags",)))[-1] == Level("Home > Bags")
+
+
+@pytest.mark.parametrize(
+    ("weight", "asked", "leads"),
+    [(0.8, {}, True), (0.31, {}, True), (0.2, {}, False), (0.8, {"exclude_seller": ("s1",)}, False)],
+)
+def test_the_category_leads_if_a_level_outweighs_a_spread(
+    weight: float, asked: dict[str, Any], leads: bool
+) -> None:
+    """Of three levels each adds a third of the weight; the spread is 0.1."""
+    weights = {"category": weight, "gender": 0.0}
+    ranking = Ranking(learned={("Apparel", "Bottomwear", "Skirts"): {("Home", "Bags"): 0.7, ("Toys",): 0.2}})
+    found = emphasis_of(make_document(), SimilarRequest(**asked), ranking, weights, 0.1)
+    assert found == Emphasis(leads, gender=False, learned=("Home > Bags",))
 
 
 def test_counts_are_kept_for_a_minute() -> None:

@@ -17,10 +17,10 @@ from query.search.reader import Answer, RequestDeadline
 from query.search.request import SimilarRequest
 from query.search.result_policy import ResultPolicy
 from query.search.similar import (
-    DEEPER,
     WIDER,
     Attempt,
     SimilarService,
+    above_floor,
     attempt_at,
     best_attempt,
     fallback_reason,
@@ -93,34 +93,38 @@ def test_the_seller_cap_yields_last(attempts: list[str], chosen: int) -> None:
     assert best_attempt([selection(sellers) for sellers in attempts], 6) == chosen
 
 
-@pytest.mark.parametrize(
-    ("deeper", "steps", "depth"), [(False, [1, 2, 3], WIDER), (True, [0, 1, 2, 3], DEEPER)]
-)
-def test_a_short_answer_is_searched_wider(deeper: bool, steps: list[int], depth: int) -> None:
-    """And deeper, if there is more to find."""
-    item = make_document(price=1000)
-    path_counts = {path: {"on_sale|JPY|30": 900_000} for path in (None, *category_paths(item.category))}
-    query = SimilarQuery(item, SimilarRequest(), make_calibration())
-    bands = widening_bands(item.price, 2.0)
-    first = attempt_at(query, 0, bands[0], path_counts)
-    others = list(further_attempts(first, bands, path_counts, floor=0.6, deeper=deeper))
+@pytest.mark.parametrize(("again", "steps"), [(False, [1, 2, 3]), (True, [0, 1, 2, 3])])
+def test_a_short_answer_is_searched_wider(again: bool, steps: list[int]) -> None:
+    """And once more in its own band, if there may be more to find."""
+    others = wider_attempts(again=again)
     assert [each.step for each in others] == steps
-    assert {each.query.depth for each in others} == {depth}
-    assert {each.query.floor for each in others} == {0.6}
+    assert {(each.query.depth, each.query.floor) for each in others} == {(WIDER, 0.6)}
 
 
-@pytest.mark.parametrize(
-    ("hits", "below", "whole"), [(24, 0, True), (25, 0, False), (49, 25, True), (49, 0, False)]
-)
-def test_fewer_than_k_above_the_floor_are_all_there_are(hits: int, below: int, whole: bool) -> None:
-    """`k` of the search over everything is 25 for an answer of 24, if a level has enough."""
+def first_attempt() -> tuple[Attempt, dict[str | None, dict[str, int]]]:
+    """That of an item of 1,000 yen in a catalogue of many, and the counts."""
     item = make_document(price=1000)
     path_counts = {path: {"on_sale|JPY|30": 900_000} for path in (None, *category_paths(item.category))}
     query = SimilarQuery(item, SimilarRequest(), make_calibration())
-    first = attempt_at(query, 0, widening_bands(item.price, 2.0)[0], path_counts)
-    answer = Answer(tuple(Hit(item) for _ in range(hits)), None, {})
-    removed = {f"m{number}": Rule.MIN_SIMILARITY for number in range(below)}
-    assert found_whole(first, answer, Selection((), removed)) is whole
+    return attempt_at(query, 0, widening_bands(item.price, 2.0)[0], path_counts), path_counts
+
+
+@pytest.mark.parametrize(("hits", "whole"), [(24, True), (25, False), (49, False)])
+def test_an_attempt_with_fewer_hits_than_it_may_have_found_all(hits: int, whole: bool) -> None:
+    """`k` of the search over everything is 25 for an answer of 24, if a level has enough; the window is 49.
+
+    Hits below the floor do not count less: in a full window they have taken the places of others.
+    """
+    first, _ = first_attempt()
+    answer = Answer(tuple(Hit(first.query.item) for _ in range(hits)), None, {})
+    assert found_whole(first, answer) is whole
+
+
+def test_hits_above_the_floor_are_counted() -> None:
+    """By what the rule has removed."""
+    answer = Answer(tuple(Hit(make_document()) for _ in range(49)), None, {})
+    removed = {f"m{number}": Rule.MIN_SIMILARITY for number in range(24)}
+    assert above_floor(answer, Selection((), removed)) == 25
 
 
 class Answering:
@@ -150,14 +154,11 @@ class Answering:
         return Answer(tuple(Hit(each) for each in documents), None, {})
 
 
-def wider_attempts() -> list[Attempt]:
-    """Those of an item of 1,000 yen in a catalogue of many."""
-    item = make_document(price=1000)
-    path_counts = {path: {"on_sale|JPY|30": 900_000} for path in (None, *category_paths(item.category))}
-    query = SimilarQuery(item, SimilarRequest(), make_calibration())
-    bands = widening_bands(item.price, 2.0)
-    first = attempt_at(query, 0, bands[0], path_counts)
-    return list(further_attempts(first, bands, path_counts, floor=0.6, deeper=False))
+def wider_attempts(*, again: bool = False) -> list[Attempt]:
+    """Those after the first attempt."""
+    first, path_counts = first_attempt()
+    bands = widening_bands(first.query.item.price, 2.0)
+    return list(further_attempts(first, bands, path_counts, floor=0.6, again=again, depth=WIDER))
 
 
 def test_a_search_of_the_widest_band_that_finds_all_answers_for_every_band() -> None:
