@@ -40,7 +40,7 @@ send PUT _security/role/nitamono_indexer <<'JSON'
 {"cluster": ["monitor"], "indices": [{"names": ["listings-*"], "privileges": ["all"]}]}
 JSON
 send PUT _security/role/nitamono_reader <<'JSON'
-{"cluster": ["monitor"], "indices": [{"names": ["listings-*"], "privileges": ["read", "view_index_metadata"]}]}
+{"cluster": ["monitor"], "indices": [{"names": ["listings-*"], "privileges": ["read", "view_index_metadata", "monitor"]}]}
 JSON
 send PUT _security/user/nitamono_indexer \
   <<<"{\"password\": \"$INDEXER_PASSWORD\", \"roles\": [\"nitamono_indexer\"]}"

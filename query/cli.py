@@ -84,7 +84,7 @@ def answer_text(answer: SimilarAnswer) -> str:
     )
     after = [answer.short] if answer.short else []
     if answer.next_cursor:
-        after += ["", f"Next page: --cursor {answer.next_cursor}"]
+        after += ["", f"Next page: the same command with --cursor {answer.next_cursor}"]
     return "\n".join([*lines, *shown, *after])
 
 

@@ -219,7 +219,7 @@ def _json(model: BaseModel) -> Response:
 
 
 def _query_error(error: QueryError) -> Response:
-    failure = _FAILURES[type(error)]
+    failure = next(_FAILURES[kind] for kind in type(error).__mro__ if kind in _FAILURES)
     if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s", request.method, shown_path(request.path), error)
     problems = error.problems if isinstance(error, InvalidParameters) else ()

@@ -491,8 +491,8 @@ def short_because(found: SimilarItems) -> str | None:
     widest = max(found.query.request.price_ratio, *WIDER_RATIOS)
     removed = ", ".join(f"{count} by {rule}" for rule, count in found.selection.counts().items() if count)
     return (
-        f"{len(found.hits)} of {size}: up to {widest:g} times the price, no other listing for sale passes "
-        f"the filters and rules (removed: {removed or 'none'})"
+        f"{len(found.hits)} of {size}: no other listing for sale passes the filters and rules, even up to "
+        f"{widest:g} times the price (removed: {removed or 'none'})"
     )
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final
 
-from query.search.errors import InvalidParameters, UnusableParameter
+from query.search.errors import UnusableCursor, UnusableParameter
 from query.search.request import SimilarRequest
 
 MAX_SHOWN: Final = 240
@@ -81,14 +81,18 @@ def decode(text: str, asked: str, index_uuid: str, now: float | None = None) -> 
     """The cursor that `encode` gave for the same question and index.
 
     Raises:
-        InvalidParameters: it is of another index or question, has expired, or was changed.
+        UnusableCursor: it is of another index or question, has expired, or was changed.
     """
     payload, mac = _parts(text)
     own_index, own_question, state = (
         payload[start : start + _DIGEST_BYTES] for start in range(1, 1 + 3 * _DIGEST_BYTES, _DIGEST_BYTES)
     )
     if own_index != digest(index_uuid):
-        raise _unusable("cursor_outdated", text, "one of the current index, which is new")
+        raise _unusable(
+            "cursor_outdated",
+            text,
+            "one of the index that answers, a new one or that of another arm",
+        )
     if not hmac.compare_digest(mac, _mac(payload, index_uuid)):
         raise _unusable("cursor_malformed", text, "a `next_cursor` as it was given")
     if own_question != digest(asked):
@@ -107,7 +111,7 @@ def _parts(text: str) -> tuple[bytes, bytes]:
     """Payload and authentication code of a cursor.
 
     Raises:
-        InvalidParameters: it is malformed.
+        UnusableCursor: it is malformed.
     """
     try:
         raw = urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
@@ -119,10 +123,10 @@ def _parts(text: str) -> tuple[bytes, bytes]:
     return payload, mac
 
 
-def _unusable(reason: str, text: str, expected: str) -> InvalidParameters:
+def _unusable(reason: str, text: str, expected: str) -> UnusableCursor:
     found = repr(text if len(text) <= 20 else f"{text[:20]}…")
     expected = f"{expected}; leave it out to begin with the first page"
-    return InvalidParameters((UnusableParameter("cursor", reason, found, expected),))
+    return UnusableCursor((UnusableParameter("cursor", reason, found, expected),))
 
 
 def _mac(payload: bytes, index_uuid: str) -> bytes:

@@ -50,6 +50,10 @@ class InvalidParameters(QueryError):
         super().__init__(self.separator.join(str(problem) for problem in problems))
 
 
+class UnusableCursor(InvalidParameters):
+    """A cursor that is of another request or index, has expired, or was changed."""
+
+
 class NoLiveIndex(QueryError):
     """No index that can be read, although Elasticsearch answers."""
 

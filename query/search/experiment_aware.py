@@ -23,6 +23,7 @@ from query.search.errors import (
     NoLiveIndex,
     SearchUnavailable,
     UnknownItem,
+    UnusableCursor,
     UnusableParameter,
 )
 from query.search.ranking import Ranking, Weights, weights_with
@@ -305,9 +306,12 @@ def in_random_order(items: SimilarItems, exposure: Exposure) -> SimilarItems:
 
 @contextmanager
 def _arm_failures(prefix: str | None) -> Iterator[None]:
-    """Turn failures of an arm's own index into ArmUnusable; raise those of the default index unchanged."""
+    """Turn failures of an arm's own index into ArmUnusable; raise those of the default index, and a cursor
+    that cannot be used, unchanged."""
     try:
         yield
+    except UnusableCursor:
+        raise
     except (UnknownItem, InvalidParameters, NoLiveIndex, SearchUnavailable) as error:
         if prefix is None:
             raise

@@ -192,7 +192,7 @@ class SimilarService:
         """The position after the pages before.
 
         Raises:
-            InvalidParameters: the cursor cannot be used.
+            UnusableCursor
         """
         if request.cursor is None:
             return first_page(self._states.recent(index, deadline))

@@ -16,6 +16,7 @@ from query.api.listing_ids import ListingIdConverter
 from query.api.parameters import ListingParameters, Parameters, VisitorParameters, known_id, parse
 from query.api.responses import ProblemDetails, detail, listing_page, similar_answer
 from query.search.browse import ListingService
+from query.search.errors import UnusableCursor
 from query.search.experiment_aware import ExperimentAwareSearch
 from query.web.visitor import remember, visitor_of
 
@@ -60,7 +61,11 @@ def pages_blueprint(
     def item(item_id: str) -> Response:
         visitor = visitor_of(request) if with_events else None
         asked = _parameters(VisitorParameters).model_copy(update={"user_id": visitor})
-        items, exposure = slates.slate(known_id(item_id), asked.visitor_request())
+        try:
+            items, exposure = slates.slate(known_id(item_id), asked.visitor_request())
+        except UnusableCursor:  # an old link, or one of a visitor who sees another arm
+            asked = asked.model_copy(update={"cursor": None})
+            items, exposure = slates.slate(known_id(item_id), asked.visitor_request())
         answer = similar_answer(items, exposure)
         page = make_response(
             render_template(
@@ -120,7 +125,7 @@ def item_link(item_id: str, parameters: VisitorParameters, **changes: object) ->
         mode="json", exclude_defaults=True, exclude={"user_id"}
     )
     query = urlencode(kept, doseq=True)
-    return url_for("pages.item", item_id=item_id) + (f"?{query}" if query else "")
+    return url_for("pages.item", item_id=item_id) + (f"?{query}" if query else "") + "#similar"
 
 
 _FILTERS: dict[str, Callable[..., object]] = {

@@ -223,6 +223,11 @@ def test_more_similar_items_are_on_the_next_page(page: Page, shop: Shop) -> None
     assert len(first) == 24
     assert second
     assert not set(first) & set(second)
+    page.get_by_role("link", name="First page").click()
+    assert shown(page) == first
+    page.goto(f"{shop.url}/items/skirt1?cursor=of-another-arm")
+    assert shown(page) == first, "a link that is too old shows the first page"
+    page.get_by_role("link", name="More similar items").click()
     expect(page.get_by_role("link", name="More similar items")).to_have_count(0)
 
 

@@ -127,7 +127,7 @@ def test_an_answer_says_what_each_rule_removed() -> None:
     }
     assert answer.items[0].stands_for == 2
     assert answer.short is not None
-    assert answer.short.startswith("1 of 24: up to 10 times the price, no other listing")
+    assert answer.short.startswith("1 of 24: no other listing for sale passes the filters")
     assert "(removed: 1 by min_similarity, 2 by seller_cap)" in answer.short
 
 
