@@ -11,7 +11,7 @@ import numpy as np
 from calibration.documents import Live
 from calibration.errors import OtherEncoder, TooLittleData
 from calibration.fit import Effect, Fit, Interval, effect, fit
-from calibration.floor import fitted_floor
+from calibration.floor import Floor, fitted_floor
 from calibration.judgments import Judgments
 from calibration.questions import Collected, collect, fitted_terms, questions_of
 from console.counts import count_of
@@ -34,7 +34,7 @@ class Calibrated:
     collected: Collected
     fit: Fit
     effect: Effect
-    floor: float | None
+    floor: Floor | None
     """None where the judgments do not tell."""
 
     @property
@@ -55,7 +55,7 @@ class Calibrated:
         return RankingFile(
             encoder_id=self.encoder_id,
             weights=now | dict(zip(self.terms, self.fit.weights.tolist(), strict=True)),
-            min_similarity=ranking.min_similarity if self.floor is None else self.floor,
+            min_similarity=ranking.min_similarity if self.floor is None else self.floor.cosine,
             duplicates=Thresholds(
                 overlap=duplicates.overlap, cosine=duplicates.cosine, same_cosine=duplicates.same_cosine
             ),

@@ -8,6 +8,7 @@ from calibration.calibrate import Calibrated, left_out
 from calibration.fit import Interval
 from calibration.questions import JUDGED
 from console.counts import count_of
+from console.percentage import percent
 from console.table import table
 
 HEAD: Final = ("term", "now", "fitted", "gain in nDCG", "95 % interval", "")
@@ -62,9 +63,12 @@ def floor_line(done: Calibrated) -> str:
     """Return the line on the floor of similarity."""
     now = done.ranking.min_similarity
     before = "the encoder's" if now is None else f"{now:g}"
-    if done.floor is None:
-        return f"Floor of similarity: unchanged ({before}); judged pairs do not cross one half"
-    return f"Floor of similarity: {done.floor:g} (now {before})"
+    floor = done.floor
+    if floor is None:
+        return f"Floor of similarity: unchanged ({before}); no cosine separates the judged pairs"
+    lost = f"{percent(floor.alike_below, signed=False)} of the pairs of a grade above 0"
+    removed = f"{percent(floor.unlike_below, signed=False)} of those of grade 0"
+    return f"Floor of similarity: {floor.cosine:g} (now {before}); below it are {lost} and {removed}"
 
 
 def _shown(values: Interval, *, signed: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from calibration.calibrate import Calibrated, calibrate, check_encoder
 from calibration.documents import Live
 from calibration.errors import NotWritten, OtherEncoder, TooLittleData
+from calibration.floor import Floor
 from calibration.output import check_writable, write
 from calibration.report import text
 from cli import main
@@ -72,7 +74,10 @@ def test_a_file_is_written_that_the_api_reads(tmp_path: Path) -> None:
     assert set(others.values()) == {0}
     assert (ranking.duplicates, ranking.learned) == (NOW.duplicates, NOW.learned)
     assert (ranking.half_life_days, ranking.encoder_id) == (7, "colour-00000001")
-    assert ranking.min_similarity == found.floor
+    assert ranking.min_similarity is None
+    floor = Floor(0.55, 0.125, 0.8)
+    assert replace(found, floor=floor).file("judged.csv").min_similarity == 0.55
+    assert "0.55 (now the encoder's); below it are 12 % of the pairs" in text(replace(found, floor=floor))
     assert found.file("judged.csv").fitted["items"] == 48
 
 
@@ -88,7 +93,7 @@ def test_the_report_names_every_term() -> None:
     assert verdicts["gain"].split()[1].startswith("+")
     assert (
         verdicts["Floor"]
-        == "Floor of similarity: unchanged (the encoder's); judged pairs do not cross one half"
+        == "Floor of similarity: unchanged (the encoder's); no cosine separates the judged pairs"
     )
 
 

@@ -16,7 +16,18 @@ def test_the_floor_is_where_alike_is_as_likely_as_not() -> None:
     alike = np.random.default_rng(1).random(1001) < likely
     shuffled = np.random.default_rng(2).permutation(1001)
     floor = crossing(COSINES[shuffled], alike[shuffled])
-    assert floor == pytest.approx(0.6, abs=0.04)
+    assert floor is not None
+    assert floor.cosine == pytest.approx(0.6, abs=0.04)
+    assert floor.alike_below == pytest.approx(alike[floor.cosine > COSINES].sum() / alike.sum(), abs=0.01)
+    assert floor.alike_below < 0.2
+    assert floor.unlike_below > 0.8
+
+
+def test_a_floor_below_which_most_alike_pairs_are_is_none() -> None:
+    """Three of ten pairs are alike at any cosine, and all above 0.95."""
+    alike = (COSINES > 0.95) | (np.arange(1001) % 10 < 3)
+    assert crossing(COSINES, alike) is None
+    assert crossing(COSINES, alike & (COSINES > 0.8)) is not None
 
 
 @pytest.mark.parametrize(
