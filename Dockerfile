@@ -16,6 +16,7 @@ COPY events events
 COPY indexer indexer
 COPY experiments experiments
 COPY query query
+COPY calibration calibration
 COPY demo demo
 RUN /opt/nitamono/bin/pip install --no-cache-dir --no-deps .
 

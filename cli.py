@@ -27,6 +27,7 @@ COMMANDS = {
         },
     ),
     "ml": Lazy("ml.cli:group", "Train, export, compare and run encoders."),
+    "query": Lazy("calibration.cli:group", "Calibrate the ranking of similar items."),
     "similar": Lazy("query.cli:similar_command", "Print the items similar to an item."),
 }
 

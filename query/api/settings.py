@@ -73,7 +73,7 @@ class QuerySettings:
             "NITAMONO_RANKING_FILE",
             "The [ranking file](result-policy.md#ranking-files). Without one, the weights of "
             "[decision 151](decisions/151-ranking-weights.md) rank.",
-            used_by="API, `nitamono similar`",
+            used_by="API, `nitamono similar`, `nitamono query calibrate`",
         ),
     ] = None
     attribute_boost: Annotated[

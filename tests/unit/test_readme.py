@@ -117,6 +117,7 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "events",
         "indexer",
         "query",
+        "calibration",
         "experiments",
         "demo",
         "tests",

@@ -1,0 +1,1 @@
+"""Fits ranking files to judgments and labels. Serving does not import it."""

@@ -1,0 +1,138 @@
+"""A ranking file fitted to judgments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from calibration.documents import Live
+from calibration.errors import OtherEncoder, TooLittleData
+from calibration.fit import Effect, Fit, Interval, effect, fit
+from calibration.floor import Floor, fitted_floor
+from calibration.judgments import Judgments
+from calibration.questions import Collected, collect, fitted_terms, questions_of
+from console.counts import count_of
+from query.search.ranking import ADJUSTABLE, Ranking
+from query.search.ranking_file import Pair, RankingFile, Thresholds
+
+LEAST_ITEMS: Final = 20
+"""Items that a calibration needs. Intervals over fewer say nothing."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Fitted weights and floor."""
+
+    encoder_id: str
+    ranking: Ranking
+    """The one in use."""
+    fixed: tuple[str, ...]
+    """The terms that were not fitted."""
+    collected: Collected
+    fit: Fit
+    effect: Effect
+    floor: Floor | None
+    """None where the judgments do not tell."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The terms that were fitted, in the order of the weights."""
+        return fitted_terms(self.fixed)
+
+    def file(self, source: str) -> RankingFile:
+        """Return the ranking file. What was not fitted is as in the ranking in use."""
+        ranking = self.ranking
+        now = {name: ranking.weights[name] for name in ADJUSTABLE}
+        pairs = [
+            Pair(item=item, other=other, similarity=similarity)
+            for item, others in ranking.learned.items()
+            for other, similarity in others.items()
+        ]
+        duplicates = ranking.duplicates
+        return RankingFile(
+            encoder_id=self.encoder_id,
+            weights=now | dict(zip(self.terms, self.fit.weights.tolist(), strict=True)),
+            min_similarity=ranking.min_similarity if self.floor is None else self.floor.cosine,
+            duplicates=Thresholds(
+                overlap=duplicates.overlap, cosine=duplicates.cosine, same_cosine=duplicates.same_cosine
+            ),
+            freshness_half_life_days=ranking.half_life_days,
+            popularity_full=ranking.full_popularity,
+            categories=tuple(pairs),
+            fitted=self.facts(source),
+        )
+
+    def facts(self, source: str) -> dict[str, Any]:
+        """Return what the file says of its origin."""
+        gains = zip(self.terms, self.fit.gains, strict=True)
+        return {
+            "on": source,
+            "from": self.ranking.name,
+            "items": len(self.collected.judged),
+            "pairs": self.collected.pairs,
+            "not_fitted": list(self.fixed),
+            "gains": {name: _rounded(gain) for name, gain in gains},
+            "ndcg_before": _rounded(self.effect.before),
+            "ndcg_after": _rounded(self.effect.after),
+        }
+
+
+def calibrate(
+    live: Live, judgments: Judgments, ranking: Ranking, *, fixed: Sequence[str], folds: int, seed: int
+) -> Calibrated:
+    """Fit weights and floor to judgments.
+
+    Raises:
+        TooLittleData: too few items have candidates of different grades in the live index.
+        NoLiveIndex, SearchUnavailable
+    """
+    collected = collect(live, judgments)
+    if len(collected.judged) < max(LEAST_ITEMS, 2 * folds):
+        raise TooLittleData(too_few(collected, max(LEAST_ITEMS, 2 * folds)))
+    questions = questions_of(collected.judged, live, ranking, fixed)
+    now = np.array([ranking.weights[name] for name in fitted_terms(fixed)])
+    return Calibrated(
+        encoder_id=live.encoder.encoder_id,
+        ranking=ranking,
+        fixed=tuple(fixed),
+        collected=collected,
+        fit=fit(questions, now, seed, folds),
+        effect=effect(questions, now, seed, folds),
+        floor=fitted_floor(questions),
+    )
+
+
+def check_encoder(live: Live, ranking: Ranking) -> None:
+    """Check that the ranking in use is for the live index.
+
+    Raises:
+        OtherEncoder: it is not.
+    """
+    if problem := ranking.objection(live.index, live.encoder):
+        raise OtherEncoder(f"{problem}, or unset NITAMONO_RANKING_FILE")
+
+
+def too_few(collected: Collected, least: int) -> str:
+    """Return why a calibration cannot be made."""
+    found = count_of(len(collected.judged), "item")
+    return (
+        f"{found} with candidates of different grades, expected {least} or more; "
+        f"left out: {'; '.join(left_out(collected)) or 'nothing'}"
+    )
+
+
+def left_out(collected: Collected) -> list[str]:
+    """Return a clause for each kind of judgment that does not count."""
+    kinds = (
+        (collected.unknown, "id", "not in the live index"),
+        (collected.without_vector, "listing", "without a vector"),
+        (collected.undecided, "item", "whose candidates all have one grade"),
+    )
+    return [f"{count_of(count, noun)} {why}" for count, noun, why in kinds if count]
+
+
+def _rounded(values: Interval) -> list[float]:
+    return [round(each, 4) for each in values]

@@ -1,0 +1,128 @@
+"""Judgments: how well a candidate answers an item, read from CSV or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from calibration.errors import InvalidJudgments
+from mappings.listing import ListingId
+
+Row = TypeVar("Row", bound=BaseModel)
+
+Judgments = Mapping[str, Mapping[str, float]]
+"""Item to candidate to the grade of the candidate as an answer: 0 for unlike, more is better."""
+
+COLUMNS: Final = ("item_id", "other_id", "grade")
+JSON_LINES: Final = (".jsonl", ".ndjson")
+
+_SHOWN: Final = 3
+"""Problems that a message names."""
+
+
+class Judgment(BaseModel):
+    """One row. Further fields, such as who judged, are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    item_id: ListingId
+    other_id: ListingId
+    grade: Annotated[float, Field(ge=0, le=1000)]
+
+    @model_validator(mode="after")
+    def _of_two_items(self) -> Judgment:
+        if self.item_id == self.other_id:
+            raise ValueError("an item is judged against itself")
+        return self
+
+
+def read_judgments(path: Path) -> Judgments:
+    """Return the judgments of a file. A pair that was judged several times has the mean of its grades.
+
+    Raises:
+        InvalidJudgments: the file cannot be read, has another form or lines that cannot be used, or none.
+    """
+    grades: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in validated(path, rows_of(path), Judgment):
+        grades[row.item_id][row.other_id].append(row.grade)
+    if not grades:
+        raise InvalidJudgments(f"{path}: nothing is judged; expected rows of {', '.join(COLUMNS)}")
+    return {item: {other: fmean(given) for other, given in of.items()} for item, of in grades.items()}
+
+
+def rows_of(path: Path) -> Iterator[tuple[int, object]]:
+    """Yield the fields of each row of a file with its line, by the file's suffix.
+
+    Raises:
+        InvalidJudgments: neither CSV nor JSON lines.
+    """
+    suffix = path.suffix.lower()
+    if suffix != ".csv" and suffix not in JSON_LINES:
+        raise InvalidJudgments(f"{path}: expected a file that ends in .csv, {' or '.join(JSON_LINES)}")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            yield from csv_rows(path, text) if suffix == ".csv" else json_rows(path, text)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidJudgments(f"{path} cannot be read: {error}") from error
+
+
+def csv_rows(path: Path, text: Iterable[str]) -> Iterator[tuple[int, object]]:
+    """Yield the rows under a header with COLUMNS.
+
+    Raises:
+        InvalidJudgments: a column is missing.
+    """
+    reader = csv.DictReader(text)
+    if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+        found = ", ".join(reader.fieldnames or ()) or "none"
+        raise InvalidJudgments(
+            f"{path}: no column {', '.join(sorted(missing))}; found {found}, expected {', '.join(COLUMNS)}"
+        )
+    for row in reader:
+        yield reader.line_num, {name: row[name] for name in COLUMNS}
+
+
+def json_rows(path: Path, text: Iterable[str]) -> Iterator[tuple[int, object]]:
+    """Yield the objects of lines that are not blank.
+
+    Raises:
+        InvalidJudgments: a line is not JSON.
+    """
+    for number, line in enumerate(text, start=1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError as error:
+                raise InvalidJudgments(f"{path}, line {number}: no JSON: {error}") from error
+
+
+def validated(path: Path, rows: Iterable[tuple[int, object]], model: type[Row]) -> list[Row]:
+    """Return the rows as a model.
+
+    Raises:
+        InvalidJudgments: some do not fit it; the message names the first ones.
+    """
+    found, problems = [], []
+    for number, fields in rows:
+        try:
+            found.append(model.model_validate(fields))
+        except ValidationError as error:
+            problems.append(f"line {number}: {_problem(error)}")
+    if problems:
+        more = f"; and {len(problems) - _SHOWN} more lines" if len(problems) > _SHOWN else ""
+        raise InvalidJudgments(f"{path}: {'; '.join(problems[:_SHOWN])}{more}")
+    return found
+
+
+def _problem(error: ValidationError) -> str:
+    detail: Any = error.errors(include_url=False)[0]
+    place = ".".join(map(str, detail["loc"]))
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

@@ -1,0 +1,100 @@
+"""`nitamono query calibrate` on a real index."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from elasticsearch import Elasticsearch, helpers
+
+from cli import main
+from indexer.worker.pipeline.documents import EncodedPhoto, to_document
+from query.search.ranking_file import read_ranking
+from tests.factories import make_event, make_listing
+from tests.integration.test_result_policy import HASHES, Shop
+
+ITEMS = 45
+FITS = ("slim", "wide", "loose")
+
+
+@pytest.fixture
+def shop(es: Elasticsearch, index_prefix: str, elasticsearch_url: str) -> Shop:
+    """Skirts of three brands, each of which has a fit; photos say nothing of either."""
+    shop = Shop(es, index_prefix, elasticsearch_url)
+    helpers.bulk(es, (action(shop, number) for number in range(ITEMS)), refresh=True)
+    return shop
+
+
+def action(shop: Shop, number: int) -> dict[str, object]:
+    """The indexing of one skirt."""
+    angle = (number * 0.618 % 1) * math.pi / 2
+    listing = make_listing(**event(number))
+    vector = (math.cos(angle), math.sin(angle), 0.0, 0.0)
+    document = to_document(listing, EncodedPhoto(vector, HASHES[number]), "colour-00000001")
+    return {"_index": shop.index, "_id": listing.item_id, "_source": document.to_source()}
+
+
+def event(number: int) -> dict[str, object]:
+    """The event of one skirt, with a label that no term reads."""
+    attributes = {"brand": f"Brand {number % 3}", "fit": FITS[number % 3]}
+    price = 1000 + 37 * number % 300
+    return make_event(item_id=f"m{number:02}", price=price, attributes=attributes)
+
+
+def calibrated(shop: Shop, *options: object) -> Result:
+    """The result of the command."""
+    env = {"ELASTICSEARCH_URL": shop.url, "NITAMONO_INDEX_PREFIX": shop.prefix}
+    return CliRunner().invoke(main, ["query", "calibrate", *map(str, options)], env=env)
+
+
+def test_judgments_become_a_ranking_file_that_the_search_uses(shop: Shop, tmp_path: Path) -> None:
+    """Shoppers want the item's own brand: it comes first, where the default ranks by photo and price."""
+    path, output = tmp_path / "judged.csv", tmp_path / "ranking.json"
+    pairs = [(item, (item + step) % ITEMS) for item in range(ITEMS) for step in range(1, 16)]
+    rows = [f"m{item:02},m{other:02},{int(item % 3 == other % 3)}" for item, other in pairs]
+    path.write_text("\n".join(["item_id,other_id,grade", *rows, "m00,unknown,1"]))
+    result = calibrated(shop, "--judgments", path, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "45 items, 675 judged pairs\nLeft out: 1 id not in the live index" in result.output
+    assert read_ranking(output).weights["brand"] >= 1
+    first = CliRunner().invoke(
+        main,
+        ["similar", "m00", "--size", "5", "--min-similarity", "0", "--json"],
+        env={
+            "ELASTICSEARCH_URL": shop.url,
+            "NITAMONO_INDEX_PREFIX": shop.prefix,
+            "NITAMONO_RANKING_FILE": str(output),
+        },
+    )
+    shown = [int(each["item_id"][1:]) % 3 for each in json.loads(first.stdout)["items"]]
+    assert shown == [0] * 5
+    assert "--force" in calibrated(shop, "--judgments", path, "--output", output).output
+
+
+def test_labels_judge_what_the_service_finds(shop: Shop, tmp_path: Path) -> None:
+    """The brand gains by the fit that it goes with; the category, by which all are judged, is not fitted."""
+    path = tmp_path / "listings.jsonl"
+    lines = [json.dumps(event(number)) for number in range(ITEMS + 5)]
+    path.write_text("\n".join(lines))
+    runs = [calibrated(shop, "--labels", path, "--label", "fit", "--items", 30) for _ in range(2)]
+    assert runs[0].exit_code == 0, runs[0].output
+    assert runs[0].output == runs[1].output
+    assert runs[0].output.startswith("30 items, ")
+    terms = {line.split()[0]: line.split() for line in runs[0].output.splitlines() if line}
+    assert float(terms["brand"][2]) >= 1
+    assert terms["brand"][-1] == "kept"
+    assert terms["price"][-1] == "removed"
+    assert terms["category"][1:3] == ["8", "8"]
+
+
+def test_nothing_judged_in_the_index_is_said(shop: Shop, tmp_path: Path) -> None:
+    """The ids may be of another marketplace."""
+    path = tmp_path / "judged.jsonl"
+    path.write_text('{"item_id": "x", "other_id": "y", "grade": 1}\n')
+    result = calibrated(shop, "--judgments", path)
+    assert result.exit_code == 1
+    assert "0 items" in result.output
+    assert "2 ids not in the live index" in result.output

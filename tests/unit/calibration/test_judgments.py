@@ -1,0 +1,66 @@
+"""Files of judgments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from calibration.errors import InvalidJudgments
+from calibration.judgments import read_judgments
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    """A file with this text."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_csv_and_json_lines_say_the_same(tmp_path: Path) -> None:
+    """A pair that several people judged has the mean of their grades."""
+    csv = written(tmp_path, "a.csv", "who,item_id,other_id,grade\nx,m1,m2,2\ny,m1,m2,1\nx,m1,日本,0\n")
+    lines = [
+        '{"item_id": "m1", "other_id": "m2", "grade": 2}',
+        "",
+        '{"item_id": "m1", "other_id": "m2", "grade": 1, "who": "y"}',
+        '{"item_id": "m1", "other_id": "日本", "grade": 0}',
+    ]
+    jsonl = written(tmp_path, "a.jsonl", "\n".join(lines))
+    assert read_judgments(csv) == read_judgments(jsonl) == {"m1": {"m2": 1.5, "日本": 0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "", "ends in .csv, .jsonl or .ndjson"),
+        ("a.csv", "", "no column grade, item_id, other_id; found none"),
+        ("a.csv", "item_id,grade\n", "no column other_id; found item_id, grade"),
+        ("a.csv", "item_id,other_id,grade\n", "nothing is judged"),
+        ("a.jsonl", "", "nothing is judged"),
+        ("a.jsonl", "{", "line 1: no JSON"),
+        ("a.jsonl", "[]", "line 1: "),
+        ("a.csv", "item_id,other_id,grade\nm1,m2,good\n", "line 2: grade: "),
+        ("a.csv", "item_id,other_id,grade\nm1,m2,-1\n", "greater than or equal to 0"),
+        ("a.csv", "item_id,other_id,grade\nm1,m2,nan\n", "finite"),
+        ("a.csv", "item_id,other_id,grade\nm1,m2\n", "line 2: grade: "),
+        ("a.csv", "item_id,other_id,grade\nm1,m1,1\n", "line 2: an item is judged against itself"),
+        ("a.csv", "item_id,other_id,grade\n" + ",m,1\n" * 5, "and 2 more lines"),
+    ],
+)
+def test_an_unusable_file_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    """With its name and line."""
+    path = written(tmp_path, name, text)
+    with pytest.raises(InvalidJudgments, match=message) as refused:
+        read_judgments(path)
+    assert str(path) in str(refused.value)
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    """As is one that is not there."""
+    path = tmp_path / "a.csv"
+    with pytest.raises(InvalidJudgments, match="cannot be read"):
+        read_judgments(path)
+    path.write_bytes("item_id,other_id,grade\nm1,日本,1\n".encode("shift_jis"))
+    with pytest.raises(InvalidJudgments, match="cannot be read"):
+        read_judgments(path)
