@@ -20,12 +20,12 @@ CURRENCIES: Final = frozenset(
         "SCR", "SDG", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "STN", "SVC", "SYP",
         "SZL", "THB", "TJS", "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX",
         "USD", "USN", "UYI", "UYU", "UYW", "UZS", "VED", "VES", "VND", "VUV", "WST", "XAF",
-        "XCD", "XCG", "XOF", "XPF", "YER", "ZAR", "ZMW", "ZWG",
+        "XCD", "XCG", "XOF", "XPF", "XXX", "YER", "ZAR", "ZMW", "ZWG",
     }
 )
 # fmt: on
 """The codes of ISO 4217, amended up to January 2026: "List one: current currency and funds codes" of SIX,
-its maintenance agency. Left out are codes without a currency in circulation: metals, units of account, tests,
-no currency."""
+its maintenance agency. Left out are codes without a currency in circulation: metals, units of account, tests.
+XXX, no currency, is what an item has that was removed before it was ever listed."""
 
 CURRENCY_FORM: Final = "a currency's code of ISO 4217 in capitals, such as JPY"

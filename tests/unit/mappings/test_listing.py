@@ -85,7 +85,7 @@ def test_missing_field_is_named(field: str) -> None:
         ({"popularity": 1e13}, "popularity_too_large"),
         ({"currency": "yen"}, "currency_malformed"),
         ({"currency": "YEN"}, "currency_unknown"),
-        ({"currency": "XXX"}, "currency_unknown"),
+        ({"currency": "XYZ"}, "currency_unknown"),
         ({"seller_id": ""}, "seller_id_empty"),
         ({"status": "gone"}, "status_unknown"),
         ({"status": 1}, "status_unknown"),
