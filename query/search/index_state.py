@@ -36,11 +36,3 @@ class IndexStates:
             with self._lock:
                 self._recent[index] = known
         return known
-
-    def now(self, index: str, deadline: RequestDeadline) -> str:
-        """The state now. To be read after a search, so that it is never older than its answer.
-
-        Raises:
-            NoLiveIndex, SearchUnavailable
-        """
-        return self._reader.state(index, deadline)

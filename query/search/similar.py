@@ -213,7 +213,7 @@ class SimilarService:
         return encode(after, asked, self.reader.uuid(index, deadline))
 
     def _changed(self, index: str, before: Cursor, deadline: RequestDeadline) -> bool | None:
-        state = self._states.now(index, deadline)
+        state = self.reader.state(index, deadline)  # after the search, so never older than its answer
         return before.state != digest(state) if state else None
 
     def _asked_about(
