@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from bench.catalogue import Catalogue, loaded, merge, real_catalogue, synthetic_catalogue
-from bench.query import Row, one_search, sampled
+from bench.query import Compared, Row, in_turns, one_search, sampled
 from bench.served import served, similar_path
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import IndexOptions
@@ -42,8 +42,6 @@ MAX_LAG_MS: Final = 1.0
 
 TIMEOUT_S: Final = 10.0
 """A request that is not answered within this time is an error."""
-
-CACHE_OFF: Final = {"NITAMONO_CACHE_ANSWERS": "0"}
 
 
 @dataclass(frozen=True)
@@ -282,8 +280,10 @@ def api_of(catalogue: Catalogue, items: Sequence[str], *, cache: bool) -> Iterat
     environ = {"ELASTICSEARCH_URL": ",".join(settings.urls), "NITAMONO_INDEX_PREFIX": settings.prefix}
     with connect(settings) as es, loaded(es, settings.prefix, catalogue, IndexOptions()) as index:
         merge(es, index)
-        bare = Row.of("bare", one_search(es, settings.prefix, rules={}), items, [[]] * len(items))
-        with served(environ | ({} if cache else CACHE_OFF)) as port:
+        bare = in_turns(
+            [Compared("bare", one_search(es, settings.prefix, rules={}), [[]] * len(items))], items
+        )[0]
+        with served(environ | ({"NITAMONO_CACHE_ANSWERS": "1"} if cache else {})) as port:
             yield f"http://127.0.0.1:{port}", bare
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -31,7 +31,7 @@ from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
 from bench.catalogue import BUCKETS, Catalogue, Vectors, loaded, merge, real_catalogue, synthetic_catalogue
-from bench.served import SIZE, over_http
+from bench.served import SIZE, Client, requests_per_s, served
 from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import IndexOptions
 from mappings.identity import EncoderIdentity
@@ -165,6 +165,13 @@ def columns_of(listings: Sequence[Mapping[str, Any]]) -> Columns:
 # The methods that are compared.
 
 Method = Callable[[str], list[str]]
+Answers = Sequence[list[str]]
+"""Ids of the best, for each item."""
+
+RULES: Final[Mapping[str, Mapping[str, Any]]] = {"without rules": NO_RULES, "with its result policy": {}}
+
+WARM_UPS: Final = 3
+"""Rounds before the measurement: within some hundred searches, Java compiles them to twice the speed."""
 
 
 def one_search(
@@ -283,23 +290,55 @@ class Row:
     overlap: float
 
     @classmethod
-    def of(cls, name: str, method: Method, items: Sequence[str], exact: Sequence[list[str]]) -> Row:
-        """Query each item once, after a warm-up over all of them."""
-        for item_id in items:
-            method(item_id)
-        times, answers = [], []
-        for item_id in items:
-            begun = time.perf_counter()
-            answers.append(method(item_id))
-            times.append((time.perf_counter() - begun) * 1000)
+    def of(cls, name: str, times_ms: Sequence[float], answers: Answers, exact: Answers) -> Row:
+        """The figures of the answers to each item."""
         full = [len(given) >= min(SIZE, len(best)) for given, best in zip(answers, exact, strict=True)]
         return cls(
             name,
-            round(float(np.percentile(times, 50)), 2),
-            round(float(np.percentile(times, 95)), 2),
+            round(float(np.percentile(times_ms, 50)), 2),
+            round(float(np.percentile(times_ms, 95)), 2),
             round(float(np.mean(full)), 4),
             round(float(np.mean([overlap(a, b) for a, b in zip(answers, exact, strict=True)])), 4),
         )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A method, and the exact answer to each item."""
+
+    name: str
+    method: Method
+    exact: Answers
+
+
+def in_turns(compared: Sequence[Compared], items: Sequence[str]) -> list[Row]:
+    """Query each item by each method, in turns, after WARM_UPS rounds.
+
+    One after the other, the methods would meet other phases of a machine that is shared. In each turn every
+    method has another item, since the second to ask for one finds its vectors in the CPU's cache.
+    """
+    for _ in range(WARM_UPS):
+        for item_id in items:
+            for each in compared:
+                each.method(item_id)
+    taken: dict[tuple[str, int], tuple[float, list[str]]] = {}
+    step = max(1, len(items) // max(1, len(compared)))
+    for turn in range(len(items)):
+        for number, each in enumerate(compared):
+            place = (turn + number * step) % len(items)
+            taken[each.name, place] = timed(each.method, items[place])
+    rows = []
+    for each in compared:
+        times, answers = zip(*(taken[each.name, place] for place in range(len(items))), strict=True)
+        rows.append(Row.of(each.name, times, answers, each.exact))
+    return rows
+
+
+def timed(method: Method, item_id: str) -> tuple[float, list[str]]:
+    """Milliseconds and answer of one query."""
+    begun = time.perf_counter()
+    answer = method(item_id)
+    return (time.perf_counter() - begun) * 1000, answer
 
 
 def overlap(given: Sequence[str], best: Sequence[str]) -> float:
@@ -314,47 +353,51 @@ def sampled(catalogue: Catalogue, count: int) -> list[str]:
 
 
 def compare(
-    es: Elasticsearch, url: str, prefix: str, catalogue: Catalogue, items: Sequence[str]
+    es: Elasticsearch, url: str, prefix: str, port: int, catalogue: Catalogue, items: Sequence[str]
 ) -> list[Row]:
     """Each method over the same index, items and machine."""
     oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
-    exact = [oracle.answer(item_id) for item_id in items]
+    # Not in turns with the others: it reads all vectors, so it would empty the CPU's cache for them.
+    times, exact = zip(*(timed(oracle.answer, item_id) for item_id in items), strict=True)
     methods = {
         "nitamono": one_search(es, prefix),
         "its search, Elasticsearch alone": BareSearch(es, prefix, url),
+        "nitamono over HTTP": Client(port, NO_RULES),
         "three stages, K=100": three_stages(es, prefix, oracle.calibration, 100),
         "three stages, K=500": three_stages(es, prefix, oracle.calibration, 500),
-        "exact NumPy": oracle.answer,
+        "nitamono, with its result policy": one_search(es, prefix, rules={}),
+        "the same over HTTP": Client(port),
     }
-    rows = [Row.of(name, method, items, exact) for name, method in methods.items()]
-    rows.append(Row.of("nitamono, with its result policy", one_search(es, prefix, rules={}), items, exact))
-    return rows + (filtered(es, prefix, oracle, items) if catalogue.synthetic else [])
+    compared = [Compared(name, method, exact) for name, method in methods.items()]
+    if catalogue.synthetic:
+        compared += filtered(es, prefix, oracle, items)
+    return [*in_turns(compared, items), Row.of("exact NumPy", times, exact, exact)]
 
 
-def filtered(es: Elasticsearch, prefix: str, oracle: Oracle, items: Sequence[str]) -> list[Row]:
+def filtered(es: Elasticsearch, prefix: str, oracle: Oracle, items: Sequence[str]) -> list[Compared]:
     """The service under filters that leave a tenth, a hundredth and a thousandth of the catalogue."""
-    rows = []
-    for bucket, parts in BUCKETS.items():
-        exact = [oracle.answer(item_id, bucket=bucket) for item_id in items]
-        rows.append(
-            Row.of(f"nitamono, {1 / parts:.1%} pass", in_bucket(es, prefix, oracle, bucket), items, exact)
+    return [
+        Compared(
+            f"nitamono, {1 / parts:.1%} pass",
+            in_bucket(es, prefix, oracle, bucket),
+            [oracle.answer(item_id, bucket=bucket) for item_id in items],
         )
-    return rows
+        for bucket, parts in BUCKETS.items()
+    ]
 
 
 def sweep(es: Elasticsearch, prefix: str, catalogue: Catalogue, items: Sequence[str]) -> list[Row]:
     """The service with several knn parameters."""
     oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
     exact = [oracle.answer(item_id) for item_id in items]
-    return [
-        Row.of(
-            f"k={knn.k}, num_candidates={knn.num_candidates}",
-            one_search(es, prefix, knn),
-            items,
-            exact,
-        )
-        for knn in (KnnParameters(*pair) for pair in KNN_PARAMETERS)
-    ]
+    pairs = [KnnParameters(*pair) for pair in KNN_PARAMETERS]
+    return in_turns(
+        [
+            Compared(f"k={knn.k}, num_candidates={knn.num_candidates}", one_search(es, prefix, knn), exact)
+            for knn in pairs
+        ],
+        items,
+    )
 
 
 @dataclass(frozen=True)
@@ -429,18 +472,17 @@ def report_of(
 ) -> Report:
     """Measure one index."""
     items, prefix = sampled(catalogue, asked.items), settings.prefix
-    if asked.sweep:
-        rows = sweep(es, prefix, catalogue, items)
-    else:
-        rows = compare(es, settings.urls[0], prefix, catalogue, items)
     environ = {"ELASTICSEARCH_URL": ",".join(settings.urls), "NITAMONO_INDEX_PREFIX": prefix}
-    rules = {} if asked.sweep else {"without rules": NO_RULES, "with its result policy": {}}
-    http_figures = {name: over_http(environ, items, asked.clients, given) for name, given in rules.items()}
+    with served(environ) as port:
+        if asked.sweep:
+            rows = sweep(es, prefix, catalogue, items)
+        else:
+            rows = compare(es, settings.urls[0], prefix, port, catalogue, items)
+        per_s = {name: requests_per_s(port, items, asked.clients, rules) for name, rules in RULES.items()}
     stats = es.indices.stats(index=index, metric=["store", "segments"])["_all"]["primaries"]
     size, segments = stats["store"]["size_in_bytes"], stats["segments"]["count"]
-    return Report(
-        catalogue.name, len(catalogue.listings), asked.vector_index, size, segments, rows, http_figures
-    )
+    listings = len(catalogue.listings)
+    return Report(catalogue.name, listings, asked.vector_index, size, segments, rows, asked.clients, per_s)
 
 
 @dataclass(frozen=True)
@@ -468,8 +510,9 @@ class Report:
     bytes: int
     segments: int
     rows: list[Row]
-    http: dict[str, dict[str, float]]
-    """With and without the result policy."""
+    clients: int
+    requests_per_s: dict[str, float]
+    """Over HTTP, by all clients together, with and without the result policy."""
 
     def table(self) -> str:
         """The measurements as text."""
@@ -482,9 +525,8 @@ class Report:
             f"{row.method:32}{row.p50_ms:8.2f}{row.p95_ms:8.2f}{row.full:8.3f}{row.overlap:12.4f}"
             for row in self.rows
         ]
-        for rules, figures in self.http.items():
-            shown = ", ".join(f"{name} {value:g}" for name, value in figures.items())
-            lines.append(f"over HTTP, {rules}: {shown}")
+        for rules, per_s in self.requests_per_s.items():
+            lines.append(f"{self.clients} clients over HTTP, {rules}: {per_s:g} requests/s")
         return "\n".join(lines)
 
 
