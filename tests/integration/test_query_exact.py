@@ -9,7 +9,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from bench.catalogue import loaded, synthetic_catalogue
-from bench.query import SIZE, Oracle, Row, one_search, sampled
+from bench.query import SIZE, Compared, Oracle, in_turns, one_search, sampled
 from mappings.creation import IndexOptions
 from mappings.listing import Status
 
@@ -24,7 +24,7 @@ def test_answers_are_those_of_an_exact_search(es: Elasticsearch, index_prefix: s
     items = sampled(catalogue, 150)
     exact = [oracle.answer(item_id) for item_id in items]
     with loaded(es, index_prefix, catalogue, IndexOptions(shards=shards)):
-        row = Row.of("nitamono", one_search(es, index_prefix), items, exact)
+        row = in_turns([Compared("nitamono", one_search(es, index_prefix), exact)], items)[0]
     assert row.full == 1.0
     assert row.overlap >= 0.98
 
