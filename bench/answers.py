@@ -41,8 +41,19 @@ FORMER_WEIGHTS: Weights = {"category": 2.0, "price": 0.25, "gender": 0.0, "colou
 
 OPPOSED = ({"Men", "Women"}, {"Boys", "Girls"}, {"Men", "Girls"}, {"Women", "Boys"})
 
-SAME_PIXELS = 0.98
-"""The least correlation of two photos at 32 × 32 grey, as they are or mirrored, that are one."""
+SIDE = 32
+"""Pixels per side at which photos are compared, in colour."""
+CROPS = (0.0, 0.025, 0.05, 0.075, 0.1)
+"""Shares of the sides that a relisting may have cut off."""
+PLAIN = 240
+"""The level of 255 from which all channels of a pixel are plain ground, which tells nothing."""
+MOST_DIFFERENT = 6.0
+"""The largest mean difference, in levels of 255, of two photos that are one: saved again, cropped, mirrored.
+
+Docs/decisions/158 has what it was measured on."""
+
+
+Thumbnails = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class Judge:
         opposed = [{gender(item), gender(other)} in OPPOSED for other in others]
         photos = [self.thumbnail(item_id) for item_id in (item.item_id, *shown)]
         repeated = [
-            max(likeness(photo, before) for before in photos[:place]) >= SAME_PIXELS
+            min(difference(photo, before) for before in photos[:place]) <= MOST_DIFFERENT
             for place, photo in enumerate(photos[1:], start=1)
         ]
         plenty = self.leaf_in_band(item) >= SHOWN
@@ -116,16 +127,32 @@ class Judge:
         return discounted([gain(item, other) for other in shown[:JUDGED]]) / ideal if ideal else np.nan
 
 
-def thumbnail(path: Path) -> NDArray[np.float64]:
-    """(32, 32) grey, mean 0, norm 1."""
-    grey = np.asarray(Image.open(path).convert("L").resize((32, 32), Image.Resampling.BOX), dtype=np.float64)
-    grey -= grey.mean()
-    return grey / max(float(np.linalg.norm(grey)), 1e-9)
+def thumbnail(path: Path) -> Thumbnails:
+    """(CROPS, SIDE, SIDE, 3) levels of the photo with each of CROPS cut off around it."""
+    photo = Image.open(path).convert("RGB")
+    return np.stack([np.asarray(cropped(photo, crop), dtype=np.int16) for crop in CROPS])
 
 
-def likeness(photo: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Correlation of two thumbnails (32, 32), as they are or mirrored."""
-    return float(max((photo * other).sum(), (photo * other[:, ::-1]).sum()))
+def cropped(photo: Image.Image, crop: float) -> Image.Image:
+    """Return the photo without a share of each side, half of it at either edge, in SIDE × SIDE pixels."""
+    dx, dy = photo.width * crop / 2, photo.height * crop / 2
+    box = (dx, dy, photo.width - dx, photo.height - dy)
+    return photo.resize((SIDE, SIDE), Image.Resampling.BOX, box=box)
+
+
+def difference(photo: Thumbnails, other: Thumbnails) -> float:
+    """Least mean difference of two photos where either is not plain: as they are, mirrored or cropped."""
+    turned = other[:, :, ::-1]
+    return float(
+        min(least(photo[0], other), least(photo[0], turned), least(other[0], photo), least(turned[0], photo))
+    )
+
+
+def least(whole: Thumbnails, crops: Thumbnails) -> float:
+    """Least mean difference of a photo (SIDE, SIDE, 3) from crops (CROPS, SIDE, SIDE, 3) of another."""
+    drawn = (np.minimum(whole, crops) < PLAIN).any(axis=-1)
+    apart = np.abs(whole - crops).mean(axis=-1)
+    return float(((apart * drawn).sum(axis=(1, 2)) / np.maximum(drawn.sum(axis=(1, 2)), 1)).min())
 
 
 def gender(listing: Listing) -> object:

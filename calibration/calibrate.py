@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from calibration.documents import Live
+from calibration.duplicates import FittedThresholds, fit_thresholds, photo_pairs
 from calibration.errors import OtherEncoder, TooLittleData
 from calibration.fit import Effect, Fit, Interval, effect, fit
 from calibration.floor import Floor, fitted_floor
-from calibration.judgments import Judgments
+from calibration.judgments import Judgments, SamePhotos
 from calibration.questions import Collected, collect, fitted_terms, questions_of
 from console.counts import count_of
 from query.search.ranking import ADJUSTABLE, Ranking
@@ -24,7 +25,7 @@ LEAST_ITEMS: Final = 20
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Fitted weights and floor."""
+    """Fitted weights, floor and duplicate thresholds."""
 
     encoder_id: str
     ranking: Ranking
@@ -36,6 +37,7 @@ class Calibrated:
     effect: Effect
     floor: Floor | None
     """None where the judgments do not tell."""
+    duplicates: FittedThresholds
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -51,14 +53,12 @@ class Calibrated:
             for item, others in ranking.learned.items()
             for other, similarity in others.items()
         ]
-        duplicates = ranking.duplicates
+        duplicates = self.duplicates.thresholds or ranking.duplicates
         return RankingFile(
             encoder_id=self.encoder_id,
             weights=now | dict(zip(self.terms, self.fit.weights.tolist(), strict=True)),
             min_similarity=ranking.min_similarity if self.floor is None else self.floor.cosine,
-            duplicates=Thresholds(
-                overlap=duplicates.overlap, cosine=duplicates.cosine, same_cosine=duplicates.same_cosine
-            ),
+            duplicates=Thresholds(**asdict(duplicates)),
             freshness_half_life_days=ranking.half_life_days,
             popularity_full=ranking.full_popularity,
             categories=tuple(pairs),
@@ -77,13 +77,21 @@ class Calibrated:
             "gains": {name: _rounded(gain) for name, gain in gains},
             "ndcg_before": _rounded(self.effect.before),
             "ndcg_after": _rounded(self.effect.after),
+            "same_photo_pairs": self.duplicates.pairs,
         }
 
 
 def calibrate(
-    live: Live, judgments: Judgments, ranking: Ranking, *, fixed: Sequence[str], folds: int, seed: int
+    live: Live,
+    judgments: Judgments,
+    ranking: Ranking,
+    *,
+    fixed: Sequence[str],
+    folds: int,
+    seed: int,
+    same_photos: SamePhotos | None = None,
 ) -> Calibrated:
-    """Fit weights and floor to judgments.
+    """Fit weights and floor to judgments, and duplicate thresholds to pairs of one photo and of two.
 
     Raises:
         TooLittleData: too few items have candidates of different grades in the live index.
@@ -102,6 +110,9 @@ def calibrate(
         fit=fit(questions, now, seed, folds),
         effect=effect(questions, now, seed, folds),
         floor=fitted_floor(questions),
+        duplicates=fit_thresholds(
+            photo_pairs(live, same_photos or {}), ranking.duplicates, seed=seed, folds=folds
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import click
 
 from calibration.calibrate import calibrate, check_encoder
 from calibration.documents import Live
-from calibration.judgments import read_judgments
+from calibration.judgments import read_judgments, read_same_photos
 from calibration.labels import fixed_by, judged_by_labels, read_labels
 from calibration.output import check_writable, write
 from calibration.report import text
@@ -29,7 +29,7 @@ def group() -> None:
 @click.option(
     "--judgments",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    help="CSV or JSON lines with item_id, other_id and grade, 0 for unlike.",
+    help="CSV or JSON lines with item_id, other_id and grade, 0 for unlike, and optionally same_photo.",
 )
 @click.option(
     "--labels",
@@ -61,7 +61,7 @@ def calibrate_command(
     output: Path | None,
     force: bool,
 ) -> None:
-    """Fit the weights of the ranking terms and the floor of similarity to judgments or labels."""
+    """Fit the ranking terms' weights, the floor and the duplicate thresholds to judgments or labels."""
     if (judgments is None) == (labels is None):
         raise click.UsageError("give either --judgments or --labels")
     if (labels is None) == bool(names):
@@ -71,6 +71,7 @@ def calibrate_command(
     settings = QuerySettings.from_environ(os.environ)
     ranking = settings.ranking()
     given = read_judgments(judgments) if judgments else {}
+    same_photos = read_same_photos(judgments) if judgments else {}
     listings = read_labels(labels, names) if labels else {}
     with connect(settings.elasticsearch) as es:
         reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
@@ -79,7 +80,13 @@ def calibrate_command(
         if labels:
             given = judged_by_labels(live, ranking, listings, names, items, seed)
         done = calibrate(
-            live, given, ranking, fixed=fixed_by(names) if labels else (), folds=folds, seed=seed
+            live,
+            given,
+            ranking,
+            fixed=fixed_by(names) if labels else (),
+            folds=folds,
+            seed=seed,
+            same_photos=same_photos,
         )
     click.echo(text(done))
     if output:

@@ -20,7 +20,11 @@ Row = TypeVar("Row", bound=BaseModel)
 Judgments = Mapping[str, Mapping[str, float]]
 """Item to candidate to the grade of the candidate as an answer: 0 for unlike, more is better."""
 
+SamePhotos = Mapping[tuple[str, str], bool]
+"""Two item ids, the lower first, to whether their photos are one."""
+
 COLUMNS: Final = ("item_id", "other_id", "grade")
+SAME_PHOTO: Final = "same_photo"
 JSON_LINES: Final = (".jsonl", ".ndjson")
 
 _SHOWN: Final = 3
@@ -28,18 +32,21 @@ _SHOWN: Final = 3
 
 
 class Judgment(BaseModel):
-    """One row. Further fields, such as who judged, are ignored."""
+    """One row: a grade, same_photo or both. Further fields, such as who judged, are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     item_id: ListingId
     other_id: ListingId
-    grade: Annotated[float, Field(ge=0, le=1000)]
+    grade: Annotated[float, Field(ge=0, le=1000)] | None = None
+    same_photo: bool | None = None
 
     @model_validator(mode="after")
     def _of_two_items(self) -> Judgment:
         if self.item_id == self.other_id:
             raise ValueError("an item is judged against itself")
+        if self.grade is None and self.same_photo is None:
+            raise ValueError(f"no grade and no {SAME_PHOTO}")
         return self
 
 
@@ -51,10 +58,27 @@ def read_judgments(path: Path) -> Judgments:
     """
     grades: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in validated(path, rows_of(path), Judgment):
-        grades[row.item_id][row.other_id].append(row.grade)
+        if row.grade is not None:
+            grades[row.item_id][row.other_id].append(row.grade)
     if not grades:
-        raise InvalidJudgments(f"{path}: nothing is judged; expected rows of {', '.join(COLUMNS)}")
+        raise InvalidJudgments(f"{path}: nothing is graded; expected rows of {', '.join(COLUMNS)}")
     return {item: {other: fmean(given) for other, given in of.items()} for item, of in grades.items()}
+
+
+def read_same_photos(path: Path) -> SamePhotos:
+    """Return which pairs of a file have one photo, of those for which it says so.
+
+    A pair that was judged several times has one photo if all say so.
+
+    Raises:
+        InvalidJudgments: the file cannot be read, has another form or lines that cannot be used.
+    """
+    said: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
+    for row in validated(path, rows_of(path), Judgment):
+        if row.same_photo is not None:
+            one, other = sorted((row.item_id, row.other_id))
+            said[one, other].append(row.same_photo)
+    return {pair: all(given) for pair, given in said.items()}
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, object]]:
@@ -74,7 +98,7 @@ def rows_of(path: Path) -> Iterator[tuple[int, object]]:
 
 
 def csv_rows(path: Path, text: Iterable[str]) -> Iterator[tuple[int, object]]:
-    """Yield the rows under a header with COLUMNS.
+    """Yield the rows under a header with COLUMNS and optionally SAME_PHOTO, without empty fields.
 
     Raises:
         InvalidJudgments: a column is missing.
@@ -86,7 +110,7 @@ def csv_rows(path: Path, text: Iterable[str]) -> Iterator[tuple[int, object]]:
             f"{path}: no column {', '.join(sorted(missing))}; found {found}, expected {', '.join(COLUMNS)}"
         )
     for row in reader:
-        yield reader.line_num, {name: row[name] for name in COLUMNS}
+        yield reader.line_num, {name: row[name] for name in (*COLUMNS, SAME_PHOTO) if row.get(name)}
 
 
 def json_rows(path: Path, text: Iterable[str]) -> Iterator[tuple[int, object]]:

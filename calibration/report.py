@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Final
 
 from calibration.calibrate import Calibrated, left_out
+from calibration.duplicates import FittedThresholds
 from calibration.fit import Interval
 from calibration.questions import JUDGED
 from console.counts import count_of
 from console.percentage import percent
 from console.table import table
+from query.search.duplicates import DuplicateThresholds
 
 HEAD: Final = ("term", "now", "fitted", "gain in nDCG", "95 % interval", "")
 
@@ -33,7 +36,7 @@ def text(done: Calibrated) -> str:
             f"gain    {_shown(change.gain, signed=True)}{verdict}",
             "",
             floor_line(done),
-            "Duplicate thresholds: unchanged; judgments of similarity say nothing of them",
+            *duplicate_lines(done.duplicates, done.ranking.duplicates),
         ]
     )
 
@@ -69,6 +72,26 @@ def floor_line(done: Calibrated) -> str:
     lost = f"{percent(floor.alike_below, signed=False)} of the pairs of a grade above 0"
     removed = f"{percent(floor.unlike_below, signed=False)} of those of grade 0"
     return f"Floor of similarity: {floor.cosine:g} (now {before}); below it are {lost} and {removed}"
+
+
+def duplicate_lines(fitted: FittedThresholds, now: DuplicateThresholds) -> list[str]:
+    """Return the lines on the duplicate thresholds."""
+    if fitted.thresholds is None:
+        head = f"unchanged ({_named(now)}); {fitted.why}"
+    else:
+        head = f"{_named(fitted.thresholds)} (now {_named(now)})"
+    judged = f"{count_of(fitted.pairs, 'pair')} judged by same_photo, {fitted.same} of one photo"
+    found = [
+        f"{name}recall {_shown(each.recall)}, precision {_shown(each.precision)}"
+        for name, each in (("now     ", fitted.now), ("fitted  ", fitted.fitted))
+        if each
+    ]
+    about = [f"{judged}; found when not fitted on"] if found else [judged]
+    return [f"Duplicate thresholds: {head}", *about, *found]
+
+
+def _named(thresholds: DuplicateThresholds) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in asdict(thresholds).items())
 
 
 def _shown(values: Interval, *, signed: bool = False) -> str:

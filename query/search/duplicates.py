@@ -24,12 +24,14 @@ _DIGITS: Final = 2 * _SIDE * _SIDE // 4
 class DuplicateThresholds:
     """When two photos are near-identical (measured in docs/decisions/158-near-identical-photos.md)."""
 
-    overlap: float = 0.7
+    overlap: float = 0.9
     """The least share of the bits set in either hash that is set in both, as the photos are or mirrored."""
-    cosine: float = 0.93
+    cosine: float = 0.995
     """The least cosine that photos of such an overlap have: it tells colours apart, which hashes do not."""
     same_cosine: float = 0.9995
     """The cosine from which the hashes do not matter: one photo, encoded twice."""
+    mirrored_cosine: float = 0.95
+    """The least cosine of photos of which one overlaps better mirrored: mirroring changes the vector."""
 
 
 def near_identical(hashes: Bits, vectors: Vectors, thresholds: DuplicateThresholds) -> NDArray[np.bool_]:
@@ -38,11 +40,29 @@ def near_identical(hashes: Bits, vectors: Vectors, thresholds: DuplicateThreshol
     hashes: (n, 512); zeros for an unknown one.
     vectors: (n, dims) unit norm; not a number for an unknown one, which is compared by its hash alone.
     """
-    alike = np.maximum(overlap(hashes, hashes), overlap(hashes, mirrored(hashes))) >= thresholds.overlap
-    cosines = vectors @ vectors.T
-    unknown = np.isnan(vectors.sum(axis=1)) | (vectors.shape[1] == 0)
-    different = (cosines < thresholds.cosine) & ~unknown[:, None] & ~unknown
-    return np.asarray((alike & ~different) | (cosines >= thresholds.same_cosine))
+    cosines = vectors @ vectors.T if vectors.shape[1] else np.full((len(vectors),) * 2, np.nan)
+    return is_near_identical(*photo_overlaps(hashes), cosines, thresholds)
+
+
+def is_near_identical(
+    overlaps: NDArray[np.floating],
+    turned: NDArray[np.floating],
+    cosines: NDArray[np.floating],
+    thresholds: DuplicateThresholds,
+) -> NDArray[np.bool_]:
+    """Whether pairs of photos are near-identical, in the shape of the arrays.
+
+    overlaps, turned: of the hashes, as the photos are and with one of them mirrored.
+    cosines: not a number where a vector is unknown: the pair is compared by its hashes alone.
+    """
+    least = np.where(turned > overlaps, thresholds.mirrored_cosine, thresholds.cosine)
+    alike = (np.maximum(overlaps, turned) >= thresholds.overlap) & ~(cosines < least)
+    return np.asarray(alike | (cosines >= thresholds.same_cosine))
+
+
+def photo_overlaps(hashes: Bits) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Two (n, n) overlaps of hashes (n, 512): as the photos are, and with one of them mirrored."""
+    return overlap(hashes, hashes), overlap(hashes, mirrored(hashes))
 
 
 def overlap(hashes: Bits, others: Bits) -> NDArray[np.float32]:

@@ -52,6 +52,7 @@ class Thresholds(Part):
     overlap: Share = DuplicateThresholds.overlap
     cosine: Share = DuplicateThresholds.cosine
     same_cosine: Share = DuplicateThresholds.same_cosine
+    mirrored_cosine: Share = DuplicateThresholds.mirrored_cosine
 
 
 class Pair(Part):

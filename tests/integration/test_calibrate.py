@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch, helpers
@@ -18,6 +20,8 @@ from tests.integration.test_result_policy import HASHES, Shop
 
 ITEMS = 45
 FITS = ("slim", "wide", "loose")
+RELISTED = {"again": 0.9, "anew": 0.9, "red": 0.8, "blue": 0.8}
+"""Prefix of an id to the cosine with the skirt of that number; 0.9 for its photo."""
 
 
 @pytest.fixture
@@ -88,6 +92,42 @@ def test_labels_judge_what_the_service_finds(shop: Shop, tmp_path: Path) -> None
     assert terms["brand"][-1] == "kept"
     assert terms["price"][-1] == "removed"
     assert terms["category"][1:3] == ["8", "8"]
+
+
+def test_judged_photos_become_duplicate_thresholds(shop: Shop, tmp_path: Path) -> None:
+    """Relistings that have a cosine of 0.9 only: the default shows them, the file does not."""
+    for number in range(40):
+        helpers.bulk(shop.es, relistings_and_look_alikes(shop, number), refresh=number == 39)
+    path, output = tmp_path / "judged.csv", tmp_path / "ranking.json"
+    graded = [
+        f"m{item:02},m{(item + step) % ITEMS:02},{int(step % 3 == 0)},"
+        for item in range(ITEMS)
+        for step in range(1, 9)
+    ]
+    judged = [
+        f"m{item:02},{kind}{item:02},,{str(cosine == 0.9).lower()}"
+        for item in range(40)
+        for kind, cosine in RELISTED.items()
+    ]
+    path.write_text("\n".join(["item_id,other_id,grade,same_photo", *graded, *judged]))
+    result = calibrated(shop, "--judgments", path, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "160 pairs judged by same_photo, 80 of one photo" in result.output
+    assert "now     recall 0.0000" in result.output
+    fitted = read_ranking(output).duplicates
+    assert 0.8 < fitted.cosine <= 0.9
+    assert (fitted.overlap, fitted.same_cosine) == (0.9, 0.9995)
+
+
+def relistings_and_look_alikes(shop: Shop, number: int) -> Iterator[dict[str, object]]:
+    """The photo of a skirt at a cosine of 0.9 to it, and skirts of one cut and another colour at 0.8."""
+    original = action(shop, number)["_source"]
+    assert isinstance(original, dict)
+    for kind, cosine in RELISTED.items():
+        name, vector = f"{kind}{number:02}", np.array(original["vector"])
+        turned = [*(cosine * vector[:2]), math.sqrt(1 - cosine**2), 0.0]
+        source = original | {"item_id": name, "vector": turned}
+        yield {"_index": shop.index, "_id": name, "_source": source}
 
 
 def test_nothing_judged_in_the_index_is_said(shop: Shop, tmp_path: Path) -> None:

@@ -1,0 +1,201 @@
+"""Duplicate thresholds, fitted on pairs of listings that were judged to have one photo or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, fields, replace
+from itertools import product
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from calibration.documents import Live, documents_of
+from calibration.fit import Interval, folds_of, interval
+from calibration.judgments import SamePhotos
+from calibration.questions import Floats
+from mappings.listing import ListingDocument
+from query.search.duplicates import DuplicateThresholds, is_near_identical, parse_hashes, photo_overlaps
+
+Flags = NDArray[np.bool_]
+
+PRECISION: Final = 0.9
+"""The least precision, as the lower end of its interval: a product hidden behind another is worse than a
+photo shown twice. No error among 35 pairs is the least that shows it."""
+
+LEAST_PAIRS: Final = 50
+"""Pairs of one photo, and of two, that a fit needs: four fifths of them must show PRECISION."""
+
+OVERLAPS: Final = tuple(np.arange(50, 100, 2) / 100)
+COSINES: Final = (*(np.arange(85, 98) / 100), 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999)
+SAME_COSINES: Final = (0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0)
+"""Thresholds to choose from, beside those of now."""
+
+_Z: Final = 1.96
+"""Of a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class PhotoPairs:
+    """n judged pairs."""
+
+    overlaps: Floats
+    """(n,) of the hashes, as the photos are."""
+    turned: Floats
+    """(n,) of the hashes, with one of the photos mirrored."""
+    cosines: Floats
+    """(n,)"""
+    same: Flags
+    """(n,) whether the photos are one."""
+    groups: NDArray[np.int64]
+    """(n,) equal for pairs that share a listing, also through other pairs."""
+
+    def __len__(self) -> int:
+        return len(self.same)
+
+    def __getitem__(self, rows: Flags) -> PhotoPairs:
+        """Those of some rows, (n,)."""
+        return PhotoPairs(*(getattr(self, each.name)[rows] for each in fields(self)))
+
+    def found(self, thresholds: DuplicateThresholds) -> Flags:
+        """(n,) whether the rule takes each for one photo."""
+        return is_near_identical(self.overlaps, self.turned, self.cosines, thresholds)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What thresholds find, with 95 % intervals."""
+
+    recall: Interval
+    """Share of the pairs of one photo that are found."""
+    precision: Interval
+    """Share of the pairs found that are of one photo. 0 to 1 where none is found."""
+
+
+@dataclass(frozen=True)
+class FittedThresholds:
+    """Thresholds and what they find in pairs that they were not fitted on."""
+
+    thresholds: DuplicateThresholds | None
+    """None where they stay as they are."""
+    why: str
+    """Why they do; empty otherwise."""
+    pairs: int
+    """Judged pairs of the live index that have hashes and vectors."""
+    same: int
+    """Those of one photo."""
+    now: Quality | None = None
+    """None where there is too little data."""
+    fitted: Quality | None = None
+
+
+def fit_thresholds(pairs: PhotoPairs, now: DuplicateThresholds, *, seed: int, folds: int) -> FittedThresholds:
+    """Fit the thresholds. They stay as they are unless held-out pairs show that others are better.
+
+    Better is a larger recall, its interval above 0, or PRECISION where those of now lack it.
+    """
+    same = int(pairs.same.sum())
+    if min(same, len(pairs) - same) < LEAST_PAIRS or len(set(pairs.groups.tolist())) < folds:
+        why = f"expected {LEAST_PAIRS} or more pairs of one photo and of two, without a common listing"
+        return FittedThresholds(None, why, len(pairs), same)
+    before, after = pairs.found(now), held_out_found(pairs, now, seed, folds)
+    old, new = quality(pairs.same, before), quality(pairs.same, after)
+    gain = interval(np.subtract(after[pairs.same], before[pairs.same], dtype=float), seed)
+    if new.precision.low < PRECISION:
+        why = f"the precision of others on held-out pairs is not shown to be {PRECISION:g}"
+    elif gain.low <= 0 and old.precision.low >= PRECISION:
+        why = "others are not shown to find more"
+    else:
+        return FittedThresholds(best_thresholds(pairs, now), "", len(pairs), same, old, new)
+    return FittedThresholds(None, why, len(pairs), same, old, new)
+
+
+def held_out_found(pairs: PhotoPairs, now: DuplicateThresholds, seed: int, folds: int) -> Flags:
+    """(n,) which pairs are found by thresholds fitted on the others, by groups."""
+    found = np.zeros(len(pairs), dtype=bool)
+    names, group = np.unique(pairs.groups, return_inverse=True)
+    for fold in folds_of(len(names), seed, folds):
+        held_out = fold[group]
+        found[held_out] = pairs[held_out].found(best_thresholds(pairs[~held_out], now))
+    return found
+
+
+def best_thresholds(pairs: PhotoPairs, now: DuplicateThresholds) -> DuplicateThresholds:
+    """Return the thresholds with the best recall under PRECISION; those of now if there are none.
+
+    Of equal ones the fewest errors, then the nearest to those of now: what the pairs do not tell stays.
+    """
+    best, most = now, (0, 0, 0.0)
+    for thresholds in grid(now):
+        found = pairs.found(thresholds)
+        right = int(np.count_nonzero(found & pairs.same))
+        wrong = int(np.count_nonzero(found)) - right
+        value = (right, -wrong, -distance(thresholds, now))
+        if value > most and share_of(right, right + wrong).low >= PRECISION:
+            best, most = thresholds, value
+    return best
+
+
+def grid(now: DuplicateThresholds) -> Iterator[DuplicateThresholds]:
+    """Yield the thresholds to choose from. That of mirrored photos, which few pairs have, stays."""
+    overlaps, cosines = {*OVERLAPS, now.overlap}, {*COSINES, now.cosine}
+    for values in product(overlaps, cosines, {*SAME_COSINES, now.same_cosine}):
+        overlap, cosine, same_cosine = map(float, values)
+        yield replace(now, overlap=overlap, cosine=cosine, same_cosine=same_cosine)
+
+
+def distance(one: DuplicateThresholds, other: DuplicateThresholds) -> float:
+    """Return the sum of the differences."""
+    return float(np.abs(np.subtract(astuple(one), astuple(other))).sum())
+
+
+def quality(same: Flags, found: Flags) -> Quality:
+    """Return what was found, (n,), of pairs (n,) of one photo or two."""
+    right = int(np.count_nonzero(same & found))
+    return Quality(share_of(right, int(same.sum())), share_of(right, int(found.sum())))
+
+
+def share_of(part: int, whole: int) -> Interval:
+    """Return a share with its 95 % interval (Wilson 1927), 0 to 1 of nothing."""
+    if not whole:
+        return Interval(np.nan, 0.0, 1.0)
+    share, z2 = part / whole, _Z**2 / whole
+    middle, half = share + z2 / 2, _Z * np.sqrt(share * (1 - share) / whole + z2 / whole / 4)
+    return Interval(share, float((middle - half) / (1 + z2)), float((middle + half) / (1 + z2)))
+
+
+def photo_pairs(live: Live, judged: SamePhotos) -> PhotoPairs:
+    """Read the hashes and vectors of judged pairs from the live index; pairs without them are left out.
+
+    Raises:
+        NoLiveIndex, SearchUnavailable
+    """
+    ids = sorted({item_id for pair in judged for item_id in pair})
+    found = zip(ids, documents_of(live, ids), strict=True)
+    known = {item_id: each for item_id, each in found if each and each.vector and has_hash(each)}
+    pairs = [pair for pair in sorted(judged) if known.keys() >= set(pair)]
+    compared = [compare(known[one], known[other]) for one, other in pairs]
+    overlaps, turned, cosines = np.array(compared, dtype=np.float64).reshape(-1, 3).T
+    same = np.array([judged[pair] for pair in pairs], dtype=bool)
+    return PhotoPairs(overlaps, turned, cosines, same, groups_of(pairs))
+
+
+def has_hash(document: ListingDocument) -> bool:
+    """Whether a hash of the present kind is known, with any bits set."""
+    return bool(parse_hashes([document.image_hash]).any())
+
+
+def compare(one: ListingDocument, other: ListingDocument) -> tuple[float, float, float]:
+    """Return both overlaps of the hashes and the cosine of two listings that have hashes and vectors."""
+    overlaps, turned = photo_overlaps(parse_hashes([one.image_hash, other.image_hash]))
+    return float(overlaps[0, 1]), float(turned[0, 1]), float(np.dot(one.vector or (), other.vector or ()))
+
+
+def groups_of(pairs: Iterable[tuple[str, str]]) -> NDArray[np.int64]:
+    """(n,) a number for each pair, equal for pairs that are connected by listings."""
+    names, ends = np.unique(np.array(list(pairs), dtype=str).reshape(-1, 2), return_inverse=True)
+    one, other = ends.reshape(-1, 2).T
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(names), len(names)))
+    return np.asarray(connected_components(graph, directed=False)[1][one], dtype=np.int64)

@@ -1,0 +1,172 @@
+"""Duplicate thresholds fitted to pairs of one photo and of two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calibration.calibrate import calibrate
+from calibration.documents import Live
+from calibration.duplicates import (
+    LEAST_PAIRS,
+    FittedThresholds,
+    PhotoPairs,
+    best_thresholds,
+    fit_thresholds,
+    groups_of,
+    photo_pairs,
+    quality,
+    share_of,
+)
+from calibration.report import duplicate_lines
+from ml.data.synthetic_photos import synthetic_photo
+from ml.inference.gradient_hash import gradient_hash
+from query.search.duplicates import DuplicateThresholds
+from tests.factories import make_document, make_identity
+from tests.unit.calibration.index import reader_of
+from tests.unit.calibration.test_calibrate import NOW, judgments, shop
+
+DEFAULT = DuplicateThresholds(0.7, 0.93, 0.9995, 0.9)
+PHOTOS = [synthetic_photo(np.random.default_rng(seed), 96, 96) for seed in range(2)]
+
+
+def pairs(overlap: float, cosine: float, count: int = 150) -> PhotoPairs:
+    """As many pairs of one photo as of two; those of one have at least this overlap and cosine.
+
+    Of those of two, half have a smaller overlap and half a smaller cosine.
+    """
+    rng = np.random.default_rng(5)
+    same = np.arange(2 * count) < count
+    overlaps, cosines = rng.uniform(overlap, 1, 2 * count), rng.uniform(cosine, 0.999, 2 * count)
+    lower = np.arange(2 * count) % 2 == 0
+    overlaps[~same & lower] = rng.uniform(overlap - 0.2, overlap - 0.02, count // 2)
+    cosines[~same & ~lower] = rng.uniform(cosine - 0.1, cosine - 0.005, count // 2)
+    return PhotoPairs(overlaps, np.zeros(2 * count), cosines, same, np.arange(2 * count))
+
+
+def test_thresholds_that_find_more_are_fitted() -> None:
+    """Crops of another marketplace have overlaps from 0.6 on, its encoder cosines from 0.96 on."""
+    fitted = fit_thresholds(pairs(0.6, 0.96), DEFAULT, seed=0, folds=5)
+    assert fitted.thresholds is not None
+    assert 0.58 <= fitted.thresholds.overlap <= 0.62
+    assert 0.955 <= fitted.thresholds.cosine <= 0.965
+    assert fitted.thresholds.same_cosine == DEFAULT.same_cosine
+    assert fitted.now is not None
+    assert fitted.fitted is not None
+    assert fitted.now.recall.mean < 0.85
+    assert fitted.now.precision.low < 0.9
+    assert fitted.fitted.recall.mean > 0.97
+    assert fitted.fitted.precision.low > 0.9
+    assert (fitted.pairs, fitted.same) == (300, 150)
+
+
+def test_thresholds_that_find_no_more_stay() -> None:
+    """Those of now separate the pairs."""
+    fitted = fit_thresholds(pairs(0.7, 0.93), DEFAULT, seed=0, folds=5)
+    assert fitted.thresholds is None
+    assert fitted.why == "others are not shown to find more"
+    assert duplicate_lines(fitted, DEFAULT)[0] == (
+        "Duplicate thresholds: unchanged (overlap 0.7, cosine 0.93, same_cosine 0.9995, "
+        "mirrored_cosine 0.9); others are not shown to find more"
+    )
+
+
+def test_pairs_that_nothing_separates_change_nothing() -> None:
+    """A found pair is of two photos as often as of one, whatever the thresholds."""
+    rng = np.random.default_rng(1)
+    given = PhotoPairs(rng.random(400), np.zeros(400), rng.random(400), rng.random(400) < 0.5, np.arange(400))
+    fitted = fit_thresholds(given, DEFAULT, seed=0, folds=5)
+    assert fitted.thresholds is None
+    assert fitted.why.startswith("the precision of others")
+    assert best_thresholds(given, DEFAULT) == DEFAULT
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pairs(0.6, 0.96, LEAST_PAIRS - 2),
+        pairs(0.6, 0.96)[np.arange(300) < 150],
+        replace(pairs(0.6, 0.96), groups=np.zeros(300, int)),
+    ],
+    ids=["few", "of one photo only", "one group"],
+)
+def test_too_few_pairs_change_nothing(given: PhotoPairs) -> None:
+    """And the report says how many there are."""
+    fitted = fit_thresholds(given, DEFAULT, seed=0, folds=5)
+    assert (fitted.thresholds, fitted.now, fitted.fitted) == (None, None, None)
+    lines = duplicate_lines(fitted, DEFAULT)
+    assert "expected 50 or more" in lines[0]
+    assert lines[1:] == [f"{len(given)} pairs judged by same_photo, {given.same.sum()} of one photo"]
+
+
+def test_a_larger_same_cosine_is_fitted_where_the_pairs_tell() -> None:
+    """An encoder that gives 0.9995 to different products."""
+    given = pairs(0.7, 0.93)
+    other = np.flatnonzero(~given.same)[:60]
+    given.cosines[other], given.overlaps[other] = 0.9997, 0.1
+    fitted = fit_thresholds(given, DEFAULT, seed=0, folds=5)
+    assert fitted.thresholds == replace(DEFAULT, same_cosine=0.9999)
+
+
+def test_shares_have_the_interval_of_wilson() -> None:
+    """35 of 35 is the least that shows a precision of 0.9; nothing found shows none."""
+    assert share_of(35, 35).low == pytest.approx(0.901, abs=1e-3)
+    assert share_of(34, 34).low < 0.9
+    assert share_of(8, 10) == pytest.approx((0.8, 0.490, 0.943), abs=1e-3)
+    found = quality(np.array([True, False]), np.array([False, False]))
+    assert (found.recall.mean, found.precision[1:]) == (0, (0, 1))
+
+
+def test_pairs_are_grouped_by_common_listings() -> None:
+    """So that no photo is held out and fitted on."""
+    groups = groups_of([("a", "b"), ("c", "d"), ("b", "e"), ("e", "f")])
+    assert groups.tolist() == [groups[0], groups[1], groups[0], groups[0]]
+    assert groups[0] != groups[1]
+    assert groups_of([]).tolist() == []
+
+
+def test_pairs_are_read_from_the_live_index() -> None:
+    """Mirrored, a photo overlaps with itself. Without a hash or vector a pair does not count."""
+    hashes = [gradient_hash(PHOTOS[0]), gradient_hash(PHOTOS[0][:, ::-1]), gradient_hash(PHOTOS[1])]
+    names = ("a", "b", "c", "old", "bare")
+    documents = [
+        make_document(item_id=name).model_copy(update={"image_hash": image_hash})
+        for name, image_hash in zip(names, [*hashes, "0123456789abcdef", hashes[0]], strict=True)
+    ]
+    documents[4] = documents[4].model_copy(update={"vector": None})
+    live = Live(reader_of(*documents), "x", make_identity())
+    judged = {
+        ("a", "b"): True,
+        ("a", "c"): False,
+        ("a", "old"): True,
+        ("a", "bare"): True,
+        ("a", "gone"): True,
+    }
+    found = photo_pairs(live, judged)
+    assert found.same.tolist() == [True, False]
+    assert found.turned[0] > 0.95
+    assert max(found.overlaps[1], found.turned[1]) < 0.5
+    assert found.cosines.tolist() == pytest.approx([1, 1])
+    assert len(photo_pairs(live, {})) == 0
+
+
+def test_fitted_thresholds_are_reported() -> None:
+    """With those of now and what both find."""
+    found = quality(np.ones(40, bool), np.arange(40) < 20)
+    fitted = FittedThresholds(DuplicateThresholds(0.6, 0.9, 0.999, 0.8), "", 80, 40, found, found)
+    assert duplicate_lines(fitted, DEFAULT) == [
+        "Duplicate thresholds: overlap 0.6, cosine 0.9, same_cosine 0.999, mirrored_cosine 0.8 "
+        "(now overlap 0.7, cosine 0.93, same_cosine 0.9995, mirrored_cosine 0.9)",
+        "80 pairs judged by same_photo, 40 of one photo; found when not fitted on",
+        "now     recall 0.5000 (0.3520 to 0.6480), precision 1.0000 (0.8389 to 1.0000)",
+        "fitted  recall 0.5000 (0.3520 to 0.6480), precision 1.0000 (0.8389 to 1.0000)",
+    ]
+
+
+def test_judgments_without_same_photo_leave_the_thresholds() -> None:
+    """The file has those of the ranking in use."""
+    done = calibrate(shop(60), judgments(60), NOW, fixed=(), folds=4, seed=0)
+    assert done.duplicates.pairs == 0
+    assert done.file("judged.csv").ranking("x").duplicates == NOW.duplicates
