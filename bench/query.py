@@ -319,7 +319,7 @@ def compare(
     """Each method over the same index, items and machine."""
     oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
     exact = [oracle.answer(item_id) for item_id in items]
-    methods = {
+    methods: dict[str, Method] = {
         "nitamono": one_search(es, prefix),
         "its search, Elasticsearch alone": BareSearch(es, prefix, url),
         "three stages, K=100": three_stages(es, prefix, oracle.calibration, 100),
