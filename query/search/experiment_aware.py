@@ -231,7 +231,8 @@ class ExperimentAwareSearch:
         unknown = [label for label in labels if label not in known]
         if unknown:
             expected = f"one of {', '.join(known)}" if known else self.off or "no experiment is enabled"
-            raise InvalidParameters((UnusableParameter("arm", "arm_unknown", repr(unknown[0]), expected),))
+            problem = UnusableParameter("arm", "arm_unknown_value", repr(unknown[0]), expected)
+            raise InvalidParameters((problem,))
         chosen = tuple(known[label] for label in labels)
         if len({each.experiment.layer for each in chosen}) < len(chosen):
             raise InvalidParameters(
