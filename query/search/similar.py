@@ -181,12 +181,10 @@ class SimilarService:
     def _usable(self, ranking: Ranking, index: str, encoder: EncoderIdentity) -> Ranking:
         """Return the ranking, or the one for other encoders: an answer is better than none after a swap."""
         problem = ranking.objection(index, encoder)
-        if problem is None:
-            return ranking
-        if problem not in self._logged:
+        if problem is not None and problem not in self._logged:
             self._logged.add(problem)
             logger.error("%s; the default ranks until then", problem)
-        return ranking.otherwise or Ranking()
+        return ranking.applied_to(index, encoder)
 
     def _position(self, index: str, request: SimilarRequest, asked: str, deadline: RequestDeadline) -> Cursor:
         """The position after the pages before.
