@@ -57,7 +57,8 @@ def real_catalogue(path: Path, root: Path, vectors: Path | None) -> Catalogue:
 def _encoded(listings: Sequence[Listing], root: Path) -> tuple[Vectors, tuple[str | None, ...]]:
     artifact = load_artifact(DEFAULT_ARTIFACT)
     encoder = load_encoder(artifact, threads=1)
-    batches, hashes = [], []
+    batches: list[Vectors] = []
+    hashes: list[str | None] = []
     for start in range(0, len(listings), 32):
         photos = [(root / listing.images[0]).read_bytes() for listing in listings[start : start + 32]]
         pixels = np.stack([decode_as(artifact.preprocessing, photo) for photo in photos])

@@ -74,11 +74,17 @@ def measure(pipeline: Pipeline, photos: Sequence[bytes]) -> tuple[float, float]:
     return decoding, encoding
 
 
+def total_s(spent: tuple[float, float]) -> float:
+    """Return the seconds of both stages."""
+    return sum(spent)
+
+
 def compare(pipelines: Sequence[Pipeline], photos: Sequence[bytes], repeats: int) -> list[Row]:
     """A row per pipeline, the stock one last in `pipelines`."""
     for pipeline in pipelines:
         measure(pipeline, photos[:BATCH])  # compiles and fills caches
-    times = best_of_rounds([partial(measure, pipeline, photos) for pipeline in pipelines], repeats, key=sum)
+    measures = [partial(measure, pipeline, photos) for pipeline in pipelines]
+    times = best_of_rounds(measures, repeats, key=total_s)
     slowest = sum(times[-1])
     return [
         Row(
@@ -117,13 +123,14 @@ def main() -> None:
         print(json.dumps({size: [asdict(row) for row in rows] for size, rows in report.items()}))
         return
     threads = f"{options.threads} thread(s) on {os.cpu_count()} cores"
-    print(f"{artifact.encoder_id}, {threads}, {options.photos} JPEGs of each size")
+    print(f"{artifact.encoder_id}, {threads}, {options.photos:,} JPEGs of each size")
     for size, rows in report.items():
         print(f"\n{size:<30}{'photos/s':>10}{'decode':>9}{'inference':>11}{'× stock':>9}")
         for row in rows:
             share = row.decode_share
             print(
-                f"{row.pipeline:<30}{row.photos_per_s:>10.0f}{share:>9.0%}{1 - share:>11.0%}{row.ratio:>9.1f}"
+                f"{row.pipeline:<30}{row.photos_per_s:>10,.0f}{share:>9.0%}"
+                f"{1 - share:>11.0%}{row.ratio:>9.1f}"
             )
 
 

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ def make_events(count: int, items: int) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def added(seconds: Counter[str], name: str) -> Iterator[None]:
+def added(seconds: defaultdict[str, float], name: str) -> Iterator[None]:
     """Add the duration of the block."""
     begun = time.perf_counter()
     yield
@@ -79,10 +79,11 @@ def most_memory_mb() -> int:
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
 
 
-def measure(count: int, items: int) -> dict[str, float]:
+def measure(count: int, items: int) -> dict[str, int]:
     """Return the rates in events per second and the peak memory in MB."""
     settings = EventSettings.from_environ(environ)
-    prefix, seconds = f"bench-{uuid.uuid4().hex[:8]}", Counter[str]()
+    prefix = f"bench-{uuid.uuid4().hex[:8]}"
+    seconds: defaultdict[str, float] = defaultdict(float)
     with connect(settings.elasticsearch) as es, tempfile.TemporaryDirectory() as folder:
         store, events = EventStore(es, prefix), make_events(count, items)
         try:

@@ -108,7 +108,7 @@ def main() -> None:
             fill(settings, events)
             parts = np.array_split(np.random.default_rng(1).permutation(len(events)), 2)
             rows = [
-                measure(settings, events, part, options, answers)
+                measure(settings, events, part.tolist(), options, answers)
                 for part, answers in zip(parts, (10_000, 0), strict=True)
             ]
     print_rows(rows)

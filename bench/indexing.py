@@ -211,7 +211,7 @@ def measure_method(local: Indexer, events: Sequence[Event], method: Method) -> M
     local.store.refresh()
     wall = time.perf_counter() - started
     if indexed != len(events):
-        sys.exit(f"{method.name}: {indexed} of {len(events)} listings were indexed. {submission.summary}")
+        sys.exit(f"{method.name}: {indexed:,} of {len(events):,} listings were indexed. {submission.summary}")
     sizes = encoded_batches(method.log)[batches:]
     return MessageRow(method.name, round(len(events) / wall, 1), round(sum(sizes) / max(1, len(sizes)), 1))
 
@@ -289,7 +289,7 @@ def print_stages(rows: Sequence[StageRow]) -> None:
     print("|" + " --: |" * (len(STAGES) + 5))
     for row in rows:
         shares = " | ".join(f"{share:.0%}" for share in row.shares.values())
-        print(f"| {row.chunk} | {row.listings_per_s} | {shares} | {row.fetch_ms} | {row.decode_ms} |")
+        print(f"| {row.chunk} | {row.listings_per_s:,} | {shares} | {row.fetch_ms} | {row.decode_ms} |")
 
 
 def print_messages(rows: Sequence[MessageRow]) -> None:
@@ -298,7 +298,7 @@ def print_messages(rows: Sequence[MessageRow]) -> None:
     least = min(row.listings_per_s for row in rows)
     for row in rows:
         print(
-            f"| {row.method} | {row.listings_per_s} | {row.listings_per_s / least:.1f} "
+            f"| {row.method} | {row.listings_per_s:,} | {row.listings_per_s / least:.1f} "
             f"| {row.encoder_batch} |"
         )
 

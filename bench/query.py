@@ -359,7 +359,7 @@ def compare(
     oracle = Oracle(catalogue.listings, catalogue.vectors, catalogue.encoder)
     # Not in turns with the others: it reads all vectors, so it would empty the CPU's cache for them.
     times, exact = zip(*(timed(oracle.answer, item_id) for item_id in items), strict=True)
-    methods = {
+    methods: dict[str, Method] = {
         "nitamono": one_search(es, prefix),
         "its search, Elasticsearch alone": BareSearch(es, prefix, url),
         "nitamono over HTTP": Client(port, NO_RULES),

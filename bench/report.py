@@ -166,7 +166,8 @@ def write(log: Path, name: str, day: int, columns: dict[str, pa.Array]) -> None:
 
 def drawn(random: np.random.Generator, weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     """(count,) int64 indices, drawn in proportion to the steps of the cumulative weights."""
-    return np.searchsorted(weights, random.random(count) * weights[-1])
+    indices: NDArray[np.int64] = np.searchsorted(weights, random.random(count) * weights[-1])
+    return indices
 
 
 def hex_ids(random: np.random.Generator, count: int) -> pa.Array:

@@ -102,9 +102,19 @@ return 1
 """
 
 BEGIN: Final = f"""{_SHARED}
+-- Writes that failed or were killed never end, and each retry lets the hash live on. The mark that follows is
+-- later than those that are past, and so makes at least the same answers stale.
+local function drop_past(key)
+  local marks = redis.call('HGETALL', key)
+  for place = 1, #marks, 2 do
+    if tonumber(marks[place + 1]) <= now_ms() then redis.call('HDEL', key, marks[place]) end
+  end
+end
+
 -- KEYS: since, then the marks of the items. ARGV: time to since in ms, write, hold in ms, life in ms.
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SET', KEYS[1], text(now_ms() + ARGV[1])) end
 for place = 2, #KEYS do
+  drop_past(KEYS[place])
   redis.call('HSET', KEYS[place], ARGV[2], text(now_ms() + ARGV[3]))
   redis.call('PEXPIRE', KEYS[place], ARGV[4])
 end

@@ -32,10 +32,21 @@ def group() -> None:
 
 
 @group.command()
-def up() -> None:
-    """Start the services that are not running, and wait until all are ready."""
-    system = System.open(os.environ, Progress())
+@click.option(
+    "--forget-settings",
+    is_flag=True,
+    help="Take defaults instead of the settings that the services were last started with.",
+)
+def up(*, forget_settings: bool) -> None:
+    """Start the services that are not running, and wait until all are ready.
+
+    Settings that the environment lacks are those of the last start.
+    """
+    system = System.open(os.environ, Progress(), forget=forget_settings)
     started = system.up()
+    if started and system.kept:
+        settings = " ".join(f"{name}={value}" for name, value in sorted(system.kept.items()))
+        click.echo(f"Settings of the last start: {settings} (`--forget-settings` takes the defaults)")
     click.echo(f"{'Ready' if started else 'Already up'}: {system.api_url}")
     if not listings_for_sale(system.api_url):
         click.echo("No listing is for sale yet. `nitamono index FILE --wait` indexes some.")

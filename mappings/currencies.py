@@ -25,7 +25,8 @@ CURRENCIES: Final = frozenset(
 )
 # fmt: on
 """The codes of ISO 4217, amended up to January 2026: "List one: current currency and funds codes" of SIX,
-its maintenance agency. Left out are codes without a currency in circulation: metals, units of account, tests.
-XXX, no currency, is what an item has that was removed before it was ever listed."""
+its maintenance agency; a test compares them with the library iso4217. Left out are codes without a currency
+in circulation: metals, units of account, tests. XXX, no currency, is what an item has that was removed before
+it was ever listed."""
 
 CURRENCY_FORM: Final = "a currency's code of ISO 4217 in capitals, such as JPY"

@@ -103,3 +103,10 @@ class IndexExists(ContractError):
 
 class InvalidIndexName(ContractError):
     """An index name does not have the form `<prefix>-<encoder_id>-<YYYYMMDDHHMMSS>`."""
+
+
+def failure_of(error: Exception) -> str:
+    """Return what an error of reading a file or a document says, of which KeyError says the key alone."""
+    if isinstance(error, KeyError):
+        return f"`{error.args[0]}` is missing"
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mappings.errors import failure_of
 from settings.errors import InvalidSetting
 
 
@@ -42,7 +43,7 @@ class EncoderIdentity:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidSetting(
-                f"no encoder artifact in {folder}: {error!r}; "
+                f"no encoder artifact in {folder}: {failure_of(error)}; "
                 "set NITAMONO_ENCODER_DIR to a folder with a manifest.json"
             ) from error
 

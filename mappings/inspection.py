@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from elasticsearch import Elasticsearch, NotFoundError
 
-from mappings.errors import IndexMissing, MappingMismatch
+from mappings.errors import IndexMissing, MappingMismatch, failure_of
 from mappings.identity import EncoderIdentity
 from mappings.names import read_alias, write_alias, written_through
+from mappings.problems import shown
 
 SCHEMA_VERSION = 2
 UPGRADED_TO = "upgraded_to"
@@ -30,11 +31,10 @@ def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> Non
         meta = meta_of(entry)
         _check_schema(name, meta, upgrading=True)
         found = (meta.get("encoder_id"), meta.get("dims"))
-        expected = (identity.encoder_id, identity.dims)
-        if found != expected:
+        if found != (identity.encoder_id, identity.dims):
             raise MappingMismatch(
-                f"index {name} has (encoder_id, dims) = {found}, "
-                f"this process needs {expected}; "
+                f"index {name} has encoder {shown(found[0])} of {shown(found[1])} dims, "
+                f"this process needs {shown(identity.encoder_id)} of {identity.dims}; "
                 "set NITAMONO_ENCODER_DIR to the encoder of the index, or put a new index for "
                 f"{identity.encoder_id} live with `nitamono mappings create --live --force`: requests find "
                 "nothing until `nitamono index` has filled it"
@@ -136,7 +136,7 @@ def identity_of(name: str, entry: Mapping[str, Any], *, upgrading: bool = False)
         return EncoderIdentity.from_meta(meta)
     except (KeyError, TypeError, ValueError) as error:
         raise MappingMismatch(
-            f"index {name}: _meta names no encoder: {error!r}; "
+            f"index {name}: _meta names no encoder: {failure_of(error)}; "
             "`nitamono mappings swap OTHER` points requests at another one"
         ) from error
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mappings.currencies import CURRENCY_FORM
 from mappings.errors import Problem, UnknownField
@@ -48,8 +49,18 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
         'a list such as ["a", "b"]; in a table, a > b for categories, a|b for photos',
     ),
     "literal_error": ("unknown", "{expected}"),
+    "unusable": ("unusable", "{expected}"),
+    "dict_type": ("wrong_type", "an object"),
+    "model_type": ("wrong_type", "an object"),
     "string_unicode": ("malformed", "text that is valid Unicode"),
 }
+
+_IN_A_FILE = {
+    "tuple_type": "a list",
+    "greater_than": "a number above {gt}",
+    "less_than_equal": "a number of at most {le}",
+}
+"""What is expected in a file that is no list of events, where that is said in another way."""
 
 
 def first_per_field(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
@@ -86,6 +97,32 @@ def unknown_field(model: type[BaseModel], detail: ErrorDetails) -> UnknownField:
     )
 
 
+def expecting(expected: str) -> WrapValidator:
+    """Return a validator that says what is expected wherever a value cannot be used."""
+
+    def validated(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise PydanticCustomError("unusable", "{expected}", {"expected": expected}) from error
+
+    return WrapValidator(validated)
+
+
+def problem_of_file(model: type[BaseModel], detail: ErrorDetails) -> str:
+    """Return what is wrong with a value of a file, and where: `categories[2].item: found …, expected …`."""
+    if detail["type"] == "extra_forbidden":
+        return str(unknown_field(model, detail))
+    loc = detail["loc"][:-2] if detail["loc"][-1:] == ("[key]",) else detail["loc"]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    place = printable(place.removeprefix("."))
+    if detail["type"] == "value_error":
+        message = detail["msg"].removeprefix("Value error, ")
+        return f"{place}: {message}" if place else message
+    expected = _IN_A_FILE.get(detail["type"])
+    return str(_found_and_expected(place or "the file", detail, expected))
+
+
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     """Return the model in an annotation such as `tuple[Item, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -98,9 +135,15 @@ def _to_problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
         return unknown_field(model, detail)
     # Without a location it is a field whose name is not valid Unicode.
     field = printable(str(detail["loc"][0])[:LONGEST_FIELD]) if detail["loc"] else "field"
-    suffix, expected = _SUFFIXES.get(detail["type"], ("wrong_type", _plain(detail["msg"])))
+    return _found_and_expected(field, detail)
+
+
+def _found_and_expected(field: str, detail: ErrorDetails, instead: str | None = None) -> Problem:
+    """Return the problem of a field, with another text for what is expected where one is given."""
+    suffix, usual = _SUFFIXES.get(detail["type"], ("wrong_type", _plain(detail["msg"])))
     found = "nothing" if detail["type"] == "missing" else shown(detail["input"])
-    return Problem(field, f"{field}_{suffix}", found, expected.format(**detail.get("ctx", {})))
+    expected = (instead or usual).format(**detail.get("ctx", {}))
+    return Problem(field, f"{field}_{suffix}", found, expected)
 
 
 def printable(text: str) -> str:
@@ -122,6 +165,10 @@ def _plain(message: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return the value in at most about 80 characters."""
-    text = repr(value)
+    """Return the value in at most about 80 characters: text in quotes, anything else as JSON."""
+    text = repr(value) if isinstance(value, str) else _as_json(value)
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
+
+
+def _as_json(value: object) -> str:
+    return printable(json.dumps(value, ensure_ascii=False, default=str))

@@ -214,8 +214,8 @@ def read_manifest(path: Path) -> Manifest:
     version = content.get("manifest_version") if isinstance(content, dict) else None
     if version != 1:
         raise ArtifactError(
-            f"{path}: manifest_version {version!r}, expected 1; use the nitamono release that wrote it, "
-            "or export it again with this one"
+            f"{path}: manifest_version {json.dumps(version)}, expected 1; use the nitamono release that "
+            "wrote it, or export it again with this one"
         )
     try:
         return Manifest.model_validate(content)

@@ -34,7 +34,7 @@ HEAD = ("", "item", "similarity", "price", "category", "title")
     show_default=True,
     help="Prices from the item's divided by this to times this, rounded outward to steps of 25 %.",
 )
-@click.option("--category", help="Only items below this category: 'Apparel > Skirts'.")
+@click.option("--category", help="Only items below this category: its path, or a part that no other has.")
 @click.option("--attribute", multiple=True, metavar="NAME:VALUE", help="Only items with this attribute.")
 @click.option("--exclude-seller", multiple=True, metavar="SELLER", help="No items of this seller.")
 @click.option("--min-similarity", metavar="NUMBER", help="Least similarity, 0 for any.")

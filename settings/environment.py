@@ -87,12 +87,16 @@ class Setting:
         kind, *constraints = get_args(self.annotation)
         if get_origin(kind) is Literal:
             return f"one of {', '.join(get_args(kind))}"
-        kinds = {get_args(part)[0] if get_args(part) else part for part in get_args(kind) or [kind]}
+        kinds, limits = set(), constraints
+        for part in get_args(kind) or [kind]:  # the types of a union, each with constraints of its own
+            base, *own = get_args(part) or [part]
+            kinds.add(base)
+            limits = [*limits, *own]
         if kinds & {str, Path}:
             return "text" if str in kinds else "a path"
         if not kinds & {int, float}:
             raise TypeError(f"{self.variable.name} needs a text for `expected`: its type is {kind}")
-        return _number(int in kinds, constraints)
+        return _number(int in kinds, limits)
 
     def read(self, text: str) -> Any:
         """Return the value that the text stands for.

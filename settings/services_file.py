@@ -18,7 +18,9 @@ SERVICES: Final = "services.json"
 SERVERS: Final = {"ELASTICSEARCH_URL": "NITAMONO_ES_PORT", "NITAMONO_REDIS_URL": "NITAMONO_REDIS_PORT"}
 """The variable with the URL of each server, and the one with the port of our own."""
 
-CHOSEN_FOR_THE_SERVERS: Final = frozenset({"NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER_DIR"})
+CHOSEN_FOR_THE_SERVERS: Final = frozenset(
+    {"NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER_DIR", "NITAMONO_RANKING_FILE"}
+)
 """The recorded variables that are wrong for another server."""
 
 _URL_OF_PORT: Final = {
@@ -52,8 +54,8 @@ def with_services(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which a command finds the services that `make up` started.
 
     A variable of the environment wins, then a port of our own servers, then the record. If the environment
-    names another server than the recorded one, the recorded servers, index prefix and encoder are ignored:
-    they belong to another cluster.
+    names another server than the recorded one, the recorded servers, index prefix, encoder and ranking file
+    are ignored: they belong to another cluster.
 
     Raises:
         InvalidSetting: the record cannot be read.

@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from celery import Celery
@@ -118,13 +118,28 @@ def api_service(environment: Mapping[str, str], settings: ServiceSettings) -> Se
         name="api",
         title="API",
         url=url,
-        identity=_identity(command, environment, *_experiments(environment)),
+        identity=_identity(command, environment, *_files_of_api(environment)),
         prepare=lambda _: _launch(command, environment),
         is_ready=lambda: api_answers(url),
         port=settings.api_port,
         port_setting="NITAMONO_API_PORT",
         grace=15.0,
     )
+
+
+def check_settings(environment: Mapping[str, str]) -> None:
+    """Check all settings of the worker and the API and the files that they name, before either is stopped.
+
+    Raises UserError, such as InvalidSetting.
+    """
+    # They import the Elasticsearch client, which takes a second that a second `up` can do without.
+    from events.worker.settings import EventSettings  # noqa: PLC0415
+    from indexer.settings import IndexerSettings  # noqa: PLC0415
+    from query.api.experiments import checked_settings  # noqa: PLC0415
+
+    IndexerSettings.from_environ(environment)
+    EventSettings.from_environ(environment)
+    checked_settings(environment)
 
 
 def worker_answers(redis_url: str, node: str) -> bool:
@@ -169,13 +184,27 @@ def _without_api_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("NITAMONO_API_")}
 
 
-def _experiments(environment: Mapping[str, str]) -> list[bytes]:
-    """Return the contents of the experiments' files."""
+def _files_of_api(environment: Mapping[str, str]) -> list[bytes]:
+    """Return the contents of the experiments' files and of the ranking files."""
     folder = Path(environment["NITAMONO_EXPERIMENTS_DIR"])
-    return [file.read_bytes() for file in sorted(folder.glob("*.toml"))]
+    files = sorted([*folder.glob("*.toml"), *folder.glob("*.json")])
+    if ranking := environment.get("NITAMONO_RANKING_FILE"):
+        files.append(Path(ranking))
+    return [file.read_bytes() for file in files if file.is_file()]
 
 
 def _code() -> list[tuple[str, int, int]]:
     """Return size and time of every file of code that the workers and the API run."""
-    files = [file for package in PACKAGES for file in (REPOSITORY / package).rglob("*.py")]
-    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]
+    found = []
+    for file in sorted(_files_of_code()):
+        with contextlib.suppress(FileNotFoundError):  # an editor or `git pull` has just replaced it
+            status = file.stat()
+            found.append((str(file), status.st_size, status.st_mtime_ns))
+    return found
+
+
+def _files_of_code() -> Iterator[Path]:
+    """Yield every file of code; `Path.rglob` would fail at a folder that is removed meanwhile."""
+    for package in PACKAGES:
+        for folder, _, names in os.walk(REPOSITORY / package):
+            yield from (Path(folder, name) for name in names if name.endswith(".py"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from demo.local_services.application import (
     api_service,
     application_environment,
+    check_settings,
     encoder_folder,
     events_service,
     worker_service,
@@ -36,17 +38,54 @@ from settings.services_file import (
     without_passwords,
 )
 
+PATHS = (
+    "ES_HOME",
+    "NITAMONO_CACHE_DIR",
+    "NITAMONO_ENCODER_DIR",
+    "NITAMONO_EXPERIMENTS_DIR",
+    "NITAMONO_IMAGE_ROOTS",
+    "NITAMONO_RANKING_FILE",
+    "NITAMONO_REPORTS_DIR",
+)
+"""Paths of the last `up` that the next one uses unless they are set, recorded as absolute ones."""
+
 REMEMBERED = (
-    "NITAMONO_INDEX_PREFIX",
+    *PATHS,
+    "NITAMONO_API_ACCESS_LOG",
     "NITAMONO_API_HOST",
     "NITAMONO_API_PORT",
+    "NITAMONO_API_THREADS",
+    "NITAMONO_API_WORKERS",
+    "NITAMONO_ATTRIBUTE_BOOST",
+    "NITAMONO_BATCH_SIZE",
+    "NITAMONO_CACHE_ANSWERS",
+    "NITAMONO_CACHE_TTL_S",
+    "NITAMONO_COLLAPSE_DUPLICATES",
+    "NITAMONO_DECODE_THREADS",
+    "NITAMONO_DIVERSITY",
+    "NITAMONO_ENCODER_BACKEND",
+    "NITAMONO_ENCODER_THREADS",
     "NITAMONO_ES_HEAP",
+    "NITAMONO_ES_USER",
+    "NITAMONO_FETCH_ALLOWED_HOSTS",
+    "NITAMONO_FETCH_DEADLINE_S",
+    "NITAMONO_FETCH_IDLE_TIMEOUT_S",
+    "NITAMONO_FETCH_MAX_BYTES",
+    "NITAMONO_FETCH_PER_HOST",
+    "NITAMONO_FETCH_PORTS",
+    "NITAMONO_FETCH_THREADS",
+    "NITAMONO_FRESHNESS",
+    "NITAMONO_HTTP_MAX_AGE_S",
+    "NITAMONO_INDEXING_MAX_RETRIES",
+    "NITAMONO_INDEX_PREFIX",
+    "NITAMONO_MIN_SIMILARITY",
+    "NITAMONO_PHOTO_MAX_RETRIES",
+    "NITAMONO_POPULARITY",
+    "NITAMONO_SELLER_CAP",
+    "NITAMONO_VISIBILITY_TIMEOUT_S",
     "NITAMONO_WORKER_PROCESSES",
 )
-"""Settings of the last `up` that the next one uses unless they are set."""
-
-FOLDERS = ("NITAMONO_ENCODER_DIR", "NITAMONO_EXPERIMENTS_DIR", "NITAMONO_REPORTS_DIR")
-"""Folders of the last `up`, likewise, recorded as absolute paths."""
+"""Settings of the last `up` that the next one uses unless they are set. A test compares them with all."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +112,25 @@ class System:
     applications: tuple[Service, ...]  # of our code; the API is the last
     arms: tuple[ArmEncoder, ...]
     supervisor: Supervisor
+    kept: Mapping[str, str]  # the settings of the last `up` that the caller's environment lacks
 
     @classmethod
-    def open(cls, environ: Mapping[str, str], progress: Progress) -> System:
+    def open(cls, environ: Mapping[str, str], progress: Progress, *, forget: bool = False) -> System:
         """Return the system that `environ` describes; nothing is started.
 
         Settings that it lacks are those of the last `up`, except external servers, and except the index
-        prefix and the encoder if `environ` names another server.
+        prefix, the encoder and the ranking file if `environ` names another server.
+
+        forget: take the defaults instead of the settings of the last `up`.
 
         Raises ServiceError or InvalidSetting.
         """
-        recorded = recorded_settings(environ)
+        recorded = {} if forget else recorded_settings(environ)
         ignored = CHOSEN_FOR_THE_SERVERS if names_other_server(environ, recorded) else frozenset()
         kept = {name: value for name, value in recorded.items() if name not in ignored | set(SERVERS)}
-        environ = {**environ, **kept, **{name: value for name, value in environ.items() if value}}
+        given = {name: value for name, value in environ.items() if value}
+        environ = _with_absolute_paths({**environ, **kept, **given})
+        kept = {name: value for name, value in kept.items() if name in REMEMBERED and name not in given}
         asked = ServiceSettings.from_environ(environ)
         state = StateFolder.open(asked.state)
         supervisor = Supervisor(state, progress)
@@ -112,7 +156,7 @@ class System:
             events_service(environment, state),
             api_service(environment, settings),
         )
-        return cls(settings, state, environ, environment, servers, applications, arms, supervisor)
+        return cls(settings, state, environ, environment, servers, applications, arms, supervisor, kept)
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -143,8 +187,7 @@ class System:
             if not given
         }
         plain = {name: self.asked[name] for name in REMEMBERED if self.asked.get(name)}
-        folders = {name: str(Path(self.asked[name]).absolute()) for name in FOLDERS if self.asked.get(name)}
-        text = json.dumps(servers | ours | plain | folders, indent=2) + "\n"
+        text = json.dumps(servers | ours | plain, indent=2) + "\n"
         if not self.state.services.exists() or self.state.services.read_text() != text:
             replace_text(self.state.services, text)
 
@@ -167,6 +210,7 @@ class System:
             LiveIndex.from_environ(environment, encoder_folder(environment))
             for environment in (self.environment, *(arm.environment(self.environment) for arm in self.arms))
         )
+        check_settings(self.environment)
         if self.settings.elasticsearch_url:
             own.require_elasticsearch()
         if self.settings.redis_url:
@@ -210,6 +254,16 @@ class System:
             datetime.fromtimestamp(started, UTC),
             round(memory_bytes(process) / 1e6),
         )
+
+
+def _with_absolute_paths(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` with the paths of settings as processes in another folder can use them."""
+    absolute = {
+        name: os.pathsep.join(str(Path(part).absolute()) for part in environ[name].split(os.pathsep) if part)
+        for name in PATHS
+        if environ.get(name)
+    }
+    return {**environ, **absolute}
 
 
 def _with_our_own(

@@ -37,4 +37,4 @@ def generate(*, out: Path, count: int, seed: int, photo_size: int, no_photos: bo
     except OSError as error:
         raise click.ClickException(str(error)) from error
     took = perf_counter() - started
-    click.echo(f"{out}: {written.listings} listings, {written.photos} photos in {took:.1f} s")
+    click.echo(f"{out}: {written.listings:,} listings, {written.photos:,} photos in {took:.1f} s")

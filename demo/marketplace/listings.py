@@ -1,5 +1,6 @@
 """The marketplace itself: who lists what, with which photos, at which price."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ LISTED_UNTIL = int(datetime(2026, 5, 31, tzinfo=UTC).timestamp())
 
 COPY_SHARE = 0.04
 """Listings with the photos of an earlier one: half relisted by its seller, half taken by another."""
+USUAL_LIKES, LIKED_DESIGNS, LIKED_LISTINGS = 8, 0.9, 0.8
+"""The median of likes, and the standard deviations of their logarithm between designs and listings."""
 LOWEST_YEN = 300
 SIZES_CLOTHES = ("XS", "S", "M", "M", "L", "L", "XL")
 SIZES_SHOES = tuple(f"{length / 2:g}cm" for length in range(45, 59))
@@ -44,6 +47,7 @@ class ListingEvent(TypedDict):
     updated_at: str
     images: list[str]
     attributes: dict[str, str]
+    popularity: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,19 @@ def listing_at(number: int, seed: int) -> ListingEvent:
         "updated_at": timestamp(updated),
         "images": [f"images/{item_id(number)}-{n}.jpg" for n in range(1, offer.photos + 1)],
         "attributes": attributes(design, condition, size),
+        "popularity": popularity(offer, LISTED_UNTIL - created, seed),
     }
+
+
+def popularity(offer: Offer, seconds_listed: int, seed: int) -> int:
+    """Return the likes of a listing: few for most, many for some, and more the longer it is listed.
+
+    They follow the design, which buyers like or not, and the listing itself. Half have come after two weeks.
+    """
+    liked = stream(seed, Purpose.LIKES_OF_DESIGN, offer.design).gauss(0, LIKED_DESIGNS)
+    own = stream(seed, Purpose.LIKES_OF_LISTING, offer.number).gauss(0, LIKED_LISTINGS)
+    come = 1 - 0.5 ** (seconds_listed / (14 * DAY))
+    return int(USUAL_LIKES * math.exp(liked + own) * come)
 
 
 def attributes(design: Design, condition: Condition, size: str) -> dict[str, str]:

@@ -14,6 +14,8 @@ class Purpose(IntEnum):
     LISTING = 3
     SELLER = 4
     PHOTO = 5
+    LIKES_OF_DESIGN = 6
+    LIKES_OF_LISTING = 7
 
 
 SEED = WholeNumber(0, 2**63 - 1)

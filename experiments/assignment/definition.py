@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from experiments.errors import InvalidDefinition, UnknownExperiment
-from mappings.problems import unknown_field
+from mappings.problems import problem_of_file
 from settings.errors import InvalidSetting
 from settings.services_file import state_folder
 
@@ -120,7 +119,7 @@ class Experiment(Model):
         if low >= high:
             raise ValueError(f"buckets [{low:g}, {high:g}) are empty; expected from < to")
         if len(set(names)) < len(names):
-            raise ValueError(f"arms {names} have a duplicate name; expected unique names")
+            raise ValueError(f"arms {', '.join(names)} have a duplicate name; expected unique names")
         if days != sorted(set(days)) or shares != sorted(shares):
             raise ValueError(
                 "ramp decreases; expected later days with larger shares, so that no user drops out"
@@ -250,7 +249,7 @@ def read_experiment(path: Path) -> Experiment:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidDefinition(f"{path}: {error}; expected TOML") from error
     except ValidationError as error:
-        problems = "; ".join(_problem(fault) for fault in error.errors())
+        problems = "; ".join(problem_of_file(Experiment, fault) for fault in error.errors(include_url=False))
         raise InvalidDefinition(f"{path}: {problems}") from error
     if experiment.name != path.stem:
         raise InvalidDefinition(
@@ -263,12 +262,6 @@ def read_experiment(path: Path) -> Experiment:
                 f"expected the path of a ranking file from {path.parent}"
             )
     return experiment
-
-
-def _problem(fault: ErrorDetails) -> str:
-    if fault["type"] == "extra_forbidden":
-        return str(unknown_field(Experiment, fault))
-    return f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
 
 
 def find_experiment(experiments: tuple[Experiment, ...], name: str) -> Experiment:

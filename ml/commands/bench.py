@@ -75,7 +75,7 @@ def bench(
         pipelines.append(speed.stock_pipeline(stock))
     click.echo(
         f"{artifact.encoder_id}: {gflop:.2f} GFLOP per photo; {threads} thread(s) on {os.cpu_count()} cores; "
-        f"{len(jpegs)} photos{'' if photos else f', synthetic, {size} × {size} pixels'}"
+        f"{len(jpegs):,} photos{'' if photos else f', synthetic, {size} × {size} pixels'}"
     )
     click.echo(
         f"a worker encodes its first photo after {start.seconds:.2f} s and uses {start.megabytes:.0f} MB "

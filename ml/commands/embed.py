@@ -46,7 +46,7 @@ def embed(*, paths: Sequence[Path], out: Path, artifact_folder: Path, as_json: b
         raise click.ClickException(f"{', '.join(map(str, paths))}: no photo could be embedded")
     if not as_json:
         count, dims = embedded.vectors.shape
-        click.echo(f"{id_line(str(out))}: {count} × {dims} float32; ids in {id_line(str(ids_path(out)))}")
+        click.echo(f"{id_line(str(out))}: {count:,} × {dims} float32; ids in {id_line(str(ids_path(out)))}")
 
 
 def print_summary(embedded: "Embedded", given: int, encoder_id: str) -> None:
@@ -55,10 +55,10 @@ def print_summary(embedded: "Embedded", given: int, encoder_id: str) -> None:
 
     for item_id, reason in embedded.left_out:
         click.echo(f"{id_line(item_id)}: {reason}", err=True)
-    counts = ", ".join(f"{reason} {count}" for reason, count in sorted(embedded.reasons.items()))
+    counts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(embedded.reasons.items()))
     click.echo(
-        f"{given} given, {len(embedded.ids)} embedded by {encoder_id}, "
-        f"{len(embedded.left_out)} left out{f' ({counts})' if counts else ''}"
+        f"{given:,} given, {len(embedded.ids):,} embedded by {encoder_id}, "
+        f"{len(embedded.left_out):,} left out{f' ({counts})' if counts else ''}"
     )
 
 

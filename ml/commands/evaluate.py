@@ -118,11 +118,12 @@ def json_text(measured: "Sequence[Comparison]") -> str:
 
 def heading(comparison: "Comparison") -> str:
     """The line above the tables of a comparison."""
-    photos = f"{comparison.source}: {len(comparison.searched.pairs)} photos ({comparison.task.split})"
+    photos = f"{comparison.source}: {len(comparison.searched.pairs):,} photos ({comparison.task.split})"
     if comparison.counts is None:
         return f"{photos}, each searched among the others"
     counts = comparison.counts
     return (
-        f"{photos}, {len(comparison.relevance.queries)} judged queries; {counts.used} judgments used, "
-        f"{counts.unknown_queries} with an unknown query_id, {counts.unknown_items} with an unknown item_id"
+        f"{photos}, {len(comparison.relevance.queries):,} judged queries; {counts.used:,} judgments used, "
+        f"{counts.unknown_queries:,} with an unknown query_id, {counts.unknown_items:,} with an unknown "
+        "item_id"
     )

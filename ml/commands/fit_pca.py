@@ -87,7 +87,7 @@ def fit_pca(
     }
     with replaced(out / "report.json") as file:
         file.write((json.dumps(report, indent=2) + "\n").encode())
-    click.echo(f"{spectrum.count} rows × {opened[0].width} in {len(opened)} shards, solver: {solver}")
+    click.echo(f"{spectrum.count:,} rows × {opened[0].width:,} in {len(opened):,} shards, solver: {solver}")
     head = ("dims", "variance explained", f"recall@{NEIGHBOURS} against full width, held out")
     rows = [(str(one.dims), f"{one.explained:.4f}", f"{one.recall:.4f}") for one in choices]
     click.echo(table(head, rows, right=head))

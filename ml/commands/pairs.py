@@ -78,12 +78,14 @@ def pairs(
 
     settings = PairSettings(reserved_pattern or RESERVED_TITLE, train_until, rows_per_shard, threads)
     report = write_pairs(listings, out, settings)
-    splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
-    click.echo(f"{report.read} read, {report.pairs} pairs ({splits}) in {len(report.shards)} shards of {out}")
+    splits = ", ".join(f"{split} {count:,}" for split, count in report.splits.items())
     click.echo(
-        f"{report.groups} groups of duplicates or single photos, the largest of {report.largest_group}"
+        f"{report.read:,} read, {report.pairs:,} pairs ({splits}) in {len(report.shards)} shards of {out}"
+    )
+    click.echo(
+        f"{report.groups:,} groups of duplicates or single photos, the largest of {report.largest_group:,}"
     )
     for reason, count in report.dropped.items():
-        click.echo(f"dropped {count}: {reason}")
+        click.echo(f"dropped {count:,}: {reason}")
     if not report.splits["train"]:
         click.echo("warning: no training pairs; choose a later --train-until, or add listings", err=True)

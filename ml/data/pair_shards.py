@@ -140,8 +140,8 @@ def read_shard(path: Path, rows: int) -> Iterator[Pair]:
             found = parquet.metadata.num_rows
             if not parquet.schema_arrow.equals(SCHEMA) or found != rows:
                 raise BadPairShard(
-                    f"{path}: {found} rows of {parquet.schema_arrow.names}, "
-                    f"expected {rows} of {SCHEMA.names}; {remedy}"
+                    f"{path}: {found:,} rows of {', '.join(parquet.schema_arrow.names)}, "
+                    f"expected {rows:,} of {', '.join(SCHEMA.names)}; {remedy}"
                 )
             yield from pairs_of(parquet)
     except (OSError, pa.ArrowException) as error:

@@ -128,7 +128,7 @@ def relevance_of(corpus: Corpus, source: str, task: Task) -> Relevance:
     pairs = [corpus.pairs[row] for row in corpus.rows(task.split, source)]
     if len(pairs) < MIN_PHOTOS:
         raise SplitTooSmall(
-            f"{source}: {len(pairs)} usable photos in split {task.split}, expected at least {MIN_PHOTOS}; "
+            f"{source}: {len(pairs):,} usable photos in split {task.split}, expected at least {MIN_PHOTOS}; "
             "add data, or choose another --split"
         )
     if task.judgments is None:

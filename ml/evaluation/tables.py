@@ -27,7 +27,7 @@ def gain_text(row: Row) -> str:
 
 def slice_table(rows: Sequence[Row]) -> str:
     """A table with a row per slice, and a column per encoder with the mean of the first metric."""
-    names = [f"{one.by}: {one.value} ({one.queries})" for one in rows[0].slices]
+    names = [f"{one.by}: {one.value} ({one.queries:,})" for one in rows[0].slices]
     if not names:
         return "No slice has enough queries."
     encoders = [row.encoder for row in rows]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from console.counts import by_name
 from ml.data.corpus import Corpus
 from ml.data.listing_events import RESERVED_TITLE, Event, check_not_table, key_of, listing_events
 from ml.data.near_identical import (
@@ -72,7 +73,7 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
     if not kept:
         where = ", ".join(map(str, paths))
         raise NoPairs(
-            f"no usable pair in {where}: {dict(dropped)}; expected a listings JSONL or CLASS/photo.jpg"
+            f"no usable pair in {where}: {by_name(dropped)}; expected a listings JSONL or CLASS/photo.jpg"
         )
     return Corpus(kept, pixels, split_pairs(kept, groups(kept, prints)), photos, dropped)
 

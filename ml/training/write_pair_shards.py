@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from console.counts import by_name
 from ml.atomic_files import replaced, replaced_folder
 from ml.data.listing_events import RESERVED_TITLE
 from ml.data.near_identical import PRINT_SIZE, PhotoPrints
@@ -102,7 +103,7 @@ def write_pairs(sources: Sequence[Path], out: Path, settings: PairSettings) -> P
             scan = scan_pairs(sources, Path(folder), settings)
             if not scan.titles:
                 raise NoPairs(
-                    f"no usable pair in {', '.join(map(str, sources))}: {dict(scan.dropped)}; "
+                    f"no usable pair in {', '.join(map(str, sources))}: {by_name(scan.dropped)}; "
                     "expected listings with a title and a readable photo"
                 )
             photo_groups = find_groups(scan, settings.train_until)

@@ -174,7 +174,11 @@ def _add_operations(
         deadline = reader.deadline()
         index, encoder = reader.live(deadline)
         states = tuple(slates.states(deadline))  # reads the kill switch, before its age
-        in_use = response.RankingState(name=ranking.name, problem=ranking.objection(index, encoder))
+        in_use = response.RankingState(
+            name=ranking.name,
+            in_use=ranking.applied_to(index, encoder).name,
+            problem=ranking.objection(index, encoder),
+        )
         age_s = slates.switches_age_s()
         return _json(
             response.readiness(index, encoder, in_use, states, age_s, slates.off, answers.cache_counts)

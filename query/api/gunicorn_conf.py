@@ -7,10 +7,16 @@ NITAMONO_API_THREADS, and those that `query.api.settings` names.
 from __future__ import annotations
 
 import os
+import sys
 
-from query.api.settings import QuerySettings
+from query.api.experiments import checked_settings
+from settings.errors import UserError
 
-_settings = QuerySettings.from_environ(os.environ)
+# Without this, gunicorn would print a traceback, or start workers again and again that end at once.
+try:
+    _settings = checked_settings(os.environ)
+except UserError as error:
+    sys.exit(f"Error: {error}")
 
 bind = f"{_settings.host}:{_settings.port}"
 

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mappings.listing import CATEGORY_SEPARATOR, ListingId, Status
+from mappings.problems import shown
 from query.search.cursor import MAX_LENGTH
 from query.search.errors import InvalidParameters, UnknownItem, UnknownParameter, UnusableParameter
 from query.search.price_band import DEFAULT_RATIO
@@ -52,7 +53,7 @@ class ShownStatus(StrEnum):
 def _category_path(text: str) -> str:
     names = [name.strip() for name in text.split(CATEGORY_SEPARATOR.strip())]
     if not all(names) or len(names) > 5:
-        raise PydanticCustomError("category", "one to five names, such as 'Apparel > Skirts'")
+        raise PydanticCustomError("category", "one to five names, separated by '>'")
     return CATEGORY_SEPARATOR.join(names)
 
 
@@ -85,9 +86,11 @@ def _decimal(value: object) -> object:
 def _readable(read: Callable[[str], float], value: object) -> object:
     try:
         if isinstance(value, str):
-            read(value)
+            read(value.removeprefix("-"))
     except ValueError as error:
         raise PydanticCustomError("number", "a number in digits") from error
+    if isinstance(value, str) and value.startswith("-"):
+        raise PydanticCustomError("negative", "a number from 0 up")
     return value
 
 
@@ -141,7 +144,7 @@ class SimilarParameters(Parameters):
     ] = DEFAULT_RATIO
     category: Annotated[
         CategoryPath | None,
-        Field(description="Only items below this category: its path, or a part that no other has: `Skirts`."),
+        Field(description="Only items below this category: its path, or a part that no other has."),
     ] = None
     attribute: Annotated[
         tuple[Attribute, ...],
@@ -343,6 +346,8 @@ _SUFFIXES = {
     "greater_than": "out_of_range",
     "greater_than_equal": "out_of_range",
     "less_than_equal": "out_of_range",
+    "negative": "out_of_range",
+    "enum": "unknown_value",
     "string_too_long": "too_long",
     "string_too_short": "empty",
     "too_long": "too_many",
@@ -393,5 +398,4 @@ def _number(schema: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
+    return f"{len(value)} values" if isinstance(value, tuple) else shown(value)

@@ -16,7 +16,7 @@ from mappings.identity import EncoderIdentity
 from mappings.image_roots import is_remote
 from mappings.listing import AttributeValue, ListingDocument, Status
 from query.search.browse import Page
-from query.search.experiment_aware import Exposure
+from query.search.experiment_aware import ExperimentStatus, Exposure
 from query.search.hits import RankedHit
 from query.search.missing import Reason, explain_missing
 from query.search.price_band import WIDER_RATIOS
@@ -260,6 +260,35 @@ class Health(Model):
     status: Annotated[str, Field(description="`ok`, or `ready`.")]
 
 
+class RankingState(Model):
+    """What ranks the answers of this process from the live index."""
+
+    name: Annotated[str, Field(description="The name of the ranking file with its hash, or `default`.")]
+    in_use: Annotated[
+        str, Field(description="The same for what ranks the live index: `default` if the file cannot.")
+    ]
+    problem: Annotated[
+        str | None,
+        Field(description="Why it cannot rank the live index, which the default ranks until then."),
+    ]
+
+
+class ArmState(Model):
+    """The index of an arm, and what ranks its answers."""
+
+    arm: str
+    index: Annotated[str | None, Field(description="The index that it reads; null if there is none.")]
+    ranking: Annotated[
+        str | None, Field(description="The name of the ranking file that ranks this index, or `default`.")
+    ]
+    ranking_problem: Annotated[
+        str | None,
+        Field(
+            description="Why the ranking file of the arm, or else of the deployment, does not apply to it."
+        ),
+    ]
+
+
 class ExperimentState(Model):
     """State of an experiment in this process."""
 
@@ -271,16 +300,7 @@ class ExperimentState(Model):
     problems: Annotated[
         tuple[str, ...], Field(description="Arms that cannot be served; their users get no arm.")
     ]
-
-
-class RankingState(Model):
-    """What ranks the answers of this process."""
-
-    name: Annotated[str, Field(description="The name of the ranking file with its hash, or `default`.")]
-    problem: Annotated[
-        str | None,
-        Field(description="Why it cannot rank the live index, which the default ranks until then."),
-    ]
+    arms: tuple[ArmState, ...]
 
 
 class CacheReadiness(Model):
@@ -319,7 +339,7 @@ def readiness(
     index: str,
     encoder: EncoderIdentity,
     ranking: RankingState,
-    experiments: Iterable[tuple[str, str, tuple[str, ...]]],
+    experiments: Iterable[ExperimentStatus],
     switches_age_s: float | None,
     experiments_off: str | None,
     cache: CacheCounts,
@@ -331,8 +351,13 @@ def readiness(
         encoder_id=encoder.encoder_id,
         ranking=ranking,
         experiments=tuple(
-            ExperimentState(name=name, state=state, problems=problems)
-            for name, state, problems in experiments
+            ExperimentState(
+                name=each.name,
+                state=each.state,
+                problems=each.problems,
+                arms=tuple(ArmState.model_validate(arm, from_attributes=True) for arm in each.arms),
+            )
+            for each in experiments
         ),
         switches_age_s=None if switches_age_s is None else round(switches_age_s, 1),
         experiments_off=experiments_off,

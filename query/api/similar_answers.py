@@ -19,8 +19,8 @@ from query.search.experiment_aware import (
     exposed,
     random_place,
 )
-from query.search.live_index import LiveIndexNames
 from query.search.reader import RequestDeadline
+from query.search.recent import Recent
 from query.search.request import SimilarRequest, VisitorRequest
 from query.search.similar import SimilarItems
 
@@ -64,7 +64,7 @@ class SimilarAnswers:
         """
         self._slates, self._cache = slates, cache
         self._configuration = f"{configuration} {SimilarAnswer.model_json_schema()}"
-        self._indices = LiveIndexNames()
+        self._indices: Recent[str, str] = Recent()
 
     @property
     def cache_counts(self) -> CacheCounts:
@@ -97,7 +97,7 @@ class SimilarAnswers:
             return LookUp()
         reader = self._slates.reader(config)
         try:
-            index = self._indices.of(reader, deadline)
+            index = self._indices.of(reader.prefix, lambda: reader.live(deadline)[0])
         except (NoLiveIndex, SearchUnavailable):  # the search says so, or falls back to the default index
             return LookUp()
         return self._cache.look_up(reader.prefix, self._digest(index, config, item_id, request))

@@ -53,6 +53,36 @@ class ArmUnusable(Exception):
 
 
 @dataclass(frozen=True)
+class ArmStatus:
+    """Whether an arm can be served now, and what ranks its answers."""
+
+    arm: str
+    problem: str | None = None
+    """Why it cannot be served."""
+    index: str | None = None
+    """The index that it reads; None if there is none."""
+    ranking: str | None = None
+    """The name of the ranking that applies to that index."""
+    ranking_problem: str | None = None
+    """Why the ranking file of the arm, or of the deployment, does not apply."""
+
+
+@dataclass(frozen=True)
+class ExperimentStatus:
+    """An experiment in this process."""
+
+    name: str
+    state: str
+    arms: tuple[ArmStatus, ...]
+    """None if it is disabled."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why arms cannot be served."""
+        return tuple(arm.problem for arm in self.arms if arm.problem)
+
+
+@dataclass(frozen=True)
 class Exposure:
     """The experiment arms that an answer is attributed to."""
 
@@ -185,12 +215,12 @@ class ExperimentAwareSearch:
         """Those of the arms that name a ranking file."""
         return tuple(self._rankings.values())
 
-    def states(self, deadline: RequestDeadline) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-        """Name, state and problems of each experiment."""
+    def states(self, deadline: RequestDeadline) -> Iterator[ExperimentStatus]:
+        """The status of each experiment."""
         for experiment in self._experiments:
-            problems = (self._problem(arm, deadline) for arm in experiment.arms if experiment.enabled)
+            arms = tuple(self._status(arm, deadline) for arm in experiment.arms if experiment.enabled)
             state = experiment.state(self._switches.stopped(), self._today())
-            yield experiment.name, state, tuple(filter(None, problems))
+            yield ExperimentStatus(experiment.name, state, arms)
 
     def switches_age_s(self) -> float | None:
         """Seconds since the kill switch was last read, or None if it never was."""
@@ -231,7 +261,8 @@ class ExperimentAwareSearch:
         unknown = [label for label in labels if label not in known]
         if unknown:
             expected = f"one of {', '.join(known)}" if known else self.off or "no experiment is enabled"
-            raise InvalidParameters((UnusableParameter("arm", "arm_unknown", repr(unknown[0]), expected),))
+            problem = UnusableParameter("arm", "arm_unknown_value", repr(unknown[0]), expected)
+            raise InvalidParameters((problem,))
         chosen = tuple(known[label] for label in labels)
         if len({each.experiment.layer for each in chosen}) < len(chosen):
             raise InvalidParameters(
@@ -274,12 +305,20 @@ class ExperimentAwareSearch:
             self._logged.add(str(error))
             logger.error("an arm is not served (%s): %s", error.reason, error)
 
-    def _problem(self, arm: Arm, deadline: RequestDeadline) -> str | None:
+    def _status(self, arm: Arm, deadline: RequestDeadline) -> ArmStatus:
+        service = self._service(arm)
         try:
-            index, encoder = self._service(arm).reader.live(deadline)
+            index, encoder = service.reader.live(deadline)
         except (NoLiveIndex, SearchUnavailable) as error:
-            return f"arm {arm.name}: {error}"
-        return self._objection(arm, index, encoder)
+            return ArmStatus(arm.name, f"arm {arm.name}: {error}")
+        ranking = self._rankings[arm.ranking_file] if arm.ranking_file else service.ranking
+        return ArmStatus(
+            arm.name,
+            self._objection(arm, index, encoder),
+            index,
+            ranking.applied_to(index, encoder).name,
+            ranking.objection(index, encoder),
+        )
 
 
 def exposed(config: ServingConfig) -> Exposure:

@@ -143,6 +143,10 @@ class Ranking:
             f"{index} has {encoder.encoder_id}; name a ranking file for that encoder"
         )
 
+    def applied_to(self, index: str, encoder: EncoderIdentity) -> Ranking:
+        """What ranks an index: this ranking, or the one for other encoders."""
+        return self if self.objection(index, encoder) is None else self.otherwise or Ranking()
+
     def calibrated(
         self,
         encoder: EncoderIdentity,

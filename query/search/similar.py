@@ -14,11 +14,11 @@ from query.search.category_levels import CategoryCounts, PathCounts, emphasis_of
 from query.search.cursor import MAX_SHOWN, Cursor, decode, digest, encode, first_page, question
 from query.search.filter_values import FilterValues
 from query.search.hits import RankedHit, ranked
-from query.search.index_state import IndexStates
 from query.search.policy import Rule, Selection, filled_up, page_of, select
 from query.search.price_band import PriceBand, widening_bands
 from query.search.ranking import Ranking
 from query.search.reader import Answer, Found, IndexReader, RequestDeadline
+from query.search.recent import Recent
 from query.search.request import SimilarRequest
 from query.search.result_policy import ResultPolicy
 
@@ -103,7 +103,7 @@ class SimilarService:
         self.ranking = ranking or Ranking()
         self._policy = policy or ResultPolicy()
         self._counts = CategoryCounts(reader)
-        self._states = IndexStates(reader)
+        self._states: Recent[str, str] = Recent()
         self._filters = FilterValues(reader)
         self._knn = knn or KnnParameters()
         self._logged: set[str] = set()
@@ -181,12 +181,10 @@ class SimilarService:
     def _usable(self, ranking: Ranking, index: str, encoder: EncoderIdentity) -> Ranking:
         """Return the ranking, or the one for other encoders: an answer is better than none after a swap."""
         problem = ranking.objection(index, encoder)
-        if problem is None:
-            return ranking
-        if problem not in self._logged:
+        if problem is not None and problem not in self._logged:
             self._logged.add(problem)
             logger.error("%s; the default ranks until then", problem)
-        return ranking.otherwise or Ranking()
+        return ranking.applied_to(index, encoder)
 
     def _position(self, index: str, request: SimilarRequest, asked: str, deadline: RequestDeadline) -> Cursor:
         """The position after the pages before.
@@ -195,7 +193,7 @@ class SimilarService:
             UnusableCursor
         """
         if request.cursor is None:
-            return first_page(self._states.recent(index, deadline))
+            return first_page(self._states.of(index, lambda: self.reader.state(index, deadline)))
         return decode(request.cursor, asked, self.reader.uuid(index, deadline))
 
     def _next_cursor(

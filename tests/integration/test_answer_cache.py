@@ -107,6 +107,22 @@ def test_a_write_that_failed_counts_as_one_that_may_have_happened(
     assert not stored(answers, "a", "m1")
 
 
+def test_marks_of_failed_writes_do_not_pile_up(client: redis.Redis, answers: AnswerCache) -> None:
+    """An item that is retried through an outage keeps the marks of writes that may still happen, not all."""
+    changes = Changes(client, PREFIX, longest_write_s=0.02, visible_after_s=VISIBLE_S)
+    changes.announce()
+    for _ in range(30):
+        time.sleep(0.01)
+        with pytest.raises(TimeoutError), changes.of(["m1"]):
+            raise TimeoutError
+    marks = client.hlen(f"{CacheKeys(PREFIX).changed}m1")
+    assert isinstance(marks, int)
+    assert 1 <= marks <= 8, "0.07 s of marks, one every 0.01 s"
+    assert not stored(answers, "a", "m1")
+    time.sleep(0.02 + VISIBLE_S + 0.01)
+    assert stored(answers, "a", "m1")
+
+
 def test_nothing_is_stored_where_no_worker_marks_changes(answers: AnswerCache, client: redis.Redis) -> None:
     """Nor after FLUSHALL, until one writes or starts."""
     assert not stored(answers, "a", "m1")

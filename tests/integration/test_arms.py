@@ -300,8 +300,8 @@ def test_a_tester_sees_any_arm_even_before_the_start(market: Market) -> None:
 @pytest.mark.parametrize(
     ("arms", "reason"),
     [
-        (["new-encoder:nobody"], "arm_unknown"),
-        (["other:control"], "arm_unknown"),
+        (["new-encoder:nobody"], "arm_unknown_value"),
+        (["other:control"], "arm_unknown_value"),
         (["control"], "arm_malformed"),
         (["new-encoder:control", "new-encoder:siglip"], "arm_conflicting"),
     ],
@@ -313,7 +313,7 @@ def test_an_arm_that_cannot_be_had_is_a_bad_request(market: Market, arms: list[s
     assert got.status_code == 400
     (problem,) = got.get_json(force=True)["problems"]
     assert problem["reason"] == reason
-    if reason == "arm_unknown":
+    if reason == "arm_unknown_value":
         assert problem["expected"] == "one of new-encoder:control, new-encoder:siglip"
 
 

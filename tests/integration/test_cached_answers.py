@@ -26,7 +26,7 @@ from mappings.creation import create_index
 from mappings.identity import EncoderIdentity
 from query.api.app import create_app
 from query.api.settings import QuerySettings
-from query.search.live_index import REMEMBERED_S
+from query.search.recent import RECENT_S
 from query.search.result_policy import NO_RULES
 from tests.conftest import RunningService, WorkerFactory
 from tests.free_port import free_port
@@ -301,7 +301,7 @@ def test_a_swapped_index_is_answered_from_within_a_second(market: Market) -> Non
     document = shop.es.get(index=shop.index_name, id="m0", source_exclude_vectors=False)["_source"]
     shop.es.index(index=new, id="m0", document=document, refresh=True)
     swap_aliases(shop.es, shop.settings.prefix, new)
-    time.sleep(REMEMBERED_S)
+    time.sleep(RECENT_S)
     assert (market.similar()["index"], market.ids()) == (new, [])
 
 

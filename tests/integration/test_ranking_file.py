@@ -65,7 +65,8 @@ def test_a_ranking_file_weighs_terms(fill: Any, tmp_path: Path) -> None:
     answer = shop.similar()
     assert [item["item_id"] for item in answer["items"]] == ["look", "kind", "unlike"]
     assert answer["ranking"].startswith("ours-")
-    assert shop.api.get("/readyz").json["ranking"] == {"name": answer["ranking"], "problem": None}
+    state = {"name": answer["ranking"], "in_use": answer["ranking"], "problem": None}
+    assert shop.api.get("/readyz").json["ranking"] == state
     plain = Shop.similar(_with(shop))
     assert [item["item_id"] for item in plain["items"]] == ["kind", "look"]
     assert plain["ranking"] == "default"
@@ -103,6 +104,7 @@ def test_a_file_for_another_encoder_is_named_and_not_used(
         assert shop.similar()["ranking"] == "default"
     assert sum("is for the encoder other-1" in each.message for each in caplog.records) == 1
     state = shop.api.get("/readyz").json["ranking"]
+    assert (state["name"].split("-")[0], state["in_use"]) == ("ours", "default")
     assert "is for the encoder other-1" in state["problem"]
     assert "has colour-00000001" in state["problem"]
 

@@ -91,6 +91,25 @@ def test_shown_command_exists(command: str) -> None:
         CHECKS[program](words[1:])
 
 
+WRITES = re.compile(
+    r"(?:--(?:out|output|report) | > |events export |^cp \S+ |EXPERIMENTS_DIR=)([a-z.][\w./-]*)"
+)
+
+
+def test_what_shown_commands_write_is_ignored_by_git() -> None:
+    """So that the clone stays clean, and nobody commits listings or user ids."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone")
+    written = {path for _, command in shown_commands() for path in WRITES.findall(command)}
+    assert {"event-log", "ranking.json", "vectors.npy", ".env", "experiment-files", "scores.json"} <= written
+    files = [path if Path(path).suffix or path == ".env" else f"{path}/file" for path in sorted(written)]
+    files += [path.replace(".npy", ".ids.txt") for path in files if path.endswith(".npy")]
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", *files], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert set(done.stdout.split()) == set(files)
+
+
 def test_readme_shows_the_two_commands() -> None:
     """`make demo` and `make test`."""
     commands = [command for name, command in shown_commands() if name.startswith("README.md")]

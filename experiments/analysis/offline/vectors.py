@@ -81,7 +81,7 @@ def read_vectors(name: str, path: Path) -> ItemVectors:
         ) from error
     if len(ids) != shard.rows:
         raise UnusableVectors(
-            f"{ids_file}: {len(ids)} ids, expected {shard.rows}, one for each row of {path.name}; "
+            f"{ids_file}: {len(ids):,} ids, expected {shard.rows:,}, one for each row of {path.name}; "
             "write both again with `nitamono ml embed`"
         )
     return ItemVectors(name, path, {item_id: row for row, item_id in enumerate(ids)})

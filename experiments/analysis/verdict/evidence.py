@@ -21,6 +21,7 @@ from experiments.analysis.verdict.breakdowns import BREAKDOWNS, Arms
 from experiments.assignment.assign import arm_array
 from experiments.assignment.definition import Experiment
 from experiments.errors import NothingExposed, UnreadableLog
+from mappings.errors import failure_of
 
 SIMULATED_USERS: Final = "Simulated users: this log does not come from real shoppers."
 """Used if impressions are marked as simulated and the folder has no marker file."""
@@ -132,5 +133,5 @@ def simulated(folder: Path) -> str | None:
     try:
         sentence = str(json.loads(path.read_text(encoding="utf-8"))["sentence"])
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UnreadableLog(f"{path}: {error!r}; expected JSON with a text `sentence`") from error
+        raise UnreadableLog(f"{path}: {failure_of(error)}; expected JSON with a text `sentence`") from error
     return sentence[:1].upper() + sentence[1:]

@@ -73,7 +73,9 @@ def to_srgb(image: Image.Image, profile: bytes, *, grey: bool) -> Image.Image:
     elif space == "RGB" and image.mode == "L":
         image = image.convert("RGB")
     elif space != image.mode:
-        raise UnusableProfile(f"a profile for {profile[16:20]!r} in an image in {image.mode}")
+        raise UnusableProfile(
+            f"a profile for {profile[16:20].decode('latin-1')!r} in an image in {image.mode}"
+        )
     transform = srgb_transform(profile, image.mode)
     return image.convert("RGB") if transform is None else transform.apply(image)
 

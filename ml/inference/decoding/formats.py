@@ -164,7 +164,9 @@ def not_an_image(data: bytes) -> UnusablePhoto:
     if text == "SVG":
         return unsupported("SVG")
     found = f"{text}, " if text else ""
-    return UnusablePhoto("photo_not_an_image", f"{found}bytes that start with {data[:16]!r}", expected)
+    return UnusablePhoto(
+        "photo_not_an_image", f"{found}bytes that start with {data[:16].decode('latin-1')!r}", expected
+    )
 
 
 def text_name(head: bytes) -> str | None:

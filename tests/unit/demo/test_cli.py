@@ -17,7 +17,9 @@ from demo.cli import group
 from demo.local_services.processes import ProcessRecord
 from demo.local_services.progress import Progress
 from demo.local_services.state import StateFolder
-from demo.local_services.system import System
+from demo.local_services.system import REMEMBERED, System
+from docs.settings_table import READERS
+from settings.environment import all_settings
 from tests.free_port import free_port
 
 
@@ -263,6 +265,76 @@ def test_a_wrong_setting_is_one_sentence(environ):
         1,
         "Error: NITAMONO_ES_PORT is 'many', expected a whole number from 1 to 65535\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        (
+            "NITAMONO_SELLER_CAP",
+            "many",
+            "NITAMONO_SELLER_CAP is 'many', expected a whole number from 0 to 100",
+        ),
+        ("NITAMONO_FETCH_THREADS", "0", "NITAMONO_FETCH_THREADS is '0', expected a whole number from 1 up"),
+        ("NITAMONO_USER_SALT", "short", "NITAMONO_USER_SALT has 5 characters"),
+        (
+            "NITAMONO_RANKING_FILE",
+            "/nowhere/ranking.json",
+            "/nowhere/ranking.json: No such file or directory",
+        ),
+    ],
+)
+def test_settings_are_checked_before_a_running_api_is_stopped(
+    environ, recorded_api, variable, value, message
+):
+    """It goes on with its own settings, and the one line names the variable or the file."""
+    answer = invoke({**environ, variable: value}, "up")
+    assert (answer.exit_code, answer.output.count("\n")) == (1, 1)
+    assert answer.output.startswith(f"Error: {message}")
+    assert recorded_api.poll() is None
+
+
+@pytest.fixture
+def recorded_api(tmp_path):
+    """A process that is recorded as an API of ours with other settings."""
+    records = StateFolder.open(tmp_path / "a state").records
+    with subprocess.Popen(["sleep", "60"]) as process:
+        record = ProcessRecord.of(psutil.Process(process.pid), url="http://127.0.0.1:9993", identity="old")
+        (records / "api.json").write_text(json.dumps(asdict(record)))
+        yield process
+        process.kill()
+
+
+def test_every_setting_is_kept_for_the_next_start():
+    """But secrets, addresses and credentials of servers, and what follows from the state folder."""
+    settings = {s.variable.name: s.variable for cls in READERS.values() for s in all_settings(cls)}
+    servers = {"ELASTICSEARCH_URL", "NITAMONO_REDIS_URL", "NITAMONO_ES_PORT", "NITAMONO_REDIS_PORT"}
+    access = {name for name in settings if name.startswith("ELASTICSEARCH_")} | {"NITAMONO_ES_ARCHIVES_URL"}
+    folder = {"NITAMONO_STATE_DIR", "NITAMONO_IMAGE_ROOTS_FILE"}
+    assert set(REMEMBERED) == set(settings) - servers - access - folder - {"NITAMONO_USER_SALT"}
+    assert not any(settings[name].secret for name in REMEMBERED)
+
+
+def test_paths_are_kept_for_commands_in_any_folder(environ, monkeypatch, tmp_path):
+    """A relative one is that of the folder in which `up` was called."""
+    monkeypatch.chdir(tmp_path)
+    given = {"NITAMONO_RANKING_FILE": "r.json", "NITAMONO_IMAGE_ROOTS": f"a:/b:{tmp_path}/c"}
+    found = System.open({**environ, **given}, Progress(io.StringIO())).environment
+    assert found["NITAMONO_RANKING_FILE"] == str(tmp_path / "r.json")
+    assert found["NITAMONO_IMAGE_ROOTS"] == f"{tmp_path}/a:/b:{tmp_path}/c"
+
+
+def test_settings_of_the_last_start_are_kept_until_they_are_forgotten(environ, tmp_path):
+    """A setting of the environment wins; `kept` has the others, for `up` to list."""
+    recorded = {"NITAMONO_RANKING_FILE": "/r.json", "NITAMONO_FRESHNESS": "2", "NITAMONO_SELLER_CAP": "5"}
+    (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
+    given = {**environ, "NITAMONO_FRESHNESS": "1", "NITAMONO_SELLER_CAP": ""}
+    found = System.open(given, Progress(io.StringIO()))
+    assert {name: found.environment[name] for name in recorded} == {**recorded, "NITAMONO_FRESHNESS": "1"}
+    assert found.kept == {"NITAMONO_RANKING_FILE": "/r.json", "NITAMONO_SELLER_CAP": "5"}
+    forgotten = System.open(given, Progress(io.StringIO()), forget=True)
+    assert "NITAMONO_RANKING_FILE" not in forgotten.environment
+    assert forgotten.kept == {}
 
 
 @pytest.mark.parametrize(("url", "kept"), [("http://search:9200", True), ("https://prod:9200", False)])

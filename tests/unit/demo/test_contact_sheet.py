@@ -107,7 +107,8 @@ def test_an_unreachable_elasticsearch_is_reported(stopped_system, tmp_path):
 def test_an_invalid_elasticsearch_url_is_reported(stopped_system, tmp_path):
     """A URL without scheme and port ends with a message that names the variable."""
     answer = invoke({**stopped_system, "ELASTICSEARCH_URL": "localhost"}, tmp_path / "c.jpg")
-    assert (answer.exit_code, "Error: ELASTICSEARCH_URL is localhost" in answer.output) == (1, True)
+    assert answer.output.startswith("Error: ELASTICSEARCH_URL is localhost"), answer.exception
+    assert answer.exit_code == 1
 
 
 def test_a_missing_folder_is_reported(stopped_system, tmp_path, roots, monkeypatch):

@@ -80,7 +80,7 @@ def test_rejects_an_id_that_does_not_match_the_content(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "not JSON"), ("[]", "manifest_version None"), ('{"manifest_version": 1}', "Field required")],
+    [("{", "not JSON"), ("[]", "manifest_version null"), ('{"manifest_version": 1}', "Field required")],
 )
 def test_rejects_an_invalid_manifest(folder: Path, content: str, message: str) -> None:
     """Truncated JSON, other JSON, and missing fields each have a message."""

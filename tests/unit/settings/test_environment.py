@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -96,6 +97,36 @@ def test_every_setting_says_what_it_expects() -> None:
     assert expected["NITAMONO_REPORTS_DIR"] == "a path"
     assert expected["ES_HOME"] == "a path"
     assert expected["NITAMONO_IMAGE_ROOTS"] == "folders separated by colons"
+
+
+SETTINGS = {setting.variable.name: setting for cls in READERS.values() for setting in all_settings(cls)}
+NUMBERS = {
+    name: (float(found[1]), float(found[2]) if found[2] else None)
+    for name, setting in SETTINGS.items()
+    if (found := re.search(r" from ([0-9.]+) (?:up|to ([0-9.]+))$", setting.expected))
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_message_names_the_range_that_is_accepted(name: str) -> None:
+    """Both of its ends can be used, and nothing beyond them."""
+    low, high = NUMBERS[name]
+    step = 1 if "whole" in SETTINGS[name].expected else 0.01
+    assert SETTINGS[name].read(f"{low:g}") == low
+    beyond = [] if high is None else [high + step]
+    assert high is None or SETTINGS[name].read(f"{high:.15g}") == high
+    for number in [low - step, *beyond]:
+        with pytest.raises(InvalidSetting):
+            SETTINGS[name].read(f"{number:.15g}")
+    if high is None:
+        assert SETTINGS[name].read("1000000000") == 1e9
+
+
+def test_ranges_of_settings_that_may_be_absent_are_named() -> None:
+    """Their constraints are those of one type of a union."""
+    assert SETTINGS["NITAMONO_FRESHNESS"].expected == "a number from 0 to 10"
+    assert SETTINGS["NITAMONO_MIN_SIMILARITY"].expected == "a number from 0 to 1"
+    assert len(NUMBERS) > 20
 
 
 def test_all_settings_have_variables() -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from demo.local_services import application
 from demo.local_services.application import (
     api_answers,
     api_service,
@@ -115,6 +116,33 @@ def test_another_encoder_restarts_the_worker(state, tmp_path):
         manifest.write_text(json.dumps({"encoder_id": encoder}))
         identities.append(worker_service(environment, state, processes=1).identity)
     assert identities[0] == identities[1] != identities[2]
+
+
+def test_code_that_is_replaced_meanwhile_is_no_error(state, tmp_path, monkeypatch):
+    """A file may be gone between being listed and being looked at, as during `git pull`."""
+    monkeypatch.setattr(application, "REPOSITORY", tmp_path)
+    code = tmp_path / "query"
+    code.mkdir()
+    environment = make_environment(state)
+    identities = [worker_service(environment, state, processes=1).identity]
+    (code / "gone.py").symlink_to("nowhere")
+    identities.append(worker_service(environment, state, processes=1).identity)
+    (code / "new.py").write_text("VALUE = 1")
+    identities.append(worker_service(environment, state, processes=1).identity)
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_a_changed_ranking_file_restarts_the_api_and_no_worker(state, tmp_path):
+    """The API reads it at its start."""
+    ranking = tmp_path / "ranking.json"
+    environment = make_environment(state, NITAMONO_RANKING_FILE=str(ranking))
+    settings = ServiceSettings.from_environ(environment)
+    apis, workers = set(), set()
+    for text in ("{}", '{"version": 1}'):
+        ranking.write_text(text)
+        apis.add(api_service(environment, settings).identity)
+        workers.add(worker_service(environment, state, processes=1).identity)
+    assert (len(apis), len(workers)) == (2, 1)
 
 
 def test_another_api_port_restarts_the_api_and_no_worker(state):

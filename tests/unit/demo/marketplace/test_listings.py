@@ -1,14 +1,16 @@
 """Listings: the same for the same seed, shaped like a marketplace, and accepted by the contract."""
 
 import json
+import math
 from collections import Counter
 from itertools import islice
-from statistics import median
+from statistics import median, pstdev
 
 import pytest
 
 from demo.marketplace.catalogue import BRANDS, CONDITIONS, TYPES
 from demo.marketplace.listings import (
+    DAY,
     LISTED_FROM,
     LISTED_UNTIL,
     ListingEvent,
@@ -18,6 +20,7 @@ from demo.marketplace.listings import (
     timestamp,
 )
 from mappings.listing import parse_listing
+from query.search.terms.popularity import FULL_POPULARITY
 
 MANY = 6000
 
@@ -111,6 +114,28 @@ def test_price_falls_with_wear(listings: list[ListingEvent]) -> None:
     medians = [median_price(listings, condition=condition.code) for condition in CONDITIONS]
     assert medians == sorted(medians, reverse=True)
     assert len(set(medians)) == len(CONDITIONS)
+
+
+def test_few_listings_have_most_of_the_likes(listings: list[ListingEvent]) -> None:
+    """Whole numbers, by which a popularity term tells listings apart without being led by a handful."""
+    likes = sorted(listing["popularity"] for listing in listings)
+    assert all(type(each) is int and each >= 0 for each in likes)
+    assert 3 <= median(likes) <= 15
+    assert 0.005 < sum(each >= FULL_POPULARITY for each in likes) / MANY < 0.05
+    assert sum(likes[-MANY // 10 :]) > 0.35 * sum(likes)
+
+
+def test_likes_follow_the_design_and_the_time_listed(listings: list[ListingEvent]) -> None:
+    """Listings of one design are liked alike, and one of last week has had no time for likes."""
+    by_design: dict[int, list[float]] = {}
+    for number, listing in enumerate(listings, 1):
+        by_design.setdefault(offer_at(number, 7).design, []).append(math.log1p(listing["popularity"]))
+    within = median(pstdev(each) for each in by_design.values() if len(each) >= 5)
+    assert within < 0.85 * pstdev(each for found in by_design.values() for each in found)
+    newest = [
+        each["popularity"] for each in listings if each["created_at"] > timestamp(LISTED_UNTIL - 7 * DAY)
+    ]
+    assert median(newest) < median(listing["popularity"] for listing in listings) / 2
 
 
 def test_prices_are_whole_yen_of_at_least_three_hundred(listings: list[ListingEvent]) -> None:

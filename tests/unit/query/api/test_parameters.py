@@ -16,6 +16,17 @@ from query.search.errors import InvalidParameters, UnknownItem
 from query.search.request import ListingsRequest
 from tests.factories import NO_NUMBERS
 
+NEGATIVE = "-5"
+COUNTS = ("size", "seller_cap")
+NUMBERS = (
+    *COUNTS,
+    "price_ratio",
+    "min_similarity",
+    "diversity",
+    "attribute_boost",
+    "freshness",
+    "popularity",
+)
 NO_WHOLE_NUMBERS = [*NO_NUMBERS, "5.0", "5."]
 
 
@@ -61,8 +72,11 @@ def test_values_are_read_as_what_they_are() -> None:
         ({"size": ["0"]}, "size_out_of_range"),
         ({"size": ["101"]}, "size_out_of_range"),
         ({"size": ["ten"]}, "size_malformed"),
-        *(({"size": [text]}, "size_malformed") for text in NO_WHOLE_NUMBERS),
-        *(({"price_ratio": [text]}, "price_ratio_malformed") for text in NO_NUMBERS),
+        *(({"size": [text]}, "size_malformed") for text in NO_WHOLE_NUMBERS if text != NEGATIVE),
+        *(({"price_ratio": [text]}, "price_ratio_malformed") for text in NO_NUMBERS if text != NEGATIVE),
+        *(({name: [NEGATIVE]}, f"{name}_out_of_range") for name in NUMBERS),
+        *(({name: ["1000.5" if name not in COUNTS else "1000"]}, f"{name}_out_of_range") for name in NUMBERS),
+        *(({name: ["-0x"]}, f"{name}_malformed") for name in NUMBERS),
         ({"size": ["1", "2"]}, "size_repeated"),
         ({"price_ratio": ["1"]}, "price_ratio_out_of_range"),
         ({"price_ratio": ["101"]}, "price_ratio_out_of_range"),
@@ -79,7 +93,7 @@ def test_values_are_read_as_what_they_are() -> None:
         ({"exclude_seller": [""]}, "exclude_seller_empty"),
         ({"min_similarity": ["2"]}, "min_similarity_out_of_range"),
         ({"min_similarity": ["half"]}, "min_similarity_malformed"),
-        ({"seller_cap": ["-1"]}, "seller_cap_malformed"),
+        ({"seller_cap": ["-1"]}, "seller_cap_out_of_range"),
         ({"diversity": ["1.5"]}, "diversity_out_of_range"),
         ({"collapse_duplicates": ["maybe"]}, "collapse_duplicates_malformed"),
         ({"exclude_seller": ["s1"] * 21}, "exclude_seller_too_many"),
@@ -121,10 +135,10 @@ def test_all_problems_come_at_once() -> None:
         ),
         ({"size": ["1", "2"]}, "Parameter `size`: found 2 values, expected one value."),
         ({"explain": ["perhaps"]}, "Parameter `explain`: found 'perhaps', expected true or false."),
-        ({"exclude_seller": ["s1"] * 21}, "expected at most 20 values."),
+        ({"exclude_seller": ["s1"] * 21}, "found 21 values, expected at most 20 values."),
         ({"exclude_seller": ["a\tb"]}, "expected 1 to 256 bytes of text without control characters"),
         ({"category": [""]}, "Parameter `category`: found '', expected at least 1 character."),
-        ({"category": ["a > > b"]}, "expected one to five names, such as 'Apparel > Skirts'."),
+        ({"category": ["a > > b"]}, "expected one to five names, separated by '>'."),
         ({"size": ["0"], "sise": ["5"]}, "in digits. Unknown parameter `sise`. Allowed: size, price_ratio,"),
     ],
 )
@@ -147,7 +161,7 @@ def test_a_long_unknown_name_is_not_echoed_whole() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"status": ["removed"]}, "status_malformed"),
+        ({"status": ["removed"]}, "status_unknown_value"),
         ({"q": ["x" * 201]}, "q_too_long"),
         ({"page": ["0"]}, "page_out_of_range"),
     ],

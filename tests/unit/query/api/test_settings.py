@@ -63,6 +63,26 @@ def test_gunicorn_is_configured_from_the_same_variables(monkeypatch: pytest.Monk
     assert configured["control_socket_disable"] is True
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("NITAMONO_API_PORT", "many", "NITAMONO_API_PORT is 'many', expected a whole number from 1 to 65535"),
+        ("NITAMONO_RANKING_FILE", "/nowhere/r.json", "/nowhere/r.json: No such file or directory"),
+        ("NITAMONO_EXPERIMENTS_DIR", "/nowhere", "/nowhere is not a folder"),
+    ],
+)
+def test_gunicorn_does_not_start_with_what_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    """One line, before there are workers that could only end again."""
+    monkeypatch.setenv("NITAMONO_USER_SALT", "0123456789abcdef")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(query.api.gunicorn_conf.__file__)
+    assert str(ended.value.code).startswith(f"Error: {message}")
+    assert "\n" not in str(ended.value.code)
+
+
 def test_the_access_log_has_no_query_strings() -> None:
     """Neither of the request nor of the referring page: they may contain a user id."""
     atoms = dict.fromkeys("hlutsba", "-") | {"m": "GET", "U": "/v1/listings/m1/similar", "H": "HTTP/1.1"}

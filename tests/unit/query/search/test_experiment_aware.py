@@ -151,8 +151,8 @@ def test_without_the_kill_switch_nobody_is_in_an_arm(stopped: dict[str, Any]) ->
     service = make_service(own, arm, with_arm())
     items, exposure = service.slate("m1", VisitorRequest(user_id=user_in(1)))
     assert (items.found.index, exposure.arms, exposure.reason) == ("own", (), "kill_switch_unavailable")
-    ((_, state, _),) = service.states(RequestDeadline(10))
-    assert state == "kill_switch_unavailable"
+    (status,) = service.states(RequestDeadline(10))
+    assert status.state == "kill_switch_unavailable"
     assert service.switches_age_s() is None
 
 
@@ -196,8 +196,11 @@ def test_the_encoder_of_the_own_index_is_checked_too(stopped: dict[str, Any]) ->
     service = make_service(own, Index("arm"), experiment)
     assert service.slate("m1", VisitorRequest(user_id=user_in(0)))[1].reason == "arm_encoder_mismatch"
     assert service.slate("m1", VisitorRequest(user_id=user_in(1)))[1].arms == ("new-encoder:b",)
-    ((_, state, problems),) = service.states(RequestDeadline(10))
-    assert (state, problems) == ("running", ("arm control needs the encoder colour-1, own has colour-2",))
+    (status,) = service.states(RequestDeadline(10))
+    assert (status.state, status.problems) == (
+        "running",
+        ("arm control needs the encoder colour-1, own has colour-2",),
+    )
 
 
 def test_one_users_arms_are_the_same_on_every_item(stopped: dict[str, Any]) -> None:
@@ -213,8 +216,23 @@ def test_a_disabled_experiment_cannot_even_be_asked_for(stopped: dict[str, Any])
     service = make_service(Index("own"), Index("arm"), make_experiment(enabled=False))
     with pytest.raises(InvalidParameters, match="no experiment is enabled"):
         service.slate("m1", VisitorRequest(arm=("new-encoder:control",)))
-    ((name, state, problems),) = service.states(RequestDeadline(10))
-    assert (name, state, problems) == ("new-encoder", "disabled", ())
+    (status,) = service.states(RequestDeadline(10))
+    assert (status.name, status.state, status.problems) == ("new-encoder", "disabled", ())
+
+
+def test_the_ranking_of_each_arm_is_shown(stopped: dict[str, Any]) -> None:
+    """A ranking file of the deployment does not apply to an arm whose index has another encoder."""
+    ranking = Ranking(name="ours-1b2c3d4e", encoder_id="colour-1", otherwise=Ranking())
+    arm = Index("arm", encoder_id="shape-2", ranking=ranking)
+    (status,) = make_service(Index("own", ranking=ranking), arm, with_arm()).states(RequestDeadline(10))
+    control, siglip = status.arms
+    assert (control.index, control.ranking, control.ranking_problem) == ("own", "ours-1b2c3d4e", None)
+    assert (siglip.index, siglip.ranking, status.problems) == ("arm", "default", ())
+    assert siglip.ranking_problem == ranking.objection("arm", make_identity(encoder_id="shape-2"))
+    arm.failure = NoLiveIndex("no such index")
+    (status,) = make_service(Index("own"), arm, with_arm()).states(RequestDeadline(10))
+    assert (status.arms[1].index, status.arms[1].ranking) == (None, None)
+    assert status.problems == ("arm siglip: no such index",)
 
 
 def test_the_missing_setting_is_named(tmp_path: Any) -> None:

@@ -57,17 +57,38 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "version 2, expected 1"),
-        ({"weight": {}}, "weight"),
+        ({"version": 2, "weight": {}}, "version: found 2, expected 1; docs/result-policy.md has the fields"),
+        ({"version": "1"}, "version: found '1', expected 1;"),
+        ({"weight": {}}, "Unknown field `weight`. Allowed: version, encoder_id, weights, "),
+        ({"encoder_id": ""}, "encoder_id: found '', expected the encoder_id of an encoder, as text"),
+        ({"encoder_id": 7}, "encoder_id: found 7, expected the encoder_id"),
         (
             {"weights": {"freshnes": 1}},
-            "no weight can be set for `freshnes`; the ranking terms are category, price",
+            "weights: found 'freshnes', expected a ranking term with a weight, one of category, price",
         ),
-        ({"weights": {"similarity": 1}}, "no weight can be set for `similarity`"),
-        ({"weights": {"price": -1}}, "weights.price: Input should be greater than or equal to 0"),
-        ({"weights": {"price": 11}}, "weights.price: Input should be less than or equal to 10"),
-        ({"min_similarity": 1.5}, "min_similarity"),
-        ({"duplicates": {"hash": 1}}, "duplicates.hash"),
+        ({"weights": {"similarity": 1}}, "weights: found 'similarity', expected a ranking term"),
+        ({"weights": {"price": -1}}, "weights.price: found -1, expected a number from 0 to 10"),
+        ({"weights": {"price": 11}}, "weights.price: found 11, expected a number from 0 to 10"),
+        ({"weights": {"price": "3"}}, "weights.price: found '3', expected a number from 0 to 10"),
+        ({"weights": {"price": True}}, "weights.price: found true, expected a number from 0 to 10"),
+        ({"weights": {"price": float("nan")}}, "weights.price: found NaN, expected a number from 0 to 10"),
+        ({"weights": [1]}, "weights: found [1], expected an object"),
+        ({"min_similarity": 1.5}, "min_similarity: found 1.5, expected a number from 0 to 1"),
+        ({"duplicates": {"hash": 1}}, "Unknown field `duplicates.hash`. Allowed: overlap, cosine, "),
+        ({"duplicates": {"cosine": "0.9"}}, "duplicates.cosine: found '0.9', expected a number from 0 to 1"),
+        ({"freshness_half_life_days": 0}, "found 0, expected a number of days from 0.01 to 10,000"),
+        ({"popularity_full": 0}, "popularity_full: found 0, expected a number above 0"),
+        ({"categories": {}}, "categories: found {}, expected a list"),
+        (
+            {"categories": [{"item": ["A"], "other": "B", "similarity": 2}]},
+            "categories[0].other: found 'B', expected a list of one to five names of categories, from the "
+            "root; categories[0].similarity: found 2, expected a number from 0 to 1",
+        ),
+        ({"categories": [{"item": ["A"]}]}, "categories[0].other: found nothing, expected a value"),
+        (
+            {"categories": [{"item": ["A"], "other": ["B"], "similarity": share} for share in (0, 1)]},
+            "categories: the similarity of 'A' to 'B' is given more than once",
+        ),
         (
             {
                 "categories": [
@@ -75,17 +96,48 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
                     {"item": ["A"], "other": ["B", "C"], "similarity": 1},
                 ]
             },
-            "to 'A', 'B > C' lies below 'B'",
+            "categories: to 'A', 'B > C' lies below 'B'",
         ),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    """With the path, and what was expected."""
+    """With the path, the place, what was found and what was expected, in plain words."""
     path = write(tmp_path, **changes)
     with pytest.raises(UnusableRanking) as error:
         read_ranking(path)
     assert message in str(error.value)
     assert str(path) in str(error.value)
+    assert "Input should" not in str(error.value)
+
+
+def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
+    """Unknown and repeated names, wrong types, ranges and pairs of categories."""
+    path = tmp_path / "ours.json"
+    pair = '{"item": ["A"], "other": ["B"], "similarity": 1, "similarity": 0}'
+    path.write_text(
+        '{"version": 1, "weights": {"price": 1, "prise": 2, "price": "3"}, "encoder_id": "e", '
+        f'"encoder_id": "f", "categories": [{pair}, {pair}], "floor": 1}}'
+    )
+    with pytest.raises(UnusableRanking) as error:
+        read_ranking(path)
+    for problem in (
+        "encoder_id: found twice, expected once",
+        "weights.price: found twice, expected once",
+        "categories[0].similarity: found twice, expected once",
+        "weights.price: found '3', expected a number from 0 to 10",
+        "weights: found 'prise', expected a ranking term",
+        "categories: the similarity of 'A' to 'B' is given more than once",
+        "Unknown field `floor`",
+    ):
+        assert problem in str(error.value)
+
+
+def test_a_repeated_field_alone_is_refused(tmp_path: Path) -> None:
+    """JSON readers keep one of the two values, and not all the same."""
+    path = tmp_path / "ours.json"
+    path.write_text(json.dumps(FIELDS).replace('{"category": 4', '{"category": 8, "category": 4'))
+    with pytest.raises(UnusableRanking, match=r"weights\.category: found twice, expected once"):
+        read_ranking(path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "3", '{"version": 1}'])

@@ -67,8 +67,8 @@ def test_unsupported_formats_are_named(data: bytes, name: str) -> None:
         (b'{"error": "not found"}', "JSON"),
         (b"PK\x03\x04", "a ZIP archive"),
         (b"\x1f\x8b\x08", "gzip data"),
-        (b"not found", "bytes that start with b'not found"),
-        (b"<", "bytes that start with b'<"),
+        (b"not found", "bytes that start with 'not found"),
+        (b"<", "bytes that start with '<"),
     ],
 )
 def test_other_files_are_named_too(data: bytes, name: str) -> None:
