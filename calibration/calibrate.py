@@ -12,8 +12,9 @@ from calibration.documents import Live
 from calibration.errors import OtherEncoder, TooLittleData
 from calibration.fit import Effect, Fit, Interval, effect, fit
 from calibration.floor import Floor, fitted_floor
+from calibration.judged import Collected, collect
 from calibration.judgments import Judgments
-from calibration.questions import Collected, collect, fitted_terms, questions_of
+from calibration.questions import fitted_terms, questions_of
 from console.counts import count_of
 from query.search.ranking import ADJUSTABLE, Ranking
 from query.search.ranking_file import Pair, RankingFile, Thresholds
