@@ -1,8 +1,8 @@
-"""A ranking file fitted to judgments."""
+"""A ranking file fitted to judgments or taps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from calibration.floor import Floor, fitted_floor
 from calibration.judged import Collected, collect
 from calibration.judgments import Judgments
 from calibration.questions import fitted_terms, questions_of
+from calibration.similarities import Learned
+from calibration.taps import TapLog
 from console.counts import count_of
 from query.search.ranking import ADJUSTABLE, Ranking
 from query.search.ranking_file import Pair, RankingFile, Thresholds
@@ -24,19 +26,42 @@ LEAST_ITEMS: Final = 20
 
 
 @dataclass(frozen=True)
+class Tapped:
+    """The log whose taps were fitted to, and what they say of categories."""
+
+    log: TapLog
+    users: int
+    learned: Learned
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the file says of it."""
+        found, gain = self.log.propensities, self.learned.gain
+        return {
+            "users": self.users,
+            "simulated": self.log.simulated,
+            "propensities_from": found.source.value if found else None,
+            "categories_learned": len(self.learned.pairs) if self.learned.kept else 0,
+            "categories_gain": _rounded(gain) if gain else None,
+        }
+
+
+@dataclass(frozen=True)
 class Calibrated:
     """Fitted weights and floor."""
 
     encoder_id: str
     ranking: Ranking
     """The one in use."""
-    fixed: tuple[str, ...]
-    """The terms that were not fitted."""
+    fixed: Mapping[str, str]
+    """The terms that were not fitted, and why."""
     collected: Collected
     fit: Fit
     effect: Effect
     floor: Floor | None
     """None where the judgments do not tell."""
+    taps: Tapped | None = None
+    """None where judgments were fitted to."""
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -47,9 +72,10 @@ class Calibrated:
         """Return the ranking file. What was not fitted is as in the ranking in use."""
         ranking = self.ranking
         now = {name: ranking.weights[name] for name in ADJUSTABLE}
+        learned = self.taps.learned.beside(ranking.learned) if self.taps else ranking.learned
         pairs = [
             Pair(item=item, other=other, similarity=similarity)
-            for item, others in ranking.learned.items()
+            for item, others in learned.items()
             for other, similarity in others.items()
         ]
         duplicates = ranking.duplicates
@@ -74,6 +100,7 @@ class Calibrated:
             "from": self.ranking.name,
             "items": len(self.collected.judged),
             "pairs": self.collected.pairs,
+            **(self.taps.facts if self.taps else {}),
             "not_fitted": list(self.fixed),
             "gains": {name: _rounded(gain) for name, gain in gains},
             "ndcg_before": _rounded(self.effect.before),
@@ -82,7 +109,7 @@ class Calibrated:
 
 
 def calibrate(
-    live: Live, judgments: Judgments, ranking: Ranking, *, fixed: Sequence[str], folds: int, seed: int
+    live: Live, judgments: Judgments, ranking: Ranking, *, fixed: Mapping[str, str], folds: int, seed: int
 ) -> Calibrated:
     """Fit weights and floor to judgments.
 
@@ -98,7 +125,7 @@ def calibrate(
     return Calibrated(
         encoder_id=live.encoder.encoder_id,
         ranking=ranking,
-        fixed=tuple(fixed),
+        fixed=fixed,
         collected=collected,
         fit=fit(questions, now, seed, folds),
         effect=effect(questions, now, seed, folds),
