@@ -17,6 +17,9 @@ GRID: Final = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SWEEPS: Final = 5
 """The most passes over all terms. Two or three change nothing more."""
 
+LEAST_GAIN: Final = 0.001
+"""In nDCG. Over many thousand slates, less has an interval above 0 too, and no shopper notices it."""
+
 _DECIMALS: Final = 12
 """Means that differ by less are equal: the order of a sum changes them."""
 
@@ -27,6 +30,11 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
+
+    @property
+    def shown_to_help(self) -> bool:
+        """Whether this gain in nDCG is no chance, and large enough to notice."""
+        return self.low > 0 and self.mean >= LEAST_GAIN
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ def fit(questions: Questions, now: Floats, seed: int, folds: int) -> Fit:
     now: (t,) weights to start from.
     """
     gains = gains_of(questions, now, seed, folds)
-    kept = np.array([gain.low > 0 for gain in gains], dtype=bool)
+    kept = np.array([gain.shown_to_help for gain in gains], dtype=bool)
     return Fit(search(questions, now, kept), gains)
 
 

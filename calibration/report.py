@@ -18,7 +18,7 @@ HEAD: Final = ("term", "now", "fitted", "gain in nDCG", "95 % interval", "")
 def text(done: Calibrated) -> str:
     """Return the report."""
     change = done.effect
-    verdict = "" if change.gain.low > 0 else ": not shown to be better"
+    verdict = "" if change.gain.shown_to_help else ": not shown to be better"
     return "\n".join(
         [
             *opening(done),
@@ -64,7 +64,7 @@ def rows(done: Calibrated) -> list[list[str]]:
             f"{done.fit.weights[place]:g}",
             f"{gain.mean:+.4f}",
             f"{gain.low:+.4f} to {gain.high:+.4f}",
-            "kept" if gain.low > 0 else "removed",
+            "kept" if gain.shown_to_help else "removed",
         ]
         for place, (name, gain) in enumerate(zip(done.terms, done.fit.gains, strict=True))
     ]

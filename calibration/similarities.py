@@ -29,7 +29,7 @@ class Learned:
     @property
     def kept(self) -> bool:
         """Whether the pairs are shown to help."""
-        return self.gain is not None and self.gain.low > 0
+        return self.gain is not None and self.gain.shown_to_help
 
     def beside(self, now: LearnedSimilarities) -> LearnedSimilarities:
         """Return the similarities of now with those learned, if they are kept."""

@@ -39,6 +39,7 @@ class Buyers:
     shuffled: bool = True
     tap: float = 0.5
     """The chance that a buyer taps what they look at, at best."""
+    seed: int = 3
 
 
 def documents() -> list[ListingDocument]:
@@ -63,7 +64,7 @@ def live(*items: ListingDocument) -> Live:
 
 def tapped_log(folder: Path, buyers: Buyers) -> Path:
     """The log of buyers, who look at position k with the chance 1 / k and want their item's colour."""
-    rng, shop = np.random.default_rng(3), documents()
+    rng, shop = np.random.default_rng(buyers.seed), documents()
     leaf, colour = np.arange(ITEMS) % 3, np.array([each.attributes["colour"] for each in shop])
     query = rng.integers(0, ITEMS, buyers.slates)
     order = rng.random((buyers.slates, ITEMS))

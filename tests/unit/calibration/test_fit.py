@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.fit import effect, fit, folds_of, interval, search
+from calibration.fit import Interval, effect, fit, folds_of, interval, search
 from calibration.questions import Floats, Questions
 from tests.unit.calibration.arrays import make_questions
 
@@ -65,6 +65,13 @@ def test_the_same_input_gives_the_same_weights() -> None:
     once, again = fit(planted(), NOW, 3, 5), fit(planted(), NOW, 3, 5)
     assert once.gains == again.gains
     assert once.weights.tolist() == again.weights.tolist()
+
+
+def test_a_gain_must_be_no_chance_and_large_enough_to_notice() -> None:
+    """A thousandth of nDCG is the least."""
+    assert Interval(0.002, 0.0001, 0.004).shown_to_help
+    assert not Interval(0.002, -0.0001, 0.004).shown_to_help
+    assert not Interval(0.0005, 0.0001, 0.0009).shown_to_help
 
 
 def test_each_item_is_held_out_once() -> None:
