@@ -76,9 +76,9 @@ class Cells(NamedTuple):
     """Row of the other category"""
     user: Integers
     taps: Floats
-    """On the other category, times the query item's share of the items of the two"""
+    """On the other category, times the own category's share of the appeal of the two"""
     expected: Floats
-    """Taps on the query item's category, times the other's share"""
+    """Taps on the own category, times the other's share"""
 
 
 @dataclass(frozen=True)
@@ -102,31 +102,35 @@ class CategoryPair:
         return round(min(1.0, smoothed), 2)
 
 
-def cells_of(questions: Questions, leaves: Leaves) -> Cells:
+def cells_of(questions: Questions, leaves: Leaves, appeals: Floats) -> Cells:
     """Count the taps on slates that show a query item's category beside another.
 
     Taps over expected ones is the rate ratio of Mantel and Haenszel with slates as strata (Rothman,
     Greenland and Lash 2008, chapter 15): how often an item of the other category is tapped, relative to one
     of the own category on the same slate. What differs between slates, such as who looks and how alike
-    everything on them is, has no effect, and slates without a tap add nothing.
+    everything on them is, has no effect, and slates without a tap add nothing. An item counts by its appeal,
+    so that a category whose items are shown for a better picture or colour is not taken for a closer one.
+
+    appeals: (n, m) how often an item is tapped for all but its category, relative to others of the slate.
     """
     slate, place = np.nonzero(leaves.others >= 0)
     width = len(leaves.paths)
     keys, cell = np.unique(slate * width + leaves.others[slate, place], return_inverse=True)
     weight = questions.importance[slate] * (questions.grades[slate, place] > 0)
-    shown, tapped = np.bincount(cell), np.bincount(cell, weight)
+    shown, tapped = np.bincount(cell, appeals[slate, place]), np.bincount(cell, weight)
     slate, other = np.divmod(keys, width)
     own = leaves.own[slate]
     at_own = np.minimum(np.searchsorted(keys, slate * width + own), len(keys) - 1)
     both = (keys[at_own] == slate * width + own) & (other != own)
-    items = shown + shown[at_own]
-    taps, expected = tapped * shown[at_own] / items, tapped[at_own] * shown / items
-    return Cells(*(each[both] for each in (own, other, questions.cluster[slate], taps, expected)))
+    slate, own, other, at_own, shown_there = (each[both] for each in (slate, own, other, at_own, shown))
+    items = shown_there + shown[at_own]
+    taps, expected = tapped[both] * shown[at_own] / items, tapped[at_own] * shown_there / items
+    return Cells(own, other, questions.cluster[slate], taps, expected)
 
 
-def pairs_of(questions: Questions, leaves: Leaves) -> Iterator[CategoryPair]:
+def pairs_of(questions: Questions, leaves: Leaves, appeals: Floats) -> Iterator[CategoryPair]:
     """Yield what taps say of each pair of categories that some slate shows together."""
-    cells, priors = cells_of(questions, leaves), leaves.similarities({})
+    cells, priors = cells_of(questions, leaves, appeals), leaves.similarities({})
     number = cells.own * len(leaves.paths) + cells.other
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
@@ -157,7 +161,7 @@ def score_test(differences: Floats, users: Integers) -> tuple[int, float]:
     return int(np.count_nonzero(by_user)), float(p)
 
 
-def learned_from(questions: Questions, leaves: Leaves) -> list[CategoryPair]:
+def learned_from(questions: Questions, leaves: Leaves, appeals: Floats) -> list[CategoryPair]:
     """Return the pairs whose similarity differs from the prior, the strongest evidence first.
 
     A category above another of the log is left out: its similarity would hold for the other, too.
@@ -165,7 +169,7 @@ def learned_from(questions: Questions, leaves: Leaves) -> list[CategoryPair]:
     above = {path[:depth] for path in leaves.paths for depth in range(1, len(path))}
     tried = [
         pair
-        for pair in pairs_of(questions, leaves)
+        for pair in pairs_of(questions, leaves, appeals)
         if pair.expected >= LEAST_EXPECTED and pair.users >= LEAST_USERS and pair.other not in above
     ]
     corrected = holm([pair.p for pair in tried])

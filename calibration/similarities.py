@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from calibration.appeal import appeal
 from calibration.co_taps import CategoryPair, Leaves, learned_from
 from calibration.fit import Interval, folds_of, interval, ndcg, search
 from calibration.questions import Flags, Floats, Questions
@@ -52,15 +53,29 @@ class Evidence:
     spread: float
     """The encoder's: the value of the category term at a weight of 1 for the same category."""
 
+    def __getitem__(self, rows: Flags) -> Evidence:
+        """That of some slates, (n,)."""
+        return replace(self, questions=self.questions[rows], leaves=self.leaves[rows])
+
     def fitting(self, pairs: Iterable[CategoryPair]) -> Questions:
         """Return the questions to fit weights on, with similarities beside those of now."""
         table = self.leaves.similarities(merged(self.similarities, pairs))
-        absent = self.leaves.others < 0
-        values = self.questions.values.copy()
-        values[CATEGORY] = np.where(
-            absent, 0, self.spread * table[self.leaves.own[:, None], self.leaves.others]
-        )
-        return replace(self.questions, values=values).fixing(self.fitted, self.now)
+        own, others = self.leaves.own[:, None], self.leaves.others
+        return self._with_category(np.where(others < 0, 0, self.spread * table[own, others]))
+
+    def pairs(self, weights: Floats) -> list[CategoryPair]:
+        """Return the pairs that are learned beside the other terms, whose weights (t,) were fitted."""
+        questions, leaves = self.questions, self.leaves
+        scores = self._with_category(np.zeros_like(questions.cosines)).scores(weights)
+        same = leaves.others == leaves.own[:, None]
+        appeals = appeal(scores, questions.grades, questions.importance, same)
+        return learned_from(questions, leaves, appeals)
+
+    def _with_category(self, values: Floats) -> Questions:
+        """The questions to fit weights on, with other values (n, m) of the category at a weight of 1."""
+        every = self.questions.values.copy()
+        every[CATEGORY] = values
+        return replace(self.questions, values=every).fixing(self.fitted, self.now)
 
 
 def learn(evidence: Evidence, seed: int, folds: int) -> Learned:
@@ -68,17 +83,17 @@ def learn(evidence: Evidence, seed: int, folds: int) -> Learned:
 
     For each fold, similarities and weights are fitted on the others, and so are weights without them.
     """
-    pairs = tuple(learned_from(evidence.questions, evidence.leaves))
+    questions, now = evidence.fitting(()), evidence.now[evidence.fitted]
+    every = np.ones(len(now), dtype=bool)
+    pairs = tuple(evidence.pairs(search(questions, now, every)))
     if not pairs:
         return Learned((), None)
-    questions, now = evidence.questions, evidence.now[evidence.fitted]
-    every, without = np.ones(len(now), dtype=bool), evidence.fitting(())
     gains = np.zeros(len(questions))
     for held_out in folds_of(questions.cluster, seed, folds):
-        train = ~held_out
-        beside = evidence.fitting(learned_from(questions[train], evidence.leaves[train]))
-        before, after = (ndcg(each[held_out], search(each[train], now, every)) for each in (without, beside))
-        gains[held_out] = after - before
+        weights = search(questions[~held_out], now, every)
+        beside = evidence.fitting(evidence[~held_out].pairs(weights))
+        fitted = search(beside[~held_out], now, every)
+        gains[held_out] = ndcg(beside[held_out], fitted) - ndcg(questions[held_out], weights)
     return Learned(pairs, interval(questions, gains))
 
 

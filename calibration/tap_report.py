@@ -67,7 +67,7 @@ def categories(learned: Learned) -> list[str]:
     found = count_of(len(learned.pairs), "pair")
     effect = f"gain in nDCG {mean:+.4f} ({low:+.4f} to {high:+.4f})"
     if not learned.kept:
-        return [f"Similarities of categories: unchanged; {found} differ, but are not shown to help: {effect}"]
+        return [f"Similarities of categories: unchanged; {found} found, not shown to help: {effect}"]
     return [
         f"Similarities of categories: {found} learned, {effect}",
         "",

@@ -1,4 +1,4 @@
-"""A log of buyers whose wishes are planted: one colour, and two categories across the tree."""
+"""A log of buyers whose wishes are planted: a like photo, one colour, and a category across the tree."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Buyers:
     slates: int = 4000
     users: int = 400
     shuffled: bool = True
-    tap: float = 0.5
+    tap: float = 0.9
     """The chance that a buyer taps what they look at, at best."""
     seed: int = 3
 
@@ -63,18 +63,28 @@ def live(*items: ListingDocument) -> Live:
 
 
 def tapped_log(folder: Path, buyers: Buyers) -> Path:
-    """The log of buyers, who look at position k with the chance 1 / k and want their item's colour."""
+    """The log of buyers, who look at position k with the chance 1 / k.
+
+    They want what looks like their item, has its colour, and is of a category that they like.
+    """
     rng, shop = np.random.default_rng(buyers.seed), documents()
-    leaf, colour = np.arange(ITEMS) % 3, np.array([each.attributes["colour"] for each in shop])
+    leaf = np.arange(ITEMS) % 3
+    wishes = WANTED[leaf[:, None], leaf] * [[looks(item, other) for other in shop] for item in shop]
     query = rng.integers(0, ITEMS, buyers.slates)
     order = rng.random((buyers.slates, ITEMS))
     order[np.arange(buyers.slates), query] = 2
     shown = order.argsort(axis=1)[:, :SHOWN]
-    wanted = WANTED[leaf[query][:, None], leaf[shown]]
-    wanted = wanted * np.where(colour[query][:, None] == colour[shown], 1, 0.2) / np.arange(1, SHOWN + 1)
+    wanted = wishes[query[:, None], shown] / np.arange(1, SHOWN + 1)
     tapped = rng.random(shown.shape) < buyers.tap * wanted
     user = rng.integers(0, buyers.users, buyers.slates)
     ids = [each.item_id for each in shop]
     shuffled = np.full(buyers.slates, buyers.shuffled)
     write_log(folder, Shop(ids, {}, wanted), query, np.array(ids)[shown], tapped, user, shuffled)
     return folder
+
+
+def looks(item: ListingDocument, other: ListingDocument) -> float:
+    """How often another item is tapped for its photo and colour, relative to a copy of the item."""
+    alike = float(np.dot(item.vector or (), other.vector or ()))
+    same = item.attributes["colour"] == other.attributes["colour"]
+    return math.exp(3 * (alike - 1)) * (1.0 if same else 0.2)

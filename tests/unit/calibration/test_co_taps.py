@@ -9,7 +9,7 @@ from calibration.co_taps import CategoryPair, Leaves, cells_of, learned_from, pa
 from calibration.questions import Questions
 from calibration.taps import TapLog, collect_slates
 from tests.unit.calibration.arrays import make_questions
-from tests.unit.calibration.tapped_shop import SHORTS, SKIRTS, VASES, live
+from tests.unit.calibration.tapped_shop import SHORTS, SKIRTS, VASES, live, looks
 
 PATHS = (SHORTS, SKIRTS, VASES)
 
@@ -27,7 +27,7 @@ def test_taps_and_expected_taps_by_hand() -> None:
     others = [[0, 0, 0, 1], [0, 1, 1, -1], [1, 1, 2, -1], [0, 0, -1, -1]]
     tapped = [[1, 0, 0, 1], [0, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
     questions, leaves = slates(others, tapped, importance=np.array([1.0, 3.0, 1.0, 1.0]))
-    (pair,) = pairs_of(questions, leaves)
+    (pair,) = pairs_of(questions, leaves, np.ones((4, 4)))
     assert (pair.item, pair.other, pair.users) == (SHORTS, SKIRTS, 2)
     assert pair.taps == pytest.approx(1 * 3 / 4 + 3 * 1 / 3)
     assert pair.expected == pytest.approx(1 * 1 / 4)
@@ -57,15 +57,22 @@ def test_the_test_has_users_as_its_unit() -> None:
 
 
 def test_what_is_planted_is_found_and_nothing_else(tap_log: TapLog) -> None:
-    """Vases for skirts; skirts and shorts are as their paths say, and nobody taps skirts beside a vase."""
-    collected = collect_slates(live(), tap_log, 0)
-    leaves, questions = Leaves.of(collected.judged), as_questions(tap_log)
-    (pair,) = learned_from(questions, leaves)
+    """Vases for skirts. Of shorts and skirts with their looks and colours, taps say what the paths say."""
+    judged = collect_slates(live(), tap_log, 0).judged
+    leaves, questions = Leaves.of(judged), as_questions(tap_log)
+    appeals = np.array([[looks(one.item, other) for other in one.candidates] for one in judged])
+    (pair,) = learned_from(questions, leaves, appeals)
     assert (pair.item, pair.other, pair.prior) == (SKIRTS, VASES, 0)
     assert pair.similarity == pytest.approx(0.9, abs=0.15)
-    assert len(list(pairs_of(questions, leaves))) == 6
+    assert len(list(pairs_of(questions, leaves, appeals))) == 6
     nothing = np.zeros(len(questions), bool)
-    assert learned_from(questions[nothing], leaves[nothing]) == []
+    assert learned_from(questions[nothing], leaves[nothing], appeals[nothing]) == []
+
+
+def test_looks_are_not_taken_for_the_category(tap_log: TapLog) -> None:
+    """If all items counted alike, a category whose items happen to have like photos would seem closer."""
+    leaves, questions = Leaves.of(collect_slates(live(), tap_log, 0).judged), as_questions(tap_log)
+    assert len(learned_from(questions, leaves, np.ones(questions.grades.shape))) > 1
 
 
 def test_a_category_above_another_is_not_learned() -> None:
@@ -73,9 +80,9 @@ def test_a_category_above_another_is_not_learned() -> None:
     count = 200
     others = np.tile([0, 1], (count, 1))
     questions, _ = slates(others.tolist(), [[1, 1]] * count)
-    own = np.zeros(count, int)
-    assert learned_from(questions, Leaves((SKIRTS, ("Home",)), own, others))
-    assert not learned_from(questions, Leaves((SKIRTS, ("Home",), VASES), own, others))
+    own, ones = np.zeros(count, int), np.ones(others.shape)
+    assert learned_from(questions, Leaves((SKIRTS, ("Home",)), own, others), ones)
+    assert not learned_from(questions, Leaves((SKIRTS, ("Home",), VASES), own, others), ones)
 
 
 def as_questions(log: TapLog) -> Questions:
@@ -92,9 +99,9 @@ def as_questions(log: TapLog) -> Questions:
 
 
 def test_cells_are_of_two_categories() -> None:
-    """None is of the query item's own."""
+    """None is of the query item's own. An item of three times the appeal is expected to have as many taps."""
     questions, leaves = slates([[0, 1, 2]], [[1, 0, 1]])
-    cells = cells_of(questions, leaves)
+    cells = cells_of(questions, leaves, np.array([[1.0, 1.0, 3.0]]))
     assert cells.other.tolist() == [1, 2]
-    assert cells.taps.tolist() == [0, 0.5]
-    assert cells.expected.tolist() == [0.5, 0.5]
+    assert cells.taps.tolist() == [0, 0.25]
+    assert cells.expected.tolist() == [0.5, 0.75]
