@@ -132,7 +132,6 @@ def test_a_file_is_not_replaced_unasked(tmp_path: Path) -> None:
         ([], "one of --judgments, --labels and --log"),
         (["--judgments", "a.csv", "--labels", "a.jsonl"], "one of --judgments, --labels and --log"),
         (["--judgments", "a.csv", "--log", "."], "one of --judgments, --labels and --log"),
-        (["--log", "none"], "does not exist"),
         (["--log", "."], "no impressions can be read"),
         (["--labels", "a.jsonl"], "--labels needs --label"),
         (["--judgments", "a.csv", "--label", "fit"], "--label needs --labels"),
