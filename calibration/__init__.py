@@ -1,1 +1,1 @@
-"""Fits ranking files to judgments and labels. Serving does not import it."""
+"""Fits ranking files to judgments, labels and taps. Serving does not import it."""

@@ -1,8 +1,8 @@
-"""A ranking file fitted to judgments."""
+"""A ranking file fitted to judgments or taps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -13,8 +13,11 @@ from calibration.duplicates import FittedThresholds, fit_thresholds, photo_pairs
 from calibration.errors import OtherEncoder, TooLittleData
 from calibration.fit import Effect, Fit, Interval, effect, fit
 from calibration.floor import Floor, fitted_floor
+from calibration.judged import Collected, collect
 from calibration.judgments import Judgments, SamePhotos
-from calibration.questions import Collected, collect, fitted_terms, questions_of
+from calibration.questions import fitted_terms, questions_of
+from calibration.similarities import Learned
+from calibration.taps import TapLog
 from console.counts import count_of
 from query.search.ranking import ADJUSTABLE, Ranking
 from query.search.ranking_file import Pair, RankingFile, Thresholds
@@ -24,20 +27,44 @@ LEAST_ITEMS: Final = 20
 
 
 @dataclass(frozen=True)
+class Tapped:
+    """The log whose taps were fitted to, and what they say of categories."""
+
+    log: TapLog
+    users: int
+    learned: Learned
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the file says of it."""
+        found, gain = self.log.propensities, self.learned.gain
+        return {
+            "users": self.users,
+            "simulated": self.log.simulated,
+            "propensities_from": found.source.value if found else None,
+            "categories_learned": len(self.learned.pairs) if self.learned.kept else 0,
+            "categories_gain": _rounded(gain) if gain else None,
+        }
+
+
+@dataclass(frozen=True)
 class Calibrated:
     """Fitted weights, floor and duplicate thresholds."""
 
     encoder_id: str
     ranking: Ranking
     """The one in use."""
-    fixed: tuple[str, ...]
-    """The terms that were not fitted."""
+    fixed: Mapping[str, str]
+    """The terms that were not fitted, and why."""
     collected: Collected
     fit: Fit
     effect: Effect
     floor: Floor | None
     """None where the judgments do not tell."""
-    duplicates: FittedThresholds
+    duplicates: FittedThresholds | None = None
+    """None where taps were fitted to."""
+    taps: Tapped | None = None
+    """None where judgments were fitted to."""
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -48,17 +75,18 @@ class Calibrated:
         """Return the ranking file. What was not fitted is as in the ranking in use."""
         ranking = self.ranking
         now = {name: ranking.weights[name] for name in ADJUSTABLE}
+        learned = self.taps.learned.beside(ranking.learned) if self.taps else ranking.learned
         pairs = [
             Pair(item=item, other=other, similarity=similarity)
-            for item, others in ranking.learned.items()
+            for item, others in learned.items()
             for other, similarity in others.items()
         ]
-        duplicates = self.duplicates.thresholds or ranking.duplicates
+        fitted = self.duplicates.thresholds if self.duplicates else None
         return RankingFile(
             encoder_id=self.encoder_id,
             weights=now | dict(zip(self.terms, self.fit.weights.tolist(), strict=True)),
             min_similarity=ranking.min_similarity if self.floor is None else self.floor.cosine,
-            duplicates=Thresholds(**asdict(duplicates)),
+            duplicates=Thresholds(**asdict(fitted or ranking.duplicates)),
             freshness_half_life_days=ranking.half_life_days,
             popularity_full=ranking.full_popularity,
             categories=tuple(pairs),
@@ -73,11 +101,12 @@ class Calibrated:
             "from": self.ranking.name,
             "items": len(self.collected.judged),
             "pairs": self.collected.pairs,
+            **(self.taps.facts if self.taps else {}),
             "not_fitted": list(self.fixed),
             "gains": {name: _rounded(gain) for name, gain in gains},
             "ndcg_before": _rounded(self.effect.before),
             "ndcg_after": _rounded(self.effect.after),
-            "same_photo_pairs": self.duplicates.pairs,
+            **({"same_photo_pairs": self.duplicates.pairs} if self.duplicates else {}),
         }
 
 
@@ -86,7 +115,7 @@ def calibrate(
     judgments: Judgments,
     ranking: Ranking,
     *,
-    fixed: Sequence[str],
+    fixed: Mapping[str, str],
     folds: int,
     seed: int,
     same_photos: SamePhotos | None = None,
@@ -105,7 +134,7 @@ def calibrate(
     return Calibrated(
         encoder_id=live.encoder.encoder_id,
         ranking=ranking,
-        fixed=tuple(fixed),
+        fixed=fixed,
         collected=collected,
         fit=fit(questions, now, seed, folds),
         effect=effect(questions, now, seed, folds),

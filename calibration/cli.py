@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from calibration.calibrate import calibrate, check_encoder
+from calibration.calibrate import Calibrated, calibrate, check_encoder
+from calibration.calibrate_taps import calibrate_taps
 from calibration.documents import Live
 from calibration.judgments import read_judgments, read_same_photos
-from calibration.labels import fixed_by, judged_by_labels, read_labels
+from calibration.labels import JUDGED_BY, fixed_by, judged_by_labels, read_labels
 from calibration.output import check_writable, write
 from calibration.report import text
+from calibration.taps import read_taps
 from console.group import Group
 from console.number_types import WholeNumber
 from mappings.client import connect
 from query.api.settings import QuerySettings
+from query.search.ranking import Ranking
 from query.search.reader import IndexReader
+
+Calibration = Callable[[Live, Ranking, int, int], Calibrated]
+"""Fits the ranking in use, in some folds with a seed."""
 
 
 @click.group(name="query", cls=Group)
@@ -40,6 +47,11 @@ def group() -> None:
     "--label", "names", multiple=True, metavar="NAME", help="An attribute that judges, or `category`."
 )
 @click.option(
+    "--log",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Folder of the event log, as `nitamono events export` writes it, whose taps judge instead.",
+)
+@click.option(
     "--items", type=WholeNumber(1), default=300, show_default=True, help="Items to sample from the labels."
 )
 @click.option(
@@ -55,46 +67,78 @@ def calibrate_command(
     judgments: Path | None,
     labels: Path | None,
     names: tuple[str, ...],
+    log: Path | None,
     items: int,
     folds: int,
     seed: int,
     output: Path | None,
     force: bool,
 ) -> None:
-    """Fit the ranking terms' weights, the floor and the duplicate thresholds to judgments or labels."""
-    if (judgments is None) == (labels is None):
-        raise click.UsageError("give either --judgments or --labels")
+    """Fit the weights of the ranking terms, and what else the data tell, to judgments, labels or taps."""
+    given = [path for path in (judgments, labels, log) if path]
+    if len(given) != 1:
+        raise click.UsageError("give one of --judgments, --labels and --log")
     if (labels is None) == bool(names):
         raise click.UsageError("--labels needs --label NAME, and --label needs --labels")
     if output:
         check_writable(output, force=force)
     settings = QuerySettings.from_environ(os.environ)
     ranking = settings.ranking()
-    given = read_judgments(judgments) if judgments else {}
-    same_photos = read_same_photos(judgments) if judgments else {}
-    listings = read_labels(labels, names) if labels else {}
+    if judgments:
+        calibration = from_judgments(judgments)
+    else:
+        calibration = from_labels(labels, names, items) if labels else from_log(given[0])
     with connect(settings.elasticsearch) as es:
         reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
         live = Live.of(reader)
         check_encoder(live, ranking)
-        if labels:
-            given = judged_by_labels(live, ranking, listings, names, items, seed)
-        done = calibrate(
-            live,
-            given,
-            ranking,
-            fixed=fixed_by(names) if labels else (),
-            folds=folds,
-            seed=seed,
-            same_photos=same_photos,
-        )
+        done = calibration(live, ranking, folds, seed)
     click.echo(text(done))
     if output:
-        write(done.file(source_of(judgments or labels, names)), output)
+        write(done.file(source_of(given[0], names)), output)
         click.echo(f"\nWritten: {output}")
 
 
-def source_of(path: Path | None, names: tuple[str, ...]) -> str:
+def from_judgments(path: Path) -> Calibration:
+    """Read judgments to fit to.
+
+    Raises:
+        InvalidJudgments
+    """
+    given, same_photos = read_judgments(path), read_same_photos(path)
+    return lambda live, ranking, folds, seed: calibrate(
+        live, given, ranking, fixed={}, folds=folds, seed=seed, same_photos=same_photos
+    )
+
+
+def from_labels(path: Path, names: tuple[str, ...], items: int) -> Calibration:
+    """Read listings whose labels judge.
+
+    Raises:
+        InvalidJudgments
+    """
+    listings, fixed = read_labels(path, names), dict.fromkeys(fixed_by(names), JUDGED_BY)
+
+    def calibrated(live: Live, ranking: Ranking, folds: int, seed: int) -> Calibrated:
+        given = judged_by_labels(live, ranking, listings, names, items, seed)
+        return calibrate(live, given, ranking, fixed=fixed, folds=folds, seed=seed)
+
+    return calibrated
+
+
+def from_log(folder: Path) -> Calibration:
+    """Read a log whose taps judge, and name the files that cannot be read.
+
+    Raises:
+        UnreadableLog
+        TooLittleData: no slate has a tap.
+    """
+    log = read_taps(folder)
+    for fault in log.faulty:
+        click.echo(f"excluded: {fault.path}: {fault.reason}", err=True)
+    return lambda live, ranking, folds, seed: calibrate_taps(live, log, ranking, folds=folds, seed=seed)
+
+
+def source_of(path: Path, names: tuple[str, ...]) -> str:
     """Return what the file was fitted on: `judged.csv`, `listings.jsonl by gender, colour`."""
-    name = path.name if path else ""
-    return f"{name} by {', '.join(names)}" if names else name
+    return f"{path.name} by {', '.join(names)}" if names else path.name

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from calibration.documents import Live, documents_of
-from calibration.fit import Interval, folds_of, interval
+from calibration.fit import Interval, clustered_interval, folds_of
 from calibration.judgments import SamePhotos
 from calibration.questions import Floats
 from mappings.listing import ListingDocument
@@ -102,7 +102,8 @@ def fit_thresholds(pairs: PhotoPairs, now: DuplicateThresholds, *, seed: int, fo
         return FittedThresholds(None, why, len(pairs), same)
     before, after = pairs.found(now), held_out_found(pairs, now, seed, folds)
     old, new = quality(pairs.same, before), quality(pairs.same, after)
-    gain = interval(np.subtract(after[pairs.same], before[pairs.same], dtype=float), seed)
+    gained = np.subtract(after[pairs.same], before[pairs.same], dtype=float)
+    gain = clustered_interval(gained, np.ones(same), pairs.groups[pairs.same])
     if new.precision.low < PRECISION:
         why = f"the precision of others on held-out pairs is not shown to be {PRECISION:g}"
     elif gain.low <= 0 and old.precision.low >= PRECISION:
@@ -115,9 +116,7 @@ def fit_thresholds(pairs: PhotoPairs, now: DuplicateThresholds, *, seed: int, fo
 def held_out_found(pairs: PhotoPairs, now: DuplicateThresholds, seed: int, folds: int) -> Flags:
     """(n,) which pairs are found by thresholds fitted on the others, by groups."""
     found = np.zeros(len(pairs), dtype=bool)
-    names, group = np.unique(pairs.groups, return_inverse=True)
-    for fold in folds_of(len(names), seed, folds):
-        held_out = fold[group]
+    for held_out in folds_of(pairs.groups, seed, folds):
         found[held_out] = pairs[held_out].found(best_thresholds(pairs[~held_out], now))
     return found
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from calibration.questions import Floats, Questions
+from calibration.questions import Flags, Floats, Integers, Questions
+from experiments.analysis.offline.clustered import estimates, mean_of
 
 GRID: Final = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights to choose from, in spreads of similarity, beside the weight that a term has now."""
@@ -17,17 +17,24 @@ GRID: Final = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SWEEPS: Final = 5
 """The most passes over all terms. Two or three change nothing more."""
 
-_RESAMPLES: Final = 2000
+LEAST_GAIN: Final = 0.001
+"""In nDCG. Over many thousand slates, less has an interval above 0 too, and no shopper notices it."""
+
 _DECIMALS: Final = 12
 """Means that differ by less are equal: the order of a sum changes them."""
 
 
 class Interval(NamedTuple):
-    """A mean over items with its 95 % bootstrap interval."""
+    """A mean with its 95 % bootstrap interval."""
 
     mean: float
     low: float
     high: float
+
+    @property
+    def shown_to_help(self) -> bool:
+        """Whether this gain in nDCG is no chance, and large enough to notice."""
+        return self.low > 0 and self.mean >= LEAST_GAIN
 
 
 @dataclass(frozen=True)
@@ -55,32 +62,32 @@ def fit(questions: Questions, now: Floats, seed: int, folds: int) -> Fit:
     now: (t,) weights to start from.
     """
     gains = gains_of(questions, now, seed, folds)
-    kept = np.array([gain.low > 0 for gain in gains], dtype=bool)
+    kept = np.array([gain.shown_to_help for gain in gains], dtype=bool)
     return Fit(search(questions, now, kept), gains)
 
 
 def effect(questions: Questions, now: Floats, seed: int, folds: int) -> Effect:
     """Compare fitted weights with those of now. The choice of terms is repeated in every fold, too."""
     after = np.zeros(len(questions))
-    for held_out in folds_of(len(questions), seed, folds):
+    for held_out in folds_of(questions.cluster, seed, folds):
         weights = fit(questions[~held_out], now, seed, folds).weights
         after[held_out] = ndcg(questions[held_out], weights)
     before = ndcg(questions, now)
-    return Effect(*(interval(each, seed) for each in (before, after, after - before)))
+    return Effect(*(interval(questions, each) for each in (before, after, after - before)))
 
 
 def gains_of(questions: Questions, now: Floats, seed: int, folds: int) -> tuple[Interval, ...]:
     """Return for each term what held-out items lose without it, the other weights as fitted."""
     losses, every = np.zeros((len(now), len(questions))), np.ones(len(now), dtype=bool)
-    for held_out in folds_of(len(questions), seed, folds):
+    for held_out in folds_of(questions.cluster, seed, folds):
         weights, others = search(questions[~held_out], now, every), questions[held_out]
         whole = ndcg(others, weights)
         for place in np.flatnonzero(weights).tolist():
             losses[place, held_out] = np.subtract(whole, ndcg(others, without(weights, place)))
-    return tuple(interval(each, seed) for each in losses)
+    return tuple(interval(questions, each) for each in losses)
 
 
-def search(questions: Questions, now: Floats, kept: NDArray[np.bool_]) -> Floats:
+def search(questions: Questions, now: Floats, kept: Flags) -> Floats:
     """(t,) weights with the best mean nDCG: each in turn over GRID, until none changes.
 
     Of equal ones the smallest, so that a term without effect weighs nothing.
@@ -98,7 +105,7 @@ def search(questions: Questions, now: Floats, kept: NDArray[np.bool_]) -> Floats
 def best_weight(questions: Questions, weights: Floats, place: int, grid: list[float]) -> float:
     """Return the weight of one term with the best mean nDCG, the others as they are."""
     others = questions.scores(without(weights, place))
-    means = [questions.ndcg(others + weight * questions.values[place]).mean() for weight in grid]
+    means = [questions.mean(questions.ndcg(others + weight * questions.values[place])) for weight in grid]
     return grid[int(np.argmax(np.round(means, _DECIMALS)))]
 
 
@@ -114,16 +121,20 @@ def ndcg(questions: Questions, weights: Floats) -> Floats:
     return questions.ndcg(questions.scores(weights))
 
 
-def folds_of(count: int, seed: int, folds: int) -> Iterator[NDArray[np.bool_]]:
-    """Yield for each fold which of the items it holds out, (count,)."""
-    fold = np.random.default_rng(seed).permutation(count) % folds
-    for number in range(folds):
-        yield fold == number
+def folds_of(cluster: Integers, seed: int, folds: int) -> Iterator[Flags]:
+    """Yield for each fold which of the items it holds out, (n,): all of one cluster (n,) together."""
+    _, number = np.unique(cluster, return_inverse=True)
+    fold = np.random.default_rng(seed).permutation(number.max() + 1) % folds
+    for each in range(folds):
+        yield fold[number] == each
 
 
-def interval(values: Floats, seed: int) -> Interval:
-    """Return the mean of values (n,) with its percentile bootstrap interval (Efron and Tibshirani 1993)."""
-    rng = np.random.default_rng(seed)
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(_RESAMPLES)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(values.mean()), float(low), float(high))
+def interval(questions: Questions, values: Floats) -> Interval:
+    """Return the mean of values (n,) by importance, with a bootstrap over clusters."""
+    return clustered_interval(values, questions.importance, questions.cluster)
+
+
+def clustered_interval(values: Floats, importance: Floats, cluster: Integers) -> Interval:
+    """Return the mean of values (n,) by importance (n,), with a bootstrap over clusters (n,)."""
+    ((mean, bounds),) = estimates([("", mean_of(values, importance))], cluster).values()
+    return Interval(mean, *bounds)

@@ -26,6 +26,9 @@ from query.search.terms.shared_attribute import SharedAttribute
 CATEGORY: Final = "category"
 """The label that is the leaf category, and no attribute."""
 
+JUDGED_BY: Final = "the labels judge by it"
+"""Why a term is not fitted."""
+
 _WINDOW: Final = SimilarRequest(size=MAX_SIZE, rules=NO_RULES)
 
 

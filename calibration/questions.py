@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.documents import Live, documents_of
-from calibration.judgments import Judgments
-from mappings.listing import ListingDocument
+from calibration.documents import Live
+from calibration.judged import Judged
 from query.search.ranking import ADJUSTABLE, Calibration, Ranking
 from query.search.terms.freshness import next_hour
 from query.search.terms.similarity import Similarity
 from query.search.terms.term import Columns
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 JUDGED: Final = 5
 """The items of an answer that nDCG counts."""
@@ -38,13 +41,33 @@ class Questions:
     """(t, n, m) values of t terms at a weight of 1."""
     grades: Floats
     """(n, m)"""
+    importance: Floats
+    """(n,) how much each counts in a mean."""
+    cluster: Integers
+    """(n,) those of one number are held out, and resampled, together."""
 
     def __len__(self) -> int:
         return len(self.cosines)
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> Questions:
+    def __getitem__(self, rows: Flags) -> Questions:
         """Those of some items, (n,)."""
-        return Questions(self.cosines[rows], self.fixed[rows], self.values[:, rows], self.grades[rows])
+        return Questions(
+            self.cosines[rows],
+            self.fixed[rows],
+            self.values[:, rows],
+            self.grades[rows],
+            self.importance[rows],
+            self.cluster[rows],
+        )
+
+    def fixing(self, fitted: Flags, now: Floats) -> Questions:
+        """The same with the weights (t,) of now for all terms but those that are fitted, (t,)."""
+        fixed = self.fixed + np.tensordot(now[~fitted], self.values[~fitted], 1)
+        return replace(self, fixed=fixed, values=self.values[fitted])
+
+    def mean(self, values: Floats) -> float:
+        """The mean of values (n,) by importance."""
+        return float(np.average(values, weights=self.importance))
 
     def scores(self, weights: Floats) -> Floats:
         """(n, m) scores under weights (t,)."""
@@ -73,84 +96,46 @@ def discounted(grades: Floats) -> Floats:
     return gains
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One item with a vector, and its judged candidates with vectors, in the order of their ids."""
-
-    item: ListingDocument
-    candidates: Sequence[ListingDocument]
-    grades: Sequence[float]
-
-    @property
-    def tells(self) -> bool:
-        """Whether an order of the candidates can be better than another."""
-        return len(set(self.grades)) > 1
-
-
-@dataclass(frozen=True)
-class Collected:
-    """The judged items that weights are fitted on, and what was left out."""
-
-    judged: tuple[Judged, ...]
-    unknown: int
-    """Ids that are not in the live index."""
-    without_vector: int
-    """Ids whose listing has no vector."""
-    undecided: int
-    """Items whose candidates in the index all have one grade."""
-
-    @property
-    def pairs(self) -> int:
-        """The number of judged pairs."""
-        return sum(len(each.grades) for each in self.judged)
-
-
-def collect(live: Live, judgments: Judgments) -> Collected:
-    """Read the documents of the items and candidates from the live index.
-
-    Raises:
-        NoLiveIndex, SearchUnavailable
-    """
-    ids = sorted({*judgments, *(other for of in judgments.values() for other in of)})
-    found = dict(zip(ids, documents_of(live, ids), strict=True))
-    usable = {name: document for name, document in found.items() if document and document.vector}
-    judged = [judged_of(item, judgments[item], usable) for item in sorted(judgments) if item in usable]
-    unknown = sum(document is None for document in found.values())
-    telling = tuple(each for each in judged if each.tells)
-    return Collected(telling, unknown, len(found) - unknown - len(usable), len(judged) - len(telling))
-
-
-def judged_of(item: str, grades: Mapping[str, float], usable: Mapping[str, ListingDocument]) -> Judged:
-    """Return an item with those of its candidates that have a vector."""
-    others = [other for other in sorted(grades) if other in usable]
-    return Judged(usable[item], [usable[other] for other in others], [grades[other] for other in others])
-
-
 def fitted_terms(fixed: Iterable[str]) -> tuple[str, ...]:
     """Return the terms whose weights are fitted."""
     return tuple(name for name in ADJUSTABLE if name not in set(fixed))
 
 
-def questions_of(judged: Sequence[Judged], live: Live, ranking: Ranking, fixed: Sequence[str]) -> Questions:
+def questions_of(judged: Sequence[Judged], live: Live, ranking: Ranking, fixed: Iterable[str]) -> Questions:
     """Compute the terms of all judged pairs.
 
-    Ages count from the newest listing, so that the same index gives the same weights at any time.
+    Where nothing says when a pair was seen, ages count from the newest listing, so that the same index gives
+    the same weights at any time.
     """
     newest = max(each.created_at for one in judged for each in (one.item, *one.candidates))
-    unit = ranking.with_weights(dict.fromkeys(ADJUSTABLE, 1.0)).calibrated(
-        live.encoder, now=next_hour(newest)
-    )
-    width = max(len(one.candidates) for one in judged)
-    terms = fitted_terms(fixed)
-    cosines = np.full((len(judged), width), -np.inf)
-    others, grades = np.zeros_like(cosines), np.zeros_like(cosines)
-    values = np.zeros((len(terms), *cosines.shape))
+    ones = ranking.with_weights(dict.fromkeys(ADJUSTABLE, 1.0))
+
+    @lru_cache
+    def at_weight_one(seen: datetime) -> Calibration:
+        return ones.calibrated(live.encoder, now=seen)
+
+    shape = len(judged), max(len(one.candidates) for one in judged)
+    cosines, grades = np.full(shape, -np.inf), np.zeros(shape)
+    values = np.zeros((len(ADJUSTABLE), *shape))
     for row, one in enumerate(judged):
-        found, end = terms_of(unit, one), len(one.candidates)
+        found, end = terms_of(at_weight_one(one.seen or next_hour(newest)), one), len(one.candidates)
         cosines[row, :end], grades[row, :end] = found[Similarity.name], one.grades
-        others[row, :end] = sum((ranking.weights[name] * found[name] for name in fixed), np.zeros(end))
-        values[:, row, :end] = [found[name] for name in terms]
-    return Questions(cosines, others, values, grades)
+        values[:, row, :end] = [found[name] for name in ADJUSTABLE]
+    every = Questions(
+        cosines=cosines,
+        fixed=np.zeros(shape),
+        values=values,
+        grades=grades,
+        importance=np.array([one.importance for one in judged]),
+        cluster=np.array([row if one.user is None else one.user for row, one in enumerate(judged)]),
+    )
+    return every.fixing(*fitted_of(ranking, fixed))
+
+
+def fitted_of(ranking: Ranking, fixed: Iterable[str]) -> tuple[Flags, Floats]:
+    """Return which of the terms are fitted, (t,), and their weights of now, (t,)."""
+    fitted = np.isin(ADJUSTABLE, fitted_terms(fixed))
+    return fitted, np.array([ranking.weights[name] for name in ADJUSTABLE])
 
 
 def terms_of(calibration: Calibration, one: Judged) -> dict[str, Floats]:

@@ -17,6 +17,7 @@ from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from query.search.ranking_file import read_ranking
 from tests.factories import make_event, make_listing
 from tests.integration.test_result_policy import HASHES, Shop
+from tests.unit.calibration import tapped_shop
 
 ITEMS = 45
 FITS = ("slim", "wide", "loose")
@@ -138,3 +139,47 @@ def test_nothing_judged_in_the_index_is_said(shop: Shop, tmp_path: Path) -> None
     assert result.exit_code == 1
     assert "0 items" in result.output
     assert "2 ids not in the live index" in result.output
+
+
+def test_taps_become_a_ranking_file_that_the_search_uses(
+    es: Elasticsearch, index_prefix: str, elasticsearch_url: str, tmp_path: Path
+) -> None:
+    """Who looks at skirts taps vases, which no path says: they are among the answers, where none were."""
+    tapped, output = Shop(es, index_prefix, elasticsearch_url), tmp_path / "ranking.json"
+    helpers.bulk(
+        es,
+        (
+            {"_index": tapped.index, "_id": each.item_id, "_source": each.to_source()}
+            for each in tapped_shop.documents()
+        ),
+        refresh=True,
+    )
+    log = tapped_shop.tapped_log(tmp_path / "log", tapped_shop.Buyers())
+    result = calibrated(tapped, "--log", log, "--folds", 2, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "slates with a tap of 3" in result.output
+    ranking = read_ranking(output)
+    assert list(ranking.learned[tapped_shop.SKIRTS]) == [tapped_shop.VASES]
+    answers = [
+        CliRunner().invoke(
+            main,
+            [
+                "similar",
+                "m00",
+                "--min-similarity",
+                "0",
+                "--seller-cap",
+                "0",
+                "--no-collapse-duplicates",
+                "--json",
+            ],
+            env={"ELASTICSEARCH_URL": tapped.url, "NITAMONO_INDEX_PREFIX": tapped.prefix} | file,
+        )
+        for file in ({}, {"NITAMONO_RANKING_FILE": str(output)})
+    ]
+    leaves = [[each["category"][-1] for each in json.loads(each.stdout)["items"]] for each in answers]
+    assert "Vases" not in leaves[0]
+    assert "Vases" in leaves[1]
+    few = calibrated(tapped, "--log", tmp_path)
+    assert few.exit_code == 1
+    assert f"{tmp_path}: no impressions can be read" in few.output

@@ -60,7 +60,7 @@ def judgments(items: int) -> dict[str, dict[str, float]]:
 
 def done(**changes: object) -> Calibrated:
     """A calibration on 60 listings."""
-    return calibrate(shop(60), judgments(60), NOW, **{"fixed": (), "folds": 4, "seed": 0, **changes})  # type: ignore[arg-type]
+    return calibrate(shop(60), judgments(60), NOW, **{"fixed": {}, "folds": 4, "seed": 0, **changes})  # type: ignore[arg-type]
 
 
 def test_a_file_is_written_that_the_api_reads(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_file_is_written_that_the_api_reads(tmp_path: Path) -> None:
 
 def test_the_report_names_every_term() -> None:
     """Kept, removed or not fitted, with the weights of now."""
-    lines = text(done(fixed=("category", "gender"))).splitlines()
+    lines = text(done(fixed=dict.fromkeys(("category", "gender"), "the labels judge by it"))).splitlines()
     assert lines[0] == "48 items, 576 judged pairs"
     verdicts = {line.split()[0]: line for line in lines if line}
     assert verdicts["brand"].endswith("kept")
@@ -102,7 +102,7 @@ def test_too_few_items_are_refused() -> None:
     with pytest.raises(
         TooLittleData, match=r"^17 items .* expected 20 or more; left out: 40 ids .*3 items whose"
     ):
-        calibrate(shop(20), judgments(60), NOW, fixed=(), folds=5, seed=0)
+        calibrate(shop(20), judgments(60), NOW, fixed={}, folds=5, seed=0)
 
 
 def test_a_ranking_for_another_encoder_is_refused() -> None:
@@ -129,8 +129,10 @@ def test_a_file_is_not_replaced_unasked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "either --judgments or --labels"),
-        (["--judgments", "a.csv", "--labels", "a.jsonl"], "either --judgments or --labels"),
+        ([], "one of --judgments, --labels and --log"),
+        (["--judgments", "a.csv", "--labels", "a.jsonl"], "one of --judgments, --labels and --log"),
+        (["--judgments", "a.csv", "--log", "."], "one of --judgments, --labels and --log"),
+        (["--log", "."], "no impressions can be read"),
         (["--labels", "a.jsonl"], "--labels needs --label"),
         (["--judgments", "a.csv", "--label", "fit"], "--label needs --labels"),
         (["--judgments", "a.csv", "--output", "a.csv"], "a.csv exists"),

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from calibration.documents import Live
-from calibration.questions import Judged, Questions, collect, fitted_terms, questions_of
+from calibration.judged import Judged, collect
+from calibration.questions import fitted_terms, questions_of
 from query.search.ranking import Ranking
 from tests.factories import make_document, make_identity
+from tests.unit.calibration.arrays import make_questions
 from tests.unit.calibration.index import reader_of
 
 
 def test_ndcg_by_hand() -> None:
     """Grades 2 and 1 in the second and third place of three; a short list is not padded with grades."""
     cosines = np.array([[0.9, 0.8, 0.7], [0.9, 0.8, -np.inf]])
-    none = np.zeros((2, 3))
-    questions = Questions(cosines, none, np.zeros((1, 2, 3)), np.array([[0, 2, 1], [1, 0, 0]], float))
+    questions = make_questions(cosines, np.zeros((1, 2, 3)), np.array([[0, 2, 1], [1, 0, 0]], float))
     best = 2 + 1 / math.log2(3)
     expected = (2 / math.log2(3) + 1 / 2) / best
     assert questions.ndcg(questions.scores(np.zeros(1))).tolist() == pytest.approx([expected, 1])
