@@ -230,14 +230,14 @@ def batches_queue(settings: IndexerSettings) -> str:
 
 
 @contextmanager
-def worker(settings: IndexerSettings, module: str) -> Iterator[Path]:
-    """Run a worker with one process, and return its log."""
+def worker(settings: IndexerSettings, module: str, processes: int = 1) -> Iterator[Path]:
+    """Run a worker, and return its log."""
     environ = os.environ | {
         "NITAMONO_INDEX_PREFIX": settings.prefix,
         "NITAMONO_IMAGE_ROOTS": os.pathsep.join(map(str, settings.roots.folders)),
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "celery", "-A", module, "worker", "--concurrency", "1"]
+    command = [sys.executable, "-m", "celery", "-A", module, "worker", "--concurrency", str(processes)]
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(  # noqa: S603  our own command
             [*command, "--loglevel", "INFO", "--without-gossip", "--without-mingle"],

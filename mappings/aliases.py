@@ -10,7 +10,7 @@ from elasticsearch import ApiError, Elasticsearch
 from mappings.errors import SwapLosesListings
 from mappings.identity import EncoderIdentity
 from mappings.inspection import (
-    check_index,
+    check_description,
     describe_indices,
     encoder_of,
     indices_behind,
@@ -99,7 +99,7 @@ def writable_indices(es: Elasticsearch, prefix: str, identity: EncoderIdentity) 
     found = describe_indices(es, write_alias(prefix))
     ours = [name for name, entry in found.items() if encoder_of(entry) == identity.encoder_id]
     for name in ours or found:
-        check_index(es, name, identity)
+        check_description(name, found[name], identity)
     for name in ours:
         if (
             written_through(name) not in found[name]["aliases"]

@@ -28,17 +28,26 @@ def check_index(es: Elasticsearch, index: str, identity: EncoderIdentity) -> Non
         MappingMismatch: one was not; the message has what was found and what this process needs.
     """
     for name, entry in describe_indices(es, index).items():
-        meta = meta_of(entry)
-        _check_schema(name, meta, upgrading=True)
-        found = (meta.get("encoder_id"), meta.get("dims"))
-        if found != (identity.encoder_id, identity.dims):
-            raise MappingMismatch(
-                f"index {name} has encoder {shown(found[0])} of {shown(found[1])} dims, "
-                f"this process needs {shown(identity.encoder_id)} of {identity.dims}; "
-                "set NITAMONO_ENCODER_DIR to the encoder of the index, or put a new index for "
-                f"{identity.encoder_id} live with `nitamono mappings create --live --force`: requests find "
-                "nothing until `nitamono index` has filled it"
-            )
+        check_description(name, entry, identity)
+
+
+def check_description(name: str, entry: Mapping[str, Any], identity: EncoderIdentity) -> None:
+    """Check by its description that an index was created for this encoder and schema.
+
+    Raises:
+        MappingMismatch: it was not.
+    """
+    meta = meta_of(entry)
+    _check_schema(name, meta, upgrading=True)
+    found = (meta.get("encoder_id"), meta.get("dims"))
+    if found != (identity.encoder_id, identity.dims):
+        raise MappingMismatch(
+            f"index {name} has encoder {shown(found[0])} of {shown(found[1])} dims, "
+            f"this process needs {shown(identity.encoder_id)} of {identity.dims}; "
+            "set NITAMONO_ENCODER_DIR to the encoder of the index, or put a new index for "
+            f"{identity.encoder_id} live with `nitamono mappings create --live --force`: requests find "
+            "nothing until `nitamono index` has filled it"
+        )
 
 
 def read_identity(es: Elasticsearch, index: str) -> EncoderIdentity:
