@@ -289,7 +289,7 @@ def api_of(
         bare = in_turns(
             [Compared("bare", one_search(es, settings.prefix, rules=rules), [[]] * len(items))], items
         )[0]
-        with served(environ | ({"NITAMONO_CACHE_ANSWERS": "1"} if cache else {})) as port:
+        with served(environ, cache=cache) as port:
             yield f"http://127.0.0.1:{port}", bare
 
 

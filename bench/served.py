@@ -61,12 +61,12 @@ def requests_per_s(
 
 
 @contextmanager
-def served(environ: dict[str, str]) -> Iterator[int]:
-    """Run the API behind gunicorn, by default without the answer cache, and yield its port."""
+def served(environ: dict[str, str], *, cache: bool = False) -> Iterator[int]:
+    """Run the API behind gunicorn, and yield its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    environ = {**os.environ, **CACHE_OFF, **environ, "NITAMONO_API_PORT": str(port)}
+    environ = {**os.environ, **environ, **({} if cache else CACHE_OFF), "NITAMONO_API_PORT": str(port)}
     command = [sys.executable, "-m", *GUNICORN]
     process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
     try:

@@ -34,7 +34,7 @@ def test_loads_on_an_api_of_the_benchmark(elasticsearch_url: str, monkeypatch: p
     monkeypatch.setenv("ELASTICSEARCH_URL", elasticsearch_url)
     catalogue = synthetic_catalogue(500, dims=32)
     items = sampled(catalogue, 20)
-    with api_of(catalogue, items, cache=False) as (url, bare):
+    with api_of(catalogue, items, {}, cache=False) as (url, bare):
         closed_loop, open_loop = measured(url, items, Asked(rates=(10,), clients=2, seconds=2, rules={}))
     assert (open_loop.requests, open_loop.errors) == (20, 0)
     assert closed_loop.requests > 2

@@ -51,6 +51,32 @@ def test_an_error_is_raised_and_not_kept() -> None:
     assert recent.of("a", source.read) == 1
 
 
+def test_a_slow_read_does_not_replace_a_later_one() -> None:
+    """It may have begun before a swap of the index that the later one saw."""
+    source = Source()
+    recent: Recent[str, str] = Recent(lambda: source.now)
+
+    def slow() -> str:
+        source.now = 0.5
+        assert recent.of("a", lambda: "new") == "new"
+        return "old"
+
+    assert recent.of("a", slow) == "old"
+    assert recent.of("a", lambda: "not read") == "new"
+
+
+def test_a_value_is_as_old_as_the_beginning_of_its_read() -> None:
+    """What took longer than a second to read is not kept at all."""
+    source = Source()
+    recent: Recent[str, int] = Recent(lambda: source.now)
+
+    def slow() -> int:
+        source.now += RECENT_S
+        return source.read()
+
+    assert [recent.of("a", slow), recent.of("a", source.read)] == [1, 2]
+
+
 def test_the_number_of_values_is_bounded() -> None:
     """The oldest goes first."""
     source = Source()
