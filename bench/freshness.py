@@ -108,8 +108,8 @@ def main() -> None:
             fill(settings, events)
             parts = np.array_split(np.random.default_rng(1).permutation(len(events)), 2)
             rows = [
-                measure(settings, events, part.tolist(), options, answers)
-                for part, answers in zip(parts, (10_000, 0), strict=True)
+                measure(settings, events, part.tolist(), options, cache=cache)
+                for part, cache in zip(parts, (True, False), strict=True)
             ]
     print_rows(rows)
     print(json.dumps([asdict(row) for row in rows]))
@@ -145,11 +145,11 @@ def measure(
     events: Sequence[Event],
     part: Sequence[int],
     options: argparse.Namespace,
-    answers: int,
+    *,
+    cache: bool,
 ) -> Row:
     """Measure one run, with the cache or without, on its own half of the listings."""
-    environ = {"NITAMONO_INDEX_PREFIX": settings.prefix, "NITAMONO_CACHE_ANSWERS": str(answers)}
-    with served(environ) as port:
+    with served({"NITAMONO_INDEX_PREFIX": settings.prefix}, cache=cache) as port:
         own = [events[int(place)] for place in part]
         misses, hits = latencies(port, [event["item_id"] for event in own[-200:]])
         watch = Watch(port, options.poll_ms / 1000)
@@ -158,7 +158,7 @@ def measure(
         for each in watchers:
             each.join()
     return Row(
-        "on" if answers else "off",
+        "on" if cache else "off",
         percentiles(watch.searchable),
         percentiles(watch.gone),
         watch.stale,

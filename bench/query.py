@@ -473,12 +473,13 @@ def report_of(
     """Measure one index."""
     items, prefix = sampled(catalogue, asked.items), settings.prefix
     environ = {"ELASTICSEARCH_URL": ",".join(settings.urls), "NITAMONO_INDEX_PREFIX": prefix}
-    with served(environ) as port:
-        if asked.sweep:
-            rows = sweep(es, prefix, catalogue, items)
-        else:
+    per_s = {}
+    if asked.sweep:
+        rows = sweep(es, prefix, catalogue, items)
+    else:
+        with served(environ) as port:
             rows = compare(es, settings.urls[0], prefix, port, catalogue, items)
-        per_s = {name: requests_per_s(port, items, asked.clients, rules) for name, rules in RULES.items()}
+            per_s = {name: requests_per_s(port, items, asked.clients, rules) for name, rules in RULES.items()}
     stats = es.indices.stats(index=index, metric=["store", "segments"])["_all"]["primaries"]
     size, segments = stats["store"]["size_in_bytes"], stats["segments"]["count"]
     listings = len(catalogue.listings)

@@ -43,10 +43,11 @@ def up(*, forget_settings: bool) -> None:
     Settings that the environment lacks are those of the last start.
     """
     system = System.open(os.environ, Progress(), forget=forget_settings)
-    started = system.up()
-    if started and system.kept:
+    if system.kept:  # said before they are checked, since an error may be about one of them
         settings = " ".join(f"{name}={value}" for name, value in sorted(system.kept.items()))
-        click.echo(f"Settings of the last start: {settings} (`--forget-settings` takes the defaults)")
+        click.echo(f"Settings of the last start: {settings}")
+        click.echo("Set one to change it; `nitamono demo up --forget-settings` takes the defaults.")
+    started = system.up()
     click.echo(f"{'Ready' if started else 'Already up'}: {system.api_url}")
     if not listings_for_sale(system.api_url):
         click.echo("No listing is for sale yet. `nitamono index FILE --wait` indexes some.")

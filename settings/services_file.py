@@ -18,9 +18,14 @@ SERVICES: Final = "services.json"
 SERVERS: Final = {"ELASTICSEARCH_URL": "NITAMONO_ES_PORT", "NITAMONO_REDIS_URL": "NITAMONO_REDIS_PORT"}
 """The variable with the URL of each server, and the one with the port of our own."""
 
-CHOSEN_FOR_THE_SERVERS: Final = frozenset(
-    {"NITAMONO_INDEX_PREFIX", "NITAMONO_ENCODER_DIR", "NITAMONO_RANKING_FILE"}
-)
+CHOSEN_FOR_THE_ENCODER: Final = frozenset({"NITAMONO_RANKING_FILE", "NITAMONO_MIN_SIMILARITY"})
+"""The recorded variables that are wrong for another encoder."""
+
+CHOSEN_FOR_THE_SERVERS: Final = CHOSEN_FOR_THE_ENCODER | {
+    "NITAMONO_INDEX_PREFIX",
+    "NITAMONO_ENCODER_DIR",
+    "NITAMONO_EXPERIMENTS_DIR",
+}
 """The recorded variables that are wrong for another server."""
 
 _URL_OF_PORT: Final = {
@@ -53,9 +58,8 @@ def recorded_settings(environ: Mapping[str, str]) -> dict[str, str]:
 def with_services(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which a command finds the services that `make up` started.
 
-    A variable of the environment wins, then a port of our own servers, then the record. If the environment
-    names another server than the recorded one, the recorded servers, index prefix, encoder and ranking file
-    are ignored: they belong to another cluster.
+    A variable of the environment wins, then a port of our own servers, then the record, without what was
+    chosen for another server or encoder.
 
     Raises:
         InvalidSetting: the record cannot be read.
@@ -63,10 +67,21 @@ def with_services(environ: Mapping[str, str]) -> dict[str, str]:
     given = {name: value for name, value in environ.items() if value}
     ports = {url: form.format(given[port]) for port, (url, form) in _URL_OF_PORT.items() if port in given}
     recorded = recorded_settings(environ)
+    ignored = chosen_for_another({**ports, **given}, recorded)
     if names_other_server({**ports, **given}, recorded):
-        ignored = CHOSEN_FOR_THE_SERVERS | set(SERVERS) | set(SERVERS.values())
-        recorded = {name: value for name, value in recorded.items() if name not in ignored}
+        ignored |= {*SERVERS, *SERVERS.values()}
+    recorded = {name: value for name, value in recorded.items() if name not in ignored}
     return {**environ, **recorded, **ports, **given}
+
+
+def chosen_for_another(environ: Mapping[str, str], recorded: Mapping[str, str]) -> frozenset[str]:
+    """Return the recorded variables that are wrong for the servers or the encoder that `environ` names."""
+    if names_other_server(environ, recorded):
+        return CHOSEN_FOR_THE_SERVERS
+    encoder = environ.get("NITAMONO_ENCODER_DIR")
+    return (
+        CHOSEN_FOR_THE_ENCODER if encoder and encoder != recorded.get("NITAMONO_ENCODER_DIR") else frozenset()
+    )
 
 
 def names_other_server(environ: Mapping[str, str], recorded: Mapping[str, str]) -> bool:

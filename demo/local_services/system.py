@@ -30,9 +30,8 @@ from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder, replace_text
 from mappings.names import DEFAULT_PREFIX, read_alias
 from settings.services_file import (
-    CHOSEN_FOR_THE_SERVERS,
     SERVERS,
-    names_other_server,
+    chosen_for_another,
     recorded_settings,
     same_address,
     without_passwords,
@@ -118,19 +117,19 @@ class System:
     def open(cls, environ: Mapping[str, str], progress: Progress, *, forget: bool = False) -> System:
         """Return the system that `environ` describes; nothing is started.
 
-        Settings that it lacks are those of the last `up`, except external servers, and except the index
-        prefix, the encoder and the ranking file if `environ` names another server.
+        Settings that it lacks are those of the last `up`, except external servers and what was chosen for
+        another server or encoder than `environ` names.
 
         forget: take the defaults instead of the settings of the last `up`.
 
         Raises ServiceError or InvalidSetting.
         """
         recorded = {} if forget else recorded_settings(environ)
-        ignored = CHOSEN_FOR_THE_SERVERS if names_other_server(environ, recorded) else frozenset()
-        kept = {name: value for name, value in recorded.items() if name not in ignored | set(SERVERS)}
-        given = {name: value for name, value in environ.items() if value}
-        environ = _with_absolute_paths({**environ, **kept, **given})
-        kept = {name: value for name, value in kept.items() if name in REMEMBERED and name not in given}
+        given = {name for name, value in environ.items() if value}
+        ignored = chosen_for_another(environ, recorded) | set(SERVERS) | given
+        kept = {name: value for name, value in recorded.items() if name not in ignored}
+        environ = _with_absolute_paths({**environ, **kept})
+        kept = {name: value for name, value in kept.items() if name in REMEMBERED}
         asked = ServiceSettings.from_environ(environ)
         state = StateFolder.open(asked.state)
         supervisor = Supervisor(state, progress)

@@ -74,7 +74,7 @@ class ExperimentStatus:
     name: str
     state: str
     arms: tuple[ArmStatus, ...]
-    """None if it is disabled."""
+    """Empty if it is disabled."""
 
     @property
     def problems(self) -> tuple[str, ...]:

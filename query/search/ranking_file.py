@@ -159,7 +159,7 @@ def read_ranking(path: Path) -> Ranking:
         fields = json.loads(text, object_pairs_hook=_Fields)
     except OSError as error:
         raise UnusableRanking(f"{path}: {error.strerror}; expected a ranking file") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"not JSON ({error})"
         raise UnusableRanking(f"{path}: {reason}; expected a ranking file") from error
     if problems := tuple(_problems(fields, text)):

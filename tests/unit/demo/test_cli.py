@@ -337,6 +337,29 @@ def test_settings_of_the_last_start_are_kept_until_they_are_forgotten(environ, t
     assert forgotten.kept == {}
 
 
+def test_settings_of_one_encoder_are_not_kept_for_another(environ, tmp_path):
+    """A floor is a cosine of its encoder, and a ranking file is fitted for it."""
+    bound = {"NITAMONO_RANKING_FILE": "/r.json", "NITAMONO_MIN_SIMILARITY": "0.8"}
+    recorded = {**bound, "NITAMONO_ENCODER_DIR": "/encoders/one", "NITAMONO_SELLER_CAP": "5"}
+    (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
+    same = System.open({**environ, "NITAMONO_ENCODER_DIR": "/encoders/one"}, Progress(io.StringIO()))
+    other = System.open({**environ, "NITAMONO_ENCODER_DIR": "/encoders/two"}, Progress(io.StringIO()))
+    assert same.kept == {**bound, "NITAMONO_SELLER_CAP": "5"}
+    assert other.kept == {"NITAMONO_SELLER_CAP": "5"}
+
+
+def test_kept_settings_are_named_before_an_error_about_one(environ, tmp_path):
+    """Whoever has not set it would not know where it comes from."""
+    recorded = {"NITAMONO_RANKING_FILE": "/gone/ranking.json"}
+    (StateFolder.open(tmp_path / "a state").services).write_text(json.dumps(recorded))
+    answer = invoke(environ, "up")
+    assert answer.exit_code == 1
+    kept, _, error = answer.output.partition("Error: ")
+    assert "NITAMONO_RANKING_FILE=/gone/ranking.json" in kept
+    assert "--forget-settings" in kept
+    assert error.startswith("/gone/ranking.json: ")
+
+
 @pytest.mark.parametrize(("url", "kept"), [("http://search:9200", True), ("https://prod:9200", False)])
 def test_a_recorded_prefix_applies_only_to_its_server(environ, tmp_path, url, kept):
     """On another one, `up` would make the demonstration's indices."""
