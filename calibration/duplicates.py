@@ -119,10 +119,11 @@ def too_few_groups(pairs: PhotoPairs, seed: int, folds: int) -> str:
     parts = [~held_out for held_out in folds_of(pairs.groups, seed, folds)]
     for kind, chosen in (("one photo", pairs.same), ("two photos", ~pairs.same)):
         least = min(len(np.unique(pairs.groups[chosen & part])) for part in parts)
+        more_folds = ", or raise --folds" if len(np.unique(pairs.groups[chosen])) > LEAST_GROUPS else ""
         if least < LEAST_GROUPS:
             return (
                 f"a training part has {count_of(least, 'group')} of pairs of {kind} (one for all pairs that "
-                f"share listings), expected {LEAST_GROUPS} or more; judge more pairs, or raise --folds"
+                f"share listings), expected {LEAST_GROUPS} or more; judge pairs of more listings{more_folds}"
             )
     return ""
 

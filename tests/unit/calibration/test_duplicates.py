@@ -106,10 +106,16 @@ def test_too_few_groups_change_nothing(given: PhotoPairs, found: str) -> None:
     assert lines[1:] == [f"{len(given)} pairs judged by same_photo, {given.same.sum()} of one photo"]
 
 
+def test_more_folds_are_advised_only_where_they_can_help() -> None:
+    """Not where there are too few groups in all."""
+    few = fit_thresholds(pairs(0.6, 0.96, LEAST_GROUPS - 1), DEFAULT, seed=0, folds=5)
+    assert few.why.endswith("expected 35 or more; judge pairs of more listings")
+
+
 def test_a_training_part_is_large_enough_to_show_the_precision() -> None:
     """Half of 60 groups cannot show it, four fifths can, and all of the pairs found are right."""
     halves, fifths = (fit_thresholds(pairs(0.6, 0.96, 60), DEFAULT, seed=0, folds=each) for each in (2, 5))
-    assert "judge more pairs, or raise --folds" in halves.why
+    assert halves.why.endswith("judge pairs of more listings, or raise --folds")
     assert fifths.thresholds is not None
     assert (
         LEAST_GROUPS / (LEAST_GROUPS + 1.96**2)
