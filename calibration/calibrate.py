@@ -60,9 +60,9 @@ class Calibrated:
     fit: Fit
     effect: Effect
     floor: Floor | None
-    """None where the judgments do not tell."""
+    """None where the judgments do not determine one."""
     duplicates: FittedThresholds | None = None
-    """None where taps were fitted to."""
+    """None where no pair was judged by same_photo."""
     taps: Tapped | None = None
     """None where judgments were fitted to."""
 
@@ -139,9 +139,9 @@ def calibrate(
         fit=fit(questions, now, seed, folds),
         effect=effect(questions, now, seed, folds),
         floor=fitted_floor(questions),
-        duplicates=fit_thresholds(
-            photo_pairs(live, same_photos or {}), ranking.duplicates, seed=seed, folds=folds
-        ),
+        duplicates=fit_thresholds(photo_pairs(live, same_photos), ranking.duplicates, seed=seed, folds=folds)
+        if same_photos
+        else None,
     )
 
 
@@ -152,7 +152,10 @@ def check_encoder(live: Live, ranking: Ranking) -> None:
         OtherEncoder: it is not.
     """
     if problem := ranking.objection(live.index, live.encoder):
-        raise OtherEncoder(f"{problem}, or unset NITAMONO_RANKING_FILE")
+        raise OtherEncoder(
+            f"{problem}, or start without it (`nitamono demo up --forget-settings`, or unset "
+            "NITAMONO_RANKING_FILE)"
+        )
 
 
 def too_few(collected: Collected, least: int) -> str:
@@ -164,12 +167,13 @@ def too_few(collected: Collected, least: int) -> str:
     )
 
 
-def left_out(collected: Collected) -> list[str]:
-    """Return a clause for each kind of judgment that does not count."""
+def left_out(collected: Collected, *, slates: bool = False) -> list[str]:
+    """Return a clause for each kind of judgment, or of slates, that does not count."""
+    one_grade = "where all items or none were tapped" if slates else "whose candidates all have one grade"
     kinds = (
         (collected.unknown, "id", "not in the live index"),
         (collected.without_vector, "listing", "without a vector"),
-        (collected.undecided, "item", "whose candidates all have one grade"),
+        (collected.undecided, "slate" if slates else "item", one_grade),
     )
     return [f"{count_of(count, noun)} {why}" for count, noun, why in kinds if count]
 

@@ -10,9 +10,8 @@ from calibration.calibrate import LEAST_ITEMS, Calibrated, Tapped, left_out
 from calibration.co_taps import Leaves
 from calibration.documents import Live
 from calibration.errors import TooLittleData
-from calibration.fit import effect, fit
 from calibration.questions import Floats, Questions, fitted_of, questions_of
-from calibration.similarities import Evidence, learn
+from calibration.similarities import Evidence, effect_of_taps, fit_taps
 from calibration.taps import TapLog, collect_slates
 from console.counts import count_of
 from console.percentage import percent
@@ -21,7 +20,7 @@ from query.search.terms.popularity import Popularity
 
 LEAST_VARIED: Final = 0.1
 """Share of the slates whose items must differ in a term. In the others the ranking has decided by the term
-what is shown at all, so taps cannot tell what would happen without it."""
+what is shown at all, so taps do not show what would happen without it."""
 
 _EQUAL: Final = 1e-9
 
@@ -37,12 +36,12 @@ def calibrate_taps(live: Live, log: TapLog, ranking: Ranking, *, folds: int, see
     users, least = len({one.user for one in collected.judged}), max(LEAST_ITEMS, 2 * folds)
     if users < least:
         raise TooLittleData(
-            f"{log.folder}: {count_of(users, 'user')} with a tap on some of the items shown, "
-            f"expected {least} or more; left out: {'; '.join(left_out(collected)) or 'nothing'}; export more "
-            "days with `nitamono events export`, and calibrate on the index that the log is of"
+            f"{log.folder}: {count_of(users, 'user')} with a tap on some of the items shown, expected "
+            f"{least} or more; left out: {'; '.join(left_out(collected, slates=True)) or 'nothing'}; "
+            "export more days with `nitamono events export`, and calibrate on the index that the log is of"
         )
     questions = questions_of(collected.judged, live, ranking, ())
-    fixed = untold(questions)
+    fixed = unidentifiable(questions)
     fitted, now = fitted_of(ranking, fixed)
     evidence = Evidence(
         questions,
@@ -52,22 +51,21 @@ def calibrate_taps(live: Live, log: TapLog, ranking: Ranking, *, folds: int, see
         ranking.learned,
         live.encoder.similarity_spread,
     )
-    learned = learn(evidence, seed, folds)
-    final = evidence.fitting(learned.pairs if learned.kept else ())
+    learned, fitted_weights = fit_taps(evidence, seed, folds)
     return Calibrated(
         encoder_id=live.encoder.encoder_id,
         ranking=ranking,
         fixed=fixed,
         collected=collected,
-        fit=fit(final, now[fitted], seed, folds),
-        effect=effect(evidence.fitting(()), now[fitted], seed, folds),
+        fit=fitted_weights,
+        effect=effect_of_taps(evidence, seed, folds),
         floor=None,
         taps=Tapped(log, users, learned),
     )
 
 
-def untold(questions: Questions) -> dict[str, str]:
-    """Return the terms of which slates cannot tell, with the reason."""
+def unidentifiable(questions: Questions) -> dict[str, str]:
+    """Return the terms whose weights slates cannot determine, with the reason."""
     shares = dict(zip(ADJUSTABLE, varied(questions).tolist(), strict=True))
     return {
         name: f"items differ in it on {percent(share, signed=False)} of the slates"

@@ -74,7 +74,7 @@ def calibrate_command(
     output: Path | None,
     force: bool,
 ) -> None:
-    """Fit the weights of the ranking terms, and what else the data tell, to judgments, labels or taps."""
+    """Fit the ranking to judgments, labels or taps: its weights, and what else they determine."""
     given = [path for path in (judgments, labels, log) if path]
     if len(given) != 1:
         raise click.UsageError("give one of --judgments, --labels and --log")

@@ -20,16 +20,18 @@ from query.search.terms.category import Path as CategoryPath
 from query.search.terms.term import Columns
 
 PRIOR_TAPS: Final = 10.0
-"""Taps that the shared depth of two categories counts as."""
+"""Expected taps that the shared depth of two categories counts as."""
 
 LEAST_EXPECTED: Final = 10.0
 """Taps that a pair would have if its categories were one; with fewer, nothing is learned of it."""
 
 LEAST_USERS: Final = 20
-"""Users who tapped on slates with a pair; with fewer, its test is no test."""
+"""Users who tapped an item of either category on a slate with both; the normal approximation of the test
+needs some."""
 
 LEAST_DIFFERENCE: Final = 0.1
-"""From the prior. Less moves a candidate by less than one spread of similarity at the default weight."""
+"""From the similarity in use. Less moves a candidate by less than a spread of the cosine at the default
+weight."""
 
 LEVEL: Final = 0.05
 """Of the test, corrected for the number of pairs."""
@@ -91,14 +93,17 @@ class CategoryPair:
     expected: float
     """Taps, if the other category were as wanted as the item's own."""
     users: int
-    prior: float
+    shared: float
+    """Share of the item's path that the other has in common."""
+    current: float
+    """Similarity in use."""
     p: float
-    """Of no difference from the prior; not corrected."""
+    """Of a difference of at most LEAST_DIFFERENCE from the current similarity; not corrected."""
 
     @property
     def similarity(self) -> float:
-        """Taps over expected ones, both with PRIOR_TAPS of the prior, to hundredths."""
-        smoothed = (self.taps + PRIOR_TAPS * self.prior) / (self.expected + PRIOR_TAPS)
+        """Taps over expected ones, smoothed by PRIOR_TAPS of the shared levels, to hundredths."""
+        smoothed = (self.taps + PRIOR_TAPS * self.shared) / (self.expected + PRIOR_TAPS)
         return round(min(1.0, smoothed), 2)
 
 
@@ -128,54 +133,78 @@ def cells_of(questions: Questions, leaves: Leaves, appeals: Floats) -> Cells:
     return Cells(own, other, questions.cluster[slate], taps, expected)
 
 
-def pairs_of(questions: Questions, leaves: Leaves, appeals: Floats) -> Iterator[CategoryPair]:
-    """Yield what taps say of each pair of categories that some slate shows together."""
-    cells, priors = cells_of(questions, leaves, appeals), leaves.similarities({})
+def pairs_of(
+    questions: Questions, leaves: Leaves, appeals: Floats, current: LearnedSimilarities
+) -> Iterator[CategoryPair]:
+    """Yield what taps say of each pair of categories that some slate shows together.
+
+    current: the similarities in use.
+    """
+    cells = cells_of(questions, leaves, appeals)
+    shared, in_use = leaves.similarities({}), leaves.similarities(current)
     number = cells.own * len(leaves.paths) + cells.other
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
     for rows in np.split(order, starts[1:]) if len(order) else ():
         own, other = int(cells.own[rows[0]]), int(cells.other[rows[0]])
-        prior = float(priors[own, other])
-        users, p = score_test(cells.taps[rows] - prior * cells.expected[rows], cells.user[rows])
+        similarity = float(in_use[own, other])
+        taps, expected, users = by_user(cells.taps[rows], cells.expected[rows], cells.user[rows])
         yield CategoryPair(
-            leaves.paths[own],
-            leaves.paths[other],
-            float(cells.taps[rows].sum()),
-            float(cells.expected[rows].sum()),
-            users,
-            prior,
-            p,
+            item=leaves.paths[own],
+            other=leaves.paths[other],
+            taps=float(taps.sum()),
+            expected=float(expected.sum()),
+            users=users,
+            shared=float(shared[own, other]),
+            current=similarity,
+            p=p_of_difference(taps, expected, similarity),
         )
 
 
-def score_test(differences: Floats, users: Integers) -> tuple[int, float]:
-    """Return the users with a difference, and the two-sided p-value of a mean of 0, users as clusters.
-
-    differences: (c,). users: (c,).
-    """
+def by_user(taps: Floats, expected: Floats, users: Integers) -> tuple[Floats, Floats, int]:
+    """Return the sums for each of u users, (u,) each, and how many users have any. All given: (c,)."""
     _, code = np.unique(users, return_inverse=True)
-    by_user = np.bincount(code, differences)
-    spread = float(np.sqrt(np.square(by_user).sum()))
-    p = 2 * norm.sf(abs(by_user.sum()) / spread) if spread else 1.0
-    return int(np.count_nonzero(by_user)), float(p)
+    tapped = np.asarray(np.bincount(code, taps), np.float64)
+    wanted = np.asarray(np.bincount(code, expected), np.float64)
+    return tapped, wanted, int(np.count_nonzero(tapped + wanted))
 
 
-def learned_from(questions: Questions, leaves: Leaves, appeals: Floats) -> list[CategoryPair]:
-    """Return the pairs whose similarity differs from the prior, the strongest evidence first.
+def p_of_difference(taps: Floats, expected: Floats, similarity: float) -> float:
+    """Return the p-value of taps over expected ones within LEAST_DIFFERENCE of a similarity.
+
+    A score test in each direction with users as clusters, doubled because there are two. A test
+    against the similarity itself would reject a similarity of 0 for any tap at all.
+
+    taps, expected: (u,) of each user.
+    """
+    more = z_score(taps - (similarity + LEAST_DIFFERENCE) * expected)
+    less = -z_score(taps - (similarity - LEAST_DIFFERENCE) * expected)
+    return min(1.0, 2 * float(norm.sf(max(more, less))))
+
+
+def z_score(differences: Floats) -> float:
+    """Return the sum of differences (u,) in its standard deviations if their mean were 0."""
+    spread = float(np.sqrt(np.square(differences).sum()))
+    return float(differences.sum()) / spread if spread else 0.0
+
+
+def learned_from(
+    questions: Questions, leaves: Leaves, appeals: Floats, current: LearnedSimilarities
+) -> list[CategoryPair]:
+    """Return the pairs whose similarity differs from the current one, the strongest evidence first.
 
     A category above another of the log is left out: its similarity would hold for the other, too.
     """
     above = {path[:depth] for path in leaves.paths for depth in range(1, len(path))}
     tried = [
         pair
-        for pair in pairs_of(questions, leaves, appeals)
+        for pair in pairs_of(questions, leaves, appeals, current)
         if pair.expected >= LEAST_EXPECTED and pair.users >= LEAST_USERS and pair.other not in above
     ]
     corrected = holm([pair.p for pair in tried])
     found = [
         pair
         for pair, p in zip(tried, corrected, strict=True)
-        if p < LEVEL and abs(pair.similarity - pair.prior) >= LEAST_DIFFERENCE
+        if p < LEVEL and abs(pair.similarity - pair.current) >= LEAST_DIFFERENCE
     ]
     return sorted(found, key=lambda pair: (pair.p, pair.item, pair.other))

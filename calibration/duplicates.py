@@ -16,6 +16,7 @@ from calibration.documents import Live, documents_of
 from calibration.fit import Interval, clustered_interval, folds_of
 from calibration.judgments import SamePhotos
 from calibration.questions import Floats
+from console.counts import count_of
 from mappings.listing import ListingDocument
 from query.search.duplicates import DuplicateThresholds, is_near_identical, parse_hashes, photo_overlaps
 
@@ -23,15 +24,16 @@ Flags = NDArray[np.bool_]
 
 PRECISION: Final = 0.9
 """The least precision, as the lower end of its interval: a product hidden behind another is worse than a
-photo shown twice. No error among 35 pairs is the least that shows it."""
+photo shown twice."""
 
-LEAST_PAIRS: Final = 50
-"""Pairs of one photo, and of two, that a fit needs: four fifths of them must show PRECISION."""
+LEAST_GROUPS: Final = 35
+"""Groups with pairs of one photo, and with pairs of two, that a fit needs in each training part: no error
+among 35 pairs without a common listing is the least that shows PRECISION."""
 
 OVERLAPS: Final = tuple(np.arange(50, 100, 2) / 100)
 COSINES: Final = (*(np.arange(85, 98) / 100), 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999)
 SAME_COSINES: Final = (0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0)
-"""Thresholds to choose from, beside those of now."""
+"""Thresholds to choose from, beside the current ones."""
 
 _Z: Final = 1.96
 """Of a 95 % interval."""
@@ -94,14 +96,13 @@ class FittedThresholds:
 def fit_thresholds(pairs: PhotoPairs, now: DuplicateThresholds, *, seed: int, folds: int) -> FittedThresholds:
     """Fit the thresholds. They stay as they are unless held-out pairs show that others are better.
 
-    Better is a larger recall, its interval above 0, or PRECISION where those of now lack it.
+    Better is a larger recall, its interval above 0, or PRECISION where the current ones lack it.
     """
     same = int(pairs.same.sum())
-    if min(same, len(pairs) - same) < LEAST_PAIRS or len(set(pairs.groups.tolist())) < folds:
-        why = f"expected {LEAST_PAIRS} or more pairs of one photo and of two, without a common listing"
+    if why := too_few_groups(pairs, seed, folds):
         return FittedThresholds(None, why, len(pairs), same)
     before, after = pairs.found(now), held_out_found(pairs, now, seed, folds)
-    old, new = quality(pairs.same, before), quality(pairs.same, after)
+    old, new = quality(pairs, before), quality(pairs, after)
     gained = np.subtract(after[pairs.same], before[pairs.same], dtype=float)
     gain = clustered_interval(gained, np.ones(same), pairs.groups[pairs.same])
     if new.precision.low < PRECISION:
@@ -113,6 +114,20 @@ def fit_thresholds(pairs: PhotoPairs, now: DuplicateThresholds, *, seed: int, fo
     return FittedThresholds(None, why, len(pairs), same, old, new)
 
 
+def too_few_groups(pairs: PhotoPairs, seed: int, folds: int) -> str:
+    """Return why thresholds cannot be fitted and tried on held-out groups, or nothing."""
+    parts = [~held_out for held_out in folds_of(pairs.groups, seed, folds)]
+    for kind, chosen in (("one photo", pairs.same), ("two photos", ~pairs.same)):
+        least = min(len(np.unique(pairs.groups[chosen & part])) for part in parts)
+        more_folds = ", or raise --folds" if len(np.unique(pairs.groups[chosen])) > LEAST_GROUPS else ""
+        if least < LEAST_GROUPS:
+            return (
+                f"a training part has {count_of(least, 'group')} of pairs of {kind} (one for all pairs that "
+                f"share listings), expected {LEAST_GROUPS} or more; judge pairs of more listings{more_folds}"
+            )
+    return ""
+
+
 def held_out_found(pairs: PhotoPairs, now: DuplicateThresholds, seed: int, folds: int) -> Flags:
     """(n,) which pairs are found by thresholds fitted on the others, by groups."""
     found = np.zeros(len(pairs), dtype=bool)
@@ -122,9 +137,9 @@ def held_out_found(pairs: PhotoPairs, now: DuplicateThresholds, seed: int, folds
 
 
 def best_thresholds(pairs: PhotoPairs, now: DuplicateThresholds) -> DuplicateThresholds:
-    """Return the thresholds with the best recall under PRECISION; those of now if there are none.
+    """Return the thresholds with the best recall under PRECISION; the current ones if there are none.
 
-    Of equal ones the fewest errors, then the nearest to those of now: what the pairs do not tell stays.
+    Of equal ones the fewest errors, then the nearest to the current ones: a threshold without effect stays.
     """
     best, most = now, (0, 0, 0.0)
     for thresholds in grid(now):
@@ -132,7 +147,7 @@ def best_thresholds(pairs: PhotoPairs, now: DuplicateThresholds) -> DuplicateThr
         right = int(np.count_nonzero(found & pairs.same))
         wrong = int(np.count_nonzero(found)) - right
         value = (right, -wrong, -distance(thresholds, now))
-        if value > most and share_of(right, right + wrong).low >= PRECISION:
+        if value > most and share_of(pairs.same[found], pairs.groups[found]).low >= PRECISION:
             best, most = thresholds, value
     return best
 
@@ -150,18 +165,26 @@ def distance(one: DuplicateThresholds, other: DuplicateThresholds) -> float:
     return float(np.abs(np.subtract(astuple(one), astuple(other))).sum())
 
 
-def quality(same: Flags, found: Flags) -> Quality:
-    """Return what was found, (n,), of pairs (n,) of one photo or two."""
-    right = int(np.count_nonzero(same & found))
-    return Quality(share_of(right, int(same.sum())), share_of(right, int(found.sum())))
+def quality(pairs: PhotoPairs, found: Flags) -> Quality:
+    """Return the quality of a rule that finds some of the pairs, (n,)."""
+    return Quality(
+        share_of(found[pairs.same], pairs.groups[pairs.same]),
+        share_of(pairs.same[found], pairs.groups[found]),
+    )
 
 
-def share_of(part: int, whole: int) -> Interval:
-    """Return a share with its 95 % interval (Wilson 1927), 0 to 1 of nothing."""
-    if not whole:
+def share_of(chosen: Flags, groups: NDArray[np.int64]) -> Interval:
+    """Return the share of the chosen ones among pairs (n,) with its 95 % interval, 0 to 1 of nothing.
+
+    Wilson's interval (1927) with Kish's effective number of pairs (1965), (sum of sizes)² / sum of sizes², as
+    if the pairs of a group all agreed: six relistings of one photo are 15 pairs, and count as one.
+    """
+    if not len(chosen):
         return Interval(np.nan, 0.0, 1.0)
-    share, z2 = part / whole, _Z**2 / whole
-    middle, half = share + z2 / 2, _Z * np.sqrt(share * (1 - share) / whole + z2 / whole / 4)
+    sizes = np.unique(groups, return_counts=True)[1]
+    share, count = float(chosen.mean()), len(chosen) ** 2 / float(np.square(sizes).sum())
+    z2 = _Z**2 / count
+    middle, half = share + z2 / 2, _Z * np.sqrt(share * (1 - share) / count + z2 / count / 4)
     return Interval(share, float((middle - half) / (1 + z2)), float((middle + half) / (1 + z2)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -24,6 +24,13 @@ _DECIMALS: Final = 12
 """Means that differ by less are equal: the order of a sum changes them."""
 
 
+Split = tuple[Flags, Questions]
+"""(n,) the items of a fold, which are held out, and all n items with what the others say of them."""
+
+Refit = Callable[[Flags], tuple[Questions, Floats]]
+"""Items (h,) to hold out, to them with what was learned from the others, and weights fitted on the others."""
+
+
 class Interval(NamedTuple):
     """A mean with its 95 % bootstrap interval."""
 
@@ -33,7 +40,7 @@ class Interval(NamedTuple):
 
     @property
     def shown_to_help(self) -> bool:
-        """Whether this gain in nDCG is no chance, and large enough to notice."""
+        """Whether this gain in nDCG is not due to chance, and large enough to notice."""
         return self.low > 0 and self.mean >= LEAST_GAIN
 
 
@@ -51,7 +58,7 @@ class Effect:
     """nDCG of items that the weights were not fitted on."""
 
     before: Interval
-    """With the weights of now."""
+    """With the current weights."""
     after: Interval
     gain: Interval
 
@@ -61,26 +68,40 @@ def fit(questions: Questions, now: Floats, seed: int, folds: int) -> Fit:
 
     now: (t,) weights to start from.
     """
-    gains = gains_of(questions, now, seed, folds)
+    splits = ((held_out, questions) for held_out in folds_of(questions.cluster, seed, folds))
+    return fit_with(questions, now, splits)
+
+
+def fit_with(questions: Questions, now: Floats, splits: Iterable[Split]) -> Fit:
+    """Fit them where something besides the weights was learned, in each split without the fold held out."""
+    gains = gains_of(questions, now, splits)
     kept = np.array([gain.shown_to_help for gain in gains], dtype=bool)
     return Fit(search(questions, now, kept), gains)
 
 
 def effect(questions: Questions, now: Floats, seed: int, folds: int) -> Effect:
-    """Compare fitted weights with those of now. The choice of terms is repeated in every fold, too."""
+    """Compare fitted weights with the current ones. The choice of terms is repeated in every fold, too."""
+
+    def refit(held_out: Flags) -> tuple[Questions, Floats]:
+        return questions[held_out], fit(questions[~held_out], now, seed, folds).weights
+
+    return effect_of(refit, questions, now, seed, folds)
+
+
+def effect_of(refit: Refit, questions: Questions, now: Floats, seed: int, folds: int) -> Effect:
+    """Compare what is fitted with the current weights, on each fold after a fit on the others."""
     after = np.zeros(len(questions))
     for held_out in folds_of(questions.cluster, seed, folds):
-        weights = fit(questions[~held_out], now, seed, folds).weights
-        after[held_out] = ndcg(questions[held_out], weights)
+        after[held_out] = ndcg(*refit(held_out))
     before = ndcg(questions, now)
     return Effect(*(interval(questions, each) for each in (before, after, after - before)))
 
 
-def gains_of(questions: Questions, now: Floats, seed: int, folds: int) -> tuple[Interval, ...]:
+def gains_of(questions: Questions, now: Floats, splits: Iterable[Split]) -> tuple[Interval, ...]:
     """Return for each term what held-out items lose without it, the other weights as fitted."""
     losses, every = np.zeros((len(now), len(questions))), np.ones(len(now), dtype=bool)
-    for held_out in folds_of(questions.cluster, seed, folds):
-        weights, others = search(questions[~held_out], now, every), questions[held_out]
+    for held_out, split in splits:
+        weights, others = search(split[~held_out], now, every), split[held_out]
         whole = ndcg(others, weights)
         for place in np.flatnonzero(weights).tolist():
             losses[place, held_out] = np.subtract(whole, ndcg(others, without(weights, place)))
@@ -124,7 +145,7 @@ def ndcg(questions: Questions, weights: Floats) -> Floats:
 def folds_of(cluster: Integers, seed: int, folds: int) -> Iterator[Flags]:
     """Yield for each fold which of the items it holds out, (n,): all of one cluster (n,) together."""
     _, number = np.unique(cluster, return_inverse=True)
-    fold = np.random.default_rng(seed).permutation(number.max() + 1) % folds
+    fold = np.random.default_rng(seed).permutation(number.max(initial=-1) + 1) % folds
     for each in range(folds):
         yield fold[number] == each
 

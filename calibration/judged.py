@@ -25,7 +25,7 @@ class Judged:
     """What ages count from; None for the newest of all listings."""
 
     @property
-    def tells(self) -> bool:
+    def informative(self) -> bool:
         """Whether an order of the candidates can be better than another."""
         return len(set(self.grades)) > 1
 
@@ -71,8 +71,8 @@ class Known:
     def collected(self, judged: Iterable[Judged]) -> Collected:
         """Return those whose candidates have different grades."""
         every = list(judged)
-        telling = tuple(each for each in every if each.tells)
-        return Collected(telling, self.unknown, self.without_vector, len(every) - len(telling))
+        informative = tuple(each for each in every if each.informative)
+        return Collected(informative, self.unknown, self.without_vector, len(every) - len(informative))
 
 
 def known_among(live: Live, item_ids: Iterable[str]) -> Known:

@@ -61,7 +61,7 @@ class Questions:
         )
 
     def fixing(self, fitted: Flags, now: Floats) -> Questions:
-        """The same with the weights (t,) of now for all terms but those that are fitted, (t,)."""
+        """The same with the current weights (t,) for all terms but those that are fitted, (t,)."""
         fixed = self.fixed + np.tensordot(now[~fitted], self.values[~fitted], 1)
         return replace(self, fixed=fixed, values=self.values[fitted])
 
@@ -133,7 +133,7 @@ def questions_of(judged: Sequence[Judged], live: Live, ranking: Ranking, fixed: 
 
 
 def fitted_of(ranking: Ranking, fixed: Iterable[str]) -> tuple[Flags, Floats]:
-    """Return which of the terms are fitted, (t,), and their weights of now, (t,)."""
+    """Return which of the terms are fitted, (t,), and their current weights, (t,)."""
     fitted = np.isin(ADJUSTABLE, fitted_terms(fixed))
     return fitted, np.array([ranking.weights[name] for name in ADJUSTABLE])
 

@@ -43,7 +43,7 @@ def opening(done: Calibrated) -> list[str]:
     collected = done.collected
     items = f"{count_of(len(collected.judged), 'item')}, {count_of(collected.pairs, 'judged pair')}"
     lines = about(done.taps, collected) if done.taps else [items]
-    missing = left_out(collected)
+    missing = left_out(collected, slates=done.taps is not None)
     return [*lines, f"Left out: {'; '.join(missing)}"] if missing else lines
 
 
@@ -98,7 +98,7 @@ def duplicate_lines(fitted: FittedThresholds, now: DuplicateThresholds) -> list[
         head = f"unchanged ({_named(now)}); {fitted.why}"
     else:
         head = f"{_named(fitted.thresholds)} (now {_named(now)})"
-    judged = f"{count_of(fitted.pairs, 'pair')} judged by same_photo, {fitted.same} of one photo"
+    judged = f"{count_of(fitted.pairs, 'pair')} judged by same_photo, {fitted.same:,} of one photo"
     found = [
         f"{name}recall {_shown(each.recall)}, precision {_shown(each.precision)}"
         for name, each in (("now     ", fitted.now), ("fitted  ", fitted.fitted))

@@ -15,7 +15,7 @@ from experiments.analysis.offline.evaluation import CLIP
 from experiments.analysis.offline.wording import SIMULATED
 from mappings.listing import CATEGORY_SEPARATOR
 
-HEAD: Final = ("item", "tapped", "taps", "expected", "by depth", "learned")
+HEAD: Final = ("item", "tapped", "taps", "expected", "now", "learned")
 
 _SHOWN: Final = 10
 """Pairs that a report lists."""
@@ -62,7 +62,7 @@ def closing(now: str, learned: Learned) -> list[str]:
 def categories(learned: Learned) -> list[str]:
     """Return lines on the similarities of categories, with the strongest pairs."""
     if learned.gain is None:
-        return ["Similarities of categories: unchanged; no pair has taps enough that say otherwise"]
+        return ["Similarities of categories: unchanged; no pair has enough evidence"]
     mean, low, high = learned.gain
     found = count_of(len(learned.pairs), "pair")
     effect = f"gain in nDCG {mean:+.4f} ({low:+.4f} to {high:+.4f})"
@@ -79,4 +79,4 @@ def row(pair: CategoryPair) -> list[str]:
     """Return the cells of one pair."""
     names = [CATEGORY_SEPARATOR.join(path) for path in (pair.item, pair.other)]
     counts = (f"{pair.taps:,.0f}", f"{pair.expected:,.0f}")
-    return [*names, *counts, f"{pair.prior:.2f}", f"{pair.similarity:.2f}"]
+    return [*names, *counts, f"{pair.current:.2f}", f"{pair.similarity:.2f}"]

@@ -21,7 +21,7 @@ from experiments.analysis.offline.propensity import Propensities, tap_weights
 from experiments.analysis.offline.slates import Counts, Slates, TappedLog
 
 MOST_SLATES: Final = 20_000
-"""Slates that are drawn from a longer log: the fit takes minutes, and more change no weight."""
+"""Slates that are drawn from a longer log: the fit takes minutes."""
 
 
 @dataclass(frozen=True)

@@ -93,12 +93,13 @@ def test_labels_judge_what_the_service_finds(shop: Shop, tmp_path: Path) -> None
     assert terms["brand"][-1] == "kept"
     assert terms["price"][-1] == "removed"
     assert terms["category"][1:3] == ["8", "8"]
+    assert "same_photo" not in runs[0].output
 
 
 def test_judged_photos_become_duplicate_thresholds(shop: Shop, tmp_path: Path) -> None:
     """Relistings that have a cosine of 0.9 only: the default shows them, the file does not."""
-    for number in range(40):
-        helpers.bulk(shop.es, relistings_and_look_alikes(shop, number), refresh=number == 39)
+    for number in range(ITEMS):
+        helpers.bulk(shop.es, relistings_and_look_alikes(shop, number), refresh=number == ITEMS - 1)
     path, output = tmp_path / "judged.csv", tmp_path / "ranking.json"
     graded = [
         f"m{item:02},m{(item + step) % ITEMS:02},{int(step % 3 == 0)},"
@@ -107,13 +108,13 @@ def test_judged_photos_become_duplicate_thresholds(shop: Shop, tmp_path: Path) -
     ]
     judged = [
         f"m{item:02},{kind}{item:02},,{str(cosine == 0.9).lower()}"
-        for item in range(40)
+        for item in range(ITEMS)
         for kind, cosine in RELISTED.items()
     ]
     path.write_text("\n".join(["item_id,other_id,grade,same_photo", *graded, *judged]))
     result = calibrated(shop, "--judgments", path, "--output", output)
     assert result.exit_code == 0, result.output
-    assert "160 pairs judged by same_photo, 80 of one photo" in result.output
+    assert "180 pairs judged by same_photo, 90 of one photo" in result.output
     assert "now     recall 0.0000" in result.output
     fitted = read_ranking(output).duplicates
     assert 0.8 < fitted.cosine <= 0.9

@@ -82,7 +82,7 @@ def test_a_file_is_written_that_the_api_reads(tmp_path: Path) -> None:
 
 
 def test_the_report_names_every_term() -> None:
-    """Kept, removed or not fitted, with the weights of now."""
+    """Kept, removed or not fitted, with the current weights."""
     lines = text(done(fixed=dict.fromkeys(("category", "gender"), "the labels judge by it"))).splitlines()
     assert lines[0] == "48 items, 576 judged pairs"
     verdicts = {line.split()[0]: line for line in lines if line}
@@ -107,7 +107,9 @@ def test_too_few_items_are_refused() -> None:
 
 def test_a_ranking_for_another_encoder_is_refused() -> None:
     """Its weights are in other spreads."""
-    with pytest.raises(OtherEncoder, match=r"encoder other-1, listings-1 has colour-00000001.*unset"):
+    with pytest.raises(
+        OtherEncoder, match=r"encoder other-1, listings-1 has colour-00000001.*--forget-settings.*unset"
+    ):
         check_encoder(shop(1), Ranking(encoder_id="other-1"))
     check_encoder(shop(1), NOW)
 
@@ -142,7 +144,7 @@ def test_a_file_is_not_replaced_unasked(tmp_path: Path) -> None:
 def test_options_are_checked_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
-    """No service is needed to be told of a mistake."""
+    """No service is needed to learn of a mistake."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.csv", "a.jsonl"):
         Path(name).touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from calibration.calibrate import calibrate
 from calibration.documents import Live
 from calibration.duplicates import (
-    LEAST_PAIRS,
+    LEAST_GROUPS,
+    PRECISION,
     FittedThresholds,
     PhotoPairs,
+    Quality,
     best_thresholds,
     fit_thresholds,
     groups_of,
@@ -20,7 +23,8 @@ from calibration.duplicates import (
     quality,
     share_of,
 )
-from calibration.report import duplicate_lines
+from calibration.fit import Interval
+from calibration.report import duplicate_lines, text
 from ml.data.synthetic_photos import synthetic_photo
 from ml.inference.gradient_hash import gradient_hash
 from query.search.duplicates import DuplicateThresholds
@@ -63,7 +67,7 @@ def test_thresholds_that_find_more_are_fitted() -> None:
 
 
 def test_thresholds_that_find_no_more_stay() -> None:
-    """Those of now separate the pairs."""
+    """The current ones separate the pairs."""
     fitted = fit_thresholds(pairs(0.7, 0.93), DEFAULT, seed=0, folds=5)
     assert fitted.thresholds is None
     assert fitted.why == "others are not shown to find more"
@@ -84,21 +88,50 @@ def test_pairs_that_nothing_separates_change_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "found"),
     [
-        pairs(0.6, 0.96, LEAST_PAIRS - 2),
-        pairs(0.6, 0.96)[np.arange(300) < 150],
-        replace(pairs(0.6, 0.96), groups=np.zeros(300, int)),
+        (pairs(0.6, 0.96, 42), r"3\d groups of pairs of one photo"),
+        (pairs(0.6, 0.96)[np.arange(300) < 150], "0 groups of pairs of two photos"),
+        (replace(pairs(0.6, 0.96), groups=np.zeros(300, int)), "0 groups of pairs of one photo"),
+        (pairs(0.6, 0.96)[np.zeros(300, bool)], "0 groups of pairs of one photo"),
     ],
-    ids=["few", "of one photo only", "one group"],
+    ids=["few", "of one photo only", "one group", "none in the index"],
 )
-def test_too_few_pairs_change_nothing(given: PhotoPairs) -> None:
-    """And the report says how many there are."""
+def test_too_few_groups_change_nothing(given: PhotoPairs, found: str) -> None:
+    """And the report says of what there are too few."""
     fitted = fit_thresholds(given, DEFAULT, seed=0, folds=5)
     assert (fitted.thresholds, fitted.now, fitted.fitted) == (None, None, None)
     lines = duplicate_lines(fitted, DEFAULT)
-    assert "expected 50 or more" in lines[0]
+    assert re.search(f"a training part has {found} .*expected 35 or more", lines[0])
     assert lines[1:] == [f"{len(given)} pairs judged by same_photo, {given.same.sum()} of one photo"]
+
+
+def test_more_folds_are_advised_only_where_they_can_help() -> None:
+    """Not where there are too few groups in all."""
+    few = fit_thresholds(pairs(0.6, 0.96, LEAST_GROUPS - 1), DEFAULT, seed=0, folds=5)
+    assert few.why.endswith("expected 35 or more; judge pairs of more listings")
+
+
+def test_a_training_part_is_large_enough_to_show_the_precision() -> None:
+    """Half of 60 groups cannot show it, four fifths can, and all of the pairs found are right."""
+    halves, fifths = (fit_thresholds(pairs(0.6, 0.96, 60), DEFAULT, seed=0, folds=each) for each in (2, 5))
+    assert halves.why.endswith("judge pairs of more listings, or raise --folds")
+    assert fifths.thresholds is not None
+    assert (
+        LEAST_GROUPS / (LEAST_GROUPS + 1.96**2)
+        > PRECISION
+        > (LEAST_GROUPS - 1) / (LEAST_GROUPS - 1 + 1.96**2)
+    )
+
+
+def test_relistings_of_few_photos_do_not_show_a_precision() -> None:
+    """The 150 pairs of one photo are of ten photos, each relisted six times."""
+    given = pairs(0.6, 0.96)
+    groups = np.where(given.same, 1000 + np.arange(300) % 10, given.groups)
+    right = given.found(DEFAULT) & given.same
+    assert quality(given, right).precision.low > 0.95
+    assert quality(replace(given, groups=groups), right).precision.low < 0.75
+    assert best_thresholds(replace(given, groups=groups), DEFAULT) == DEFAULT
 
 
 def test_a_larger_same_cosine_is_fitted_where_the_pairs_tell() -> None:
@@ -112,11 +145,22 @@ def test_a_larger_same_cosine_is_fitted_where_the_pairs_tell() -> None:
 
 def test_shares_have_the_interval_of_wilson() -> None:
     """35 of 35 is the least that shows a precision of 0.9; nothing found shows none."""
-    assert share_of(35, 35).low == pytest.approx(0.901, abs=1e-3)
-    assert share_of(34, 34).low < 0.9
-    assert share_of(8, 10) == pytest.approx((0.8, 0.490, 0.943), abs=1e-3)
-    found = quality(np.array([True, False]), np.array([False, False]))
+    assert share_of(np.ones(35, bool), np.arange(35)).low == pytest.approx(0.901, abs=1e-3)
+    assert share_of(np.ones(34, bool), np.arange(34)).low < 0.9
+    eight = np.arange(10) < 8
+    assert share_of(eight, np.arange(10)) == pytest.approx((0.8, 0.490, 0.943), abs=1e-3)
+    found = quality(pairs(0.6, 0.96), np.zeros(300, bool))
     assert (found.recall.mean, found.precision[1:]) == (0, (0, 1))
+
+
+def test_a_share_counts_groups() -> None:
+    """Each pair three times is no more evidence, and a large group counts as little more than one pair."""
+    eight = np.arange(10) < 8
+    tripled = share_of(np.tile(eight, 3), np.tile(np.arange(10), 3))
+    assert tripled == pytest.approx(share_of(eight, np.arange(10)))
+    large = share_of(np.arange(1020) < 1000, np.maximum(0, np.arange(1020) - 999))
+    assert large.mean == pytest.approx(0.98, abs=1e-3)
+    assert large.low < 0.25
 
 
 def test_pairs_are_grouped_by_common_listings() -> None:
@@ -153,20 +197,22 @@ def test_pairs_are_read_from_the_live_index() -> None:
 
 
 def test_fitted_thresholds_are_reported() -> None:
-    """With those of now and what both find."""
-    found = quality(np.ones(40, bool), np.arange(40) < 20)
-    fitted = FittedThresholds(DuplicateThresholds(0.6, 0.9, 0.999, 0.8), "", 80, 40, found, found)
+    """With the current ones and what both find."""
+    found = Quality(Interval(0.5, 0.352, 0.648), Interval(1, 0.8389, 1))
+    fitted = FittedThresholds(DuplicateThresholds(0.6, 0.9, 0.999, 0.8), "", 2400, 1200, found, found)
     assert duplicate_lines(fitted, DEFAULT) == [
         "Duplicate thresholds: overlap 0.6, cosine 0.9, same_cosine 0.999, mirrored_cosine 0.8 "
         "(now overlap 0.7, cosine 0.93, same_cosine 0.9995, mirrored_cosine 0.9)",
-        "80 pairs judged by same_photo, 40 of one photo; found when not fitted on",
+        "2,400 pairs judged by same_photo, 1,200 of one photo; found when not fitted on",
         "now     recall 0.5000 (0.3520 to 0.6480), precision 1.0000 (0.8389 to 1.0000)",
         "fitted  recall 0.5000 (0.3520 to 0.6480), precision 1.0000 (0.8389 to 1.0000)",
     ]
 
 
 def test_judgments_without_same_photo_leave_the_thresholds() -> None:
-    """The file has those of the ranking in use."""
-    done = calibrate(shop(60), judgments(60), NOW, fixed=(), folds=4, seed=0)
-    assert done.duplicates.pairs == 0
+    """The file has those of the ranking in use, and the report does not mention them."""
+    done = calibrate(shop(60), judgments(60), NOW, fixed={}, folds=4, seed=0)
+    assert done.duplicates is None
+    assert "same_photo" not in text(done)
+    assert "Duplicate" not in text(done)
     assert done.file("judged.csv").ranking("x").duplicates == NOW.duplicates

@@ -67,7 +67,7 @@ def test_the_same_input_gives_the_same_weights() -> None:
     assert once.weights.tolist() == again.weights.tolist()
 
 
-def test_a_gain_must_be_no_chance_and_large_enough_to_notice() -> None:
+def test_a_gain_must_not_be_due_to_chance_and_large_enough_to_notice() -> None:
     """A thousandth of nDCG is the least."""
     assert Interval(0.002, 0.0001, 0.004).shown_to_help
     assert not Interval(0.002, -0.0001, 0.004).shown_to_help

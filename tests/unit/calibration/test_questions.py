@@ -37,7 +37,7 @@ def test_only_judgments_of_the_live_index_count() -> None:
 
 
 def test_terms_are_those_of_the_ranking() -> None:
-    """Per unit of weight, in spreads of 0.1; those that are not fitted have their weight of now."""
+    """Per unit of weight, in spreads of 0.1; those that are not fitted have their current weight."""
     item = make_document(item_id="a", attributes={"colour": "Red", "gender": "Women"})
     same = make_document(item_id="b", attributes={"colour": "Red", "gender": "Women"}, price=1290)
     other = make_document(item_id="c", category=["Home", "Vases"], attributes={}, price=2580)

@@ -43,7 +43,7 @@ def test_items_that_are_gone_leave_the_rest_of_a_slate(tap_log: TapLog) -> None:
     known = {each.item_id for each in kept}
     assert collected.unknown == len(documents()) - len(kept)
     assert collected.undecided > 0
-    assert all(one.tells and one.item.item_id in known for one in collected.judged)
+    assert all(one.informative and one.item.item_id in known for one in collected.judged)
     assert max(len(one.candidates) for one in collected.judged) < SHOWN + 1
 
 
