@@ -97,6 +97,8 @@ def calibrate_command(
     if output:
         write(done.file(source_of(given[0], names)), output)
         click.echo(f"\nWritten: {output}")
+        if not done.effect.gain.shown_to_help:
+            click.echo("It is not shown to be better than the ranking in use: keep that one.", err=True)
 
 
 def from_judgments(path: Path) -> Calibration:

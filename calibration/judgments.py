@@ -8,12 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from calibration.errors import InvalidJudgments
+from console.counts import count_of
 from mappings.listing import ListingId
+from mappings.problems import problem_of_file
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -61,7 +63,8 @@ def read_judgments(path: Path) -> Judgments:
         if row.grade is not None:
             grades[row.item_id][row.other_id].append(row.grade)
     if not grades:
-        raise InvalidJudgments(f"{path}: nothing is graded; expected rows of {', '.join(COLUMNS)}")
+        expected = f"rows of {', '.join(COLUMNS)}, also where only {SAME_PHOTO} is to be fitted"
+        raise InvalidJudgments(f"{path}: nothing is graded; expected {expected}")
     return {item: {other: fmean(given) for other, given in of.items()} for item, of in grades.items()}
 
 
@@ -123,8 +126,8 @@ def json_rows(path: Path, text: Iterable[str]) -> Iterator[tuple[int, object]]:
         if line.strip():
             try:
                 yield number, json.loads(line)
-            except ValueError as error:
-                raise InvalidJudgments(f"{path}, line {number}: no JSON: {error}") from error
+            except (ValueError, RecursionError) as error:
+                raise InvalidJudgments(f"{path}, line {number}: not JSON: {error}") from error
 
 
 def validated(path: Path, rows: Iterable[tuple[int, object]], model: type[Row]) -> list[Row]:
@@ -138,15 +141,10 @@ def validated(path: Path, rows: Iterable[tuple[int, object]], model: type[Row]) 
         try:
             found.append(model.model_validate(fields))
         except ValidationError as error:
-            problems.append(f"line {number}: {_problem(error)}")
+            detail = error.errors(include_url=False)[0]
+            problems.append(f"line {number}: {problem_of_file(model, detail)}")
     if problems:
-        more = f"; and {len(problems) - _SHOWN} more lines" if len(problems) > _SHOWN else ""
+        rest = len(problems) - _SHOWN
+        more = f"; and {count_of(rest, 'more line')}" if rest > 0 else ""
         raise InvalidJudgments(f"{path}: {'; '.join(problems[:_SHOWN])}{more}")
     return found
-
-
-def _problem(error: ValidationError) -> str:
-    detail: Any = error.errors(include_url=False)[0]
-    place = ".".join(map(str, detail["loc"]))
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message

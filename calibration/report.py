@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Final
 
@@ -113,5 +114,7 @@ def _named(thresholds: DuplicateThresholds) -> str:
 
 
 def _shown(values: Interval, *, signed: bool = False) -> str:
+    if math.isnan(values.mean):
+        return "unknown, since no pair is found"
     mean, low, high = (f"{each:{'+' if signed else ''}.4f}" for each in values)
     return f"{mean} ({low} to {high})"

@@ -36,7 +36,7 @@ class UnknownField(Problem):
     noun: ClassVar[str] = "field"
 
     def __str__(self) -> str:
-        return f"Unknown {self.noun} `{self.field}`. Allowed: {self.expected}"
+        return f"Unknown {self.noun} `{self.field}`. Allowed: {self.expected or 'none'}"
 
     def without_value(self) -> str:
         """Return the message: it has no value."""

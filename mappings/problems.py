@@ -21,7 +21,7 @@ ID_FORM = "1 to 256 bytes of text without control characters, other than `.` and
 # pydantic's error types, as the second half of a reason code and what to tell a person.
 _SUFFIXES: dict[str, tuple[str, str]] = {
     "missing": ("missing", "a value"),
-    "greater_than_equal": ("not_positive", "a number from {ge} up"),
+    "greater_than_equal": ("not_positive", "a number from {ge:g} up"),
     "less_than_equal": ("too_large", "a smaller number"),
     "finite_number": ("not_finite", "a finite number"),
     "string_too_long": ("too_long", "at most {max_length} characters"),
@@ -57,8 +57,8 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
 
 _IN_A_FILE = {
     "tuple_type": "a list",
-    "greater_than": "a number above {gt}",
-    "less_than_equal": "a number of at most {le}",
+    "greater_than": "a number above {gt:g}",
+    "less_than_equal": "a number of at most {le:g}",
 }
 """What is expected in a file that is no list of events, where that is said in another way."""
 

@@ -66,6 +66,8 @@ def similar_command(item_id: str, *, as_json: bool, explain: bool, **given: obje
     except InvalidParameters as error:
         raise click.UsageError(" ".join(map(_of_option, error.problems))) from error
     click.echo(answer.model_dump_json() if as_json else answer_text(answer))
+    if answer.next_cursor and not as_json:
+        click.echo(f"\nNext page: the same command with --cursor {answer.next_cursor}")
 
 
 def answer_text(answer: SimilarAnswer) -> str:
@@ -82,10 +84,7 @@ def answer_text(answer: SimilarAnswer) -> str:
         if rows
         else ["No similar item is for sale."]
     )
-    after = [answer.short] if answer.short else []
-    if answer.next_cursor:
-        after += ["", f"Next page: the same command with --cursor {answer.next_cursor}"]
-    return "\n".join([*lines, *shown, *after])
+    return "\n".join([*lines, *shown, *([answer.short] if answer.short else [])])
 
 
 def _answer(item_id: str, given: dict[str, object]) -> SimilarAnswer:

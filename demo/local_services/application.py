@@ -26,6 +26,31 @@ from settings.services_file import REPOSITORY
 
 PACKAGES = ("mappings", "ml", "cache", "queues", "events", "indexer", "experiments", "query", "settings")
 SETTINGS = ("NITAMONO_", "ELASTICSEARCH_", "OMP_")
+OF_THE_API = frozenset(
+    {
+        "NITAMONO_API_ACCESS_LOG",
+        "NITAMONO_API_HOST",
+        "NITAMONO_API_PORT",
+        "NITAMONO_API_THREADS",
+        "NITAMONO_API_WORKERS",
+        "NITAMONO_ATTRIBUTE_BOOST",
+        "NITAMONO_CACHE_ANSWERS",
+        "NITAMONO_CACHE_TTL_S",
+        "NITAMONO_COLLAPSE_DUPLICATES",
+        "NITAMONO_DIVERSITY",
+        "NITAMONO_EXPERIMENTS_DIR",
+        "NITAMONO_FRESHNESS",
+        "NITAMONO_HTTP_MAX_AGE_S",
+        "NITAMONO_MIN_SIMILARITY",
+        "NITAMONO_POPULARITY",
+        "NITAMONO_RANKING_FILE",
+        "NITAMONO_REPORTS_DIR",
+        "NITAMONO_SELLER_CAP",
+        "NITAMONO_USER_SALT",
+    }
+)
+"""The settings that no worker reads: a change restarts the API only."""
+
 LISTINGS_REQUEST = "/v1/listings?size=1"
 WORKER_GRACE = 120.0  # seconds to finish the current batch; an interrupted one is delivered again
 
@@ -180,8 +205,8 @@ def _identity(command: list[str], environment: Mapping[str, str], *read: bytes) 
 
 
 def _without_api_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment that matters to a worker: a changed API port does not restart it."""
-    return {name: value for name, value in environment.items() if not name.startswith("NITAMONO_API_")}
+    """Return the environment that matters to a worker."""
+    return {name: value for name, value in environment.items() if name not in OF_THE_API}
 
 
 def _files_of_api(environment: Mapping[str, str]) -> list[bytes]:

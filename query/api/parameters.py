@@ -389,12 +389,9 @@ def _expected(model: type[Parameters], detail: ErrorDetails) -> str:
 def _number(schema: Mapping[str, Any]) -> str:
     """Description of the allowed numbers of a JSON schema: `a whole number from 1 to 100, in digits`."""
     kind = "a whole number" if schema["type"] == "integer" else "a number"
-    low = (
-        f"from {schema['minimum']:,} to"
-        if "minimum" in schema
-        else f"above {schema['exclusiveMinimum']:,}, at most"
-    )
-    return f"{kind} {low} {schema['maximum']:,}, in digits"
+    least, above = (schema.get(name) for name in ("minimum", "exclusiveMinimum"))
+    low = f"from {least:,g} to" if least is not None else f"above {above:,g}, at most"
+    return f"{kind} {low} {schema['maximum']:,.15g}, in digits"
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from events.user_ids import UserSalt, user_salt
 from mappings.client import ElasticsearchSettings
 from mappings.image_roots import ImageRoots
 from query.search.ranking import Ranking
-from query.search.ranking_file import read_ranking
+from query.search.ranking_file import UnusableRanking, read_ranking
 from query.search.request import MAX_SIZE
 from query.search.result_policy import ResultPolicy
 from query.search.terms.freshness import Freshness
@@ -162,8 +162,15 @@ class QuerySettings:
         """
         weights = {Freshness.name: self.freshness, Popularity.name: self.popularity}
         given = {name: weight for name, weight in weights.items() if weight is not None}
-        read = read_ranking(self.ranking_file) if self.ranking_file else Ranking()
-        return read.with_weights(given)
+        return self._ranking_of_file().with_weights(given)
+
+    def _ranking_of_file(self) -> Ranking:
+        if self.ranking_file is None:
+            return Ranking()
+        try:
+            return read_ranking(self.ranking_file)
+        except UnusableRanking as error:
+            raise UnusableRanking(f"NITAMONO_RANKING_FILE: {error}") from error
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> QuerySettings:

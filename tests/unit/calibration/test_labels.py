@@ -47,7 +47,7 @@ def test_listings_are_read(tmp_path: Path) -> None:
     [
         ("a.csv", "", "listings as JSON lines"),
         ("a.jsonl", json.dumps(make_event()), "no listing has the label `fit`; it has category, colour"),
-        ("a.jsonl", "{}", "line 1: item_id: Field required"),
+        ("a.jsonl", "{}", "line 1: item_id: found nothing, expected a value"),
     ],
 )
 def test_unusable_labels_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:

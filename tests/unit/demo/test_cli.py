@@ -280,7 +280,7 @@ def test_a_wrong_setting_is_one_sentence(environ):
         (
             "NITAMONO_RANKING_FILE",
             "/nowhere/ranking.json",
-            "/nowhere/ranking.json: No such file or directory",
+            "NITAMONO_RANKING_FILE: /nowhere/ranking.json: No such file or directory",
         ),
     ],
 )
@@ -357,7 +357,7 @@ def test_kept_settings_are_named_before_an_error_about_one(environ, tmp_path):
     kept, _, error = answer.output.partition("Error: ")
     assert "NITAMONO_RANKING_FILE=/gone/ranking.json" in kept
     assert "--forget-settings" in kept
-    assert error.startswith("/gone/ranking.json: ")
+    assert error.startswith("NITAMONO_RANKING_FILE: /gone/ranking.json: ")
 
 
 @pytest.mark.parametrize(("url", "kept"), [("http://search:9200", True), ("https://prod:9200", False)])

@@ -8,6 +8,7 @@ import pytest
 
 from demo.local_services import application
 from demo.local_services.application import (
+    OF_THE_API,
     api_answers,
     api_service,
     application_environment,
@@ -19,6 +20,7 @@ from demo.local_services.application import (
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
+from docs.settings_table import READERS, all_settings
 from events.user_ids import user_salt
 from tests.free_port import free_port
 
@@ -185,3 +187,13 @@ def test_missing_services_are_not_ready(site):
     assert not worker_answers(f"redis://127.0.0.1:{free_port()}/0", "worker@absent")
     assert not api_answers(f"http://127.0.0.1:{free_port()}")
     assert not api_answers(site[1])
+
+
+def test_settings_that_no_worker_reads_do_not_restart_one():
+    """A new ranking file or rule of the result policy concerns the API only."""
+    api, *workers = (
+        {setting.variable.name for setting in all_settings(READERS[reader])}
+        for reader in ("API", "worker of listings", "worker of events")
+    )
+    assert set().union(*workers) & OF_THE_API == set()
+    assert api - set().union(*workers) == OF_THE_API

@@ -67,7 +67,11 @@ def test_gunicorn_is_configured_from_the_same_variables(monkeypatch: pytest.Monk
     ("variable", "value", "message"),
     [
         ("NITAMONO_API_PORT", "many", "NITAMONO_API_PORT is 'many', expected a whole number from 1 to 65535"),
-        ("NITAMONO_RANKING_FILE", "/nowhere/r.json", "/nowhere/r.json: No such file or directory"),
+        (
+            "NITAMONO_RANKING_FILE",
+            "/nowhere/r.json",
+            "NITAMONO_RANKING_FILE: /nowhere/r.json: No such file or directory",
+        ),
         ("NITAMONO_EXPERIMENTS_DIR", "/nowhere", "/nowhere is not a folder"),
     ],
 )
