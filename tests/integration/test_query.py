@@ -350,7 +350,7 @@ def test_readiness_says_what_is_wrong(shop: Shop) -> None:
         "status": "ready",
         "index": shop.index,
         "encoder_id": "colour-00000001",
-        "ranking": {"name": "default", "problem": None},
+        "ranking": {"name": "default", "in_use": "default", "problem": None},
         "experiments": [],
         "switches_age_s": None,
         "experiments_off": "NITAMONO_EXPERIMENTS_DIR is not set",

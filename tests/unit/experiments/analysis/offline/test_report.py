@@ -56,6 +56,6 @@ def test_the_json_has_intervals_of_propensities(evaluation: Evaluation) -> None:
 def test_the_text_has_slices_if_asked(evaluation: Evaluation) -> None:
     """Of both kinds of rows; the production order has none of shuffled slates."""
     sliced = text(evaluation, slices=True)
-    assert len(re.findall(r"order shown: shuffled \(\d+\) +0\.\d{3} +– +0\.", sliced)) == 2
+    assert len(re.findall(r"order shown: shuffled \([\d,]+\) +0\.\d{3} +– +0\.", sliced)) == 2
     assert "order shown" not in text(evaluation, slices=False)
     assert "slates have the largest weight allowed, 5;" in text(evaluation, slices=False)
