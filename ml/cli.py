@@ -7,6 +7,7 @@ from console.group import Group, Lazy
 COMMANDS = {
     "artifact": Lazy("ml.commands.artifact:artifact", "Show, verify and complete encoder artifacts."),
     "bench": Lazy("ml.commands.bench:bench", "Measure encoding speed on this machine."),
+    "check": Lazy("ml.commands.check:check", "Check whether an encoder fits your listings."),
     "embed": Lazy("ml.commands.embed:embed", "Embed photos and write the vectors to a .npy file."),
     "evaluate": Lazy("ml.commands.evaluate:evaluate", "Compare encoders by exact search."),
     "export": Lazy("ml.commands.export:export", "Export a training run as an artifact."),

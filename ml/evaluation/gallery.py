@@ -39,9 +39,9 @@ class Example:
     results: dict[str, list[GalleryResult]]
 
 
-def sample_queries(queries: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(≤ QUERIES,) int64: evenly spaced row numbers of queries (q,) int64."""
-    indices = np.linspace(0, len(queries) - 1, min(QUERIES, len(queries))).round().astype(np.int64)
+def sample_queries(queries: NDArray[np.int64], count: int = QUERIES) -> NDArray[np.int64]:
+    """(≤ count,) int64: evenly spaced row numbers of queries (q,) int64."""
+    indices = np.linspace(0, len(queries) - 1, min(count, len(queries))).round().astype(np.int64)
     return queries[indices]
 
 

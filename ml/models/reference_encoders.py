@@ -1,4 +1,5 @@
-"""Reference encoders, for comparison and distillation: MobileNetV2 and a colour histogram. Imports torch."""
+"""Reference encoders, for comparison and distillation: MobileNetV2, whose function imports torch, and a
+colour histogram."""
 
 import io
 from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""Whether an encoder fits a newcomer's listings. Needs no torch."""
