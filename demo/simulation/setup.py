@@ -90,7 +90,7 @@ def _vectors(plan: Plan, arm: Arm, catalogue: Catalogue) -> tuple[str, Floats]:
     except ValueError:
         if plan.listings is not None:
             raise UnknownPhotos(
-                f"{arm.name}={asked}: an artifact encodes photos, and those of {plan.listings:,} are not "
+                f"{arm.name}={asked}: an artifact encodes photos, and those of {plan.listings} are not "
                 "drawn here; leave out --listings, or give a noise"
             ) from None
         return artifact_vectors(catalogue, Path(asked), plan.seed)

@@ -110,6 +110,16 @@ def test_a_file_without_listings_is_refused_with_one_message():
     assert "expected a file that ends in .jsonl" in done.output
 
 
+def test_an_artifact_for_listings_that_are_not_drawn_is_refused_with_one_message(tmp_path):
+    """Their photos may be anywhere."""
+    listings = tmp_path / "listings.jsonl"
+    listings.write_text("\n".join(json.dumps(make_event(item_id=f"m{n}")) for n in range(30)))
+    options = ("--listings", listings, "--encoder", f"treatment={tmp_path}")
+    done = run("--out", tmp_path / "log", *SMALL, *options)
+    assert done.exit_code == 1
+    assert f"those of {listings} are not drawn here" in done.output
+
+
 def test_an_unreachable_api_is_reported_with_one_message(tmp_path):
     """With the command that starts it; no SIMULATED.json is written."""
     listings = tmp_path / "listings.jsonl"
