@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from calibration.documents import Live, documents_of
+from calibration.documents import Live
 from calibration.fit import Interval, clustered_interval, folds_of
+from calibration.judged import known_among
 from calibration.judgments import SamePhotos
 from calibration.questions import Floats
 from console.counts import count_of
@@ -194,9 +195,8 @@ def photo_pairs(live: Live, judged: SamePhotos) -> PhotoPairs:
     Raises:
         NoLiveIndex, SearchUnavailable
     """
-    ids = sorted({item_id for pair in judged for item_id in pair})
-    found = zip(ids, documents_of(live, ids), strict=True)
-    known = {item_id: each for item_id, each in found if each and each.vector and has_hash(each)}
+    ids = {item_id for pair in judged for item_id in pair}
+    known = {item_id: each for item_id, each in known_among(live, ids).usable.items() if has_hash(each)}
     pairs = [pair for pair in sorted(judged) if known.keys() >= set(pair)]
     compared = [compare(known[one], known[other]) for one, other in pairs]
     overlaps, turned, cosines = np.array(compared, dtype=np.float64).reshape(-1, 3).T

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from demo.local_services.application import (
+    OF_THE_API,
     api_service,
     application_environment,
     check_settings,
@@ -48,41 +49,32 @@ PATHS = (
 )
 """Paths of the last `up` that the next one uses unless they are set, recorded as absolute ones."""
 
-REMEMBERED = (
-    *PATHS,
-    "NITAMONO_API_ACCESS_LOG",
-    "NITAMONO_API_HOST",
-    "NITAMONO_API_PORT",
-    "NITAMONO_API_THREADS",
-    "NITAMONO_API_WORKERS",
-    "NITAMONO_ATTRIBUTE_BOOST",
-    "NITAMONO_BATCH_SIZE",
-    "NITAMONO_CACHE_ANSWERS",
-    "NITAMONO_CACHE_TTL_S",
-    "NITAMONO_COLLAPSE_DUPLICATES",
-    "NITAMONO_DECODE_THREADS",
-    "NITAMONO_DIVERSITY",
-    "NITAMONO_ENCODER_BACKEND",
-    "NITAMONO_ENCODER_THREADS",
-    "NITAMONO_ES_HEAP",
-    "NITAMONO_ES_USER",
-    "NITAMONO_FETCH_ALLOWED_HOSTS",
-    "NITAMONO_FETCH_DEADLINE_S",
-    "NITAMONO_FETCH_IDLE_TIMEOUT_S",
-    "NITAMONO_FETCH_MAX_BYTES",
-    "NITAMONO_FETCH_PER_HOST",
-    "NITAMONO_FETCH_PORTS",
-    "NITAMONO_FETCH_THREADS",
-    "NITAMONO_FRESHNESS",
-    "NITAMONO_HTTP_MAX_AGE_S",
-    "NITAMONO_INDEXING_MAX_RETRIES",
-    "NITAMONO_INDEX_PREFIX",
-    "NITAMONO_MIN_SIMILARITY",
-    "NITAMONO_PHOTO_MAX_RETRIES",
-    "NITAMONO_POPULARITY",
-    "NITAMONO_SELLER_CAP",
-    "NITAMONO_VISIBILITY_TIMEOUT_S",
-    "NITAMONO_WORKER_PROCESSES",
+REMEMBERED = tuple(
+    sorted(
+        OF_THE_API.difference({"NITAMONO_USER_SALT"}).union(
+            PATHS,
+            {
+                "NITAMONO_BATCH_SIZE",
+                "NITAMONO_DECODE_THREADS",
+                "NITAMONO_ENCODER_BACKEND",
+                "NITAMONO_ENCODER_THREADS",
+                "NITAMONO_ES_HEAP",
+                "NITAMONO_ES_USER",
+                "NITAMONO_FETCH_ALLOWED_HOSTS",
+                "NITAMONO_FETCH_DEADLINE_S",
+                "NITAMONO_FETCH_IDLE_TIMEOUT_S",
+                "NITAMONO_FETCH_MAX_BYTES",
+                "NITAMONO_FETCH_PER_HOST",
+                "NITAMONO_FETCH_PORTS",
+                "NITAMONO_FETCH_THREADS",
+                "NITAMONO_INDEXING_MAX_RETRIES",
+                "NITAMONO_INDEX_PREFIX",
+                "NITAMONO_PHOTO_MAX_RETRIES",
+                "NITAMONO_VISIBILITY_TIMEOUT_S",
+                "NITAMONO_WORKER_PROCESSES",
+            },
+        )
+    )
 )
 """Settings of the last `up` that the next one uses unless they are set. A test compares them with all."""
 
