@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from events.schema import Event, Impression, ItemView, Tap
@@ -152,6 +152,12 @@ def shown(page: Page) -> list[str]:
     return page.locator(".grid .name").all_inner_texts()
 
 
+def follow(page: Page, control: Locator) -> None:
+    """Click a link or button, and wait until its page is loaded: a click alone may return on the old one."""
+    with page.expect_navigation():
+        control.click()
+
+
 def is_too_wide(page: Page) -> bool:
     """Whether the page has to be scrolled sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
@@ -162,9 +168,9 @@ def test_a_shopper_finds_an_item_and_those_like_it(page: Page, shop: Shop) -> No
     page.goto(shop.url)
     assert shown(page)[:2] == ["Red skirt 30", "Red skirt 29"]
     page.get_by_role("searchbox").fill("skirt 1")
-    page.get_by_role("button", name="Search").click()
+    follow(page, page.get_by_role("button", name="Search"))
     expect(page.locator(".grid .name")).to_have_text(["Red skirt 1"])
-    page.locator(".grid a").first.click()
+    follow(page, page.locator(".grid a").first)
     expect(page).to_have_url(f"{shop.url}/items/skirt1")
     expect(page.get_by_role("heading", level=1)).to_have_text("Red skirt 1")
     expect(page.get_by_role("heading", level=2)).to_have_text("似たもの / Visually similar items")
@@ -176,7 +182,7 @@ def test_a_shopper_finds_an_item_and_those_like_it(page: Page, shop: Shop) -> No
     assert "¥1,020" in page.locator(".grid .card").first.inner_text()
     assert "Skirts" in page.locator(".grid .card").first.inner_text()
     assert not is_too_wide(page)
-    page.locator(".grid a").first.click()
+    follow(page, page.locator(".grid a").first)
     expect(page.get_by_role("heading", level=1)).to_have_attribute("lang", "ja")
 
 
@@ -184,14 +190,14 @@ def test_categories_and_pages_narrow_and_lead_on(page: Page, shop: Shop) -> None
     """Chips lead down and up again; the second page holds the rest."""
     page.goto(shop.url)
     assert page.locator(".chip").all_inner_texts() == ["Apparel 30"]
-    page.get_by_role("link", name="Apparel 30").click()
-    page.get_by_role("link", name="Bottomwear 30").click()
+    follow(page, page.get_by_role("link", name="Apparel 30"))
+    follow(page, page.get_by_role("link", name="Bottomwear 30"))
     assert page.locator(".chip.here").inner_text() == "Bottomwear"
-    page.get_by_role("link", name="Older →").click()
+    follow(page, page.get_by_role("link", name="Older →"))
     expect(page.locator(".grid .name")).to_have_count(6)
     expect(page.locator(".grid .name").last).to_have_text("Red skirt 1")
     assert page.get_by_text("Page 2 of 2").is_visible()
-    page.get_by_role("link", name="All", exact=True).click()
+    follow(page, page.get_by_role("link", name="All", exact=True))
     expect(page).to_have_url(f"{shop.url}/")
     assert not is_too_wide(page)
 
@@ -200,7 +206,7 @@ def test_the_explanation_shows_on_hover_and_on_focus(page: Page, shop: Shop) -> 
     """Once asked for; by pointer and by keyboard, and it is gone afterwards."""
     page.goto(f"{shop.url}/items/skirt1")
     expect(page.locator(".why-button")).to_have_count(0)
-    page.get_by_role("link", name="Explain the order").click()
+    follow(page, page.get_by_role("link", name="Explain the order"))
     card = page.locator(".grid .card").nth(1)
     why = card.locator(".why")
     expect(why).to_be_hidden()
@@ -218,16 +224,16 @@ def test_more_similar_items_are_on_the_next_page(page: Page, shop: Shop) -> None
     """Those that the first page has not shown."""
     page.goto(f"{shop.url}/items/skirt1")
     first = shown(page)
-    page.get_by_role("link", name="More similar items").click()
+    follow(page, page.get_by_role("link", name="More similar items"))
     second = shown(page)
     assert len(first) == 24
     assert second
     assert not set(first) & set(second)
-    page.get_by_role("link", name="First page").click()
+    follow(page, page.get_by_role("link", name="First page"))
     assert shown(page) == first
     page.goto(f"{shop.url}/items/skirt1?cursor=of-another-arm")
     assert shown(page) == first, "a link that is too old shows the first page"
-    page.get_by_role("link", name="More similar items").click()
+    follow(page, page.get_by_role("link", name="More similar items"))
     expect(page.get_by_role("link", name="More similar items")).to_have_count(0)
 
 
