@@ -21,7 +21,7 @@ DAYS: Final = 7
 DEFINITION: Final = """\
 # The experiment of `make demo`. Its buyers are simulated; its slates come from the API.
 name = "{name}"
-hypothesis = "Buyers tap more on what SigLIP with PCA finds than on what a student of MobileNetV2 finds."
+hypothesis = "Buyers tap more on what the fine-tuned encoder finds than on what its start finds."
 primary = "ctr"
 start = {start}
 planned_weeks = 1
@@ -29,13 +29,13 @@ minimum_detectable_effect = 0.2
 pre_period_days = 0
 
 [[arms]]
-name = "mobilenet"
-prefix = "mobilenet"
+name = "pretrained"
+prefix = "pretrained"
 encoder = "{control}"
 shuffle = 0.05  # one slate in twenty is in random order, to measure position bias
 
 [[arms]]
-name = "siglip"
+name = "finetuned"
 encoder = "{treatment}"
 shuffle = 0.05
 """
@@ -52,8 +52,8 @@ def write_definition(folder: Path, day: date) -> None:
     text = DEFINITION.format(
         name=NAME,
         start=day - timedelta(days=DAYS),
-        control=encoders["mobilenet-student"],
-        treatment=encoders["siglip-small"],
+        control=encoders["efficientnet-lite0"],
+        treatment=encoders["siglip-lite"],
     )
     (folder / f"{NAME}.toml").write_text(text, encoding="utf-8")
 
@@ -77,6 +77,6 @@ def run_experiment(listings: Path, state: StateFolder, environment: Mapping[str,
             )
     click.echo(f"The report: {api_url}/reports/{NAME}")
     click.echo(
-        f"The experiment keeps running, so your browser is in one of its arms: add ?arm={NAME}:siglip or "
-        f"?arm={NAME}:mobilenet to the address of an item to see either."
+        f"The experiment keeps running, so your browser is in one of its arms: add ?arm={NAME}:finetuned or "
+        f"?arm={NAME}:pretrained to the address of an item to see either."
     )

@@ -18,6 +18,7 @@ COMMANDS = {
     ),
     "pairs": Lazy("ml.commands.pairs:pairs", "Convert listings to training pairs."),
     "quantise": Lazy("ml.commands.quantise:quantise", "Create an int8 version of an artifact."),
+    "unseen": Lazy("ml.commands.unseen:unseen", "Measure an encoder on kinds that it was not trained on."),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from settings.environment import Variable
 from settings.services_file import REPOSITORY
 
-DEFAULT_ENCODER: Final = REPOSITORY / "ml" / "artifacts" / "siglip-small"
+DEFAULT_ENCODER: Final = REPOSITORY / "ml" / "artifacts" / "siglip-lite"
 """The encoder that comes with the code."""
 
 EncoderFolder = Annotated[
@@ -16,7 +16,7 @@ EncoderFolder = Annotated[
     Variable(
         "NITAMONO_ENCODER_DIR",
         "The folder of the [encoder artifact](training.md).",
-        default="`ml/artifacts/siglip-small`",
+        default="`ml/artifacts/siglip-lite`",
         used_by="worker of listings, `nitamono index`, `nitamono mappings`",
     ),
 ]

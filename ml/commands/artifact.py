@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ml.artifact import DEFAULT_ARTIFACT, GOLDEN, load_artifact
-from ml.commands.options import data_option, folder, read, threads_option
+from ml.commands.options import data_option, existing, folder, read, threads_option
 
 
 @click.group()
@@ -40,8 +40,11 @@ def golden(*, artifact_folder: Path) -> None:
 @click.argument("artifact_folder", metavar="[FOLDER]", type=folder, default=DEFAULT_ARTIFACT)
 @data_option
 @click.option("--mobilenet", type=folder, help="Local folder of a MobileNetV2 to compare with.")
+@click.option("--unseen", type=existing, help="The unseen.json of `nitamono ml unseen`, to add to the card.")
 @threads_option
-def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None, threads: int) -> None:
+def card(
+    *, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None, unseen: Path | None, threads: int
+) -> None:
     """Measure an artifact on a test split and write its model card.
 
     The card, MODEL_CARD.md, is written to FOLDER.
@@ -49,9 +52,11 @@ def card(*, artifact_folder: Path, data: Sequence[Path], mobilenet: Path | None,
     from ml.evaluation.comparison import import_libraries  # noqa: PLC0415
     from ml.evaluation.evaluated_encoders import load_encoders  # noqa: PLC0415
     from ml.evaluation.model_card import measure_card  # noqa: PLC0415
+    from ml.evaluation.unseen_kinds import read_unseen  # noqa: PLC0415
 
     measured = load_artifact(artifact_folder)
+    kinds = None if unseen is None else read_unseen(unseen, measured.manifest.name)
     evaluated = replace(load_encoders([], mobilenet, threads), artifacts=(measured,))
     import_libraries(evaluated)
-    path = measure_card(evaluated, read(data, evaluated.image_size, threads))
+    path = measure_card(evaluated, read(data, evaluated.preprocessing, threads), kinds)
     click.echo(f"{path}: written")

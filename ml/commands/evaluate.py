@@ -89,7 +89,7 @@ def evaluate(
     import_libraries(evaluated, charts=report is not None)
     judgments = None if judgments_file is None else read_judgments(judgments_file)
     task = Task(split, ks, baseline, judgments, str(judgments_file))
-    corpus = read(data, evaluated.image_size, threads)
+    corpus = read(data, evaluated.preprocessing, threads)
     measured = []
     for comparison in comparisons(corpus, evaluated, task, left_out=report_skipped):
         measured.append(comparison)

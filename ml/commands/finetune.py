@@ -4,21 +4,17 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from console.number_types import Number
+from ml.artifact import Preprocessing
 from ml.commands.export import export_run
-from ml.commands.options import data_option, folder, photos, read, threads_option
+from ml.commands.options import data_option, folder, read, threads_option
 from ml.errors import MlError
 from ml.models.tower_specs import HuggingFaceTower
 from ml.training.config import FinetuneConfig, InvalidConfig
-
-if TYPE_CHECKING:
-    from ml.data.corpus import Corpus
-    from ml.training.distillation_targets import DistillationTargets
-    from ml.training.distributed import Processes
 
 
 @click.command()
@@ -29,12 +25,6 @@ if TYPE_CHECKING:
     type=folder,
     show_default="runs/NAME, by the name in the configuration",
     help="Run folder; the artifact is written to OUT/artifact.",
-)
-@click.option("--teacher", type=folder, help="Local folder of a MobileNetV2 to use as teacher.")
-@click.option(
-    "--distill",
-    is_flag=True,
-    help="Distil from EfficientNet-Lite 0 and 2 with a head fitted on the labels. Excludes --teacher.",
 )
 @click.option(
     "--start",
@@ -57,14 +47,12 @@ if TYPE_CHECKING:
 def finetune(*, config: str, data: Sequence[Path], out: Path | None, smoke: bool, **options: Any) -> None:
     """Train an encoder and export it.
 
-    CONFIG is the name of a configuration in ml/configs, such as siglip_small, or a Python file that defines
+    CONFIG is the name of a configuration in ml/configs, such as siglip_lite, or a Python file that defines
     CONFIG. Under torchrun or Accelerate all processes share each batch, and the first one exports.
     """
     chosen = load_config(config, smoke=smoke)
     if options["base"] and not isinstance(chosen.tower, HuggingFaceTower):
         raise click.UsageError(f"--base needs a configuration with a HuggingFaceTower; {config} has none")
-    if options["distill"] and options["teacher"]:
-        raise click.UsageError("--distill and --teacher exclude each other; give one")
     train_and_export(chosen, data, out or Path("runs") / chosen.name, **options)
 
 
@@ -73,8 +61,6 @@ def train_and_export(
     data: Sequence[Path],
     out: Path,
     *,
-    distill: bool,
-    teacher: Path | None,
     threads: int,
     **options: Any,
 ) -> None:
@@ -83,59 +69,22 @@ def train_and_export(
     from ml.training.finetune import RunOptions  # noqa: PLC0415
     from ml.training.finetune import finetune as train  # noqa: PLC0415
 
-    size = config.tower.image_size
-    corpus = read(data, config.photo_size or size, threads)
+    tower = config.tower
+    served = Preprocessing(image_size=tower.image_size, crop=tower.crop)
+    stored = stored_preprocessing(config)
+    corpus = read(data, stored, threads)
     with started_processes(os.environ) as processes:
-        targets = None
-        if distill or teacher:
-            targets = cached_targets(corpus, config, teacher, out, threads=threads, processes=processes)
-        train(config, corpus, out, RunOptions(targets, threads=threads, **options), processes)
+        train(config, corpus, out, RunOptions(threads=threads, **options), processes)
     if processes.first:
-        if corpus.size != size:
-            corpus = read(data, size, threads)
+        if stored != served:
+            corpus = read(data, served, threads)
         export_run(out, corpus, out / "artifact", threads)
 
 
-def cached_targets(
-    corpus: "Corpus",
-    config: FinetuneConfig,
-    teacher: Path | None,
-    out: Path,
-    *,
-    threads: int,
-    processes: "Processes",
-) -> "DistillationTargets":
-    """Load the distillation targets of the run folder; the first process computes them if necessary."""
-    from ml.training.distillation_targets import has_targets, load_targets, save_targets  # noqa: PLC0415
-    from ml.training.distributed import wait_for_all  # noqa: PLC0415  torch takes seconds to import
-    from ml.training.run_folder import DISTILLATION_TARGETS  # noqa: PLC0415
-
-    path = out / DISTILLATION_TARGETS
-    source = f"{teacher or 'labels'}{' vectors' if config.distill_projected_features else ''}"
-    computed_for = f"{corpus.fingerprint} {config.tower.width} {source}"
-    if processes.first and not has_targets(path, computed_for):
-        save_targets(compute_targets(corpus, config, teacher, threads), computed_for, path)
-    wait_for_all()
-    return load_targets(path)
-
-
-def compute_targets(
-    corpus: "Corpus", config: FinetuneConfig, teacher: Path | None, threads: int
-) -> "DistillationTargets":
-    """Compute targets with the MobileNetV2 in `teacher`, or else EfficientNet-Lite and a head on labels."""
-    if teacher is None:
-        from ml.training.teacher import teacher_targets  # noqa: PLC0415  torch takes seconds to import
-
-        return teacher_targets(corpus, config.tower.width, threads=threads)
-    from ml.models.reference_encoders import mobilenet_features  # noqa: PLC0415
-    from ml.pca.projection import fit_projection  # noqa: PLC0415
-    from ml.training.distillation_targets import DistillationTargets, center_features  # noqa: PLC0415
-
-    train = corpus.rows("train")
-    features = center_features(mobilenet_features(teacher, photos(corpus), threads=threads), train)
-    if not config.distill_projected_features:
-        return DistillationTargets(features)
-    return DistillationTargets(features, fit_projection(features[train], config.tower.width).apply(features))
+def stored_preprocessing(config: FinetuneConfig) -> Preprocessing:
+    """The conversion of photos that training crops at random; the finished encoder sees their centres."""
+    whole = None if config.tower.crop is None else 1.0
+    return Preprocessing(image_size=config.photo_size or config.tower.image_size, crop=whole)
 
 
 class UnknownConfig(MlError):

@@ -97,7 +97,9 @@ def write_card(made: "EncoderArtifact", photos: Sequence[Path], threads: int) ->
     from ml.metrics.relevance import UninformativeLabels  # noqa: PLC0415
 
     try:
-        path = measure_card(EvaluatedEncoders((made,), {}, threads), read(photos, made.image_size, threads))
+        path = measure_card(
+            EvaluatedEncoders((made,), {}, threads), read(photos, made.preprocessing, threads)
+        )
     except (NoPairs, SplitTooSmall, UninformativeLabels) as error:
         click.echo(
             f"no model card: {error}; write one with `nitamono ml artifact card {made.folder} --data …`",

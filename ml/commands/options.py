@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from console.number_types import WholeNumber
-from ml.artifact import DEFAULT_ARTIFACT
+from ml.artifact import DEFAULT_ARTIFACT, Preprocessing
 
 if TYPE_CHECKING:
     from ml.data.corpus import Corpus
@@ -51,12 +51,12 @@ threads_option = click.option(
 )
 
 
-def read(data: Sequence[Path], size: int, threads: int) -> "Corpus":
-    """Read a corpus, with photos of size × size pixels, and print its counts to stderr."""
+def read(data: Sequence[Path], preprocessing: Preprocessing, threads: int) -> "Corpus":
+    """Read a corpus with photos at this size and crop, and print its counts to stderr."""
     from ml.data.corpus import describe  # noqa: PLC0415
     from ml.training.read_corpus import read_corpus  # noqa: PLC0415
 
-    corpus = read_corpus(data, size, threads=threads)
+    corpus = read_corpus(data, preprocessing.image_size, crop=preprocessing.crop, threads=threads)
     click.echo(describe(corpus), err=True)
     return corpus
 

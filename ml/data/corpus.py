@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.artifact import Preprocessing
 from ml.data.pairs import Pair
 
 
@@ -26,6 +27,8 @@ class Corpus:
     """(n,) uint64 digests of the photos' bytes, which do not depend on the size of the pixels."""
     dropped: Counter[str]
     """Counts of events that were left out, by reason."""
+    crop: float | None = None
+    """Share of the shorter side of each photo that its pixels show: see ml.inference.preprocess."""
 
     def rows(self, split: str, source: str | None = None) -> NDArray[np.int64]:
         """(m,) int64 rows of a Split or of "all", of one source if given."""
@@ -37,12 +40,17 @@ class Corpus:
     def part(self, rows: NDArray[np.int64]) -> "Corpus":
         """The corpus of some rows (m,) int64."""
         pairs = tuple(self.pairs[row] for row in rows)
-        return Corpus(pairs, self.pixels[rows], self.splits[rows], self.photos[rows], self.dropped)
+        return Corpus(pairs, self.pixels[rows], self.splits[rows], self.photos[rows], self.dropped, self.crop)
 
     @property
     def size(self) -> int:
         """Pixels per side."""
         return int(self.pixels.shape[1])
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The conversion of photos to its pixels."""
+        return Preprocessing(image_size=self.size, crop=self.crop)
 
     @property
     def sources(self) -> list[str]:

@@ -74,7 +74,7 @@ def comparisons(
     task: Task,
     left_out: Callable[[UnusableJudgments], object] = lambda _: None,
 ) -> Iterator[Comparison]:
-    """Compare the encoders on each source of a corpus that was read at encoders.image_size.
+    """Compare the encoders on each source of a corpus that was read at encoders.preprocessing.
 
     left_out: called with the reason for each source that is skipped because no judgment is about it.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,9 +40,9 @@ class EvaluatedEncoders:
     threads: int = 1
 
     @property
-    def image_size(self) -> int:
-        """Pixels per side at which photos are read and split."""
-        return self.artifacts[0].image_size if self.artifacts else 128
+    def preprocessing(self) -> Preprocessing:
+        """The conversion with which photos are read."""
+        return self.artifacts[0].preprocessing if self.artifacts else Preprocessing(image_size=128)
 
 
 def load_encoders(folders: Sequence[Path], mobilenet: Path | None, threads: int = 1) -> EvaluatedEncoders:
@@ -51,8 +52,8 @@ def load_encoders(folders: Sequence[Path], mobilenet: Path | None, threads: int 
         UnknownEncoder: a folder has neither.
         ArtifactError: an artifact is damaged.
     """
-    artifacts, hf_folders = [], [] if mobilenet is None else [mobilenet]
-    for folder in folders:
+    artifacts, hf_folders = [], []
+    for folder in (*folders, *([] if mobilenet is None else [mobilenet])):
         if (folder / MANIFEST).exists():
             artifacts.append(load_artifact(folder))
         elif model_type(folder / "config.json") == "mobilenet_v2":
@@ -150,44 +151,44 @@ def artifact_rows(
 ) -> Iterator[tuple[str, Vectors]]:
     """Row name and vectors (n, d) float32, unit norm, of pixels (n, s, s, 3).
 
-    As served; and where the artifact has its checkpoint, untrained and at full width before PCA.
+    As served; and where the artifact has its checkpoint, at full width before PCA, and as its network was
+    before training, if its weights are installed.
     """
     from ml.inference.encoder import load_encoder  # noqa: PLC0415
 
     name = artifact.encoder_id
     tower = tower_config(artifact)
     if tower is not None:
-        for row, trained in (("untrained", False), ("full width", True)):
-            yield f"{name}, {row}", torch_vectors(artifact.folder, tower, pixels, threads, trained=trained)
+        yield from torch_rows(artifact, tower, pixels, threads)
     yield name, load_encoder(artifact, threads=threads).encode(pixels)
 
 
-def torch_vectors(
-    folder: Path,
+def torch_rows(
+    artifact: EncoderArtifact,
     tower: HuggingFaceTower | TowerConfig,
     pixels: NDArray[np.uint8],
     threads: int,
-    *,
-    trained: bool,
-) -> Vectors:
-    """(n, width) float32, unit norm, before PCA, of pixels (n, s, s, 3) uint8.
-
-    trained: use the checkpoint; otherwise random weights.
-    """
+) -> Iterator[tuple[str, Vectors]]:
+    """Row name and vectors (n, width) float32, unit norm, before PCA, of pixels (n, s, s, 3) uint8."""
     import torch  # noqa: PLC0415
 
-    from ml.models.checkpoint import empty_model, load_checkpoint  # noqa: PLC0415
+    from ml.models.checkpoint import load_checkpoint, load_frozen_start  # noqa: PLC0415
+    from ml.models.efficientnet_lite import WeightsMissing  # noqa: PLC0415
     from ml.models.features import embed  # noqa: PLC0415
 
     torch.set_num_threads(threads)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = load_checkpoint(folder / CHECKPOINT, tower) if trained else empty_model(tower, folder).eval()
-    return embed(model.image, pixels, pixels.shape[1])
+    path, name = artifact.folder / CHECKPOINT, artifact.encoder_id
+    if isinstance(tower, TowerConfig) and tower.pretrained:
+        with suppress(WeightsMissing):
+            yield (
+                f"{name}, frozen start",
+                embed(load_frozen_start(path, tower).image, pixels, tower.image_size),
+            )
+    yield f"{name}, full width", embed(load_checkpoint(path, tower).image, pixels, tower.image_size)
 
 
 def pixels_for(corpus: Corpus, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """(n, s, s, 3) uint8: the corpus's own pixels, or its photos decoded again for another preprocessing."""
-    if preprocessing == Preprocessing(image_size=corpus.size):
+    if preprocessing == corpus.preprocessing:
         return corpus.pixels
     return np.stack([decode_as(preprocessing, pair.photo.read_bytes()) for pair in corpus.pairs])

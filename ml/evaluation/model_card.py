@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import JsonValue
 
@@ -16,6 +16,9 @@ from ml.evaluation.evaluated_encoders import EvaluatedEncoders
 from ml.evaluation.rows import Row, Slice, weakest
 from ml.evaluation.speed import speed_figures
 from ml.evaluation.templates import environment
+
+if TYPE_CHECKING:
+    from ml.evaluation.unseen_kinds import UnseenKinds  # which imports torch
 
 WEAK_SLICES: Final = 8
 
@@ -29,17 +32,17 @@ class Section:
     weak: list[Slice]
 
 
-def measure_card(encoders: EvaluatedEncoders, corpus: Corpus) -> Path:
+def measure_card(encoders: EvaluatedEncoders, corpus: Corpus, unseen: "UnseenKinds | None" = None) -> Path:
     """Measure the first artifact on the test split of a corpus, and its speed, and write its model card.
 
-    corpus: decoded at encoders.image_size.
+    corpus: decoded at encoders.preprocessing. unseen: see ml.evaluation.unseen_kinds.
 
     Raises: as comparisons and write_card.
     """
     artifact = encoders.artifacts[0]
     speed = speed_figures(artifact, encoders.threads)
     measured = list(comparisons(corpus, encoders, Task()))
-    return write_card(artifact, measured, fingerprint=corpus.fingerprint, speed=speed)
+    return write_card(artifact, measured, fingerprint=corpus.fingerprint, speed=speed, unseen=unseen)
 
 
 def write_card(
@@ -48,6 +51,7 @@ def write_card(
     *,
     fingerprint: str,
     speed: Mapping[str, str] | None = None,
+    unseen: "UnseenKinds | None" = None,
 ) -> Path:
     """Write MODEL_CARD.md into an artifact's folder. The manifest does not list it, so the encoder_id stays.
 
@@ -59,7 +63,7 @@ def write_card(
     """
     folder, manifest = artifact.folder, artifact.manifest
     sizes = {name: (folder / name).stat().st_size for name in manifest.files}
-    text = card(manifest, measured, fingerprint, sizes, speed or {})
+    text = card(manifest, measured, fingerprint, sizes, speed or {}, unseen)
     path = folder / CARD
     with replaced(path, remedy="free disk space or make the folder writable, then measure again") as file:
         file.write(text.encode())
@@ -72,6 +76,7 @@ def card(
     fingerprint: str,
     sizes: Mapping[str, int],
     speed: Mapping[str, str],
+    unseen: "UnseenKinds | None" = None,
 ) -> str:
     """The card as Markdown. sizes: bytes by file name. speed: label to value."""
     sections = [section(comparison, manifest.encoder_id) for comparison in measured]
@@ -84,6 +89,7 @@ def card(
         settings=[(name, cell(value)) for name, value in flat(manifest.training)],
         sizes=sizes,
         speed=speed,
+        unseen=unseen,
         cell=cell,
     )
     return re.sub(r"\n{3,}", "\n\n", filled).rstrip() + "\n"

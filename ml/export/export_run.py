@@ -1,6 +1,5 @@
 """Export of a run: ONNX graphs with PCA as their last layer, compared with torch. Imports torch."""
 
-import copy
 import json
 import math
 import shutil
@@ -37,13 +36,13 @@ from ml.errors import MlError
 from ml.export.golden import write_golden
 from ml.inference.graph import Inputs, encode_batches, open_graph
 from ml.metrics.retrieval import means, retrieval_scores
-from ml.models.checkpoint import load_checkpoint
+from ml.models.checkpoint import load_checkpoint, save_checkpoint
 from ml.models.features import embed
 from ml.models.huggingface.folder import network_folder
 from ml.models.library_warnings import suppress_library_warnings
-from ml.models.serving_graph import ImageGraph, TextGraph
+from ml.models.serving_graph import LARGE_CONVOLUTION, ImageGraph, TextGraph
 from ml.models.tower_specs import HuggingFaceTower, TowerConfig
-from ml.models.two_towers import Convolution, ImageNetwork, TwoTowers
+from ml.models.two_towers import ImageNetwork, TwoTowers
 from ml.pca.projection import Projection, fit_projection, neighbour_similarity
 from ml.training.config import FinetuneConfig
 from ml.training.finetune import check_enough_pairs
@@ -52,6 +51,8 @@ from ml.training.run_folder import DATA, UnreadableRun, read_config
 OPSET: Final = 18
 PARITY: Final = 0.9999
 """Minimum mean cosine between torch and the exported graph; half-precision weights cost about 0.000001."""
+PARITY_8_BITS: Final = 0.999
+"""The same with convolutions in 8 bits, which cost about 0.0003."""
 PARITY_SAMPLES: Final = 256
 MEASURED: Final = (
     "each photo of the test split searched exactly among the others; ml/metrics/retrieval.py has the metrics"
@@ -104,17 +105,20 @@ def write_artifact(
     out: Path,
 ) -> EncoderArtifact:
     """Write the artifact to an empty folder, see export_artifact."""
-    for path in (run / CHECKPOINT, *network_files(config.tower, run)):
-        shutil.copyfile(path, out / path.name)
+    in_8_bits = isinstance(config.tower, TowerConfig)
+    if config.epochs:
+        save_checkpoint(model, out / CHECKPOINT, in_8_bits=in_8_bits)
+        for path in network_files(config.tower, run):
+            shutil.copyfile(path, out / path.name)
 
     compared = evenly(corpus.rows("validation"), PARITY_SAMPLES)
     samples = corpus.pixels[compared]
-    image_graph = ImageGraph(without_batch_norm(model.image), projection).eval()
-    write_graph(image_graph, samples, out / IMAGE_GRAPH)
+    image_graph = ImageGraph(model.image, projection).eval()
+    write_graph(image_graph, samples, out / IMAGE_GRAPH, in_8_bits=in_8_bits)
     if config.sigmoid_weight:
         shutil.copyfile(run / TOKENIZER, out / TOKENIZER)
         captions = [corpus.pairs[row].captions[0] for row in compared]
-        text_graph = TextGraph(model.text, projection).eval()
+        text_graph = TextGraph(model.text, projection, config.tower.head_width).eval()
         write_graph(text_graph, tokenize(load_tokenizer(out / TOKENIZER), captions), out / TEXT_GRAPH)
 
     write_golden(out, config.tower.image_size)
@@ -127,7 +131,7 @@ def write_artifact(
         base_model=config.base_model,
         width=config.tower.width,
         dims=config.dims,
-        preprocessing=Preprocessing(image_size=config.tower.image_size),
+        preprocessing=Preprocessing(image_size=config.tower.image_size, crop=config.tower.crop),
         similarity=Similarity(mean=neighbours.mean, spread=neighbours.spread, neighbours=NEIGHBOURS),
         data_fingerprint=corpus.fingerprint,
         training=settings | {"pca_explained_variance": round(projection.explained, 4)},
@@ -176,23 +180,14 @@ def network_files(tower: HuggingFaceTower | TowerConfig, run: Path) -> list[Path
     )
 
 
-def without_batch_norm(tower: ImageNetwork) -> ImageNetwork:
-    """Copy a tower, with batch norms folded into convolutions: fewer operations, the same vectors."""
-    folded = copy.deepcopy(tower).eval()
-    for module in list(folded.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, Convolution):
-                setattr(module, name, child.fused())
-    return folded
-
-
-def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
-    """Export a module with dynamic batch size and half-precision weights, and compare it with torch.
+def write_graph(module: nn.Module, samples: Inputs, path: Path, *, in_8_bits: bool = False) -> None:
+    """Export a module with dynamic batch size and small weights, and compare it with torch.
 
     samples: inputs to trace with and to compare on, pixels (n, s, s, 3) uint8 or token ids (n, tokens) int64.
+    in_8_bits: whether large convolutions are stored in 8 bits rather than as float16.
 
     Raises:
-        ExportMismatch: the mean cosine to torch's vectors is below PARITY.
+        ExportMismatch: the mean cosine to torch's vectors is below PARITY, or PARITY_8_BITS.
     """
     with torch.inference_mode():
         expected = module(torch.from_numpy(samples)).numpy()
@@ -207,16 +202,22 @@ def write_graph(module: nn.Module, samples: Inputs, path: Path) -> None:
             dynamo=True,
             verbose=False,
         )
-    graph = remove_traces(halve_weights(cast("torch.onnx.ONNXProgram", exported).model_proto))
+    model = cast("torch.onnx.ONNXProgram", exported).model_proto
+    graph = remove_traces(shrink_weights(model, in_8_bits=in_8_bits))
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
     found = encode_batches(open_graph(path, backend="onnxruntime"), samples, expected.shape[1])
-    cosine = float((found * expected).sum(axis=1).mean())
-    if not cosine >= PARITY:
+    cosine, least = float((found * expected).sum(axis=1).mean()), PARITY_8_BITS if in_8_bits else PARITY
+    if not cosine >= least:
         path.unlink()
         raise ExportMismatch(
             f"{path}: mean cosine to torch is {cosine:.6f} over {len(samples)} samples, expected "
-            f"{PARITY} or more; this torch exports an operation wrongly: try the version in requirements/"
+            f"{least} or more; "
+            + (
+                "the network loses too much in 8 bits"
+                if in_8_bits
+                else "this torch exports an operation wrongly: try the version in requirements/"
+            )
         )
 
 
@@ -229,20 +230,34 @@ def remove_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store large float32 weights as float16 in place, with casts back to float32 on loading."""
+def shrink_weights(model: onnx.ModelProto, *, in_8_bits: bool) -> onnx.ModelProto:
+    """Store large float32 weights as float16, in place, with their restoration on loading.
+
+    in_8_bits: round large convolutions to 255 steps between plus and minus the largest weight of each output
+        channel. The loss is part of what write_graph measures.
+    """
     graph = model.graph
-    casts = []
+    restored, added = [], []
     for weight in graph.initializer:
-        values = numpy_helper.to_array(weight)
+        values, name = numpy_helper.to_array(weight), weight.name
         if values.dtype != np.float32 or values.size < SMALL_WEIGHT:
             continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+        if in_8_bits and values.ndim == 4 and values.size >= LARGE_CONVOLUTION:
+            step = np.abs(values).max(axis=(1, 2, 3), keepdims=True) / 127
+            step[step == 0] = 1
+            weight.CopyFrom(numpy_helper.from_array(np.rint(values / step).astype(np.int8), f"{name}.steps"))
+            added.append(numpy_helper.from_array(step, f"{name}.step"))
+            restored.append(
+                helper.make_node("Cast", [f"{name}.steps"], [f"{name}.float"], to=TensorProto.FLOAT)
+            )
+            restored.append(helper.make_node("Mul", [f"{name}.float", f"{name}.step"], [name]))
+        else:
+            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            restored.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = [*restored, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+    graph.initializer.extend(added)
     del graph.value_info[:]
     return model
 

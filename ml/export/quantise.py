@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 
 from ml.artifact import CARD, FILES, IMAGE_GRAPH, MANIFEST, EncoderArtifact, Preprocessing, write_manifest
 from ml.atomic_files import check_different_folders, replaced_folder
@@ -28,6 +28,10 @@ HELD_OUT: Final = 64
 """Other photos that int8 is measured on, which shows ranges that fit the calibration photos only."""
 NORM: Final = ("ReduceL2", "Clip", "Expand", "Div")
 """Operations of the normalisation, which stay in float32: in int8 norms would be wrong by some percent."""
+
+
+STORED: Final = (".half", ".steps", ".step", ".float")
+"""Endings of the names of stored weights, and of what they are restored from."""
 
 
 class LossyQuantisation(MlError):
@@ -145,18 +149,22 @@ def quantised(model: onnx.ModelProto, pixels: NDArray[np.uint8]) -> onnx.ModelPr
 
 
 def restore_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Convert half-precision weights to float32 in place, and remove their casts."""
+    """Convert the weights that ml.export.export_run.shrink_weights stored to float32, in place."""
     graph = model.graph
-    halves = {weight.name: weight for weight in graph.initializer if weight.data_type == TensorProto.FLOAT16}
-    kept = []
+    known = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
+    kept, used = [], set()
     for node in graph.node:
-        weight = halves.get(node.input[0]) if node.op_type == "Cast" else None
-        if weight is None:
+        small = [known[name] for name in node.input if name in known and name.endswith(STORED)]
+        if not small or len(small) < len(node.input):
             kept.append(node)
             continue
-        values = numpy_helper.to_array(weight).astype(np.float32)
-        weight.CopyFrom(numpy_helper.from_array(values, node.output[0]))
-    del graph.node[:]
+        value = np.prod(np.broadcast_arrays(*(one.astype(np.float32) for one in small)), axis=0)
+        known[node.output[0]] = value
+        used.update(node.input)
+        graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
+    weights = [weight for weight in graph.initializer if weight.name not in used]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(weights)
     graph.node.extend(kept)
     return model
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from ml.inference.graph import CompiledGraph, Graph
 
 LEAST_COSINE_F32: Final = 0.9999
-"""Minimum cosine of a vector to the golden one in float32, the same as between torch and an exported graph
-(ml.export.export_run.PARITY). Between correct backends it is 0.999999."""
+"""Minimum cosine of a vector to the golden one in float32. Between correct backends it is 0.999999."""
 
 LEAST_COSINE: Final = 0.99
 """The same in bf16, int8 or TF32, which round by design. The lowest measured on correct machines were 0.9998

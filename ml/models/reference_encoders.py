@@ -1,9 +1,10 @@
-"""Reference encoders, for comparison and distillation: MobileNetV2, whose function imports torch, and a
-colour histogram."""
+"""Reference encoders, for comparison: MobileNetV2 and EfficientNet-Lite 0, whose functions import torch, and
+a colour histogram."""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ml.data.unit_vectors import Vectors, normalize
+from ml.inference.preprocess import decode_photo
 
 
 def mobilenet_features(
@@ -33,6 +35,36 @@ def mobilenet_features(
         images = [Image.open(io.BytesIO(photo)).convert("RGB") for photo in photos[start : start + batch]]
         pixels = processor(images=images, return_tensors="np")["pixel_values"]
         outputs.append(compiled(pixels)[1])
+    return normalize(np.concatenate(outputs))
+
+
+LITE_SIZE: Final = 224
+LITE_CROP: Final = 0.875
+"""Size and crop with which EfficientNet-Lite 0 was trained."""
+
+
+def lite_features(photos: Sequence[Path], *, threads: int = 1, batch: int = 32) -> Vectors:
+    """(n, 1280) float32, unit norm: pooled features of photo files by EfficientNet-Lite 0, run by OpenVINO.
+
+    Raises:
+        WeightsMissing: the package of its weights is not installed.
+    """
+    import openvino  # noqa: PLC0415  a heavy import that only this function needs
+    import torch  # noqa: PLC0415
+
+    from ml.models.efficientnet_lite import pretrained_features  # noqa: PLC0415
+
+    example = torch.zeros(1, LITE_SIZE, LITE_SIZE, 3, dtype=torch.uint8)
+    graph = openvino.convert_model(pretrained_features("efficientnet-lite0"), example_input=example)
+    # As for MobileNetV2.
+    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(graph, "CPU", settings)
+    starts = tqdm(range(0, len(photos), batch), "EfficientNet-Lite 0", unit="batch", disable=None)
+    parts = (photos[start : start + batch] for start in starts)
+    outputs = [
+        compiled(np.stack([decode_photo(photo.read_bytes(), LITE_SIZE, LITE_CROP) for photo in part]))[0]
+        for part in parts
+    ]
     return normalize(np.concatenate(outputs))
 
 

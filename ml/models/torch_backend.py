@@ -16,7 +16,7 @@ from ml.models.serving_graph import ImageGraph, TextGraph
 def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph:
     """Open the torch module from which the artifact's image or text graph at `path` was exported.
 
-    The weights are those of the checkpoint, except the last layer, PCA, which is read from the graph.
+    The weights are those of the checkpoint. PCA, the last layer, is read from the graph.
     `threads` applies to all of torch in this process.
 
     Raises:

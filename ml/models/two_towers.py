@@ -1,87 +1,155 @@
 """The two towers, which encode photos and captions into unit vectors of one space. Imports torch."""
 
+from typing import Final
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ml.models.global_batch_norm import GlobalBatchNorm
+from ml.models.efficientnet_lite import EfficientNetLite
+from ml.models.features import outputs
 from ml.models.tower_specs import TowerConfig
 
 
-class Convolution(nn.Module):
-    """A convolution and its batch norm."""
-
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm = GlobalBatchNorm(outputs)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (n, outputs, h', w') float32 of maps (n, inputs, h, w) float32."""
-        normed: Tensor = self.norm(self.convolution(maps))
-        return normed
-
-    def fused(self) -> nn.Conv2d:
-        """One convolution that computes both, for inference."""
-        return fuse_conv_bn_eval(self.convolution, self.norm)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions with a shortcut; the first may halve the resolution."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.first = Convolution(inputs, outputs, stride=stride)
-        self.second = Convolution(outputs, outputs)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride, ceil_mode=True), Convolution(inputs, outputs, kernel=1)
-            )
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (n, outputs, h', w') float32, not negative, of maps (n, inputs, h, w) float32."""
-        inner = self.second(functional.relu(self.first(maps)))
-        return functional.relu(inner + self.shortcut(maps))
-
-
 class ImageNetwork(nn.Module):
-    """An image tower whose features and head are separate, as training needs."""
+    """An image tower in the parts that training needs."""
 
-    feature_width: int
     head: nn.Module
 
-    def features(self, pixels: Tensor) -> Tensor:
-        """Features (n, feature_width) float32, before the head, of pixels (n, 3, s, s) float32 in −1 to 1."""
+    def fixed(self, pixels: Tensor) -> Tensor:
+        """What layers that are never trained make of pixels (n, 3, s, s) float32 in −1 to 1."""
+        return pixels
+
+    def features(self, fixed: Tensor) -> Tensor:
+        """Features (n, f) float32, before the head, of the output of `fixed`."""
         raise NotImplementedError
+
+    def directions(self, features: Tensor) -> Tensor:
+        """Features (n, f) float32 as unit vectors that are compared by cosine."""
+        return functional.normalize(features, dim=-1)
 
 
 class ImageTower(ImageNetwork):
-    """A convolutional network, which trains in minutes on few photos where a ViT takes hours."""
+    """An EfficientNet-Lite and a head. Vectors are the features in general beside the head's output.
+
+    The former keeps what ImageNet taught. The latter counts less the smaller its norm is, since the head
+    answers weakly to kinds of photo that it was not trained on.
+    """
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
-        stem, *_ = config.channels
-        self.stem = nn.Sequential(
-            Convolution(3, stem // 2, stride=2), nn.ReLU(), Convolution(stem // 2, stem, stride=2), nn.ReLU()
-        )
-        inputs, blocks = stem, []
-        for stage, outputs in enumerate(config.channels):
-            blocks.append(ResidualBlock(inputs, outputs, 1 if stage == 0 else 2))
-            inputs = outputs
-        self.blocks = nn.Sequential(*blocks)
-        self.feature_width = inputs
-        self.head = nn.Linear(inputs, config.width)
+        self.config = config
+        self.network = EfficientNetLite(config.architecture)
+        for layer in (self.network.stem, *self.network.blocks[: config.fixed_blocks]):
+            layer.requires_grad_(False)
+        self.mean = nn.Buffer(torch.zeros(config.feature_width))
+        """Means of the pooled maps' and the texture's unit vectors over training photos: see fit_mean."""
+        self.norm_range = nn.Buffer(torch.tensor([-1.0, 0.0]))
+        """Norms of the head's output up to which it does not count, and from which it counts in full."""
+        self.head: nn.Module = Head(config)
 
-    def features(self, pixels: Tensor) -> Tensor:
-        """Pooled maps (n, channels[-1]) float32 of pixels (n, 3, s, s) float32 in −1 to 1; s ≥ 32."""
-        maps: Tensor = self.blocks(self.stem(pixels))
-        return maps.mean(dim=(2, 3))
+    def fixed(self, pixels: Tensor) -> Tensor:
+        """Maps (n, c, h, w) float32 after the fixed blocks, of pixels (n, 3, s, s) float32 in −1 to 1."""
+        return self.network.lower(pixels, self.config.fixed_blocks)
+
+    def features(self, fixed: Tensor) -> Tensor:
+        """Pooled maps and texture (n, feature_width) float32 of maps (n, c, h, w) float32."""
+        block = self.config.texture_block
+        maps = self.network.between(fixed, self.config.fixed_blocks, block)
+        centred = maps - maps.mean(dim=(2, 3), keepdim=True)
+        texture = (centred.square().mean(dim=(2, 3)) + 1e-6).sqrt()
+        return torch.cat([self.network.upper(maps, block), texture], dim=-1)
+
+    def directions(self, features: Tensor) -> Tensor:
+        """Unit vectors (n, feature_width) float32 of features: both parts less their means, weighted."""
+        centred = self.unit_parts(features) - self.mean
+        pooled, texture = self.parts(self.unit_parts(centred))
+        share = self.config.texture
+        return torch.cat([pooled * (1 - share) ** 0.5, texture * share**0.5], dim=-1)
+
+    def unit_parts(self, features: Tensor) -> Tensor:
+        """Features (n, feature_width) float32 with pooled maps and texture normalised each."""
+        return torch.cat([functional.normalize(part, dim=-1) for part in self.parts(features)], dim=-1)
+
+    def parts(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Pooled maps and texture of features (n, feature_width) float32."""
+        pooled = self.config.architecture.features
+        return torch.split(features, [pooled, self.config.feature_width - pooled], dim=-1)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(n, width) float32, unit norm, of pixels (n, 3, s, s) float32 in −1 to 1."""
-        return functional.normalize(self.head(self.features(pixels)), dim=-1)
+        directions = self.directions(self.features(self.fixed(pixels)))
+        learned = self.head(directions)
+        norm = learned.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+        none, full = self.norm_range
+        # Linear: the square root of a share is steep near nothing, which would enlarge rounding errors.
+        counted = ((norm - none) / (full - none).clamp(min=LEAST_RANGE)).clamp(0, 1)
+        length = self.config.head_share**0.5 * counted
+        return torch.cat([directions * (1 - length**2).sqrt(), learned / norm * length], dim=-1)
+
+
+def fit_mean(tower: ImageTower, pixels: NDArray[np.uint8], share: float = 1.0) -> None:
+    """Set the mean that directions are relative to.
+
+    pixels: (n, s, s, 3) uint8 of training photos, of whose side the tower sees this share.
+    """
+    size = tower.config.image_size
+    parts = outputs(
+        tower, lambda photos: tower.unit_parts(tower.features(tower.fixed(photos))), pixels, size, share
+    )
+    tower.mean.copy_(torch.cat(list(parts)).mean(dim=0))
+
+
+RANGE: Final = (0.05, 0.5)
+"""Quantiles of the norms on validation photos between which the head's share grows from nothing to full."""
+LEAST_RANGE: Final = 1e-3
+"""Least difference of the two norms, which checkpoints round to half precision."""
+LEAST_PHOTOS: Final = 50
+"""With fewer validation photos the quantiles are chance, and the head counts in full."""
+
+
+def fit_norm_range(tower: ImageTower, pixels: NDArray[np.uint8], share: float = 1.0) -> None:
+    """Set the norms that tell kinds of photo that the head knows from others.
+
+    pixels: (n, s, s, 3) uint8 of photos of known kinds on which it was not trained: see fit_mean. With fewer
+        than LEAST_PHOTOS nothing is set.
+    """
+    if len(pixels) < LEAST_PHOTOS:
+        return
+    size = tower.config.image_size
+    parts = outputs(
+        tower,
+        lambda photos: tower.head(tower.directions(tower.features(tower.fixed(photos)))).norm(dim=-1),
+        pixels,
+        size,
+        share,
+    )
+    tower.norm_range.copy_(torch.quantile(torch.cat(list(parts)), torch.tensor(RANGE)))
+
+
+class Head(nn.Module):
+    """Two layers on a photo's directions, with dropout in training.
+
+    They are convolutions of a map of one pixel, so that they are stored as the network's are.
+    """
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.scale = config.feature_width**0.5
+        self.mlp = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Conv2d(config.feature_width, config.hidden, 1),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Conv2d(config.hidden, config.head_width, 1),
+        )
+
+    def forward(self, directions: Tensor) -> Tensor:
+        """(n, head_width) float32 of directions (n, feature_width) float32."""
+        learned: Tensor = self.mlp(directions[:, :, None, None] * self.scale)
+        return learned.flatten(1)
 
 
 class TextTower(nn.Module):
@@ -96,7 +164,7 @@ class TextTower(nn.Module):
         self.attention_norm, self.inner_norm, self.norm = (nn.LayerNorm(wide) for _ in range(3))
         self.to_attention, self.from_attention = nn.Linear(wide, 3 * wide), nn.Linear(wide, wide)
         self.inner = nn.Sequential(nn.Linear(wide, 2 * wide), nn.GELU(), nn.Linear(2 * wide, wide))
-        self.head = nn.Linear(wide, config.width)
+        self.head = nn.Linear(wide, config.head_width)
 
     def attend(self, states: Tensor, real: Tensor) -> Tensor:
         """Self-attention of states (n, tokens, text_width) float32. real: (n, tokens) bool, not padding."""
@@ -110,7 +178,7 @@ class TextTower(nn.Module):
         return attended
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(n, width) float32, unit norm, of token ids (n, tokens) int64, padded with 0."""
+        """(n, head_width) float32, unit norm, of token ids (n, tokens) int64, padded with 0."""
         real = ids != 0
         states = self.tokens(ids) + self.positions
         states = states + self.attend(self.attention_norm(states), real)
@@ -130,7 +198,12 @@ class TwoTowers(nn.Module):
 
 
 class Siglip(TwoTowers):
-    """Both towers with the learned scale and bias of the sigmoid loss (arXiv 2303.15343, section 3.2)."""
+    """Both towers of a TowerConfig, with the learned scale and bias of the sigmoid loss.
+
+    See arXiv 2303.15343, section 3.2.
+    """
+
+    image: ImageTower
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()

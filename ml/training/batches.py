@@ -1,7 +1,7 @@
 """The batches of a run: row order, random views and captions. Imports torch.
 
 Each draw has a generator of its own, seeded by run seed, purpose, and epoch or step. A resumed run and each
-of several processes therefore draw what one uninterrupted process would.
+of several processes therefore draw what one uninterrupted process would; only dropout depends on the process.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -19,12 +18,13 @@ from ml.data.pairs import Pair
 from ml.data.tokenizer import tokenize
 from ml.training.augment import random_views
 from ml.training.config import FinetuneConfig
-from ml.training.distillation_targets import DistillationTargets
 from ml.training.distributed import Processes
+from ml.training.prototypes import label_classes
 
 ORDER: Final = 0
 CAPTIONS: Final = 1
 VIEWS: Final = 2
+DROPOUT: Final = 3
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Batch:
     """(n, k) int64 numbers of the captions that match each photo, padded with −1."""
     numbers: Tensor
     """(n,) int64 numbers of the captions drawn."""
-    target_features: Tensor | None = None
-    """(n, f) float32, unit norm: a teacher's features."""
-    target_vectors: Tensor | None = None
-    """(n, width) float32, unit norm: targets of the photos' vectors."""
+    classes: Tensor
+    """(n, levels) int64 numbers of the photos' classes: see ml/training/prototypes.py."""
+    sources: Tensor
+    """(n,) int64 numbers of the photos' sources."""
 
     def split(self, parts: int) -> list["Batch"]:
         """Split into this many equal batches."""
@@ -58,8 +58,8 @@ class Batch:
             self.token_ids[rows],
             self.options[rows],
             self.numbers[rows],
-            None if self.target_features is None else self.target_features[rows],
-            None if self.target_vectors is None else self.target_vectors[rows],
+            self.classes[rows],
+            self.sources[rows],
         )
 
 
@@ -92,22 +92,14 @@ class BatchSampler:
     """The random batches of a run on a corpus."""
 
     def __init__(
-        self,
-        config: FinetuneConfig,
-        corpus: Corpus,
-        tokenizer: Tokenizer,
-        targets: DistillationTargets | None,
-        processes: Processes,
+        self, config: FinetuneConfig, corpus: Corpus, tokenizer: Tokenizer, processes: Processes
     ) -> None:
         self.config = config
         self.processes = processes
-        self.target_features = None if targets is None else torch.from_numpy(targets.features)
-        self.target_vectors = (
-            None if targets is None or targets.vectors is None else torch.from_numpy(targets.vectors)
-        )
-        self.rows = repeated_rows(corpus, corpus.rows("train"), config.repeats)
+        self.classes = label_classes(corpus)
         self.captions = Captions(corpus.pairs, tokenizer)
         self.pixels = torch.from_numpy(corpus.pixels)
+        self.rows = torch.from_numpy(corpus.rows("train"))
 
     def epoch(self, number: int) -> Sequence[Tensor]:
         """The rows (n,) int64 of each step of an epoch, for all processes together."""
@@ -134,21 +126,20 @@ class BatchSampler:
             self.captions.token_ids[numbers].to(device),
             self.captions.options[rows].to(device),
             numbers.to(device),
-            None if self.target_features is None else self.target_features[rows].to(device),
-            None if self.target_vectors is None else self.target_vectors[rows].to(device),
+            self.classes.numbers[rows].to(device),
+            self.classes.sources[rows].to(device),
         )
 
 
 def generator(*numbers: int) -> torch.Generator:
     """Create a generator seeded by a sequence of numbers."""
+    return torch.Generator().manual_seed(seed_of(*numbers))
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed for a sequence of numbers."""
     seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
-
-
-def repeated_rows(corpus: Corpus, train: NDArray[np.int64], repeats: int) -> Tensor:
-    """The rows (m,) int64 of an epoch: train (n,) int64, photos without a title `repeats` times."""
-    times = [1 if corpus.pairs[row].title else repeats for row in train]
-    return torch.from_numpy(np.repeat(train, times))
+    return int(seed >> np.uint64(1))
 
 
 def batches(rows: Tensor, size: int, random: torch.Generator) -> Sequence[Tensor]:

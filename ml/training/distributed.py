@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, distributed
 
 from ml.errors import MlError
-from ml.models.global_batch_norm import process_count
 
 
 class UnevenBatch(MlError):
@@ -59,6 +58,11 @@ def wait_for_all() -> None:
     """Wait until all processes have called this."""
     if distributed.is_initialized():
         distributed.barrier()
+
+
+def process_count() -> int:
+    """The number of processes that train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def broadcast_first(value: float) -> float:

@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import numpy as np
 import torch
@@ -14,18 +15,19 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ml.artifact import CHECKPOINT, TOKENIZER
-from ml.data.corpus import Corpus
+from ml.data.corpus import Corpus, evenly
 from ml.data.pairs import NoPairs
 from ml.data.tokenizer import load_tokenizer, train_tokenizer
 from ml.errors import MlError
+from ml.metrics.relevance import UninformativeLabels
 from ml.metrics.retrieval import means, retrieval_scores
 from ml.models.checkpoint import empty_model, load_checkpoint, save_checkpoint
+from ml.models.efficientnet_lite import imagenet_weights
 from ml.models.features import embed
 from ml.models.tower_specs import HuggingFaceTower, TowerConfig
-from ml.models.two_towers import Siglip, TwoTowers
+from ml.models.two_towers import ImageTower, Siglip, TwoTowers, fit_mean, fit_norm_range
 from ml.training.batches import BatchSampler
 from ml.training.config import FinetuneConfig, InvalidConfig
-from ml.training.distillation_targets import DistillationTargets
 from ml.training.distributed import Processes, UnevenBatch, broadcast_first, wait_for_all
 from ml.training.learner import Learner
 from ml.training.run_folder import STATE, Line, describe_run, make_folder, write_log
@@ -46,8 +48,6 @@ class TrainingDiverged(MlError):
 class RunOptions:
     """Options of a run in addition to its configuration and data."""
 
-    targets: DistillationTargets | None = None
-    """A teacher's outputs to imitate, one row per pair."""
     start: Path | None = None
     """A run of the same towers whose weights and tokenizer to start from."""
     base: str | None = None
@@ -76,6 +76,7 @@ def finetune(
         RunExists: `out` has a run, and `resume` is not set.
         UnevenBatch: the batch cannot be divided among processes and parts.
         InvalidConfig: the vocabulary cannot hold the letters of the captions.
+        WeightsMissing: the package of the network's weights is not installed.
         HuggingFaceUnreachable, UnsupportedModel: a Hugging Face model cannot be downloaded, or does not fit.
         StateMismatch: the state to resume from is damaged, or belongs to another run.
         TrainingDiverged: the loss became NaN or infinite; the run can resume from its last state.
@@ -96,11 +97,10 @@ def start_training(
     config: FinetuneConfig, corpus: Corpus, out: Path, options: RunOptions, processes: Processes
 ) -> "Training":
     """Prepare a run at its start, or where it was interrupted. Errors are those of finetune."""
-    targets = options.targets
     model, tokenizer = initial_model(config, corpus, out, options, processes)
-    sampler = BatchSampler(config, corpus, tokenizer, targets, processes)
-    learner = Learner(config, model, None if targets is None else targets.features.shape[1], processes)
-    identity = run_identity(config, corpus.fingerprint, targets)
+    sampler = BatchSampler(config, corpus, tokenizer, processes)
+    learner = Learner(config, model, sampler.classes, processes)
+    identity = run_identity(config, corpus.fingerprint)
     state = load_state(learner, identity, out) if options.resume else RunState()
     if processes.first:
         describe_run(out, config, corpus, processes.device, processes.count)
@@ -138,6 +138,8 @@ class Training:
                 photos_per_s = self.train_epoch(bar)
                 self.end_epoch(photos_per_s)
                 self.save()
+        if not self.config.epochs:
+            self.end_epoch(0.0)
 
     def finished(self) -> bool:
         """Whether the schedule has ended, or validation has not improved for `patience` epochs."""
@@ -160,19 +162,19 @@ class Training:
         return photos_per_s
 
     def take_step(self, rows: Tensor, progress: float) -> float:
-        """Train on the photos of rows (n,) int64, and return the sigmoid loss.
+        """Train on the photos of rows (n,) int64, and return the sum of the losses.
 
         Raises:
             TrainingDiverged: a loss or gradient is NaN or infinite.
         """
         state = self.state
-        batch = self.sampler.batch(rows, state.step, view_size(self.config, progress))
+        batch = self.sampler.batch(rows, state.step, self.config.tower.image_size)
         losses = self.learner.learn(batch, state.step, progress)
         if not math.isfinite(sum(losses)):
             raise diverged(sum(losses), state.step, self.config, self.out)
         state.losses.append(losses)
         state.step, state.epoch_steps = state.step + 1, state.epoch_steps + 1
-        return losses[0]
+        return sum(losses)
 
     def end_epoch(self, photos_per_s: float) -> None:
         """Validate, save the averaged weights and the log, and advance to the next epoch.
@@ -180,8 +182,16 @@ class Training:
         Every process validates, so that all of them stop at the same epoch.
         """
         state = self.state
-        scores = validation_scores(self.learner.average.image, self.corpus, self.config.tower.image_size)
-        mean = sum(scores.values()) / len(scores) if scores else 0.0
+        image, size, share = (
+            self.learner.average.image,
+            self.config.tower.image_size,
+            seen_share(self.config, self.corpus),
+        )
+        if isinstance(image, ImageTower):
+            fit_norm_range(image, self.corpus.pixels[self.corpus.rows("validation")], share)
+        scores = validation_scores(image, self.corpus, size, share)
+        known = [score for score in scores.values() if not math.isnan(score)]
+        mean = sum(known) / len(known) if known else 0.0
         better = mean > state.best
         state.best, state.epochs_since_best = (
             (mean, 0) if better else (state.best, state.epochs_since_best + 1)
@@ -201,18 +211,16 @@ class Training:
             save_state(self.learner, self.state, self.identity, self.out)
 
 
+def seen_share(config: FinetuneConfig, corpus: Corpus) -> float:
+    """Share of the side of a corpus's pixels that the tower sees when it is used."""
+    return (config.tower.crop or 1.0) / (corpus.crop or 1.0)
+
+
 def log_lines(state: RunState, photos_per_s: float, scores: Mapping[str, float]) -> list[Line]:
     """A log line for each source's validation nDCG@5, with the mean losses of the epoch."""
     losses = np.mean(state.losses, axis=0).tolist() if state.losses else (math.nan, math.nan)
     figures = (round(state.seconds), round(losses[0], 4), round(losses[1], 4), round(photos_per_s))
     return [(state.epoch, state.step, *figures, source, round(score, 4)) for source, score in scores.items()]
-
-
-def view_size(config: FinetuneConfig, progress: float) -> int:
-    """Pixels per side of the training views at a share 0 to 1 of the run. A ViT has one size only."""
-    if isinstance(config.tower, HuggingFaceTower) or progress >= config.small_share:
-        return config.tower.image_size
-    return config.small_size
 
 
 def progress_text(loss: float, photos_per_s: float, schedule: Schedule) -> str:
@@ -229,7 +237,7 @@ def initial_model(
     """Create or load the model and tokenizer of a run; the first process saves the tokenizer in the run."""
     tower, start = config.tower, options.start
     model: TwoTowers
-    if options.resume and (out / TOKENIZER).exists():
+    if options.resume and (out / STATE).exists() and (out / TOKENIZER).exists():
         return empty_model(tower, out, checkpointing=config.checkpointing), load_tokenizer(out / TOKENIZER)
     if isinstance(tower, HuggingFaceTower):
         captions = train_captions(corpus)
@@ -239,23 +247,42 @@ def initial_model(
     elif start:
         model, tokenizer = load_checkpoint(start / CHECKPOINT, tower), load_tokenizer(start / TOKENIZER)
     else:
-        model, tokenizer = Siglip(tower), fit_tokenizer(tower, corpus)
+        captions = train_captions(corpus) if config.sigmoid_weight else []
+        model, tokenizer = pretrained(config, tower, corpus), fit_tokenizer(tower, captions)
     if processes.first:
         tokenizer.save(str(out / TOKENIZER))
     return model, tokenizer
 
 
-def fit_tokenizer(tower: TowerConfig, corpus: Corpus) -> Tokenizer:
-    """Train a WordPiece tokenizer on the captions of the train split.
+MEAN_PHOTOS: Final = 2000
+"""Training photos, evenly spaced, whose mean features directions are relative to."""
+
+
+def pretrained(config: FinetuneConfig, tower: TowerConfig, corpus: Corpus) -> Siglip:
+    """The towers at the start: a network with its weights from ImageNet, the rest random.
+
+    Raises:
+        WeightsMissing: the package of the weights is not installed.
+    """
+    model = Siglip(tower).eval()
+    if tower.pretrained:
+        model.image.network.load_state_dict(imagenet_weights(tower.network))
+    photos = corpus.pixels[evenly(corpus.rows("train"), MEAN_PHOTOS)]
+    fit_mean(model.image, photos, seen_share(config, corpus))
+    return model
+
+
+def fit_tokenizer(tower: TowerConfig, captions: Sequence[str]) -> Tokenizer:
+    """Train a WordPiece tokenizer on captions.
 
     Raises:
         InvalidConfig: the captions have more distinct letters than the vocabulary can hold.
     """
-    tokenizer = train_tokenizer(train_captions(corpus), vocabulary=tower.vocabulary, length=tower.tokens)
+    tokenizer = train_tokenizer(captions, vocabulary=tower.vocabulary, length=tower.tokens)
     if (size := tokenizer.get_vocab_size()) > tower.vocabulary:
         raise InvalidConfig(
             f"a vocabulary of {tower.vocabulary} cannot hold the {size} letters of the captions; "
-            "configure a larger one"
+            "raise TowerConfig.vocabulary in the configuration"
         )
     return tokenizer
 
@@ -311,14 +338,18 @@ def diverged(loss: float, step: int, config: FinetuneConfig, out: Path) -> Train
     )
 
 
-def validation_scores(tower: nn.Module, corpus: Corpus, size: int) -> dict[str, float]:
-    """nDCG@5 on each source's validation photos, searched within that source."""
+def validation_scores(tower: nn.Module, corpus: Corpus, size: int, share: float = 1.0) -> dict[str, float]:
+    """nDCG@5 on each source's validation photos, searched within that source. share: see squares.
+
+    NaN for a source whose labels do not tell which photos are alike.
+    """
     scores = {}
     for source in corpus.sources:
         rows = corpus.rows("validation", source)
         if len(rows) > 1:
             labels = [corpus.pairs[row].labels for row in rows]
-            scores[source] = means(retrieval_scores(embed(tower, corpus.pixels[rows], size), labels))[
-                "ndcg@5"
-            ]
+            vectors = embed(tower, corpus.pixels[rows], size, share)
+            scores[source] = math.nan
+            with suppress(UninformativeLabels):
+                scores[source] = means(retrieval_scores(vectors, labels))["ndcg@5"]
     return scores

@@ -15,14 +15,16 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from ml.models.two_towers import TwoTowers
-from ml.training.batches import Batch
+from ml.training.batches import DROPOUT, Batch, seed_of
 from ml.training.config import FinetuneConfig
 from ml.training.distributed import Processes, mean_over_processes
-from ml.training.loss import chunked_relation_loss, chunked_sigmoid_loss
-from ml.training.schedule import feature_weight, learning_rate
+from ml.training.loss import chunked_sigmoid_loss
+from ml.training.prototypes import LabelClasses, Prototypes
+from ml.training.schedule import learning_rate
 
 LAYER: Final = re.compile(r"(image|text)\..*?(?:layers|blocks)\.(\d+)\.")
-LOWEST: Final = re.compile(r"(image|text)\.(?:.*embeddings|stem|tokens|positions)")
+NETWORK: Final = re.compile(r"image\.network\.")
+LOWEST: Final = re.compile(r"(image|text)\.(?:.*embeddings|tokens|positions)")
 
 
 @dataclass(frozen=True)
@@ -39,90 +41,103 @@ class VectorGradients:
     """A scalar."""
 
 
+def fast_bf16(device: str) -> bool:
+    """Whether layers without gradients compute several times as fast in bf16: on a CPU that has it."""
+    known = (
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return device == "cpu" and any(supported() for supported in known if supported is not None)
+
+
 class Objective(nn.Module):
     """Towers and losses in one module, since DistributedDataParallel requires every use of a weight in it."""
 
-    def __init__(self, config: FinetuneConfig, model: TwoTowers, feature_head: nn.Module | None) -> None:
+    def __init__(self, config: FinetuneConfig, model: TwoTowers, prototypes: Prototypes | None) -> None:
         super().__init__()
         self.model = model
-        self.feature_head = feature_head
+        self.prototypes = prototypes
+        self.start = copy.deepcopy(model.image).requires_grad_(False) if config.feature_weight else None
+        """The image tower at the start of the run."""
         self.config = config
 
     def forward(
-        self, batch: Batch, weight: float, gradients: VectorGradients | None = None
+        self, batch: Batch, gradients: VectorGradients | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The weighted pairing loss, the loss on single photos (scalars), and the parts of the former (2,).
+        """The weighted sigmoid loss, the loss on single photos, and the former without its weight; scalars.
 
-        weight: of the loss against a teacher's features. gradients: replace the pairing loss by a surrogate,
-        a scalar whose gradients are these (GradCache, arXiv 2101.06983); its parts are zeros.
+        gradients: replace the sigmoid loss by a surrogate, a scalar whose gradients are these (GradCache,
+        arXiv 2101.06983); its value is then zero.
         """
-        features, images, texts = self.vectors(batch)
+        fixed, directions, images, texts = self.vectors(batch)
         scale, bias = self.model.log_scale.exp(), self.model.bias
-        photo_loss = self.photo_loss(features, images, batch, weight)
+        photo_loss = self.photo_loss(fixed, directions, images, batch)
         if gradients is None:
-            pairing_loss, parts = self.pairing_loss(images, texts, batch, scale, bias)
-            return pairing_loss, photo_loss, parts
+            sigmoid = self.sigmoid_loss(images, texts, batch, scale, bias)
+            return self.config.sigmoid_weight * sigmoid, photo_loss, sigmoid.detach()
         surrogate = (images * gradients.images).sum() + (texts * gradients.texts).sum()
         surrogate = surrogate + (scale * gradients.scale + bias * gradients.bias).sum()
-        return surrogate, photo_loss, torch.zeros(2)
+        return surrogate, photo_loss, torch.zeros((), device=images.device)
 
-    def vectors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (n, feature_width), and photo and caption vectors (n, width), unit norm.
+    def vectors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the fixed layers make of the photos, their directions, and vectors of photos and captions.
 
-        All have the dtype of the weights, also if the networks compute in bf16.
+        Directions (n, f) and vectors (n, width) have unit norm and the dtype of the weights, also if the
+        networks compute in bf16.
         """
-        reduced = self.config.precision == "bf16"
-        with torch.autocast(batch.views.device.type, torch.bfloat16, enabled=reduced):
-            features = self.model.image.features(batch.views)
-            images, texts = self.model.image.head(features), self.model.text(batch.token_ids)
+        image, reduced = self.model.image, self.config.precision == "bf16"
+        device = batch.views.device.type
+        with self.fixed_precision(device):
+            fixed = image.fixed(batch.views)
+        fixed = fixed.to(batch.views.dtype)
+        with torch.autocast(device, torch.bfloat16, enabled=reduced):
+            directions = image.directions(image.features(fixed))
+            images, texts = image.head(directions), self.model.text(batch.token_ids)
         dtype = self.model.log_scale.dtype
-        return features.to(dtype), functional.normalize(images.to(dtype), dim=-1), texts.to(dtype)
+        return fixed, directions.to(dtype), functional.normalize(images.to(dtype), dim=-1), texts.to(dtype)
 
-    def pairing_loss(
+    def fixed_precision(self, device: str) -> torch.autocast:
+        """The precision of layers that are not trained."""
+        reduced = self.config.precision == "bf16" or fast_bf16(device)
+        return torch.autocast(device, torch.bfloat16, enabled=reduced)
+
+    def sigmoid_loss(
         self, images: Tensor, texts: Tensor, batch: Batch, scale: Tensor, bias: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The weighted sigmoid loss of photos (n, width) with captions (n, width), both float32, unit norm.
+    ) -> Tensor:
+        """The sigmoid loss, a scalar, of photos (n, width) with captions (n, width), float32, unit norm."""
+        return chunked_sigmoid_loss(images, texts, batch.options, batch.numbers, scale, bias)
 
-        The relation loss is added if there are target vectors. Also returns both parts (2,), detached: the
-        sigmoid loss without its weight, the relation loss with it.
+    def photo_loss(self, fixed: Tensor, directions: Tensor, images: Tensor, batch: Batch) -> Tensor:
+        """The weighted losses on single photos, a scalar: of vectors against labels, of directions against
+        those at the start. See `vectors` for the arguments.
         """
-        sigmoid = chunked_sigmoid_loss(images, texts, batch.options, batch.numbers, scale, bias)
-        relation = torch.zeros_like(sigmoid)
-        if batch.target_vectors is not None:
-            relation = self.config.relation_weight * chunked_relation_loss(images, batch.target_vectors)
-        parts = torch.stack([sigmoid, relation]).detach()
-        return self.config.sigmoid_weight * sigmoid + relation, parts
-
-    def photo_loss(self, features: Tensor, images: Tensor, batch: Batch, weight: float) -> Tensor:
-        """Loss of features (n, w) against a teacher's plus that of vectors (n, width) against targets."""
-        loss = torch.zeros((), device=features.device)
-        if batch.target_features is not None and self.feature_head is not None:
-            cosine = functional.cosine_similarity(self.feature_head(features), batch.target_features)
-            loss = loss + weight * (1 - cosine.mean())
-        if batch.target_vectors is not None:
-            loss = loss + self.config.vector_weight * (1 - (images * batch.target_vectors).sum(dim=1).mean())
+        loss = torch.zeros((), device=images.device)
+        if self.prototypes is not None:
+            labels = self.prototypes(images, batch.classes, batch.sources)
+            loss = loss + self.config.prototype_weight * labels
+        if self.start is not None:
+            with torch.no_grad(), self.fixed_precision(fixed.device.type):
+                before = self.start.directions(self.start.features(fixed))
+            moved = 1 - (directions * before.to(directions.dtype)).sum(dim=1).mean()
+            loss = loss + self.config.feature_weight * moved
         return loss
 
 
 class Learner:
-    """The model in training, its averaged weights, the head for a teacher's features, and the optimizer."""
+    """The model in training, its averaged weights, the prototypes of labels, and the optimizer."""
 
     def __init__(
-        self, config: FinetuneConfig, model: TwoTowers, teacher_width: int | None, processes: Processes
+        self, config: FinetuneConfig, model: TwoTowers, classes: LabelClasses, processes: Processes
     ) -> None:
         self.config = config
+        self.rank = processes.rank
         self.model = model.train().to(processes.device).to(memory_format=torch.channels_last)
-        for tower in config.frozen:
-            # Evaluation mode also freezes the statistics of batch norms.
+        # Without a loss on captions, the text tower would only be made smaller by the weight decay.
+        for tower in (*config.frozen, *(() if config.sigmoid_weight else ("text",))):
             getattr(self.model, tower).requires_grad_(False).eval()
         self.average = copy.deepcopy(self.model).eval()
-        wide = model.image.feature_width
-        feature_head = None if teacher_width is None else nn.Linear(wide, teacher_width)
-        self.objective = Objective(config, self.model, feature_head).to(processes.device)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.objective, config.weight_decay, config.layer_decay)
-        )
-        # No buffers to broadcast: batch norms already measure the global batch.
+        prototypes = Prototypes(classes, config.tower.head_width) if config.prototype_weight else None
+        self.objective = Objective(config, self.model, prototypes).to(processes.device)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.objective, config))
         self.parallel: nn.Module = (
             DistributedDataParallel(self.objective, broadcast_buffers=False)
             if processes.count > 1
@@ -130,12 +145,13 @@ class Learner:
         )
 
     def learn(self, batch: Batch, step: int, progress: float) -> tuple[float, float]:
-        """Take one step, and return the global batch's sigmoid loss and weighted distillation loss before it.
+        """Take one step, and return the global batch's sigmoid loss and loss on single photos before it.
 
         Both are NaN if a gradient is NaN or infinite; the weights then stay unchanged.
         """
         self.optimizer.zero_grad()
-        losses = self.differentiate(batch, feature_weight(self.config, progress))
+        torch.manual_seed(seed_of(self.config.seed, DROPOUT, step, self.rank))
+        losses = self.differentiate(batch)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_norm)
         if not norm.isfinite():
             return math.nan, math.nan
@@ -144,64 +160,61 @@ class Learner:
         self.optimizer.step()
         # A shorter average at first, so that the random start soon has little weight.
         update_average(self.average, self.model, min(self.config.ema, (step + 1) / (step + 11)))
-        loss, distillation_loss = mean_over_processes(losses).tolist()
-        return loss, distillation_loss
+        sigmoid, photo_loss = mean_over_processes(losses).tolist()
+        return sigmoid, photo_loss
 
     def is_finite(self) -> bool:
         """Whether every weight and every batch statistic is a finite number."""
         return all(bool(value.isfinite().all()) for value in self.objective.state_dict().values())
 
-    def differentiate(self, batch: Batch, weight: float) -> Tensor:
-        """Add the loss's gradients to the weights; return this process's losses (2,): sigmoid, distillation.
-
-        weight: of the loss against a teacher's features.
-        """
+    def differentiate(self, batch: Batch) -> Tensor:
+        """Add the losses' gradients to the weights; return this process's losses (2,): sigmoid, photos."""
         if self.config.accumulate == 1:
-            pairing_loss, photo_loss, parts = self.parallel(batch, weight)
-            (pairing_loss + photo_loss).backward()
-            return add_photo_loss(parts, photo_loss)
+            weighted, photo_loss, sigmoid = self.parallel(batch)
+            (weighted + photo_loss).backward()
+            return torch.stack([sigmoid, photo_loss.detach()])
         shares = batch.split(self.config.accumulate)
-        parts, share_gradients = self.vector_gradients(batch, shares)
+        sigmoid, share_gradients = self.vector_gradients(batch, shares)
+        photo_losses = []
         for share, gradients in zip(shares, share_gradients, strict=True):
             # Processes exchange their gradients once, with the last part.
             local = isinstance(self.parallel, DistributedDataParallel) and share is not shares[-1]
             with cast("DistributedDataParallel", self.parallel).no_sync() if local else nullcontext():
-                surrogate, photo_loss, _ = self.parallel(share, weight, gradients)
+                surrogate, photo_loss, _ = self.parallel(share, gradients)
                 (surrogate + photo_loss / len(shares)).backward()
-            parts = add_photo_loss(parts, photo_loss / len(shares))
-        return parts
+            photo_losses.append(photo_loss.detach())
+        return torch.stack([sigmoid, torch.stack(photo_losses).mean()])
 
     def vector_gradients(self, batch: Batch, shares: Sequence[Batch]) -> tuple[Tensor, list[VectorGradients]]:
-        """The parts (2,) float32 of the whole batch's pairing loss, and its gradients for each share."""
+        """The whole batch's sigmoid loss, a scalar, and the weighted loss's gradients for each share."""
         with torch.no_grad():
-            computed = [self.objective.vectors(share)[1:] for share in shares]
+            computed = [self.objective.vectors(share)[2:] for share in shares]
         images, texts = (torch.cat(vectors).requires_grad_() for vectors in zip(*computed, strict=True))
         scale = self.model.log_scale.detach().exp().requires_grad_()
         bias = self.model.bias.detach().clone().requires_grad_()
-        loss, parts = self.objective.pairing_loss(images, texts, batch, scale, bias)
+        sigmoid = self.objective.sigmoid_loss(images, texts, batch, scale, bias)
+        loss = self.config.sigmoid_weight * sigmoid
         d_images, d_texts, d_scale, d_bias = torch.autograd.grad(loss, (images, texts, scale, bias))
         size, count = len(shares[0].views), len(shares)
-        return parts, [
+        return sigmoid.detach(), [
             VectorGradients(d_image, d_text, d_scale / count, d_bias / count)
             for d_image, d_text in zip(torch.split(d_images, size), torch.split(d_texts, size), strict=True)
         ]
 
 
-def add_photo_loss(parts: Tensor, photo_loss: Tensor) -> Tensor:
-    """Add the loss on single photos to the second of parts (2,) float32, the distillation loss."""
-    return parts + torch.stack([torch.zeros_like(photo_loss), photo_loss]).detach()
-
-
-def parameter_groups(
-    module: nn.Module, weight_decay: float, layer_decay: float = 1.0
-) -> list[dict[str, object]]:
-    """Optimizer groups: weight decay for matrices only; lower learning rates for lower layers."""
+def parameter_groups(module: nn.Module, config: FinetuneConfig) -> list[dict[str, object]]:
+    """Optimizer groups: weight decay for matrices only; lower learning rates for lower layers and for the
+    image network.
+    """
     named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
     layers = layer_counts([name for name, _ in module.named_parameters()])
     groups: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
     for name, value in named:
-        decay = weight_decay if value.ndim > 1 else 0.0
-        groups[layer_decay ** layers_above(name, layers), decay].append(value)
+        decay = config.weight_decay if value.ndim > 1 else 0.0
+        share = config.layer_decay ** layers_above(name, layers)
+        if NETWORK.search(name):
+            share *= config.network_rate
+        groups[share, decay].append(value)
     return [
         {"params": values, "weight_decay": decay, "share": share}
         for (share, decay), values in sorted(groups.items(), reverse=True)

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ml.models.global_batch_norm import process_count
-from ml.training.distributed import from_neighbour, shift_ring
+from ml.training.distributed import from_neighbour, process_count, shift_ring
 
 
 def sigmoid_loss(images: Tensor, texts: Tensor, matches: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
@@ -47,19 +46,3 @@ def chunked_sigmoid_loss(
         texts, numbers = from_neighbour(texts), shift_ring(numbers, 1)
         loss = loss + sigmoid_loss(images, texts, matches(options, numbers), scale, bias)
     return loss
-
-
-def chunked_relation_loss(images: Tensor, targets: Tensor) -> Tensor:
-    """Mean squared difference between cosines of photo vectors and cosines of their targets; a scalar.
-
-    Over this process's photos times all photos of the global batch, exact in value and gradient as
-    chunked_sigmoid_loss is (relational distillation: arXiv 1904.05068, section 3.2, with cosines).
-
-    images: (n, d) float32, targets: (n, w) float32, unit norm; n is equal in all processes.
-    """
-    others, other_targets = images, targets
-    loss = (images @ others.T - targets @ other_targets.T).square().mean()
-    for _ in range(process_count() - 1):
-        others, other_targets = from_neighbour(others), shift_ring(other_targets, 1)
-        loss = loss + (images @ others.T - targets @ other_targets.T).square().mean()
-    return loss / process_count()

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from console.counts import by_name
+from ml.artifact import Preprocessing
 from ml.data.corpus import Corpus
 from ml.data.listing_events import RESERVED_TITLE, Event, check_not_table, key_of, listing_events
 from ml.data.near_identical import (
@@ -30,15 +31,15 @@ from ml.data.prefetch import prefetch
 from ml.data.splits import groups, split_pairs
 from ml.errors import MlError
 from ml.inference.photo_files import files_under
-from ml.inference.preprocess import UnusablePhoto, decode_photo, photo_hash
+from ml.inference.preprocess import UnusablePhoto, decode_as, photo_hash
 
 
 @dataclass(frozen=True)
 class DecodedPhoto:
-    """A photo decoded in one or more sizes."""
+    """A photo decoded in one or more ways."""
 
     squares: list[NDArray[np.uint8]]
-    """Pixels (size, size, 3) uint8 for each requested size."""
+    """Pixels (image_size, image_size, 3) uint8 for each way."""
     digest: int
     """Hash of the file's bytes, see digest_of."""
 
@@ -47,9 +48,11 @@ class DiskFull(MlError):
     """A disk without space for the pixels."""
 
 
-def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus:
+def read_corpus(paths: Sequence[Path], size: int, *, crop: float | None = None, threads: int = 1) -> Corpus:
     """Decode and split everything under `paths`: listing JSONL files, folders of one folder per class, or
     folders that `nitamono ml pairs` wrote, whose splits stay as they are.
+
+    crop: share of the shorter side of photos that is kept, see ml.inference.preprocess.decode_photo.
 
     Raises:
         NoPairs: nothing usable was found; the message has the reasons.
@@ -58,10 +61,11 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
         DiskFull: the pixels do not fit on the disk of temporary files.
     """
     dropped: Counter[str] = Counter()
+    preprocessing = Preprocessing(image_size=size, crop=crop)
     pairs = list(read_pairs(paths, dropped))
     try:
         with tempfile.TemporaryFile() as spool:
-            kept, photos, prints = decode_pairs(pairs, size, dropped, threads, spool)
+            kept, photos, prints = decode_pairs(pairs, preprocessing, dropped, threads, spool)
             spool.flush()
             pixels = mapped(spool, (len(kept), size, size, 3))
     except OSError as error:
@@ -75,7 +79,7 @@ def read_corpus(paths: Sequence[Path], size: int, *, threads: int = 1) -> Corpus
         raise NoPairs(
             f"no usable pair in {where}: {by_name(dropped)}; expected a listings JSONL or CLASS/photo.jpg"
         )
-    return Corpus(kept, pixels, split_pairs(kept, groups(kept, prints)), photos, dropped)
+    return Corpus(kept, pixels, split_pairs(kept, groups(kept, prints)), photos, dropped, crop)
 
 
 def mapped(spool: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -150,13 +154,17 @@ def read_class_folders(folder: Path) -> Iterator[Pair | str]:
 
 
 def decode_pairs(
-    pairs: Sequence[Pair], size: int, dropped: Counter[str], threads: int, spool: BinaryIO
+    pairs: Sequence[Pair],
+    preprocessing: Preprocessing,
+    dropped: Counter[str],
+    threads: int,
+    spool: BinaryIO,
 ) -> tuple[tuple[Pair, ...], NDArray[np.uint64], PhotoPrints]:
     """Return the usable pairs, digests (n,) uint64 and prints of their photos; write the pixels to spool."""
     kept, photos, prints = [], [], []
     with ThreadPoolExecutor(threads) as pool:
         # The prints have a size of their own: splits must not change with the encoder's.
-        decoded = prefetch(pool, lambda pair: decode_or_reason(pair.photo, PRINT_SIZE, size), pairs)
+        decoded = prefetch(pool, lambda pair: decode_or_reason(pair.photo, PRINT, preprocessing), pairs)
         progress = tqdm(zip(pairs, decoded, strict=True), "decoding", len(pairs), unit="photo", disable=None)
         for pair, outcome in progress:
             if isinstance(outcome, str):
@@ -170,14 +178,18 @@ def decode_pairs(
     return tuple(kept), np.array(photos, dtype=np.uint64), PhotoPrints.of(prints)
 
 
-def decode_or_reason(photo: Path, *sizes: int) -> DecodedPhoto | str:
-    """Decode a photo in each size, or return the reason code why it cannot be."""
+PRINT: Final = Preprocessing(image_size=PRINT_SIZE)
+"""The conversion of a photo that is compared with others."""
+
+
+def decode_or_reason(photo: Path, *ways: Preprocessing) -> DecodedPhoto | str:
+    """Decode a photo in each way, or return the reason code why it cannot be."""
     try:
         data = photo.read_bytes()
     except (OSError, ValueError):  # a ValueError of a path with a null byte
         return "photo_unreadable"
     try:
-        return DecodedPhoto([decode_photo(data, size) for size in sizes], digest_of(data))
+        return DecodedPhoto([decode_as(way, data) for way in ways], digest_of(data))
     except UnusablePhoto as error:
         return error.reason
 

@@ -28,13 +28,12 @@ CURVES: Final = "curves.png"
 ENVIRONMENT: Final = "environment.json"
 DATA: Final = "data.json"
 STATE: Final = "state.pt"
-DISTILLATION_TARGETS: Final = "distillation_targets.npz"
 LOG_COLUMNS: Final = (
     "epoch",
     "step",
     "seconds",
-    "loss",
-    "distillation_loss",
+    "sigmoid_loss",
+    "photo_loss",
     "photos_per_s",
     "source",
     "validation_ndcg@5",
@@ -139,7 +138,7 @@ def draw_curves(lines: Sequence[Line], file: BinaryIO) -> None:
     figure = Figure(figsize=(8, 7), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)
-    by_step = {step: loss for _, step, _, loss, *_ in lines if math.isfinite(loss)}
+    by_step = {step: loss + photo for _, step, _, loss, photo, *_ in lines if math.isfinite(loss + photo)}
     above.plot(list(by_step), list(by_step.values()), marker=".", color="tab:red")
     above.set(ylabel="training loss, mean of each epoch")
     for source in dict.fromkeys(line[6] for line in lines):

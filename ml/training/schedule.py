@@ -21,6 +21,8 @@ class Schedule:
 
     def progress(self, step: int) -> float:
         """Progress, from 0 at the start to 1 or more at the end."""
+        if self.steps == 0:
+            return 1.0
         return step / self.steps if self.minutes is None else self.seconds() / (60 * self.minutes)
 
     def seconds(self) -> float:
@@ -34,8 +36,3 @@ def learning_rate(config: FinetuneConfig, progress: float) -> float:
         return config.learning_rate * max(progress / config.warm_up, 0.01)
     rest = (progress - config.warm_up) / (1 - config.warm_up)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * rest))
-
-
-def feature_weight(config: FinetuneConfig, progress: float) -> float:
-    """The weight of the feature loss at progress 0 to 1, linear between the configured ends."""
-    return config.feature_weight + progress * (config.feature_weight_end - config.feature_weight)

@@ -12,7 +12,6 @@ import torch
 from ml.errors import MlError
 from ml.models.checkpoint import run_file
 from ml.training.config import FinetuneConfig
-from ml.training.distillation_targets import DistillationTargets
 from ml.training.learner import Learner
 from ml.training.run_folder import STATE, Line
 
@@ -32,7 +31,7 @@ class RunState:
     seconds: float = 0.0
     """Training time so far, over all interruptions."""
     losses: list[tuple[float, float]] = field(default_factory=list)
-    """Sigmoid and distillation loss of each step of this epoch."""
+    """Sigmoid loss and loss on single photos of each step of this epoch."""
     log: list[Line] = field(default_factory=list)
     best: float = -1.0
     """Highest mean validation nDCG@5 so far."""
@@ -79,7 +78,7 @@ def load_state(learner: Learner, identity: Mapping[str, str], out: Path) -> RunS
     if changed:
         raise StateMismatch(
             f"{path}: the run was started with different {', '.join(changed)}; resume with the same "
-            "configuration, data and distillation targets, or train into another folder"
+            "configuration and data, or train into another folder"
         )
     learner.objective.load_state_dict(state["objective"])
     learner.average.load_state_dict(state["average"])
@@ -90,9 +89,7 @@ def load_state(learner: Learner, identity: Mapping[str, str], out: Path) -> RunS
     return RunState(**state["run_state"])
 
 
-def run_identity(
-    config: FinetuneConfig, fingerprint: str, targets: DistillationTargets | None
-) -> dict[str, str]:
+def run_identity(config: FinetuneConfig, fingerprint: str) -> dict[str, str]:
     """Settings that must be the same when a run resumes. fingerprint: of the corpus.
 
     The interval between saved states may change, and so may the learning rate, which is lowered after a
@@ -100,7 +97,4 @@ def run_identity(
     """
     settings = {name: repr(value) for name, value in asdict(config).items()}
     del settings["state_steps"], settings["learning_rate"]
-    return settings | {
-        "data": fingerprint,
-        "distillation targets": "none" if targets is None else targets.fingerprint,
-    }
+    return settings | {"data": fingerprint}

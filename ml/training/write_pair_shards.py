@@ -24,11 +24,11 @@ from tqdm import tqdm
 from console.counts import by_name
 from ml.atomic_files import replaced, replaced_folder
 from ml.data.listing_events import RESERVED_TITLE
-from ml.data.near_identical import PRINT_SIZE, PhotoPrints
+from ml.data.near_identical import PhotoPrints
 from ml.data.pair_shards import SCHEMA, SPLITS, PairsReport, ShardEntry, pairs_of, to_table
 from ml.data.pairs import SHARDS_REPORT, NoPairs, Pair, Split
 from ml.data.splits import TEST_SHARE, VALIDATION_SHARE, group_key, group_roots, share_of, split_of, title_key
-from ml.training.read_corpus import DecodedPhoto, decode_or_reason, photo_print, read_pairs
+from ml.training.read_corpus import PRINT, DecodedPhoto, decode_or_reason, photo_print, read_pairs
 
 Rows = NDArray[np.bool_]
 
@@ -128,7 +128,7 @@ def scan_pairs(sources: Sequence[Path], folder: Path, settings: PairSettings) ->
         progress,
     ):
         while batch := list(islice(pairs, SCAN_BATCH)):
-            decoded = pool.map(lambda pair: decode_or_reason(pair.photo, PRINT_SIZE), batch)
+            decoded = pool.map(lambda pair: decode_or_reason(pair.photo, PRINT), batch)
             usable = [
                 pair
                 for pair, outcome in zip(batch, decoded, strict=True)

@@ -121,14 +121,14 @@ def test_the_whole_demo(commands):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(str(IndexingSummary(indexed=1200))) == 2
     assert "Rejected: 0." in done.stdout
-    assert commands.statuses()["worker-mobilenet"]["state"] == "ready"
+    assert commands.statuses()["worker-pretrained"]["state"] == "ready"
     url = f"http://127.0.0.1:{commands.environ['NITAMONO_API_PORT']}/reports/encoder"
     assert f"The report: {url}" in done.stdout
     with urllib.request.urlopen(url, timeout=10) as answer:
         page = answer.read().decode()
     assert "Simulated" in page
     found = json.loads((commands.state / "reports" / "encoder" / "report.json").read_bytes())
-    assert all(found["sample_ratio"]["users"][arm] > 50 for arm in ("mobilenet", "siglip"))
+    assert all(found["sample_ratio"]["users"][arm] > 50 for arm in ("pretrained", "finetuned"))
 
 
 def write_shop(folder: Path) -> Path:

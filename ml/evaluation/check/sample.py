@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from console.counts import by_name, count_of
+from ml.artifact import Preprocessing
 from ml.data.near_identical import near_identical
 from ml.data.pairs import NoPairs, Pair
 from ml.errors import MlError
@@ -58,7 +59,9 @@ def read_sample(paths: Sequence[Path], items: int, *, threads: int = 1) -> Sampl
     left_out: Counter[str] = Counter()
     listings = list(read_pairs(paths, left_out))
     spool = io.BytesIO()
-    kept, _, prints = decode_pairs(drawn(listings, items), THUMBNAIL, left_out, threads, spool)
+    kept, _, prints = decode_pairs(
+        drawn(listings, items), Preprocessing(image_size=THUMBNAIL), left_out, threads, spool
+    )
     if not kept:
         raise NoPairs(
             f"no usable photo in {', '.join(map(str, paths))}: {by_name(left_out)}; expected listings whose "

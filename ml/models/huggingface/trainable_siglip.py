@@ -22,12 +22,12 @@ class TrainableTower(PooledImageTower, ImageNetwork):
 
     def __init__(self, network: nn.Module, processing: ImageProcessing, width: int) -> None:
         super().__init__(network, processing)
-        self.feature_width = width
+        self.width = width
         self.head = nn.Identity()
 
-    def features(self, pixels: Tensor) -> Tensor:
+    def features(self, fixed: Tensor) -> Tensor:
         """Pooled features (n, width) float32 of pixels (n, 3, s, s) float32 in −1 to 1."""
-        pooled: Tensor = self.network(pixels * self.gain + self.shift).pooler_output
+        pooled: Tensor = self.network(fixed * self.gain + self.shift).pooler_output
         return pooled
 
 

@@ -27,8 +27,8 @@ def test_the_experiment_is_of_the_week_before_today(tmp_path):
         date(2026, 11, 14),
     )
     assert experiment.start + timedelta(weeks=experiment.planned_weeks) == TODAY
-    assert [arm.name for arm in experiment.arms] == ["mobilenet", "siglip"]
-    assert [arm.artifact.name for arm in arm_encoders(tmp_path)] == ["mobilenet-student"]
+    assert [arm.name for arm in experiment.arms] == ["pretrained", "finetuned"]
+    assert [arm.artifact.name for arm in arm_encoders(tmp_path)] == ["efficientnet-lite0"]
 
 
 def test_its_dates_move_with_today(tmp_path):

@@ -19,7 +19,7 @@ def test_defaults_need_no_environment() -> None:
     settings = IndexerSettings.from_environ({})
 
     assert settings.redis_url == "redis://127.0.0.1:6379/0"
-    assert settings.encoder.name == "siglip-small"
+    assert settings.encoder.name == "siglip-lite"
     assert settings.fetch.ports == {80, 443}
 
 

@@ -12,8 +12,8 @@ from mappings.names import IndexName, dead_letter_index, read_alias, write_alias
 
 def test_name_is_built_and_parsed_back() -> None:
     """With hyphens in the encoder's id, too."""
-    name = IndexName("listings", "siglip-small-3f9a1c2b", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    assert str(name) == "listings-siglip-small-3f9a1c2b-20260102030405"
+    name = IndexName("listings", "siglip-lite-3f9a1c2b", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert str(name) == "listings-siglip-lite-3f9a1c2b-20260102030405"
     assert IndexName.parse(str(name), "listings") == name
 
 

@@ -8,11 +8,10 @@ import pytest
 from PIL import Image
 
 from ml.artifact import EncoderArtifact
-from ml.configs.siglip_small import SMOKE
+from ml.configs.siglip_lite import SMOKE
 from ml.data.corpus import Corpus
 from ml.export.export_run import export_artifact
-from ml.training.distillation_targets import DistillationTargets, center_features
-from ml.training.finetune import RunOptions, finetune
+from ml.training.finetune import finetune
 from ml.training.read_corpus import read_corpus
 
 COLOURS = {"Red": (200, 30, 30), "Blue": (30, 30, 200), "Green": (30, 160, 30), "Black": (20, 20, 20)}
@@ -77,20 +76,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def corpus(shop: Path) -> Corpus:
     """The shop, decoded for the smoke configuration."""
-    return read_corpus([shop], SMOKE.tower.image_size)
+    return read_corpus([shop], SMOKE.tower.image_size, crop=SMOKE.tower.crop)
 
 
 @pytest.fixture(scope="session")
 def run(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished smoke run on the shop, with distillation."""
+    """A finished smoke run on the shop."""
     folder = tmp_path_factory.mktemp("run")
-    teacher = corpus.pixels.reshape(len(corpus.pairs), -1)[:, ::97].astype(np.float32)
-    finetune(
-        SMOKE,
-        corpus,
-        folder,
-        RunOptions(targets=DistillationTargets(center_features(teacher, corpus.rows("train")))),
-    )
+    finetune(SMOKE, corpus, folder)
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ml.commands.finetune
-from ml.artifact import EncoderArtifact
+from ml.artifact import GOLDEN, IMAGE_GRAPH, EncoderArtifact, load_artifact
 from ml.cli import group
 from tests.unit.ml.conftest import draw_photo, make_event, write_listings
 
@@ -20,7 +20,7 @@ def call(*arguments: str | Path) -> Result:
 
 def test_finetune_trains_and_exports(shop: Path, tmp_path: Path) -> None:
     """One command trains on listings, writes an artifact, and prints its id and scores."""
-    result = call("finetune", "siglip_small", "--smoke", "--data", shop, "--out", tmp_path)
+    result = call("finetune", "siglip_lite", "--smoke", "--data", shop, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert "siglip-smoke-" in result.output
     manifest = json.loads(call("artifact", "show", tmp_path / "artifact").output)
@@ -72,9 +72,10 @@ def test_embed_fails_when_nothing_can_be_embedded(artifact: EncoderArtifact, tmp
 
 
 def test_evaluate_prints_a_table(
-    artifact: EncoderArtifact, shop: Path, monkeypatch: pytest.MonkeyPatch
+    artifact: EncoderArtifact, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every row of the comparison, with intervals and the gain over MobileNetV2."""
+    (tmp_path / "config.json").write_text('{"model_type": "mobilenet_v2"}')
     monkeypatch.setattr("ml.models.reference_encoders.mobilenet_features", fake_mobilenet)
     result = call(
         "evaluate",
@@ -85,7 +86,7 @@ def test_evaluate_prints_a_table(
         "--split",
         "all",
         "--mobilenet",
-        shop.parent,
+        tmp_path,
     )
     assert result.exit_code == 0, result.output
     assert f"{shop}: 96 photos (all), each searched among the others" in result.output
@@ -115,7 +116,7 @@ def test_evaluate_prints_json(artifact: EncoderArtifact, shop: Path) -> None:
     [
         (
             "siglip_large",
-            "no such configuration; expected a Python file or one of: mobilenet_student, siglip",
+            "no such configuration; expected a Python file or one of: efficientnet_lite0, siglip",
         ),
         ("own.py", "CONFIG is None, expected an ml.training.config.FinetuneConfig"),
         ("broken.py", "broken.py: cannot be loaded (invalid syntax"),
@@ -129,7 +130,10 @@ def test_unknown_configurations_are_named(
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text("NOTHING = 1\n")
     Path("broken.py").write_text("CONFIG =\n")
-    Path("empty.py").write_text("from ml.training.config import *\nCONFIG=FinetuneConfig('none', batch=0)\n")
+    Path("empty.py").write_text(
+        "from dataclasses import replace\nfrom ml.configs.siglip_lite import SMOKE\n"
+        "CONFIG=replace(SMOKE, name='none', batch=0)\n"
+    )
     result = call("finetune", config, "--data", shop, "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert message in result.output
@@ -155,6 +159,16 @@ def test_the_message_without_torch_has_what_to_install(
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
     monkeypatch.setattr(ml.commands.finetune, "read", without_torch)
-    result = call("finetune", "siglip_small", "--data", shop, "--out", tmp_path)
+    result = call("finetune", "siglip_lite", "--data", shop, "--out", tmp_path)
     assert result.exit_code == 1
     assert "torch is not installed, and this command needs it: run `make train`" in result.output
+
+
+def test_a_network_is_exported_as_it_comes(shop: Path, tmp_path: Path) -> None:
+    """Nothing is trained: the artifact has no text tower and no checkpoint, and encodes photos."""
+    result = call("finetune", "efficientnet_lite0", "--smoke", "--data", shop, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    made = load_artifact(tmp_path / "artifact")
+    assert set(made.manifest.files) == {IMAGE_GRAPH, GOLDEN}
+    with (tmp_path / "log.csv").open() as file:
+        assert [line.split(",")[1] for line in file] == ["step", "0"]

@@ -49,7 +49,7 @@ def test_the_environment_has_the_addresses_of_the_services(state):
     assert environment["NITAMONO_REDIS_URL"] == "redis://r/0"
     assert environment["NITAMONO_IMAGE_ROOTS_FILE"] == str(state.image_roots)
     assert (environment["LANG"], environment["NITAMONO_API_PORT"]) == ("ja_JP.UTF-8", "8123")
-    assert environment["NITAMONO_ENCODER_DIR"].endswith("ml/artifacts/siglip-small")
+    assert environment["NITAMONO_ENCODER_DIR"].endswith("ml/artifacts/siglip-lite")
 
 
 def test_the_worker_is_celery_with_its_processes(state):

@@ -44,7 +44,7 @@ def test_artifacts_and_mobilenets_are_recognised(artifact: EncoderArtifact, tmp_
     assert one.mobilenets == {"MobileNetV2": hf}
     two = load_encoders([hf], hf_folder(tmp_path / "wide"))
     assert set(two.mobilenets) == {"MobileNetV2 wide", "MobileNetV2 mobilenet"}
-    assert two.image_size == 128
+    assert two.preprocessing == Preprocessing(image_size=128)
 
 
 @pytest.mark.parametrize("config", [None, "no JSON", '{"model_type": "siglip"}', "[]"])
@@ -57,10 +57,10 @@ def test_other_folders_are_rejected(config: str | None, tmp_path: Path) -> None:
 
 
 def test_rows_of_an_artifact(artifact: EncoderArtifact, corpus: Corpus) -> None:
-    """Untrained, before PCA, as served, and quantised; no photo finds itself."""
+    """Before PCA, as served, and quantised; no photo finds itself."""
     found = rankings(EvaluatedEncoders((artifact,), {}), corpus, {})
     name = artifact.encoder_id
-    assert list(found) == ["random", f"{name}, untrained", f"{name}, full width", name, f"{name}, int8 index"]
+    assert list(found) == ["random", f"{name}, full width", name, f"{name}, int8 index"]
     photos = len(corpus.pairs)
     for ranking in found.values():
         assert ranking.shape == (photos, photos - 1)
@@ -113,7 +113,7 @@ def test_the_baseline_is_a_mobilenet_or_the_first_of_several(
 def test_photos_are_decoded_again_for_another_size(corpus: Corpus) -> None:
     """Encoders of several sizes are compared on the same photos."""
     part = corpus.part(np.arange(3))
-    assert pixels_for(part, Preprocessing(image_size=corpus.size)) is part.pixels
+    assert pixels_for(part, corpus.preprocessing) is part.pixels
     assert pixels_for(part, Preprocessing(image_size=24)).shape == (3, 24, 24, 3)
     cropped = pixels_for(part, Preprocessing(image_size=corpus.size, crop=0.5))
     assert cropped.shape == part.pixels.shape

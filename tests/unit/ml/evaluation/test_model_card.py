@@ -14,6 +14,7 @@ from ml.data.corpus import Corpus
 from ml.evaluation.comparison import Comparison
 from ml.evaluation.evaluated_encoders import load_encoders
 from ml.evaluation.model_card import cell, measure_card, write_card
+from ml.evaluation.unseen_kinds import UnseenKind, UnseenKinds
 
 
 def test_the_card_does_not_change_the_artifact(
@@ -59,6 +60,21 @@ def test_the_card_names_weak_slices_lowest_first(
     assert "## Speed" not in text
     gain = percent(served.gain or 0)
     assert gain in text
+
+
+def test_the_card_has_kinds_that_were_not_trained_on(
+    artifact: EncoderArtifact, comparison: Comparison, tmp_path: Path
+) -> None:
+    """Beside MobileNetV2 and the frozen start, which an imported network does not have."""
+    folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
+    shoes = UnseenKind("shoes", "Shoes", 1200, 0.45, 0.46, 0.44, 0.5, 0.6)
+    unseen = UnseenKinds("shop", 2, "c0ffee", (shoes, UnseenKind("a|b", "a|b", 9, 1, 1, None, 1, 1)))
+    text = write_card(load_artifact(folder), [comparison], fingerprint="x", unseen=unseen).read_text()
+    table = text.split("### Unseen kinds")[1].split("##")[0]
+    assert "| shoes | 1,200 | 0.450 | 0.460 | 0.440 | 0.500 | 0.600 | 0.900 |" in table
+    assert "Runs of 2 epochs, on data with the fingerprint `c0ffee`" in table
+    assert "| mean of kinds | 1,209 | 0.725 |" in table
+    assert r"| a\|b | 9 | 1.000 | 1.000 | – | 1.000 | 1.000 | 1.000 |" in table
 
 
 def test_an_unwritable_card_is_named(

@@ -6,19 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ml.artifact import CARD, NETWORK_FILES, EncoderArtifact, load_artifact
 from ml.atomic_files import NotWritten
 from ml.configs.siglip_b16_256_multilingual import SMOKE as HUB_SMOKE
-from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
+from ml.configs.siglip_lite import SMOKE as LITE_SMOKE
 from ml.data.corpus import Corpus
 from ml.evaluation.evaluated_encoders import EvaluatedEncoders, rankings
-from ml.export.export_run import OtherData, export_artifact, without_batch_norm
+from ml.export.export_run import OtherData, export_artifact
 from ml.models.huggingface.folder import NETWORK_FOLDER
-from ml.models.tower_specs import TowerConfig
-from ml.models.two_towers import ImageTower
-from ml.training.distillation_targets import DistillationTargets
 from ml.training.finetune import RunOptions, finetune
 from ml.training.run_folder import UnreadableRun
 from tests.unit.ml.test_cli import call
@@ -51,7 +47,7 @@ def test_the_card_of_a_hugging_face_model_has_every_row(exported: EncoderArtifac
     """Its network is rebuilt from the artifact."""
     assert set(NETWORK_FILES) <= exported.manifest.files.keys()
     text = (exported.folder / CARD).read_text(encoding="utf-8")
-    for row in ("untrained", "full width", "int8 index"):
+    for row in ("full width", "int8 index"):
         assert f"| {exported.encoder_id}, {row} |" in text
 
 
@@ -76,13 +72,8 @@ def test_another_run_starts_from_an_artifact(
 
 def test_a_run_without_captions_encodes_photos_only(corpus: Corpus, tmp_path: Path) -> None:
     """Its text tower was not trained, so it is not exported."""
-    config = replace(SMALL_SMOKE, epochs=1, sigmoid_weight=0.0)
-    finetune(
-        config,
-        corpus,
-        tmp_path / "run",
-        RunOptions(targets=DistillationTargets(np.eye(len(corpus.pairs), dtype=np.float32))),
-    )
+    config = replace(LITE_SMOKE, epochs=1, sigmoid_weight=0.0)
+    finetune(config, corpus, tmp_path / "run")
     made = export_artifact(tmp_path / "run", corpus, tmp_path / "artifact")
     assert not load_artifact(made.folder).has_text
 
@@ -135,14 +126,3 @@ def test_a_full_disk_keeps_the_earlier_artifact(
         export_artifact(run, corpus, out)
     assert load_artifact(out) == replace(artifact, folder=out)
     assert {path.name for path in out.iterdir()} == {path.name for path in artifact.folder.iterdir()}
-
-
-def test_folding_batch_norm_keeps_the_vectors() -> None:
-    """The exported tower has no batch norm and gives the same unit vectors."""
-    tower = ImageTower(TowerConfig(channels=(8, 8, 16), width=8))
-    tower(torch.randn(16, 3, 32, 32))
-    tower.eval()
-    folded = without_batch_norm(tower)
-    pixels = torch.randn(3, 3, 32, 32)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    assert torch.allclose(folded(pixels), tower(pixels), atol=1e-5)

@@ -27,8 +27,8 @@ from ml.inference.self_check import LEAST_COSINE, WrongVectors
 from tests.unit.ml.test_cli import call
 
 EMPTY_ZIP = b"PK\5\6" + bytes(18)
-COMMITTED = (DEFAULT_ARTIFACT, DEFAULT_ARTIFACT.parent / "mobilenet-student")
-ENCODER_IDS = ("siglip-small-76d85748", "mobilenet-student-b06e6530")
+COMMITTED = (DEFAULT_ARTIFACT, DEFAULT_ARTIFACT.parent / "efficientnet-lite0")
+ENCODER_IDS = ("siglip-lite-48f7a5da", "efficientnet-lite0-865c6edf")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_golden_vectors_of_committed_artifacts_differ(folder: Path, encoder_id: 
     assert golden is not None
     assert (made.encoder_id, golden.inputs.shape, golden.inputs.dtype) == (
         encoder_id,
-        (4, 96, 96, 3),
+        (4, 160, 160, 3),
         np.uint8,
     )
     cosines = golden.vectors @ golden.vectors.T
@@ -219,8 +219,8 @@ def test_unreadable_golden_vectors_are_an_error(copy: EncoderArtifact, content: 
 def test_a_photo_has_the_same_vector_in_any_batch(folder: Path, backend: Backend) -> None:
     """Of 1 to 33 photos, more than BATCH; in float32, where only the order of sums may differ."""
     encoder = load_encoder(load_artifact(folder), backend=backend, precision="f32")
-    pixels = np.random.default_rng(0).integers(0, 256, (33, 96, 96, 3), dtype=np.uint8)
-    pixels[:4] = golden_pixels(96)
+    pixels = np.random.default_rng(0).integers(0, 256, (33, 160, 160, 3), dtype=np.uint8)
+    pixels[:4] = golden_pixels(160)
     alone = np.concatenate([encoder.encode(one[None]) for one in pixels])
     for count in range(1, 34):
         assert np.abs(encoder.encode(pixels[:count]) - alone[:count]).max() < 1e-5

