@@ -21,7 +21,7 @@ DAYS: Final = 7
 DEFINITION: Final = """\
 # The experiment of `make demo`. Its buyers are simulated; its slates come from the API.
 name = "{name}"
-hypothesis = "Buyers tap more on what the fine-tuned encoder finds than on what its start finds."
+hypothesis = "Buyers tap more on what the fine-tuned encoder finds than on what the pretrained network finds."
 primary = "ctr"
 start = {start}
 planned_weeks = 1
