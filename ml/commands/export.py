@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ml.artifact import Preprocessing
 from ml.commands.options import data_option, folder, read, threads_option
 
 if TYPE_CHECKING:
@@ -26,9 +25,7 @@ def export(*, run: Path, data: Sequence[Path], out: Path, threads: int) -> None:
     """
     from ml.training.run_folder import read_config  # noqa: PLC0415
 
-    tower = read_config(run).tower
-    served = Preprocessing(image_size=tower.image_size, crop=tower.crop)
-    export_run(run, read(data, served, threads), out, threads)
+    export_run(run, read(data, read_config(run).preprocessing, threads), out, threads)
 
 
 def export_run(run: Path, corpus: "Corpus", out: Path, threads: int) -> None:

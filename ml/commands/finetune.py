@@ -69,9 +69,7 @@ def train_and_export(
     from ml.training.finetune import RunOptions  # noqa: PLC0415
     from ml.training.finetune import finetune as train  # noqa: PLC0415
 
-    tower = config.tower
-    served = Preprocessing(image_size=tower.image_size, crop=tower.crop)
-    stored = stored_preprocessing(config)
+    served, stored = config.preprocessing, stored_preprocessing(config)
     corpus = read(data, stored, threads)
     with started_processes(os.environ) as processes:
         train(config, corpus, out, RunOptions(threads=threads, **options), processes)

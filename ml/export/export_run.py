@@ -25,7 +25,6 @@ from ml.artifact import (
     TEXT_GRAPH,
     TOKENIZER,
     EncoderArtifact,
-    Preprocessing,
     Similarity,
     write_manifest,
 )
@@ -131,7 +130,7 @@ def write_artifact(
         base_model=config.base_model,
         width=config.tower.width,
         dims=config.dims,
-        preprocessing=Preprocessing(image_size=config.tower.image_size, crop=config.tower.crop),
+        preprocessing=config.preprocessing,
         similarity=Similarity(mean=neighbours.mean, spread=neighbours.spread, neighbours=NEIGHBOURS),
         data_fingerprint=corpus.fingerprint,
         training=settings | {"pca_explained_variance": round(projection.explained, 4)},

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ml.artifact import Preprocessing
 from ml.errors import MlError
 from ml.models.tower_specs import HuggingFaceTower, Tower, TowerConfig
 
@@ -68,6 +69,11 @@ class FinetuneConfig:
     gradient_norm: float = 10.0
     """Gradients are clipped to this norm."""
     seed: int = 7
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The conversion of photos that the finished encoder expects."""
+        return Preprocessing(image_size=self.tower.image_size, crop=self.tower.crop)
 
     def __post_init__(self) -> None:
         """Check the settings.

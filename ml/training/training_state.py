@@ -50,8 +50,6 @@ def save_state(learner: Learner, run_state: RunState, identity: Mapping[str, str
         "objective": learner.objective.state_dict(),
         "average": learner.average.state_dict(),
         "optimizer": learner.optimizer.state_dict(),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
     with run_file(out / STATE) as file:
         try:
@@ -83,9 +81,6 @@ def load_state(learner: Learner, identity: Mapping[str, str], out: Path) -> RunS
     learner.objective.load_state_dict(state["objective"])
     learner.average.load_state_dict(state["average"])
     learner.optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"])
-    if state["random_cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["random_cuda"])
     return RunState(**state["run_state"])
 
 
