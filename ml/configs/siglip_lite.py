@@ -33,7 +33,7 @@ SMOKE_TOWER = TowerConfig(
     texture_block=3,
     hidden=16,
     dropout=0.0,
-    head_width=16,
+    head_width=8,
     vocabulary=200,
     text_width=16,
 )

@@ -89,6 +89,7 @@ def card(
         settings=[(name, cell(value)) for name, value in flat(manifest.training)],
         sizes=sizes,
         speed=speed,
+        titles=manifest.metrics.get("titles"),
         unseen=unseen,
         cell=cell,
     )

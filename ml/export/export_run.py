@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import JsonValue
+from tokenizers import Tokenizer
 from torch import nn
 
 from ml.artifact import (
@@ -34,7 +35,7 @@ from ml.data.tokenizer import load_tokenizer, tokenize
 from ml.errors import MlError
 from ml.export.golden import write_golden
 from ml.inference.graph import Inputs, encode_batches, open_graph
-from ml.metrics.retrieval import means, retrieval_scores
+from ml.metrics.retrieval import means, retrieval_scores, title_scores
 from ml.models.checkpoint import load_checkpoint, save_checkpoint
 from ml.models.features import embed
 from ml.models.huggingface.folder import network_folder
@@ -45,6 +46,7 @@ from ml.models.two_towers import ImageNetwork, TwoTowers
 from ml.pca.projection import Projection, fit_projection, neighbour_similarity
 from ml.training.config import FinetuneConfig
 from ml.training.finetune import check_enough_pairs
+from ml.training.fit_text import fit_text
 from ml.training.run_folder import DATA, UnreadableRun, read_config
 
 OPSET: Final = 18
@@ -105,20 +107,22 @@ def write_artifact(
 ) -> EncoderArtifact:
     """Write the artifact to an empty folder, see export_artifact."""
     in_8_bits = isinstance(config.tower, TowerConfig)
-    if config.epochs:
-        save_checkpoint(model, out / CHECKPOINT, in_8_bits=in_8_bits)
-        for path in network_files(config.tower, run):
-            shutil.copyfile(path, out / path.name)
-
     compared = evenly(corpus.rows("validation"), PARITY_SAMPLES)
     samples = corpus.pixels[compared]
+    metrics: dict[str, JsonValue] = {"measured": MEASURED}
     image_graph = ImageGraph(model.image, projection).eval()
     write_graph(image_graph, samples, out / IMAGE_GRAPH, in_8_bits=in_8_bits)
     if config.sigmoid_weight:
         shutil.copyfile(run / TOKENIZER, out / TOKENIZER)
+        tokenizer = load_tokenizer(out / TOKENIZER)
         captions = [corpus.pairs[row].captions[0] for row in compared]
-        text_graph = TextGraph(model.text, projection, config.tower.head_width).eval()
-        write_graph(text_graph, tokenize(load_tokenizer(out / TOKENIZER), captions), out / TEXT_GRAPH)
+        text_graph = make_text_graph(config, model, projection, corpus, tokenizer, out)
+        write_graph(text_graph, tokenize(tokenizer, captions), out / TEXT_GRAPH)
+        metrics["titles"] = title_scores_on_test(out, corpus, tokenizer)
+    if config.epochs:
+        save_checkpoint(model, out / CHECKPOINT, in_8_bits=in_8_bits)
+        for path in network_files(config.tower, run):
+            shutil.copyfile(path, out / path.name)
 
     write_golden(out, config.tower.image_size)
     validation = graph_vectors(out / IMAGE_GRAPH, corpus, corpus.rows("validation"))
@@ -134,8 +138,27 @@ def write_artifact(
         similarity=Similarity(mean=neighbours.mean, spread=neighbours.spread, neighbours=NEIGHBOURS),
         data_fingerprint=corpus.fingerprint,
         training=settings | {"pca_explained_variance": round(projection.explained, 4)},
-        metrics={"measured": MEASURED, **scores_on_test(model.image, out / IMAGE_GRAPH, corpus)},
+        metrics=metrics | scores_on_test(model.image, out / IMAGE_GRAPH, corpus),
     )
+
+
+def make_text_graph(
+    config: FinetuneConfig,
+    model: TwoTowers,
+    projection: Projection,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    out: Path,
+) -> TextGraph:
+    """Make the module of the text graph, to the image graph in `out`.
+
+    Texts of a Hugging Face model have the space of photos before PCA. Those of a TowerConfig are trained
+    again here, on photos as served.
+    """
+    if isinstance(config.tower, HuggingFaceTower):
+        return TextGraph(model.text, projection).eval()
+    fit_text(config, model, corpus, tokenizer, graph_vectors(out / IMAGE_GRAPH, corpus, corpus.rows("train")))
+    return TextGraph(model.text, None).eval()
 
 
 def check_not_a_run(out: Path) -> None:
@@ -284,6 +307,28 @@ def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str
             ),
             "served": rounded(means(retrieval_scores(graph_vectors(graph, corpus, rows), labels))),
         }
+    return metrics
+
+
+def title_scores_on_test(folder: Path, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, JsonValue]:
+    """Measure how well titles of the test split find the photos of their source, by source.
+
+    folder: with both graphs. Sources without titles are left out.
+    """
+    metrics: dict[str, JsonValue] = {}
+    names = unique_names(corpus.sources)
+    text_graph = open_graph(folder / TEXT_GRAPH, backend="onnxruntime")
+    for source in corpus.sources:
+        rows = [row for row in corpus.rows("test", source) if corpus.pairs[row].title]
+        if len(rows) < 2:
+            continue
+        pairs = [corpus.pairs[row] for row in rows]
+        photos = graph_vectors(folder / IMAGE_GRAPH, corpus, np.array(rows))
+        ids = tokenize(tokenizer, [pair.title for pair in pairs])
+        scores = title_scores(
+            encode_batches(text_graph, ids, photos.shape[1]), photos, [p.labels for p in pairs]
+        )
+        metrics[names[source]] = {"photos": len(rows), **rounded(scores)}
     return metrics
 
 

@@ -93,6 +93,27 @@ def retrieval_scores(
     return scores_of(nearest(vectors, max(RANKS, *ks)), LabelRelevance(labels), ks)
 
 
+OWN_PHOTO_DEPTH: Final = 10
+
+
+def title_scores(titles: Vectors, photos: Vectors, labels: Sequence[Labels]) -> dict[str, float]:
+    """How well titles find photos: the share whose own photo is among the first OWN_PHOTO_DEPTH, and type@5,
+    the mean share of the title's type among the first five.
+
+    titles, photos: (n, d) float32, unit norm, of the same listings in the same order.
+    """
+    types = np.array([label.type for label in labels])
+    own, right = 0, 0.0
+    for start in range(0, len(photos), CHUNK):
+        part = slice(start, start + CHUNK)
+        similarity = titles[part] @ photos.T
+        of_own = (titles[part] * photos[part]).sum(axis=1, keepdims=True)
+        own += int(((similarity > of_own + 1e-6).sum(axis=1) < OWN_PHOTO_DEPTH).sum())
+        first = np.argsort(-similarity, axis=1, kind="stable")[:, :DEPTH]
+        right += float((types[first] == types[part, None]).mean(axis=1).sum())
+    return {f"own_photo@{OWN_PHOTO_DEPTH}": own / len(photos), f"type@{DEPTH}": right / len(photos)}
+
+
 def means(scores: Mapping[str, Scores]) -> dict[str, float]:
     """The mean of each metric's scores (q,) float64, ignoring NaN; NaN if all are."""
     return {name: mean(values) for name, values in scores.items()}

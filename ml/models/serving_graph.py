@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -32,28 +31,26 @@ class TextGraph(nn.Module):
     """Network, PCA and normalisation in one graph, from token ids to unit vectors in the space of photos.
 
     The mean of the PCA is that of photos. Subtracting it from a text would add the same amount to the score
-    of every photo, so texts are projected without it. A text tower may share the last columns alone of the
-    photos' space: a text has nothing of the others.
+    of every photo, so texts are projected without it. A text tower that was trained on projected photos has
+    no projection.
     """
 
-    def __init__(self, tower: nn.Module, projection: Projection | None, columns: int = 0) -> None:
-        """columns: the number of columns that the tower shares with photos; 0: all."""
+    def __init__(self, tower: nn.Module, projection: Projection | None) -> None:
         super().__init__()
         self.tower = tower
-        self.last = projection_layer(projection, centred=False, columns=columns)
+        self.last = projection_layer(projection, centred=False)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(n, dims) float32, unit norm, of token ids (n, tokens) int64."""
         return functional.normalize(self.last(self.tower(ids)), dim=-1)
 
 
-def projection_layer(projection: Projection | None, *, centred: bool, columns: int = 0) -> nn.Module:
-    """PCA as a linear layer, of the last columns alone if given; the identity without a projection."""
+def projection_layer(projection: Projection | None, *, centred: bool) -> nn.Module:
+    """PCA as a linear layer; the identity without a projection."""
     if projection is None:
         return nn.Identity()
-    components = projection.components[:, -columns:]
-    layer = nn.Linear(components.shape[1], components.shape[0], bias=centred)
-    layer.weight.data = torch.from_numpy(np.ascontiguousarray(components))
+    layer = nn.Linear(projection.components.shape[1], projection.components.shape[0], bias=centred)
+    layer.weight.data = torch.from_numpy(projection.components)
     if centred:
         layer.bias.data = torch.from_numpy(-projection.components @ projection.mean)
     return layer

@@ -16,7 +16,7 @@ from ml.models.serving_graph import ImageGraph, TextGraph
 def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph:
     """Open the torch module from which the artifact's image or text graph at `path` was exported.
 
-    The weights are those of the checkpoint. PCA, the last layer, is read from the graph.
+    The weights are those of the checkpoint. PCA, the last layer of some, is read from the graph.
     `threads` applies to all of torch in this process.
 
     Raises:
@@ -38,7 +38,7 @@ def open_reference(artifact: EncoderArtifact, path: Path, threads: int) -> Graph
     return torch_graph(network.eval(), threads)
 
 
-def last_layer(path: Path) -> nn.Linear:
+def last_layer(path: Path) -> nn.Module:
     """Read the layer that ml.models.serving_graph.projection_layer added to the graph at `path`."""
     stored = {
         weight.name.removesuffix(".half"): weight
@@ -49,6 +49,8 @@ def last_layer(path: Path) -> nn.Linear:
         name.removeprefix("last."): torch.tensor(numpy_helper.to_array(weight)).float()
         for name, weight in stored.items()
     }
+    if not weights:
+        return nn.Identity()
     dims, width = weights["weight"].shape
     layer = nn.Linear(width, dims, bias="bias" in weights)
     layer.load_state_dict(weights)

@@ -72,7 +72,7 @@ class TowerConfig:
     dropout: float = 0.3
     """Share of the head's inputs and of its hidden layer that a training step drops."""
     head_width: int = 128
-    """Dimensions of the head's output, which captions are compared with."""
+    """Dimensions of the head's output and of texts."""
     head_share: float = 0.6
     """Share of the head's output in a photo's vector, of its squared norm."""
     vocabulary: int = 3000

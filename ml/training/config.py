@@ -91,6 +91,11 @@ class FinetuneConfig:
         for name, least in (("epochs", 0), ("batch", 1), ("accumulate", 1), ("dims", 1)):
             if getattr(self, name) < least:
                 raise InvalidConfig(f"{self.name}: {name} is {getattr(self, name)}, expected {least} or more")
+        if isinstance(self.tower, TowerConfig) and self.sigmoid_weight and self.dims != self.tower.head_width:
+            raise InvalidConfig(
+                f"{self.name}: dims is {self.dims}, and head_width of the tower {self.tower.head_width}; set "
+                "both to the same: captions are compared with the head first, then with finished vectors"
+            )
         if self.dims > self.tower.width:
             raise InvalidConfig(
                 f"{self.name}: dims is {self.dims}, expected at most the tower's {self.tower.width}"

@@ -42,6 +42,7 @@ def test_the_card_does_not_change_the_artifact(
     assert f"| {artifact.encoder_id}, full width |" in text
     assert f"| image.onnx | {(folder / 'image.onnx').stat().st_size:,} |" in text
     assert f"| tower.image_size | {artifact.image_size} |" in text
+    assert re.search(rf"\| shop\d* \| {test} \| [01]\.\d{{3}} \| [01]\.\d{{3}} \|", text)
     assert re.search(r"\| photos per second, from pixels to vectors \| [\d,]+ \|", text)
 
 

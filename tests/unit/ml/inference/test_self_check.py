@@ -28,7 +28,7 @@ from tests.unit.ml.test_cli import call
 
 EMPTY_ZIP = b"PK\5\6" + bytes(18)
 COMMITTED = (DEFAULT_ARTIFACT, DEFAULT_ARTIFACT.parent / "efficientnet-lite0")
-ENCODER_IDS = ("siglip-lite-48f7a5da", "efficientnet-lite0-865c6edf")
+ENCODER_IDS = ("siglip-lite-fa45c44d", "efficientnet-lite0-865c6edf")
 
 
 @pytest.fixture(scope="module")

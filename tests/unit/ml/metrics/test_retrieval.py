@@ -7,7 +7,7 @@ from ir_measures import RR, P, R, Success
 
 from ml.data.pairs import Labels
 from ml.metrics.relevance import EXACT, LabelRelevance
-from ml.metrics.retrieval import means, nearest, random_vectors, retrieval_scores
+from ml.metrics.retrieval import means, nearest, random_vectors, retrieval_scores, title_scores
 
 SKIRT = Labels("Skirts", "Women", "Red")
 LABELS = [
@@ -87,3 +87,18 @@ def test_scores_do_not_depend_on_the_chunk_size(monkeypatch: pytest.MonkeyPatch)
 def test_means_ignore_queries_without_a_score() -> None:
     """NaN is ignored."""
     assert means({"ndcg@5": np.array([0.5, np.nan, 1.0])}) == {"ndcg@5": 0.75}
+
+
+def test_titles_are_scored_by_their_own_photo_and_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve photos on a circle; every title but the last is at its photo, that one opposite its own."""
+    monkeypatch.setattr("ml.metrics.retrieval.CHUNK", 5)
+    angles = np.arange(12) * 2 * np.pi / 12
+    photos = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    titles = photos.copy()
+    titles[11] = -photos[11]
+    labels = [Labels("a" if row < 6 else "b") for row in range(12)]
+    found = title_scores(titles, photos, labels)
+    assert found["own_photo@10"] == pytest.approx(11 / 12)
+    near = [[(row + step) % 12 for step in (-2, -1, 0, 1, 2)] for row in [*range(11), 5]]
+    types = [[labels[one].type == labels[row].type for one in five] for row, five in enumerate(near)]
+    assert found["type@5"] == pytest.approx(np.mean(types))

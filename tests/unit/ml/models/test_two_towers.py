@@ -7,10 +7,8 @@ import pytest
 import torch
 
 from ml.configs.siglip_lite import SMOKE
-from ml.models.serving_graph import TextGraph
 from ml.models.tower_specs import TowerConfig
 from ml.models.two_towers import ImageTower, TextTower, fit_mean, fit_norm_range
-from ml.pca.projection import Projection
 
 TINY = replace(SMOKE.tower, texture=0.2, head_share=0.4)
 
@@ -69,7 +67,7 @@ def test_the_head_counts_less_where_it_answers_weakly(tower: ImageTower) -> None
     vectors = tower(torch.from_numpy(noise(2)).permute(0, 3, 1, 2).float() / 127.5 - 1)
     share = vectors[:, -TINY.head_width :].square().sum(dim=1) / 0.4
     assert (share > 0.999).float().mean() == pytest.approx(0.5, abs=0.03)
-    assert (share < 0.001).float().mean() == pytest.approx(0.05, abs=0.03)
+    assert (share < 0.001).float().mean() == pytest.approx(0.05, abs=0.04)
     tower.head.mlp[-1].weight.mul_(0.01)
     tower.head.mlp[-1].bias.mul_(0.01)
     assert tower(photos())[:, -TINY.head_width :].abs().max() == 0
@@ -100,15 +98,3 @@ def test_fixed_blocks_are_not_trained(tower: ImageTower) -> None:
     assert not any(value.requires_grad for value in network.stem.parameters())
     trained = [all(value.requires_grad for value in block.parameters()) for block in network.blocks]
     assert trained == [False] * 3 + [True] * 4
-
-
-def test_a_text_shares_the_last_columns_with_photos() -> None:
-    """PCA of a text is PCA of the photo vector that has zeros in all other columns."""
-    random = np.random.default_rng(1)
-    components = random.standard_normal((4, 10)).astype(np.float32)
-    projection = Projection(np.zeros(10, np.float32), components, 1.0)
-    text = torch.from_numpy(random.standard_normal((3, 6)).astype(np.float32))
-    found = TextGraph(torch.nn.Identity(), projection, 6)(text)
-    expected = np.hstack([np.zeros((3, 4), np.float32), text.numpy()]) @ components.T
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    assert found.detach().numpy() == pytest.approx(expected, abs=1e-6)

@@ -54,10 +54,13 @@ def test_the_manifest_has_data_configuration_and_scores(artifact: EncoderArtifac
     manifest = artifact.manifest
     assert manifest.data_fingerprint == corpus.fingerprint
     assert manifest.training["epochs"] == SMOKE.epochs
-    measured, scores = manifest.metrics.values()
+    measured, titles, scores = manifest.metrics.values()
     assert measured == MEASURED
+    assert isinstance(titles, dict)
     assert isinstance(scores, dict)
-    assert scores["photos"] == len(corpus.rows("test"))
+    (of_titles,) = titles.values()
+    assert set(of_titles) == {"photos", "own_photo@10", "type@5"}
+    assert scores["photos"] == of_titles["photos"] == len(corpus.rows("test"))
     assert {"full_width", "served"} < set(scores)
 
 
@@ -128,6 +131,13 @@ def test_a_run_without_a_loss_is_rejected() -> None:
     with pytest.raises(InvalidConfig, match="nothing is learned; set one, or epochs to 0"):
         replace(SMOKE, sigmoid_weight=0.0, prototype_weight=0.0)
     assert replace(SMOKE, sigmoid_weight=0.0, prototype_weight=0.0, epochs=0)
+
+
+def test_captions_need_as_many_numbers_as_vectors() -> None:
+    """But a run without captions does not."""
+    with pytest.raises(InvalidConfig, match="dims is 6, and head_width of the tower 8; set both to the same"):
+        replace(SMOKE, dims=6)
+    assert replace(SMOKE, dims=6, sigmoid_weight=0.0)
 
 
 def test_photos_of_one_class_can_be_trained_on(corpus: Corpus, tmp_path: Path) -> None:
