@@ -28,8 +28,13 @@ HELD_OUT: Final = 64
 """Other photos that int8 is measured on, which shows ranges that fit the calibration photos only."""
 NORM: Final = ("ReduceL2", "Clip", "Expand", "Div")
 """Operations of the normalisation, which stay in float32: in int8 norms would be wrong by some percent."""
-
-
+PRODUCTS: Final = ("Conv", "Gemm", "MatMul")
+FIRST: Final = 3
+LAST: Final = 8
+"""Numbers of the products at the start and end of a network that stay in floats. They are a small part of the
+work, and cost most of the precision: those on pixels, and a ViT's pooling head with the PCA."""
+SMOOTHING: Final = 0.5
+"""The α of SmoothQuant (arXiv 2211.10438), which moves ranges from activations to weights."""
 STORED: Final = (".half", ".steps", ".step", ".float")
 """Endings of the names of stored weights, and of what they are restored from."""
 
@@ -129,7 +134,7 @@ def split_photos(
 
 
 def quantised(model: onnx.ModelProto, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
-    """Quantise matrix products and convolutions to int8.
+    """Quantise matrix products and convolutions to int8, but the FIRST and LAST ones.
 
     pixels: (n, s, s, 3) uint8, whose activations set the value ranges.
     """
@@ -137,13 +142,19 @@ def quantised(model: onnx.ModelProto, pixels: NDArray[np.uint8]) -> onnx.ModelPr
 
     name = model.graph.input[0].name
     attends = any(node.op_type == "Softmax" for node in model.graph.node)
+    products = [node.name for node in model.graph.node if node.op_type in PRODUCTS]
     made: onnx.ModelProto = nncf.quantize(
         restore_weights(model),
         nncf.Dataset(np.split(pixels, len(pixels)), lambda batch: {name: batch}),
         subset_size=len(pixels),
         target_device=nncf.TargetDevice.CPU,
-        ignored_scope=nncf.IgnoredScope(types=list(NORM), validate=False),
+        ignored_scope=nncf.IgnoredScope(
+            types=list(NORM), names=[*products[:FIRST], *products[-LAST:]], validate=False
+        ),
         model_type=nncf.ModelType.TRANSFORMER if attends else None,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=SMOOTHING)
+        ),
     )
     return remove_traces(made)
 
