@@ -26,7 +26,7 @@ class DuplicateThresholds:
 
     overlap: float = 0.9
     """The least share of the bits set in either hash that is set in both, as the photos are or mirrored."""
-    cosine: float = 0.995
+    cosine: float = 0.98
     """The least cosine that photos of such an overlap have: it tells colours apart, which hashes do not."""
     same_cosine: float = 0.9995
     """The cosine from which the hashes do not matter: one photo, encoded twice."""
