@@ -16,6 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from cache.breaker import CircuitBreaker
 from cache.protocol import LOOK_UP, STORE, CacheKeys
 from settings.errors import REDIS, how_to_start
 
@@ -85,9 +86,8 @@ class AnswerCache:
         """
         self._look_up, self._store = client.register_script(LOOK_UP), client.register_script(STORE)
         self._ttl_ms, self._most = int(ttl_s * 1000), most
-        self._pause_s, self._clock = pause_s, clock
+        self._breaker = CircuitBreaker(pause_s, clock)
         self._lock = threading.Lock()
-        self._paused_until: float | None = None
         self._counts = CacheCounts(CacheState.ON if most else CacheState.OFF)
 
     @property
@@ -126,31 +126,18 @@ class AnswerCache:
 
     def _call(self, script: Any, keys: list[str], arguments: list[Any]) -> Any:
         """The script's result, or None where Redis is unavailable."""
-        if not self._may_try():
+        if not self._breaker.may_try():
             return None
         try:
             result = script(keys=keys, args=arguments)
         except redis.RedisError as error:
-            self._failed(error)
+            if self._breaker.failed():
+                log.warning(
+                    "answers are not cached: Redis is unavailable (%s); %s", error, how_to_start(REDIS)
+                )
             return None
-        self._paused_until = None
+        self._breaker.succeeded()
         return result
-
-    def _may_try(self) -> bool:
-        with self._lock:
-            if self._paused_until is None:
-                return True
-            if self._clock() < self._paused_until:
-                return False
-            self._paused_until = self._clock() + self._pause_s  # others wait for this one's result
-            return True
-
-    def _failed(self, error: redis.RedisError) -> None:
-        with self._lock:
-            first = self._paused_until is None
-            self._paused_until = self._clock() + self._pause_s
-        if first:
-            log.warning("answers are not cached: Redis is unavailable (%s); %s", error, how_to_start(REDIS))
 
     def _counted(self, state: CacheState, found: LookUp) -> LookUp:
         hit = found.content is not None

@@ -5,21 +5,17 @@ If Elasticsearch has not answered for half a minute, the state is unknown and no
 
 from __future__ import annotations
 
-import logging
-import math
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
+from elasticsearch import Elasticsearch, NotFoundError
 
 from mappings.creation import ensure_index, read_mapping
 from mappings.names import written_through
-
-logger = logging.getLogger(__name__)
+from mappings.refreshed import Refreshed
 
 SWITCHES_BODY: Final = read_mapping(Path(__file__).with_name("switches.v1.json"))
 """Settings and mappings of the index of switches."""
@@ -73,44 +69,23 @@ class Switches:
     """
 
     def __init__(self, es: Elasticsearch, prefix: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._es = es.options(request_timeout=TIMEOUT_S, max_retries=0, retry_on_timeout=False)
-        self._prefix = prefix
-        self._clock = clock
-        self._asking = threading.Lock()
-        self._stopped: frozenset[str] | None = None
-        self._asked_at = self._learned_at = -math.inf
+        impatient = es.options(request_timeout=TIMEOUT_S, max_retries=0, retry_on_timeout=False)
+        self._names = Refreshed(
+            lambda: read_stopped(impatient, prefix),
+            "which experiments are stopped",
+            max_age_s=MAX_AGE_S,
+            wait_after_s=STALE_AFTER_S,
+            stale_after_s=STALE_AFTER_S,
+            clock=clock,
+        )
 
     def stopped(self) -> frozenset[str] | None:
-        """The names of the stopped experiments, or None while unknown: never read, or too long ago.
-
-        Concurrent requests wait for each other only if the state is stale: at the start of a process, and
-        after a time without requests.
-        """
-        since = self._since(self._asked_at)
-        if since >= MAX_AGE_S and self._asking.acquire(blocking=since >= STALE_AFTER_S):
-            try:
-                if self._since(self._asked_at) >= MAX_AGE_S:
-                    self._ask()
-            finally:
-                self._asking.release()
-        return self._stopped if self._since(self._learned_at) < STALE_AFTER_S else None
+        """The names of the stopped experiments, or None while unknown: never read, or too long ago."""
+        return self._names.value()
 
     def age_s(self) -> float | None:
         """Seconds since the state was last read from Elasticsearch, or None if it never was."""
-        age = self._since(self._learned_at)
-        return age if math.isfinite(age) else None
-
-    def _since(self, moment: float) -> float:
-        return self._clock() - moment
-
-    def _ask(self) -> None:
-        begun = self._clock()
-        try:
-            self._stopped = read_stopped(self._es, self._prefix)
-            self._learned_at = begun  # set after the names, because other threads read both
-        except (ApiError, TransportError) as error:
-            logger.warning("cannot read which experiments are stopped: %s", error)
-        self._asked_at = self._clock()
+        return self._names.age_s()
 
 
 def _switch(es: Elasticsearch, prefix: str, name: str, now: datetime, *, stopped: bool) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, cast
 
 import pytest
-from elasticsearch import Elasticsearch
+from elasticsearch import Elasticsearch, TransportError
 
 import experiments.assignment.kill_switch
 from events.user_ids import user_hash
@@ -146,7 +146,7 @@ def test_controls_shuffle_ends_with_the_experiment() -> None:
 
 def test_without_the_kill_switch_nobody_is_in_an_arm(stopped: dict[str, Any]) -> None:
     """The experiment may have been stopped for a good reason just before this process started."""
-    stopped["names"] = experiments.assignment.kill_switch.TransportError("away")
+    stopped["names"] = TransportError("away")
     own, arm = Index("own"), Index("arm")
     service = make_service(own, arm, with_arm())
     items, exposure = service.slate("m1", VisitorRequest(user_id=user_in(1)))
