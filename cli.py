@@ -16,6 +16,7 @@ COMMANDS = {
     "experiment": Lazy("experiments.cli:group", "Plan, check, stop and evaluate experiments."),
     "index": Lazy("indexer.cli:index_command", "Index the listings of a file or folder."),
     "indexer": Lazy("indexer.cli:group", "Manage dead letters and tombstones."),
+    "keys": Lazy("query.access.cli:group", "Create, list, revoke and rotate API keys."),
     "mappings": Lazy(
         "mappings.cli:group",
         "Create, check, list, swap, upgrade and drop indices.",

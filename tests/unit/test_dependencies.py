@@ -18,7 +18,7 @@ ENCODE = (
 """The worker loads its inference library on first use."""
 
 DEPLOYABLES = {
-    "base": ("import events.worker.app, events.worker.tasks, mappings.cli",),
+    "base": ("import events.worker.app, events.worker.tasks, mappings.cli, query.access.cli",),
     "api": ("import query.api.app, query.cli, experiments.cli",),
     "worker": ("import indexer.worker.app, indexer.worker.tasks, indexer.cli, mappings.cli", ENCODE),
     "analysis": (
