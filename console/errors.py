@@ -16,7 +16,10 @@ INSTALLED_BY: Final = {
     **dict.fromkeys(("duckdb", "scipy", "jinja2"), "install requirements/analysis.txt"),
     **dict.fromkeys(("onnxruntime", "openvino", "tokenizers"), "install requirements/worker.txt"),
     **dict.fromkeys(("pyarrow", "tqdm"), "install requirements/worker.txt or requirements/analysis.txt"),
-    **dict.fromkeys(("cachetools", "flask", "flask_openapi3", "gunicorn"), "install requirements/api.txt"),
+    **dict.fromkeys(
+        ("cachetools", "flask", "flask_compress", "flask_cors", "flask_openapi3", "gunicorn", "limits"),
+        "install requirements/api.txt",
+    ),
 }
 """Libraries that not every installation has, and what installs them."""
 

@@ -14,7 +14,7 @@ import click
 from console.group import Group, Lazy
 from console.number_types import WholeNumber
 from console.table import table
-from demo.local_services.application import listings_for_sale
+from demo.local_services.application import listings_for_sale, needs_key
 from demo.local_services.progress import Progress
 from demo.local_services.system import ServiceStatus, System
 
@@ -49,7 +49,9 @@ def up(*, forget_settings: bool) -> None:
         click.echo("Set one to change it; `nitamono demo up --forget-settings` takes the defaults.")
     started = system.up()
     click.echo(f"{'Ready' if started else 'Already up'}: {system.api_url}")
-    if not listings_for_sale(system.api_url):
+    if needs_key(system.api_url):
+        click.echo("The API has keys and answers nobody without one. `nitamono keys list` shows them.")
+    elif not listings_for_sale(system.api_url):
         click.echo("No listing is for sale yet. `nitamono index FILE --wait` indexes some.")
 
 

@@ -11,7 +11,8 @@ import click
 from demo.command import succeeds
 from demo.examples import example_answers, example_items
 from demo.experiment import run_experiment, today, write_definition
-from demo.local_services.application import encoder_folder
+from demo.local_services.application import encoder_folder, needs_key
+from demo.local_services.errors import ApiNeedsKey
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
@@ -41,6 +42,8 @@ def run(*, data: Path | None) -> None:
         )
     system = System.open(os.environ, Progress())
     system.up()
+    if needs_key(system.api_url):
+        raise ApiNeedsKey
     listings = data or drawn_marketplace(system.state.marketplace)
     for environment in (system.environment, *(arm.environment(system.environment) for arm in system.arms)):
         index(listings, environment)

@@ -10,12 +10,13 @@ import secrets
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from demo.local_services.ports import LOOPBACK, answers_ok
+from demo.local_services.ports import LOOPBACK, answers_ok, status_of
 from demo.local_services.processes import Launch, Service
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
@@ -37,15 +38,20 @@ OF_THE_API = frozenset(
         "NITAMONO_CACHE_ANSWERS",
         "NITAMONO_CACHE_TTL_S",
         "NITAMONO_COLLAPSE_DUPLICATES",
+        "NITAMONO_CORS_ORIGINS",
         "NITAMONO_DIVERSITY",
         "NITAMONO_EXPERIMENTS_DIR",
         "NITAMONO_FRESHNESS",
         "NITAMONO_HTTP_MAX_AGE_S",
         "NITAMONO_MIN_SIMILARITY",
         "NITAMONO_POPULARITY",
+        "NITAMONO_PUBLIC_READ",
         "NITAMONO_RANKING_FILE",
+        "NITAMONO_RATE_LIMIT_PER_ADDRESS",
+        "NITAMONO_RATE_LIMIT_PER_KEY",
         "NITAMONO_REPORTS_DIR",
         "NITAMONO_SELLER_CAP",
+        "NITAMONO_TRUSTED_PROXIES",
         "NITAMONO_USER_SALT",
     }
 )
@@ -178,12 +184,17 @@ def worker_answers(redis_url: str, node: str) -> bool:
 
 
 def api_answers(url: str) -> bool:
-    """Return whether the API at `url` finds its index and answers a request for listings."""
-    return answers_ok(f"{url}/readyz") and answers_ok(f"{url}{LISTINGS_REQUEST}")
+    """Return whether the API at `url` finds its index and answers a request for listings, or for a key."""
+    return answers_ok(f"{url}/readyz") and (answers_ok(f"{url}{LISTINGS_REQUEST}") or needs_key(url))
+
+
+def needs_key(url: str) -> bool:
+    """Return whether the API at `url` wants an API key of those who read."""
+    return status_of(f"{url}{LISTINGS_REQUEST}") == HTTPStatus.UNAUTHORIZED
 
 
 def listings_for_sale(url: str) -> int:
-    """Return how many listings the API at `url` has on sale."""
+    """Return how many listings the API at `url`, which needs no key, has on sale."""
     with urllib.request.urlopen(f"{url}{LISTINGS_REQUEST}", timeout=10) as answer:  # noqa: S310 - http, on this machine
         return int(json.load(answer)["total"])
 

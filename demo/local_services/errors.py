@@ -29,6 +29,15 @@ class StateBusy(ServiceError):
     message = "Another command is starting or stopping the services of {}: wait for it to end."
 
 
+class ApiNeedsKey(ServiceError):
+    """The API has keys, and the demo sends none."""
+
+    message = (
+        "The API has keys, and the demo sends none: run it in a state folder of its own, which "
+        "NITAMONO_STATE_DIR names, or set NITAMONO_INDEX_PREFIX to one without keys."
+    )
+
+
 class PortInUse(ServiceError):
     """A port is used by another process."""
 

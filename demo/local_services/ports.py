@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+import urllib.error
 import urllib.request
+from http import HTTPStatus
 
 import psutil
 
@@ -52,11 +54,19 @@ def occupant(port: int) -> str | None:
 
 def answers_ok(url: str) -> bool:
     """Return whether a server of ours answers `url` with 200 within two seconds."""
+    return status_of(url) == HTTPStatus.OK
+
+
+def status_of(url: str) -> int:
+    """Return the status with which a server of ours answers `url`; 0 without an answer within two seconds."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - http, on this machine
-            return bool(answer.status == http.HTTPStatus.OK)
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
     except (OSError, http.client.HTTPException):
-        return False
+        return 0
 
 
 def _answers(port: int) -> bool:

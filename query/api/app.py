@@ -16,11 +16,27 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from cache.answers import AnswerCache, cache_client
+from query.access.key_ring import KeyRing
+from query.access.keys import redacted
+from query.access.roles import Role
 from query.api import responses as response
-from query.api.errors import EventsOff, NoValidEvent, PhotoMissing, QueueUnavailable, TooManyEvents
+from query.api.errors import (
+    EventsOff,
+    InvalidKey,
+    KeyRequired,
+    NoValidEvent,
+    PhotoMissing,
+    QueueUnavailable,
+    RoleRequired,
+    TooManyEvents,
+    TooManyRequests,
+)
 from query.api.events import add_events
 from query.api.experiments import experiment_aware_search
 from query.api.listing_ids import EncodedSlashes, ListingIdConverter, shown_path
+from query.api.middleware.authorization import Guard
+from query.api.middleware.client_address import TrustedProxies
+from query.api.middleware.request_ids import add_request_id, number_request
 from query.api.openapi import openapi_document
 from query.api.parameters import (
     USER_HEADER,
@@ -84,14 +100,20 @@ _FAILURES: dict[type[QueryError], _Failure] = {
     TooManyEvents: _Failure("too-many-events", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     EventsOff: _Failure("events-off", HTTPStatus.SERVICE_UNAVAILABLE),
     QueueUnavailable: _Failure("queue-unavailable", HTTPStatus.SERVICE_UNAVAILABLE),
+    KeyRequired: _Failure("key-required", HTTPStatus.UNAUTHORIZED),
+    InvalidKey: _Failure("invalid-key", HTTPStatus.UNAUTHORIZED),
+    RoleRequired: _Failure("role-required", HTTPStatus.FORBIDDEN),
+    TooManyRequests: _Failure("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS),
 }
 
 
 P = TypeVar("P", bound=Parameters)
 
 
-def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
+def create_app(settings: QuerySettings, es: Elasticsearch, keys: KeyRing | None = None) -> Flask:
     """Create the app: the API and its pages. Elasticsearch is not called before the first request.
+
+    keys: the API keys; by default those in Elasticsearch.
 
     Raises:
         InvalidDefinition: an experiment's file cannot be used.
@@ -99,8 +121,13 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
     """
     app = Flask("query.web")
     app.url_map.converters["listing_id"] = ListingIdConverter
-    app.wsgi_app = EncodedSlashes(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+        EncodedSlashes(app.wsgi_app), settings.access.trusted_proxies
+    )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
+    guard = Guard(settings, keys or KeyRing.of(es, settings.elasticsearch.prefix))
+    app.before_request(number_request)
+    app.before_request(guard.check)
     reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
     listings, similar = (
         ListingService(reader),
@@ -110,16 +137,21 @@ def create_app(settings: QuerySettings, es: Elasticsearch) -> Flask:
     answers = SimilarAnswers(
         slates, answer_cache(settings), configuration(settings, (similar.ranking, *slates.rankings))
     )
-    _add_api(app, listings, answers, max_age_s=settings.max_age_s, shared=not slates.has_experiments)
+    _add_api(app, listings, answers, guard, max_age_s=settings.max_age_s, shared=not slates.has_experiments)
     add_events(app, settings)
-    _add_operations(app, reader, slates, answers, similar.ranking)
+    _add_operations(app, reader, slates, answers, similar.ranking, guard)
     _add_photos(app, listings, settings)
-    app.register_blueprint(pages_blueprint(listings, slates, with_events=settings.user_salt is not None))
+    app.register_blueprint(
+        pages_blueprint(
+            listings, slates, with_events=lambda: settings.user_salt is not None and guard.is_open()
+        )
+    )
     app.register_blueprint(reports_blueprint(settings.reports))
     app.register_blueprint(swagger_blueprint())
     app.register_error_handler(QueryError, _query_error)
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(_secured)
+    app.after_request(add_request_id)
     return app
 
 
@@ -139,8 +171,18 @@ def configuration(settings: QuerySettings, rankings: Iterable[Ranking]) -> str:
 
 
 def _add_api(
-    app: Flask, listings: ListingService, answers: SimilarAnswers, *, max_age_s: int, shared: bool
+    app: Flask,
+    listings: ListingService,
+    answers: SimilarAnswers,
+    guard: Guard,
+    *,
+    max_age_s: int,
+    shared: bool,
 ) -> None:
+    def public_s() -> int:
+        """For how long any cache may show a copy: not at all where a key is needed to read."""
+        return max_age_s if guard.reads_are_public() else 0
+
     @app.get("/v1/listings")
     def listings_route() -> Response:
         return _json(response.listing_page(listings.page(_parameters(ListingParameters).request())))
@@ -149,7 +191,7 @@ def _add_api(
     def listing_route(item_id: str) -> Response:
         _parameters(Parameters)
         answer = _json(response.detail(listings.find(known_id(item_id))))
-        return revalidated(answer, answer.get_data(), request, max_age_s)
+        return revalidated(answer, answer.get_data(), request, public_s())
 
     @app.get("/v1/listings/<listing_id:item_id>/similar")
     def similar_route(item_id: str) -> Response:
@@ -157,11 +199,16 @@ def _add_api(
         answer = Response(found.body, mimetype="application/json")
         if found.is_attributed:
             return answer
-        return revalidated(answer, found.lasting_content, request, max_age_s if shared else 0)
+        return revalidated(answer, found.lasting_content, request, public_s() if shared else 0)
 
 
 def _add_operations(
-    app: Flask, reader: IndexReader, slates: ExperimentAwareSearch, answers: SimilarAnswers, ranking: Ranking
+    app: Flask,
+    reader: IndexReader,
+    slates: ExperimentAwareSearch,
+    answers: SimilarAnswers,
+    ranking: Ranking,
+    guard: Guard,
 ) -> None:
     description = openapi_document()
 
@@ -171,6 +218,7 @@ def _add_operations(
 
     @app.get("/readyz")
     def readyz_route() -> Response:
+        caller = guard.counted_caller()
         deadline = reader.deadline()
         index, encoder = reader.live(deadline)
         states = tuple(slates.states(deadline))  # reads the kill switch, before its age
@@ -180,6 +228,8 @@ def _add_operations(
             problem=ranking.objection(index, encoder),
         )
         age_s = slates.switches_age_s()
+        if not caller.may(Role.READ):
+            return _json(response.Health(status="ready"))
         return _json(
             response.readiness(index, encoder, in_use, states, age_s, slates.off, answers.cache_counts)
         )
@@ -235,9 +285,26 @@ def _query_error(error: QueryError) -> Response:
         instance=shown_path(request.path),
         problems=tuple(response.ParameterProblem.of(problem) for problem in problems),
     )
+    return _problem(details, Headers([*_retry_after(error, failure.status), *_challenges(error)]))
+
+
+def _retry_after(error: QueryError, status: HTTPStatus) -> list[tuple[str, str]]:
+    if isinstance(error, TooManyRequests):
+        return [("Retry-After", str(error.retry_after_s))]
     # What is switched off does not come back by itself.
-    retry = failure.status is HTTPStatus.SERVICE_UNAVAILABLE and not isinstance(error, EventsOff)
-    return _problem(details, Headers({"Retry-After": str(RETRY_AFTER_S)} if retry else {}))
+    retry = status is HTTPStatus.SERVICE_UNAVAILABLE and not isinstance(error, EventsOff)
+    return [("Retry-After", str(RETRY_AFTER_S))] if retry else []
+
+
+def _challenges(error: QueryError) -> list[tuple[str, str]]:
+    """How to send a key (RFC 6750, RFC 7617). Only on pages may a browser ask its user for one."""
+    if not isinstance(error, KeyRequired | InvalidKey):
+        return []
+    reason = ', error="invalid_token"' if isinstance(error, InvalidKey) else ""
+    schemes = [f'Bearer realm="nitamono"{reason}']
+    if not request.path.startswith(_API_PATHS):
+        schemes.append('Basic realm="nitamono: the password is an API key", charset="UTF-8"')
+    return [("WWW-Authenticate", scheme) for scheme in schemes]
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -264,7 +331,7 @@ def _problem(details: response.ProblemDetails, headers: Headers) -> Response:
         body = placeholder_svg().decode()
     else:
         body = details.model_dump_json()
-    answer = Response(body, status=details.status, headers=headers)
+    answer = Response(redacted(body), status=details.status, headers=headers)
     answer.content_type = f"{form}; charset=utf-8" if form == "text/html" else form
     return answer
 

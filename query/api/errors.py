@@ -29,3 +29,26 @@ class PhotoMissing(QueryError):
     def __init__(self, item_id: str, number: int, reason: str) -> None:
         self.reason = reason
         super().__init__(f"photo {number} of listing {item_id!r} cannot be shown: {reason}")
+
+
+class KeyRequired(QueryError):
+    """The request needs an API key."""
+
+
+class InvalidKey(QueryError):
+    """The API key of the request is malformed, unknown, revoked or expired: which of them, is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("the API key is not valid; `nitamono keys list` shows the valid ones")
+
+
+class RoleRequired(QueryError):
+    """The API key of the request is valid, and its role does not suffice."""
+
+
+class TooManyRequests(QueryError):
+    """The rate limit is reached."""
+
+    def __init__(self, found: str, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{found}; retry in {retry_after_s} s")

@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import sys
 
+from mappings.client import connect
 from query.api.experiments import checked_settings
+from query.api.middleware.start_check import require_keys
 from settings.errors import UserError
 
 # Without this, gunicorn would print a traceback, or start workers again and again that end at once.
 try:
     _settings = checked_settings(os.environ)
+    with connect(_settings.elasticsearch) as _es:
+        require_keys(_settings, _es)
 except UserError as error:
     sys.exit(f"Error: {error}")
 
@@ -46,5 +50,6 @@ control_socket_disable = True
 
 accesslog = "-" if _settings.access_log else None
 # The usual format without query strings, those of referring pages too: they may hold ids of users.
-access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s "%(a)s"'
+access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s "%(a)s" %({x-request-id}o)s'
 errorlog = "-"
+logger_class = "query.api.middleware.logs.Logger"

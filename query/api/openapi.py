@@ -10,7 +10,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from events.schema import EVENT_TYPES
+from query.access.roles import Role
 from query.api.events import EventBatch, EventsAccepted
+from query.api.middleware.authorization import required_role
 from query.api.parameters import ItemPath, ListingParameters, Parameters, UserHeader, VisitorParameters
 from query.api.responses import (
     Health,
@@ -39,6 +41,18 @@ class Operation:
     body: type[BaseModel] | None = None
     """What is sent, by POST; without one the operation is a GET."""
     status: int = 200
+    answer_without_key: type[BaseModel] | None = None
+    """The answer to callers without the role read, where it is another."""
+
+    @property
+    def method(self) -> str:
+        """The method, in capitals."""
+        return "POST" if self.body else "GET"
+
+    @property
+    def role(self) -> Role | None:
+        """The role that it needs."""
+        return required_role(self.method, self.path.replace("{item_id}", "<listing_id:item_id>"))
 
 
 OPERATIONS = (
@@ -76,19 +90,36 @@ OPERATIONS = (
         "readyz",
         "Whether Elasticsearch answers and an index is live",
         Readiness,
-        errors=(503,),
+        errors=(401, 429, 503),
         tag="operation",
+        answer_without_key=Health,
     ),
 )
 
 _ERRORS = {
     400: "Parameters that cannot be used, or a batch without a valid event; every problem is named",
+    401: "No API key, or one that is malformed, unknown, revoked or expired",
+    403: "The role of the API key does not suffice",
     404: "No such listing",
     413: "More than 500 events, or more than 256 KiB",
     415: "Something other than JSON",
+    429: "More requests than one key or address may send",
     500: "A fault of the server's; its log says more",
     503: "Elasticsearch or Redis is unavailable, or events are not configured",
 }
+
+_KEY = "apiKey"
+_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "nitamono_<id>_<secret>",
+    "description": "An API key that `nitamono keys create` printed. The role operate includes ingest, and "
+    "ingest includes read. A server that allows public reads needs none for them; one that listens on "
+    "loopback and has no keys needs none at all.",
+}
+
+_REFUSALS = (401, 403, 429)
+"""The errors of every operation that needs a role."""
 
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}}
@@ -115,10 +146,9 @@ def openapi_document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
-            operation.path: {"post" if operation.body else "get": _operation(operation)}
-            for operation in OPERATIONS
+            operation.path: {operation.method.lower(): _operation(operation)} for operation in OPERATIONS
         },
-        "components": {"schemas": schemas["$defs"]},
+        "components": {"schemas": schemas["$defs"], "securitySchemes": {_KEY: _SCHEME}},
     }
 
 
@@ -129,11 +159,13 @@ def _let_time_be_absent(schema: dict[str, Any]) -> None:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    errors = {str(status): _error(status) for status in (*operation.errors, 500)}
+    refusals = _REFUSALS if operation.role else ()
+    errors = {str(status): _error(status) for status in sorted({*operation.errors, *refusals, 500})}
     return {
         "operationId": operation.operation_id,
         "summary": operation.summary,
         "tags": [operation.tag],
+        "security": _security(operation.role),
         "parameters": [
             *_path_parameters(operation),
             *_parameters(operation.query, "query"),
@@ -141,10 +173,25 @@ def _operation(operation: Operation) -> dict[str, Any]:
         ],
         **({"requestBody": _body(operation.body)} if operation.body else {}),
         "responses": {
-            str(operation.status): _response("The answer", operation.answer, "application/json"),
+            str(operation.status): _answer(operation),
             **errors,
         },
     }
+
+
+def _security(role: Role | None) -> list[dict[str, list[str]]]:
+    """What has to be sent: a key of the role, or nothing (`{}`)."""
+    needed: list[dict[str, list[str]]] = [{_KEY: [role.label]}] if role else []
+    return [*needed, {}] if role is None or role is Role.READ else needed
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    answer = _response("The answer", operation.answer, "application/json")
+    if operation.answer_without_key:
+        media = answer["content"]["application/json"]
+        without_key = {"$ref": _REFERENCE.format(model=operation.answer_without_key.__name__)}
+        media["schema"] = {"anyOf": [media["schema"], without_key]}
+    return answer
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
@@ -201,4 +248,4 @@ def _response(description: str, model: type[BaseModel], media_type: str) -> dict
 
 def _error(status: int) -> dict[str, Any]:
     response = _response(_ERRORS[status], ProblemDetails, "application/problem+json")
-    return response | ({"headers": _RETRY_AFTER} if status == 503 else {})
+    return response | ({"headers": _RETRY_AFTER} if status in {429, 503} else {})

@@ -13,6 +13,8 @@ from cache.protocol import MAX_TTL_S
 from events.user_ids import UserSalt, user_salt
 from mappings.client import ElasticsearchSettings
 from mappings.image_roots import ImageRoots
+from query.api.middleware.client_address import is_loopback
+from query.api.middleware.settings import AccessSettings
 from query.search.ranking import Ranking
 from query.search.ranking_file import UnusableRanking, read_ranking
 from query.search.request import MAX_SIZE
@@ -32,6 +34,7 @@ class QuerySettings:
 
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     image_roots: ImageRoots = field(default_factory=ImageRoots)
+    access: AccessSettings = field(default_factory=AccessSettings)
     host: Annotated[
         str, Variable("NITAMONO_API_HOST", "The address that the API listens on; `0.0.0.0` is all of them.")
     ] = "127.0.0.1"
@@ -138,10 +141,14 @@ class QuerySettings:
         Path | None,
         Variable(
             "NITAMONO_REPORTS_DIR",
-            "The folder of the reports that `/reports` shows. Without it there are none. The page asks for "
-            "no login: do not publish `/reports` where customers or sellers can reach it.",
+            "The folder of the reports that `/reports` shows. Without it there are none.",
         ),
     ] = None
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether other machines reach the API, directly or by a proxy."""
+        return not is_loopback(self.host) or bool(self.access.trusted_proxies)
 
     @property
     def policy(self) -> ResultPolicy:

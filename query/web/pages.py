@@ -33,11 +33,11 @@ P = TypeVar("P", bound=Parameters)
 
 
 def pages_blueprint(
-    listings: ListingService, slates: ExperimentAwareSearch, *, with_events: bool = False
+    listings: ListingService, slates: ExperimentAwareSearch, *, with_events: Callable[[], bool]
 ) -> Blueprint:
     """The pages. They work without JavaScript, except for the rendered description of the API.
 
-    With events, an item's page gives its visitor a random id and sends events.
+    with_events: whether the page of a request gives its visitor a random id and sends events.
     """
     pages = Blueprint("pages", __name__)
     pages.record_once(lambda state: state.app.url_map.converters.update(listing_id=ListingIdConverter))
@@ -59,7 +59,7 @@ def pages_blueprint(
 
     @pages.get("/items/<listing_id:item_id>")
     def item(item_id: str) -> Response:
-        visitor = visitor_of(request) if with_events else None
+        visitor = visitor_of(request) if with_events() else None
         asked = _parameters(VisitorParameters).model_copy(update={"user_id": visitor})
         try:
             items, exposure = slates.slate(known_id(item_id), asked.visitor_request())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -14,6 +16,7 @@ from demo.local_services.application import (
     application_environment,
     events_service,
     listings_for_sale,
+    needs_key,
     worker_answers,
     worker_service,
 )
@@ -180,6 +183,28 @@ def test_the_api_is_ready_when_it_answers_an_ordinary_request(site):
     (folder / "v1" / "listings").write_text('{"total": 7}')
     assert api_answers(url)
     assert listings_for_sale(url) == 7
+    assert not needs_key(url)
+
+
+class Closed(BaseHTTPRequestHandler):
+    """A fake API that is ready and wants a key of those who read."""
+
+    def do_GET(self):
+        self.send_response(200 if self.path == "/readyz" else 401)
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Write nothing."""
+
+
+def test_an_api_that_wants_a_key_is_ready():
+    """`make up` must not wait for an answer that only holders of a key get."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Closed) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert needs_key(url)
+        assert api_answers(url)
+        server.shutdown()
 
 
 def test_missing_services_are_not_ready(site):

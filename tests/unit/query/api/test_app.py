@@ -15,6 +15,7 @@ from mappings.client import ElasticsearchSettings, connect
 from query.api.app import RETRY_AFTER_S, create_app
 from query.api.settings import QuerySettings
 from query.search.reader import IndexReader
+from tests.keys import make_key_ring
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PICTURE = {"Accept": "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"}
@@ -28,7 +29,7 @@ def app() -> Iterator[Flask]:
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         settings = QuerySettings(ElasticsearchSettings(urls=(url,), timeout_s=2.0))
         with connect(settings.elasticsearch) as es:
-            yield create_app(settings, es)
+            yield create_app(settings, es, make_key_ring())
 
 
 @pytest.fixture

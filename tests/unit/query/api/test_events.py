@@ -23,6 +23,7 @@ from query.api.openapi import openapi_document
 from query.api.settings import QuerySettings
 from tests.events import SALT, make_shopping_event
 from tests.free_port import free_port
+from tests.keys import make_key_ring
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def make_api(salt: str | None = SALT) -> Iterator[FlaskClient]:
         ElasticsearchSettings(), redis_url=f"redis://127.0.0.1:{free_port()}/0", user_salt=salt
     )
     with connect(settings.elasticsearch) as es:
-        yield create_app(settings, es).test_client()
+        yield create_app(settings, es, make_key_ring()).test_client()
 
 
 @pytest.fixture

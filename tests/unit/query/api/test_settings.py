@@ -90,6 +90,7 @@ def test_gunicorn_does_not_start_with_what_cannot_be_used(
 def test_the_access_log_has_no_query_strings() -> None:
     """Neither of the request nor of the referring page: they may contain a user id."""
     atoms = dict.fromkeys("hlutsba", "-") | {"m": "GET", "U": "/v1/listings/m1/similar", "H": "HTTP/1.1"}
+    atoms["{x-request-id}o"] = "0123456789abcdef"
     secret = {"r": "GET /v1/listings/m1/similar?user=u1 HTTP/1.1", "q": "user=u1", "f": "/items/m1?user=u1"}
     line = runpy.run_path(query.api.gunicorn_conf.__file__)["access_log_format"] % (atoms | secret)
     assert "GET /v1/listings/m1/similar HTTP/1.1" in line

@@ -14,7 +14,7 @@ from query.web.reports import REPORT, reports_blueprint
 
 def client(folder: Path | None) -> FlaskClient:
     app = Flask("query.web")
-    app.register_blueprint(pages_blueprint(None, None))  # type: ignore[arg-type]  # only its addresses are asked for
+    app.register_blueprint(pages_blueprint(None, None, with_events=bool))  # type: ignore[arg-type]  # only its addresses are asked for
     app.register_blueprint(reports_blueprint(folder))
     return app.test_client()
 
