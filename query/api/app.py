@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from elasticsearch import Elasticsearch
 from flask import Flask, Response, abort, request, send_file
@@ -36,6 +36,8 @@ from query.api.experiments import experiment_aware_search
 from query.api.listing_ids import EncodedSlashes, ListingIdConverter, shown_path
 from query.api.middleware.authorization import Guard
 from query.api.middleware.client_address import TrustedProxies
+from query.api.middleware.compression import add_compression
+from query.api.middleware.cors import add_cors
 from query.api.middleware.request_ids import add_request_id, number_request
 from query.api.openapi import openapi_document
 from query.api.parameters import (
@@ -124,6 +126,8 @@ def create_app(settings: QuerySettings, es: Elasticsearch, keys: KeyRing | None 
     app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
         EncodedSlashes(app.wsgi_app), settings.access.trusted_proxies
     )
+    add_compression(app)
+    add_cors(app, settings.access.cors_origins)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
     guard = Guard(settings, keys or KeyRing.of(es, settings.elasticsearch.prefix))
     app.before_request(number_request)
@@ -185,7 +189,9 @@ def _add_api(
 
     @app.get("/v1/listings")
     def listings_route() -> Response:
-        return _json(response.listing_page(listings.page(_parameters(ListingParameters).request())))
+        page = response.listing_page(listings.page(_parameters(ListingParameters).request()))
+        lasting = page.model_dump_json(exclude={"took_ms"}).encode()
+        return revalidated(_json(page), lasting, request, public_s())
 
     @app.get("/v1/listings/<listing_id:item_id>")
     def listing_route(item_id: str) -> Response:
@@ -210,7 +216,7 @@ def _add_operations(
     ranking: Ranking,
     guard: Guard,
 ) -> None:
-    description = openapi_document()
+    description = app.json.dumps(openapi_document()).encode()
 
     @app.get("/healthz")
     def healthz_route() -> Response:
@@ -235,8 +241,9 @@ def _add_operations(
         )
 
     @app.get("/openapi.json")
-    def openapi_route() -> dict[str, Any]:
-        return description
+    def openapi_route() -> Response:
+        answer = Response(description, mimetype="application/json")
+        return revalidated(answer, description, request, 0)
 
 
 def _add_photos(app: Flask, listings: ListingService, settings: QuerySettings) -> None:
@@ -333,6 +340,8 @@ def _problem(details: response.ProblemDetails, headers: Headers) -> Response:
         body = details.model_dump_json()
     answer = Response(redacted(body), status=details.status, headers=headers)
     answer.content_type = f"{form}; charset=utf-8" if form == "text/html" else form
+    if not request.path.startswith(_API_PATHS):
+        answer.vary.add("Accept")
     return answer
 
 
