@@ -30,14 +30,23 @@ _ANY_PART: Final = re.compile(r"nitamono_[0-9A-Za-z]{12}_[0-9A-Za-z]*")
 def new_key() -> str:
     """Return a new random key."""
     body = f"nitamono_{_random(ID_LENGTH)}_{_random(SECRET_LENGTH)}"
-    return body + _checksum(body)
+    return body + checksum(body)
 
 
 def key_id(text: str) -> str | None:
     """Return the id of a key, or None if the text is not a key."""
     match = _KEY.fullmatch(text)
-    well_formed = match and _checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
+    well_formed = match and checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
     return match[1] if match and well_formed else None
+
+
+def checksum(body: str) -> str:
+    """Return the CRC-32 of what precedes it in a key, in base 62."""
+    number, digits = zlib.crc32(body.encode("ascii")), ""
+    for _ in range(CHECKSUM_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return digits
 
 
 def digest(text: str) -> str:
@@ -45,7 +54,7 @@ def digest(text: str) -> str:
 
     A slow hash protects passwords, which can be guessed. 256 random bits cannot, however fast the hash is.
     """
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def redacted(text: str) -> str:
@@ -55,12 +64,3 @@ def redacted(text: str) -> str:
 
 def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def _checksum(body: str) -> str:
-    """Return the CRC-32 of the text in base 62."""
-    number, digits = zlib.crc32(body.encode("ascii")), ""
-    for _ in range(CHECKSUM_LENGTH):
-        number, digit = divmod(number, len(_ALPHABET))
-        digits = _ALPHABET[digit] + digits
-    return digits

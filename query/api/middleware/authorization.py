@@ -40,8 +40,8 @@ missing here needs the role operate.
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
-_FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "Via")
-"""What proxies add."""
+_FORWARDED: Final = frozenset({"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA"})
+"""The headers that proxies add, as WSGI names them."""
 
 
 def required_role(method: str, rule: str) -> Role | None:
@@ -167,4 +167,4 @@ def _presented_key() -> str | None:
 
 def _is_direct() -> bool:
     """Whether this machine sent the current request, and no proxy on it passed it on."""
-    return is_loopback(request.remote_addr or "") and not any(name in request.headers for name in _FORWARDED)
+    return is_loopback(request.remote_addr or "") and _FORWARDED.isdisjoint(request.environ)

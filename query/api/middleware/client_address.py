@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ class TrustedProxies:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         peer = environ.get("REMOTE_ADDR", "")
-        if _is_within(_address(peer), self._trusted):
+        if self._trusted and _is_within(_address(peer), self._trusted):
             forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
             environ["REMOTE_ADDR"] = client_address(peer, forwarded, self._trusted)
             scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").lower()
@@ -52,6 +53,7 @@ def counted_address(text: str) -> str:
     return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else text
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Return whether an address, or the host that a server listens on, is of this machine alone."""
     address = _address(host)

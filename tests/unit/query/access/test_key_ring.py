@@ -18,7 +18,7 @@ from query.access.key_ring import (
     Keys,
     KeysUnavailable,
 )
-from query.access.keys import digest, key_id, new_key
+from query.access.keys import checksum, digest, key_id, new_key
 from query.access.roles import Role
 from query.access.store import ApiKey
 
@@ -84,10 +84,8 @@ class Forged:
     """A well-formed key with the id of another and a secret of its own."""
 
     def __init__(self, key: str) -> None:
-        from query.access.keys import _checksum  # noqa: PLC0415 - what an attacker can compute too
-
         body = f"nitamono_{key_id(key)}_{new_key()[22:65]}"
-        self.text = body + _checksum(body)
+        self.text = body + checksum(body)
 
 
 class Reader:
