@@ -141,8 +141,8 @@ class Guard:
             return RoleRequired(f"the API key has the role {found}, this needs {needed.label}")
         if self._may_be_open and not _is_direct():
             return KeyRequired(
-                "this server has no API keys, and so answers only requests that this machine sends directly, "
-                "not those of a proxy; `nitamono keys create` creates a key"
+                "this server has no API keys, and so answers only requests that this machine sends to "
+                "localhost, not those of a proxy; `nitamono keys create` creates a key"
             )
         return KeyRequired(
             f"this needs an API key with the role {needed.label}, sent as `Authorization: Bearer KEY`"
@@ -166,5 +166,12 @@ def _presented_key() -> str | None:
 
 
 def _is_direct() -> bool:
-    """Whether this machine sent the current request, and no proxy on it passed it on."""
-    return is_loopback(request.remote_addr or "") and _FORWARDED.isdisjoint(request.environ)
+    """Whether this machine sent the current request to this machine, and no proxy passed it on.
+
+    A page of any site can make a browser send requests here under a name of its own (DNS rebinding).
+    """
+    return (
+        is_loopback(request.remote_addr or "")
+        and is_loopback(request.environ.get("HTTP_HOST", "localhost"))
+        and _FORWARDED.isdisjoint(request.environ)
+    )

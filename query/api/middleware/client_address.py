@@ -55,9 +55,9 @@ def counted_address(text: str) -> str:
 
 @lru_cache(1024)
 def is_loopback(host: str) -> bool:
-    """Return whether an address, or the host that a server listens on, is of this machine alone."""
+    """Return whether an address or a host, perhaps with a port, is of this machine alone."""
     address = _address(host)
-    return address.is_loopback if address else host == "localhost"
+    return address.is_loopback if address else host.partition(":")[0] == "localhost"
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

@@ -203,6 +203,28 @@ def test_described_parameters_are_those_that_are_taken(api: FlaskClient) -> None
     assert by_name["exclude_seller"]["schema"]["type"] == "array"
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "security", "refusals"),
+    [
+        ("/v1/listings", "get", [{"apiKey": ["read"]}, {}], {"401", "403", "429"}),
+        ("/v1/events", "post", [{"apiKey": ["ingest"]}], {"401", "403", "429"}),
+        ("/readyz", "get", [{}], {"401", "429"}),
+        ("/healthz", "get", [{}], set()),
+    ],
+)
+def test_the_description_names_roles_and_refusals(
+    api: FlaskClient, path: str, method: str, security: list[dict[str, list[str]]], refusals: set[str]
+) -> None:
+    """A client generated from it sends a key and expects to wait."""
+    description = json.loads(api.get("/openapi.json").text)
+    assert description["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+    operation = description["paths"][path][method]
+    assert operation["security"] == security
+    assert {"401", "403", "429"} & operation["responses"].keys() == refusals
+    if "429" in refusals:
+        assert "Retry-After" in operation["responses"]["429"]["headers"]
+
+
 def test_the_rendered_description_loads_nothing_from_elsewhere(api: FlaskClient) -> None:
     """Swagger UI's files are served from here."""
     page = api.get("/docs").text
