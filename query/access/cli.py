@@ -64,6 +64,8 @@ def create(name: str, role: str, expires: timedelta | None) -> None:
     """Create a key and print it, once. NAME says who uses it."""
     now = datetime.now(UTC)
     with _keys() as (es, prefix):
+        if not read_keys(es, prefix):
+            click.echo("This is the first key: a server that was open needs one from now on.", err=True)
         key, text = create_key(
             es, prefix, name, Role[role.upper()], now, expires_at=now + expires if expires else None
         )

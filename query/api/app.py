@@ -123,15 +123,9 @@ def create_app(settings: QuerySettings, es: Elasticsearch, keys: KeyRing | None 
     """
     app = Flask("query.web")
     app.url_map.converters["listing_id"] = ListingIdConverter
-    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
-        EncodedSlashes(app.wsgi_app), settings.access.trusted_proxies
-    )
-    add_compression(app)
-    add_cors(app, settings.access.cors_origins)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the description is read top down
     guard = Guard(settings, keys or KeyRing.of(es, settings.elasticsearch.prefix))
-    app.before_request(number_request)
-    app.before_request(guard.check)
+    _add_middleware(app, settings, guard)
     reader = IndexReader(es, settings.elasticsearch.prefix, settings.elasticsearch.timeout_s)
     listings, similar = (
         ListingService(reader),
@@ -154,9 +148,20 @@ def create_app(settings: QuerySettings, es: Elasticsearch, keys: KeyRing | None 
     app.register_blueprint(swagger_blueprint())
     app.register_error_handler(QueryError, _query_error)
     app.register_error_handler(HTTPException, _http_error)
+    return app
+
+
+def _add_middleware(app: Flask, settings: QuerySettings, guard: Guard) -> None:
+    """Add what surrounds every route. The `after_request` functions run in the reverse order."""
+    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+        EncodedSlashes(app.wsgi_app), settings.access.trusted_proxies
+    )
+    add_compression(app)
+    add_cors(app, settings.access.cors_origins)
     app.after_request(_secured)
     app.after_request(add_request_id)
-    return app
+    app.before_request(number_request)
+    app.before_request(guard.check)
 
 
 def answer_cache(settings: QuerySettings) -> AnswerCache:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -78,6 +79,13 @@ def status(environ: dict[str, str], path: str, key: str | None = None) -> int:
         return 0
 
 
+def send_raw(environ: dict[str, str], request: str) -> None:
+    """Send something that need not be HTTP, and read the answer."""
+    with socket.create_connection(("127.0.0.1", int(environ["NITAMONO_API_PORT"])), timeout=10) as connection:
+        connection.sendall(request.encode())
+        connection.recv(4096)
+
+
 def wait_for(
     expected: int, environ: dict[str, str], path: str, key: str | None = None, *, within: float
 ) -> None:
@@ -112,12 +120,14 @@ def test_a_server_that_others_reach_needs_a_key_and_says_how_to_create_one(
         assert status(environ, "/v1/listings") == 401
         assert status(environ, "/healthz") == 200
         assert status(environ, f"/v1/{key}", key) == 404
+        send_raw(environ, f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization Bearer {key}\r\n\r\n")
         revoke_key(es, index_prefix, key_id(key) or "", NOW)
         wait_for(401, environ, "/reports", key, within=5)
         process.terminate()
         output, _ = process.communicate(timeout=30)
     assert '"GET /reports HTTP/1.1" 200' in output
     assert "/v1/nitamono_[redacted]" in output
+    assert "Invalid HTTP Header: 'Authorization Bearer nitamono_[redacted]'" in output
     assert key[22:] not in output
 
 

@@ -36,6 +36,7 @@ def test_a_key_is_shown_once_and_stored_as_a_digest(
     """Standard output is the key alone; neither the list nor the index has its secret."""
     created = keys(environ, "create", "shop backend", "--role", "ingest", "--expires", "90d")
     assert created.exit_code == 0, created.output
+    assert "This is the first key: a server that was open needs one from now on." in created.stderr
     text = created.stdout.strip()
     id_ = key_id(text)
     assert id_
