@@ -104,7 +104,7 @@ def main() -> None:
         events = events_in(options.listings or generate(Path(folder), options))[: options.count]
         roots = {str(Path(image).parent) for event in events for image in event["images"]}
         settings = replace(settings, roots=ImageRoots(tuple(map(Path, roots))))
-        with index_of(build_indexer(settings)), worker(settings, "indexer.worker.app", options.processes):
+        with index_of(build_indexer(settings)), worker(settings, options.processes):
             fill(settings, events)
             parts = np.array_split(np.random.default_rng(1).permutation(len(events)), 2)
             rows = [
@@ -123,7 +123,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="length of each run")
     parser.add_argument("--watch-every", type=float, default=2.0, help="seconds between two watched events")
     parser.add_argument(
-        "--processes", type=int, default=3, help="of the worker; one takes about 30 events a second"
+        "--processes", type=int, default=3, help="of the worker"
     )
     parser.add_argument("--poll-ms", type=float, default=100, help="milliseconds between two polls")
     parser.add_argument("--photo-size", type=int, default=320, help="side of a generated photo in pixels")

@@ -6,8 +6,8 @@ queues, and prints two tables:
 - stages: one process indexes chunks of several sizes, without Celery. For each size, the rate and the share
   of time of reading, photos (fetch and decode, in threads), encoding and writing.
 - messages: the same listings through Redis and a Celery worker with one process, as messages of several
-  sizes, and as messages of one event that celery-batches collects in the worker. The methods take turns; the
-  rate is measured from the first message sent until the last listing is searchable.
+  sizes, and as messages of one event to a worker that gathers none (NITAMONO_BATCH_SIZE=1). The methods take
+  turns; the rate is measured from the first message sent until the last listing is searchable.
 
 The listings are generated (with photos of `--photo-size` pixels), or those of `--listings FILE`.
 """
@@ -28,17 +28,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from celery import Celery
-from celery_batches import Batches, SimpleRequest
-
 from demo.marketplace.folder import write_marketplace
 from indexer.intake.files import read_rows
 from indexer.intake.submission import Submission, chunked
 from indexer.settings import IndexerSettings
-from indexer.summary import IndexingSummary
-from indexer.worker.app import configuration, indexer, producer
+from indexer.worker.app import producer
 from indexer.worker.bootstrap import build_indexer
-from indexer.worker.delivery import log_chunk
 from indexer.worker.pipeline.indexer import Indexer
 from indexer.worker.pipeline.stage_times import StageTimes
 from mappings.image_roots import ImageRoots
@@ -47,12 +42,6 @@ from mappings.names import dead_letter_index
 from queues.broker import redis_client
 
 STAGES = ("read", "photos", "encode", "write")
-FLUSH_EVERY = 64
-"""The most messages that celery-batches collects."""
-FLUSH_INTERVAL_S = 0.2
-"""The longest time in seconds that it waits for them."""
-BATCHED_TASK = "bench.index_batched"
-
 Event = dict[str, Any]
 
 
@@ -81,12 +70,11 @@ class MessageRow:
 
 @dataclass(frozen=True)
 class Method:
-    """A method of sending: the size of messages, the submission, and the log of its worker."""
+    """A method: the size of messages, and of the chunks that the worker makes of them."""
 
     name: str
     size: int
-    submission: Submission
-    log: Path
+    batch_size: int = 64
 
 
 def main() -> None:
@@ -175,44 +163,36 @@ def measure_messages(
     local: Indexer, settings: IndexerSettings, events: Sequence[Event], options: argparse.Namespace
 ) -> list[MessageRow]:
     """Measure each method of sending, in turn; the best run of each counts."""
-    with worker(settings, "indexer.worker.app") as plain, worker(settings, "bench.indexing") as batching:
-        methods = methods_of(settings, options.chunks, plain, batching)
-        runs = [measure_method(local, events, method) for _ in range(options.repeats) for method in methods]
+    methods = [
+        Method("messages of 1, none gathered", 1, batch_size=1),
+        *(Method(f"messages of {size}", size) for size in options.chunks),
+    ]
+    runs = [
+        measure_method(local, settings, events, method) for _ in range(options.repeats) for method in methods
+    ]
     best: dict[str, MessageRow] = {}
     for run in sorted(runs, key=lambda run: run.listings_per_s):
         best[run.method] = run
     return [best[method.name] for method in methods]
 
 
-def methods_of(settings: IndexerSettings, chunks: Sequence[int], plain: Path, batching: Path) -> list[Method]:
-    """Return the methods of sending, given the logs of the plain and of the batching worker."""
-    client = redis_client(settings.redis_url)
-    chunk_producer, batching_producer = producer(settings), producer(settings)
-    batching_producer.conf.task_default_queue = batches_queue(settings)
-    single = Submission(batching_producer, client, settings, window=4096, task=BATCHED_TASK)
-    return [
-        *(
-            Method(f"messages of {size}", size, Submission(chunk_producer, client, settings), plain)
-            for size in chunks
-        ),
-        Method("messages of 1, celery-batches", 1, single, batching),
-    ]
-
-
-def measure_method(local: Indexer, events: Sequence[Event], method: Method) -> MessageRow:
+def measure_method(
+    local: Indexer, settings: IndexerSettings, events: Sequence[Event], method: Method
+) -> MessageRow:
     """Measure one run of a method."""
-    submission = method.submission
-    submission.send(as_new(events[:1]))  # waits until the worker is up
-    before, batches = submission.finish().indexed, len(encoded_batches(method.log))
-    started = time.perf_counter()
-    for chunk in chunked(as_new(events), method.size):
-        submission.send(chunk)
-    indexed = submission.finish().indexed - before
-    local.store.refresh()
-    wall = time.perf_counter() - started
+    submission = Submission(producer(settings), redis_client(settings.redis_url), settings, window=4096)
+    with worker(settings, batch_size=method.batch_size) as log:
+        submission.send(as_new(events[:1]))  # waits until the worker is up
+        before, batches = submission.finish().indexed, len(encoded_batches(log))
+        started = time.perf_counter()
+        for chunk in chunked(as_new(events), method.size):
+            submission.send(chunk)
+        indexed = submission.finish().indexed - before
+        local.store.refresh()
+        wall = time.perf_counter() - started
+        sizes = encoded_batches(log)[batches:]
     if indexed != len(events):
         sys.exit(f"{method.name}: {indexed:,} of {len(events):,} listings were indexed. {submission.summary}")
-    sizes = encoded_batches(method.log)[batches:]
     return MessageRow(method.name, round(len(events) / wall, 1), round(sum(sizes) / max(1, len(sizes)), 1))
 
 
@@ -224,20 +204,25 @@ def encoded_batches(log: Path) -> list[int]:
     return [int(word.removeprefix("encoded=")) for word in words if word.startswith("encoded=")]
 
 
-def batches_queue(settings: IndexerSettings) -> str:
-    """Return the queue of the worker that collects batches."""
-    return f"{settings.queue}-batches"
-
-
 @contextmanager
-def worker(settings: IndexerSettings, module: str, processes: int = 1) -> Iterator[Path]:
+def worker(settings: IndexerSettings, processes: int = 1, batch_size: int = 64) -> Iterator[Path]:
     """Run a worker, and return its log."""
     environ = os.environ | {
         "NITAMONO_INDEX_PREFIX": settings.prefix,
+        "NITAMONO_BATCH_SIZE": str(batch_size),
         "NITAMONO_IMAGE_ROOTS": os.pathsep.join(map(str, settings.roots.folders)),
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "celery", "-A", module, "worker", "--concurrency", str(processes)]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "indexer.worker.app",
+        "worker",
+        "--concurrency",
+        str(processes),
+    ]
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(  # noqa: S603  our own command
             [*command, "--loglevel", "INFO", "--without-gossip", "--without-mingle"],
@@ -250,37 +235,6 @@ def worker(settings: IndexerSettings, module: str, processes: int = 1) -> Iterat
         finally:
             process.terminate()
             process.wait()
-
-
-class BatchedTask(Batches):  # type: ignore[misc]  # Celery has no types
-    """A task that celery-batches calls with several messages."""
-
-    flush_every = FLUSH_EVERY
-    flush_interval = FLUSH_INTERVAL_S
-
-
-def batching_configuration() -> dict[str, Any]:
-    """Return the indexer's configuration, changed for celery-batches, which collects prefetched messages."""
-    settings = IndexerSettings.from_environ(os.environ)
-    changes = {
-        "worker_prefetch_multiplier": FLUSH_EVERY,
-        "task_default_queue": batches_queue(settings),
-        "broker_transport": None,  # that of the indexer accepts only its own queue and tasks
-    }
-    return configuration(settings) | changes | {"imports": ()}
-
-
-app = Celery("bench", set_as_current=False)
-app.add_defaults(batching_configuration)
-
-
-@app.task(name=BATCHED_TASK, base=BatchedTask)  # type: ignore[untyped-decorator]  # as above
-def index_batched(requests: Sequence[SimpleRequest]) -> None:
-    """Index the events of all messages as one chunk, and store a result for each message."""
-    chunk = indexer().index([event for request in requests for event in request.args[0]])
-    log_chunk(chunk)
-    for request, outcome in zip(requests, chunk.outcomes_in_order(), strict=True):
-        app.backend.mark_as_done(request.id, IndexingSummary.of([outcome]).to_json(), request=request)
 
 
 def print_stages(rows: Sequence[StageRow]) -> None:

@@ -104,8 +104,8 @@ class ProducerSettings(QueueSettings):
         Le(1000),
         Variable(
             "NITAMONO_BATCH_SIZE",
-            "Listings in one message, and photos in one batch of the encoder.",
-            used_by="`nitamono index`",
+            "Listings in one message and in one chunk of the worker, and photos in one batch of the encoder.",
+            used_by="`nitamono index`, worker of listings",
         ),
     ] = 64
 

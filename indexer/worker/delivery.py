@@ -6,10 +6,11 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from indexer.settings import IndexerSettings
-from indexer.summary import IndexingSummary
+from indexer.summary import EventOutcome, IndexingSummary, rejected
 from indexer.worker.logs import line
 from indexer.worker.parking import GivenUp, ParkingLot
 from indexer.worker.pipeline.chunk import Chunk
@@ -23,50 +24,62 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Delivery:
-    """The summary so far, the events to retry, and the events to park."""
+    """The summary so far, and the events to retry."""
 
     summary: IndexingSummary
     remaining: Sequence[Any] = ()
-    given_up: Sequence[GivenUp] = ()
 
-    def __add__(self, other: Delivery) -> Delivery:
-        """The sum of both."""
-        return Delivery(
-            self.summary + other.summary,
-            [*self.remaining, *other.remaining],
-            [*self.given_up, *other.given_up],
-        )
+
+WAITS: Final = None
+"""The result of an event that needs another attempt."""
+Result = EventOutcome | GivenUp | None
 
 
 def deliver(
     indexer: Indexer,
     parking: ParkingLot,
     settings: IndexerSettings,
-    events: Sequence[Any],
-    summary: IndexingSummary,
+    messages: Sequence[Sequence[Any]],
     retries: int,
-) -> Delivery:
-    """Index the events; `retries` is the number of earlier attempts.
+) -> list[Delivery]:
+    """Index the events of messages as one chunk, and return what became of each message.
 
-    After the last attempt nothing remains: what Elasticsearch does not accept is parked. A chunk that needs
-    more memory than there is, is split in halves; an event that does so by itself is parked.
+    retries: number of earlier attempts. After the last one nothing remains: what Elasticsearch does not
+        accept is parked. A chunk that needs more memory than there is, is split in halves; an event that does
+        so by itself is parked.
     """
 
-    def index(part: Sequence[Any]) -> Delivery:
+    def index(part: Sequence[Any]) -> list[Result]:
         chunk = indexer.index(part, attempt=retries + 1, final=retries >= settings.photo_retries)
         log_chunk(chunk)
-        settled = IndexingSummary.of(chunk.outcomes_in_order())
-        if not chunk.waiting or retries < settings.max_retries:
-            return Delivery(settled, chunk.remaining())
-        detail = next(iter(chunk.waiting.values())).detail
-        return Delivery(settled, given_up=given_up(chunk.remaining(), UNAVAILABLE, detail))
+        return [result_of(chunk, position, retries >= settings.max_retries) for position in range(len(part))]
 
-    def too_large(part: Sequence[Any], error: MemoryError) -> Delivery:
-        return Delivery(IndexingSummary(), given_up=given_up(part, OUT_OF_MEMORY, repr(error)))
+    def too_large(part: Sequence[Any], error: MemoryError) -> list[Result]:
+        return [*given_up(part, OUT_OF_MEMORY, repr(error))]
 
-    whole = sum(by_halves(index, events, too_large), Delivery(summary))
+    events = [event for message in messages for event in message]
+    results = [result for part in by_halves(index, events, too_large) for result in part]
     # Last and at once: a delivery that fails before is repeated, and would park events twice.
-    return Delivery(whole.summary + park(parking, whole.given_up), whole.remaining)
+    park(parking, [result for result in results if isinstance(result, GivenUp)])
+    of_each = iter(results)
+    return [delivery_of(message, list(islice(of_each, len(message)))) for message in messages]
+
+
+def result_of(chunk: Chunk, position: int, is_last: bool) -> Result:
+    """Return the result of an event after an attempt, the last one or another."""
+    failure = chunk.waiting.get(position)
+    if failure is None:
+        return chunk.outcomes[position]
+    return GivenUp(chunk.events[position], UNAVAILABLE, failure.detail) if is_last else WAITS
+
+
+def delivery_of(events: Sequence[Any], results: Sequence[Result]) -> Delivery:
+    """Return what became of a message, by the results of its events."""
+    outcomes = [rejected(each.reason) if isinstance(each, GivenUp) else each for each in results]
+    return Delivery(
+        IndexingSummary.of(outcome for outcome in outcomes if outcome is not WAITS),
+        [event for event, outcome in zip(events, outcomes, strict=True) if outcome is WAITS],
+    )
 
 
 def given_up(events: Sequence[Any], reason: str, detail: str) -> list[GivenUp]:

@@ -11,6 +11,7 @@ from indexer.summary import IndexingSummary
 from indexer.worker.app import app, indexer, parking, queue, settings
 from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK, IndexArguments, RemoveArguments
 from indexer.worker.delivery import Delivery, deliver, given_up, park
+from indexer.worker.gathering import Gathering
 from indexer.worker.pipeline.removal import bare_removals, removal_events
 from mappings.failures import TransientFailure
 from queues.deliveries import MOST_DELIVERIES
@@ -58,9 +59,12 @@ class RemovalTask(ChunkTask):
 def index_listings(self: ChunkTask, events: Sequence[Any], summary: SummaryJson | None = None) -> SummaryJson:
     """Index a chunk of events and return the summary of all of them, retries included.
 
-    Only a later attempt has a summary to add to; the summary of a first one is ignored.
+    Only a later attempt has a summary to add to; the summary of a first one is ignored. A first attempt at
+    few events processes other messages with its own.
     """
-    return index_chunk(self, events, IndexingSummary.from_json(summary if self.request.retries else None))
+    if self.request.retries:
+        return index_chunk(self, events, IndexingSummary.from_json(summary))
+    return index_chunk(self, events, IndexingSummary(), settings().batch_size - len(events))
 
 
 @app.task(bind=True, base=RemovalTask, name=REMOVE_TASK, arguments=RemoveArguments)  # type: ignore[untyped-decorator]  # as above
@@ -75,24 +79,34 @@ def remove_listings(self: RemovalTask, item_ids: Sequence[str], at: str) -> Summ
     return index_chunk(self, events, IndexingSummary())
 
 
-def index_chunk(task: ChunkTask, events: Sequence[Any], summary: IndexingSummary) -> SummaryJson:
-    """Return the summary of the chunk once no event of it waits; until then retry those that do."""
+def index_chunk(
+    task: ChunkTask, events: Sequence[Any], summary: IndexingSummary, room: int = 0
+) -> SummaryJson:
+    """Return the summary of the chunk once no event of it waits; until then retry those that do.
+
+    summary: of earlier attempts. room: events of other messages that may be processed with it.
+    """
     try:
         with task.delivery() as count:
-            delivery = attempt(events, summary, task.request.retries, count)
+            delivery = attempt(task, events, count, room)
     except SoftTimeLimitExceeded:
         if task.is_final:
             raise
-        delivery = Delivery(summary, events)
+        delivery = Delivery(IndexingSummary(), events)
+    summary += delivery.summary
     if delivery.remaining:
-        arguments = (delivery.remaining, delivery.summary.to_json())
-        task.retry_as(index_listings, arguments, settings().longest_wait_s)
-    return delivery.summary.to_json()
+        task.retry_as(index_listings, (delivery.remaining, summary.to_json()), settings().longest_wait_s)
+    return summary.to_json()
 
 
-def attempt(events: Sequence[Any], summary: IndexingSummary, retries: int, count: int) -> Delivery:
+def attempt(task: ChunkTask, events: Sequence[Any], count: int, room: int) -> Delivery:
     """Return the result of one attempt at the chunk, whose message is delivered for the `count`-th time."""
     if count > MOST_DELIVERIES:
         detail = f"{MOST_DELIVERIES} workers ended while they had the chunk"
-        return Delivery(summary + park(parking(), given_up(events, WORKER_LOST, detail)))
-    return deliver(indexer(), parking(), settings(), events, summary, retries)
+        return Delivery(park(parking(), given_up(events, WORKER_LOST, detail)))
+    gathering = Gathering(queue(), task.request.id)
+    with gathering.companions(room) as companions:
+        messages = [events, *(companion.events for companion in companions)]
+        own, *others = deliver(indexer(), parking(), settings(), messages, task.request.retries)
+        gathering.settle(companions, others, settings().longest_wait_s)
+    return own

@@ -108,6 +108,28 @@ def test_a_killed_process_returns_its_batch(
     check_nothing_lost(shop, queue, events)
 
 
+def test_messages_that_a_killed_process_had_gathered_are_processed(
+    shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
+) -> None:
+    """Twice in a row; each message has its own result."""
+    environ = shop.environ(elasticsearch_url, redis_url, NITAMONO_BATCH_SIZE="12", **SHORT)
+    running = worker(**environ)
+    queue, events = submission(environ), slow_events(shop, server)
+    for event in events:
+        queue.send([event])
+
+    def gathered() -> set[bytes]:
+        return set(queue.client.scan_iter(f"{queue.settings.queue}:gathered:*"))
+
+    for count in (1, 2):
+        wait_until(lambda least=count: len(gathered()) >= least, "other messages are gathered")
+        (child,) = psutil.Process(running.pid).children()
+        child.send_signal(signal.SIGKILL)
+
+    check_nothing_lost(shop, queue, events)
+    assert gathered() == set()
+
+
 def test_a_killed_worker_s_batch_goes_to_another_one(
     shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
 ) -> None:

@@ -63,8 +63,8 @@ def test_every_event_waits_while_elasticsearch_is_away(
     """Also those that are no listings: their dead letters could not be written."""
     events = [shop.event(), {"item_id": "bad"}]
 
-    delivery = deliver(lonely, parking, shop.settings, events, IndexingSummary(indexed=3), 0)
-    assert (delivery.summary, delivery.remaining) == (IndexingSummary(indexed=3), events)
+    (delivery,) = deliver(lonely, parking, shop.settings, [events], 0)
+    assert (delivery.summary, delivery.remaining) == (IndexingSummary(), events)
 
 
 def test_after_the_last_retry_waiting_events_are_parked(
@@ -73,7 +73,7 @@ def test_after_the_last_retry_waiting_events_are_parked(
     """Once each time, and released by id."""
     events = [shop.event("a"), shop.event("b")]
 
-    delivery = deliver(lonely, parking, shop.settings, events, IndexingSummary(), shop.settings.max_retries)
+    (delivery,) = deliver(lonely, parking, shop.settings, [events], shop.settings.max_retries)
     assert delivery.summary.rejected == {"elasticsearch_unavailable": 2}
     assert delivery.remaining == []
     parked = list(parking.search("elasticsearch_unavailable"))
@@ -98,8 +98,8 @@ def test_a_chunk_that_needs_too_much_memory_is_halved(
 
     monkeypatch.setattr(shop.encoder, "encode", encode_two)
     events = [shop.event(f"m{number}") for number in range(7)]
-    delivery = deliver(shop.indexer, parking, shop.settings, events, IndexingSummary(outdated=1), 0)
-    assert (delivery.summary, delivery.remaining) == (IndexingSummary(indexed=7, outdated=1), [])
+    (delivery,) = deliver(shop.indexer, parking, shop.settings, [events], 0)
+    assert (delivery.summary, delivery.remaining) == (IndexingSummary(indexed=7), [])
     assert len(shop.documents()) == 7
 
 
@@ -118,7 +118,7 @@ def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     events[4]["images"] = [shop.photo(GREEN)]
     huge = Path(events[4]["images"][0]).read_bytes()
     indexer = replace(shop.indexer, photo_loader=replace(shop.indexer.photo_loader, decode=decode_small))
-    delivery = deliver(indexer, parking, shop.settings, events, IndexingSummary(), 0)
+    (delivery,) = deliver(indexer, parking, shop.settings, [events], 0)
 
     assert delivery.summary.total == 6
     assert delivery.summary.rejected == {"out_of_memory": 1}
@@ -143,10 +143,11 @@ def test_a_failed_delivery_parks_nothing(shop: Shop, parking: ParkingLot) -> Non
 
     stub = SimpleNamespace(index=first_needs_too_much)
     with pytest.raises(redis.ConnectionError):
-        deliver(stub, parking, shop.settings, events, IndexingSummary(), 0)  # type: ignore[arg-type]  # its one method
+        deliver(stub, parking, shop.settings, [events], 0)  # type: ignore[arg-type]  # its one method
     assert list(parking.search()) == []
 
-    summary = deliver(stub, parking, shop.settings, events, IndexingSummary(), 0).summary  # type: ignore[arg-type]
+    (delivery,) = deliver(stub, parking, shop.settings, [events], 0)  # type: ignore[arg-type]
+    summary = delivery.summary
     assert (summary.indexed, summary.rejected) == (1, {"out_of_memory": 1})
     assert [parked.event for parked in parking.search()] == [events[0]]
 
@@ -188,7 +189,7 @@ def test_events_wait_for_an_index(shop: Shop, parking: ParkingLot) -> None:
     """A dropped index is not the sender's fault."""
     drop_index(shop.es, shop.index_name, force=True)
 
-    delivery = deliver(shop.indexer, parking, shop.settings, [shop.event()], IndexingSummary(), 0)
+    (delivery,) = deliver(shop.indexer, parking, shop.settings, [[shop.event()]], 0)
     assert len(delivery.remaining) == 1
 
 
