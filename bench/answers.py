@@ -114,7 +114,7 @@ class Judge:
     @staticmethod
     def could_be_shown(item: Listing, other: Listing) -> bool:
         """Return whether a listing is for sale at a price from half to twice the item's."""
-        near = 0.5 <= other.price / item.price <= 2
+        near = bool(item.price and other.price) and 0.5 <= (other.price or 0) / (item.price or 1) <= 2
         return other.status is Status.ON_SALE and near and other.item_id != item.item_id
 
     def ndcg(self, item: Listing, shown: Sequence[Listing]) -> float:

@@ -13,7 +13,7 @@ from console.counts import count_of
 from console.table import table
 from experiments.analysis.offline.evaluation import CLIP
 from experiments.analysis.offline.wording import SIMULATED
-from mappings.listing import CATEGORY_SEPARATOR
+from mappings.values import CATEGORY_SEPARATOR
 
 HEAD: Final = ("item", "tapped", "taps", "expected", "now", "learned")
 

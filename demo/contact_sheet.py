@@ -130,7 +130,7 @@ def _draw_item(
             (left - 3, top - 3, left + THUMBNAIL + 2, top + THUMBNAIL + 2), outline=QUERY_FRAME, width=3
         )
     font = ImageFont.load_default(FONT_SIZE)
-    price = f"{document.price:,.0f} {document.currency}"
+    price = "no price" if document.price is None else f"{document.price:,.0f} {document.currency}"
     pen.text((left, top + THUMBNAIL + 4), price, INK, font)
     pen.text((left, top + THUMBNAIL + 18), document.category[-1], INK, font)
 

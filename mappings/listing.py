@@ -28,9 +28,8 @@ from pydantic_core import PydanticCustomError
 from mappings.currencies import CURRENCIES, CURRENCY_FORM
 from mappings.errors import InvalidListing, Problem
 from mappings.offer import offer, price_step
-from mappings.problems import ID_FORM, first_per_field, shown
-
-CATEGORY_SEPARATOR = " > "
+from mappings.problems import ID_FORM, PRICE_FORM, first_per_field, shown
+from mappings.values import CATEGORY_SEPARATOR, canonical
 
 # Producers' clocks may be some seconds ahead. An event with a later date is rejected: it would block every
 # update until that date.
@@ -102,6 +101,12 @@ def _known_currency(code: str) -> str:
     return code
 
 
+def _price(price: float) -> float:
+    if 0 < price < MIN_PRICE:
+        raise PydanticCustomError("price_too_small", PRICE_FORM)
+    return price
+
+
 def isoformat(moment: datetime) -> str:
     """Return `2026-01-31T09:30:00.000000Z`: UTC with microseconds, so that text sorts by time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -159,9 +164,13 @@ PhotoReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^.\x00]+$")]
 # JSON allows larger integers; Elasticsearch and the canonical form of an event (orjson) do not.
 WholeNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-AttributeValue = Annotated[str, StringConstraints(max_length=256)] | bool | WholeNumber | float
+AttributeScalar = Annotated[str, StringConstraints(max_length=256)] | bool | WholeNumber | float
+AttributeValue = AttributeScalar | Annotated[tuple[AttributeScalar, ...], Field(max_length=20, strict=False)]
+"""Of a list, a filter and a ranking term match any value."""
 # No currency has a coin below a hundredth, and the logarithm of a price needs a lower bound.
-Price = Annotated[float, Field(ge=0.01, le=1e12)]
+MIN_PRICE, MAX_PRICE = 0.01, 1e12
+Price = Annotated[float, Field(ge=0, le=MAX_PRICE), AfterValidator(_price)]
+"""0 is a giveaway."""
 Popularity = Annotated[float, Field(ge=0, le=1e12)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
 
@@ -174,7 +183,8 @@ class Listing(BaseModel):
     item_id: ListingId
     title: Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True)]
     category: Annotated[tuple[CategoryName, ...], Field(min_length=1, max_length=5, strict=False)]
-    price: Price
+    price: Price | None = None
+    """None if it is unknown. Without a price, or with price 0, an answer has no price band."""
     currency: Currency
     seller_id: ListingId
     status: Annotated[Status, Field(strict=False)]
@@ -190,6 +200,9 @@ class Listing(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+NO_CURRENCY: Final = "XXX"
+"""ISO 4217: no currency."""
+
 _TIMES = ("created_at", "updated_at", "indexed_at")
 
 
@@ -201,7 +214,7 @@ class ListingDocument(BaseModel):
     item_id: str
     title: str | None = None
     category: tuple[str, ...]
-    price: float
+    price: float | None = None
     currency: str
     seller_id: str
     status: Status
@@ -238,7 +251,7 @@ class ListingDocument(BaseModel):
         fields that searches filter and rank by."""
         fields = self.model_dump(mode="json", exclude_none=True) | {
             "category_paths": category_paths(self.category),
-            "offer": offer(self.status, self.currency, price_step(self.price)),
+            "offer": offer(self.status, self.currency, price_step(self.price) if self.price else None),
         }
         if self.popularity is not None:
             fields["popularity_log"] = math.log1p(self.popularity)
@@ -259,7 +272,9 @@ _UNVALIDATED: Final[dict[str, Any]] = {
 
 
 def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
-    """Return the listing in `event`, which is decoded JSON. Null means absent in every place.
+    """Return the listing in `event`, which is decoded JSON, with its values as by `canonical`.
+
+    Where there is no price, or it is 0, the currency may be absent.
 
     Raises:
         InvalidListing: with every problem found, each with a stable reason code.
@@ -267,27 +282,17 @@ def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
     if not isinstance(event, Mapping):
         problem = Problem("event", "event_wrong_type", shown(event), "a JSON object")
         raise InvalidListing(None, (problem,))
+    fields = canonical(event)
+    if not fields.get("price"):
+        fields.setdefault("currency", NO_CURRENCY)
     try:
-        listing = Listing.model_validate(without_nulls(event))
+        listing = Listing.model_validate(fields)
     except ValidationError as error:
         raise InvalidListing(item_id_of(event), first_per_field(error, Listing)) from error
     problems = _date_problems(listing, now or datetime.now(UTC))
     if problems:
         raise InvalidListing(listing.item_id, problems)
     return listing
-
-
-def without_nulls(event: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return the event without null fields, and without nulls in its lists and objects."""
-    return {name: _without_nulls(value) for name, value in event.items() if value is not None}
-
-
-def _without_nulls(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: inner for name, inner in value.items() if inner is not None}
-    if isinstance(value, list | tuple):
-        return [inner for inner in value if inner is not None]
-    return value
 
 
 def _date_problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:

@@ -20,10 +20,11 @@ def step_start(step: int) -> float:
     return float(STEP**step)
 
 
-def offer(status: str, currency: str, step: int) -> str:
-    """Return the keyword, such as `on_sale|JPY|38`. Elasticsearch keeps the set of documents of each in its
-    filter cache, so one term in a search stands for three filters."""
-    return f"{offer_prefix(status, currency)}{step}"
+def offer(status: str, currency: str, step: int | None) -> str:
+    """Return the keyword, such as `on_sale|JPY|38`; without a step, for what is free or has no price,
+    `on_sale|JPY|unpriced`. Elasticsearch keeps the set of documents of each in its filter cache, so one term
+    in a search stands for three filters."""
+    return f"{offer_prefix(status, currency)}{'unpriced' if step is None else step}"
 
 
 def offer_prefix(status: str, currency: str) -> str:

@@ -18,11 +18,14 @@ _DATES = "2026-01-31T09:30:00Z or 2026-01-31 18:30:00+09:00"
 
 ID_FORM = "1 to 256 bytes of text without control characters, other than `.` and `..`"
 
+PRICE_FORM = "0 for a giveaway, or a number from 0.01 up"
+
 # pydantic's error types, as the second half of a reason code and what to tell a person.
 _SUFFIXES: dict[str, tuple[str, str]] = {
     "missing": ("missing", "a value"),
     "greater_than_equal": ("not_positive", "a number from {ge:g} up"),
     "less_than_equal": ("too_large", "a smaller number"),
+    "price_too_small": ("not_positive", PRICE_FORM),
     "finite_number": ("not_finite", "a finite number"),
     "string_too_long": ("too_long", "at most {max_length} characters"),
     "string_too_short": ("empty", "at least {min_length} character"),

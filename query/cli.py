@@ -74,7 +74,7 @@ def answer_text(answer: SimilarAnswer) -> str:
     """Return the answer for a terminal: the item, the price band, and a table of similar items."""
     item = answer.item
     about = f"{item.item_id}  {price_label(item.price, item.currency)}  {item.title or '(no title)'}"
-    lines = [about, _band_line(answer.band)]
+    lines = [about, _band_line(answer.band) if answer.band else str(answer.no_band)]
     if answer.fallback:
         lines.append(f"{answer.fallback.message} ({answer.fallback.reason})")
     lines += [f"{each.item_id}: {each.message} ({each.reason})" for each in answer.missing]

@@ -9,21 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from indexer.intake.row import MAX_ROW_LENGTH
-from mappings.listing import CATEGORY_SEPARATOR, Listing
+from mappings.listing import Listing
+from mappings.values import CATEGORY_SEPARATOR, IMAGE_SEPARATOR, canonical
 
 OPTIONAL = frozenset({"images", "attributes", "popularity"})
 """Fields that a table may lack: without the column, a listing has no photo, attribute or popularity."""
 REQUIRED = tuple(name for name in Listing.model_fields if name not in OPTIONAL)
 ATTRIBUTE_PREFIX = "attributes."
-IMAGE_SEPARATOR = "|"
 
 _LIST = re.compile(r"""\[\s*['"].*\]""", re.DOTALL)
-_PLAIN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
-_GROUPED = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII)
-# 1.290 means one thousand two hundred and ninety in many European countries.
-_AMBIGUOUS = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
-THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
-"""Currencies whose prices have three decimals (ISO 4217)."""
 
 
 def event_of(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,11 +40,7 @@ def event_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     event["images"] = parts(event.get("images", []), IMAGE_SEPARATOR)
     if "category" in event:
         event["category"] = parts(event["category"], CATEGORY_SEPARATOR.strip())
-    if isinstance(event.get("price"), str):
-        event["price"] = number(event["price"], event.get("currency"))
-    if isinstance(event.get("popularity"), str):
-        event["popularity"] = number(event["popularity"])
-    return event
+    return canonical(event)
 
 
 def parts(value: object, separator: str) -> object:
@@ -98,19 +88,6 @@ def json_object(value: object) -> object:
     except (ValueError, RecursionError):
         return value
     return found if isinstance(found, dict) else value
-
-
-def number(text: str, currency: object = None) -> float | str:
-    """Return the number in a text, or the text itself if it is ambiguous, which the validation rejects.
-
-    `1290`, `12.5` and `1,290` are unambiguous. `1,29` is ambiguous, and so is `1.290` except in a currency
-    with three decimals.
-    """
-    if _GROUPED.fullmatch(text):
-        return float(text.replace(",", ""))
-    if _AMBIGUOUS.fullmatch(text) and currency not in THREE_DECIMALS:
-        return text
-    return float(text) if _PLAIN.fullmatch(text) else text
 
 
 def field_of(column: str) -> str:

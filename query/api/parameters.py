@@ -17,8 +17,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from mappings.listing import CATEGORY_SEPARATOR, ListingId, Status
+from mappings.listing import ListingId, Status
 from mappings.problems import shown
+from mappings.values import CATEGORY_SEPARATOR
 from query.search.cursor import MAX_LENGTH
 from query.search.errors import InvalidParameters, UnknownItem, UnknownParameter, UnusableParameter
 from query.search.price_band import DEFAULT_RATIO

@@ -19,7 +19,7 @@ from query.search.browse import Page
 from query.search.experiment_aware import ExperimentStatus, Exposure
 from query.search.hits import RankedHit
 from query.search.missing import Reason, explain_missing
-from query.search.price_band import WIDER_RATIOS
+from query.search.price_band import WIDER_RATIOS, PriceBand
 from query.search.reader import Found, RequestDeadline
 from query.search.similar import FALLBACK_NOT_ENCODED, FALLBACK_REMOVED, SimilarItems
 
@@ -46,7 +46,7 @@ class ListingSummary(Model):
     item_id: str
     title: Annotated[str | None, Field(description="Null for a removed listing.")]
     category: Annotated[tuple[str, ...], Field(description="From the root to the leaf.")]
-    price: float
+    price: Annotated[float | None, Field(description="0 for a giveaway; null if it is unknown.")]
     currency: str
     seller_id: str
     status: Status
@@ -164,7 +164,8 @@ class SimilarContent(Model):
         str,
         Field(description="What ranked the items: the name of a ranking file with its hash, or `default`."),
     ]
-    band: Band
+    band: Annotated[Band | None, Field(description="Null for an item that is free or has no price.")]
+    no_band: Annotated[str | None, Field(description="Why there is no band; null where there is one.")]
     fallback: Fallback | None
     filters: tuple[Filter, ...]
     removed: Annotated[
@@ -420,21 +421,15 @@ def delivery(deadline: RequestDeadline, exposure: Exposure, *, cached: bool = Fa
 
 def similar_content(found: SimilarItems) -> SimilarContent:
     """The part of an answer that is the same each time."""
-    query, band = found.query, found.band
+    query = found.query
     return SimilarContent(
         item=summary(query.item),
         items=similar_items(found),
         encoder_id=found.encoder.encoder_id,
         index=found.found.index,
         ranking=found.ranking.name,
-        band=Band(
-            requested_ratio=query.request.price_ratio,
-            applied_ratio=band.ratio,
-            low=band.low,
-            high=band.high,
-            currency=query.item.currency,
-            steps_widened=found.steps_widened,
-        ),
+        band=band_applied(found),
+        no_band=no_band(found),
         fallback=fallback(found.fallback_reason),
         filters=filters_applied(found),
         removed=found.selection.counts(),
@@ -446,6 +441,29 @@ def similar_content(found: SimilarItems) -> SimilarContent:
         index_changed=found.index_changed,
         next_cursor=found.next_cursor,
     )
+
+
+def band_applied(found: SimilarItems) -> Band | None:
+    """The prices that items were taken from; None if those of all."""
+    band = found.band
+    if band.unpriced:
+        return None
+    return Band(
+        requested_ratio=found.query.request.price_ratio,
+        applied_ratio=band.ratio,
+        low=band.low,
+        high=band.high,
+        currency=found.query.item.currency,
+        steps_widened=found.steps_widened,
+    )
+
+
+def no_band(found: SimilarItems) -> str | None:
+    """Why an answer has no price band; None if it has one."""
+    if not found.band.unpriced:
+        return None
+    own = "has no price" if found.query.item.price is None else "is free"
+    return f"The item {own}, so items of every price in {found.query.item.currency} are shown."
 
 
 def stages(deadline: RequestDeadline) -> dict[str, float]:
@@ -493,11 +511,7 @@ def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
     always = [
         Filter(field="status", kept=Status.ON_SALE.value, why="only what can be bought is shown"),
         Filter(field="currency", kept=currency, why="prices in another currency cannot be compared"),
-        Filter(
-            field="price",
-            kept=f"{band.low:.2f} to {band.high:.2f}",
-            why=f"prices about {band.ratio:g} times lower or higher, in whole steps of 25 %",
-        ),
+        *([] if band.unpriced else [_price_filter(band)]),
         Filter(field="item_id", kept="any other", why="the item is not similar to itself"),
     ]
     asked_for = [
@@ -508,16 +522,25 @@ def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
     return (*always, *(Filter(field=name, kept=kept, why="asked for") for name, kept in asked_for))
 
 
+def _price_filter(band: PriceBand) -> Filter:
+    return Filter(
+        field="price",
+        kept=f"{band.low:.2f} to {band.high:.2f}",
+        why=f"prices about {band.ratio:g} times lower or higher, in whole steps of 25 %",
+    )
+
+
 def short_because(found: SimilarItems) -> str | None:
     """Why an answer has fewer items than were asked for; None if it has not."""
     size = found.query.request.size
     if len(found.hits) >= size:
         return None
     widest = max(found.query.request.price_ratio, *WIDER_RATIOS)
+    even = "" if found.band.unpriced else f", even up to {widest:g} times the price"
     removed = ", ".join(f"{count} by {rule}" for rule, count in found.selection.counts().items() if count)
     return (
-        f"{len(found.hits)} of {size}: no other listing for sale passes the filters and rules, even up to "
-        f"{widest:g} times the price (removed: {removed or 'none'})"
+        f"{len(found.hits)} of {size}: no other listing for sale passes the filters and rules{even} "
+        f"(removed: {removed or 'none'})"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mappings.listing import CATEGORY_SEPARATOR
+from mappings.values import CATEGORY_SEPARATOR
 from query.search.builder import ANY_LISTING, listings_body
 from query.search.errors import InvalidParameters, UnusableParameter
 from query.search.filter_values import FilterValues

@@ -15,7 +15,8 @@ from typing import Final
 
 from cachetools import TTLCache
 
-from mappings.listing import CATEGORY_SEPARATOR, ListingDocument, category_paths
+from mappings.listing import ListingDocument, category_paths
+from mappings.values import CATEGORY_SEPARATOR
 from query.search.builder import Emphasis, Level, counted_filters, offers_body
 from query.search.price_band import PriceBand
 from query.search.ranking import Ranking, Weights

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from cachetools import TTLCache
 
 from mappings.errors import Problem
-from mappings.listing import CATEGORY_SEPARATOR
+from mappings.values import CATEGORY_SEPARATOR
 from query.search.errors import InvalidParameters, UnusableParameter
 from query.search.reader import IndexReader, RequestDeadline
 from query.search.request import ListingsRequest, SimilarRequest

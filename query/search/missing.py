@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 import orjson
 
-from mappings.listing import CATEGORY_SEPARATOR, ListingDocument, Status, category_paths
+from mappings.listing import ListingDocument, Status, category_paths
+from mappings.values import CATEGORY_SEPARATOR
 from query.search.hits import Hit, RankedHit, ranked
 from query.search.policy import Rule, Selection, cap_for, filled_up, select
 from query.search.request import SimilarRequest
@@ -143,8 +144,10 @@ def _out_of_band(case: Case) -> Missing | None:
     if price in band:
         return None
     low, high = round(band.low, 2), round(band.high, 2)
-    message = f"Its price of {price:.2f} is outside the band from {low:.2f} to {high:.2f}."
-    return case.because(Reason.OUT_OF_BAND, message, price=price, low=low, high=high)
+    own = {} if price is None else {"price": price}
+    found = "Without a price, it" if price is None else f"Its price of {price:.2f}"
+    message = f"{found} is outside the band from {low:.2f} to {high:.2f}."
+    return case.because(Reason.OUT_OF_BAND, message, **own, low=low, high=high)
 
 
 def _filtered(case: Case) -> Missing | None:
@@ -160,9 +163,11 @@ def unmet_filters(request: SimilarRequest, document: ListingDocument) -> Iterato
         yield "category", request.category, CATEGORY_SEPARATOR.join(document.category)
     for attribute in request.attribute:
         name = attribute.partition(":")[0]
-        own = f"{name}:{_indexed_text(document.attributes[name])}" if name in document.attributes else ""
-        if own not in request.spellings.get(attribute, (attribute,)):
-            yield "attribute", attribute, own or f"no {name}"
+        value = document.attributes.get(name, ())
+        values = value if isinstance(value, list | tuple) else [value]
+        own = [f"{name}:{_indexed_text(each)}" for each in values]
+        if not set(own) & set(request.spellings.get(attribute, (attribute,))):
+            yield "attribute", attribute, ", ".join(own) or f"no {name}"
     if document.seller_id in request.exclude_seller:
         yield "exclude_seller", f"not {document.seller_id}", document.seller_id
 

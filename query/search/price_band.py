@@ -7,9 +7,11 @@ requested (docs/decisions/153-price-band.md).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Final
 
-from mappings.listing import Status
+from mappings.listing import MAX_PRICE, MIN_PRICE, Status
 from mappings.offer import offer, price_step, step_start
 
 # Twice and half the price is what "about as much" is taken to mean; the paper leaves its threshold open.
@@ -25,6 +27,8 @@ class PriceBand:
     ratio: float
     first: int
     last: int
+    unpriced: bool = False
+    """Whether what is free or has no price is in it, too."""
 
     @property
     def low(self) -> float:
@@ -36,12 +40,17 @@ class PriceBand:
         """The price at which it ends, excluded."""
         return step_start(self.last + 1)
 
-    def __contains__(self, price: float) -> bool:
-        return self.first <= price_step(price) <= self.last
+    def __contains__(self, price: float | None) -> bool:
+        return self.first <= price_step(price) <= self.last if price else self.unpriced
 
     def offers(self, currency: str) -> list[str]:
         """The offers that may be in an answer: what is for sale in the band."""
-        return [offer(Status.ON_SALE, currency, step) for step in range(self.first, self.last + 1)]
+        steps = [*range(self.first, self.last + 1), *([None] if self.unpriced else [])]
+        return [offer(Status.ON_SALE, currency, step) for step in steps]
+
+
+ANY_PRICE: Final = PriceBand(math.inf, price_step(MIN_PRICE), price_step(MAX_PRICE), unpriced=True)
+"""Everything for sale: no band for an item that is free or has no price, which no price is near."""
 
 
 def price_band(price: float, ratio: float) -> PriceBand:
@@ -49,7 +58,9 @@ def price_band(price: float, ratio: float) -> PriceBand:
     return PriceBand(ratio, price_step(price / ratio), price_step(price * ratio))
 
 
-def widening_bands(price: float, ratio: float) -> tuple[PriceBand, ...]:
-    """The requested band, then every wider one to try, narrowest first."""
+def widening_bands(price: float | None, ratio: float) -> tuple[PriceBand, ...]:
+    """The requested band, then every wider one to try, narrowest first; ANY_PRICE alone without a price."""
+    if not price:
+        return (ANY_PRICE,)
     wider = (step for step in WIDER_RATIOS if step > ratio)
     return tuple(price_band(price, step) for step in (ratio, *wider))

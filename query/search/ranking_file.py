@@ -24,8 +24,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from mappings.listing import CATEGORY_SEPARATOR, CategoryName
+from mappings.listing import CategoryName
 from mappings.problems import expecting, problem_of_file, shown
+from mappings.values import CATEGORY_SEPARATOR
 from query.search.duplicates import DuplicateThresholds
 from query.search.ranking import ADJUSTABLE, Ranking, weights_with
 from query.search.request import MAX_WEIGHT

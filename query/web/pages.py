@@ -97,8 +97,10 @@ def placeholder_svg() -> bytes:
     return resources.files("query.web").joinpath("static", "placeholder.svg").read_bytes()
 
 
-def price_label(price: float, currency: str) -> str:
-    """Format a price: `¥1,290`, `$12.50`, `CHF 12.50`."""
+def price_label(price: float | None, currency: str) -> str:
+    """Format a price: `¥1,290`, `$12.50`, `CHF 12.50`, `Free`, `No price`."""
+    if not price:
+        return "No price" if price is None else "Free"
     amount = f"{price:,.0f}" if currency in _WHOLE_CURRENCIES else f"{price:,.2f}"
     return f"{_SYMBOLS[currency]}{amount}" if currency in _SYMBOLS else f"{currency} {amount}"
 

@@ -104,7 +104,7 @@ def tomorrow() -> str:
 BAD_EVENTS: dict[str, Callable[[Shop], dict[str, Any]]] = {
     "title_missing": lambda shop: without(shop, "title"),
     "price_wrong_type": lambda shop: shop.event(price="cheap"),
-    "images_wrong_type": lambda shop: shop.event(images="a.jpg"),
+    "images_wrong_type": lambda shop: shop.event(images={"main": "a.jpg"}),
     "price_not_positive": lambda shop: shop.event(price=-1),
     "price_not_finite": lambda shop: shop.event(price=math.nan),
     "price_too_large": lambda shop: shop.event(price=1e300),

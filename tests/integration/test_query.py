@@ -141,6 +141,37 @@ def test_the_band_is_widened_no_further_than_needed(shop: Shop) -> None:
     assert widest["band"]["applied_ratio"] == 10
 
 
+@pytest.mark.parametrize("price", [0, None])
+def test_an_item_without_a_price_answers_without_a_band(shop: Shop, price: int | None) -> None:
+    """With everything in its currency, by looks and category; what has a price never answers with it."""
+    shop.add("asked", price=price)
+    shop.add("free", photo_like(0.9), price=0)
+    shop.add("unknown", photo_like(0.8), price=None)
+    shop.add("cheap", photo_like(0.7), price=0.01)
+    shop.add("dear", photo_like(0.6), price=1e12)
+    shop.add("dollars", currency="USD")
+    answer = shop.similar("asked")
+    assert [item["item_id"] for item in answer["items"]] == ["free", "unknown", "cheap", "dear"]
+    assert answer["band"] is None
+    assert "items of every price in JPY" in answer["no_band"]
+    assert shop.similar("dear")["items"] == []
+    assert answer["no_band"] in shop.api.get("/items/asked").text
+
+
+def test_an_attribute_with_several_values_passes_a_filter_on_each(shop: Shop) -> None:
+    """And shares each of them with the item."""
+    shop.add("asked", attributes={"colour": ["Red", "White"]})
+    shop.add("both", photo_like(0.5), attributes={"colour": ["White", "Blue"]})
+    shop.add("blue", photo_like(0.5), attributes={"colour": "Blue"})
+    assert shop.ids("asked", attribute="colour:White") == ["both"]
+    assert shop.ids("asked", attribute="colour:Blue") == ["both", "blue"]
+    answer = shop.similar("asked", explain="true")
+    both, blue = (item["explanation"] for item in answer["items"])
+    assert both["facts"]["same_colour"] == 1
+    assert blue["facts"]["same_colour"] == 0
+    assert both["terms"]["colour"] > blue["terms"]["colour"] == 0
+
+
 def test_an_explanation_says_how_the_score_came_about(shop: Shop) -> None:
     """Each term as worked out by hand, and their sum is what Elasticsearch ranked by."""
     shop.add("asked")

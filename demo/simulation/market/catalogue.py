@@ -89,7 +89,7 @@ def read_events(path: Path, count: int | None) -> list[ListingEvent]:
 
 
 def listings_on_sale(path: Path) -> Iterator[ListingEvent]:
-    """Yield the valid listings on sale of a file or folder that `nitamono index` reads.
+    """Yield the valid listings on sale, at a price, of a file or folder that `nitamono index` reads.
 
     Raises UnreadableFile.
     """
@@ -99,7 +99,7 @@ def listings_on_sale(path: Path) -> Iterator[ListingEvent]:
             listing = parse_listing(row.event)
         except InvalidListing:
             continue
-        if listing.status is Status.ON_SALE:
+        if listing.status is Status.ON_SALE and listing.price:
             yield cast(ListingEvent, listing.to_event())
 
 

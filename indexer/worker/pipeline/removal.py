@@ -19,15 +19,13 @@ def removal_event(item_id: object, at: str, known: Mapping[str, Any] | None = No
         "item_id": item_id,
         "title": "removed",
         "category": ["removed"],
-        "price": 1,
-        "currency": "XXX",  # ISO 4217: no currency
         "seller_id": "unknown",
         "status": "removed",
         "created_at": at,
         "updated_at": at,
         "images": [],
     }
-    return bare | {name: known[name] for name in KEPT_FIELDS if known is not None}
+    return bare | {name: known[name] for name in KEPT_FIELDS if known is not None and name in known}
 
 
 def removal_events(store: ListingStore, item_ids: Sequence[object], at: str) -> list[dict[str, Any]]:

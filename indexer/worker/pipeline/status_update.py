@@ -17,6 +17,7 @@ from mappings.listing import (
     date_problem,
     status_version,
 )
+from mappings.values import canonical
 
 
 class PriceTag(BaseModel):
@@ -67,7 +68,7 @@ class StatusUpdate(BaseModel):
 def parse_status_update(event: object, *, now: datetime | None = None) -> StatusUpdate | None:
     """Return the status update in `event`, decoded JSON; None if its item_id, status or date is invalid."""
     try:
-        update = status_update_of(event) if isinstance(event, Mapping) else None
+        update = status_update_of(canonical(event)) if isinstance(event, Mapping) else None
     except ValidationError:
         return None
     if update is None:

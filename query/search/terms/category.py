@@ -10,7 +10,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mappings.listing import CATEGORY_SEPARATOR, ListingDocument, category_paths
+from mappings.listing import ListingDocument, category_paths
+from mappings.values import CATEGORY_SEPARATOR
 from query.search.terms.term import Clause, Columns, Floats, Term
 
 Path = tuple[str, ...]

@@ -17,7 +17,10 @@ _LEAST_WEIGHT = 1e-9
 
 
 class Price(Term):
-    """The full weight at the item's own price, less with distance: weight · 2^-(distance / 0.5)²."""
+    """The full weight at the item's own price, less with distance: weight · 2^-(distance / 0.5)².
+
+    Nothing for an item that is free or has no price.
+    """
 
     name = "price"
     weight = 0.25  # measured in docs/decisions/151-ranking-weights.md
@@ -25,7 +28,7 @@ class Price(Term):
 
     def functions(self, item: ListingDocument, weight: float) -> list[Clause]:
         """A gauss decay around the item's price, or next to nothing. It matches every candidate."""
-        if not weight:
+        if not weight or not item.price:
             return [{"weight": _LEAST_WEIGHT}]
         near = {"origin": item.price, "scale": item.price * HALF_DISTANCE, "decay": 0.5}
         return [{"gauss": {"price": near}, "weight": weight}]
@@ -34,13 +37,15 @@ class Price(Term):
         """(items, candidates) values by the distance of the prices, relative to the item's."""
         own = items.price[:, None]
         values = (candidates.price[None, :] - own).astype(items.vectors.dtype)
-        values /= (own * HALF_DISTANCE).astype(values.dtype)
+        values /= np.where(own == 0, 1, own * HALF_DISTANCE).astype(values.dtype)
         np.square(values, out=values)
         np.negative(values, out=values)
         np.exp2(values, out=values)
-        values *= values.dtype.type(weight)
+        values *= np.where(own == 0, 0, weight).astype(values.dtype)
         return values
 
     def facts(self, item: ListingDocument, candidate: ListingDocument) -> Mapping[str, float]:
-        """The candidate's price relative to the item's."""
+        """The candidate's price relative to the item's, where both have one."""
+        if not item.price or candidate.price is None:
+            return {}
         return {"price_ratio": round(candidate.price / item.price, 4)}

@@ -16,6 +16,9 @@ Clause = dict[str, Any]
 Floats = NDArray[np.floating[Any]]
 
 
+IN_LIST: Final = "\x1f"
+"""The unit separator of ASCII, between the texts of a list."""
+
 RANKED_ATTRIBUTES: Final[set[str]] = set()
 """The attributes that have a ranking term; each subclass of SharedAttribute adds its own."""
 
@@ -34,13 +37,13 @@ class Columns:
     """(n,) row of `categories`."""
 
     price: Floats
-    """(n,) in the listings' currency."""
+    """(n,) in the listings' currency; 0 for what is free or has no price."""
 
     created: Floats
     """(n,) Unix seconds."""
 
     attributes: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
-    """Name to (n,) texts, empty where a listing has none."""
+    """Name to (n,) texts, empty where a listing has none; those of a list joined by IN_LIST."""
 
     popularity: Floats = field(default_factory=lambda: np.empty(0))
     """(n,) 0 where a listing has none; (0,) where no listing has one."""
@@ -80,7 +83,7 @@ class Columns:
             vectors=units,
             categories=tuple(paths),
             category=np.array([rows[document.category] for document in documents], dtype=np.intp),
-            price=np.array([document.price for document in documents]),
+            price=np.array([document.price or 0.0 for document in documents]),
             created=np.array([document.created_at.timestamp() for document in documents]),
             attributes=attribute_columns([document.attributes for document in documents]),
             popularity=np.array([document.popularity or 0.0 for document in documents]),
@@ -89,11 +92,16 @@ class Columns:
 
 def attribute_columns(attributes: Sequence[Mapping[str, object]]) -> dict[str, NDArray[np.str_]]:
     """Name of each attribute that ranking terms read, to (n,) texts."""
-    texts = {name: [each.get(name, "") for each in attributes] for name in RANKED_ATTRIBUTES}
     return {
-        name: np.array([value if isinstance(value, str) else "" for value in values], dtype=np.str_)
-        for name, values in texts.items()
+        name: np.array([IN_LIST.join(texts_of(each.get(name))) for each in attributes], dtype=np.str_)
+        for name in RANKED_ATTRIBUTES
     }
+
+
+def texts_of(value: object) -> tuple[str, ...]:
+    """Return the texts in the value of an attribute: one, or those of a list."""
+    values = value if isinstance(value, list | tuple) else (value,)
+    return tuple(text for text in values if isinstance(text, str))
 
 
 class Term(ABC):

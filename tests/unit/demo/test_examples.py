@@ -31,6 +31,7 @@ def make_answer(*categories, fallback=None):
                 for category in categories
             ],
             "band": band | {"currency": "JPY"},
+            "no_band": None,
             "fallback": fallback,
             "encoder_id": "colour-00000001",
             "index": "listings",

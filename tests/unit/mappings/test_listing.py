@@ -68,40 +68,46 @@ def test_missing_field_is_named(field: str) -> None:
         ({"title": "\ud800"}, "title_malformed"),
         ({"category": []}, "category_empty"),
         ({"category": list("abcdef")}, "category_too_many"),
-        ({"category": "Apparel"}, "category_wrong_type"),
+        ({"category": 7}, "category_wrong_type"),
+        ({"category": " > "}, "category_empty"),
+        ({"category": "['a' 'b']"}, "category_wrong_type"),
         ({"category": ["Apparel", ""]}, "category_empty"),
         ({"category": ["Apparel > Skirts"]}, "category_has_separator"),
-        ({"price": "1290"}, "price_wrong_type"),
+        *(({"price": text}, "price_wrong_type") for text in ("1,290", "1.290", "1 290", "¥1290", "")),
         ({"price": True}, "price_wrong_type"),
-        ({"price": 0}, "price_not_positive"),
+        ({"price": 0.001}, "price_not_positive"),
         ({"price": 5e-324}, "price_not_positive"),
         ({"price": -5}, "price_not_positive"),
         ({"price": float("nan")}, "price_not_finite"),
         ({"price": float("inf")}, "price_not_finite"),
         ({"price": 1e13}, "price_too_large"),
         ({"popularity": -1}, "popularity_not_positive"),
-        ({"popularity": "7"}, "popularity_wrong_type"),
+        ({"popularity": "7,000"}, "popularity_wrong_type"),
         ({"popularity": float("nan")}, "popularity_not_finite"),
         ({"popularity": 1e13}, "popularity_too_large"),
-        ({"currency": "yen"}, "currency_malformed"),
+        ({"currency": "円"}, "currency_malformed"),
+        ({"currency": None}, "currency_missing"),
+        ({"currency": "yen"}, "currency_unknown"),
         ({"currency": "YEN"}, "currency_unknown"),
         ({"currency": "XYZ"}, "currency_unknown"),
         ({"seller_id": ""}, "seller_id_empty"),
         ({"status": "gone"}, "status_unknown"),
         ({"status": 1}, "status_unknown"),
-        ({"created_at": 1_700_000_000}, "created_at_wrong_type"),
-        ({"created_at": "1700000000"}, "created_at_wrong_type"),
+        *(({"created_at": day}, "created_at_wrong_type") for day in (20260131, "202601310930", 0, 10**15)),
+        ({"created_at": 2026013109}, "created_at_in_future"),
         ({"updated_at": "2026-02-31T00:00:00Z"}, "updated_at_malformed"),
         ({"updated_at": "yesterday"}, "updated_at_malformed"),
         ({"updated_at": "2026-01-02T09:00:00"}, "updated_at_no_timezone"),
         ({"updated_at": "2026-06-02T00:00:00Z"}, "updated_at_in_future"),
         ({"created_at": "2030-01-01T00:00:00Z"}, "created_at_in_future"),
         ({"created_at": "0001-01-01T00:00:00+14:00"}, "created_at_too_early"),
-        ({"images": "a.jpg"}, "images_wrong_type"),
+        ({"images": {"main": "a.jpg"}}, "images_wrong_type"),
         ({"images": [""]}, "images_empty"),
         ({"images": ["x" * 3000]}, "images_too_long"),
         ({"images": ["x"] * 21}, "images_too_many"),
-        ({"attributes": {"size": ["M"]}}, "attributes_wrong_type"),
+        ({"attributes": {"size": [["M"]]}}, "attributes_wrong_type"),
+        ({"attributes": {"size": {"eu": 40}}}, "attributes_wrong_type"),
+        ({"attributes": {"size": ["M"] * 21}}, "attributes_wrong_type"),
         ({"attributes": {"n": float("nan")}}, "attributes_wrong_type"),
         ({"attributes": {"a.b": "c"}}, "attributes_malformed"),
         ({"attributes": {str(n): n for n in range(51)}}, "attributes_too_many"),
@@ -121,6 +127,7 @@ def test_bad_value_has_its_reason_code(changes: dict[str, Any], reason: str) -> 
         ({"attributes": None}, {"attributes": {}}),
         ({"attributes": {"colour": None, "size": "M"}}, {"attributes": {"size": "M"}}),
         ({"category": ["Apparel", None]}, {"category": ["Apparel"]}),
+        ({"attributes": {"size": [None, "M"], "colour": [None]}}, {"attributes": {"size": ["M"]}}),
         ({"shipping": None}, {}),
     ],
 )
@@ -129,6 +136,55 @@ def test_null_means_absent(null: dict[str, Any], absent: dict[str, Any]) -> None
     listing = make_listing(**null)
     assert listing == make_listing(**absent)
     assert event_version(listing) == event_version(make_listing(**absent))
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"item_id": 10001, "seller_id": 7}, {"item_id": "10001", "seller_id": "7"}),
+        ({"price": "1290"}, {"price": 1290}),
+        ({"price": " 12.50 ", "popularity": "3"}, {"price": 12.5, "popularity": 3}),
+        ({"price": "1.290", "currency": "kwd"}, {"price": 1.29, "currency": "KWD"}),
+        ({"currency": " jpy "}, {"currency": "JPY"}),
+        ({"status": "ON_SALE"}, {"status": "on_sale"}),
+        ({"images": "https://a.example/1.jpg"}, {"images": ["https://a.example/1.jpg"]}),
+        ({"images": "a.jpg|b.jpg"}, {"images": ["a.jpg", "b.jpg"]}),
+        ({"images": ""}, {"images": []}),
+        ({"category": "Apparel > Skirts"}, {"category": ["Apparel", "Skirts"]}),
+        ({"category": "Apparel>Skirts >"}, {"category": ["Apparel", "Skirts"]}),
+        ({"category": "T/O"}, {"category": ["T/O"]}),
+        *(
+            ({"updated_at": epoch}, {"updated_at": "2026-01-31T09:30:00.250Z"})
+            for epoch in (1769851800250, "1769851800250", 1769851800.25, "1769851800.25")
+        ),
+        ({"created_at": 1769851800}, {"created_at": "2026-01-31T09:30:00Z"}),
+        ({"created_at": "2026-01-31 09:30:00.123456+00"}, {"created_at": "2026-01-31T09:30:00.123456Z"}),
+        ({"price": None, "currency": None}, {"price": None, "currency": "XXX"}),
+        ({"price": 0, "currency": None}, {"price": 0, "currency": "XXX"}),
+        ({"price": "0"}, {"price": 0}),
+    ],
+)
+def test_a_value_with_one_meaning_is_accepted(given: dict[str, Any], meant: dict[str, Any]) -> None:
+    """In the forms that databases and spreadsheets write; the event's version is the same too."""
+    listing = parse_listing(make_event(**given), now=NOW)
+    assert listing == parse_listing(make_event(**meant), now=NOW)
+    assert event_version(listing) == event_version(make_listing(**meant))
+
+
+@pytest.mark.parametrize("price", [0, None])
+def test_what_is_free_or_has_no_price_is_offered_without_a_step(price: int | None) -> None:
+    """So it is in no price band."""
+    source = make_document(price=price).to_source()
+    assert source["offer"] == "on_sale|JPY|unpriced"
+    assert source.get("price") == price
+
+
+def test_an_attribute_may_be_a_list() -> None:
+    """Stored as it is, with whole numbers and booleans."""
+    listing = make_listing(attributes={"size": ["M", "L"], "eu": [40, 42.5], "new": [True]})
+    assert listing.attributes == {"size": ("M", "L"), "eu": (40, 42.5), "new": (True,)}
+    assert listing.to_event()["attributes"]["size"] == ["M", "L"]
+    assert make_document(attributes={"size": ["M", "L"]}).to_source()["attributes"] == {"size": ["M", "L"]}
 
 
 def test_photos_and_attributes_may_be_absent() -> None:
@@ -152,7 +208,7 @@ def test_the_error_lists_all_problems_with_id_found_and_expected() -> None:
     assert [problem.field for problem in caught.value.problems] == ["title", "price", "status"]
     message = str(caught.value)
     assert "listing m1" in message
-    assert "found -1, expected a number from 0.01 up" in message
+    assert "found -1, expected a number from 0 up" in message
     assert "found 'gone', expected 'on_sale', 'reserved', 'sold_out' or 'removed'" in message
     assert len(message) < 500
 
@@ -215,7 +271,7 @@ def test_dates_are_read_as_databases_write_them(text: str, moment: str) -> None:
         ),
         *(
             (value, "wrong_type", "a date as text")
-            for value in (1793500000, "1793500000", "1.7935E+12", "", " ", True, [], "45234.5")
+            for value in (17935, "17935000000", "1.7935E+12", "", " ", True, [], "45234.5")
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from query.api.responses import fallback, photo_url, similar_answer
 from query.search.builder import SimilarQuery
 from query.search.hits import RankedHit
 from query.search.policy import Rule, Selection
-from query.search.price_band import PriceBand
+from query.search.price_band import ANY_PRICE, PriceBand
 from query.search.reader import Found, RequestDeadline
 from query.search.request import SimilarRequest
 from query.search.similar import SimilarItems
@@ -104,8 +105,10 @@ def test_a_fallback_claims_no_similarity() -> None:
 
 def test_the_band_says_what_was_asked_and_what_was_done() -> None:
     """Ratio, bounds, currency and steps."""
-    band = similar_answer(make_items(price_ratio=2.0)).band
-    assert band.model_dump() == {
+    answer = similar_answer(make_items(price_ratio=2.0))
+    assert answer.no_band is None
+    assert answer.band is not None
+    assert answer.band.model_dump() == {
         "requested_ratio": 2.0,
         "applied_ratio": 3.0,
         "low": pytest.approx(264.70, abs=0.01),  # 1.25 ** 25
@@ -113,6 +116,19 @@ def test_the_band_says_what_was_asked_and_what_was_done() -> None:
         "currency": "JPY",
         "steps_widened": 1,
     }
+
+
+@pytest.mark.parametrize(("price", "words"), [(0, "The item is free"), (None, "The item has no price")])
+def test_an_answer_without_a_band_says_so(price: int | None, words: str) -> None:
+    """And no filter on the price is named."""
+    items = make_items()
+    item = make_document(item_id="asked", price=price)
+    answer = similar_answer(replace(items, query=replace(items.query, item=item), band=ANY_PRICE))
+    assert answer.band is None
+    assert answer.no_band == f"{words}, so items of every price in JPY are shown."
+    assert "price" not in {part.field for part in answer.filters}
+    assert answer.short is not None
+    assert "times the price" not in answer.short
 
 
 def test_an_answer_says_what_each_rule_removed() -> None:

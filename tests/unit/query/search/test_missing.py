@@ -71,6 +71,7 @@ def candidate(item_id: str, similarity: float, **changes: Any) -> RankedHit:
         ({"status": "reserved"}, "not_on_sale", {"status": "reserved"}),
         ({"currency": "USD"}, "other_currency", {"currency": "USD", "expected": "JPY"}),
         ({"price": 9000}, "out_of_band", {"price": 9000, "low": 516.99, "high": 3081.49}),
+        ({"price": None}, "out_of_band", {"low": 516.99, "high": 3081.49}),
         ({"vector": None}, "no_vector", {"photo_problem": "not_encoded"}),
     ],
 )
@@ -124,12 +125,18 @@ def test_an_item_without_a_photo_compares_no_vectors() -> None:
         ({"attribute": ("colour:Red", "new:true", "width:1.5", "length:10", "waist:1.0")}, []),
         ({"attribute": ("colour:Blue",)}, [("attribute", "colour:Blue", "colour:Red")]),
         ({"attribute": ("size:M",)}, [("attribute", "size:M", "no size")]),
+        ({"attribute": ("material:Wool",)}, []),
+        (
+            {"attribute": ("material:Silk",)},
+            [("attribute", "material:Silk", "material:Wool, material:Linen")],
+        ),
         ({"attribute": ("colour:RED",), "spellings": {"colour:RED": ("colour:RED", "colour:Red")}}, []),
         ({"exclude_seller": ("s1",)}, [("exclude_seller", "not s1", "s1")]),
     ],
 )
 def test_filters_hold_as_elasticsearch_has_them(asked: dict[str, Any], unmet: list[Any]) -> None:
     """Values of attributes are compared as the text by which they are indexed."""
-    attributes = {"colour": "Red", "new": True, "width": 1.5, "length": 10, "waist": 1.0}
+    attributes: dict[str, Any] = {"colour": "Red", "new": True, "width": 1.5, "length": 10, "waist": 1.0}
+    attributes |= {"material": ["Wool", "Linen"]}
     document = make_document(attributes=attributes)
     assert list(unmet_filters(SimilarRequest(**asked), document)) == unmet

@@ -48,6 +48,26 @@ def test_a_larger_ratio_never_gives_a_narrower_band(price: float, narrow: float,
     assert large.last >= small.last
 
 
+@pytest.mark.parametrize("price", [0.0, None])
+def test_without_a_price_there_is_no_band(price: float | None) -> None:
+    """Everything for sale in the currency is in the answer, and nothing is wider."""
+    (band,) = widening_bands(price, 2)
+    assert price in band
+    assert 0.01 in band
+    assert 1e12 in band
+    offers = band.offers("JPY")
+    assert {"on_sale|JPY|unpriced", offer("on_sale", "JPY", price_step(1e12))} <= set(offers)
+    assert len(offers) == len(set(offers)) < 200
+
+
+def test_what_has_no_price_is_in_no_band() -> None:
+    """Nor is what is free: neither costs about as much."""
+    band = price_band(1290, 2)
+    assert None not in band
+    assert 0 not in band
+    assert "on_sale|JPY|unpriced" not in band.offers("JPY")
+
+
 def test_near_prices_share_a_band() -> None:
     """1,300 and 1,500 yen ask for the very same offers."""
     one, other = price_band(1300, 2), price_band(1500, 2)

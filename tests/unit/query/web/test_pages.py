@@ -17,9 +17,11 @@ from query.web.pages import crumbs, home_link, price_label, text_language
         (1234.5, "EUR", "€1,234.50"),
         (12.5, "CHF", "CHF 12.50"),
         (900, "VND", "VND 900"),
+        (0, "JPY", "Free"),
+        (None, "XXX", "No price"),
     ],
 )
-def test_prices_are_written_as_people_write_them(price: float, currency: str, label: str) -> None:
+def test_prices_are_written_as_people_write_them(price: float | None, currency: str, label: str) -> None:
     """Yen have no decimals; a currency without a sign of its own is named."""
     assert price_label(price, currency) == label
 

@@ -25,8 +25,8 @@ HARMLESS: list[dict[str, Any]] = [
     {"created_at": "2030-01-01T00:00:00Z"},
     {"created_at": "yesterday"},
     {"images": ["x"] * 21},
-    {"images": "a.jpg"},
-    {"attributes": {"size": ["M"]}},
+    {"images": {"main": "a.jpg"}},
+    {"attributes": {"size": {"eu": 40}}},
 ]
 
 
@@ -40,7 +40,7 @@ def test_status_and_price_are_valid_despite_another_invalid_field(changes: dict[
     assert str(update) == "its status and price are applied to the stored listing if they are newer"
 
 
-@pytest.mark.parametrize("changes", [{"price": None}, {"price": "990"}, {"price": 0}, {"currency": "yen"}])
+@pytest.mark.parametrize("changes", [{"price": None}, {"price": "1,290"}, {"price": -1}, {"currency": "yen"}])
 def test_a_price_is_applied_only_with_its_currency(changes: dict[str, Any]) -> None:
     """The status is applied without them."""
     update = parse_status_update(make_event(status="removed", title=None) | changes, now=NOW)

@@ -9,7 +9,7 @@ from query.search.terms.term import Columns
 from tests.factories import make_document
 
 
-def price_term(price: float, candidate: float) -> float:
+def price_term(price: float | None, candidate: float) -> float:
     """The term for two prices, with a weight of 0.02."""
     asked, found = (Columns.of([make_document(price=each)]) for each in (price, candidate))
     return float(Price().values(asked, found, 0.02)[0, 0])
@@ -33,6 +33,15 @@ def test_price_term_falls_with_distance(candidate: float, term: float) -> None:
 def test_a_price_far_off_adds_nothing_and_overflows_nothing() -> None:
     """A yen against a trillion."""
     assert price_term(1, 1e12) == 0
+
+
+@pytest.mark.parametrize("price", [0, None])
+def test_an_item_without_a_price_is_near_none(price: float | None) -> None:
+    """In Python and in Elasticsearch; an explanation has no ratio."""
+    item = make_document(price=price)
+    assert price_term(price, 1290) == 0
+    assert Price().functions(item, 0.02) == Price().functions(item, 0.0)
+    assert Price().facts(item, make_document(price=1290)) == {}
 
 
 def test_elasticsearch_decays_alike() -> None:

@@ -26,6 +26,11 @@ def term(own: dict[str, Any], other: dict[str, Any], weight: float = 0.3) -> flo
         ({"gender": "Women"}, {}, 0.0),
         ({}, {}, 0.0),  # two without the attribute share nothing
         ({"gender": True}, {"gender": True}, 0.0),  # only text is compared
+        ({"gender": ["Women", "Girls"]}, {"gender": ["Men", "Girls"]}, 0.3),
+        ({"gender": ["Women", "Girls"]}, {"gender": "Women"}, 0.3),
+        ({"gender": "Women"}, {"gender": ["Men", "Women"]}, 0.3),
+        ({"gender": ["Women", "Girls"]}, {"gender": ["Men", "Boys"]}, 0.0),
+        ({"gender": ["Women", "Girls"]}, {}, 0.0),
     ],
 )
 def test_the_weight_is_for_the_same_text(own: dict[str, Any], other: dict[str, Any], value: float) -> None:
@@ -38,6 +43,10 @@ def test_elasticsearch_is_asked_for_the_same() -> None:
     item = make_document(attributes={"gender": "Women"})
     assert Gender().functions(item, 0.3) == [
         {"filter": {"term": {"attributes.gender": {"value": "Women", "_name": "gender"}}}, "weight": 0.3}
+    ]
+    several = make_document(attributes={"gender": ["Women", "Girls"]})
+    assert Gender().functions(several, 0.3) == [
+        {"filter": {"terms": {"attributes.gender": ["Women", "Girls"], "_name": "gender"}}, "weight": 0.3}
     ]
     assert Gender().functions(make_document(attributes={}), 0.3) == []
     assert Brand().functions(make_document(attributes={"brand": "Puma"}), 0.0) == []
