@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field
 
 from console.counts import count_of
+from indexer.remedies import remedy
 
 
 class OutcomeKind(StrEnum):
@@ -23,12 +24,20 @@ class OutcomeKind(StrEnum):
     REJECTED = "rejected"
 
 
+Example = tuple[
+    Annotated[str, Field(strict=True, max_length=700)], Annotated[str, Field(strict=True, max_length=400)]
+]
+"""The row of an event, or its item id, and what is wrong with it."""
+
+
 @dataclass(frozen=True)
 class EventOutcome:
     """The outcome of an event, with the reason code if it was rejected or has no vector."""
 
     kind: OutcomeKind
     reason: str | None = None
+    example: Example | None = field(default=None, compare=False)
+    """The event's item id and what is wrong with it."""
 
 
 INDEXED = EventOutcome(OutcomeKind.INDEXED)
@@ -67,17 +76,25 @@ class IndexingSummary:
     """By reason, events that were not indexed. A valid status and price are applied all the same."""
     without_vector: Reasons = field(default_factory=dict)
     """By reason, events whose document was written without a vector."""
+    examples: Annotated[
+        Mapping[Annotated[str, Field(strict=True, max_length=200)], Sequence[Example]],
+        Field(max_length=1_000),
+    ] = field(default_factory=dict, compare=False)
+    """By reason, the first of the events that were rejected or have no vector."""
 
     @classmethod
     def of(cls, outcomes: Iterable[EventOutcome]) -> Self:
         """Return the summary of the outcomes."""
+        outcomes = list(outcomes)
         counts = Counter(outcomes)
+        examples = [{each.reason or "unknown": [each.example]} for each in outcomes if each.example]
         return cls(
             counts[INDEXED],
             counts[UNCHANGED],
             counts[OUTDATED],
             _reasons(counts, OutcomeKind.REJECTED),
             _reasons(counts, OutcomeKind.WITHOUT_VECTOR),
+            first_of(*examples),
         )
 
     @classmethod
@@ -99,7 +116,7 @@ class IndexingSummary:
 
     def to_json(self) -> dict[str, Any]:
         """Return `{"total": n, "indexed": n, "without_vector": {reason: n}, "unchanged": n, "outdated": n,
-        "rejected": {reason: n}}`."""
+        "rejected": {reason: n}, "examples": {reason: [["listings.csv line 7 (m7)", "price: …"]]}}`."""
         return {
             "total": self.total,
             "indexed": self.indexed,
@@ -107,6 +124,7 @@ class IndexingSummary:
             "unchanged": self.unchanged,
             "outdated": self.outdated,
             "rejected": dict(sorted(self.rejected.items())),
+            "examples": {reason: list(map(list, each)) for reason, each in sorted(self.examples.items())},
         }
 
     def __add__(self, other: IndexingSummary) -> IndexingSummary:
@@ -117,7 +135,16 @@ class IndexingSummary:
             self.outdated + other.outdated,
             Counter(self.rejected) + Counter(other.rejected),
             Counter(self.without_vector) + Counter(other.without_vector),
+            first_of(self.examples, other.examples),
         )
+
+    def with_rows(self, rows: Mapping[str, str]) -> Self:
+        """Return the summary with the rows of its examples, by item id."""
+        examples = {
+            reason: [(f"{rows[item]} ({item})" if item in rows else item, detail) for item, detail in each]
+            for reason, each in self.examples.items()
+        }
+        return replace(self, examples=first_of(examples))
 
     def __str__(self) -> str:
         """Return `9 listings: 5 indexed, 4 rejected.`, then a line for each kind of failure with reasons."""
@@ -132,9 +159,33 @@ class IndexingSummary:
         lines = [f"{count_of(self.total, 'listing')}: {parts}." if parts else "0 listings."]
         if self.without_vector:
             lines.append(f"Indexed without a vector: {_by_reason(self.without_vector)}. {NOT_IN_RESULTS}")
+            lines += self._explained(self.without_vector)
         if self.rejected:
             lines.append(f"Rejected: {_by_reason(self.rejected)}. {NOT_INDEXED}")
+            lines += self._explained(self.rejected)
         return "\n".join(lines)
+
+    def _explained(self, reasons: Mapping[str, int]) -> Iterator[str]:
+        """Yield the first rows of each reason, and what to do about it."""
+        for reason in sorted(reasons, key=lambda each: (-reasons[each], each)):
+            examples = self.examples.get(reason, ())
+            if examples:
+                yield f"  {reason}: {remedy(reason)}"
+            yield from (f"    {row}: {detail}" for row, detail in examples)
+
+
+MAX_EXAMPLES = 3
+MAX_DETAIL = 300
+
+
+def first_of(*examples: Mapping[str, Sequence[Example]]) -> dict[str, tuple[Example, ...]]:
+    """Return the first examples of each reason."""
+    found: dict[str, tuple[Example, ...]] = {}
+    for each in examples:
+        for reason, rows in each.items():
+            merged = (*found.get(reason, ()), *((row[:600], detail[:MAX_DETAIL]) for row, detail in rows))
+            found[reason] = merged[:MAX_EXAMPLES]
+    return found
 
 
 NOT_IN_RESULTS = (

@@ -8,19 +8,20 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import TextIO
 
 from console.counts import count_of
 from indexer.errors import UnreadableFile
-from indexer.intake.columns import REQUIRED, column_problem, event_of, field_of, is_known
-from indexer.intake.row import MAX_ROW_LENGTH, Row, is_item_id
-from mappings.listing import Status
+from indexer.intake.listing_map import ListingMap, is_known
+from indexer.intake.row import MAX_ROW_LENGTH, Checked, Row, is_item_id
+from indexer.intake.text import checked_encoding, open_text
 
 DELIMITERS = (",", ";", "\t")
 _SEP_LINE = re.compile(r'"?sep=([^"\r\n ])"?\s*', re.IGNORECASE)
 _SEP = re.compile(r'"?sep=', re.IGNORECASE)
-_STATUSES = frozenset(map(str, Status))
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 # A quoted field after its opening quote.
 _QUOTED_REST = re.compile(r'(?:[^"]|"")*+"')
@@ -126,15 +127,22 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Header:
-    """The fields of a file's columns, in order, and the dialect of its records."""
+    """A file's columns, in order, the dialect of its records, and the fields of its columns."""
 
-    names: tuple[str, ...]
+    columns: tuple[str, ...]
     dialect: Dialect
+    rules: ListingMap
 
-    @property
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The fields of the columns."""
+        return tuple(map(self.rules.field_of, self.columns))
+
+    @cached_property
     def min_fields(self) -> int:
         """The fewest fields that a row can have: spreadsheets omit empty ones at the end."""
-        return 1 + max((self.names.index(name) for name in REQUIRED if name in self.names), default=0)
+        required = (self.names.index(name) for name in self.rules.required if name in self.names)
+        return 1 + max(required, default=0)
 
     def fits(self, count: int) -> bool:
         """Return whether a row can have that many fields."""
@@ -191,13 +199,13 @@ class Header:
 
     def is_row(self, fields: Sequence[str]) -> bool:
         """Return whether the fields have a valid item id and a valid status in their columns."""
-        named = self.named(fields)
-        return is_item_id(named.get("item_id", "").strip()) and named.get("status", "").strip() in _STATUSES
+        named = dict(zip(self.names, fields, strict=False))
+        return is_item_id(named.get("item_id", "").strip()) and self.rules.is_status(named.get("status", ""))
 
-    def named(self, fields: Sequence[str]) -> dict[str, str]:
-        """Return the fields that are not empty by name. Columns without a name are ignored, such as a row
+    def record(self, fields: Sequence[str]) -> dict[str, str]:
+        """Return the fields that are not empty by column. Columns without a name are ignored, such as a row
         number, or an empty last one after a comma."""
-        return {name: value for name, value in zip(self.names, fields, strict=False) if name and value}
+        return {name: value for name, value in zip(self.columns, fields, strict=False) if name and value}
 
 
 @dataclass
@@ -215,7 +223,7 @@ class RejectedLines:
         return Row(None, "".join(self.lines).rstrip("\r\n"), "invalid_csv", self.detail, location)
 
 
-def read_header(lines: Lines) -> Header | None:
+def read_header(lines: Lines, rules: ListingMap) -> Header | None:
     """Return the header: the first line that is not blank, after a `sep=` line if there is one. None for an
     empty file. The delimiter is the one that results in the most known names.
 
@@ -232,15 +240,15 @@ def read_header(lines: Lines) -> Header | None:
     if _SEP.match(line):
         expected = "sep= and one character that is not a quote or a space"
         raise UnreadableFile(f"line {lines.number + 1}: found {line.strip()[:40]!r}, expected {expected}")
-    headers = [found for delimiter in delimiters if (found := header_in(lines, delimiter))]
+    headers = [found for delimiter in delimiters if (found := header_in(lines, delimiter, rules))]
     if not headers:
         raise UnreadableFile(f"line {lines.number + 1}: a quote is misplaced or not closed in the header")
-    header, length = max(headers, key=lambda found: sum(map(is_known, found[0].names)))
+    header, length = max(headers, key=lambda found: (sum(map(is_known, found[0].names)), len(found[0].names)))
     lines.take(length)
     return header
 
 
-def header_in(lines: Lines, delimiter: str) -> tuple[Header, int] | None:
+def header_in(lines: Lines, delimiter: str, rules: ListingMap) -> tuple[Header, int] | None:
     """Return the next header, read with this delimiter, and the number of its lines."""
     padded = delimiter + " " in (lines.peek() or "")
     dialect = Dialect(delimiter, padded)
@@ -248,19 +256,31 @@ def header_in(lines: Lines, delimiter: str) -> tuple[Header, int] | None:
         fields, length = dialect.record(lines.upcoming())
     except BadRecord:
         return None
-    return Header(tuple(map(field_of, fields)), dialect), length
+    return Header(tuple(field.strip().strip("\ufeff") for field in fields), dialect, rules), length
 
 
-def checked_header(text: TextIO) -> Header | None:
-    """Return the header of a file of listings; None for an empty file.
+def check(path: Path, rules: ListingMap) -> Checked:
+    """Return the number of lines of a file of listings.
 
     Raises:
-        UnreadableFile: a required column is missing, or a column is repeated.
+        UnreadableFile: it is in another encoding, a required column is missing, or a column is repeated.
     """
-    header = read_header(Lines(text))
-    if header and (problem := column_problem(list(header.names))):
+    encoding, lines = checked_encoding(path, rules.formats.encoding)
+    with open_text(path, rules.formats.encoding) as text:
+        header = read_header(Lines(text), rules)
+    if header and (problem := rules.column_problem(header.columns)):
         raise UnreadableFile(problem)
-    return header
+    return Checked(lines, encoding)
+
+
+def rows(path: Path, rules: ListingMap) -> Iterator[Row]:
+    """Yield the records of a file that are not blank.
+
+    Raises:
+        UnreadableFile: the header cannot be read.
+    """
+    with open_text(path, rules.formats.encoding) as text:
+        yield from read_csv(text, rules)
 
 
 def next_record(header: Header, lines: Lines, *, after_bad_record: bool) -> tuple[list[str], int]:
@@ -278,9 +298,8 @@ def next_record(header: Header, lines: Lines, *, after_bad_record: bool) -> tupl
     return fields, length
 
 
-def read_csv(text: TextIO) -> Iterator[Row]:
-    """Yield an event for each record that is not blank: category as "A > B > C", images separated by "|",
-    columns such as attributes.colour.
+def read_csv(text: TextIO, rules: ListingMap) -> Iterator[Row]:
+    """Yield a row for each record that is not blank.
 
     After a bad record, reading continues at the line after its first. A record with bare quotes is then
     rejected too, since it may be the rest of a field, until a record has none, or a line has a valid item id
@@ -291,7 +310,7 @@ def read_csv(text: TextIO) -> Iterator[Row]:
     """
     csv.field_size_limit(MAX_ROW_LENGTH)
     lines = Lines(text)
-    header = read_header(lines)
+    header = read_header(lines, rules)
     rejected: RejectedLines | None = None
     while header and lines.peek() is not None:
         start = lines.number + 1
@@ -313,6 +332,6 @@ def read_csv(text: TextIO) -> Iterator[Row]:
             if rejected:
                 yield rejected.row()
                 rejected = None
-            yield Row(event_of(header.named(fields)), location=f"line {start}")
+            yield Row(header.record(fields), location=f"line {start}")
     if rejected:
         yield rejected.row()

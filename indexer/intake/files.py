@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
-import mimetypes
 import os
+import zlib
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
 from indexer.errors import UnreadableFile
-from indexer.intake.columns import REQUIRED
-from indexer.intake.csv_file import Lines, checked_header, read_csv, read_header
-from indexer.intake.jsonl import names_in, read_jsonl
-from indexer.intake.parquet import checked_rows, fields_in, open_parquet, read_parquet
-from indexer.intake.row import Row
-from indexer.intake.text import UTF8, checked_json_lines, checked_lines, encoding_of
-from ml.inference import preprocess
+from indexer.intake import columnar, csv_file, excel, json_file, jsonl, photo_folder
+from indexer.intake.listing_map import NO_MAP, REQUIRED, ListingMap
+from indexer.intake.photo_folder import is_photo
+from indexer.intake.row import Checked, Row
+from indexer.intake.text import COMPRESSED
 
-LINES = frozenset({".jsonl", ".ndjson"})
-TABLES = frozenset({".csv", ".tsv"})
-PARQUET = frozenset({".parquet"})
-SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
-PHOTO_SUFFIXES = frozenset({*preprocess.SUFFIXES, ".jxl"})
-"""Suffixes of photos, since `mimetypes` does not know all of them in every Python. JPEG XL is not decoded."""
-HINTS = dict.fromkeys(
-    (".gz", ".zst", ".zip", ".bz2", ".xz", ".lz4", ".7z", ".tgz", ".tar"), "unpack it first"
-)
-HINTS |= dict.fromkeys((".xlsx", ".xls", ".ods"), "save it as CSV first")
-HINTS[".json"] = "convert it to JSON lines (.jsonl) first"
-SAMPLE_LINES = 100
-"""The number of lines that decide whether a file has listings."""
+class Format(Protocol):
+    """A file format. Each is a module with these two functions."""
+
+    def check(self, path: Path, rules: ListingMap) -> Checked:
+        """Return about how many rows the file has.
+
+        Raises:
+            UnreadableFile: it cannot be read, or has no listings.
+        """
+
+    def rows(self, path: Path, rules: ListingMap) -> Iterator[Row]:
+        """Yield the rows of the file by column."""
+
+
+TEXT: Final[Mapping[str, Format]] = {
+    ".jsonl": jsonl,
+    ".ndjson": jsonl,
+    ".json": json_file,
+    ".csv": csv_file,
+    ".tsv": csv_file,
+}
+"""The formats that may be compressed."""
+FORMATS: Final[Mapping[str, Format]] = {
+    **TEXT,
+    ".parquet": columnar,
+    ".arrow": columnar,
+    ".feather": columnar,
+    ".xlsx": excel,
+}
+UNREADABLE: Final = (OSError, EOFError, UnicodeError, zlib.error, pa.ArrowException, csv.Error)
+"""What reading a damaged file raises."""
+
+HINTS = dict.fromkeys((".zip", ".bz2", ".xz", ".lz4", ".7z", ".tgz", ".tar"), "unpack it first")
+HINTS |= dict.fromkeys((".xls", ".xlsm", ".xlsb", ".ods"), "save it as .xlsx or CSV first")
+PHOTOS, HIDDEN = "photos", "hidden"
+SAMPLE_ROWS = 100
+"""The number of rows that decide whether a file has listings."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +92,23 @@ class Selection:
         return str(file.relative_to(self.folder))
 
 
-def select(path: Path, encoding: str | None = None) -> Selection:
+def format_of(path: Path) -> Format:
+    """Return the format of a file by its suffix; for a folder, that of photos alone."""
+    return photo_folder if path.is_dir() else FORMATS[suffix_of(path)]
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that determines the format, in lower case: of `a.csv.gz` it is `.csv`."""
+    suffix = path.suffix.lower()
+    inner = Path(path.stem).suffix.lower()
+    return inner if suffix in COMPRESSED and inner in TEXT else suffix
+
+
+def select(path: Path, rules: ListingMap = NO_MAP) -> Selection:
     """Return the file itself, or the files of listings in a folder and its sub-folders by suffix.
 
-    The case of a suffix is ignored. A file whose first rows lack most fields of a listing is skipped.
+    The case of a suffix is ignored. A file whose first rows lack most fields of a listing is skipped. A
+    folder of photos alone is itself selected: each photo is a listing.
 
     Raises:
         UnreadableFile: nothing exists there, or nothing that can be read.
@@ -82,22 +116,26 @@ def select(path: Path, encoding: str | None = None) -> Selection:
     if not path.exists():
         raise UnreadableFile(f"{path}: not found")
     if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
+        if suffix_of(path) not in FORMATS:
             raise UnreadableFile(f"{path}: {reason_for(path) or expected()}")
         return Selection((path,), path.parent)
     found, skipped = walk(path)
-    others = [file for file in found if not is_of_listings(file, encoding)]
+    others = [file for file in found if not is_of_listings(file, rules)]
     skipped += [SkippedFile(str(file.relative_to(path)), "its rows are not listings") for file in others]
     files = tuple(file for file in found if file not in others)
+    if not files and skipped and all(entry.reason in (PHOTOS, HIDDEN) for entry in skipped):
+        kept = tuple(entry for entry in skipped if entry.reason != PHOTOS)
+        return Selection((path,), path, kept)
     if not files:
         names = "".join(f"; skipped {entry}" for entry in skipped[:5])
-        raise UnreadableFile(f"{path}: found no file that ends in {', '.join(SUFFIXES)}{names}")
+        raise UnreadableFile(f"{path}: found no listings, {expected()}{names}")
     return Selection(files, path, tuple(sorted(skipped, key=lambda entry: entry.file)))
 
 
 def expected() -> str:
     """Return the suffixes that a file can have, for an error message."""
-    return f"expected a file that ends in {', '.join(SUFFIXES)}"
+    tables = ", ".join(suffix for suffix in FORMATS if suffix not in TEXT)
+    return f"expected a file that ends in {', '.join(TEXT)} (.gz or .zst may follow), {tables}"
 
 
 def walk(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
@@ -124,8 +162,8 @@ def walk(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
                 skipped.append(SkippedFile(str(file.relative_to(folder)), reason))
             else:
                 found.append(file)
-    skipped += [SkippedFile(f"*{suffix}", "photos", count) for suffix, count in photos.items()]
-    skipped += [SkippedFile(".*", "hidden", hidden)] if hidden else []
+    skipped += [SkippedFile(f"*{suffix}", PHOTOS, count) for suffix, count in photos.items()]
+    skipped += [SkippedFile(".*", HIDDEN, hidden)] if hidden else []
     return found, skipped
 
 
@@ -134,88 +172,46 @@ def raise_unreadable(error: OSError) -> None:
     raise UnreadableFile(str(error)) from error
 
 
-def is_photo(file: Path) -> bool:
-    """Return whether the file is a photo by its name."""
-    kind = mimetypes.guess_type(file.name)[0] or ""
-    return file.suffix.lower() in PHOTO_SUFFIXES or kind.startswith("image/")
-
-
 def reason_for(file: Path) -> str:
     """Return why the file is skipped, by its name and type; empty if it is read."""
-    suffix = file.suffix.lower()
+    suffix = suffix_of(file)
     if suffix in HINTS:
         return HINTS[suffix]
     if not file.is_file():
         return "not a regular file"
-    return "" if suffix in SUFFIXES else expected()
+    return "" if suffix in FORMATS else expected()
 
 
-def is_of_listings(file: Path, encoding: str | None) -> bool:
+def is_of_listings(file: Path, rules: ListingMap) -> bool:
     """Return whether the first rows have most fields of a listing. True if that cannot be determined, so that
     a damaged file is reported as an error rather than skipped."""
+    names: set[str] = set()
     try:
-        names = names_of(file, encoding)
-    except (OSError, ValueError, pa.ArrowException, csv.Error, UnreadableFile):
+        for row in islice(format_of(file).rows(file, rules), SAMPLE_ROWS):
+            names |= {rules.field_of(str(column)) for column in row.event or ()}
+            if names >= rules.required and "item_id" in names:
+                return True  # whatever is in the other rows
+    except (*UNREADABLE, UnreadableFile):
         return True
     return not names or ("item_id" in names and 2 * len(names & set(REQUIRED)) > len(REQUIRED))
 
 
-def names_of(file: Path, encoding: str | None) -> set[str]:
-    """Return the names of the fields in the first rows of the file."""
-    suffix = file.suffix.lower()
-    if suffix in PARQUET:
-        with file.open("rb") as binary:
-            return set(fields_in(open_parquet(binary)))
-    with open_text(file, encoding) as text:
-        if suffix in LINES:
-            return names_in(text, SAMPLE_LINES)
-        header = read_header(Lines(text))
-        return set(header.names) if header else set()
-
-
-def checked_rows_of(path: Path, encoding: str | None = None) -> int:
+def checked(path: Path, rules: ListingMap = NO_MAP) -> Checked:
     """Check that the file can be read, and return about how many rows it has.
 
     Raises:
         UnreadableFile: it is damaged, in another encoding, or has no listings.
     """
-    suffix = path.suffix.lower()
     try:
-        if suffix in PARQUET:
-            with path.open("rb") as binary:
-                return checked_rows(binary)
-        name = encoding_of(path, encoding)
-        if suffix in LINES and name == UTF8:
-            return checked_json_lines(path)
-        count = checked_lines(path, name)
-        if suffix in TABLES:
-            with open_text(path, encoding) as text:
-                checked_header(text)
-        return count
-    except (OSError, pa.ArrowException, csv.Error, UnreadableFile) as error:
+        return format_of(path).check(path, rules)
+    except (*UNREADABLE, UnreadableFile) as error:
         raise UnreadableFile(f"{path}: {error}") from error
 
 
-def open_text(path: Path, encoding: str | None) -> io.TextIOWrapper:
-    """Open the file as text with unchanged line breaks.
-
-    In JSON lines, bytes that cannot be decoded become lone surrogates, so that only the lines with such bytes
-    are rejected. In tables they are an error.
-    """
-    name = encoding_of(path, encoding)
-    errors, newline = ("surrogateescape", "\n") if is_lines(path) else ("strict", "")
-    return path.open(encoding=name, errors=errors, newline=newline)
-
-
-def is_lines(path: Path) -> bool:
-    """Return whether the file has a JSON object on each line."""
-    return path.suffix.lower() in LINES
-
-
 def read_rows(
-    path: Path, root: Path, encoding: str | None = None, *, name: str | None = None
+    path: Path, root: Path, rules: ListingMap = NO_MAP, *, name: str | None = None
 ) -> Iterator[Row]:
-    """Yield the rows of a file. Relative photo paths start from `root`.
+    """Yield the rows of a file with their events. Relative photo paths start from `root`.
 
     `name` is the file in the details of rejected rows, by default its name without folders.
 
@@ -223,25 +219,8 @@ def read_rows(
         UnreadableFile: the file cannot be opened, or its content does not match its suffix.
     """
     try:
-        for row in rows_of(path, encoding):
-            yield row.at(name or path.name, root)
-    except (OSError, UnicodeError, pa.ArrowException, csv.Error, UnreadableFile) as error:
+        for row in format_of(path).rows(path, rules):
+            event = None if row.event is None else rules.event_of(row.event)
+            yield replace(row, event=event).at(name or path.name, root)
+    except (*UNREADABLE, UnreadableFile) as error:
         raise UnreadableFile(f"{path}: {error}") from error
-
-
-def rows_of(path: Path, encoding: str | None) -> Iterator[Row]:
-    """Yield the rows of a file by its suffix."""
-    if path.suffix.lower() in PARQUET:
-        with path.open("rb") as binary:
-            yield from read_parquet(binary)
-    else:
-        with open_text(path, encoding) as text:
-            yield from read_jsonl(text) if is_lines(path) else read_csv(text)
-
-
-def is_text_encoding(name: str) -> bool:
-    """Return whether Python has a text encoding of that name."""
-    try:
-        return bool(codecs.lookup(name)._is_text_encoding)
-    except LookupError:
-        return False

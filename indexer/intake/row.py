@@ -20,8 +20,18 @@ _ITEM_ID = TypeAdapter(ListingId)
 
 
 @dataclass(frozen=True)
+class Checked:
+    """A file that can be read."""
+
+    rows: int
+    """About how many it has; 0 if that is not known before they are read."""
+    encoding: str | None = None
+    """The encoding of its text, if it was detected rather than declared."""
+
+
+@dataclass(frozen=True)
 class Row:
-    """A line or record of a file: an event, or the reason why it is not one.
+    """A line or record of a file: its values by column, later an event, or the reason why it is not one.
 
     `location` is its position in the file, such as `line 7`.
     """
@@ -38,9 +48,10 @@ class Row:
         An event without a valid item id is a problem too: only its location identifies it.
         """
         row = self if self.event is None else checked_id(self, self.event)
+        location = f"{file} {row.location}"
         if row.event is not None:
-            return replace(row, event=with_root(row.event, root))
-        return replace(row, detail=f"{file} {row.location}: {row.detail}")
+            return replace(row, event=with_root(row.event, root), location=location)
+        return replace(row, detail=f"{location}: {row.detail}", location=location)
 
 
 def checked_id(row: Row, event: dict[str, Any]) -> Row:

@@ -21,6 +21,7 @@ from console.counts import count_of
 from indexer.settings import ProducerSettings
 from indexer.summary import IndexingSummary
 from indexer.worker.arguments import INDEX_TASK
+from mappings.listing import item_id_of
 from queues.backoff import retrying
 from queues.messages import MessageRefused
 from queues.refused_messages import RESULT_KEY
@@ -92,6 +93,8 @@ class Submission:
     summary: IndexingSummary = field(default_factory=IndexingSummary)
     pending: dict[str, Sequence[Any]] = field(default_factory=dict)
     """The events of messages without a result, by task id."""
+    places: dict[str, str] = field(default_factory=dict)
+    """The rows of pending events by item id, where the caller knows them, for the summary's examples."""
     sent: int = 0
     """The number of events in the queue so far."""
     _messages: int = 0
@@ -144,7 +147,9 @@ class Submission:
         for task_id, result in results.items():
             events = self.pending.pop(task_id)
             del self._attempts[task_id]
-            self.summary += summary_of(result, len(events))
+            self.summary += summary_of(result, len(events)).with_rows(self.places)
+            for event in events:
+                self.places.pop(item_id_of(event) or "", None)
             self.progress(len(events))
         if results:
             self._idle_since = None

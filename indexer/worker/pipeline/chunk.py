@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from indexer.summary import OUTDATED, UNCHANGED, EventOutcome, rejected, without_vector
 from indexer.worker.pipeline.dead_letters import DeadLetter
@@ -69,14 +69,15 @@ class Chunk:
         self._fail(position, without_vector(problem.reason), problem.detail, version)
 
     def _fail(self, position: int, outcome: EventOutcome, detail: str, version: int | None) -> None:
-        self.outcomes[position] = outcome
-        self.dead_letters[position] = DeadLetter.of(
+        letter = DeadLetter.of(
             self.events[position],
             outcome.reason or "unknown",
             detail,
             version=version,
             attempts=self.attempt,
         )
+        self.outcomes[position] = replace(outcome, example=(letter.item_id or "(no id)", letter.detail))
+        self.dead_letters[position] = letter
 
     def defer(self, failure: TransientFailure) -> None:
         """Let all events wait that have no outcome, or whose dead letter is not written yet."""

@@ -19,6 +19,7 @@ def test_every_outcome_is_counted_once() -> None:
         "unchanged": 1,
         "outdated": 1,
         "rejected": {"title_missing": 1},
+        "examples": {},
     }
 
 

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from indexer.errors import UnreadableFile
-from indexer.intake.columns import REQUIRED
-from indexer.intake.files import checked_rows_of, is_photo, read_rows, select
+from indexer.intake.files import checked, read_rows, select
+from indexer.intake.listing_map import REQUIRED
+from indexer.intake.photo_folder import is_photo
 from ml.inference import preprocess
 
 
@@ -45,7 +46,7 @@ def test_skipped_files_are_named(tmp_path: Path) -> None:
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
-    for name in ("more.jsonl.gz", "more.zip", "a.xlsx", "a.json"):
+    for name in ("more.csv.bz2", "more.zip", "a.xls", "a.txt.gz"):
         (tmp_path / name).write_text("")
     (tmp_path / "listings.jsonl").write_text("")
     (tmp_path / "judgments.jsonl").write_text('{"query_id": "a", "item_id": "b", "gain": 1}\n')
@@ -55,7 +56,10 @@ def test_skipped_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe.csv")
 
-    expected = "expected a file that ends in .jsonl, .ndjson, .csv, .tsv, .parquet"
+    expected = (
+        "expected a file that ends in .jsonl, .ndjson, .json, .csv, .tsv (.gz or .zst may follow), .parquet, "
+        ".arrow, .feather, .xlsx"
+    )
     selection = select(tmp_path)
     assert [file.name for file in selection.files] == ["listings.jsonl"]
     assert {entry.file: (entry.files, entry.reason) for entry in selection.skipped_files} == {
@@ -63,14 +67,14 @@ def test_skipped_files_are_named(tmp_path: Path) -> None:
         "*.heic": (1, "photos"),
         ".*": (2, "hidden"),
         "_SUCCESS": (1, expected),
-        "a.json": (1, "convert it to JSON lines (.jsonl) first"),
-        "a.xlsx": (1, "save it as CSV first"),
+        "a.txt.gz": (1, expected),
+        "a.xls": (1, "save it as .xlsx or CSV first"),
         "categories.csv": (1, "its rows are not listings"),
         "clicks.parquet": (1, "its rows are not listings"),
         "gone.csv": (1, "not a regular file"),
         "judgments.jsonl": (1, "its rows are not listings"),
         "linked": (1, "a link to a folder"),
-        "more.jsonl.gz": (1, "unpack it first"),
+        "more.csv.bz2": (1, "unpack it first"),
         "more.zip": (1, "unpack it first"),
         "notes.txt": (1, expected),
         "pipe.csv": (1, "not a regular file"),
@@ -92,12 +96,12 @@ def test_a_file_that_may_have_listings_is_not_skipped(tmp_path: Path) -> None:
     assert sorted(listed(tmp_path)) == ["a.parquet", "b.csv", "c.jsonl"]
     for name in ("a.parquet", "b.csv"):
         with pytest.raises(UnreadableFile, match=name):
-            checked_rows_of(tmp_path / name)
+            checked(tmp_path / name)
 
 
 def test_a_path_without_listings_is_an_error(tmp_path: Path) -> None:
     """A missing path, a file of another kind, an empty folder, an invalid parquet file."""
-    for name in ("notes.txt", "a.jsonl.gz", "a.parquet"):
+    for name in ("notes.txt", "a.jsonl.xz", "a.parquet"):
         (tmp_path / name).write_text("no")
 
     with pytest.raises(UnreadableFile, match="not found"):
@@ -105,11 +109,11 @@ def test_a_path_without_listings_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="expected a file that ends"):
         select(tmp_path / "notes.txt")
     with pytest.raises(UnreadableFile, match="unpack it first"):
-        select(tmp_path / "a.jsonl.gz")
+        select(tmp_path / "a.jsonl.xz")
     with pytest.raises(UnreadableFile, match=r"a\.parquet"):
-        checked_rows_of(tmp_path / "a.parquet")
+        checked(tmp_path / "a.parquet")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UnreadableFile, match="found no file"):
+    with pytest.raises(UnreadableFile, match="found no listings"):
         select(tmp_path / "empty")
 
 

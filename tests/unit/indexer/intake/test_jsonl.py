@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from indexer.intake.files import checked_rows_of, read_rows
+from indexer.intake.files import checked, read_rows
 from indexer.intake.row import MAX_ROW_LENGTH
 
 
@@ -30,7 +30,7 @@ def test_invalid_lines_do_not_stop_the_others(tmp_path: Path) -> None:
 
     assert reasons == ["", *["invalid_json"] * 4, "invalid_utf8", *["invalid_json"] * 2, ""]
     assert rows(file)[-1] == ({"item_id": "b"}, "")
-    assert checked_rows_of(file) == 11
+    assert checked(file).rows == 11
 
 
 def test_a_line_that_is_too_long_is_rejected(tmp_path: Path) -> None:
@@ -72,4 +72,4 @@ def test_problems_name_the_file_and_the_line(tmp_path: Path) -> None:
     assert surrogate.detail.startswith("a.jsonl line 5: listing ")
     assert (number.reason, number.raw) == ("item_id_wrong_type", '{"item_id": 5.5}')
     assert "a.jsonl line 9: listing (no id) is not valid: item_id: found 5.5, expected text" in number.detail
-    assert (nobody.reason, nobody.location) == ("item_id_missing", "line 11")
+    assert (nobody.reason, nobody.location) == ("item_id_missing", "a.jsonl line 11")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,14 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from indexer.errors import UnreadableFile
-from indexer.intake.files import checked_rows_of
-from indexer.intake.parquet import json_value, read_parquet
+from indexer.intake import columnar
+from indexer.intake.columns import json_value
+from indexer.intake.files import checked
+from indexer.intake.listing_map import NO_MAP
 from indexer.intake.row import Row
 from mappings.listing import parse_listing
 from tests.factories import make_event
-
-BARE = {"images": [], "attributes": {}}
-"""The fields that every event of these tables has."""
 
 
 def rows(path: Path) -> list[tuple[object, str]]:
@@ -28,8 +28,8 @@ def rows(path: Path) -> list[tuple[object, str]]:
 
 def read(path: Path) -> list[Row]:
     """Return the rows of a file."""
-    with path.open("rb") as file:
-        return list(read_parquet(file))
+    rows = columnar.rows(path, NO_MAP)
+    return [replace(row, event=row.event and NO_MAP.event_of(row.event)) for row in rows]
 
 
 def test_parquet_rows_become_events(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_parquet_rows_become_events(tmp_path: Path) -> None:
     ((event, _),) = rows(tmp_path / "a.parquet")
     listing = parse_listing(event)
     assert (listing.price, listing.updated_at, listing.attributes) == (12.5, moment, {"colour": "Red"})
-    assert checked_rows_of(tmp_path / "a.parquet") == 1
+    assert checked(tmp_path / "a.parquet").rows == 1
 
 
 def write_parquet(path: Path, **columns: pa.Array) -> Path:
@@ -70,7 +70,7 @@ def test_only_the_parquet_row_that_cannot_be_read_is_rejected(tmp_path: Path) ->
     first, second, third, fourth = read(file)
 
     moment = "1970-01-01T00:00:00.000000Z"
-    assert first.event == BARE | {"item_id": "a", "title": "x", "updated_at": moment}
+    assert first.event == {"item_id": "a", "title": "x", "updated_at": moment}
     assert (second.reason, third.reason) == ("row_unreadable", "row_unreadable")
     assert "item_id: b" in second.raw
     assert "item_id: c" in third.raw
@@ -87,7 +87,7 @@ def test_parquet_times_are_read_to_the_microsecond(tmp_path: Path) -> None:
     )
 
     ((event, _),) = rows(file)
-    assert event == BARE | {
+    assert event == {
         "updated_at": "2026-01-01T00:00:00.123456Z",
         "created_at": "2026-01-01T00:00:00.123456",
     }
@@ -102,9 +102,9 @@ def test_parquet_values_of_other_kinds_reach_the_validation(tmp_path: Path) -> N
     )
 
     assert [event for event, _ in rows(file)] == [
-        BARE | {"price": "0:00:01.500000"},
-        BARE,
-        BARE | {"attributes": {"n": 1}},
+        {"attributes": {}, "price": "0:00:01.500000"},
+        {},
+        {"attributes": {"n": 1}},
     ]
 
 
@@ -117,7 +117,7 @@ def test_unknown_parquet_columns_are_ignored(tmp_path: Path) -> None:
         "age": pa.array([1], pa.duration("ns")),
     }
 
-    expected = BARE | {"attributes": {"colour": "Red"}}
+    expected = {"attributes": {"colour": "Red"}}
     assert rows(write_parquet(tmp_path / "a.parquet", **columns)) == [(expected, "")]
 
 
@@ -158,10 +158,9 @@ def test_text_of_every_type_is_text(tmp_path: Path, kind: pa.DataType) -> None:
 
     events = [event for event, _ in rows(write_parquet(tmp_path / "a.parquet", **texts))]
     assert events[:3] == [
-        {"item_id": word, "title": word, "attributes": {"a": word}, "images": []}
-        for word in ("00123", "NA", "赤い")
+        {"item_id": word, "title": word, "attributes": {"a": word}} for word in ("00123", "NA", "赤い")
     ]
-    assert events[3] == BARE
+    assert events[3] == {}
 
 
 def test_bytes_that_are_not_text_are_rejected(tmp_path: Path) -> None:
@@ -173,7 +172,7 @@ def test_bytes_that_are_not_text_are_rejected(tmp_path: Path) -> None:
     )
     first, second, third = read(file)
 
-    assert first.event == {"item_id": "aa", "images": ["a.jpg"], "attributes": {}}
+    assert first.event == {"item_id": "aa", "images": ["a.jpg"]}
     assert (second.reason, third.reason) == ("row_unreadable", "row_unreadable")
     assert (second.location, third.location) == ("row 2", "row 3")
     assert second.detail.startswith("UnicodeDecodeError")
@@ -201,8 +200,8 @@ def test_nulls_are_absent(tmp_path: Path) -> None:
     )
 
     assert [row.event for row in read(file)] == [
-        BARE,
-        BARE,
+        {},
+        {"images": [], "attributes": {}},
         {"images": ["a.jpg"], "attributes": {"a": "b"}},
     ]
 
@@ -218,7 +217,7 @@ def test_prices_of_every_type_are_numbers(tmp_path: Path) -> None:
     )
     for price in prices:
         ((event, _),) = rows(write_parquet(tmp_path / "a.parquet", price=price))
-        assert event == BARE | {"price": 12.5}
+        assert event == {"price": 12.5}
 
 
 def test_columns_are_named_as_in_csv(tmp_path: Path) -> None:
@@ -226,11 +225,11 @@ def test_columns_are_named_as_in_csv(tmp_path: Path) -> None:
     columns = {"Item_ID": pa.array(["a"]), " TITLE": pa.array(["t"]), "Attributes.Size": pa.array(["M"])}
     file = write_parquet(tmp_path / "a.parquet", **columns)
 
-    assert rows(file) == [({"item_id": "a", "title": "t", "attributes": {"Size": "M"}, "images": []}, "")]
-    with pytest.raises(UnreadableFile, match="missing columns category, price"):
-        checked_rows_of(file)
+    assert rows(file) == [({"item_id": "a", "title": "t", "attributes": {"Size": "M"}}, "")]
+    with pytest.raises(UnreadableFile, match="missing columns category"):
+        checked(file)
     with pytest.raises(UnreadableFile, match="repeated column title"):
-        checked_rows_of(write_parquet(file, title=pa.array(["a"]), Title=pa.array(["b"])))
+        checked(write_parquet(file, title=pa.array(["a"]), Title=pa.array(["b"])))
 
 
 def test_ids_that_are_whole_numbers_become_text(tmp_path: Path) -> None:

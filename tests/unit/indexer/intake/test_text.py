@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import UnreadableFile
-from indexer.intake.files import checked_rows_of, is_text_encoding, read_rows
+from indexer.intake.files import checked, read_rows
+from indexer.intake.listing_map import NO_MAP, ListingMap
+from indexer.intake.value_formats import ValueFormats, is_text_encoding
 from tests.factories import make_event
 
 TITLES = {
@@ -26,6 +28,11 @@ CSV = (
 )
 
 
+def declared(encoding: str | None) -> ListingMap:
+    """Return a map that declares an encoding."""
+    return ListingMap(formats=ValueFormats(encoding=encoding)) if encoding else NO_MAP
+
+
 def write(folder: Path, suffix: str, encoding: str) -> Path:
     """Write a file with one listing whose title needs that encoding."""
     title = TITLES[encoding]
@@ -41,8 +48,8 @@ def test_a_declared_encoding_is_used(tmp_path: Path, suffix: str, encoding: str)
     """All characters are read; a byte order mark is never part of the text."""
     file = write(tmp_path, suffix, encoding)
 
-    assert checked_rows_of(file, encoding) >= 1
-    (row,) = read_rows(file, tmp_path, encoding)
+    assert checked(file, declared(encoding)).rows >= 1
+    (row,) = read_rows(file, tmp_path, declared(encoding))
     assert row.event is not None
     assert row.event["title"] == TITLES[encoding]
 
@@ -53,9 +60,9 @@ def test_a_byte_order_mark_decides(tmp_path: Path, suffix: str, encoding: str) -
     """With or without a declared encoding."""
     file = write(tmp_path, suffix, encoding)
 
-    for declared in (None, "cp932"):
-        checked_rows_of(file, declared)
-        (row,) = read_rows(file, tmp_path, declared)
+    for other in (None, "cp932"):
+        checked(file, declared(other))
+        (row,) = read_rows(file, tmp_path, declared(other))
         assert row.event is not None
         assert row.event["title"] == TITLES[encoding]
 
@@ -63,10 +70,6 @@ def test_a_byte_order_mark_decides(tmp_path: Path, suffix: str, encoding: str) -
 @pytest.mark.parametrize(
     ("suffix", "encoding", "name"),
     [
-        (".csv", "cp932", "cp932"),
-        (".jsonl", "cp932", "cp932"),
-        (".csv", "euc_jp", "euc_jp"),
-        (".jsonl", "euc_jp", "euc_jp"),
         (".csv", "iso2022_jp", "iso2022_jp"),
         (".csv", "cp1252", "cp1252"),
         (".jsonl", "cp1252", "cp1252"),
@@ -79,15 +82,63 @@ def test_another_encoding_is_refused_with_its_name(
     file = write(tmp_path, suffix, encoding)
 
     with pytest.raises(UnreadableFile) as caught:
-        checked_rows_of(file)
+        checked(file)
     line = 2 if suffix == ".csv" else 1
     assert str(caught.value) == (
         f"{file}: line {line} is not utf-8; it looks like {name}: pass --encoding {name} if it is, "
         "or save it as UTF-8"
     )
-    (row,) = read_rows(file, tmp_path, name)
+    (row,) = read_rows(file, tmp_path, declared(name))
     assert row.event is not None
     assert row.event["title"] == TITLES[encoding]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".json"])
+@pytest.mark.parametrize("encoding", ["cp932", "euc_jp"])
+def test_japanese_with_kana_is_detected(tmp_path: Path, suffix: str, encoding: str) -> None:
+    """Every character is that of the file; the summary of the check says which encoding it is."""
+    file = write(tmp_path, suffix, encoding)
+
+    assert checked(file).encoding == encoding
+    (row,) = read_rows(file, tmp_path)
+    assert row.event is not None
+    assert row.event["title"] == TITLES[encoding]
+
+
+@pytest.mark.parametrize(
+    ("title", "encoding"),
+    [
+        ("東京限定新品", "cp932"),  # without kana, a Chinese text could have the same bytes
+        ("東京限定新品", "euc_jp"),
+        ("红色连衣裙全新", "gb18030"),
+        ("빨간 치마 새 상품", "cp949"),
+        ("紅色裙子全新", "big5"),
+        ("Jupe crème brûlée", "latin-1"),
+        ("Красная юбка", "cp1251"),
+    ],
+)
+def test_what_could_be_another_encoding_is_not_detected(tmp_path: Path, title: str, encoding: str) -> None:
+    """It is refused, and read once the encoding is declared."""
+    file = tmp_path / "a.csv"
+    file.write_bytes(CSV.format(title).encode(encoding))
+
+    with pytest.raises(UnreadableFile, match=r"is not utf-8; .*pass --encoding"):
+        checked(file)
+    rules = declared(encoding)
+    assert checked(file, rules).encoding is None
+    (row,) = read_rows(file, tmp_path, rules)
+    assert row.event is not None
+    assert row.event["title"] == title
+
+
+def test_a_character_that_a_detected_encoding_lacks_is_an_error(tmp_path: Path) -> None:
+    """However far into the file: nothing is replaced."""
+    file = tmp_path / "a.csv"
+    good = CSV.format(TITLES["cp932"]).encode("cp932")
+    file.write_bytes(good + good.splitlines(keepends=True)[1] * 3_000 + b"m2,\x81,\n")
+
+    with pytest.raises(UnreadableFile, match="line 3003 is not cp932"):
+        checked(file)
 
 
 def test_utf_16_without_a_byte_order_mark_is_refused(tmp_path: Path) -> None:
@@ -96,8 +147,8 @@ def test_utf_16_without_a_byte_order_mark_is_refused(tmp_path: Path) -> None:
     file.write_bytes(CSV.format("Red skirt").encode("utf-16-le"))
 
     with pytest.raises(UnreadableFile, match="it looks like utf_16_le: pass --encoding utf_16_le"):
-        checked_rows_of(file)
-    checked_rows_of(file, "utf-16-le")
+        checked(file)
+    checked(file, declared("utf-16-le"))
 
 
 def test_a_wrong_declared_encoding_is_refused(tmp_path: Path) -> None:
@@ -105,9 +156,9 @@ def test_a_wrong_declared_encoding_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path, ".csv", "cp1252")
 
     with pytest.raises(UnreadableFile, match="line 2 is not euc_jp; it looks like cp1252"):
-        checked_rows_of(file, "euc_jp")
+        checked(file, declared("euc_jp"))
     with pytest.raises(UnreadableFile, match=r"a\.csv: "):
-        list(read_rows(file, tmp_path, "euc_jp"))
+        list(read_rows(file, tmp_path, declared("euc_jp")))
 
 
 def test_only_the_damaged_line_of_json_is_rejected(tmp_path: Path) -> None:
@@ -116,7 +167,7 @@ def test_only_the_damaged_line_of_json_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_bytes(good + b"\n" + good[:-40] + b"\xe8\n" + good + b"\n")
 
-    assert checked_rows_of(file) == 3
+    assert checked(file).rows == 3
     first, second, third = read_rows(file, tmp_path)
     assert (first.event, third.event) == (third.event, first.event)
     assert (second.reason, second.raw[-4:]) == ("invalid_utf8", "\\xe8")
@@ -128,7 +179,7 @@ def test_text_is_kept_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text(CSV.format("a\0b\ufffdc"), encoding="utf-8")
 
-    checked_rows_of(file)
+    checked(file)
     (row,) = read_rows(file, tmp_path)
     assert row.event is not None
     assert row.event["title"] == "a\0b\ufffdc"

@@ -1,0 +1,141 @@
+"""`nitamono index --dry-run`: what a run would refuse, row by row, without services."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+
+from console.table import table
+from indexer.intake.row import Row
+from indexer.remedies import remedy
+from indexer.summary import IndexingSummary, first_of
+from mappings.errors import InvalidListing
+from mappings.image_roots import is_remote
+from mappings.listing import Listing, Status, item_id_of, parse_listing
+
+MOST_SHOWN: Final = 100
+"""Lines of the table on the terminal; the report has all."""
+LONGEST_CELL: Final = 90
+UNEXPECTED_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong with a row."""
+
+    row: str
+    item_id: str
+    outcome: str
+    reason: str
+    problem: str
+    remedy: str
+
+
+@dataclass
+class DryRun:
+    """What was found so far."""
+
+    summary: IndexingSummary = field(default_factory=IndexingSummary)
+    shown: list[Finding] = field(default_factory=list)
+    findings: int = 0
+    without_price: int = 0
+
+    def add(self, row: Row) -> list[Finding]:
+        """Count a row, and return what is wrong with it."""
+        listing, found = checked(row)
+        self.without_price += bool(listing and listing.price is None)
+        self.summary += outcome_of(found)
+        self.findings += len(found)
+        self.shown += found[: MOST_SHOWN - len(self.shown)]
+        return found
+
+
+def dry_run(rows: Iterable[Row], report: Path | None) -> DryRun:
+    """Check every row as a worker would, and write what is wrong to the report as CSV."""
+    run = DryRun()
+    with ExitStack() as stack:
+        write = None
+        if report is not None:
+            # Excel takes UTF-8 for the code page of its machine unless there is a byte order mark.
+            file = stack.enter_context(report.open("w", encoding="utf-8-sig", newline=""))
+            write = csv.writer(file)
+            write.writerow(Finding._fields)
+        for row in rows:
+            found = run.add(row)
+            if write is not None:
+                write.writerows(found)
+    return run
+
+
+def checked(row: Row) -> tuple[Listing | None, list[Finding]]:
+    """Return the listing in a row, and what is wrong with it."""
+    if row.event is None:
+        detail = row.detail.removeprefix(f"{row.location}: ")
+        return None, [_finding(row, "", "rejected", row.reason, detail)]
+    item_id = item_id_of(row.event) or ""
+    try:
+        listing = parse_listing(row.event)
+    except InvalidListing as failure:
+        return None, [_finding(row, item_id, "rejected", each.reason, str(each)) for each in failure.problems]
+    except UNEXPECTED_JSON as error:
+        return None, [_finding(row, item_id, "rejected", "event_unreadable", str(error))]
+    problems = photo_problems(listing)
+    return listing, [_finding(row, item_id, "no vector", reason, detail) for reason, detail in problems]
+
+
+def photo_problems(listing: Listing) -> Iterator[tuple[str, str]]:
+    """Yield the reason for which a listing would have no vector. Photos at URLs are not fetched."""
+    if listing.status is Status.REMOVED:
+        return
+    if not listing.images:
+        yield "no_photo", "the listing has no photo"
+    elif not is_remote(listing.images[0]) and not Path(listing.images[0]).is_file():
+        yield "photo_not_found", f"found no file {listing.images[0]}"
+
+
+def outcome_of(found: list[Finding]) -> IndexingSummary:
+    """Return the summary of one row: it is counted under the first reason."""
+    if not found:
+        return IndexingSummary(indexed=1)
+    first = found[0]
+    reasons = Counter([first.reason])
+    examples = first_of({first.reason: [(_row_name(first), first.problem)]})
+    if first.outcome == "rejected":
+        return IndexingSummary(rejected=reasons, examples=examples)
+    return IndexingSummary(without_vector=reasons, examples=examples)
+
+
+def print_findings(run: DryRun, report: Path | None) -> None:
+    """Print the table of findings and the summary."""
+    if run.shown:
+        head = ("row", "item", "outcome", "reason", "problem")
+        click.echo(table(head, [tuple(map(_shortened, each[:5])) for each in run.shown]))
+        if run.findings > len(run.shown):
+            rest = f"and {run.findings - len(run.shown):,} more"
+            click.echo(f"… {rest}{'' if report else '; --report FILE writes all as CSV'}")
+        click.echo()
+    click.echo(f"Dry run, nothing was sent: {run.summary}")
+    click.echo("Photos at URLs were not fetched.")
+    if run.without_price:
+        click.echo(f"Without a price: {run.without_price:,}. Answers to them have no price band.")
+    if report:
+        click.echo(f"{report} has every row that has a problem.")
+
+
+def _finding(row: Row, item_id: str, outcome: str, reason: str, problem: str) -> Finding:
+    return Finding(row.location, item_id, outcome, reason, problem, remedy(reason))
+
+
+def _row_name(found: Finding) -> str:
+    return f"{found.row} ({found.item_id})" if found.item_id else found.row
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
