@@ -159,6 +159,7 @@ CategoryName = Annotated[
     str,
     BeforeValidator(_no_separator),
     StringConstraints(min_length=1, max_length=100, strip_whitespace=True),
+    Field(json_schema_extra={"pattern": "^[^>]+$"}),
 ]
 PhotoReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^.\x00]+$")]
@@ -169,7 +170,11 @@ AttributeValue = AttributeScalar | Annotated[tuple[AttributeScalar, ...], Field(
 """Of a list, a filter and a ranking term match any value."""
 # No currency has a coin below a hundredth, and the logarithm of a price needs a lower bound.
 MIN_PRICE, MAX_PRICE = 0.01, 1e12
-Price = Annotated[float, Field(ge=0, le=MAX_PRICE), AfterValidator(_price)]
+Price = Annotated[
+    float,
+    Field(ge=0, le=MAX_PRICE, json_schema_extra={"anyOf": [{"const": 0}, {"minimum": MIN_PRICE}]}),
+    AfterValidator(_price),
+]
 """0 is a giveaway."""
 Popularity = Annotated[float, Field(ge=0, le=1e12)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
@@ -178,20 +183,32 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidat
 class Listing(BaseModel):
     """The content of a listing event: the complete state at `updated_at`, not a change."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     item_id: ListingId
+    """The item, in your own system. A whole number becomes text."""
     title: Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True)]
+    """Shown to buyers, and searched by the search box."""
     category: Annotated[tuple[CategoryName, ...], Field(min_length=1, max_length=5, strict=False)]
+    """Levels from the root to the leaf; no name has a `>`. As text: `A > B > C`."""
     price: Price | None = None
-    """None if it is unknown. Without a price, or with price 0, an answer has no price band."""
+    """0 for a giveaway; null or absent if it is unknown. In both cases, answers have no price band."""
     currency: Currency
+    """A code of ISO 4217, such as `JPY`. It may be absent where the price is 0 or absent."""
     seller_id: ListingId
+    """The seller, in your own system. An answer has only a few items of each."""
     status: Annotated[Status, Field(strict=False)]
+    """Only `on_sale` is ever an answer; `removed` deletes title, photos and vector."""
     created_at: Instant
+    """When the item was listed: ISO 8601 with a time zone, or epoch seconds or milliseconds."""
     updated_at: Instant
+    """When this event happened, in the same forms. An older event never overwrites a newer one."""
     images: Annotated[tuple[PhotoReference, ...], Field(max_length=20, strict=False)] = ()
+    """http(s) URLs or paths below an allowed folder; the first is compared. As text: `a.jpg|b.jpg`."""
     attributes: Annotated[dict[AttributeName, AttributeValue], Field(max_length=50)] = {}
+    """Colour, brand, size and the like. Filters and ranking terms match any value of a list."""
     popularity: Popularity | None = None
     """A number of the marketplace's own, such as likes, or taps a week."""
 
@@ -202,6 +219,22 @@ class Listing(BaseModel):
 
 NO_CURRENCY: Final = "XXX"
 """ISO 4217: no currency."""
+
+
+def listing_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a listing event in canonical form, which `Listing.to_event` has."""
+    schema = Listing.model_json_schema()
+    schema["required"].remove("currency")
+    priced = {"required": ["price"], "properties": {"price": {"exclusiveMinimum": 0}}}
+    schema["properties"]["attributes"]["additionalProperties"] = False
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "/schemas/listing.json",
+        **schema,
+        "if": priced,
+        "then": {"required": ["currency"]},
+    }
+
 
 _TIMES = ("created_at", "updated_at", "indexed_at")
 

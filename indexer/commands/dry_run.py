@@ -16,6 +16,7 @@ from console.table import table
 from indexer.intake.row import Row
 from indexer.remedies import remedy
 from indexer.summary import IndexingSummary, first_of
+from indexer.worker.pipeline.chunk import UNEXPECTED_JSON
 from mappings.errors import InvalidListing
 from mappings.image_roots import is_remote
 from mappings.listing import Listing, Status, item_id_of, parse_listing
@@ -23,7 +24,6 @@ from mappings.listing import Listing, Status, item_id_of, parse_listing
 MOST_SHOWN: Final = 100
 """Lines of the table on the terminal; the report has all."""
 LONGEST_CELL: Final = 90
-UNEXPECTED_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Finding(NamedTuple):

@@ -302,10 +302,8 @@ def submit(
         progress(len(broken))
         events = [row.event for row in part if row.event is not None]
         if events:
-            submission.places |= {
-                item_id_of(row.event) or "": row.location for row in part if row.event is not None
-            }
-            submission.send(events)
+            rows = {item_id_of(row.event) or "": row.location for row in part if row.event is not None}
+            submission.send(events, rows)
     submission.finish()
 
 

@@ -19,7 +19,7 @@ from indexer.intake.listing_map import ListingMap
 from indexer.intake.row import MAX_ROW_LENGTH, Checked, Row
 
 MAX_UNPACKED: Final = 256 * 2**20
-"""Bytes of the XML in a workbook, which openpyxl has in memory in part. A million rows have about 150 MB."""
+"""Bytes of the XML in a workbook: about 800,000 rows of ten columns. openpyxl has its texts in memory."""
 MAX_ROWS: Final = 2**20
 """Of a sheet, by the limits of Excel. openpyxl returns rows that are left out, up to any number."""
 MAX_COLUMNS: Final = 1_000

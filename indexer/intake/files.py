@@ -89,7 +89,7 @@ class Selection:
 
     def name_of(self, file: Path) -> str:
         """Return the file's path relative to the folder: files in sub-folders may have the same name."""
-        return str(file.relative_to(self.folder))
+        return file.name if file == self.folder else str(file.relative_to(self.folder))
 
 
 def format_of(path: Path) -> Format:

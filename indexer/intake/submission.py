@@ -93,16 +93,18 @@ class Submission:
     summary: IndexingSummary = field(default_factory=IndexingSummary)
     pending: dict[str, Sequence[Any]] = field(default_factory=dict)
     """The events of messages without a result, by task id."""
-    places: dict[str, str] = field(default_factory=dict)
-    """The rows of pending events by item id, where the caller knows them, for the summary's examples."""
     sent: int = 0
     """The number of events in the queue so far."""
+    _rows: dict[str, str] = field(default_factory=dict)
+    """Item id to its row, of the pending events."""
     _messages: int = 0
     _attempts: Counter[str] = field(default_factory=Counter)
     _idle_since: float | None = None
 
-    def send(self, events: Sequence[Any]) -> None:
+    def send(self, events: Sequence[Any], rows: Mapping[str, str] | None = None) -> None:
         """Put a chunk into the queue when there is room; large events go in several messages.
+
+        rows: item id to its row in a file, for the examples of the summary.
 
         Raises:
             QueueUnavailable: Redis does not come back.
@@ -110,6 +112,8 @@ class Submission:
         """
         for part in split(events):
             self._send(part)
+            if self.wait:
+                self._rows |= rows or {}
 
     def _send(self, events: Sequence[Any]) -> None:
         if self.wait:
@@ -147,9 +151,9 @@ class Submission:
         for task_id, result in results.items():
             events = self.pending.pop(task_id)
             del self._attempts[task_id]
-            self.summary += summary_of(result, len(events)).with_rows(self.places)
-            for event in events:
-                self.places.pop(item_id_of(event) or "", None)
+            self.summary += summary_of(result, len(events)).with_rows(self._rows)
+            for event in events if self._rows else ():
+                self._rows.pop(item_id_of(event) or "", None)
             self.progress(len(events))
         if results:
             self._idle_since = None

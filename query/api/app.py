@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from cache.answers import AnswerCache, cache_client
+from mappings.listing import listing_schema
 from query.access.key_ring import KeyRing
 from query.access.keys import redacted
 from query.access.roles import Role
@@ -72,7 +74,7 @@ RETRY_AFTER_S = 5
 # A listing whose photos change gets new ones within minutes; until then a browser need not ask again.
 PHOTO_MAX_AGE_S = 300
 
-_API_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+_API_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json", "/schemas/")
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -244,6 +246,10 @@ def _add_operations(
         return _json(
             response.readiness(index, encoder, in_use, states, age_s, slates.off, answers.cache_counts)
         )
+
+    @app.get("/schemas/listing.json")
+    def listing_schema_route() -> Response:
+        return Response(json.dumps(listing_schema()), mimetype="application/schema+json")
 
     @app.get("/openapi.json")
     def openapi_route() -> Response:

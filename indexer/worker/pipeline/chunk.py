@@ -76,7 +76,8 @@ class Chunk:
             version=version,
             attempts=self.attempt,
         )
-        self.outcomes[position] = replace(outcome, example=(letter.item_id or "(no id)", letter.detail))
+        problem = letter.detail.partition(" is not valid: ")[2] or letter.detail
+        self.outcomes[position] = replace(outcome, example=(letter.item_id or "(no id)", problem))
         self.dead_letters[position] = letter
 
     def defer(self, failure: TransientFailure) -> None:

@@ -19,6 +19,7 @@ REQUIRED: Final[Mapping[str, Role | None]] = {
     "GET /healthz": None,
     "GET /readyz": None,  # without the role read it answers with the status alone
     "GET /openapi.json": None,
+    "GET /schemas/listing.json": None,
     "GET /docs": None,
     "GET /docs/swagger/<path:filename>": None,
     "GET /static/<path:filename>": None,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from mappings.errors import InvalidListing
 from mappings.listing import (
@@ -20,6 +21,7 @@ from mappings.listing import (
     event_version,
     image_fingerprint,
     isoformat,
+    listing_schema,
     parse_listing,
 )
 from tests.factories import make_document, make_event, make_listing
@@ -300,6 +302,41 @@ def test_whole_number_beyond_64_bits_is_kept_as_a_float() -> None:
 def test_unknown_field_is_ignored() -> None:
     """A producer may send more fields than are stored."""
     assert "shipping" not in parse_listing(make_event(shipping="free"), now=NOW).to_event()
+
+
+def test_the_json_schema_accepts_canonical_events() -> None:
+    """With and without what may be absent."""
+    schema = Draft202012Validator(listing_schema())
+    for changes in (
+        {},
+        {"attributes": {"size": ["M", 40, True], "n": 1.5}},
+        {"price": 0, "currency": None},
+        {"price": None},
+    ):
+        schema.validate(make_listing(**changes).to_event())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: None} for name, info in Listing.model_fields.items() if info.is_required()),
+        {"item_id": "a\nb"},
+        {"title": ""},
+        {"category": list("abcdef")},
+        {"category": ["A > B"]},
+        {"price": 0.001},
+        {"price": -1},
+        {"currency": "yen"},
+        {"status": "gone"},
+        {"images": ["x"] * 21},
+        {"attributes": {"a.b": "c"}},
+        {"attributes": {"a": {}}},
+    ],
+)
+def test_the_json_schema_refuses_what_the_model_refuses(changes: dict[str, Any]) -> None:
+    """So a producer finds the error before it sends an event."""
+    event = {name: value for name, value in make_event(**changes).items() if value is not None}
+    assert not Draft202012Validator(listing_schema()).is_valid(event)
 
 
 instants = st.datetimes(

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
 from mappings.client import ElasticsearchSettings, connect
+from mappings.listing import listing_schema
 from query.api.app import RETRY_AFTER_S, create_app
 from query.api.settings import QuerySettings
 from query.search.reader import IndexReader
@@ -155,6 +156,14 @@ def test_the_description_is_valid_openapi(api: FlaskClient) -> None:
     assert description is not None
     assert description["openapi"].startswith("3.1.")
     validate(description)
+
+
+def test_the_schema_of_a_listing_is_served(api: FlaskClient) -> None:
+    """As JSON Schema, under its own id."""
+    served = api.get("/schemas/listing.json")
+    assert served.mimetype == "application/schema+json"
+    assert json.loads(served.text) == listing_schema()
+    assert listing_schema()["$id"] == "/schemas/listing.json"
 
 
 def test_every_route_of_the_api_is_described(app: Flask, api: FlaskClient) -> None:
