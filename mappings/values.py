@@ -19,6 +19,7 @@ THREE_DECIMALS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TN
 """Currencies whose prices have three decimals (ISO 4217)."""
 
 _LIST = re.compile(r"""[\[(]\s*['"].*[\])]""", re.DOTALL)
+_OPENING = ("[", "(")
 _PLAIN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
 # 1.290 means one thousand two hundred and ninety in many European countries.
 _AMBIGUOUS = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
@@ -46,6 +47,8 @@ def without_nulls(event: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def _without_nulls(value: object) -> object:
+    if isinstance(value, str | float | int):
+        return value
     if isinstance(value, Mapping):
         inner = {name: _without_nulls(each) for name, each in value.items()}
         return {name: each for name, each in inner.items() if each is not None and each != []}
@@ -82,9 +85,9 @@ def split(separator: str) -> Callable[[object], object]:
     """
 
     def parts(value: object) -> object:
-        if not isinstance(value, str) or _LIST.fullmatch(value.strip()):
+        if not isinstance(value, str) or (value.lstrip()[:1] in _OPENING and _LIST.fullmatch(value.strip())):
             return value
-        return [part.strip() for part in value.split(separator) if part.strip()]
+        return [part for each in value.split(separator) if (part := each.strip())]
 
     return parts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -20,13 +20,15 @@ from mappings.problems import problem_of_file
 from mappings.values import canonical
 from settings.errors import UserError
 
+FIELDS: Final = tuple(Listing.model_fields)
 OPTIONAL: Final = frozenset({"images", "attributes", "popularity"})
 """Fields that a table may lack: without the column, a listing has no photo, attribute or popularity."""
-REQUIRED: Final = tuple(name for name in Listing.model_fields if name not in OPTIONAL)
+REQUIRED: Final = tuple(name for name in FIELDS if name not in OPTIONAL)
 IGNORED: Final = "ignore"
 """In a map, the field of a column that is not read."""
 
 _STATUSES: Final = frozenset(map(str, Status))
+_ABSENT = (None, "")
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
@@ -36,12 +38,12 @@ class InvalidMap(UserError):
 
 def is_known(name: str) -> bool:
     """Return whether a field belongs to a listing."""
-    return name in Listing.model_fields or name.startswith(ATTRIBUTE_PREFIX)
+    return name in FIELDS or name.startswith(ATTRIBUTE_PREFIX)
 
 
 def _field(name: str) -> str:
     if not is_known(name):
-        expected = ", ".join(["a field of a listing:", *Listing.model_fields, "attributes.NAME"])
+        expected = ", ".join(["a field of a listing:", *FIELDS, "attributes.NAME"])
         raise PydanticCustomError("unusable", "{expected}", {"expected": expected.replace(":,", ":")})
     return name
 
@@ -83,12 +85,16 @@ class ListingMap(BaseModel):
         except (OSError, ValueError) as error:
             raise InvalidMap(f"{path}: {error}") from error
 
-    def field_of(self, column: str) -> str:
-        """Return the field of a column; empty if it is not read.
+    @cached_property
+    def field_of(self) -> Callable[[str], str]:
+        """A function that returns the field of a column; empty if it is not read.
 
         For names of fields, case and surrounding spaces are ignored. The name after `attributes.` is the
         producer's and is kept as it is.
         """
+        return lru_cache(1_000)(self._field_of)
+
+    def _field_of(self, column: str) -> str:
         name = column.strip().strip("\ufeff")
         if (mapped := self.columns.get(name)) is not None:
             return "" if mapped == IGNORED else mapped
@@ -97,7 +103,7 @@ class ListingMap(BaseModel):
             return ATTRIBUTE_PREFIX + name[len(ATTRIBUTE_PREFIX) :]
         if lower in self.columns.values():
             return ""
-        return lower if lower in Listing.model_fields else name
+        return lower if lower in FIELDS else name
 
     @cached_property
     def required(self) -> frozenset[str]:
@@ -132,23 +138,25 @@ class ListingMap(BaseModel):
         Text is kept as it is, except that spaces around it are removed outside of attributes.
         """
         fields: dict[str, Any] = dict(self.constants)
-        fields |= {name: value for name, value in self._fields(record).items() if value not in (None, "")}
+        fields |= {name: value for name, value in self._fields(record).items() if value not in _ABSENT}
         for name, template in self.templates.items():
             fields[name] = _filled(template, record, fields)
-        event = _with_attributes({name: value for name, value in fields.items() if value is not None})
+        event = _with_attributes(fields)
         if (word := event.get("status")) is not None:
             event["status"] = self._words.get(str(word).casefold(), word)
         return canonical(self.formats.applied(event))
 
     def _fields(self, record: Mapping[str, Any]) -> dict[str, Any]:
         fields = {self.field_of(column): value for column, value in record.items()}
-        nested = {
-            field: _inner(record, column)
-            for column, field in self.columns.items()
-            if "." in column and column not in record and field != IGNORED
-        }
         fields.pop("", None)
-        return fields | nested
+        for column, field in self._nested.items():
+            if column not in record:
+                fields[field] = _inner(record, column)
+        return fields
+
+    @cached_property
+    def _nested(self) -> dict[str, str]:
+        return {column: field for column, field in self.columns.items() if "." in column and field != IGNORED}
 
     @cached_property
     def _placeholders(self) -> frozenset[str]:
@@ -174,7 +182,7 @@ def _filled(template: str, *sources: Mapping[str, Any]) -> str | None:
     """Return the template with the values of the row, percent-encoded in a URL; None if one is absent."""
     encode: Callable[[str], str] = _encoded if template.startswith(("http://", "https://")) else str
     values = {
-        name: next((each[name] for each in sources if each.get(name) not in (None, "")), None)
+        name: next((each[name] for each in sources if each.get(name) not in _ABSENT), None)
         for name in _PLACEHOLDER.findall(template)
     }
     if None in values.values():
@@ -188,21 +196,16 @@ def _encoded(text: str) -> str:
 
 def _with_attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event with its attributes in one object, and lists that are written as text."""
-    event = {
-        name: value.strip() if isinstance(value, str) else value
-        for name, value in fields.items()
-        if not name.startswith(ATTRIBUTE_PREFIX)
-    }
-    nested = {
-        name.removeprefix(ATTRIBUTE_PREFIX): value
-        for name, value in fields.items()
-        if name.startswith(ATTRIBUTE_PREFIX)
-    }
-    attributes = json_object(event.get("attributes", {}))
-    if nested and isinstance(attributes, Mapping):
-        event["attributes"] = {**attributes, **nested}
-    elif "attributes" in event:
-        event["attributes"] = attributes
+    event: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name.startswith(ATTRIBUTE_PREFIX):
+            nested[name.removeprefix(ATTRIBUTE_PREFIX)] = value
+        else:
+            event[name] = value.strip() if isinstance(value, str) else value
+    if nested or "attributes" in event:
+        found = json_object(event.get("attributes") or {})
+        event["attributes"] = {**found, **nested} if isinstance(found, Mapping) else found
     return event | {name: listed(event[name]) for name in ("category", "images") if name in event}
 
 
