@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,6 +21,8 @@ from indexer.intake.row import MAX_ROW_LENGTH, Checked, Row
 
 MAX_UNPACKED: Final = 256 * 2**20
 """Bytes of the XML in a workbook: about 800,000 rows of ten columns. openpyxl has its texts in memory."""
+MAX_PART: Final = 16 * 2**20
+"""Bytes of XML between the beginnings of two rows: openpyxl has a row in memory, 25 times as large."""
 MAX_ROWS: Final = 2**20
 """Of a sheet, by the limits of Excel. openpyxl returns rows that are left out, up to any number."""
 MAX_COLUMNS: Final = 1_000
@@ -37,6 +40,7 @@ DAMAGED = (
     NotImplementedError,
     RuntimeError,
 )
+_ROW = re.compile(rb"<(?:\w+:)?row\b")
 Values = tuple[Any, ...]
 
 
@@ -79,12 +83,33 @@ def opened(path: Path) -> Workbook:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_UNPACKED:
-            limit = MAX_UNPACKED // 2**20
-            raise UnreadableFile(f"its sheets have {size // 2**20:,} MiB, at most {limit}: save it as CSV")
+            if size > MAX_UNPACKED:
+                limit = MAX_UNPACKED // 2**20
+                raise UnreadableFile(
+                    f"its sheets have {size // 2**20:,} MiB, at most {limit}: save it as CSV"
+                )
+            for name in archive.namelist():
+                if name.startswith("xl/worksheets/"):
+                    check_parts(archive, name)
         return openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     except DAMAGED as error:
         raise UnreadableFile(f"it is no .xlsx workbook ({_said(error)}): save it as CSV") from error
+
+
+def check_parts(archive: zipfile.ZipFile, name: str) -> None:
+    """Check that a sheet's XML has a row every MAX_PART bytes.
+
+    Raises:
+        UnreadableFile: it has not.
+    """
+    since = 0
+    with archive.open(name) as part:
+        while data := part.read(2**20):
+            starts = [match.start() for match in _ROW.finditer(data)]
+            since = len(data) - starts[-1] if starts else since + len(data)
+            if since > MAX_PART:
+                limit = MAX_PART // 2**20
+                raise UnreadableFile(f"a row of {name} has more than {limit} MiB: save it as CSV")
 
 
 def sheet_of_listings(book: Workbook, rules: ListingMap) -> tuple[str, int, list[str]]:

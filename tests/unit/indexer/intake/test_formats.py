@@ -229,6 +229,12 @@ def test_hostile_workbooks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="its sheets have 256 MiB, at most 256: save it as CSV"):
         checked(bomb, TOKYO)
 
+    wide = workbook(tmp_path / "wide.xlsx", [HEAD, CELLS])
+    row = b"<row>" + b"<c><v>1</v></c>" * 2**21 + b"</row>"
+    rewritten(wide, SHEET, lambda xml: xml.replace(b"<sheetData>", b"<sheetData>" + row))
+    with pytest.raises(UnreadableFile, match=r"a row of xl/worksheets/sheet1.xml has more than 16 MiB"):
+        checked(wide, TOKYO)
+
     entities = workbook(tmp_path / "entities.xlsx", [HEAD, CELLS])
     bomb_xml = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
     rewritten(entities, SHEET, lambda xml: bomb_xml + xml)
