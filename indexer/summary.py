@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 
 from console.counts import count_of
 from indexer.remedies import remedy
+from mappings.problems import printable
 
 
 class OutcomeKind(StrEnum):
@@ -183,9 +184,18 @@ def first_of(*examples: Mapping[str, Sequence[Example]]) -> dict[str, tuple[Exam
     found: dict[str, tuple[Example, ...]] = {}
     for each in examples:
         for reason, rows in each.items():
-            merged = (*found.get(reason, ()), *((row[:600], detail[:MAX_DETAIL]) for row, detail in rows))
+            merged = (*found.get(reason, ()), *(_example(*each) for each in rows))
             found[reason] = merged[:MAX_EXAMPLES]
     return found
+
+
+def problem_in(detail: str) -> str:
+    """Return what is wrong with an event, without its id and the rule by which its status is applied."""
+    return detail.partition(" is not valid: ")[2] or detail
+
+
+def _example(row: str, detail: str) -> Example:
+    return printable(row[:300]), printable(detail[:MAX_DETAIL])[:MAX_DETAIL]
 
 
 NOT_IN_RESULTS = (

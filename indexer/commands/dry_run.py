@@ -15,11 +15,12 @@ import click
 from console.table import table
 from indexer.intake.row import Row
 from indexer.remedies import remedy
-from indexer.summary import IndexingSummary, first_of
+from indexer.summary import IndexingSummary, first_of, problem_in
 from indexer.worker.pipeline.chunk import UNEXPECTED_JSON
 from mappings.errors import InvalidListing
 from mappings.image_roots import is_remote
 from mappings.listing import Listing, Status, item_id_of, parse_listing
+from mappings.problems import printable
 
 MOST_SHOWN: Final = 100
 """Lines of the table on the terminal; the report has all."""
@@ -69,14 +70,19 @@ def dry_run(rows: Iterable[Row], report: Path | None) -> DryRun:
         for row in rows:
             found = run.add(row)
             if write is not None:
-                write.writerows(found)
+                write.writerows(tuple(map(as_text, each)) for each in found)
     return run
+
+
+def as_text(cell: str) -> str:
+    """Return the text of a CSV cell, which a spreadsheet must not take for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def checked(row: Row) -> tuple[Listing | None, list[Finding]]:
     """Return the listing in a row, and what is wrong with it."""
     if row.event is None:
-        detail = row.detail.removeprefix(f"{row.location}: ")
+        detail = problem_in(row.detail.removeprefix(f"{row.location}: "))
         return None, [_finding(row, "", "rejected", row.reason, detail)]
     item_id = item_id_of(row.event) or ""
     try:
@@ -96,7 +102,7 @@ def photo_problems(listing: Listing) -> Iterator[tuple[str, str]]:
     if not listing.images:
         yield "no_photo", "the listing has no photo"
     elif not is_remote(listing.images[0]) and not Path(listing.images[0]).is_file():
-        yield "photo_not_found", f"found no file {listing.images[0]}"
+        yield "photo_not_found", f"found no file {listing.images[0]!r}"
 
 
 def outcome_of(found: list[Finding]) -> IndexingSummary:
@@ -129,7 +135,8 @@ def print_findings(run: DryRun, report: Path | None) -> None:
 
 
 def _finding(row: Row, item_id: str, outcome: str, reason: str, problem: str) -> Finding:
-    return Finding(row.location, item_id, outcome, reason, problem, remedy(reason))
+    texts = (row.location, item_id, outcome, reason, problem, remedy(reason))
+    return Finding(*map(printable, texts))
 
 
 def _row_name(found: Finding) -> str:

@@ -27,7 +27,7 @@ from indexer.intake.listing_map import NO_MAP, ListingMap
 from indexer.intake.row import Row
 from indexer.intake.submission import Submission, chunked
 from indexer.intake.value_formats import ValueFormats
-from indexer.summary import Example, IndexingSummary, first_of
+from indexer.summary import Example, IndexingSummary, first_of, problem_in
 from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import ensure_live_index
@@ -313,7 +313,7 @@ def reject_rows(dead_letters: DeadLetters, rows: Sequence[Row]) -> IndexingSumma
     examples: dict[str, list[Example]] = {}
     for row in rows:
         examples.setdefault(row.reason, []).append(
-            (row.location, row.detail.removeprefix(f"{row.location}: "))
+            (row.location, problem_in(row.detail.removeprefix(f"{row.location}: ")))
         )
     return IndexingSummary(rejected=Counter(row.reason for row in rows), examples=first_of(examples))
 

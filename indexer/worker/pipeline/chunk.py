@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from indexer.summary import OUTDATED, UNCHANGED, EventOutcome, rejected, without_vector
+from indexer.summary import OUTDATED, UNCHANGED, EventOutcome, problem_in, rejected, without_vector
 from indexer.worker.pipeline.dead_letters import DeadLetter
 from indexer.worker.pipeline.documents import PhotoProblem
 from indexer.worker.pipeline.stage_times import StageTimes
@@ -76,8 +76,8 @@ class Chunk:
             version=version,
             attempts=self.attempt,
         )
-        problem = letter.detail.partition(" is not valid: ")[2] or letter.detail
-        self.outcomes[position] = replace(outcome, example=(letter.item_id or "(no id)", problem))
+        example = (letter.item_id or "(no id)", problem_in(letter.detail))
+        self.outcomes[position] = replace(outcome, example=example)
         self.dead_letters[position] = letter
 
     def defer(self, failure: TransientFailure) -> None:

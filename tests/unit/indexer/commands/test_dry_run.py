@@ -74,6 +74,16 @@ def test_a_dry_run_says_row_by_row_what_would_be_refused(tmp_path: Path) -> None
     assert rows[2]["problem"].startswith("status: found '販売中', expected")
 
 
+def test_any_text_can_be_reported(tmp_path: Path) -> None:
+    """Half a surrogate pair, and an id that a spreadsheet would take for a formula."""
+    rows = [make_event(item_id="=1+1", title="\ud800"), make_event(item_id="\ud800"), "\\ud800 {"]
+    done = index(lines(tmp_path, *rows), "--dry-run", "--report", tmp_path / "report.csv")
+    assert done.exit_code == 1, done.output
+    assert "3 listings: 3 rejected" in done.stdout
+    report = (tmp_path / "report.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert report[1].startswith("a.jsonl line 1,'=1+1,rejected,title_malformed,")
+
+
 def test_a_dry_run_ends_like_a_run(tmp_path: Path) -> None:
     """With status 1 if every listing was rejected or has no vector, and for a file that cannot be read."""
     assert index(lines(tmp_path, make_event(price=-1)), "--dry-run").exit_code == 1
