@@ -50,11 +50,13 @@ def _without_nulls(value: object) -> object:
     if isinstance(value, str | float | int):
         return value
     if isinstance(value, Mapping):
-        inner = {name: _without_nulls(each) for name, each in value.items()}
-        return {name: each for name, each in inner.items() if each is not None and each != []}
-    if isinstance(value, list | tuple):
-        return [inner for inner in value if inner is not None]
-    return value
+        inner = {name: _without_null_items(each) for name, each in value.items() if each is not None}
+        return {name: each for name, each in inner.items() if each != []}
+    return _without_null_items(value)
+
+
+def _without_null_items(value: object) -> object:
+    return [each for each in value if each is not None] if isinstance(value, list | tuple) else value
 
 
 def number(text: str, currency: object = None) -> float | str:

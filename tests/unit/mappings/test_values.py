@@ -33,6 +33,16 @@ def test_three_decimals_are_unambiguous_in_some_currencies() -> None:
     assert canonical({"price": "1.290", "currency": "JPY"})["price"] == "1.290"
 
 
+def test_nesting_has_no_limit() -> None:
+    """Nulls are left out of an attribute's list; the validation rejects what is deeper."""
+    deep: dict[str, object] = {}
+    for _ in range(5_000):
+        deep = {"a": deep}
+    event = canonical({"attributes": {"a": [None, "b"], "deep": deep}})
+    assert event["attributes"]["a"] == ["b"]
+    assert event["attributes"]["deep"] is deep
+
+
 def test_values_in_the_form_of_the_schema_are_not_changed() -> None:
     """So that an event may be converted any number of times."""
     event = {"price": "7", "currency": "jpy", "category": "A > B", "images": "a|b", "created_at": 1769851800}
