@@ -122,9 +122,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=50, help="events a second")
     parser.add_argument("--seconds", type=float, default=60, help="length of each run")
     parser.add_argument("--watch-every", type=float, default=2.0, help="seconds between two watched events")
-    parser.add_argument(
-        "--processes", type=int, default=3, help="of the worker"
-    )
+    parser.add_argument("--processes", type=int, default=3, help="of the worker")
     parser.add_argument("--poll-ms", type=float, default=100, help="milliseconds between two polls")
     parser.add_argument("--photo-size", type=int, default=320, help="side of a generated photo in pixels")
     parser.add_argument("--listings", type=Path, help="a .jsonl file to use instead of generated listings")

@@ -86,15 +86,21 @@ def replaced_folder(out: Path, *, last: str, earlier: tuple[str, ...]) -> Iterat
         NotWritten: an OSError, also in the block.
     """
     with writing(out):
+        is_new = not out.exists()
         out.mkdir(parents=True, exist_ok=True)
-        with unfinished_folder(out) as unfinished:
-            yield unfinished
-            if (out / last).exists():
-                (out / last).unlink()
-                for path in [path for pattern in earlier for path in out.glob(pattern)]:
-                    path.unlink()
-            for path in sorted(unfinished.iterdir(), key=lambda path: path.name == last):
-                path.replace(out / path.name)
+        try:
+            with unfinished_folder(out) as unfinished:
+                yield unfinished
+                if (out / last).exists():
+                    (out / last).unlink()
+                    for path in [path for pattern in earlier for path in out.glob(pattern)]:
+                        path.unlink()
+                for path in sorted(unfinished.iterdir(), key=lambda path: path.name == last):
+                    path.replace(out / path.name)
+        except BaseException:
+            if is_new:
+                shutil.rmtree(out, ignore_errors=True)
+            raise
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def card(
     from ml.evaluation.unseen_kinds import read_unseen  # noqa: PLC0415
 
     measured = load_artifact(artifact_folder)
-    kinds = None if unseen is None else read_unseen(unseen, measured.manifest.name)
+    kinds = None if unseen is None else read_unseen(unseen, measured.manifest)
     evaluated = replace(load_encoders([], mobilenet, threads), artifacts=(measured,))
     import_libraries(evaluated)
     path = measure_card(evaluated, read(data, evaluated.preprocessing, threads), kinds)

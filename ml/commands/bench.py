@@ -124,7 +124,7 @@ def rate_table(rates: "Sequence[Rate]", gflop: float, limit: float) -> str:
             rate.pipeline.name,
             f"{rate.photos_per_s:.1f}",
             f"{rate.encoded_per_s:.1f}",
-            f"{rate.encoded_per_s * gflop / limit:.0%}",
+            "" if "int8" in rate.pipeline.name else f"{rate.encoded_per_s * gflop / limit:.0%}",
             f"{rate.photos_per_s / stock:.2f}" if stock else "",
         )
         for rate in rates

@@ -36,7 +36,8 @@ from ml.training.config import FinetuneConfig, InvalidConfig
 @click.option(
     "--minutes",
     type=Number(min=0, min_open=True),
-    help="Duration of training, in minutes; replaces the configured number of epochs.",
+    help="Duration of training, in minutes; replaces the configured number of epochs. The export, which "
+    "follows, takes some minutes more.",
 )
 @click.option(
     "--smoke",

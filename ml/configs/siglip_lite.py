@@ -1,4 +1,4 @@
-"""The committed encoder: EfficientNet-Lite 0, fine-tuned on two CPU cores in a quarter of an hour."""
+"""The committed encoder: EfficientNet-Lite 0, fine-tuned on two CPU cores in half an hour."""
 
 from dataclasses import replace
 

@@ -21,6 +21,7 @@ from ml.models.tower_specs import HuggingFaceTower, TowerConfig
 from ml.pca.projection import Projection, fit_projection
 
 MOBILENET: Final = "MobileNetV2"
+MOBILENET_TYPE: Final = "mobilenet_v2"
 PCA_DIMS: Final = 128
 PCA_PHOTOS: Final = 3000
 """Maximum number of photos of the train split, evenly spaced, that the PCA of a MobileNetV2 is fitted to."""
@@ -52,22 +53,34 @@ def load_encoders(folders: Sequence[Path], mobilenet: Path | None, threads: int 
         UnknownEncoder: a folder has neither.
         ArtifactError: an artifact is damaged.
     """
+    if mobilenet is not None:
+        require_mobilenet(mobilenet)
     artifacts, hf_folders = [], []
     for folder in (*folders, *([] if mobilenet is None else [mobilenet])):
         if (folder / MANIFEST).exists():
             artifacts.append(load_artifact(folder))
-        elif model_type(folder / "config.json") == "mobilenet_v2":
+        elif model_type(folder / "config.json") == MOBILENET_TYPE:
             hf_folders.append(folder)
         else:
             raise UnknownEncoder(
                 f"{folder}: neither an artifact ({MANIFEST}) nor a MobileNetV2 (config.json with model_type "
-                "mobilenet_v2); import other models with `nitamono ml import`"
+                f"{MOBILENET_TYPE}); import other models with `nitamono ml import`"
             )
     if len(hf_folders) == 1:
         names = {MOBILENET: hf_folders[0]}
     else:
         names = {f"{MOBILENET} {path.name}": path for path in hf_folders}
     return EvaluatedEncoders(tuple(artifacts), names, threads)
+
+
+def require_mobilenet(folder: Path) -> None:
+    """Check that a folder has a MobileNetV2 in Hugging Face's layout.
+
+    Raises:
+        UnknownEncoder: it has not.
+    """
+    if model_type(folder / "config.json") != MOBILENET_TYPE:
+        raise UnknownEncoder(f"{folder}: no MobileNetV2 (config.json with model_type {MOBILENET_TYPE})")
 
 
 def model_type(config: Path) -> str | None:

@@ -1,18 +1,19 @@
 """Leave-one-kind-out: how an encoder does on kinds of photo that it was never trained on. Imports torch."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
-from ml.artifact import CHECKPOINT
+from ml.artifact import CHECKPOINT, Manifest
 from ml.data.corpus import Corpus, evenly, short_name
 from ml.data.pairs import Labels
 from ml.errors import MlError
@@ -39,7 +40,7 @@ class NoSuchKind(MlError):
 
 
 class UnreadableUnseen(MlError):
-    """A damaged file of measured kinds, or one of another configuration."""
+    """A damaged file of measured kinds, or one of another configuration or of other data."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class UnseenKinds:
     """Name of the configuration."""
     epochs: int
     data_fingerprint: str
-    kinds: tuple[UnseenKind, ...]
+    settings: dict[str, JsonValue]
+    """Those of the configuration; the epochs of the runs are fewer than an artifact's."""
+    kinds: Annotated[tuple[UnseenKind, ...], Field(min_length=1)]
 
     @property
     def rows(self) -> tuple[UnseenKind, ...]:
@@ -193,11 +196,17 @@ def mean_kind(kinds: Sequence[UnseenKind]) -> UnseenKind:
 UNSEEN: Final[TypeAdapter[UnseenKinds]] = TypeAdapter(UnseenKinds)
 
 
-def read_unseen(path: Path, config: str) -> UnseenKinds:
-    """Read the file that `nitamono ml unseen` wrote for a configuration.
+def settings_of(config: FinetuneConfig) -> dict[str, JsonValue]:
+    """The settings of a configuration as JSON, as manifests have them."""
+    settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(config)))
+    return settings
+
+
+def read_unseen(path: Path, manifest: Manifest) -> UnseenKinds:
+    """Read the file that `nitamono ml unseen` wrote for the configuration and data of an artifact.
 
     Raises:
-        UnreadableUnseen: it is damaged, or of another configuration.
+        UnreadableUnseen: it is damaged, or of another configuration or other data.
     """
     remedy = "write it again with `nitamono ml unseen`"
     try:
@@ -208,6 +217,17 @@ def read_unseen(path: Path, config: str) -> UnseenKinds:
         raise UnreadableUnseen(f"{path}: {where}: {first['msg']}; {remedy}") from error
     except OSError as error:
         raise UnreadableUnseen(f"{path}: {error.strerror}; {remedy}") from error
-    if found.config != config:
-        raise UnreadableUnseen(f"{path}: measured with the configuration {found.config}, expected {config}")
+    other = [
+        name
+        for name, value in found.settings.items()
+        if name != "epochs" and manifest.training.get(name) != value
+    ]
+    if found.config != manifest.name or other:
+        which = f"other settings ({', '.join(other)})" if other else f"the configuration {found.config}"
+        raise UnreadableUnseen(f"{path}: measured with {which} than {manifest.encoder_id} has; {remedy}")
+    if found.data_fingerprint != manifest.data_fingerprint:
+        raise UnreadableUnseen(
+            f"{path}: measured on data with the fingerprint {found.data_fingerprint}, and "
+            f"{manifest.encoder_id} was trained on {manifest.data_fingerprint}; {remedy}"
+        )
     return found

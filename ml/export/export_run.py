@@ -35,7 +35,7 @@ from ml.data.tokenizer import load_tokenizer, tokenize
 from ml.errors import MlError
 from ml.export.golden import write_golden
 from ml.inference.graph import Inputs, encode_batches, open_graph
-from ml.metrics.retrieval import means, retrieval_scores, title_scores
+from ml.metrics.retrieval import OWN_PHOTO_DEPTH, means, retrieval_scores, title_scores
 from ml.models.checkpoint import load_checkpoint, save_checkpoint
 from ml.models.features import embed
 from ml.models.huggingface.folder import network_folder
@@ -313,14 +313,14 @@ def scores_on_test(tower: ImageNetwork, graph: Path, corpus: Corpus) -> dict[str
 def title_scores_on_test(folder: Path, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, JsonValue]:
     """Measure how well titles of the test split find the photos of their source, by source.
 
-    folder: with both graphs. Sources without titles are left out.
+    folder: with both graphs. Sources with too few titles to tell are left out.
     """
     metrics: dict[str, JsonValue] = {}
     names = unique_names(corpus.sources)
     text_graph = open_graph(folder / TEXT_GRAPH, backend="onnxruntime")
     for source in corpus.sources:
         rows = [row for row in corpus.rows("test", source) if corpus.pairs[row].title]
-        if len(rows) < 2:
+        if len(rows) <= OWN_PHOTO_DEPTH:
             continue
         pairs = [corpus.pairs[row] for row in rows]
         photos = graph_vectors(folder / IMAGE_GRAPH, corpus, np.array(rows))

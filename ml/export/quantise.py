@@ -39,6 +39,14 @@ STORED: Final = (".half", ".steps", ".step", ".float")
 """Endings of the names of stored weights, and of what they are restored from."""
 
 
+LEAST_PHOTOS: Final = 50
+"""With fewer, neither the ranges nor the loss mean much."""
+
+
+class QuantisedAlready(MlError):
+    """An int8 artifact, whose loss would not be that to the original."""
+
+
 class LossyQuantisation(MlError):
     """An int8 graph whose vectors differ too much from those of the original graph."""
 
@@ -57,12 +65,15 @@ def quantise(
 
     Raises:
         SameFolder: `out` is the artifact's own.
-        TooFewPhotos: fewer than two usable photos.
+        QuantisedAlready: the artifact is an int8 one.
+        TooFewPhotos: fewer than LEAST_PHOTOS usable photos.
         LossyQuantisation: the mean cosine to the artifact's vectors, on photos other than those of the
             calibration, is below least_cosine.
         NotWritten: the disk is full.
     """
     check_different_folders(artifact.folder, out)
+    if artifact.quantised:
+        raise QuantisedAlready(f"{artifact.folder}: is in int8 already; use the artifact it was made from")
     calibration, held_out = split_photos(paths, artifact.preprocessing)
     with replaced_folder(out, last=MANIFEST, earlier=(*FILES, CARD)) as unfinished:
         made = write_int8(artifact, calibration, held_out, unfinished, least_cosine, threads)
@@ -123,10 +134,10 @@ def split_photos(
     chosen = evenly(np.arange(len(sources)), CALIBRATION + HELD_OUT)
     read_ones = (read(sources[row], preprocessing) for row in chosen)
     pixels = [pixels for pixels in read_ones if not isinstance(pixels, str)]
-    if len(pixels) < 2:
+    if len(pixels) < LEAST_PHOTOS:
         raise TooFewPhotos(
-            f"{', '.join(map(str, paths))}: {len(pixels)} usable photos, expected {CALIBRATION + HELD_OUT}; "
-            "`nitamono ml embed` prints the reason for each"
+            f"{', '.join(map(str, paths))}: {len(pixels)} usable photos, expected at least {LEAST_PHOTOS}, "
+            f"better {CALIBRATION + HELD_OUT}; `nitamono ml embed` prints the reason for each that is not"
         )
     held_out = np.arange(len(pixels)) % 5 == 0
     stacked = np.stack(pixels)

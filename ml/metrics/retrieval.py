@@ -97,21 +97,23 @@ OWN_PHOTO_DEPTH: Final = 10
 
 
 def title_scores(titles: Vectors, photos: Vectors, labels: Sequence[Labels]) -> dict[str, float]:
-    """How well titles find photos: the share whose own photo is among the first OWN_PHOTO_DEPTH, and type@5,
-    the mean share of the title's type among the first five.
+    """How well titles find photos: the share whose own photo is among the first OWN_PHOTO_DEPTH, ties and NaN
+    not counted, and the mean share of the title's type among the first five, its own photo included.
 
-    titles, photos: (n, d) float32, unit norm, of the same listings in the same order.
+    titles, photos: (n, d) float32, unit norm, of the same listings in the same order, more than
+        OWN_PHOTO_DEPTH.
     """
     types = np.array([label.type for label in labels])
     own, right = 0, 0.0
     for start in range(0, len(photos), CHUNK):
         part = slice(start, start + CHUNK)
         similarity = titles[part] @ photos.T
-        of_own = (titles[part] * photos[part]).sum(axis=1, keepdims=True)
-        own += int(((similarity > of_own + 1e-6).sum(axis=1) < OWN_PHOTO_DEPTH).sum())
+        of_own = np.take_along_axis(similarity, np.arange(start, start + len(similarity))[:, None], axis=1)
+        behind = (similarity < of_own).sum(axis=1)
+        own += int((behind >= len(photos) - OWN_PHOTO_DEPTH).sum())
         first = np.argsort(-similarity, axis=1, kind="stable")[:, :DEPTH]
         right += float((types[first] == types[part, None]).mean(axis=1).sum())
-    return {f"own_photo@{OWN_PHOTO_DEPTH}": own / len(photos), f"type@{DEPTH}": right / len(photos)}
+    return {f"own_photo@{OWN_PHOTO_DEPTH}": own / len(photos), f"title_type@{DEPTH}": right / len(photos)}
 
 
 def means(scores: Mapping[str, Scores]) -> dict[str, float]:

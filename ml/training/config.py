@@ -67,7 +67,7 @@ class FinetuneConfig:
     dims: int = 128
     """Dimensions of the exported vector, after PCA."""
     gradient_norm: float = 10.0
-    """Gradients are clipped to this norm."""
+    """Gradients of the training of both towers are clipped to this norm."""
     seed: int = 7
 
     @property

@@ -21,6 +21,7 @@ from ml.training.schedule import learning_rate
 
 EPOCHS: Final = 60
 MOST_STEPS: Final = 3000
+"""With more than about 13,000 photos these are fewer than EPOCHS."""
 BATCH: Final = 256
 
 
@@ -31,7 +32,8 @@ def fit_text(
     tokenizer: Tokenizer,
     vectors: NDArray[np.float32],
 ) -> None:
-    """Train the text tower, in place, to give the captions of the train split vectors near their photos'.
+    """Train the text tower, in place, to give the captions of the train split vectors near their photos'. The
+    image tower can no longer be trained afterwards.
 
     The photos' vectors stay as they are (locked-image tuning, arXiv 2111.07991). During the training of both
     towers a caption is compared with the output of the image tower's head alone, which is a part of a photo's

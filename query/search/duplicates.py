@@ -5,6 +5,7 @@ Those in training data are found by `ml.data.near_identical`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ Vectors = NDArray[np.floating]
 
 _SIDE: Final = 16
 _DIGITS: Final = 2 * _SIDE * _SIDE // 4
+_HASH: Final = re.compile(f"[0-9a-fA-F]{{{_DIGITS}}}")
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,11 @@ def mirrored(hashes: Bits) -> Bits:
 
     Mirrored, the steps of a row come in the opposite order, and one that was brighter is darker.
     """
-    return hashes.reshape(-1, 2, _SIDE, _SIDE)[:, ::-1, :, ::-1].reshape(len(hashes), -1)
+    return hashes.reshape(-1, 2, _SIDE, _SIDE)[:, ::-1, :, ::-1].reshape(hashes.shape)
 
 
 def parse_hashes(texts: Sequence[str | None]) -> Bits:
     """(n, 512) of hashes in hex, as documents store them; zeros for one missing or of another kind."""
-    known = (text if text and len(text) == _DIGITS else "0" * _DIGITS for text in texts)
-    packed = np.frombuffer(bytes.fromhex("".join(known)), np.uint8).reshape(len(texts), -1)
+    known = (text if text and _HASH.fullmatch(text) else "0" * _DIGITS for text in texts)
+    packed = np.frombuffer(bytes.fromhex("".join(known)), np.uint8).reshape(len(texts), _DIGITS // 2)
     return np.unpackbits(packed, axis=1).astype(np.float32)

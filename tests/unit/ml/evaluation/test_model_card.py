@@ -69,7 +69,7 @@ def test_the_card_has_kinds_that_were_not_trained_on(
     """Beside MobileNetV2 and the frozen start, which an imported network does not have."""
     folder = Path(shutil.copytree(artifact.folder, tmp_path / "copy"))
     shoes = UnseenKind("shoes", "Shoes", 1200, 0.45, 0.46, 0.44, 0.5, 0.6)
-    unseen = UnseenKinds("shop", 2, "c0ffee", (shoes, UnseenKind("a|b", "a|b", 9, 1, 1, None, 1, 1)))
+    unseen = UnseenKinds("shop", 2, "c0ffee", {}, (shoes, UnseenKind("a|b", "a|b", 9, 1, 1, None, 1, 1)))
     text = write_card(load_artifact(folder), [comparison], fingerprint="x", unseen=unseen).read_text()
     table = text.split("### Unseen kinds")[1].split("##")[0]
     assert "| shoes | 1,200 | 0.450 | 0.460 | 0.440 | 0.500 | 0.600 | 0.900 |" in table

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from ml.artifact import DEFAULT_ARTIFACT, Manifest
 from ml.configs import siglip_b16_256_multilingual
 from ml.configs.siglip_lite import SMOKE
 from ml.data.corpus import Corpus
 from ml.evaluation import unseen_kinds
 from ml.evaluation.unseen_kinds import NoSuchKind, UnreadableUnseen, UnseenKind, mean_kind, read_unseen
 from ml.metrics.relevance import UninformativeLabels
-from ml.training.config import InvalidConfig
+from ml.training.config import FinetuneConfig, InvalidConfig
 from ml.training.read_corpus import read_corpus
 from tests.unit.ml.evaluation.test_evaluated_encoders import fake_features
 from tests.unit.ml.test_cli import call
@@ -28,7 +29,7 @@ def whole(shop: Path) -> Corpus:
 def test_a_kind_is_not_trained_on(whole: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its photos nor its class are in the run, and all of its photos are searched."""
     monkeypatch.setattr(unseen_kinds, "mobilenet_features", fake_features)
-    config = replace(SMOKE, epochs=1, dims=4)
+    config = replace(SMOKE, epochs=1)
     (found,) = unseen_kinds.unseen_kinds(config, whole, {"ties": re.compile("Ties")}, tmp_path, tmp_path)
     ties = sum(pair.labels.type == "Ties" for pair in whole.pairs)
     assert (found.kind, found.pattern, found.photos, found.frozen_start) == ("ties", "Ties", ties, None)
@@ -60,14 +61,13 @@ def test_the_command_writes_what_a_card_reads(
     monkeypatch.setattr(unseen_kinds, "mobilenet_features", fake_features)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "mobilenet_v2"}')
-    Path("own.py").write_text(
-        "from dataclasses import replace\nfrom ml.configs.siglip_lite import SMOKE\n"
-        "CONFIG = replace(SMOKE, dims=4)\n"
-    )
+    Path("own.py").write_text("from ml.configs.siglip_lite import SMOKE as CONFIG\n")
     options = ("--kind", "ties=Ties", "--kind", "belts=Belts", "--epochs", "1", "--mobilenet", tmp_path)
     result = call("unseen", "own.py", "--data", shop, *options, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    found = read_unseen(tmp_path / "out" / "unseen.json", "siglip-smoke")
+    corpus = read_corpus([shop], SMOKE.photo_size, crop=1.0)
+    trained = manifest_of(SMOKE, corpus.fingerprint)
+    found = read_unseen(tmp_path / "out" / "unseen.json", trained)
     assert [kind.kind for kind in found.rows] == ["ties", "belts", "mean of kinds"]
     assert (found.epochs, found.kinds[0].pattern) == (1, "Ties")
     log = (tmp_path / "out" / "ties" / "log.csv").read_text()
@@ -77,7 +77,19 @@ def test_the_command_writes_what_a_card_reads(
     assert again.stdout.splitlines()[-3:] == lines[-3:]
     assert (tmp_path / "out" / "ties" / "log.csv").read_text() == log
     other = call("artifact", "card", "--data", shop, "--unseen", tmp_path / "out" / "unseen.json")
-    assert "measured with the configuration siglip-smoke, expected siglip-lite" in other.output
+    assert "measured with other settings (name, base_model, " in other.output
+    with pytest.raises(UnreadableUnseen, match=r"measured with other settings \(seed\) than smoke-1 has"):
+        read_unseen(tmp_path / "out" / "unseen.json", manifest_of(replace(SMOKE, seed=8), "x"))
+    with pytest.raises(UnreadableUnseen, match=r"fingerprint .*, and smoke-1 was trained on c0ffee"):
+        read_unseen(tmp_path / "out" / "unseen.json", manifest_of(SMOKE, "c0ffee"))
+
+
+def manifest_of(config: FinetuneConfig, fingerprint: str) -> Manifest:
+    """The manifest of an artifact that was trained for more epochs."""
+    settings = unseen_kinds.settings_of(replace(config, epochs=9))
+    return Manifest.model_construct(
+        name=config.name, encoder_id="smoke-1", training=settings, data_fingerprint=fingerprint
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +118,9 @@ def test_what_cannot_be_measured_is_refused_before_training(
     """A MobileNetV2 that is none, a kind whose photos are all of one class, and a Hugging Face tower."""
     options = ("--kind", "ties=Ties", "--mobilenet", tmp_path, "--out", tmp_path / "out")
     result = call("unseen", "siglip_lite", "--data", shop, *options)
-    assert "neither an artifact (manifest.json) nor a MobileNetV2" in result.output
+    assert "no MobileNetV2 (config.json with model_type mobilenet_v2)" in result.output
+    artifact = call("evaluate", "--data", shop, "--mobilenet", DEFAULT_ARTIFACT)
+    assert "siglip-lite: no MobileNetV2" in artifact.output
     monkeypatch.setattr(unseen_kinds, "mobilenet_features", fake_features)
     monkeypatch.setattr(unseen_kinds, "finetune", None)
     pairs = tuple(replace(pair, labels=replace(pair.labels, colour="", gender="")) for pair in whole.pairs)
@@ -117,9 +131,16 @@ def test_what_cannot_be_measured_is_refused_before_training(
         next(unseen_kinds.unseen_kinds(siglip_b16_256_multilingual.SMOKE, whole, kinds, tmp_path, tmp_path))
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"kinds": [{"kind": "shoes"}]}',
+        '{"config": "siglip-lite", "epochs": 2, "data_fingerprint": "x", "settings": {}, "kinds": []}',
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     """With the remedy."""
     path = tmp_path / "unseen.json"
-    path.write_text('{"kinds": [{"kind": "shoes"}]}')
+    path.write_text(text)
     with pytest.raises(UnreadableUnseen, match=r"unseen\.json: .*write it again with `nitamono ml unseen`"):
-        read_unseen(path, "siglip-lite")
+        read_unseen(path, manifest_of(SMOKE, "x"))

@@ -13,14 +13,20 @@ from PIL import Image
 from ml.artifact import (
     DEFAULT_ARTIFACT,
     IMAGE_GRAPH,
-    MANIFEST,
     EncoderArtifact,
     Preprocessing,
     load_artifact,
 )
 from ml.data.corpus import Corpus
 from ml.export.golden import golden_pixels
-from ml.export.quantise import LossyQuantisation, mean_cosine, quantise, restore_weights, split_photos
+from ml.export.quantise import (
+    LossyQuantisation,
+    QuantisedAlready,
+    mean_cosine,
+    quantise,
+    restore_weights,
+    split_photos,
+)
 from ml.inference.embed import TooFewPhotos
 from ml.inference.encoder import load_encoder
 from ml.inference.graph import Backend, CompiledGraph, Precision, PrecisionMissing, open_onnxruntime
@@ -130,6 +136,7 @@ def test_rejects_its_source_as_output(artifact: EncoderArtifact, shop: Path) -> 
 
 def test_calibrates_on_evenly_spaced_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first photos of a class folder would all be of one class."""
+    monkeypatch.setattr("ml.export.quantise.LEAST_PHOTOS", 2)
     monkeypatch.setattr("ml.export.quantise.CALIBRATION", 8)
     monkeypatch.setattr("ml.export.quantise.HELD_OUT", 2)
     for name, colour in COLOURS.items():
@@ -142,11 +149,24 @@ def test_calibrates_on_evenly_spaced_photos(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_rejects_a_folder_without_photos(artifact: EncoderArtifact, tmp_path: Path) -> None:
-    """Calibration needs at least two."""
+    """Calibration needs some; no empty folder is left."""
     (tmp_path / "listings.jsonl").write_text("{}\n")
     with pytest.raises(TooFewPhotos, match=r"listings\.jsonl: 0 usable photos"):
         quantise(artifact, [tmp_path / "listings.jsonl"], tmp_path / "out")
-    assert not (tmp_path / "out" / MANIFEST).exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failure_leaves_no_new_folder(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
+    """It would look like an artifact whose files are missing."""
+    with pytest.raises(LossyQuantisation):
+        quantise(artifact, [shop], tmp_path / "new" / "out", least_cosine=1.0)
+    assert not (tmp_path / "new" / "out").exists()
+
+
+def test_an_int8_artifact_is_not_quantised_again(int8: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
+    """Its cosine would be that to the first int8."""
+    with pytest.raises(QuantisedAlready, match="in int8 already; use the artifact it was made from"):
+        quantise(int8, [shop], tmp_path / "out")
 
 
 def test_restored_weights_compute_the_same(artifact: EncoderArtifact, corpus: Corpus, tmp_path: Path) -> None:

@@ -101,4 +101,11 @@ def test_titles_are_scored_by_their_own_photo_and_its_type(monkeypatch: pytest.M
     assert found["own_photo@10"] == pytest.approx(11 / 12)
     near = [[(row + step) % 12 for step in (-2, -1, 0, 1, 2)] for row in [*range(11), 5]]
     types = [[labels[one].type == labels[row].type for one in five] for row, five in enumerate(near)]
-    assert found["type@5"] == pytest.approx(np.mean(types))
+    assert found["title_type@5"] == pytest.approx(np.mean(types))
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_titles_that_are_like_every_photo_find_none(value: float) -> None:
+    """Equally near, or not a number."""
+    titles, photos = np.full((12, 4), value, np.float32), np.full((12, 4), 0.5, np.float32)
+    assert title_scores(titles, photos, [Labels("a")] * 12)["own_photo@10"] == 0

@@ -59,7 +59,7 @@ def test_the_manifest_has_data_configuration_and_scores(artifact: EncoderArtifac
     assert isinstance(titles, dict)
     assert isinstance(scores, dict)
     (of_titles,) = titles.values()
-    assert set(of_titles) == {"photos", "own_photo@10", "type@5"}
+    assert set(of_titles) == {"photos", "own_photo@10", "title_type@5"}
     assert scores["photos"] == of_titles["photos"] == len(corpus.rows("test"))
     assert {"full_width", "served"} < set(scores)
 

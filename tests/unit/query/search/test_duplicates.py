@@ -79,6 +79,12 @@ def test_photos_without_a_hash_are_alike_to_none() -> None:
     assert not near_identical(hashes, np.empty((2, 0)), DuplicateThresholds()).any()
 
 
+def test_a_hash_of_another_kind_is_unknown() -> None:
+    """Of another length, or no hex digits; there may be none at all."""
+    assert not parse_hashes(["0123", "x" * 128, "é" * 128, ""]).any()
+    assert parse_hashes([]).shape == mirrored(parse_hashes([])).shape == (0, 512)
+
+
 def test_mirroring_twice_gives_the_photo() -> None:
     """And mirroring the hash is mirroring the photo."""
     hashes = parse_hashes([hash_of(photo())])
