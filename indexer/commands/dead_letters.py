@@ -122,17 +122,18 @@ def replay_parked(connections: Connections, reason: str | None) -> IndexingSumma
     parked = list(connections.parking.search(reason))
     suspects = [entry.event for entry in parked if entry.reason in {TASK_FAILED, WORKER_LOST}]
     others = [entry.event for entry in parked if entry.reason not in {TASK_FAILED, WORKER_LOST}]
-    summary = send_and_wait(connections, others) + send_and_wait(connections, suspects, batch_size=1)
+    summary = send_and_wait(connections, others) + send_and_wait(connections, suspects, one_by_one=True)
     connections.parking.release([entry.id for entry in parked])
     return summary
 
 
 def send_and_wait(
-    connections: Connections, events: Iterable[Any], batch_size: int | None = None
+    connections: Connections, events: Iterable[Any], *, one_by_one: bool = False
 ) -> IndexingSummary:
     """Send events, wait until each has an outcome, and return their summary."""
     submission = connections.submission(wait=True)
-    for part in chunked(events, batch_size or connections.settings.batch_size):
+    submission.alone = one_by_one
+    for part in chunked(events, 1 if one_by_one else connections.settings.batch_size):
         submission.send(part)
     return submission.finish()
 

@@ -86,7 +86,8 @@ class Submission:
     client: redis.Redis
     settings: ProducerSettings
     wait: bool = True
-    task: str = INDEX_TASK
+    alone: bool = False
+    """Whether the worker processes each message by itself: it gathers first attempts only."""
     window: int = 64
     backlog: int = 1000
     progress: Callable[[int], object] = lambda _: None
@@ -140,7 +141,10 @@ class Submission:
         return self.summary
 
     def _publish(self, task_id: str, events: Sequence[Any]) -> None:
-        retry_redis(lambda: self.producer.send_task(self.task, args=[events], task_id=task_id))
+        retries = int(self.alone)
+        retry_redis(
+            lambda: self.producer.send_task(INDEX_TASK, args=[events], task_id=task_id, retries=retries)
+        )
         if self.wait:
             self.pending[task_id] = events
             self._attempts[task_id] += 1

@@ -151,7 +151,7 @@ def test_a_terminated_worker_finishes_its_chunk_and_returns_the_others(
     shop: Shop, server: PhotoServer, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
 ) -> None:
     """At SIGTERM during a chunk, while others wait for a retry: all continue at the next start."""
-    environ = shop.environ(elasticsearch_url, redis_url, **SHORT)
+    environ = shop.environ(elasticsearch_url, redis_url, NITAMONO_BATCH_SIZE=str(CHUNK), **SHORT)
     running = worker(**environ)
     queue, events = submission(environ), slow_events(shop, server)
     unavailable = server.url("/away.png", photo_server.serve(b"", 503))

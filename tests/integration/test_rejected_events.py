@@ -21,7 +21,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "title_too_long": {"title": "x" * 100_000},
     "created_at_in_future": {"created_at": "2090-01-01T00:00:00Z"},
     "images_too_many": {"images": ["x.png"] * 21},
-    "attributes_wrong_type": {"attributes": {"size": ["M"]}},
+    "attributes_wrong_type": {"attributes": {"size": {"eu": "M"}}},
     "category_has_separator": {"category": ["Apparel > Skirts"]},
     "seller_id_malformed": {"seller_id": ".."},
 }
