@@ -86,6 +86,7 @@ class Submission:
     client: redis.Redis
     settings: ProducerSettings
     wait: bool = True
+    task: str = INDEX_TASK
     alone: bool = False
     """Whether the worker processes each message by itself: it gathers first attempts only."""
     window: int = 64
@@ -143,7 +144,7 @@ class Submission:
     def _publish(self, task_id: str, events: Sequence[Any]) -> None:
         retries = int(self.alone)
         retry_redis(
-            lambda: self.producer.send_task(INDEX_TASK, args=[events], task_id=task_id, retries=retries)
+            lambda: self.producer.send_task(self.task, args=[events], task_id=task_id, retries=retries)
         )
         if self.wait:
             self.pending[task_id] = events
