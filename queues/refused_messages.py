@@ -6,13 +6,13 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import redis
-from celery.states import FAILURE
+from celery.states import FAILURE, SUCCESS
 
 from mappings.listing import isoformat
 from mappings.problems import shortened
@@ -32,7 +32,21 @@ def failure(task_id: str, reason: str, detail: str) -> dict[str, Any]:
         "exc_message": [reason, detail],
         "exc_module": MessageRefused.__module__,
     }
-    return {"task_id": task_id, "status": FAILURE, "result": error, "traceback": None, "children": []}
+    return _outcome(task_id, FAILURE, error)
+
+
+def success(task_id: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result that Celery stores for a task that returned `result`."""
+    return _outcome(task_id, SUCCESS, result) | {"date_done": isoformat(datetime.now(UTC))}
+
+
+def _outcome(task_id: str, status: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    return {"task_id": task_id, "status": status, "result": result, "traceback": None, "children": []}
+
+
+def store_outcome(client: redis.Redis, outcome: Mapping[str, Any]) -> None:
+    """Store a `success` or `failure` where Celery's backend would, for whoever waits for the task."""
+    client.set(f"{RESULT_KEY}{outcome['task_id']}", json.dumps(outcome), ex=RESULT_EXPIRES_S)
 
 
 @dataclass(frozen=True)
@@ -98,8 +112,7 @@ class RefusedMessages:
         with self.client.pipeline() as pipe:
             pipe.hset(self.key, f"message:{uuid.uuid4().hex}", json.dumps(facts).encode() + b"\n" + raw)
             if task_id is not None:
-                result = json.dumps(failure(task_id, refusal.reason, facts["detail"]))
-                pipe.set(f"{RESULT_KEY}{task_id}", result, ex=RESULT_EXPIRES_S)
+                store_outcome(pipe, failure(task_id, refusal.reason, facts["detail"]))
             pipe.execute()
 
     def keep_call(self, call: TaskMessage, refusal: MessageRefused) -> None:

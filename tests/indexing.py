@@ -202,6 +202,11 @@ class Shop:
         return {letter.reason: letter for letter in self.indexer.dead_letters.search()}
 
 
+def remaining(chunk: Chunk) -> list[object]:
+    """Return the events that wait for another attempt, in order."""
+    return [chunk.events[position] for position in sorted(chunk.waiting)]
+
+
 def submission(environ: Mapping[str, str]) -> Submission:
     """Return a submission to the workers of that environment."""
     settings = IndexerSettings.from_environ(environ)

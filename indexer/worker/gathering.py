@@ -7,21 +7,17 @@ is delayed (docs/decisions/140-chunked-messages.md).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from celery.states import SUCCESS
-
 from indexer.worker.arguments import INDEX_TASK, IndexArguments
 from indexer.worker.delivery import Delivery
-from mappings.listing import isoformat
 from queues.backoff import wait_before
 from queues.messages import MessageRefused, TaskMessage, bind, parse_message
-from queues.refused_messages import RESULT_EXPIRES_S, RESULT_KEY
+from queues.refused_messages import store_outcome, success
 from queues.work_queue import WorkQueue
 
 MOST_BYTES: Final = 64 * 2**10
@@ -90,7 +86,7 @@ class Gathering:
                     again = next_attempt(task_id, delivery, longest_wait_s)
                     pipe.lpush(self._queue.name, again.to_bytes(self._queue.name))
                 else:
-                    pipe.set(f"{RESULT_KEY}{task_id}", result(task_id, delivery), ex=RESULT_EXPIRES_S)
+                    store_outcome(pipe, success(task_id, delivery.summary.to_json()))
             pipe.delete(self._list)
             pipe.execute()
 
@@ -165,17 +161,3 @@ def next_attempt(task_id: str, delivery: Delivery, longest_wait_s: float) -> Tas
     eta = datetime.now(UTC) + timedelta(seconds=wait_before(1, longest_wait_s))
     arguments = (list(delivery.remaining), delivery.summary.to_json())
     return TaskMessage(INDEX_TASK, arguments, {}, task_id, retries=1, eta=eta)
-
-
-def result(task_id: str, delivery: Delivery) -> str:
-    """The result that Celery would store for a message that was processed."""
-    return json.dumps(
-        {
-            "task_id": task_id,
-            "status": SUCCESS,
-            "result": delivery.summary.to_json(),
-            "traceback": None,
-            "children": [],
-            "date_done": isoformat(datetime.now(UTC)),
-        }
-    )

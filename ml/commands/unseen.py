@@ -77,7 +77,7 @@ def unseen(
     card: `nitamono ml artifact card --unseen`.
     """
     from ml.evaluation.evaluated_encoders import require_mobilenet  # noqa: PLC0415  torch is slow
-    from ml.evaluation.unseen_kinds import UNSEEN, UnseenKinds, settings_of, unseen_kinds  # noqa: PLC0415
+    from ml.evaluation.unseen_kinds import UNSEEN, UnseenKinds, unseen_kinds  # noqa: PLC0415
 
     require_mobilenet(mobilenet)
     chosen = load_config(config, smoke=False)
@@ -88,9 +88,7 @@ def unseen(
     for kind in unseen_kinds(chosen, corpus, kinds, mobilenet, out, threads=threads):
         measured.append(kind)
         click.echo(f"{kind.kind}: {kind.served:.3f}, {kind.ratio:.3f} of MobileNetV2", err=True)
-        found = UnseenKinds(
-            chosen.name, chosen.epochs, corpus.fingerprint, settings_of(chosen), tuple(measured)
-        )
+        found = UnseenKinds(chosen.name, chosen.epochs, corpus.fingerprint, chosen.settings, tuple(measured))
         with replaced(out / "unseen.json", remedy="free disk space, then run again") as file:
             file.write(UNSEEN.dump_json(found, indent=2) + b"\n")
     click.echo(unseen_table(found.rows))

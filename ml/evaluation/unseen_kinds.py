@@ -1,10 +1,9 @@
 """Leave-one-kind-out: how an encoder does on kinds of photo that it was never trained on. Imports torch."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Final
@@ -194,12 +193,6 @@ def mean_kind(kinds: Sequence[UnseenKind]) -> UnseenKind:
 
 
 UNSEEN: Final[TypeAdapter[UnseenKinds]] = TypeAdapter(UnseenKinds)
-
-
-def settings_of(config: FinetuneConfig) -> dict[str, JsonValue]:
-    """The settings of a configuration as JSON, as manifests have them."""
-    settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(config)))
-    return settings
 
 
 def read_unseen(path: Path, manifest: Manifest) -> UnseenKinds:

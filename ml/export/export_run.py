@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final, cast
 
@@ -127,7 +126,6 @@ def write_artifact(
     write_golden(out, config.tower.image_size)
     validation = graph_vectors(out / IMAGE_GRAPH, corpus, corpus.rows("validation"))
     neighbours = neighbour_similarity(validation, NEIGHBOURS)
-    settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(config)))
     return write_manifest(
         out,
         name=config.name,
@@ -137,7 +135,7 @@ def write_artifact(
         preprocessing=config.preprocessing,
         similarity=Similarity(mean=neighbours.mean, spread=neighbours.spread, neighbours=NEIGHBOURS),
         data_fingerprint=corpus.fingerprint,
-        training=settings | {"pca_explained_variance": round(projection.explained, 4)},
+        training=config.settings | {"pca_explained_variance": round(projection.explained, 4)},
         metrics=metrics | scores_on_test(model.image, out / IMAGE_GRAPH, corpus),
     )
 

@@ -1,7 +1,10 @@
 """The settings of a training run, saved in the run folder and in the artifact's manifest."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Literal
+
+from pydantic import JsonValue
 
 from ml.artifact import Preprocessing
 from ml.errors import MlError
@@ -69,6 +72,12 @@ class FinetuneConfig:
     gradient_norm: float = 10.0
     """Gradients of the training of both towers are clipped to this norm."""
     seed: int = 7
+
+    @property
+    def settings(self) -> dict[str, JsonValue]:
+        """All settings as JSON, as manifests have them."""
+        found: dict[str, JsonValue] = json.loads(json.dumps(asdict(self)))
+        return found
 
     @property
     def preprocessing(self) -> Preprocessing:

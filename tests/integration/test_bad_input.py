@@ -22,7 +22,7 @@ from indexer.summary import IndexingSummary
 from ml.inference.preprocess import MAX_BYTES
 from tests import photo_server
 from tests.factories import make_event
-from tests.indexing import BLUE, RED, Shop, at, photo_bytes, unit
+from tests.indexing import BLUE, RED, Shop, at, photo_bytes, remaining, unit
 from tests.photo_server import PhotoServer, redirect, serve
 from tests.pictures import encode, png_chunk, png_with
 
@@ -360,7 +360,7 @@ def test_an_event_waits_for_a_host_that_is_temporarily_unavailable(
     bad = local_shop.event("bad", images=[server.url("/bad.jpg", answer)])
 
     chunk = local_shop.chunk([local_shop.event("good"), bad])
-    assert chunk.remaining() == [bad]
+    assert remaining(chunk) == [bad]
     assert set(local_shop.documents()) == {"good"}
 
     last = local_shop.index(bad, final=True)
@@ -397,7 +397,7 @@ def test_photos_that_exceed_the_time_of_a_chunk_are_retried(
 
     chunk = shop.chunk(events)
     assert 0 < len(chunk.outcomes_in_order()) < 10
-    assert len(chunk.outcomes_in_order()) + len(chunk.remaining()) == 10
+    assert len(chunk.outcomes_in_order()) + len(remaining(chunk)) == 10
 
 
 def test_a_photo_that_exists_now_removes_the_dead_letter(shop: Shop) -> None:
@@ -450,6 +450,6 @@ def test_events_wait_while_an_index_is_blocked(shop: Shop) -> None:
     chunk = shop.chunk(events)
     shop.es.indices.put_settings(index=shop.index_name, settings={"index.blocks.write": False})
 
-    assert (chunk.outcomes_in_order(), chunk.remaining()) == ([], events)
+    assert (chunk.outcomes_in_order(), remaining(chunk)) == ([], events)
     assert shop.dead_letters() == {}
     assert shop.index(*events).indexed == 2

@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch, TransportError
 
 from mappings.aliases import swap_aliases
 from mappings.creation import create_index
-from tests.indexing import RED, Shop, at, stored_documents, unit
+from tests.indexing import RED, Shop, at, remaining, stored_documents, unit
 
 APPLIED = "its status and price are applied to the stored listing if they are newer"
 
@@ -253,7 +253,7 @@ def test_a_letter_that_could_not_be_deleted_is_deleted_by_the_next_attempt(
         patch.setattr(shop.es, "bulk", failing)
         chunk = shop.chunk([event])
     shop.es.indices.put_settings(index=letters, settings={"index.blocks.write": None})
-    assert (chunk.remaining(), chunk.outcomes) == ([event], {})
+    assert (remaining(chunk), chunk.outcomes) == ([event], {})
 
     assert shop.index(event).total == 1
     shop.es.indices.refresh(index=letters)

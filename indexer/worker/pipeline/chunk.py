@@ -53,10 +53,6 @@ class Chunk:
         """Return the outcomes of the events that have one, in order."""
         return [self.outcomes[position] for position in sorted(self.outcomes)]
 
-    def remaining(self) -> list[object]:
-        """Return the events that wait for another attempt, in order."""
-        return [self.events[position] for position in sorted(self.waiting)]
-
     def reject(self, position: int, reason: str, detail: str) -> None:
         """Reject an event, with a dead letter. A valid status and price in it are applied afterwards."""
         update = parse_status_update(self.events[position])

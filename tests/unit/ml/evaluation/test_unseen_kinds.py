@@ -86,7 +86,7 @@ def test_the_command_writes_what_a_card_reads(
 
 def manifest_of(config: FinetuneConfig, fingerprint: str) -> Manifest:
     """The manifest of an artifact that was trained for more epochs."""
-    settings = unseen_kinds.settings_of(replace(config, epochs=9))
+    settings = replace(config, epochs=9).settings
     return Manifest.model_construct(
         name=config.name, encoder_id="smoke-1", training=settings, data_fingerprint=fingerprint
     )
