@@ -23,6 +23,9 @@ _BY_REASON: Final = {
     "no_photo": "Add a photo.",
     "photo_not_found": "Check the path: relative ones start from --root, or from the folder of the file.",
     "photo_outside_roots": "Pass --root with a folder that contains the photo.",
+    "op_unknown": "Leave it out for a complete listing, or give update or remove.",
+    "item_unknown": "Send the complete listing; the change is kept and applied then.",
+    "item_removed": "Send the complete listing to restore it; the change is kept and applied then.",
     "photo_gone": "Send the listing again with a photo that exists.",
 }
 _BY_SUFFIX: Final = {

@@ -39,6 +39,14 @@ def read_mapping(path: Path) -> dict[str, Any]:
 LISTINGS_BODY: Final = read_mapping(Path(__file__).with_name("listings.v2.json"))
 DEAD_LETTERS_BODY: Final = read_mapping(Path(__file__).with_name("dead_letters.v1.json"))
 """Settings and mappings of an index of listings, before `index_body`, and of the dead-letter index."""
+LISTING_FIELDS: Final = {
+    "mappings": {
+        "properties": {
+            name: field for name, field in LISTINGS_BODY["mappings"]["properties"].items() if name != "vector"
+        }
+    }
+}
+"""The fields of an index of listings but the vector, whose dims and type are each index's own."""
 
 
 def index_body(identity: EncoderIdentity, options: IndexOptions) -> dict[str, Any]:

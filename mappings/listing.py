@@ -262,6 +262,12 @@ class ListingDocument(BaseModel):
     encoder_id: str
     indexed_at: Instant
     vector: tuple[float, ...] | None = None
+    version: int | None = None
+    """That of the newest complete event; 0 if there was none yet."""
+    changes: tuple[tuple[str, int, Any], ...] | None = None
+    """Field, version and value of each later change of a field."""
+    removal_version: int | None = None
+    """That of the newest removal."""
 
     @classmethod
     def from_source(cls, source: Mapping[str, Any]) -> ListingDocument:
@@ -322,13 +328,14 @@ def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
         listing = Listing.model_validate(fields)
     except ValidationError as error:
         raise InvalidListing(item_id_of(event), first_per_field(error, Listing)) from error
-    problems = _date_problems(listing, now or datetime.now(UTC))
+    problems = date_problems(listing, now or datetime.now(UTC))
     if problems:
         raise InvalidListing(listing.item_id, problems)
     return listing
 
 
-def _date_problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:
+def date_problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:
+    """Return the problems of the dates of a listing, as `date_problem`."""
     dates = {"updated_at": listing.updated_at, "created_at": listing.created_at}
     problems = (date_problem(name, moment, now) for name, moment in dates.items())
     return tuple(problem for problem in problems if problem)
@@ -351,21 +358,30 @@ def item_id_of(event: Mapping[Any, Any]) -> str | None:
 
 
 def event_version(listing: Listing) -> int:
-    """Return the external version of an event: a positive 63-bit number that orders the events of an item.
+    """Return the version of an event: a positive 63-bit number that orders the events of an item.
 
     It consists of the microseconds of `updated_at` since 1970 (52 bits are enough until 2112), the rank of
     the status, and nine bits of a hash of the content. So all writers agree on the newest event, in whatever
     order the events arrive.
     """
     content = orjson.dumps(listing.to_event(), option=orjson.OPT_SORT_KEYS)
-    digest = int.from_bytes(hashlib.sha256(content).digest()[:2]) >> (16 - _HASH_BITS)
-    return status_version(listing.updated_at, listing.status) | digest
+    return status_version(listing.updated_at, listing.status) | tie_break(content)
+
+
+def tie_break(content: bytes) -> int:
+    """Return the last bits of an event's version: a number that depends on its content."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:2]) >> (16 - _HASH_BITS)
 
 
 def status_version(updated_at: datetime, status: Status) -> int:
     """Return the least version of an event with this instant and status."""
     micros = (updated_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     return (micros << _TIE_BITS) | (_STATUS_RANK[status] << _HASH_BITS)
+
+
+def instant_of(version: int) -> datetime:
+    """Return the instant of an event with this version."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=version >> _TIE_BITS)
 
 
 def image_fingerprint(images: tuple[str, ...]) -> str | None:

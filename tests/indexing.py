@@ -194,8 +194,12 @@ class Shop:
         return self.indexer.index(events, **options)
 
     def documents(self) -> dict[str, dict[str, Any]]:
-        """Return all documents by id, with vectors and versions, without the time of indexing."""
-        return stored_documents(self.es, self.index_name)
+        """Return the documents of known items by id, with vectors and versions, without the time of indexing.
+
+        An item of which only a change or a rejected event came is not known.
+        """
+        stored = stored_documents(self.es, self.index_name)
+        return {item_id: source for item_id, source in stored.items() if source["version"]}
 
     def dead_letters(self) -> dict[str, DeadLetter]:
         """Return the dead letters by reason."""
@@ -216,8 +220,8 @@ def submission(environ: Mapping[str, str]) -> Submission:
 def stored_documents(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:
     """Return all documents of an index by id, with vectors and versions, without the time of indexing."""
     es.indices.refresh(index=index)
-    hits = es.search(index=index, size=1000, version=True, source_exclude_vectors=False)["hits"]["hits"]
-    return {hit["_id"]: without_time(hit["_source"]) | {"version": hit["_version"]} for hit in hits}
+    hits = es.search(index=index, size=1000, source_exclude_vectors=False)["hits"]["hits"]
+    return {hit["_id"]: without_time(hit["_source"]) for hit in hits}
 
 
 def without_time(source: Mapping[str, Any]) -> dict[str, Any]:

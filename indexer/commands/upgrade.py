@@ -53,7 +53,7 @@ def upgrade_command(vector_index: str | None) -> None:
         total=job.count(es, source), initial=rebuild.copied, unit=" listings", disable=None, smoothing=0.05
     ) as bar:
         rebuild = job.copy(es, store, rebuild, bar.update)
-    job.finish(es, prefix, store, rebuild)
+    job.finish(es, prefix, rebuild)
     click.echo(f"Copied {rebuild.copied:,} listings. Live: {source} → {rebuild.target}")
     click.echo(f"Events are still written to both. To retire {source}:")
     click.echo(f"  nitamono mappings swap {rebuild.target} --stop-writing && nitamono mappings drop {source}")

@@ -1,9 +1,9 @@
 """A new index from the documents of another, vectors included, while events go on being indexed.
 
-The new index joins the write alias first. From then on every event is written to both, and what the old one
-holds by then is copied. A copy never overwrites a document that is there already. A status or a vector that
-came to a listing during the copy leaves its version as it was, so what was indexed since the beginning is
-compared at the end. The progress is kept in the new index, so a rebuild that was interrupted resumes there.
+The new index joins the write alias first. From then on every event is written to both, together with what
+either of them holds of its item, and what the old one holds by then is copied. A copy never overwrites a
+document that is there already. The progress is kept in the new index, so a rebuild that was interrupted
+resumes there.
 """
 
 from __future__ import annotations
@@ -15,32 +15,25 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from elasticsearch import Elasticsearch
-from pydantic import ValidationError
 
 from indexer.errors import RebuildFailed
-from indexer.worker.pipeline.store import ListingStore, StoredDocument, VersionedDocument
+from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, document_of
+from indexer.worker.pipeline.item_state import ItemState
+from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.aliases import start_writing, swap_aliases
-from mappings.creation import LISTINGS_BODY, IndexOptions, add_fields, create_index
+from mappings.creation import LISTING_FIELDS, IndexOptions, add_fields, create_index
 from mappings.failures import TransientFailure, VersionConflict, elasticsearch_errors
 from mappings.identity import EncoderIdentity
 from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, meta_of, only_index
-from mappings.listing import CLOCK_SKEW, ListingDocument, isoformat
+from mappings.listing import ListingDocument, isoformat
 from mappings.names import read_alias
 from mappings.scan import pages
-
-MAX_ROUNDS: Final = 10
-"""Of comparing what was indexed during the copy; each is shorter than the one before."""
 
 COUNT_ATTEMPTS: Final = 5
 """Between the writes of one event to both indices, their counts differ."""
 
 SAVED_EVERY_S: Final = 5.0
 """Seconds of copying that an interruption repeats. Each save is a change of the cluster's state."""
-
-FIELDS: Final = {
-    name: field for name, field in LISTINGS_BODY["mappings"]["properties"].items() if name != "vector"
-}
-"""All but the vector, whose dims and index type are each index's own."""
 
 _META: Final = "rebuild"
 
@@ -92,7 +85,7 @@ def begin(es: Elasticsearch, prefix: str, source: str, options: IndexOptions) ->
         return interrupted
     meta = meta_of(only_index(es, source)[1])
     # The documents of the new schema, which events are written with, must fit the old index as well.
-    add_fields(es, source, {"mappings": {"properties": FIELDS}})
+    add_fields(es, source, LISTING_FIELDS)
     es.indices.put_mapping(index=source, meta={**meta, UPGRADED_TO: SCHEMA_VERSION})
     target = create_index(es, prefix, EncoderIdentity.from_meta(meta), options=options)
     rebuild = Rebuild(source, target, isoformat(datetime.now(UTC)))
@@ -139,79 +132,56 @@ def copy(
     return rebuild
 
 
-def catch_up(es: Elasticsearch, store: ListingStore, rebuild: Rebuild) -> int:
-    """Copy what was indexed since the rebuild began and is newer than in the new index; return how many.
-
-    Called until it returns 0: a document that a worker changes in both at the same moment is found again.
-
-    Raises:
-        ElasticsearchUnavailable, RebuildFailed: as `copy`.
-    """
-    since = isoformat(datetime.fromisoformat(rebuild.began) - CLOCK_SKEW)
-    recent = {"range": {"indexed_at": {"gte": since}}}
-    written = 0
-    with elasticsearch_errors():
-        for hits in pages(es, rebuild.source, recent, with_vectors=True):
-            stored = store.read(rebuild.target, [hit["_id"] for hit in hits])
-            newer = [hit for hit in hits if is_newer(hit, stored.get(hit["_id"]))]
-            write(store, rebuild.target, newer, over_equal=True)
-            written += len(newer)
-    return written
-
-
-def is_newer(hit: Mapping[str, Any], stored: StoredDocument | None) -> bool:
-    """Return whether a document is newer than the one that the new index has."""
-    if stored is None or hit["_version"] > stored.version:
-        return True
-    later = hit["_source"]["indexed_at"] > stored.source["indexed_at"]
-    return bool(hit["_version"] == stored.version and later)
-
-
-def write(
-    store: ListingStore, index: str, hits: Sequence[Mapping[str, Any]], *, over_equal: bool = False
-) -> None:
-    """Write the documents of these hits to another index, where that has none of theirs or newer ones.
+def write(store: ListingStore, index: str, hits: Sequence[Mapping[str, Any]]) -> None:
+    """Write the documents of these hits to another index, where that has none of theirs.
 
     Raises:
         TransientFailure: Elasticsearch does not take them now.
         RebuildFailed: it refuses one for good.
     """
-    documents = [document_of(index, hit) for hit in hits]
-    failures = store.write(documents, over_equal=over_equal)
-    for document, failure in zip(documents, failures, strict=True):
+    writes = [DocumentWrite(index, copied(hit)) for hit in hits]
+    for each, failure in zip(writes, store.write(writes), strict=True):
         if isinstance(failure, TransientFailure):
             raise failure
         if failure is not None and not isinstance(failure, VersionConflict):
             raise RebuildFailed(
-                f"item {document.document.item_id!r} cannot be copied to {index}: {failure}; "
+                f"item {each.document.item_id!r} cannot be copied to {index}: {failure}; "
                 "correct the listing, index it again, and repeat the command"
             )
 
 
-def document_of(index: str, hit: Mapping[str, Any]) -> VersionedDocument:
-    """Return the document of a hit for another index.
+def copied(hit: Mapping[str, Any]) -> ListingDocument:
+    """Return the document of a hit in the form of this version, with the same vector.
 
     Raises:
         RebuildFailed: it is not a listing's.
     """
+    source = hit["_source"]
     try:
-        return VersionedDocument(index, hit["_version"], ListingDocument.model_validate(hit["_source"]))
-    except ValidationError as error:
+        state = ItemState.of_source(source, hit["_version"])
+        vector = source.get("vector")
+        photo = (
+            EncodedPhoto(tuple(vector), source["image_hash"])
+            if vector
+            else PhotoProblem(source["photo_problem"], "as before")
+            if source.get("photo_problem")
+            else None
+        )
+        indexed_at = datetime.fromisoformat(source["indexed_at"])
+        return document_of(source["item_id"], state, photo, source["encoder_id"], now=indexed_at)
+    except (KeyError, ValueError) as error:
         raise RebuildFailed(
-            f"the document of item {hit['_id']!r} cannot be read: {error}; index the listing again, and "
+            f"the document of item {hit['_id']!r} cannot be read: {error!r}; index the listing again, and "
             "repeat the command"
         ) from error
 
 
-def finish(es: Elasticsearch, prefix: str, store: ListingStore, rebuild: Rebuild) -> None:
+def finish(es: Elasticsearch, prefix: str, rebuild: Rebuild) -> None:
     """Put the new index live. The old one is still written to.
 
     Raises:
         RebuildFailed: the new index has fewer documents than the old one.
     """
-    for _ in range(MAX_ROUNDS):
-        if not catch_up(es, store, rebuild):
-            break
     for attempt in range(COUNT_ATTEMPTS):
         missing = count(es, rebuild.source) - count(es, rebuild.target)
         if missing <= 0:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from mappings.failures import elasticsearch_errors
 from mappings.listing import Status, isoformat
-from mappings.names import written_through
-from mappings.scan import pages
+from mappings.scan import delete_as_read, pages
 
 
 def sweep(es: Elasticsearch, indices: Iterable[str], older_than: timedelta) -> int:
@@ -27,21 +25,4 @@ def sweep(es: Elasticsearch, indices: Iterable[str], older_than: timedelta) -> i
         }
     }
     with elasticsearch_errors():
-        return sum(delete(es, hits) for index in indices for hits in pages(es, index, query))
-
-
-def delete(es: Elasticsearch, hits: list[dict[str, Any]]) -> int:
-    """Delete the documents whose version is still the one they were found with, and return how many."""
-    operations = [
-        {
-            "delete": {
-                "_index": written_through(hit["_index"]),
-                "_id": hit["_id"],
-                "version": hit["_version"],
-                "version_type": "external_gte",
-            }
-        }
-        for hit in hits
-    ]
-    answer = es.bulk(operations=operations, refresh=True)
-    return sum(item["delete"]["status"] == 200 for item in answer["items"])
+        return sum(delete_as_read(es, hits) for index in indices for hits in pages(es, index, query))

@@ -20,6 +20,7 @@ from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline.indexer import Indexer
 from mappings.aliases import writable_indices
 from mappings.client import connect
+from mappings.creation import LISTING_FIELDS, add_fields
 from mappings.errors import IndexMissing
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
@@ -111,6 +112,8 @@ def check_contract(**_: object) -> None:
         identity = EncoderIdentity.from_artifact(chosen.encoder)
         with connect(chosen.elasticsearch) as es:
             indices = writable_indices(es, chosen.prefix, identity)
+            for index in indices:
+                add_fields(es, index, LISTING_FIELDS)
     except IndexMissing as error:
         log.warning(line("no_index_yet", detail=str(error)))
     except (TransportError, ApiError) as error:

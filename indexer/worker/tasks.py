@@ -12,8 +12,7 @@ from indexer.worker.app import app, indexer, parking, queue, settings
 from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK, IndexArguments, RemoveArguments
 from indexer.worker.delivery import Delivery, deliver, given_up, park
 from indexer.worker.gathering import Gathering
-from indexer.worker.pipeline.removal import bare_removals, removal_events
-from mappings.failures import TransientFailure
+from mappings.changes import REMOVE
 from queues.deliveries import MOST_DELIVERIES
 from queues.task import TASK_FAILED, WORKER_LOST, QueueTask
 from queues.work_queue import WorkQueue
@@ -52,7 +51,7 @@ class RemovalTask(ChunkTask):
 
     def events_of(self, item_ids: Sequence[Any], at: str) -> Sequence[Any]:  # type: ignore[override]  # its own
         """Return the removals as events."""
-        return bare_removals(item_ids, at)
+        return removals(item_ids, at)
 
 
 @app.task(bind=True, base=ChunkTask, name=INDEX_TASK, arguments=IndexArguments)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -70,13 +69,12 @@ def index_listings(self: ChunkTask, events: Sequence[Any], summary: SummaryJson 
 @app.task(bind=True, base=RemovalTask, name=REMOVE_TASK, arguments=RemoveArguments)  # type: ignore[untyped-decorator]  # as above
 def remove_listings(self: RemovalTask, item_ids: Sequence[str], at: str) -> SummaryJson:
     """Replace each item by a tombstone, unless an event later than `at` (ISO 8601) is known."""
-    try:
-        events = removal_events(indexer().store, item_ids, at)
-    except TransientFailure:
-        if not self.is_final:
-            self.retry_as(self, (item_ids, at), settings().longest_wait_s)
-        events = bare_removals(item_ids, at)
-    return index_chunk(self, events, IndexingSummary())
+    return index_chunk(self, removals(item_ids, at), IndexingSummary())
+
+
+def removals(item_ids: Sequence[Any], at: str) -> list[dict[str, Any]]:
+    """Return the events that remove the items."""
+    return [{"op": REMOVE, "item_id": item_id, "updated_at": at} for item_id in item_ids]
 
 
 def index_chunk(

@@ -140,9 +140,10 @@ class IndexReader:
         with deadline.stage("item"):
             answer = self._get(item_id, deadline)
         self.identity(answer["_index"], deadline)  # what a foreign index has, or has not, says nothing
-        if not answer["found"]:
+        document = _known(answer["_source"]) if answer["found"] else None
+        if document is None:
             raise UnknownItem(item_id)
-        return Found(_document(answer["_source"]), answer["_index"])
+        return Found(document, answer["_index"])
 
     def _get(self, item_id: str, deadline: RequestDeadline) -> dict[str, Any]:
         with _translated(), deadline.waiting():
@@ -251,7 +252,7 @@ class IndexReader:
             parameters = {"_source_exclude_vectors": "false"}
             answer = self._post(index, "_mget", parameters, {"ids": list(item_ids)}, deadline)
         found = {each["_id"]: each["_source"] for each in answer["docs"] if each.get("found")}
-        return {name: _document(found[name]) if name in found else None for name in item_ids}
+        return {name: _known(found[name]) if name in found else None for name in item_ids}
 
     def search_sources(
         self, index: str, body: dict[str, Any], deadline: RequestDeadline
@@ -403,6 +404,11 @@ def _vectors(hits: Sequence[Mapping[str, Any]]) -> list[NDArray[np.float32] | No
         return [None] * len(encoded)
     rows = iter(np.frombuffer(b"".join(stored), ">f4").astype(np.float32).reshape(len(stored), -1))
     return [None if each is None else next(rows) for each in encoded]
+
+
+def _known(source: dict[str, Any]) -> ListingDocument | None:
+    """Return the document, unless it only keeps changes of an item that has no complete event yet."""
+    return None if source.get("version") == 0 else _document(source)
 
 
 def _document(source: dict[str, Any]) -> ListingDocument:

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from indexer.intake.submission import chunked
-from indexer.worker.pipeline.status_update import parse_status_update
-from mappings.listing import event_version, parse_listing
+from mappings.changes import Change, parse_event, status_change
+from mappings.listing import event_version
 from tests.conftest import WorkerFactory
 from tests.factories import make_event
 from tests.indexing import BLUE, GREEN, RED, Shop, at, submission, without_time
@@ -39,11 +39,12 @@ def shops(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> tuple[Shop, S
 def histories(draw: st.DrawFn) -> tuple[list[Event], list[list[Event]]]:
     """Events of some items, with ties in their times, and the same in disorder for each of four workers.
 
-    Some lack a title, so that their status and price count alone.
+    Some are changes or removals. Some lack a title, so that their status and price count alone.
     """
     changes = st.fixed_dictionaries(
         {
             "item_id": st.integers(0, ITEMS - 1).map(lambda number: f"m{number}"),
+            "op": st.sampled_from(["put", "put", "update", "remove"]),
             "updated_at": st.integers(0, 4).map(at),
             "price": st.sampled_from([100, 200]),
             "status": st.sampled_from(["on_sale", "reserved", "sold_out", "removed"]),
@@ -51,9 +52,9 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], list[list[Event]]]:
             "title": st.sampled_from(["Skirt", "Skirt", None]),
         }
     )
-    removals = draw(st.booleans())
-    drawn = draw(st.lists(changes, min_size=1, max_size=12))
-    events = [event if event["title"] else refused(event, removals=removals) for event in drawn]
+    fields = st.sets(st.sampled_from(["price", "status", "images"]), min_size=1)
+    drawn = draw(st.lists(st.tuples(changes, fields), min_size=1, max_size=12))
+    events = [with_fields(event, names) for event, names in drawn]
     again = draw(st.lists(st.sampled_from(events), max_size=6))
     disorder = draw(st.permutations(events + again))
     lanes = draw(st.lists(st.integers(0, WORKERS - 1), min_size=len(disorder), max_size=len(disorder)))
@@ -63,12 +64,12 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], list[list[Event]]]:
     return events, split
 
 
-def refused(event: Event, *, removals: bool) -> Event:
-    """The event as one of those that have an order among themselves: one price for each time, and none that
-    puts back on sale what another such event removed with all its content."""
-    kept = "sold_out" if event["status"] == "removed" else event["status"]
-    price = 300 + int(event["updated_at"][14:16])
-    return event | {"images": [], "price": price, "status": "removed" if removals else kept}
+def with_fields(event: Event, names: set[str]) -> Event:
+    """The event with the fields that its operation has."""
+    if event["op"] == "put":
+        return event
+    kept = {"item_id", "op", "updated_at"} | (names if event["op"] == "update" else set())
+    return {name: value for name, value in event.items() if name in kept}
 
 
 def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
@@ -99,41 +100,55 @@ def check_order_independence(shops: tuple[Shop, Shop], examples: int) -> None:
 
 
 def newest_statuses(events: list[Event]) -> dict[str, str]:
-    """The status of the newest event of each item that has a complete one; a removed one stays removed
-    until the next complete event."""
-    statuses: dict[str, str] = {}
-    for event in sorted(events, key=version_of):
-        item_id, status = event["item_id"], event["status"]
-        if event["title"] or statuses.get(item_id) != "removed":
-            statuses[item_id] = status
-    return {item_id: status for item_id, status in statuses.items() if item_id in complete(events)}
+    """The status of each item: that of its newest event with one, unless it was removed since its newest
+    complete event, or has none."""
+    statuses = {}
+    for item_id in {event["item_id"] for event in events}:
+        own = [event for event in events if event["item_id"] == item_id]
+        complete = max((version_of(event) for event in own if is_complete(event)), default=0)
+        removal = max((version_of(event) for event in own if removes(event)), default=0)
+        newest = max(own, key=lambda event: version_of(event) if "status" in event else 0)
+        statuses[item_id] = "removed" if removal >= complete else newest["status"]
+    return statuses
 
 
-def complete(events: list[Event]) -> set[str]:
-    """The items that have a complete event."""
-    return {event["item_id"] for event in events if event["title"]}
+def is_complete(event: Event) -> bool:
+    """Whether it is a valid listing."""
+    return event.get("op", "put") == "put" and bool(event["title"])
+
+
+def removes(event: Event) -> bool:
+    """Whether the item is removed by it."""
+    return event.get("op") == "remove" or event.get("status") == "removed"
 
 
 def has_an_order(events: list[Event]) -> bool:
-    """Whether no two different events have the same version, as one of 512 ties has (docs/decisions/003)."""
-    return len(one_per_version(events)) == len({json.dumps(event) for event in events})
+    """Whether no two different complete events have the same version, as one of 512 ties has
+    (docs/decisions/003)."""
+    return len(one_per_version(events)) == len({json.dumps(event) for event in events if is_complete(event)})
 
 
 def one_per_version(events: list[Event]) -> list[Event]:
-    """The events; of those with the same version, the last one."""
-    return list({(e["item_id"], version_of(e), e["title"]): e for e in events}.values())
+    """The complete events; of those with the same version, the last one."""
+    return list({(e["item_id"], version_of(e)): e for e in events if is_complete(e)}.values())
 
 
 def version_of(event: Event) -> int:
-    """The version of a listing or, without a title, of its status."""
-    update = parse_status_update(event)
-    return event_version(parse_listing(event)) if event["title"] or not update else update.version
+    """The version of what counts in the event."""
+    if event.get("op", "put") == "put" and not is_complete(event):
+        change = status_change(event)
+        assert change is not None
+        return change.version
+    parsed = parse_event(event)
+    return parsed.version if isinstance(parsed, Change) else event_version(parsed)
 
 
 def real(event: Event, run: int, photos: dict[str, str]) -> Event:
     """The event for an item of this run, with photo paths."""
-    images = [photos[name] for name in event["images"]]
-    return make_event(**event | {"item_id": f"run{run}-{event['item_id']}", "images": images})
+    own = event | {"item_id": f"run{run}-{event['item_id']}"}
+    if "images" in event:
+        own["images"] = [photos[name] for name in event["images"]]
+    return make_event(**own) if event["op"] == "put" else own
 
 
 def index_lane(shop: Shop, lane: Sequence[Event], run: int, photos: dict[str, str]) -> None:
@@ -146,8 +161,7 @@ def stored_items(shop: Shop, ids: list[str]) -> dict[str, Any]:
     """The stored documents of the items with versions, vectors rounded to seven digits."""
     stored = shop.indexer.store.read(shop.index_name, ids)
     return {
-        item_id: without_time(document.source)
-        | {"version": document.version, "vector": [round(x, 6) for x in document.vector or ()]}
+        item_id: without_time(document.source) | {"vector": [round(x, 6) for x in document.vector or ()]}
         for item_id, document in stored.items()
     }
 

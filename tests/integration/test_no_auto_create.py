@@ -12,13 +12,13 @@ from elasticsearch import Elasticsearch, NotFoundError
 from events.worker import store as event_store
 from events.worker.store import EventStore
 from experiments.assignment import kill_switch as switches
-from indexer.jobs.sweep import delete
 from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
 from indexer.worker.pipeline.documents import to_document
-from indexer.worker.pipeline.store import ListingStore, VersionedDocument
+from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings import lifecycle
 from mappings.failures import ElasticsearchUnavailable
 from mappings.names import written_through
+from mappings.scan import delete_as_read
 from queues import rejected_index
 from tests.events import message
 from tests.factories import make_identity, make_listing
@@ -46,10 +46,10 @@ def test_a_listing_is_not_written_to_an_index_that_was_dropped(es: Elasticsearch
     (index,) = store.indices()
     lifecycle.drop_index(es, index, force=True)
     before = names(es, index_prefix)
-    (failure,) = store.write([VersionedDocument(index, 1, DOCUMENT)])
+    (failure,) = store.write([DocumentWrite(index, DOCUMENT)])
     assert isinstance(failure, ElasticsearchUnavailable)
     assert f"no alias {live}-W: its index was dropped" in failure.detail
-    assert delete(es, [{"_index": index, "_id": "m1", "_version": 1}]) == 0
+    assert delete_as_read(es, [{"_index": index, "_id": "m1", "_seq_no": 1, "_primary_term": 1}]) == 0
     assert names(es, index_prefix) == before
 
 
@@ -109,7 +109,7 @@ def test_older_indices_can_be_written(es: Elasticsearch, index_prefix: str) -> N
     events.store([message(), "no event"])
     for index in names(es, index_prefix):
         es.indices.delete_alias(index=index, name=written_through(index))
-    assert store.write([VersionedDocument(index, 1, DOCUMENT) for index in store.indices()]) == [None]
+    assert store.write([DocumentWrite(index, DOCUMENT) for index in store.indices()]) == [None]
     letters.write([LETTER])
     later = EventStore(es, index_prefix)  # of a process that starts with such indices
     assert later.store([message(), "no event either"]).stored == 1

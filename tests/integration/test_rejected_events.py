@@ -67,7 +67,9 @@ def test_status_and_price_of_a_rejected_event_are_applied(shop: Shop, reason: st
 
     assert summary.rejected == {reason: 1}
     changed = {"status": "sold_out", "price": 50, "offer": "sold_out|JPY|17"}
-    assert shop.documents()["m1"] == before | changed | {"updated_at": "2026-01-01T00:02:00.000000Z"}
+    found = shop.documents()["m1"]
+    assert [name for name, *_ in found.pop("changes")] == ["currency", "price", "status"]
+    assert found == before | changed | {"updated_at": "2026-01-01T00:02:00.000000Z"}
     letter = shop.dead_letters()[reason]
     assert letter.id == "item:m1"
     assert letter.detail.startswith(f"{APPLIED}; listing m1 is not valid: ")
@@ -130,7 +132,7 @@ def test_the_corrected_event_replaces_what_was_applied(shop: Shop) -> None:
 
 
 def test_a_repeated_event_retries_its_photo_after_a_status_was_applied(shop: Shop) -> None:
-    """The document keeps the version of its content."""
+    """The status of the later event is kept."""
     missing = str(shop.photos / "later.png")
     shop.index(shop.event(updated_at=at(1), images=[missing]))
     shop.index(bad(shop, 2, status="reserved"))
@@ -212,7 +214,7 @@ def test_a_status_that_is_stored_already_is_not_read_again(
 
 
 def test_a_status_that_elasticsearch_rejects_blocks_no_other_item(shop: Shop) -> None:
-    """It is noted in the letter once; the chunk is complete. One of two indices rejects all documents."""
+    """It is noted in the letters once; the chunk is complete. One of two indices rejects all documents."""
     shop.index(shop.event("m1", updated_at=at(1)), shop.event("m2", updated_at=at(1)))
     second = second_index(shop)
     shop.index(shop.event("m2", updated_at=at(2)))
@@ -225,9 +227,9 @@ def test_a_status_that_elasticsearch_rejects_blocks_no_other_item(shop: Shop) ->
     assert shop.documents()["m1"]["status"] == "on_sale"
     assert stored_documents(shop.es, second)["m2"]["status"] == "sold_out"
     letters = {letter.item_id: letter.detail for letter in shop.indexer.dead_letters.search()}
-    assert letters["m1"].startswith("not applied: illegal_argument_exception")
-    assert letters["m1"].count(APPLIED) == 1
-    assert letters["m2"].startswith(APPLIED)
+    for letter in letters.values():
+        assert letter.startswith("not applied: illegal_argument_exception")
+        assert letter.count(APPLIED) == 1
 
 
 @pytest.mark.parametrize("answer", ["none", "block"])

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from indexer.summary import OUTDATED, UNCHANGED, EventOutcome, problem_in, rejected, without_vector
+from indexer.summary import EventOutcome, problem_in, rejected, without_vector
 from indexer.worker.pipeline.dead_letters import DeadLetter
 from indexer.worker.pipeline.documents import PhotoProblem
+from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.stage_times import StageTimes
-from indexer.worker.pipeline.status_update import parse_status_update
+from mappings.changes import Change, parse_event, status_change
 from mappings.errors import InvalidListing
-from mappings.failures import TransientFailure
-from mappings.listing import Listing, event_version, parse_listing
+from mappings.failures import PermanentFailure, TransientFailure
+from mappings.problems import shortened
 
 UNEXPECTED_JSON = (TypeError, ValueError, OverflowError, RecursionError)
 """The errors of reading JSON that no validation foresaw. Only the event with such JSON is rejected."""
 
+STATUS_AND_PRICE: Final = "its status and price are applied to the stored listing if they are newer"
+STATUS_ALONE: Final = "its status is applied to the stored listing if it is newer"
+
 
 @dataclass(frozen=True)
-class Candidate:
-    """A valid event and its position in the chunk."""
+class Entry:
+    """What an event of a chunk says of its item."""
 
     position: int
-    listing: Listing
-    version: int
-
-    @property
-    def item_id(self) -> str:
-        """The item of the event."""
-        return self.listing.item_id
+    state: ItemState
+    is_rejected: bool = False
+    """Whether the event is invalid, but its status counts."""
 
 
 @dataclass
@@ -39,11 +40,13 @@ class Chunk:
     events: Sequence[object]
     attempt: int = 1
     stage_times: StageTimes = field(default_factory=StageTimes)
+    entries: dict[str, list[Entry]] = field(default_factory=dict)
+    """By item, what its events say."""
     outcomes: dict[int, EventOutcome] = field(default_factory=dict)
     waiting: dict[int, TransientFailure] = field(default_factory=dict)
     dead_letters: dict[int, DeadLetter] = field(default_factory=dict)
-    known_versions: dict[str, int] = field(default_factory=dict)
-    """By item, a version that its documents have at least in every index; 0 if one may be missing."""
+    known_to: dict[str, int] = field(default_factory=dict)
+    """Item that is for sale or sold to the newest version of what is stored of it."""
     indices: tuple[str, ...] = ()
     """Those that the chunk is written to."""
     encoded: int = 0
@@ -54,15 +57,40 @@ class Chunk:
         return [self.outcomes[position] for position in sorted(self.outcomes)]
 
     def reject(self, position: int, reason: str, detail: str) -> None:
-        """Reject an event, with a dead letter. A valid status and price in it are applied afterwards."""
-        update = parse_status_update(self.events[position])
-        if update:
-            detail = f"{update}; {detail}"
-        self._fail(position, rejected(reason), detail, update.version if update else None)
+        """Reject an event, with a dead letter. A valid status and price in it still count."""
+        change = _status_in(self.events[position])
+        if change is None:
+            self._fail(position, rejected(reason), detail, None)
+            return
+        rule = STATUS_AND_PRICE if "price" in change.values else STATUS_ALONE
+        self._fail(position, rejected(reason), f"{rule}; {detail}", change.version)
+        entry = Entry(position, ItemState.of_change(change), is_rejected=True)
+        self.entries.setdefault(change.item_id, []).append(entry)
+
+    def keep(self, position: int, reason: str, detail: str, version: int) -> None:
+        """Record that a change is kept until its item has a complete event, with a dead letter."""
+        self._fail(position, rejected(reason), detail, version)
 
     def index_without_vector(self, position: int, problem: PhotoProblem, version: int) -> None:
         """Record that an event is indexed without a vector, with a dead letter."""
         self._fail(position, without_vector(problem.reason), problem.detail, version)
+
+    def reject_written(self, item: str, failure: PermanentFailure) -> bool:
+        """Reject the events of an item whose document Elasticsearch rejects.
+
+        Returns:
+            Whether the status of one still counts, and is to be written without the rest of it.
+        """
+        entries = self.entries[item]
+        self.entries[item] = []
+        for entry in entries:
+            if entry.is_rejected:
+                letter = self.dead_letters[entry.position]
+                detail = shortened(f"not applied: {failure.detail}; {letter.detail}")
+                self.dead_letters[entry.position] = replace(letter, detail=detail)
+            else:
+                self.reject(entry.position, failure.reason, failure.detail)
+        return bool(self.entries[item])
 
     def _fail(self, position: int, outcome: EventOutcome, detail: str, version: int | None) -> None:
         letter = DeadLetter.of(
@@ -76,35 +104,38 @@ class Chunk:
         self.outcomes[position] = replace(outcome, example=example)
         self.dead_letters[position] = letter
 
+    def wait(self, positions: Iterable[int], failure: TransientFailure) -> None:
+        """Let these events wait for another attempt."""
+        for position in positions:
+            self.outcomes.pop(position, None)
+            self.dead_letters.pop(position, None)
+            self.waiting[position] = failure
+
     def defer(self, failure: TransientFailure) -> None:
         """Let all events wait that have no outcome, or whose dead letter is not written yet."""
-        for position in range(len(self.events)):
-            if position not in self.outcomes or position in self.dead_letters:
-                self.outcomes.pop(position, None)
-                self.waiting[position] = failure
-        self.dead_letters.clear()
+        undone = (each for each in range(len(self.events)) if each not in self.outcomes)
+        self.wait([*undone, *self.dead_letters], failure)
 
 
-def parse(chunk: Chunk) -> list[Candidate]:
-    """Return the valid events, and reject the others."""
-    candidates = []
-    for position, event in enumerate(chunk.events):
+def parse(events: Sequence[object], attempt: int) -> Chunk:
+    """Return the chunk of these events, of which the invalid ones are rejected."""
+    chunk = Chunk(events, attempt)
+    for position, event in enumerate(events):
         try:
-            listing = parse_listing(event)
-            candidates.append(Candidate(position, listing, event_version(listing)))
+            parsed = parse_event(event)
         except InvalidListing as failure:
             chunk.reject(position, failure.reason, str(failure))
         except UNEXPECTED_JSON as error:
             chunk.reject(position, "event_unreadable", f"{type(error).__name__}: {error}")
-    return candidates
+        else:
+            of = ItemState.of_change(parsed) if isinstance(parsed, Change) else ItemState.of_listing(parsed)
+            chunk.entries.setdefault(parsed.item_id, []).append(Entry(position, of))
+    return chunk
 
 
-def newest_per_item(chunk: Chunk, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return the newest event of each item. The others are outdated, or unchanged if they are equal to it."""
-    newest: dict[str, Candidate] = {}
-    for candidate in sorted(candidates, key=lambda candidate: candidate.version, reverse=True):
-        winner = newest.setdefault(candidate.item_id, candidate)
-        if winner is not candidate:
-            repeated = winner.version == candidate.version
-            chunk.outcomes[candidate.position] = UNCHANGED if repeated else OUTDATED
-    return list(newest.values())
+def _status_in(event: object) -> Change | None:
+    """Return the status in an event that is rejected, and its price if that is valid too."""
+    try:
+        return status_change(event)
+    except UNEXPECTED_JSON:
+        return None

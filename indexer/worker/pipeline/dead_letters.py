@@ -100,24 +100,11 @@ class DeadLetter:
         return replace(self, event=None, raw=json.dumps(self.event)[:RAW_LIMIT])
 
 
-class LetterContent(NamedTuple):
-    """The content of a letter that has its item's status and price, with the letter's version."""
+class StoredLetter(NamedTuple):
+    """The version and the reason of an item's letter."""
 
     version: int
-    content: object
-
-
-STATUS_FIELDS = ("item_id", "status", "updated_at", "price", "currency")
-CONTENT_FIELDS = ("raw", *(f"event.{name}" for name in STATUS_FIELDS))
-
-
-def content_of(source: Mapping[str, Any]) -> object:
-    """Return the event in a letter's source, as far as it could be stored."""
-    raw = source.get("raw")
-    try:
-        return source.get("event") if raw is None else json.loads(raw)
-    except ValueError:
-        return raw
+    reason: str
 
 
 def letter_id(item_id: str) -> str:
@@ -202,39 +189,26 @@ class DeadLetters:
         deletions = [_deletion(self.index, letter_id(item_id), version) for item_id, version in items]
         self._stored.bulk(deletions)
 
-    def prepend_to_details(self, notes: Mapping[str, str]) -> None:
-        """Put a note before the detail of each item's letter, once.
+    def read(self, item_ids: Sequence[str]) -> dict[str, StoredLetter]:
+        """Return the letters of the items that have one.
 
         Raises:
             ElasticsearchUnavailable: it does not answer.
         """
-        for letter in map(DeadLetter.from_hit, self._get(list(notes))):
-            note = notes[letter.id.removeprefix(ITEM_PREFIX)]
-            if not letter.detail.startswith(note):
-                self.write([replace(letter, detail=shortened(f"{note}; {letter.detail}"))])
-
-    def read(self, item_ids: Sequence[str]) -> dict[str, LetterContent]:
-        """Return the current content of the items' letters, by item. Only the fields of status and price are
-        read from an event that is a JSON object.
-
-        Raises:
-            ElasticsearchUnavailable: it does not answer.
-        """
-        return {
-            doc["_id"].removeprefix(ITEM_PREFIX): LetterContent(doc["_version"], content_of(doc["_source"]))
-            for doc in self._get(item_ids, source_includes=CONTENT_FIELDS)
-        }
-
-    def _get(self, item_ids: Sequence[str], **options: Any) -> list[dict[str, Any]]:
-        """Return the items' letters that exist."""
         if not item_ids:
-            return []
+            return {}
         with elasticsearch_errors():
-            answer = self.es.mget(index=self.index, ids=list(map(letter_id, item_ids)), **options)
+            answer = self.es.mget(
+                index=self.index, ids=list(map(letter_id, item_ids)), source_includes=["reason"]
+            )
         for doc in answer["docs"]:
             if doc.get("error", {}).get("type", INDEX_MISSING) != INDEX_MISSING:
                 raise ElasticsearchUnavailable(UNAVAILABLE, str(doc["error"])[:500])
-        return [doc for doc in answer["docs"] if doc.get("found")]
+        return {
+            doc["_id"].removeprefix(ITEM_PREFIX): StoredLetter(doc["_version"], doc["_source"]["reason"])
+            for doc in answer["docs"]
+            if doc.get("found")
+        }
 
     def search(self, reason: str | None = None) -> Iterator[DeadLetter]:
         """Yield the letters, oldest first, page by page; only those of a reason, if given.

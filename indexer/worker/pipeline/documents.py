@@ -1,28 +1,23 @@
-"""Construction of the stored document from a listing and its photo."""
+"""Construction of the stored document, the one path of events, rebuilds and repairs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from indexer.worker.pipeline.status_update import StatusUpdate
-from mappings.listing import Listing, ListingDocument, Status, image_fingerprint
+from indexer.worker.pipeline.item_state import ItemState
+from mappings.listing import NO_CURRENCY, Listing, ListingDocument, image_fingerprint, instant_of
 
 NO_PHOTO = "no_photo"
 
-TOMBSTONE_FIELDS: Mapping[str, Any] = {
-    "title": None,
-    "images": (),
-    "image_fingerprint": None,
-    "image_hash": None,
-    "photo_problem": None,
-    "attributes": {},
-    "popularity": None,
-    "vector": None,
+_UNKNOWN: Final[Mapping[str, Any]] = {
+    "category": ("unknown",),
+    "currency": NO_CURRENCY,
+    "seller_id": "unknown",
 }
-"""The values of a tombstone's fields; it keeps the others."""
+"""What a document must have, of an item without a complete event."""
 
 
 @dataclass(frozen=True)
@@ -49,36 +44,28 @@ def to_document(
     listing: Listing, photo: PhotoResult, encoder_id: str, *, now: datetime | None = None
 ) -> ListingDocument:
     """Return the document of a listing; for a removed one, a tombstone without title, photos or vector."""
-    encoded = photo if isinstance(photo, EncodedPhoto) else None
-    document = ListingDocument(
-        item_id=listing.item_id,
-        title=listing.title,
-        category=listing.category,
-        price=listing.price,
-        currency=listing.currency,
-        seller_id=listing.seller_id,
-        status=listing.status,
-        created_at=listing.created_at,
-        updated_at=listing.updated_at,
-        images=listing.images,
-        image_fingerprint=image_fingerprint(listing.images),
-        image_hash=encoded.image_hash if encoded else None,
+    return document_of(listing.item_id, ItemState.of_listing(listing), photo, encoder_id, now=now)
+
+
+def document_of(
+    item_id: str, state: ItemState, photo: PhotoResult, encoder_id: str, *, now: datetime | None = None
+) -> ListingDocument:
+    """Return the document of an item in this state; a tombstone if it is removed, or not known yet."""
+    latest = instant_of(state.latest)
+    fields = {"images": (), "created_at": latest, **_UNKNOWN, **state.listing_fields()}
+    images = tuple(fields["images"])
+    return ListingDocument(
+        item_id=item_id,
+        **fields,
+        updated_at=latest,
+        image_fingerprint=image_fingerprint(images),
+        image_hash=photo.image_hash if isinstance(photo, EncodedPhoto) else None,
         photo_problem=photo.reason if isinstance(photo, PhotoProblem) else None,
-        attributes=listing.attributes,
-        popularity=listing.popularity,
         encoder_id=encoder_id,
         indexed_at=now or datetime.now(UTC),
-        vector=encoded.vector if encoded else None,
+        vector=photo.vector if isinstance(photo, EncodedPhoto) else None,
+        version=state.version,
+        changes=tuple((name, version, value) for name, (version, value) in sorted(state.changes.items()))
+        or None,
+        removal_version=state.removal or None,
     )
-    return tombstone_if_removed(document)
-
-
-def with_status(document: ListingDocument, update: StatusUpdate) -> ListingDocument:
-    """Return the document with a newer status and price; a tombstone if the listing is removed."""
-    changes = update.changes | {"indexed_at": datetime.now(UTC)}
-    return tombstone_if_removed(document.model_copy(update=changes))
-
-
-def tombstone_if_removed(document: ListingDocument) -> ListingDocument:
-    """Return the document or, if its listing is removed, a tombstone."""
-    return document.model_copy(update=TOMBSTONE_FIELDS) if document.status is Status.REMOVED else document

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from indexer.photos.load import PhotoLoader, Pixels
-from indexer.summary import INDEXED, OUTDATED, UNCHANGED, OutcomeKind
-from indexer.worker.pipeline.chunk import Candidate, Chunk, newest_per_item, parse
+from indexer.worker.pipeline.chunk import Chunk, parse
 from indexer.worker.pipeline.dead_letters import DeadLetters
-from indexer.worker.pipeline.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, to_document
-from indexer.worker.pipeline.planning import PlannedWrite, least_version, plan
-from indexer.worker.pipeline.reconciliation import apply_status_updates
-from indexer.worker.pipeline.store import ListingStore, VersionedDocument
-from mappings.failures import Failure, TransientFailure, VersionConflict
-from mappings.listing import Status
+from indexer.worker.pipeline.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, document_of
+from indexer.worker.pipeline.outcomes import KEPT_UNTIL_KNOWN, obsolete, record_outcomes
+from indexer.worker.pipeline.planning import Plan, plan
+from indexer.worker.pipeline.store import DocumentWrite, ListingStore
+from mappings.failures import Failure, PermanentFailure, TransientFailure
 from ml.inference.encoder import ImageEncoder
 from ml.inference.gradient_hash import gradient_hash
+
+MAX_ROUNDS: Final = 10
+"""More than one is needed only if another writer changes an item within the milliseconds between read and
+write."""
+
+Photos = dict[str, EncodedPhoto | Failure]
+"""What became of each photo of a chunk, by reference."""
 
 
 @dataclass(frozen=True)
@@ -36,52 +42,57 @@ class Indexer:
         Events wait if Elasticsearch is unavailable, or if their photo is; on the `final` attempt a listing
         whose photo is unavailable is written without a vector.
         """
-        chunk = Chunk(events, attempt)
-        candidates = newest_per_item(chunk, parse(chunk))
+        chunk = parse(events, attempt)
         try:
-            writes = self._plan(chunk, candidates)
-            photos = self._photos(chunk, writes, final=final)
-            self._write(chunk, writes, photos)
+            self._settle(chunk, final=final)
             with chunk.stage_times.measure("write"):
                 self.dead_letters.write(chunk.dead_letters.values())
-                self._reconcile(chunk, candidates)
+                self._clean_up(chunk)
         except TransientFailure as failure:
             chunk.defer(failure)
         return chunk
 
-    def _plan(self, chunk: Chunk, candidates: Sequence[Candidate]) -> list[PlannedWrite]:
-        with chunk.stage_times.measure("read"):
-            ids = [candidate.item_id for candidate in candidates]
-            chunk.indices = tuple(self.store.indices())
-            stored = {index: self.store.read(index, ids) for index in chunk.indices}
-        writes = []
-        for candidate in candidates:
-            in_indices = {index: documents.get(candidate.item_id) for index, documents in stored.items()}
-            chunk.known_versions[candidate.item_id] = least_version(in_indices.values())
-            planned = plan(candidate, in_indices, self.store.identity.encoder_id)
-            if isinstance(planned, PlannedWrite):
-                writes.append(planned)
-            else:
-                chunk.outcomes[candidate.position] = planned
-        return writes
+    def _settle(self, chunk: Chunk, *, final: bool) -> None:
+        """Bring the documents of all items up to date."""
+        photos: Photos = {}
+        written: set[str] = set()
+        items: Sequence[str] = list(chunk.entries)
+        for _ in range(MAX_ROUNDS):
+            if not items:
+                return
+            plans = self._plan(chunk, items)
+            self._load(chunk, plans, photos)
+            items = self._write(chunk, plans, photos, written, final=final)
+        positions = [entry.position for item in items for entry in chunk.entries[item]]
+        chunk.wait(
+            positions, TransientFailure("concurrent_updates", "other writers changed the item each time")
+        )
 
-    def _photos(self, chunk: Chunk, writes: Sequence[PlannedWrite], *, final: bool) -> dict[int, PhotoResult]:
-        """Return the photo of each write by position, without those that wait."""
-        references = {write.reference for write in writes if write.reference}
+    def _plan(self, chunk: Chunk, items: Sequence[str]) -> list[Plan]:
+        with chunk.stage_times.measure("read"):
+            chunk.indices = tuple(self.store.indices())
+            stored = {index: self.store.read(index, items) for index in chunk.indices}
+        encoder_id = self.store.identity.encoder_id
+        return [
+            plan(
+                item,
+                [entry.state for entry in chunk.entries[item]],
+                {index: documents.get(item) for index, documents in stored.items()},
+                encoder_id,
+            )
+            for item in items
+        ]
+
+    def _load(self, chunk: Chunk, plans: Iterable[Plan], photos: Photos) -> None:
+        """Add the photos that are to be loaded and encoded."""
+        references = {each.reference for each in plans if each.reference} - photos.keys()
         with chunk.stage_times.measure("photos"):
             loaded = self.photo_loader.load(sorted(references), chunk.stage_times)
         pixels = {reference: found for reference, found in loaded.items() if isinstance(found, np.ndarray)}
         with chunk.stage_times.measure("encode"):
-            encoded = self._encode(pixels)
-        chunk.encoded += len(encoded)
-        photos: dict[int, PhotoResult] = {}
-        for write in writes:
-            failure = loaded.get(write.reference or "")
-            if isinstance(failure, TransientFailure) and not final:
-                chunk.waiting[write.candidate.position] = failure
-            else:
-                photos[write.candidate.position] = photo_of(write, encoded, failure)
-        return photos
+            photos |= self._encode(pixels)
+        photos |= {reference: found for reference, found in loaded.items() if isinstance(found, Failure)}
+        chunk.encoded += len(pixels)
 
     def _encode(self, pixels: Mapping[str, Pixels]) -> dict[str, EncodedPhoto]:
         """Return the photos by reference, encoded in one batch to (n, dims) float32 unit vectors."""
@@ -93,35 +104,47 @@ class Indexer:
             for reference, vector in zip(pixels, vectors.tolist(), strict=True)
         }
 
-    def _write(self, chunk: Chunk, writes: Sequence[PlannedWrite], photos: Mapping[int, PhotoResult]) -> None:
-        ready = [write for write in writes if write.candidate.position in photos]
-        encoder_id = self.store.identity.encoder_id
-        documents = [
-            document
-            for write in ready
-            for document in documents_of(write, photos[write.candidate.position], encoder_id)
-        ]
-        with chunk.stage_times.measure("write"):
-            failures = iter(self.store.write(documents))
-        for write in ready:
-            photo = photos[write.candidate.position]
-            record_outcome(chunk, write, photo, [next(failures) for _ in write.indices])
+    def _write(
+        self, chunk: Chunk, plans: Sequence[Plan], photos: Photos, written: set[str], *, final: bool
+    ) -> list[str]:
+        """Write the documents, and return the items that another writer changed meanwhile.
 
-    def _reconcile(self, chunk: Chunk, candidates: Sequence[Candidate]) -> None:
-        """Apply the status and price of rejected events, and delete dead letters that are out of date."""
+        written: the items of which a document was written; it is added to.
+        """
+        ready = []
+        for each in plans:
+            failure = photos.get(each.reference or "")
+            if isinstance(failure, TransientFailure) and not final:
+                chunk.wait((entry.position for entry in chunk.entries[each.item_id]), failure)
+            else:
+                ready.append((each, photo_of(each, photos)))
+        writes = [write for each, photo in ready for write in writes_of(each, photo, self.store)]
+        with chunk.stage_times.measure("write"):
+            failures = iter(self.store.write(writes))
+        conflicts = []
+        for each, photo in ready:
+            found = [next(failures) for _ in each.behind]
+            if None in found:
+                written.add(each.item_id)
+            if not record(chunk, each, photo, found, written=each.item_id in written):
+                conflicts.append(each.item_id)
+        return conflicts
+
+    def _clean_up(self, chunk: Chunk) -> None:
+        """Delete dead letters that are out of date."""
         try:
             self._require_same_indices(chunk)
-            newest = apply_status_updates(self.store, self.dead_letters, known_versions(chunk, candidates))
+            letters = self.dead_letters.read(sorted(chunk.entries))
             self.dead_letters.delete_up_to(
                 [
-                    (candidate.item_id, candidate.version)
-                    for candidate in candidates
-                    if chunk.outcomes.get(candidate.position) in {INDEXED, UNCHANGED}
-                    and newest.get(candidate.item_id, candidate.version + 1) <= candidate.version
+                    (item, letter.version)
+                    for item, letter in letters.items()
+                    if obsolete(letter, chunk.entries[item], chunk.outcomes)
+                    or (letter.reason in KEPT_UNTIL_KNOWN and letter.version <= chunk.known_to.get(item, 0))
                 ]
             )
         except TransientFailure:
-            # Only another attempt applies the other updates, or deletes the letters.
+            # Only another attempt deletes the letters.
             chunk.outcomes.clear()
             raise
 
@@ -133,56 +156,47 @@ class Indexer:
         Raises:
             TransientFailure: an index was added or removed meanwhile.
         """
-        if tuple(self.store.indices()) != chunk.indices:
+        if chunk.entries and tuple(self.store.indices()) != chunk.indices:
             raise TransientFailure("indices_changed", "another index is written to since the chunk was begun")
 
 
-def known_versions(chunk: Chunk, candidates: Sequence[Candidate]) -> dict[str, int]:
-    """Return the items to reconcile, each with a version that its documents have at least, or 0."""
-    letters = chunk.dead_letters.values()
-    known = {letter.item_id: 0 for letter in letters if letter.version and letter.item_id}
-    for candidate in candidates:
-        outcome = chunk.outcomes.get(candidate.position)
-        stored = outcome is not None and outcome.kind is not OutcomeKind.REJECTED
-        least = chunk.known_versions.get(candidate.item_id, 0)
-        known[candidate.item_id] = max(least, candidate.version) if stored else least
-    return known
-
-
-def photo_of(write: PlannedWrite, encoded: Mapping[str, EncodedPhoto], failure: object) -> PhotoResult:
-    """Return the photo of a write, or the problem with it; None for a tombstone."""
-    if write.stored_photo:
-        return write.stored_photo
-    if write.candidate.listing.status is Status.REMOVED:
+def photo_of(plan: Plan, photos: Photos) -> PhotoResult:
+    """Return the photo of an item's document, or the problem with it; None for a tombstone."""
+    if plan.state.is_removed:
         return None
-    if write.reference is None:
+    if not plan.images:
         return PhotoProblem(NO_PHOTO, "the listing has no photo")
-    if isinstance(failure, Failure):
-        return PhotoProblem(failure.reason, failure.detail)
-    return encoded[write.reference]
+    if plan.reference is None:
+        return plan.stored_photo
+    found = photos[plan.reference]
+    return PhotoProblem(found.reason, found.detail) if isinstance(found, Failure) else found
 
 
-def documents_of(write: PlannedWrite, photo: PhotoResult, encoder_id: str) -> list[VersionedDocument]:
-    """Return the document for each index of a write."""
-    document = to_document(write.candidate.listing, photo, encoder_id)
-    return [VersionedDocument(index, write.candidate.version, document) for index in write.indices]
+def writes_of(plan: Plan, photo: PhotoResult, store: ListingStore) -> list[DocumentWrite]:
+    """Return the write of the item's document to each index that is behind."""
+    if not plan.behind:
+        return []
+    document = document_of(plan.item_id, plan.state, photo, store.identity.encoder_id)
+    return [DocumentWrite(index, document, replaced) for index, replaced in plan.behind.items()]
 
 
-def record_outcome(
-    chunk: Chunk, write: PlannedWrite, photo: PhotoResult, failures: Sequence[Failure | None]
-) -> None:
-    """Record the outcome of an event, given for each index why its document was not written, or None."""
-    position, version = write.candidate.position, write.candidate.version
-    for failure in failures:
-        if isinstance(failure, TransientFailure):
-            chunk.waiting[position] = failure
-            return
-    rejections = [f for f in failures if f is not None and not isinstance(f, VersionConflict)]
-    if rejections:
-        chunk.reject(position, rejections[0].reason, rejections[0].detail)
-    elif all(failures):
-        chunk.outcomes[position] = OUTDATED
-    elif isinstance(photo, PhotoProblem):
-        chunk.index_without_vector(position, photo, version)
+def record(
+    chunk: Chunk, plan: Plan, photo: PhotoResult, failures: Sequence[Failure | None], *, written: bool
+) -> bool:
+    """Record the outcomes of an item's events, given why each document was not written, or None.
+
+    Returns:
+        Whether they are settled; not if another writer changed the item, or only a status is left of them.
+    """
+    entries = chunk.entries[plan.item_id]
+    transient = next((each for each in failures if isinstance(each, TransientFailure)), None)
+    permanent = next((each for each in failures if isinstance(each, PermanentFailure)), None)
+    if transient:
+        chunk.wait((entry.position for entry in entries), transient)
+    elif permanent:
+        return not chunk.reject_written(plan.item_id, permanent)
+    elif any(failures):
+        return False
     else:
-        chunk.outcomes[position] = INDEXED
+        record_outcomes(chunk, plan, photo, written=written)
+    return True

@@ -1,83 +1,78 @@
-"""Decisions on what to write for an event, given the stored documents of its item. No I/O."""
+"""Decisions on what to write for an item, given its events and its stored documents. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from indexer.summary import OUTDATED, UNCHANGED, EventOutcome
-from indexer.worker.pipeline.chunk import Candidate
-from indexer.worker.pipeline.documents import EncodedPhoto
-from indexer.worker.pipeline.status_update import status_update_of
+from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult
+from indexer.worker.pipeline.item_state import ItemState, join
 from indexer.worker.pipeline.store import StoredDocument
-from mappings.listing import Status, image_fingerprint
+from mappings.listing import image_fingerprint
 
 
 @dataclass(frozen=True)
-class PlannedWrite:
-    """An event to write to these indices, with the photo that is stored already if it is unchanged."""
+class Plan:
+    """What to write for an item."""
 
-    candidate: Candidate
-    indices: tuple[str, ...]
-    stored_photo: EncodedPhoto | None
+    item_id: str
+    known: ItemState
+    """What was stored, in all indices together."""
+    state: ItemState
+    """That and the events."""
+    behind: Mapping[str, StoredDocument | None]
+    """The indices to write to, each with the document that is replaced."""
+    stored_photo: PhotoResult
+    """The photo that is stored already, or what is wrong with it, where it need not be loaded again."""
+
+    @property
+    def images(self) -> Sequence[str]:
+        """The references of its photos; none of a removed item."""
+        return tuple(self.state.listing_fields().get("images", ()))
 
     @property
     def reference(self) -> str | None:
         """The photo to load, which is the first one; None if no photo is to be loaded."""
-        listing = self.candidate.listing
-        if self.stored_photo or listing.status is Status.REMOVED or not listing.images:
-            return None
-        return listing.images[0]
+        return None if self.stored_photo or not self.behind or not self.images else self.images[0]
 
 
 def plan(
-    candidate: Candidate, stored: Mapping[str, StoredDocument | None], encoder_id: str
-) -> PlannedWrite | EventOutcome:
-    """Return what to write for an event, or its outcome if nothing is to be written.
+    item_id: str, events: Sequence[ItemState], stored: Mapping[str, StoredDocument | None], encoder_id: str
+) -> Plan:
+    """Return what to write for an item.
 
-    `stored` has the document of the item by index, None if the index has none.
+    stored: the document of the item by index, None if the index has none.
     """
-    found = {index: document for index, document in stored.items() if document is not None}
-    candidate = with_newest_status(candidate, found.values())
-    behind = tuple(index for index in stored if not is_current(found.get(index), candidate, encoder_id))
-    if not behind:
-        newer = any(document.version > candidate.version for document in found.values())
-        return OUTDATED if newer else UNCHANGED
-    fingerprint = image_fingerprint(candidate.listing.images)
-    photos = (reusable_photo(document, fingerprint, encoder_id) for document in found.values())
-    return PlannedWrite(candidate, behind, next(filter(None, photos), None))
+    states = {index: document.state for index, document in stored.items() if document}
+    known = join(states.values())
+    state = join([known, *events])
+    # A complete event that is repeated tries once more to get its photo.
+    repeated = not state.is_removed and any(event.version == state.version for event in events)
+    behind = {
+        index: document
+        for index, document in stored.items()
+        if document is None
+        or states[index].versions != state.versions
+        or document.source["encoder_id"] != encoder_id
+        or (repeated and document.vector is None)
+    }
+    fingerprint = image_fingerprint(tuple(state.listing_fields().get("images", ())))
+    photos = [
+        photo
+        for document in stored.values()
+        if document and (photo := _stored_photo(document, fingerprint, encoder_id))
+    ]
+    encoded = next((photo for photo in photos if isinstance(photo, EncodedPhoto)), None)
+    problem = next(iter(photos), None) if state.version == known.version and not repeated else None
+    return Plan(item_id, known, state, behind, encoded or problem)
 
 
-def least_version(documents: Iterable[StoredDocument | None]) -> int:
-    """Return the least version of these documents, of content or status; 0 if one is missing."""
-    versions = (
-        max(document.version, status_update_of(document.source).version) if document else 0
-        for document in documents
-    )
-    return min(versions, default=0)
-
-
-def with_newest_status(candidate: Candidate, documents: Iterable[StoredDocument]) -> Candidate:
-    """Return the candidate with the status and price of a later event that was rejected."""
-    updates = [status_update_of(document.source) for document in documents]
-    newest = max(updates, key=lambda update: update.version, default=None)
-    if newest is None or not newest.overrides(candidate.listing.status, candidate.version):
-        return candidate
-    return replace(candidate, listing=candidate.listing.model_copy(update=newest.changes))
-
-
-def is_current(document: StoredDocument | None, candidate: Candidate, encoder_id: str) -> bool:
-    """Return whether an index needs no write: it has a newer version, or a complete document of this one."""
-    if document is None or document.version < candidate.version:
-        return False
-    if document.version > candidate.version:
-        return True
-    complete = candidate.listing.status is Status.REMOVED or document.vector is not None
-    return complete and document.source["encoder_id"] == encoder_id
-
-
-def reusable_photo(document: StoredDocument, fingerprint: str | None, encoder_id: str) -> EncodedPhoto | None:
-    """Return the stored photo if the references and the encoder are unchanged."""
+def _stored_photo(document: StoredDocument, fingerprint: str | None, encoder_id: str) -> PhotoResult:
+    """Return the stored photo, or the problem with it, if the references and the encoder are unchanged."""
     source, vector = document.source, document.vector
-    same = source.get("image_fingerprint") == fingerprint and source["encoder_id"] == encoder_id
-    return EncodedPhoto(vector, source["image_hash"]) if same and vector else None
+    if source.get("image_fingerprint") != fingerprint or source["encoder_id"] != encoder_id:
+        return None
+    if vector:
+        return EncodedPhoto(vector, source["image_hash"])
+    problem = source.get("photo_problem")
+    return PhotoProblem(problem, "as before") if problem else None

@@ -1,14 +1,16 @@
-"""Listing documents in Elasticsearch, written in the order of their external versions."""
+"""Listing documents in Elasticsearch, each written only over what was read before."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from cache.changes import Marking, unmarked
+from indexer.worker.pipeline.item_state import ItemState
 from mappings.aliases import writable_indices
 from mappings.errors import ContractError
 from mappings.failures import (
@@ -29,8 +31,22 @@ JSON = "application/vnd.elasticsearch+json; compatible-with=9"
 class StoredDocument:
     """A document in an index."""
 
-    version: int
     source: Mapping[str, Any]
+    version: int
+    """Elasticsearch's."""
+    seq_no: int
+    primary_term: int
+    """The write that it is from."""
+
+    @classmethod
+    def of(cls, hit: Mapping[str, Any]) -> StoredDocument:
+        """Return the document in an answer."""
+        return cls(hit["_source"], hit["_version"], hit["_seq_no"], hit["_primary_term"])
+
+    @cached_property
+    def state(self) -> ItemState:
+        """What it says of its item."""
+        return ItemState.of_source(self.source, self.version)
 
     @property
     def vector(self) -> tuple[float, ...] | None:
@@ -40,12 +56,13 @@ class StoredDocument:
 
 
 @dataclass(frozen=True)
-class VersionedDocument:
-    """A document to write to an index unless that has a newer one."""
+class DocumentWrite:
+    """A document to write to an index, unless that changed since it was read."""
 
     index: str
-    version: int
     document: ListingDocument
+    replaced: StoredDocument | None = None
+    """The document that the index had; None if it had none."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +106,22 @@ class ListingStore:
         for doc in answer["docs"]:
             if "error" in doc:  # a shard that is not ready, which is different from a missing document
                 raise ElasticsearchUnavailable(UNAVAILABLE, str(doc["error"])[:500])
-        return {
-            doc["_id"]: StoredDocument(doc["_version"], doc["_source"])
-            for doc in answer["docs"]
-            if doc.get("found")
-        }
+        return {doc["_id"]: StoredDocument.of(doc) for doc in answer["docs"] if doc.get("found")}
 
-    def write(
-        self, documents: Sequence[VersionedDocument], *, over_equal: bool = True
-    ) -> list[Failure | None]:
+    def write(self, writes: Sequence[DocumentWrite]) -> list[Failure | None]:
         """Write the documents in one request. Return for each, in order, None or why it was not written.
 
-        over_equal: write over a document of the same version, so that a chunk can be processed twice.
+        It is a VersionConflict if the index has another document by now than the one to be replaced.
 
         Raises:
             ElasticsearchUnavailable: it does not answer; some of them may have been written.
             RedisUnavailable: their items cannot be marked as changed; none was written.
         """
-        if not documents:
+        if not writes:
             return []
-        with self.marking([entry.document.item_id for entry in documents]), elasticsearch_errors():
-            answer = self.es.bulk(operations=list(_operations(documents, over_equal)), require_alias=True)
-        results = [item["index"] for item in answer["items"]]
-        return [item_failure(result) for result in results]
+        with self.marking([write.document.item_id for write in writes]), elasticsearch_errors():
+            answer = self.es.bulk(operations=list(_operations(writes)), require_alias=True)
+        return [item_failure(next(iter(item.values()))) for item in answer["items"]]
 
     def refresh(self) -> None:
         """Make the written documents visible to searches."""
@@ -119,14 +129,12 @@ class ListingStore:
             self.es.indices.refresh(index=self.indices())
 
 
-def _operations(documents: Iterable[VersionedDocument], over_equal: bool) -> Iterator[dict[str, Any]]:
-    for entry in documents:
-        yield {
-            "index": {
-                "_index": written_through(entry.index),
-                "_id": entry.document.item_id,
-                "version": entry.version,
-                "version_type": "external_gte" if over_equal else "external",
-            }
-        }
-        yield entry.document.to_source()
+def _operations(writes: Iterable[DocumentWrite]) -> Iterator[dict[str, Any]]:
+    for write in writes:
+        target = {"_index": written_through(write.index), "_id": write.document.item_id}
+        if write.replaced is None:
+            yield {"create": target}
+        else:
+            as_read = {"if_seq_no": write.replaced.seq_no, "if_primary_term": write.replaced.primary_term}
+            yield {"index": target | as_read}
+        yield write.document.to_source()

@@ -1,83 +1,94 @@
-"""What is written for an event, given the stored documents of its item."""
+"""What is written for an item, given its events and its stored documents."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from indexer.summary import OUTDATED, UNCHANGED
-from indexer.worker.pipeline.chunk import Candidate
-from indexer.worker.pipeline.documents import EncodedPhoto, PhotoResult, to_document
-from indexer.worker.pipeline.planning import PlannedWrite, least_version, plan
+from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
+from indexer.worker.pipeline.item_state import ItemState
+from indexer.worker.pipeline.planning import Plan, plan
 from indexer.worker.pipeline.store import StoredDocument
-from mappings.listing import Status, event_version
+from mappings.changes import parse_change
+from mappings.listing import Status
 from tests.factories import make_listing
 
 ENCODER = "colour-00000001"
 PHOTO = EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16)
+GONE = PhotoProblem("photo_gone", "404")
+LATER = "2026-01-03T09:00:00Z"
 
 
-def candidate(**changes: Any) -> Candidate:
-    """A valid event with these fields."""
-    listing = make_listing(**changes)
-    return Candidate(0, listing, event_version(listing))
+def event(**changes: Any) -> ItemState:
+    """A complete event with these fields."""
+    return ItemState.of_listing(make_listing(**changes))
+
+
+def change(**fields: Any) -> ItemState:
+    """A later change of these fields."""
+    return ItemState.of_change(parse_change({"item_id": "m1", "updated_at": LATER, **fields}))
 
 
 def stored(photo: PhotoResult = PHOTO, encoder_id: str = ENCODER, **changes: Any) -> StoredDocument:
     """The stored document of an event with these fields."""
-    listing = make_listing(**changes)
-    return StoredDocument(event_version(listing), to_document(listing, photo, encoder_id).to_source())
+    return StoredDocument(to_document(make_listing(**changes), photo, encoder_id).to_source(), 1, 5, 1)
+
+
+def planned(*events: ItemState, **documents: StoredDocument | None) -> Plan:
+    """What to write, given the document of each index."""
+    return plan("m1", events, documents, ENCODER)
 
 
 def test_a_new_item_is_written_to_every_index() -> None:
     """Its first photo is loaded."""
-    event = candidate()
+    found = planned(event(), a=None, b=None)
 
-    assert plan(event, {"a": None, "b": None}, ENCODER) == PlannedWrite(event, ("a", "b"), None)
-    assert PlannedWrite(event, ("a",), None).reference == "images/m1.jpg"
-
-
-def test_an_unchanged_photo_is_not_encoded_again() -> None:
-    """The stored vector is reused if references and encoder are the same."""
-    newer = candidate(price=990, updated_at="2026-01-03T09:00:00Z")
-
-    planned = plan(newer, {"a": stored()}, ENCODER)
-    assert isinstance(planned, PlannedWrite)
-    assert (planned.stored_photo, planned.reference) == (PHOTO, None)
-    other_encoder = plan(newer, {"a": stored(encoder_id="other-00000001")}, ENCODER)
-    assert isinstance(other_encoder, PlannedWrite)
-    assert other_encoder.reference == "images/m1.jpg"
+    assert (found.behind, found.reference) == ({"a": None, "b": None}, "images/m1.jpg")
 
 
-@pytest.mark.parametrize(
-    ("stored_at", "outcome"), [("2026-01-02T09:00:00Z", UNCHANGED), ("2026-01-03T09:00:00Z", OUTDATED)]
-)
-def test_nothing_is_written_over_the_same_or_a_newer_document(stored_at: str, outcome: object) -> None:
-    """The outcome says which of the two it is."""
-    assert plan(candidate(), {"a": stored(updated_at=stored_at)}, ENCODER) == outcome
+def test_an_unchanged_photo_is_not_loaded_again() -> None:
+    """If references and encoder are the same."""
+    newer = event(price=990, updated_at=LATER)
+
+    found = planned(newer, a=stored())
+    assert (found.stored_photo, found.reference) == (PHOTO, None)
+    assert planned(newer, a=stored(encoder_id="other-00000001")).reference == "images/m1.jpg"
+    assert planned(change(images=["images/m2.jpg"]), a=stored()).reference == "images/m2.jpg"
+
+
+def test_nothing_is_written_over_the_same_or_a_newer_document() -> None:
+    """Nor is a photo loaded."""
+    for document in (stored(), stored(updated_at=LATER)):
+        found = planned(event(), a=document)
+        assert (found.behind, found.reference) == ({}, None)
 
 
 def test_only_indices_that_are_behind_are_written() -> None:
-    """Also one whose document has no vector yet."""
-    planned = plan(candidate(), {"a": stored(), "b": None, "c": stored(photo=None)}, ENCODER)
+    """Also one whose document has no vector yet, if the event is repeated."""
+    documents = {"a": stored(), "b": None, "c": stored(photo=GONE)}
 
-    assert isinstance(planned, PlannedWrite)
-    assert (planned.indices, planned.stored_photo) == (("b", "c"), PHOTO)
-
-
-def test_the_status_of_a_later_rejected_event_is_kept() -> None:
-    """The stored document has it, with the version of older content."""
-    old = stored(updated_at="2026-01-01T09:00:00Z")
-    sold = {"status": "sold_out", "updated_at": "2026-01-04T09:00:00.000000Z"}
-
-    planned = plan(candidate(), {"a": StoredDocument(old.version, {**old.source, **sold})}, ENCODER)
-    assert isinstance(planned, PlannedWrite)
-    assert planned.candidate.listing.status is Status.SOLD_OUT
-    assert planned.candidate.version == candidate().version
+    repeated = planned(event(), **documents)
+    assert (list(repeated.behind), repeated.stored_photo) == (["b", "c"], PHOTO)
+    assert planned(event(), a=stored(photo=GONE)).reference == "images/m1.jpg"
 
 
-def test_the_least_version_is_0_if_a_document_is_missing() -> None:
-    """Then a dead letter of any version may be newer."""
-    assert least_version([stored(), None]) == 0
-    assert least_version([stored(), stored(updated_at="2026-01-05T09:00:00Z")]) == candidate().version
+def test_an_index_gets_what_another_one_has() -> None:
+    """Both have the same document afterwards, whatever was missing in each."""
+    found = planned(change(price=5), a=stored(), b=stored(updated_at="2026-01-02T10:00:00Z", title="New"))
+
+    assert list(found.behind) == ["a", "b"]
+    assert (found.state.listing_fields()["title"], found.state.listing_fields()["price"]) == ("New", 5)
+
+
+def test_a_change_does_not_try_a_photo_again() -> None:
+    """The problem is the one that is stored, unless the photos change."""
+    found = planned(change(price=5), a=stored(photo=GONE))
+
+    assert isinstance(found.stored_photo, PhotoProblem)
+    assert (found.stored_photo.reason, found.reference) == ("photo_gone", None)
+
+
+def test_a_removed_item_has_no_photo() -> None:
+    """None is loaded."""
+    found = planned(change(status=Status.REMOVED), a=stored())
+
+    assert (list(found.behind), found.images, found.reference) == (["a"], (), None)

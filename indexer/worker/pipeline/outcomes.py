@@ -1,0 +1,91 @@
+"""The outcome of each event of an item, once the item is written. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from indexer.summary import INDEXED, OUTDATED, UNCHANGED, EventOutcome, rejected
+from indexer.worker.pipeline.chunk import Chunk, Entry
+from indexer.worker.pipeline.dead_letters import StoredLetter
+from indexer.worker.pipeline.documents import NO_PHOTO, PhotoProblem, PhotoResult
+from indexer.worker.pipeline.item_state import ItemState
+from indexer.worker.pipeline.planning import Plan
+
+ITEM_UNKNOWN: Final = "item_unknown"
+ITEM_REMOVED: Final = "item_removed"
+KEPT_UNTIL_KNOWN: Final = frozenset({ITEM_UNKNOWN, ITEM_REMOVED})
+"""The reasons of changes that are kept until a complete event of their item arrives."""
+
+_DETAILS: Final = {
+    ITEM_UNKNOWN: "the item has no complete event yet; the change is applied once it has one",
+    ITEM_REMOVED: "the item is removed; the change is applied if a complete event restores it",
+}
+
+
+def record_outcomes(chunk: Chunk, plan: Plan, photo: PhotoResult, *, written: bool) -> None:
+    """Record the outcome of each event of an item.
+
+    photo: the photo of the item's document. written: whether a document was written for the events.
+    """
+    entries = chunk.entries[plan.item_id]
+    seen: set[int] = set()
+    for entry in entries:
+        if entry.is_rejected:
+            continue
+        version = entry.state.latest
+        outcome = outcome_of(entry.state, plan, written=written and version not in seen)
+        seen.add(version)
+        problem = photo if isinstance(photo, PhotoProblem) and photo is not plan.stored_photo else None
+        if outcome == INDEXED and problem and _has_photos(entry.state):
+            chunk.index_without_vector(entry.position, problem, version)
+        elif outcome.reason:
+            chunk.keep(entry.position, outcome.reason, _DETAILS[outcome.reason], version)
+        else:
+            chunk.outcomes[entry.position] = outcome
+    if not plan.state.is_removed:
+        chunk.known_to[plan.item_id] = plan.state.latest
+
+
+def outcome_of(event: ItemState, plan: Plan, *, written: bool) -> EventOutcome:
+    """Return the outcome of an event, given what is known of its item before and after."""
+    if not _counts(event, plan.state):
+        return OUTDATED
+    if event.changes and not plan.state.is_known:
+        return rejected(ITEM_UNKNOWN)
+    if event.changes and plan.state.is_removed:
+        return rejected(ITEM_REMOVED)
+    return INDEXED if written else UNCHANGED
+
+
+def _counts(event: ItemState, state: ItemState) -> bool:
+    """Whether anything in the state of an item is from the event."""
+    if event.is_known:
+        return event.version == state.version and state.removal <= event.version
+    if event.removal:
+        return event.removal == state.removal
+    current = state.changes
+    return any(name in current and current[name][0] == at for name, (at, _) in event.changes.items())
+
+
+def _has_photos(event: ItemState) -> bool:
+    return event.is_known or "images" in event.changes
+
+
+def obsolete(letter: StoredLetter, entries: Sequence[Entry], outcomes: Mapping[int, EventOutcome]) -> bool:
+    """Return whether the dead letter of an item says nothing any more, once its events are settled.
+
+    A complete event replaces what was rejected before; a change replaces only itself, and photos only what
+    was wrong with photos.
+    """
+    settled = [each.state for each in entries if outcomes.get(each.position) in {INDEXED, UNCHANGED}]
+    return any(
+        letter.version <= event.version
+        or letter.version == event.latest
+        or ("images" in event.changes and letter.version < event.latest and _is_of_photos(letter.reason))
+        for event in settled
+    )
+
+
+def _is_of_photos(reason: str) -> bool:
+    return reason == NO_PHOTO or reason.startswith("photo_")
