@@ -223,7 +223,7 @@ def test_a_broken_task_parks_its_events(in_process: Shop, parking: ParkingLot) -
     tasks.remove_listings.on_failure(ValueError("bug"), "t2", [["b"]], {"at": at(1)})
 
     parked = {entry.event["item_id"]: entry for entry in parking.search("task_failed")}
-    assert parked["b"].event["status"] == "removed"
+    assert parked["b"].event["op"] == "remove"
     assert "ValueError('bug')" in parked["a"].detail
 
 

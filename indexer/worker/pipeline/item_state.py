@@ -33,7 +33,7 @@ class ItemState:
     changes: Mapping[str, tuple[int, Any]] = field(default_factory=dict)
     """Field to the version and the value of its newest change, where that is later than the listing."""
     removal: int = 0
-    """The version of the newest removal."""
+    """The version of the newest removal; 0 if a complete event is newer."""
 
     @classmethod
     def of_listing(cls, listing: Listing) -> ItemState:
@@ -102,8 +102,9 @@ def _join(one: ItemState, other: ItemState) -> ItemState:
         if (change := _newer(one.changes.get(name), other.changes.get(name)))[0]
         > (newest.version if name in KEPT_FIELDS else max(newest.version, removal))
     }
-    fields = _kept(newest.fields) if removal >= newest.version else newest.fields
-    return ItemState(newest.version, fields, changes, removal)
+    if removal < newest.version:
+        return ItemState(newest.version, newest.fields, changes)
+    return ItemState(newest.version, _kept(newest.fields), changes, removal)
 
 
 def _newer(one: tuple[int, Any] | None, other: tuple[int, Any] | None) -> tuple[int, Any]:
