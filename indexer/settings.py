@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Le
@@ -78,6 +79,22 @@ class FetchSettings:
         Count, Unit("bytes"), Variable("NITAMONO_FETCH_MAX_BYTES", "The largest photo, in bytes.")
     ] = MAX_BYTES
     max_redirects: int = 3
+    cache_dir: Annotated[
+        Path | None,
+        Variable(
+            "NITAMONO_PHOTO_CACHE_DIR",
+            "A folder in which workers keep fetched photos, so that one that is fetched again is only "
+            "sent if it has changed. None are kept without it.",
+        ),
+    ] = None
+    cache_bytes: Annotated[
+        Count,
+        Unit("bytes"),
+        Variable(
+            "NITAMONO_PHOTO_CACHE_MAX_BYTES",
+            "The size of that folder; the photos that were used least recently are deleted first.",
+        ),
+    ] = 1_000_000_000
     ports: Annotated[
         frozenset[Port],
         BeforeValidator(comma_separated),

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from weakref import WeakSet
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -20,10 +22,16 @@ class PhotoServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, Answer] = {}
         self.requests: list[str] = []
+        self.connections = 0
         self.together = 0
         self.most_together = 0
         self.lock = threading.Lock()
         self.stopping = threading.Event()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count the connection."""
+        self.connections += 1
+        super().process_request(request, client_address)
 
     def url(self, path: str, answer: Answer, host: str = "127.0.0.1") -> str:
         """The URL of a path that is answered so."""
@@ -85,6 +93,32 @@ def serve(body: bytes, status: int = 200, *, length: int | None = None, **header
 def redirect(location: str, status: int = 302) -> Answer:
     """A redirect to the location."""
     return serve(b"", status, Location=location)
+
+
+def versioned(body: bytes, **validators: str) -> Answer:
+    """The body with `ETag` or `Last_Modified`, or 304 if the request has the same."""
+    conditions = {"ETag": "If-None-Match", "Last_Modified": "If-Modified-Since"}
+    full, not_modified = serve(body, **validators), serve(b"", 304)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        same = all(handler.headers[conditions[name]] == value for name, value in validators.items())
+        (not_modified if same else full)(handler)
+
+    return answer
+
+
+def once_a_connection(answer: Answer) -> Answer:
+    """The answer to the first request of a connection, which the second one closes."""
+    answered: WeakSet[BaseHTTPRequestHandler] = WeakSet()  # one handles a connection
+
+    def first(handler: BaseHTTPRequestHandler) -> None:
+        if handler in answered:
+            handler.close_connection = True
+        else:
+            answered.add(handler)
+            answer(handler)
+
+    return first
 
 
 def silence(handler: BaseHTTPRequestHandler) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, quote, quote_from_bytes, urljoin, urlsplit
-from weakref import WeakValueDictionary
+from urllib.parse import SplitResult
 
 import httpcore
 
 from indexer.errors import PhotoGone, PhotoRefused, PhotoUnavailable, PhotoUnusable
-from indexer.photos.network import Deadline, PublicBackend
+from indexer.photos.cache import KeptPhoto, PhotoCache, Validators
+from indexer.photos.hosts import Admission, Breakers, HostLimit, Outcome
+from indexer.photos.network import TIMED_OUT, Deadline, PublicBackend
+from indexer.photos.urls import checked_url, location_text, redirect_target, request_url
 from indexer.settings import FetchSettings
 from mappings.errors import UnsafePhotoPath
+from mappings.failures import Failure
 from mappings.image_roots import ImageRoots, is_remote
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -22,9 +27,12 @@ GONE = frozenset({404, 410})
 # A later request may succeed: timeout, too early, too many requests.
 RETRYABLE = frozenset({408, 425, 429})
 OK = 200
-# What RFC 3986 allows in a path. `%` is kept, since references are percent-encoded already.
-URL_SAFE = "/%:@!$&'()*+,;=~-._"
-PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+NOT_MODIFIED = 304
+UNANSWERED = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
+# nginx closes idle connections after 75 s, load balancers after 60 s. Others do so earlier, at no cost.
+KEEPALIVE_S = 55
+# Failing hosts that are tried at once.
+PROBES = 4
 
 HEADERS = (
     (b"User-Agent", b"nitamono-indexer"),
@@ -34,17 +42,45 @@ HEADERS = (
 )
 
 
+@dataclass(frozen=True)
+class Body:
+    """The photo in a response."""
+
+    data: bytes
+    url: str
+    validators: Validators
+    is_kept: bool = False
+    """Whether the host says that it is the one that the cache has."""
+
+
+@dataclass
+class Trace:
+    """How far a request came, as httpcore reports it."""
+
+    connected: bool = False
+    """A connection was opened for it, so it was not sent on an older one."""
+    answered: bool = False
+
+    def __call__(self, event: str, _info: object) -> None:
+        self.connected |= event == "connection.connect_tcp.started"
+        self.answered |= event == "http11.receive_response_headers.complete"
+
+
 class PhotoFetcher:
     """Fetches photos. Used by many threads at once."""
 
-    def __init__(self, settings: FetchSettings, roots: ImageRoots) -> None:
+    def __init__(self, settings: FetchSettings, roots: ImageRoots, breakers: Breakers | None = None) -> None:
         self._settings = settings
         self._roots = roots
         self._deadline = Deadline()
         self._host_limit = HostLimit(settings.per_host)
+        self._breakers = breakers or Breakers()
+        self._probes = ThreadPoolExecutor(PROBES, thread_name_prefix="probe")
+        self._cache = PhotoCache(settings.cache_dir, settings.cache_bytes)
         self._pool = httpcore.ConnectionPool(
-            max_connections=settings.threads,
-            keepalive_expiry=15,  # servers commonly close idle connections after 15 to 75 seconds
+            # More than are used at once, so that those to several hosts stay open from one chunk to the next.
+            max_connections=4 * settings.threads + PROBES,
+            keepalive_expiry=KEEPALIVE_S,
             network_backend=PublicBackend(settings, self._deadline),
         )
 
@@ -63,6 +99,7 @@ class PhotoFetcher:
 
     def close(self) -> None:
         """Close the connections that are kept open."""
+        self._probes.shutdown(cancel_futures=True)
         self._pool.close()
 
     def _read_file(self, reference: str) -> bytes:
@@ -74,10 +111,17 @@ class PhotoFetcher:
         return read_limited(path, self._settings.max_bytes)
 
     def _download(self, reference: str) -> bytes:
+        kept = self._cache.get(reference)
+        body = self._follow(reference, kept)
+        if not body.is_kept:
+            self._cache.put(reference, body.url, body.validators, body.data)
+        return body.data
+
+    def _follow(self, reference: str, kept: KeptPhoto | None) -> Body:
         url = reference
         for _ in range(self._settings.max_redirects + 1):
-            found = self._request(checked_url(url))
-            if isinstance(found, bytes):
+            found = self._request(checked_url(url), kept if kept and kept.url == url else None)
+            if isinstance(found, Body):
                 return found
             url = redirect_target(url, found)
         raise PhotoUnusable(
@@ -85,108 +129,69 @@ class PhotoFetcher:
             f"{reference[:200]} redirects more than {self._settings.max_redirects} times",
         )
 
-    def _request(self, parts: SplitResult) -> bytes | str:
-        """Return the photo, or the location that the host redirects to."""
+    def _request(self, parts: SplitResult, kept: KeptPhoto | None) -> Body | str:
+        """Return the photo, or the location that the host redirects to, unless the host is failing."""
+        admission, failure = self._breakers.admit(parts.netloc)
+        if admission is Admission.SEND:
+            return self._observed(parts, kept)
+        if admission is Admission.PROBE:
+            self._probes.submit(self._probe, parts)
+        raise PhotoUnavailable(
+            "photo_unavailable", f"{parts.hostname} was not asked, since its last requests failed: {failure}"
+        )
+
+    def _probe(self, parts: SplitResult) -> None:
+        """Find out whether a failing host answers again."""
+        with suppress(Failure), self._deadline.within(self._settings.deadline_s):
+            self._observed(parts, None)
+
+    def _observed(self, parts: SplitResult, kept: KeptPhoto | None) -> Body | str:
+        """Send the request, and record what it shows about the host."""
+        outcome, detail = Outcome.SILENT, "no answer"
         try:
-            return self._exchange(parts)
-        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
+            found = self._exchange(parts, kept)
+        except UNANSWERED as error:
+            detail = f"{type(error).__name__}: {error}"
             # Raises photo_timeout if the photo's deadline has passed, which is permanent.
             self._deadline.clip(None)
-            raise PhotoUnavailable(
-                "photo_unavailable", f"{parts.hostname}: {type(error).__name__}: {error}"
-            ) from error
+            raise PhotoUnavailable("photo_unavailable", f"{parts.hostname}: {detail}") from error
+        except PhotoUnavailable as error:
+            outcome, detail = Outcome.FAILED, error.detail
+            raise
+        except Failure as error:
+            outcome = Outcome.SILENT if error.reason == TIMED_OUT else Outcome.ANSWERED
+            detail = error.detail
+            raise
+        else:
+            outcome = Outcome.ANSWERED
+            return found
+        finally:
+            self._breakers.record(parts.netloc, outcome, detail)
 
-    def _exchange(self, parts: SplitResult) -> bytes | str:
+    def _exchange(self, parts: SplitResult, kept: KeptPhoto | None) -> Body | str:
+        """Send the request, and again if the host had closed the connection (RFC 9112, 9.3.1)."""
+        while True:
+            trace = Trace()
+            try:
+                return self._send(parts, kept, trace)
+            except UNANSWERED:
+                if trace.connected or trace.answered:
+                    raise
+
+    def _send(self, parts: SplitResult, kept: KeptPhoto | None, trace: Trace) -> Body | str:
         idle = self._settings.idle_s
         timeouts = {"connect": idle, "read": idle, "write": idle, "pool": self._settings.deadline_s}
-        with self._pool.stream(
-            "GET", request_url(parts), headers=HEADERS, extensions={"timeout": timeouts}
-        ) as response:
+        headers = [*HEADERS, *kept.validators.condition()] if kept else [*HEADERS]
+        extensions = {"timeout": timeouts, "trace": trace}
+        with self._pool.stream("GET", request_url(parts), headers=headers, extensions=extensions) as response:
+            if kept and response.status == NOT_MODIFIED:
+                return Body(kept.data, kept.url, kept.validators, is_kept=True)
             location = header(response, b"location")
             if response.status in REDIRECTS and location:
                 return location_text(location)
             check_status(response.status, parts.geturl())
-            return read_body(response, self._settings.max_bytes)
-
-
-class HostLimit:
-    """Limits how many photos are fetched from one host at once. A host that is not in use takes no memory."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._semaphores: WeakValueDictionary[str, threading.Semaphore] = WeakValueDictionary()
-
-    def of(self, parts: SplitResult) -> threading.Semaphore:
-        """Return the semaphore of a URL's host, to be held during the fetch."""
-        with self._lock:
-            semaphore = self._semaphores.get(parts.netloc)
-            if semaphore is None:
-                semaphore = self._semaphores[parts.netloc] = threading.Semaphore(self._limit)
-            return semaphore
-
-
-def checked_url(url: str) -> SplitResult:
-    """Return the parts of an http(s) URL.
-
-    Raises:
-        PhotoRefused: it has another scheme, no host, a user name, or an invalid port.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        usable = bool(parts.hostname) and parts.username is None and parts.port != 0
-    except ValueError as error:
-        raise PhotoRefused("photo_url_malformed", f"{url[:200]!r}: {error}") from error
-    if parts.scheme not in {"http", "https"}:
-        raise PhotoRefused("photo_scheme_not_allowed", f"{url[:200]!r}; expected http or https")
-    if not usable:
-        raise PhotoRefused(
-            "photo_url_malformed", f"{url[:200]!r}; expected a host, no user name and a port above 0"
-        )
-    return parts
-
-
-def request_url(parts: SplitResult) -> httpcore.URL:
-    """Return the URL as it is sent: the host in its ASCII form (IDNA), the rest percent-encoded.
-
-    Raises:
-        PhotoRefused: the host has no ASCII form, or the path has half a surrogate pair.
-    """
-    try:
-        host = (parts.hostname or "").encode("idna")
-        target = quote(parts.path or "/", safe=URL_SAFE)
-        if parts.query:
-            target += "?" + quote(parts.query, safe=URL_SAFE + "?")
-    except UnicodeError as error:
-        raise PhotoRefused("photo_url_malformed", f"{parts.geturl()[:200]!r}: {error}") from error
-    return httpcore.URL(scheme=parts.scheme.encode(), host=host, port=parts.port, target=target.encode())
-
-
-def location_text(value: bytes) -> str:
-    """Return the URL of a `Location` header. It should be percent-encoded; many hosts send UTF-8, which
-    browsers accept. Bytes in another encoding are percent-encoded one by one, so that the host gets the same.
-    """
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return quote_from_bytes(value, safe=PRINTABLE_ASCII)
-
-
-def redirect_target(url: str, location: str) -> str:
-    """Return the URL that a redirect from `url` leads to.
-
-    Raises:
-        PhotoRefused: it leads from https to http, where the photo could be replaced; or it is not a URL.
-    """
-    try:
-        target = urljoin(url, location)
-    except ValueError as error:
-        raise PhotoRefused("photo_url_malformed", f"redirect to {location[:200]!r}: {error}") from error
-    if checked_url(url).scheme == "https" and checked_url(target).scheme != "https":
-        raise PhotoRefused(
-            "photo_insecure_redirect", f"{url[:200]} redirects to {target[:200]}; expected https"
-        )
-    return target
+            data = read_body(response, self._settings.max_bytes)
+            return Body(data, parts.geturl(), validators_of(response))
 
 
 def check_status(status: int, url: str) -> None:
@@ -222,6 +227,14 @@ def read_body(response: httpcore.Response, max_bytes: int) -> bytes:
         if len(body) > max_bytes:
             raise too_large(f"over {max_bytes:,} bytes sent", max_bytes)
     return bytes(body)
+
+
+def validators_of(response: httpcore.Response) -> Validators:
+    """Return the validators of a photo; none if the host forbids to keep it (RFC 9111, 5.2.2.5)."""
+    if b"no-store" in (header(response, b"cache-control") or b"").lower():
+        return Validators()
+    etag, date = header(response, b"etag"), header(response, b"last-modified")
+    return Validators((etag or b"").decode("latin-1"), (date or b"").decode("latin-1"))
 
 
 def header(response: httpcore.Response, name: bytes) -> bytes | None:

@@ -20,6 +20,8 @@ import httpcore
 from indexer.errors import PhotoRefused, PhotoUnusable
 from indexer.settings import FetchSettings, Network
 
+TIMED_OUT = "photo_timeout"
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # An IPv6 address with this prefix contains an IPv4 address that a gateway connects to (RFC 6052).
@@ -86,9 +88,7 @@ class Deadline:
             return timeout
         left = end - time.monotonic()
         if left <= 0:
-            raise PhotoUnusable(
-                "photo_timeout", "the host responds, but the photo takes longer than its deadline"
-            )
+            raise PhotoUnusable(TIMED_OUT, "the host responds, but the photo takes longer than its deadline")
         return left if timeout is None else min(left, timeout)
 
 

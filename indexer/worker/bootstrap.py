@@ -51,6 +51,7 @@ def build_indexer(
             decoding=threading.Semaphore(settings.decode_threads),
             decode=partial(decode_as, artifact.preprocessing),
             budget_s=settings.photo_budget_s,
+            per_host=settings.fetch.per_host,
         ),
         encoder=encoder
         or load_encoder(artifact, backend=settings.encoder_backend, threads=settings.encoder_threads),

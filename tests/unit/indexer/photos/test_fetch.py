@@ -8,16 +8,8 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import PhotoGone, PhotoRefused, PhotoUnavailable, PhotoUnusable
-from indexer.photos.fetch import (
-    HostLimit,
-    PhotoFetcher,
-    check_status,
-    checked_url,
-    location_text,
-    read_limited,
-    redirect_target,
-    request_url,
-)
+from indexer.photos.fetch import PhotoFetcher, check_status, read_limited
+from indexer.photos.urls import checked_url, location_text, redirect_target, request_url
 from indexer.settings import FetchSettings
 from mappings.image_roots import ImageRoots
 from tests.photo_server import photo_server, redirect, serve
@@ -157,13 +149,3 @@ def test_a_deleted_file_is_gone(tmp_path: Path) -> None:
     """Between the check and the read."""
     with pytest.raises(PhotoGone, match="photo_not_found"):
         read_limited(tmp_path / "none", 5)
-
-
-def test_hosts_that_are_not_in_use_take_no_memory() -> None:
-    """However many hosts there were."""
-    limit = HostLimit(1)
-    with limit.of(checked_url("http://example.com/a")):
-        held = limit.of(checked_url("http://example.com/b"))
-        assert not held.acquire(blocking=False)
-    del held
-    assert len(limit._semaphores) == 0
