@@ -125,7 +125,7 @@ def events_in(file: Path) -> list[Event]:
 def index_of(local: Indexer) -> Iterator[str]:
     """Create a live index, and delete it at the end."""
     store = local.store
-    name = ensure_live_index(store.es, store.prefix, store.identity)
+    name = ensure_live_index(store.es, store.prefix, store.encoders[0])
     try:
         yield name
     finally:

@@ -16,7 +16,7 @@ from ml.artifact import DEFAULT_ARTIFACT
 from ml.inference.graph import Backend
 from ml.inference.preprocess import MAX_BYTES
 from queues.settings import QueueSettings
-from settings.encoder import EncoderFolder
+from settings.encoder import EncoderFolder, FurtherEncoders
 from settings.environment import Port, Seconds, Unit, Variable, Whole, comma_separated
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -141,6 +141,8 @@ class ProducerSettings(QueueSettings):
 class IndexerSettings(ProducerSettings):
     """The settings of the worker of listings: those of its commands, and its limits."""
 
+    further_encoders: FurtherEncoders = ()
+
     encoder_backend: Annotated[
         Backend,
         Variable(
@@ -181,6 +183,11 @@ class IndexerSettings(ProducerSettings):
             "Retries of a message while Elasticsearch is unavailable, before its events are parked in Redis.",
         ),
     ] = 20
+
+    @property
+    def encoders(self) -> tuple[Path, ...]:
+        """The folders of all encoders."""
+        return tuple(dict.fromkeys((self.encoder, *self.further_encoders)))
 
     @property
     def bounded_elasticsearch(self) -> ElasticsearchSettings:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch
 
-from mappings.errors import SwapLosesListings
+from mappings.errors import MappingMismatch, SwapLosesListings
 from mappings.identity import EncoderIdentity
 from mappings.inspection import (
     check_description,
@@ -21,6 +22,7 @@ from mappings.inspection import (
 )
 from mappings.listing import Status
 from mappings.names import read_alias, write_alias, written_through
+from mappings.problems import shown
 
 LEAST_SHARE = 0.9
 """To go live, an index must have at least this share of the live index's searchable listings. One that is
@@ -89,23 +91,30 @@ def start_writing(es: Elasticsearch, prefix: str, index: str) -> None:
     es.indices.put_alias(index=index, name=write_alias(prefix))
 
 
-def writable_indices(es: Elasticsearch, prefix: str, identity: EncoderIdentity) -> list[str]:
-    """Return the indices behind the write alias that hold this encoder's vectors.
+def writable_indices(es: Elasticsearch, prefix: str, encoders: Sequence[EncoderIdentity]) -> dict[str, str]:
+    """Return the indices behind the write alias, each with its encoder's id.
+
+    encoders: those that vectors can be computed with.
 
     Raises:
         IndexMissing: no index is live at all.
-        MappingMismatch: some are, none of them created for this encoder.
+        MappingMismatch: one of them was created for another encoder.
     """
     found = describe_indices(es, write_alias(prefix))
-    ours = [name for name, entry in found.items() if encoder_of(entry) == identity.encoder_id]
-    for name in ours or found:
-        check_description(name, found[name], identity)
-    for name in ours:
-        if (
-            written_through(name) not in found[name]["aliases"]
-        ):  # an index from before there were such aliases
+    identities = {identity.encoder_id: identity for identity in encoders}
+    for name, entry in found.items():
+        identity = identities.get(encoder_of(entry) or "")
+        if identity is None:
+            raise MappingMismatch(
+                f"index {name} is written, and has encoder {shown(encoder_of(entry))}, this process has "
+                f"{', '.join(map(shown, identities))}; add the folder of that encoder to "
+                "NITAMONO_FURTHER_ENCODER_DIRS of every worker, or stop writing the index with "
+                "`nitamono mappings swap LIVE --stop-writing`, LIVE being the one that requests read"
+            )
+        check_description(name, entry, identity)
+        if written_through(name) not in entry["aliases"]:  # an index from before there were such aliases
             es.indices.put_alias(index=name, name=written_through(name))
-    return ours
+    return {name: str(encoder_of(entry)) for name, entry in found.items()}
 
 
 def _searchable(es: Elasticsearch, index: str) -> int:

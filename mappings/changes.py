@@ -1,4 +1,4 @@
-"""Events of the three operations: a complete listing, some of its fields, or its removal."""
+"""Events of all operations: a complete listing, some of its fields, its removal, or no more than its id."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ OPERATION: Final = "op"
 PUT: Final = "put"
 UPDATE: Final = "update"
 REMOVE: Final = "remove"
-OPERATIONS: Final = (PUT, UPDATE, REMOVE)
+REFRESH: Final = "refresh"
+"""It says nothing of the item: its documents are brought up to date in every index, such as a new one."""
+OPERATIONS: Final = (PUT, UPDATE, REMOVE, REFRESH)
 
 _KEY_FIELDS: Final = frozenset({"item_id", "updated_at"})
 _CHANGEABLE: Final = tuple(name for name in Listing.model_fields if name not in _KEY_FIELDS)
@@ -54,14 +56,14 @@ class Change:
 
     item_id: str
     version: int
-    """Its place in the order of the item's events."""
+    """Its place in the order of the item's events; 0 if it says nothing."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """Field to its new value as JSON; None clears the field. It never has `status: removed`."""
     removes: bool = False
 
 
 def parse_event(event: object, *, now: datetime | None = None) -> Listing | Change:
-    """Return the listing, change or removal in `event`, which is decoded JSON, by its `op`.
+    """Return the listing or change in `event`, which is decoded JSON, by its `op`.
 
     Raises:
         InvalidListing: with every problem found, each with a stable reason code.
@@ -72,6 +74,9 @@ def parse_event(event: object, *, now: datetime | None = None) -> Listing | Chan
     if operation not in OPERATIONS:
         problem = Problem(OPERATION, "op_unknown", shown(operation), " or ".join(OPERATIONS))
         raise InvalidListing(item_id_of(event), (problem,))
+    if operation == REFRESH:
+        key = {"item_id": event.get("item_id"), "updated_at": _PLACEHOLDER["created_at"]}
+        return Change(_validated({}, key, now or datetime.now(UTC)).item_id, version=0)
     return parse_change(event, now=now, removes=operation == REMOVE)
 
 
@@ -104,7 +109,7 @@ def status_change(event: object, *, now: datetime | None = None) -> Change | Non
     if not isinstance(event, Mapping):
         return None
     update = {name: event.get(name) for name in ("item_id", "updated_at", "status")}
-    if event.get(OPERATION) == REMOVE or None in update.values():
+    if event.get(OPERATION) in (REMOVE, REFRESH) or None in update.values():
         return None
     price = {name: event.get(name) for name in ("price", "currency")}
     for fields in ({} if None in price.values() else price, {}):

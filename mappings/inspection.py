@@ -44,9 +44,8 @@ def check_description(name: str, entry: Mapping[str, Any], identity: EncoderIden
         raise MappingMismatch(
             f"index {name} has encoder {shown(found[0])} of {shown(found[1])} dims, "
             f"this process needs {shown(identity.encoder_id)} of {identity.dims}; "
-            "set NITAMONO_ENCODER_DIR to the encoder of the index, or put a new index for "
-            f"{identity.encoder_id} live with `nitamono mappings create --live --force`: requests find "
-            "nothing until `nitamono index` has filled it"
+            "set NITAMONO_ENCODER_DIR to the encoder of the index, or change the encoder of the live index "
+            "with `nitamono indexer reembed`"
         )
 
 

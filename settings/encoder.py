@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final
 
-from settings.environment import Variable
+from pydantic import BeforeValidator
+
+from settings.environment import Variable, comma_separated
 from settings.services_file import REPOSITORY
 
 DEFAULT_ENCODER: Final = REPOSITORY / "ml" / "artifacts" / "siglip-lite"
@@ -18,5 +20,16 @@ EncoderFolder = Annotated[
         "The folder of the [encoder artifact](training.md).",
         default="`ml/artifacts/siglip-lite`",
         used_by="worker of listings, `nitamono index`, `nitamono mappings`",
+    ),
+]
+
+FurtherEncoders = Annotated[
+    tuple[Path, ...],
+    BeforeValidator(comma_separated),
+    Variable(
+        "NITAMONO_FURTHER_ENCODER_DIRS",
+        "Folders of further encoders, comma-separated, whose indices are written as well: one that the live "
+        "index is changed to or from, or that of an experiment's arm.",
+        used_by="worker of listings",
     ),
 ]

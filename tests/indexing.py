@@ -161,7 +161,9 @@ class Shop:
         )
         encoder = CountingEncoder(artifact)
         index = ensure_live_index(es, prefix, EncoderIdentity.from_artifact(artifact))
-        return cls(es, settings, photos, index, encoder, build_indexer(settings, es=es, encoder=encoder))
+        return cls(
+            es, settings, photos, index, encoder, build_indexer(settings, es=es, encoders={artifact: encoder})
+        )
 
     def environ(self, elasticsearch_url: str, redis_url: str, **further: str) -> dict[str, str]:
         """Return the environment of a worker or command of this shop."""
@@ -184,6 +186,11 @@ class Shop:
         if "images" not in changes:
             changes["images"] = [str(draw_photo(self.photos / f"{item_id}.png"))]
         return make_event(item_id=item_id, **changes)
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The encoder of the shop."""
+        return self.indexer.store.encoders[0]
 
     def index(self, *events: object, **options: Any) -> IndexingSummary:
         """Index the events and return the summary of those that have an outcome."""

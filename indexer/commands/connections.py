@@ -59,7 +59,7 @@ class Connections:
     @property
     def store(self) -> ListingStore:
         """The listings."""
-        return ListingStore(self.es, self.settings.prefix, self.identity)
+        return ListingStore(self.es, self.settings.prefix, [self.identity])
 
     @property
     def dead_letters(self) -> DeadLetters:

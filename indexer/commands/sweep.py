@@ -10,6 +10,8 @@ import click
 from console.counts import count_of
 from indexer.commands.connections import Connections
 from indexer.jobs.sweep import sweep
+from mappings.inspection import indices_behind
+from mappings.names import write_alias
 
 LONGEST_AGE = timedelta(days=36_500)
 """A century. A longer age leads to dates before the year 1."""
@@ -25,7 +27,8 @@ def sweep_command(connections: Connections, older_than: str) -> None:
     events can be late.
     """
     age = parse_age(older_than)
-    count = sweep(connections.es, connections.store.indices(), age)
+    es = connections.es
+    count = sweep(es, indices_behind(es, write_alias(connections.settings.prefix)), age)
     click.echo(f"Deleted {count_of(count, 'tombstone')} older than {older_than}.")
 
 

@@ -46,7 +46,7 @@ def upgrade_command(vector_index: str | None) -> None:
             f"{rebuild.target}, which an earlier run began, is {made_with}; leave --vector-index out to "
             f"resume, or delete it with `nitamono mappings drop {rebuild.target} --force`"
         )
-    store = ListingStore(es, prefix, read_identity(es, rebuild.target))
+    store = ListingStore(es, prefix, [read_identity(es, rebuild.target)])
     if rebuild.copied:
         click.echo(f"Resuming {rebuild.target}: {rebuild.copied:,} listings are copied already.")
     with tqdm(

@@ -7,9 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
 from indexer.errors import PhotoUnavailable, PhotoUnusable
 from indexer.photos.fetch import PhotoFetcher
@@ -17,10 +15,11 @@ from indexer.worker.pipeline.stage_times import StageTimes
 from mappings.failures import Failure
 from ml.inference.preprocess import OnDefect, UnusablePhoto
 
-Pixels = NDArray[np.uint8]
-"""(size, size, 3) uint8, RGB, as `ml.inference.preprocess` returns it."""
+T = TypeVar("T")
 
-Loaded = Future[Pixels | Failure]
+Decode = Callable[[str, bytes, OnDefect], T]
+"""Decodes a photo, given its reference and its bytes. It raises UnusablePhoto, and calls OnDefect with the
+code of a defect in a photo that is used all the same."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,16 @@ class PhotoLoader:
     fetcher: PhotoFetcher
     pool: ThreadPoolExecutor
     decoding: threading.Semaphore
-    decode: Callable[[bytes, OnDefect], Pixels]
-    """Raises UnusablePhoto; calls OnDefect with the code of a defect in a photo that is used all the same."""
     budget_s: float
     """Seconds for all photos of a chunk."""
     per_host: int
     """Photos of one host that are loaded at once, so that no thread waits for a slow host."""
 
-    def load(self, references: Iterable[str], stage_times: StageTimes) -> dict[str, Pixels | Failure]:
-        """Return by reference the pixels of each photo, (size, size, 3) uint8 RGB, or why it has none."""
-        futures: dict[str, Loaded] = {reference: Future() for reference in references}
+    def load(
+        self, references: Iterable[str], decode: Decode[T], stage_times: StageTimes
+    ) -> dict[str, T | Failure]:
+        """Return by reference each photo as it is decoded, or why it cannot be."""
+        futures: dict[str, Future[T | Failure]] = {reference: Future() for reference in references}
         by_host: defaultdict[str, deque[str]] = defaultdict(deque)
         for reference in futures:
             by_host[host_of(reference)].append(reference)
@@ -51,7 +50,7 @@ class PhotoLoader:
             except IndexError:  # the last ones are being loaded
                 return
             try:
-                futures[reference].set_result(self._load(reference, stage_times))
+                futures[reference].set_result(self._load(reference, decode, stage_times))
             except BaseException as error:
                 futures[reference].set_exception(error)
                 raise
@@ -66,12 +65,12 @@ class PhotoLoader:
             waiting.clear()
         return {reference: _result(future) for reference, future in futures.items()}
 
-    def _load(self, reference: str, stage_times: StageTimes) -> Pixels | Failure:
+    def _load(self, reference: str, decode: Decode[T], stage_times: StageTimes) -> T | Failure:
         try:
             with stage_times.measure("fetch"):
                 data = self.fetcher.fetch(reference)
             with self.decoding, stage_times.measure("decode"):
-                return self.decode(data, stage_times.count)
+                return decode(reference, data, stage_times.count)
         except UnusablePhoto as error:
             return PhotoUnusable(error.reason, str(error))
         except Failure as error:
@@ -83,7 +82,7 @@ def host_of(reference: str) -> str:
     return reference.partition("://")[2].partition("/")[0]
 
 
-def _result(future: Loaded) -> Pixels | Failure:
+def _result(future: Future[T | Failure]) -> T | Failure:
     if future.done():
         return future.result()
     return PhotoUnavailable("photo_unavailable", "the time for the photos of a chunk ran out")

@@ -107,11 +107,12 @@ def check_contract(**_: object) -> None:
     """Refuse to start with an encoder that is damaged or fails here, or with indices for another one."""
     chosen = settings()
     try:
-        load_artifact(chosen.encoder)
+        for folder in chosen.encoders:
+            load_artifact(folder)
         check_encoder(os.environ)
-        identity = EncoderIdentity.from_artifact(chosen.encoder)
+        identities = [EncoderIdentity.from_artifact(folder) for folder in chosen.encoders]
         with connect(chosen.elasticsearch) as es:
-            indices = writable_indices(es, chosen.prefix, identity)
+            indices = writable_indices(es, chosen.prefix, identities)
             for index in indices:
                 add_fields(es, index, LISTING_FIELDS)
     except IndexMissing as error:
@@ -121,7 +122,13 @@ def check_contract(**_: object) -> None:
     except UserError as error:
         sys.exit(f"The indexer cannot start: {error}")
     else:
-        log.info(line("ready", encoder=identity.encoder_id, indices=",".join(indices)))
+        log.info(
+            line(
+                "ready",
+                encoders=",".join(identity.encoder_id for identity in identities),
+                indices=",".join(indices),
+            )
+        )
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]  # as above

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 from elasticsearch import Elasticsearch
 
@@ -15,6 +17,7 @@ from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.arguments import TASKS
 from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline.dead_letters import DeadLetters
+from indexer.worker.pipeline.encoders import PhotoEncoder
 from indexer.worker.pipeline.indexer import Indexer
 from indexer.worker.pipeline.store import ListingStore
 from mappings.client import connect
@@ -29,34 +32,45 @@ def build_indexer(
     settings: IndexerSettings,
     *,
     es: Elasticsearch | None = None,
-    encoder: ImageEncoder | None = None,
+    encoders: Mapping[Path, ImageEncoder] | None = None,
     marking: Marking = unmarked,
 ) -> Indexer:
-    """Return an indexer for the services in the settings. It loads the encoder: call it once per process.
+    """Return an indexer for the services in the settings. It loads the encoders: call it once per process.
 
-    marking: what surrounds each write of documents.
+    encoders: by folder, those that are loaded already. marking: what surrounds each write of documents.
 
     Raises:
-        ArtifactError: the encoder's folder is damaged or has none.
+        ArtifactError: the folder of an encoder is damaged or has none.
         InvalidSetting: its manifest cannot be read.
     """
-    identity = EncoderIdentity.from_artifact(settings.encoder)
-    artifact = load_artifact(settings.encoder)
+    identities = [EncoderIdentity.from_artifact(folder) for folder in settings.encoders]
+    loaded = [photo_encoder(settings, folder, (encoders or {}).get(folder)) for folder in settings.encoders]
     client = es or connect(settings.bounded_elasticsearch)
     return Indexer(
-        store=ListingStore(client, settings.prefix, identity, marking),
+        store=ListingStore(client, settings.prefix, identities, marking),
         photo_loader=PhotoLoader(
             fetcher=PhotoFetcher(settings.fetch, settings.roots),
             pool=ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="photo"),
             decoding=threading.Semaphore(settings.decode_threads),
-            decode=partial(decode_as, artifact.preprocessing),
             budget_s=settings.photo_budget_s,
             per_host=settings.fetch.per_host,
         ),
-        encoder=encoder
-        or load_encoder(artifact, backend=settings.encoder_backend, threads=settings.encoder_threads),
-        dead_letters=DeadLetters(client, settings.prefix, identity.encoder_id),
+        encoders={each.encoder_id: encoder for each, encoder in zip(identities, loaded, strict=True)},
+        dead_letters=DeadLetters(client, settings.prefix, identities[0].encoder_id),
     )
+
+
+def photo_encoder(settings: IndexerSettings, folder: Path, encoder: ImageEncoder | None) -> PhotoEncoder:
+    """Return the encoder of an artifact with its decoder. encoder: the one that is loaded already.
+
+    Raises:
+        ArtifactError: the folder is damaged or has none.
+    """
+    artifact = load_artifact(folder)
+    loaded = encoder or load_encoder(
+        artifact, backend=settings.encoder_backend, threads=settings.encoder_threads
+    )
+    return PhotoEncoder(loaded, partial(decode_as, artifact.preprocessing))
 
 
 def work_queue(settings: ProducerSettings) -> WorkQueue:

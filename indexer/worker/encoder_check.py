@@ -24,7 +24,7 @@ TIMEOUT_S: Final = 120.0
 
 
 def check_encoder(environ: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> None:
-    """Load the encoder in a process of its own, as each worker process will do.
+    """Load the encoders in a process of its own, as each worker process will do.
 
     Not in this one: the threads of an inference library do not survive the fork of the worker processes.
 
@@ -47,15 +47,14 @@ def check_encoder(environ: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> N
 
 
 def main() -> None:
-    """Exit with one sentence if the encoder of the environment cannot be loaded, or gives wrong vectors."""
+    """Exit with one sentence if an encoder of the environment cannot be loaded, or gives wrong vectors."""
     logging.disable(logging.WARNING)  # the worker processes log it, too
     settings = IndexerSettings.from_environ(os.environ)
     try:
-        load_encoder(
-            load_artifact(settings.encoder),
-            backend=settings.encoder_backend,
-            threads=settings.encoder_threads,
-        )
+        for folder in settings.encoders:
+            load_encoder(
+                load_artifact(folder), backend=settings.encoder_backend, threads=settings.encoder_threads
+            )
     except MlError as error:
         sys.exit(str(error))
 

@@ -148,9 +148,9 @@ def test_a_photo_that_waits_delays_its_own_message_alone(
 
     load = shop.indexer.photo_loader.load
 
-    def slow_is_unavailable(references: Sequence[str], times: Any) -> Any:
+    def slow_is_unavailable(references: Sequence[str], *rest: Any) -> Any:
         failure = TransientFailure("photo_unavailable", "503")
-        return load(references, times) | dict.fromkeys(set(references) & {slow}, failure)
+        return load(references, *rest) | dict.fromkeys(set(references) & {slow}, failure)
 
     slow = shop.photo(GREEN)
     loader: Any = SimpleNamespace(load=slow_is_unavailable)

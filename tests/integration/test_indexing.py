@@ -127,7 +127,7 @@ def test_the_photos_of_a_chunk_are_encoded_together(shop: Shop) -> None:
 def test_every_index_behind_the_write_alias_is_written(shop: Shop) -> None:
     """A second index of the same encoder gets the vector of the first, if that has one."""
     shop.index(shop.event())
-    second = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity, now=LATER)
+    second = create_index(shop.es, shop.settings.prefix, shop.identity, now=LATER)
     swap_aliases(shop.es, shop.settings.prefix, second)
 
     assert shop.index(shop.event()).indexed == 1

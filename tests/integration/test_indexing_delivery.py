@@ -44,7 +44,9 @@ def parking(shop: Shop, redis_url: str) -> ParkingLot:
 def lonely(shop: Shop) -> Indexer:
     """An indexer without an Elasticsearch."""
     away = ElasticsearchSettings(urls=("http://127.0.0.1:9",), max_retries=0, prefix=shop.settings.prefix)
-    return build_indexer(replace(shop.settings, elasticsearch=away), encoder=shop.encoder)
+    return build_indexer(
+        replace(shop.settings, elasticsearch=away), encoders={shop.settings.encoder: shop.encoder}
+    )
 
 
 @pytest.fixture
@@ -107,17 +109,17 @@ def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its neighbours are indexed."""
-    decode = shop.indexer.photo_loader.decode
+    (encoder_id, encoder), *_ = shop.indexer.encoders.items()
 
     def decode_small(data: bytes, on_defect: OnDefect) -> NDArray[np.uint8]:
         if data == huge:
             raise MemoryError("a huge photo")
-        return decode(data, on_defect)
+        return encoder.decode(data, on_defect)
 
     events = [shop.event(f"m{number}") for number in range(6)]
     events[4]["images"] = [shop.photo(GREEN)]
     huge = Path(events[4]["images"][0]).read_bytes()
-    indexer = replace(shop.indexer, photo_loader=replace(shop.indexer.photo_loader, decode=decode_small))
+    indexer = replace(shop.indexer, encoders={encoder_id: replace(encoder, decode=decode_small)})
     (delivery,) = deliver(indexer, parking, shop.settings, [events], 0)
 
     assert delivery.summary.total == 6

@@ -41,7 +41,7 @@ def names(es: Elasticsearch, prefix: str) -> set[str]:
 
 def test_a_listing_is_not_written_to_an_index_that_was_dropped(es: Elasticsearch, index_prefix: str) -> None:
     """Dropped after the write alias was read: the event waits, and the retry reads it again."""
-    store = ListingStore(es, index_prefix, make_identity())
+    store = ListingStore(es, index_prefix, [make_identity()])
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
     (index,) = store.indices()
     lifecycle.drop_index(es, index, force=True)
@@ -103,7 +103,7 @@ def test_no_switch_creates_an_index(
 def test_older_indices_can_be_written(es: Elasticsearch, index_prefix: str) -> None:
     """Those without an alias of their own get it, and their documents stay."""
     live = lifecycle.ensure_live_index(es, index_prefix, make_identity())
-    store = ListingStore(es, index_prefix, make_identity())
+    store = ListingStore(es, index_prefix, [make_identity()])
     letters, events = DeadLetters(es, index_prefix), EventStore(es, index_prefix)
     letters.write([LETTER])
     events.store([message(), "no event"])

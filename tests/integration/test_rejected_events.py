@@ -43,7 +43,7 @@ def bad(shop: Shop, minute: float = 2, **changes: Any) -> dict[str, Any]:
 def second_index(shop: Shop) -> str:
     """Create an empty index that is live; the previous one is written too."""
     later = datetime.now(UTC) + timedelta(seconds=2)  # its name has the second
-    name = create_index(shop.es, shop.settings.prefix, shop.indexer.store.identity, now=later)
+    name = create_index(shop.es, shop.settings.prefix, shop.identity, now=later)
     swap_aliases(shop.es, shop.settings.prefix, name)
     return name
 

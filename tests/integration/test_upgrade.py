@@ -42,7 +42,7 @@ def make_v1(shop: Shop, settings: Mapping[str, Any] | None = None) -> str:
     """Replace the shop's live index by one of schema 1 with the same documents, and return its name."""
     es, name = shop.es, f"{shop.index_name[:-14]}20260101000000"
     body = copy.deepcopy(V1)
-    identity = shop.indexer.store.identity
+    identity = shop.identity
     body["mappings"]["_meta"] |= asdict(identity)
     body["mappings"]["properties"]["vector"]["dims"] = identity.dims
     body["settings"] |= settings or {}
@@ -112,7 +112,7 @@ def test_an_index_of_the_old_schema_alone_is_refused(shop: Shop, environ: dict[s
     make_v1(shop)
     words = "`nitamono mappings upgrade` builds an index of the new version"
     with pytest.raises(MappingMismatch, match=words):
-        check_live(shop.es, shop.settings.prefix, shop.indexer.store.identity)
+        check_live(shop.es, shop.settings.prefix, shop.identity)
     with pytest.raises(MappingMismatch, match=words):
         read_identity(shop.es, read_alias(shop.settings.prefix))
     result = CliRunner().invoke(main, ["similar", "m1"])
@@ -126,12 +126,12 @@ def test_events_during_the_copy_reach_both_indices(shop: Shop, environ: dict[str
     es, prefix = shop.es, shop.settings.prefix
     old = make_v1(shop)
     rebuild = begin(es, prefix, old, IndexOptions())
-    check_live(es, prefix, shop.indexer.store.identity)  # workers run, though requests read the old index
+    check_live(es, prefix, shop.identity)  # workers run, though requests read the old index
     shop.index(
         shop.event("m1", price=11, updated_at=at(5)),
         shop.event("m4", updated_at=at(5), images=[shop.photo(GREEN)]),
     )
-    store = ListingStore(es, prefix, read_identity(es, rebuild.target))
+    store = ListingStore(es, prefix, [read_identity(es, rebuild.target)])
     finish(es, prefix, copy_documents(es, store, rebuild, lambda _: None))
     documents = stored_documents(es, rebuild.target)
     assert set(documents) == {"m1", "m2", "m3", "m4"}
@@ -157,7 +157,7 @@ def test_what_keeps_its_version_reaches_the_new_index(shop: Shop, monkeypatch: p
         write(store, index, hits, **options)
 
     monkeypatch.setattr(rebuild_module, "write", interfere)
-    store = ListingStore(es, prefix, read_identity(es, rebuild.target))
+    store = ListingStore(es, prefix, [read_identity(es, rebuild.target)])
     finish(es, prefix, copy_documents(es, store, rebuild, lambda _: None))
     documents = stored_documents(es, rebuild.target)
     assert documents["m1"]["status"] == "sold_out"
@@ -181,7 +181,7 @@ def test_a_chunk_that_began_before_is_written_to_both(shop: Shop, monkeypatch: p
     old = make_v1(shop)
     begin(es, prefix, old, IndexOptions())
     indices = shop.indexer.store.indices()
-    answers = iter([indices[:1], indices])
+    answers = iter([dict(list(indices.items())[:1]), indices])
     monkeypatch.setattr(ListingStore, "indices", lambda _: next(answers, indices))
     event = shop.event("m5", updated_at=at(5), images=[shop.photo(GREEN)])
     chunk = shop.chunk([event])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -32,6 +32,11 @@ class Entry:
     is_rejected: bool = False
     """Whether the event is invalid, but its status counts."""
 
+    @property
+    def is_refresh(self) -> bool:
+        """Whether the event only asks for the documents of its item to be brought up to date."""
+        return not self.state.latest
+
 
 @dataclass
 class Chunk:
@@ -47,8 +52,8 @@ class Chunk:
     dead_letters: dict[int, DeadLetter] = field(default_factory=dict)
     known_to: dict[str, int] = field(default_factory=dict)
     """Item that is for sale or sold to the newest version of what is stored of it."""
-    indices: tuple[str, ...] = ()
-    """Those that the chunk is written to."""
+    indices: Mapping[str, str] = field(default_factory=dict)
+    """Those that the chunk is written to, each with its encoder."""
     encoded: int = 0
     """The number of photos that were encoded."""
 

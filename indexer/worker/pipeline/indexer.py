@@ -6,34 +6,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from indexer.photos.load import PhotoLoader, Pixels
+from indexer.photos.load import PhotoLoader
 from indexer.worker.pipeline.chunk import Chunk, parse
 from indexer.worker.pipeline.dead_letters import DeadLetters
 from indexer.worker.pipeline.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, document_of
+from indexer.worker.pipeline.encoders import PhotoEncoder, PhotoOf, decode_for, encode
 from indexer.worker.pipeline.outcomes import KEPT_UNTIL_KNOWN, obsolete, record_outcomes
 from indexer.worker.pipeline.planning import Plan, plan
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.failures import Failure, PermanentFailure, TransientFailure
-from ml.inference.encoder import ImageEncoder
-from ml.inference.gradient_hash import gradient_hash
 
 MAX_ROUNDS: Final = 10
 """More than one is needed only if another writer changes an item within the milliseconds between read and
 write."""
 
-Photos = dict[str, EncodedPhoto | Failure]
-"""What became of each photo of a chunk, by reference."""
+Photos = dict[PhotoOf, EncodedPhoto | Failure]
+"""What became of each photo of a chunk."""
 
 
 @dataclass(frozen=True)
 class Indexer:
-    """Indexes events with the store, the photo loader and the encoder that it is given."""
+    """Indexes events with the store, the photo loader and the encoders that it is given."""
 
     store: ListingStore
     photo_loader: PhotoLoader
-    encoder: ImageEncoder
+    encoders: Mapping[str, PhotoEncoder]
+    """By encoder_id."""
     dead_letters: DeadLetters
 
     def index(self, events: Sequence[object], *, attempt: int = 1, final: bool = False) -> Chunk:
@@ -70,39 +68,33 @@ class Indexer:
 
     def _plan(self, chunk: Chunk, items: Sequence[str]) -> list[Plan]:
         with chunk.stage_times.measure("read"):
-            chunk.indices = tuple(self.store.indices())
+            chunk.indices = self.store.indices()
             stored = {index: self.store.read(index, items) for index in chunk.indices}
-        encoder_id = self.store.identity.encoder_id
         return [
             plan(
                 item,
                 [entry.state for entry in chunk.entries[item]],
                 {index: documents.get(item) for index, documents in stored.items()},
-                encoder_id,
+                chunk.indices,
+                retry=any(entry.is_refresh for entry in chunk.entries[item]),
             )
             for item in items
         ]
 
     def _load(self, chunk: Chunk, plans: Iterable[Plan], photos: Photos) -> None:
         """Add the photos that are to be loaded and encoded."""
-        references = {each.reference for each in plans if each.reference} - photos.keys()
+        wanted = {photo for each in plans for photo in each.wanted} - photos.keys()
+        references = sorted({photo.reference for photo in wanted})
         with chunk.stage_times.measure("photos"):
-            loaded = self.photo_loader.load(sorted(references), chunk.stage_times)
-        pixels = {reference: found for reference, found in loaded.items() if isinstance(found, np.ndarray)}
+            decode = decode_for(self.encoders, wanted)
+            loaded = self.photo_loader.load(references, decode, chunk.stage_times)
+        decoded = {reference: found for reference, found in loaded.items() if not isinstance(found, Failure)}
         with chunk.stage_times.measure("encode"):
-            photos |= self._encode(pixels)
-        photos |= {reference: found for reference, found in loaded.items() if isinstance(found, Failure)}
-        chunk.encoded += len(pixels)
-
-    def _encode(self, pixels: Mapping[str, Pixels]) -> dict[str, EncodedPhoto]:
-        """Return the photos by reference, encoded in one batch to (n, dims) float32 unit vectors."""
-        if not pixels:
-            return {}
-        vectors = self.encoder.encode(np.stack(list(pixels.values())))
-        return {
-            reference: EncodedPhoto(tuple(vector), gradient_hash(pixels[reference]))
-            for reference, vector in zip(pixels, vectors.tolist(), strict=True)
-        }
+            encoded = encode(self.encoders, decoded)
+        photos |= encoded
+        failed = {reference: found for reference, found in loaded.items() if isinstance(found, Failure)}
+        photos |= {photo: failed[photo.reference] for photo in wanted if photo.reference in failed}
+        chunk.encoded += len(encoded)
 
     def _write(
         self, chunk: Chunk, plans: Sequence[Plan], photos: Photos, written: set[str], *, final: bool
@@ -113,20 +105,21 @@ class Indexer:
         """
         ready = []
         for each in plans:
-            failure = photos.get(each.reference or "")
-            if isinstance(failure, TransientFailure) and not final:
-                chunk.wait((entry.position for entry in chunk.entries[each.item_id]), failure)
+            failures = [photos[photo] for photo in each.wanted]
+            transient = next((f for f in failures if isinstance(f, TransientFailure)), None)
+            if transient and not final:
+                chunk.wait((entry.position for entry in chunk.entries[each.item_id]), transient)
             else:
-                ready.append((each, photo_of(each, photos)))
-        writes = [write for each, photo in ready for write in writes_of(each, photo, self.store)]
+                ready.append(each)
+        writes = [write for each in ready for write in writes_of(each, photos)]
         with chunk.stage_times.measure("write"):
-            failures = iter(self.store.write(writes))
+            results = iter(self.store.write(writes))
         conflicts = []
-        for each, photo in ready:
-            found = [next(failures) for _ in each.behind]
+        for each in ready:
+            found = [next(results) for _ in each.behind]
             if None in found:
                 written.add(each.item_id)
-            if not record(chunk, each, photo, found, written=each.item_id in written):
+            if not record(chunk, each, new_problem(each, photos), found, written=each.item_id in written):
                 conflicts.append(each.item_id)
         return conflicts
 
@@ -156,32 +149,48 @@ class Indexer:
         Raises:
             TransientFailure: an index was added or removed meanwhile.
         """
-        if chunk.entries and tuple(self.store.indices()) != chunk.indices:
+        if chunk.entries and self.store.indices() != chunk.indices:
             raise TransientFailure("indices_changed", "another index is written to since the chunk was begun")
 
 
-def photo_of(plan: Plan, photos: Photos) -> PhotoResult:
+def photo_of(plan: Plan, encoder_id: str, photos: Photos) -> PhotoResult:
     """Return the photo of an item's document, or the problem with it; None for a tombstone."""
     if plan.state.is_removed:
         return None
     if not plan.images:
         return PhotoProblem(NO_PHOTO, "the listing has no photo")
-    if plan.reference is None:
-        return plan.stored_photo
-    found = photos[plan.reference]
+    if encoder_id in plan.stored_photos:
+        return plan.stored_photos[encoder_id]
+    found = photos[PhotoOf(plan.images[0], encoder_id)]
     return PhotoProblem(found.reason, found.detail) if isinstance(found, Failure) else found
 
 
-def writes_of(plan: Plan, photo: PhotoResult, store: ListingStore) -> list[DocumentWrite]:
+def new_problem(plan: Plan, photos: Photos) -> PhotoProblem | None:
+    """Return what is wrong with the item's photo, if that was not known before."""
+    found = [photo_of(plan, encoder_id, photos) for encoder_id in plan.encoders.values()]
+    problems = (each for each in found if isinstance(each, PhotoProblem))
+    return next((each for each in problems if each not in plan.stored_photos.values()), None)
+
+
+def writes_of(plan: Plan, photos: Photos) -> list[DocumentWrite]:
     """Return the write of the item's document to each index that is behind."""
-    if not plan.behind:
-        return []
-    document = document_of(plan.item_id, plan.state, photo, store.identity.encoder_id)
-    return [DocumentWrite(index, document, replaced) for index, replaced in plan.behind.items()]
+    documents = {
+        encoder_id: document_of(plan.item_id, plan.state, photo_of(plan, encoder_id, photos), encoder_id)
+        for encoder_id in plan.encoders.values()
+    }
+    return [
+        DocumentWrite(index, documents[plan.encoders[index]], replaced)
+        for index, replaced in plan.behind.items()
+    ]
 
 
 def record(
-    chunk: Chunk, plan: Plan, photo: PhotoResult, failures: Sequence[Failure | None], *, written: bool
+    chunk: Chunk,
+    plan: Plan,
+    problem: PhotoProblem | None,
+    failures: Sequence[Failure | None],
+    *,
+    written: bool,
 ) -> bool:
     """Record the outcomes of an item's events, given why each document was not written, or None.
 
@@ -198,5 +207,5 @@ def record(
     elif any(failures):
         return False
     else:
-        record_outcomes(chunk, plan, photo, written=written)
+        record_outcomes(chunk, plan, problem, written=written)
     return True

@@ -8,7 +8,7 @@ from typing import Final
 from indexer.summary import INDEXED, OUTDATED, UNCHANGED, EventOutcome, rejected
 from indexer.worker.pipeline.chunk import Chunk, Entry
 from indexer.worker.pipeline.dead_letters import StoredLetter
-from indexer.worker.pipeline.documents import NO_PHOTO, PhotoProblem, PhotoResult
+from indexer.worker.pipeline.documents import NO_PHOTO, PhotoProblem
 from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.planning import Plan
 
@@ -23,20 +23,20 @@ _DETAILS: Final = {
 }
 
 
-def record_outcomes(chunk: Chunk, plan: Plan, photo: PhotoResult, *, written: bool) -> None:
+def record_outcomes(chunk: Chunk, plan: Plan, problem: PhotoProblem | None, *, written: bool) -> None:
     """Record the outcome of each event of an item.
 
-    photo: the photo of the item's document. written: whether a document was written for the events.
+    problem: what is wrong with the item's photo, if that was not known before.
+    written: whether a document was written for the events.
     """
     entries = chunk.entries[plan.item_id]
     seen: set[int] = set()
     for entry in entries:
         if entry.is_rejected:
             continue
-        version = entry.state.latest
+        version = entry.state.latest or plan.state.version
         outcome = outcome_of(entry.state, plan, written=written and version not in seen)
         seen.add(version)
-        problem = photo if isinstance(photo, PhotoProblem) and photo is not plan.stored_photo else None
         if outcome == INDEXED and problem and _has_photos(entry.state):
             chunk.index_without_vector(entry.position, problem, version)
         elif outcome.reason:
@@ -60,6 +60,8 @@ def outcome_of(event: ItemState, plan: Plan, *, written: bool) -> EventOutcome:
 
 def _counts(event: ItemState, state: ItemState) -> bool:
     """Whether anything in the state of an item is from the event."""
+    if not event.latest:  # it asks for the documents to be brought up to date
+        return True
     if event.is_known:
         return event.version == state.version and state.removal <= event.version
     if event.removal:
@@ -69,7 +71,7 @@ def _counts(event: ItemState, state: ItemState) -> bool:
 
 
 def _has_photos(event: ItemState) -> bool:
-    return event.is_known or "images" in event.changes
+    return event.is_known or "images" in event.changes or not event.latest
 
 
 def obsolete(letter: StoredLetter, entries: Sequence[Entry], outcomes: Mapping[int, EventOutcome]) -> bool:

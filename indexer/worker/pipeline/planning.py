@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult
+from indexer.worker.pipeline.encoders import PhotoOf
 from indexer.worker.pipeline.item_state import ItemState, join
 from indexer.worker.pipeline.store import StoredDocument
 from mappings.listing import image_fingerprint
@@ -22,55 +23,68 @@ class Plan:
     """That and the events."""
     behind: Mapping[str, StoredDocument | None]
     """The indices to write to, each with the document that is replaced."""
-    stored_photo: PhotoResult
-    """The photo that is stored already, or what is wrong with it, where it need not be loaded again."""
+    encoders: Mapping[str, str]
+    """Each of these indices to its encoder."""
+    stored_photos: Mapping[str, PhotoResult]
+    """Encoder to the photo that is stored already, or what is wrong with it, where it need not be loaded."""
 
     @property
-    def images(self) -> Sequence[str]:
+    def images(self) -> tuple[str, ...]:
         """The references of its photos; none of a removed item."""
         return tuple(self.state.listing_fields().get("images", ()))
 
     @property
-    def reference(self) -> str | None:
-        """The photo to load, which is the first one; None if no photo is to be loaded."""
-        return None if self.stored_photo or not self.behind or not self.images else self.images[0]
+    def wanted(self) -> set[PhotoOf]:
+        """The photo to load, which is the first one, for each encoder that needs it."""
+        missing = set(self.encoders.values()) - self.stored_photos.keys() if self.images else set()
+        return {PhotoOf(self.images[0], encoder_id) for encoder_id in missing}
 
 
 def plan(
-    item_id: str, events: Sequence[ItemState], stored: Mapping[str, StoredDocument | None], encoder_id: str
+    item_id: str,
+    events: Sequence[ItemState],
+    stored: Mapping[str, StoredDocument | None],
+    encoders: Mapping[str, str],
+    *,
+    retry: bool = False,
 ) -> Plan:
     """Return what to write for an item.
 
     stored: the document of the item by index, None if the index has none.
+    encoders: the encoder of each index.
+    retry: try once more to load a photo that could not be loaded before.
     """
     states = {index: document.state for index, document in stored.items() if document}
     known = join(states.values())
     state = join([known, *events])
-    # A complete event that is repeated tries once more to get its photo.
-    repeated = not state.is_removed and any(event.version == state.version for event in events)
+    # A complete event that is repeated is a reason, too.
+    retry = not state.is_removed and (retry or any(event.version == state.version for event in events))
     behind = {
         index: document
         for index, document in stored.items()
         if document is None
         or states[index].versions != state.versions
-        or document.source["encoder_id"] != encoder_id
-        or (repeated and document.vector is None)
+        or document.source["encoder_id"] != encoders[index]
+        or (retry and document.vector is None)
     }
+    if not state.latest:  # nothing is known of the item
+        behind = {}
     fingerprint = image_fingerprint(tuple(state.listing_fields().get("images", ())))
-    photos = [
-        photo
-        for document in stored.values()
-        if document and (photo := _stored_photo(document, fingerprint, encoder_id))
-    ]
-    encoded = next((photo for photo in photos if isinstance(photo, EncodedPhoto)), None)
-    problem = next(iter(photos), None) if state.version == known.version and not repeated else None
-    return Plan(item_id, known, state, behind, encoded or problem)
+    photos: dict[str, PhotoResult] = {}
+    for document in filter(None, stored.values()):
+        photo = _stored_photo(document, fingerprint)
+        tried = isinstance(photo, PhotoProblem) and not retry and state.version == known.version
+        if isinstance(photo, EncodedPhoto) or tried:
+            encoder_id = document.source["encoder_id"]
+            if not isinstance(photos.get(encoder_id), EncodedPhoto):
+                photos[encoder_id] = photo
+    return Plan(item_id, known, state, behind, {index: encoders[index] for index in behind}, photos)
 
 
-def _stored_photo(document: StoredDocument, fingerprint: str | None, encoder_id: str) -> PhotoResult:
-    """Return the stored photo, or the problem with it, if the references and the encoder are unchanged."""
+def _stored_photo(document: StoredDocument, fingerprint: str | None) -> PhotoResult:
+    """Return the stored photo, or the problem with it, if the references are unchanged."""
     source, vector = document.source, document.vector
-    if source.get("image_fingerprint") != fingerprint or source["encoder_id"] != encoder_id:
+    if source.get("image_fingerprint") != fingerprint:
         return None
     if vector:
         return EncodedPhoto(vector, source["image_hash"])

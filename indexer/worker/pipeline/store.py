@@ -22,7 +22,7 @@ from mappings.failures import (
 )
 from mappings.identity import EncoderIdentity
 from mappings.listing import ListingDocument
-from mappings.names import written_through
+from mappings.names import write_alias, written_through
 
 JSON = "application/vnd.elasticsearch+json; compatible-with=9"
 
@@ -67,23 +67,24 @@ class DocumentWrite:
 
 @dataclass(frozen=True)
 class ListingStore:
-    """The indices of an encoder."""
+    """The indices of some encoders."""
 
     es: Elasticsearch
     prefix: str
-    identity: EncoderIdentity
+    encoders: Sequence[EncoderIdentity]
     marking: Marking = unmarked
     """What surrounds each write, so that stored answers with the items in it become stale."""
 
-    def indices(self) -> list[str]:
-        """Return the indices to write to. Looked up for each chunk, so that a swap takes effect at once.
+    def indices(self) -> dict[str, str]:
+        """Return the indices to write to, each with its encoder. Looked up for each chunk, so that a swap
+        takes effect at once.
 
         Raises:
-            ElasticsearchUnavailable: it does not answer, or has no index for this encoder.
+            ElasticsearchUnavailable: it does not answer, or there is no index, or one of another encoder.
         """
         with elasticsearch_errors():
             try:
-                return writable_indices(self.es, self.prefix, self.identity)
+                return writable_indices(self.es, self.prefix, self.encoders)
             except ContractError as error:
                 raise ElasticsearchUnavailable("no_index_for_encoder", str(error)) from error
 
@@ -126,7 +127,7 @@ class ListingStore:
     def refresh(self) -> None:
         """Make the written documents visible to searches."""
         with elasticsearch_errors():
-            self.es.indices.refresh(index=self.indices())
+            self.es.indices.refresh(index=write_alias(self.prefix))
 
 
 def _operations(writes: Iterable[DocumentWrite]) -> Iterator[dict[str, Any]]:

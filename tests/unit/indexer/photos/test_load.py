@@ -6,22 +6,27 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 
-import numpy as np
 import pytest
 
 from indexer.errors import PhotoUnavailable
 from indexer.photos.fetch import PhotoFetcher
 from indexer.photos.hosts import Breakers
-from indexer.photos.load import PhotoLoader, Pixels
+from indexer.photos.load import PhotoLoader
 from indexer.settings import FetchSettings
 from indexer.worker.pipeline.stage_times import StageTimes
 from mappings.image_roots import ImageRoots
+from ml.inference.preprocess import OnDefect
 from tests.photo_server import PhotoServer, once_a_connection, photo_server, serve, silence
 from tests.unit.indexer.photos.test_hosts import Clock
 from tests.waiting import wait_until
+
+
+def as_bytes(_: str, data: bytes, on_defect: OnDefect) -> bytes:
+    """A photo is decoded as its bytes."""
+    del on_defect
+    return data
 
 
 @contextmanager
@@ -35,7 +40,6 @@ def loader(
             fetcher=fetcher,
             pool=pool,
             decoding=threading.Semaphore(2),
-            decode=lambda data, _: np.frombuffer(data, np.uint8),
             budget_s=budget_s,
             per_host=settings.per_host,
         )
@@ -67,8 +71,8 @@ def test_photos_of_other_hosts_are_loaded_while_one_hangs() -> None:
 
     with photo_server() as slow, photo_server() as fast, loader(fetch_settings(idle_s=25)) as loading:
         references = [*urls(slow, when_others_are_done, 40), *urls(fast, counting, 40)]
-        loaded = loading.load(references, StageTimes())
-    assert all(isinstance(pixels, np.ndarray) for pixels in loaded.values())
+        loaded = loading.load(references, as_bytes, StageTimes())
+    assert all(isinstance(pixels, bytes) for pixels in loaded.values())
 
 
 def test_a_host_that_hangs_is_asked_for_few_of_a_chunks_photos_and_for_none_of_the_next() -> None:
@@ -82,7 +86,7 @@ def test_a_host_that_hangs_is_asked_for_few_of_a_chunks_photos_and_for_none_of_t
     ):
         references = [*urls(dead, silence, 40), *urls(good, serve(b"photo"), 40)]
         for _ in range(2):
-            loaded = loading.load(references, StageTimes())
+            loaded = loading.load(references, as_bytes, StageTimes())
             waiting = [failure for failure in loaded.values() if isinstance(failure, PhotoUnavailable)]
             assert len(waiting) == 40
             assert len(dead.requests) <= 8
@@ -92,8 +96,8 @@ def test_a_host_that_hangs_is_asked_for_few_of_a_chunks_photos_and_for_none_of_t
 
         def answers_again() -> bool:
             clock.now += 60
-            [first] = loading.load(references[:1], StageTimes()).values()
-            return isinstance(first, np.ndarray)
+            [first] = loading.load(references[:1], as_bytes, StageTimes()).values()
+            return isinstance(first, bytes)
 
         wait_until(answers_again)
 
@@ -109,7 +113,7 @@ def test_connections_are_used_again_by_later_chunks() -> None:
         servers = [one, two, three]
         references = [url for server in servers for url in urls(server, serve(b"photo"), 20)]
         for _ in range(3):
-            loading.load(references, StageTimes())
+            loading.load(references, as_bytes, StageTimes())
         assert [len(server.requests) for server in servers] == [60, 60, 60]
         assert all(server.connections <= 4 for server in servers)
 
@@ -118,8 +122,8 @@ def test_a_connection_that_the_host_closed_is_replaced() -> None:
     """Without a retry of the listing, and without counting as a failure of the host."""
     with photo_server() as server, loader(fetch_settings(threads=1)) as loading:
         references = urls(server, once_a_connection(serve(b"photo")), 8)
-        loaded = loading.load(references, StageTimes())
-    assert all(isinstance(pixels, np.ndarray) for pixels in loaded.values())
+        loaded = loading.load(references, as_bytes, StageTimes())
+    assert all(isinstance(pixels, bytes) for pixels in loaded.values())
     assert server.connections > 1
 
 
@@ -127,26 +131,26 @@ def test_photos_that_are_not_loaded_in_time_wait() -> None:
     """Those of other hosts are used."""
     with photo_server() as slow, photo_server() as good, loader(fetch_settings(), budget_s=1) as loading:
         bad, fine = urls(slow, silence, 1)[0], urls(good, serve(b"photo"), 1)[0]
-        loaded = loading.load([bad, fine], StageTimes())
+        loaded = loading.load([bad, fine], as_bytes, StageTimes())
         slow.stopping.set()
     failure = loaded[bad]
     assert isinstance(failure, PhotoUnavailable)
     assert "ran out" in failure.detail
-    assert isinstance(loaded[fine], np.ndarray)
+    assert isinstance(loaded[fine], bytes)
 
 
 def test_an_unforeseen_error_is_raised_after_the_other_photos() -> None:
     """It is no problem of the photo: the attempt at the chunk fails."""
     decoded: list[bytes] = []
 
-    def decode(data: bytes, _: object) -> Pixels:
+    def decode(_: str, data: bytes, __: object) -> bytes:
         decoded.append(data)
         if data == b"bad":
             raise AttributeError("a bug")
-        return np.frombuffer(data, np.uint8)
+        return data
 
     with photo_server() as server, loader(fetch_settings(threads=1)) as loading:
         references = [server.url("/bad", serve(b"bad")), *urls(server, serve(b"photo"), 20)]
         with pytest.raises(AttributeError, match="a bug"):
-            replace(loading, decode=decode).load(references, StageTimes())
+            loading.load(references, decode, StageTimes())
     assert len(decoded) == 21

@@ -12,7 +12,7 @@ from mappings.changes import parse_change
 from mappings.listing import Status
 from tests.factories import make_listing
 
-ENCODER = "colour-00000001"
+ENCODER, OTHER = "colour-00000001", "other-00000001"
 PHOTO = EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16)
 GONE = PhotoProblem("photo_gone", "404")
 LATER = "2026-01-03T09:00:00Z"
@@ -35,14 +35,15 @@ def stored(photo: PhotoResult = PHOTO, encoder_id: str = ENCODER, **changes: Any
 
 def planned(*events: ItemState, **documents: StoredDocument | None) -> Plan:
     """What to write, given the document of each index."""
-    return plan("m1", events, documents, ENCODER)
+    return plan("m1", events, documents, dict.fromkeys(documents, ENCODER))
 
 
 def test_a_new_item_is_written_to_every_index() -> None:
     """Its first photo is loaded."""
     found = planned(event(), a=None, b=None)
 
-    assert (found.behind, found.reference) == ({"a": None, "b": None}, "images/m1.jpg")
+    assert found.behind == {"a": None, "b": None}
+    assert found.wanted == {("images/m1.jpg", ENCODER)}
 
 
 def test_an_unchanged_photo_is_not_loaded_again() -> None:
@@ -50,16 +51,16 @@ def test_an_unchanged_photo_is_not_loaded_again() -> None:
     newer = event(price=990, updated_at=LATER)
 
     found = planned(newer, a=stored())
-    assert (found.stored_photo, found.reference) == (PHOTO, None)
-    assert planned(newer, a=stored(encoder_id="other-00000001")).reference == "images/m1.jpg"
-    assert planned(change(images=["images/m2.jpg"]), a=stored()).reference == "images/m2.jpg"
+    assert (found.stored_photos, found.wanted) == ({ENCODER: PHOTO}, set())
+    assert planned(newer, a=stored(encoder_id=OTHER)).wanted == {("images/m1.jpg", ENCODER)}
+    assert planned(change(images=["images/m2.jpg"]), a=stored()).wanted == {("images/m2.jpg", ENCODER)}
 
 
 def test_nothing_is_written_over_the_same_or_a_newer_document() -> None:
     """Nor is a photo loaded."""
     for document in (stored(), stored(updated_at=LATER)):
         found = planned(event(), a=document)
-        assert (found.behind, found.reference) == ({}, None)
+        assert (found.behind, found.wanted) == ({}, set())
 
 
 def test_only_indices_that_are_behind_are_written() -> None:
@@ -67,8 +68,23 @@ def test_only_indices_that_are_behind_are_written() -> None:
     documents = {"a": stored(), "b": None, "c": stored(photo=GONE)}
 
     repeated = planned(event(), **documents)
-    assert (list(repeated.behind), repeated.stored_photo) == (["b", "c"], PHOTO)
-    assert planned(event(), a=stored(photo=GONE)).reference == "images/m1.jpg"
+    assert (list(repeated.behind), repeated.stored_photos) == (["b", "c"], {ENCODER: PHOTO})
+    assert planned(event(), a=stored(photo=GONE)).wanted == {("images/m1.jpg", ENCODER)}
+
+
+def test_each_index_gets_the_vector_of_its_encoder() -> None:
+    """Only the new encoder needs the photo, when the index of the other one is up to date."""
+    encoders = {"old": ENCODER, "new": OTHER}
+    refresh = plan("m1", [ItemState()], {"old": stored(), "new": None}, encoders)
+
+    assert (list(refresh.behind), refresh.wanted) == (["new"], {("images/m1.jpg", OTHER)})
+    both = plan("m1", [event()], {"old": None, "new": None}, encoders)
+    assert both.wanted == {("images/m1.jpg", ENCODER), ("images/m1.jpg", OTHER)}
+
+
+def test_a_refresh_of_an_unknown_item_writes_nothing() -> None:
+    """There is nothing to write."""
+    assert planned(ItemState(), a=None).behind == {}
 
 
 def test_an_index_gets_what_another_one_has() -> None:
@@ -83,12 +99,13 @@ def test_a_change_does_not_try_a_photo_again() -> None:
     """The problem is the one that is stored, unless the photos change."""
     found = planned(change(price=5), a=stored(photo=GONE))
 
-    assert isinstance(found.stored_photo, PhotoProblem)
-    assert (found.stored_photo.reason, found.reference) == ("photo_gone", None)
+    photo = found.stored_photos[ENCODER]
+    assert isinstance(photo, PhotoProblem)
+    assert (photo.reason, found.wanted) == ("photo_gone", set())
 
 
 def test_a_removed_item_has_no_photo() -> None:
     """None is loaded."""
     found = planned(change(status=Status.REMOVED), a=stored())
 
-    assert (list(found.behind), found.images, found.reference) == (["a"], (), None)
+    assert (list(found.behind), found.images, found.wanted) == (["a"], (), set())

@@ -1,0 +1,67 @@
+"""The encoders of a worker: each photo is fetched once, and encoded for every index that needs it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.worker.pipeline.documents import EncodedPhoto
+from ml.inference.encoder import ImageEncoder
+from ml.inference.gradient_hash import gradient_hash
+from ml.inference.preprocess import OnDefect
+
+Pixels = NDArray[np.uint8]
+"""(size, size, 3) uint8, RGB, as `ml.inference.preprocess` returns it."""
+
+Decoded = Mapping[str, Pixels]
+"""The pixels of a photo for each encoder, by encoder_id."""
+
+
+class PhotoOf(NamedTuple):
+    """A photo for an encoder."""
+
+    reference: str
+    encoder_id: str
+
+
+@dataclass(frozen=True)
+class PhotoEncoder:
+    """An encoder, and how photos are decoded for it."""
+
+    encoder: ImageEncoder
+    decode: Callable[[bytes, OnDefect], Pixels]
+    """Raises UnusablePhoto; calls OnDefect with the code of a defect in a photo that is used all the same."""
+
+
+def decode_for(
+    encoders: Mapping[str, PhotoEncoder], wanted: Collection[PhotoOf]
+) -> Callable[[str, bytes, OnDefect], Decoded]:
+    """Return a function that decodes a photo for each encoder that wants it."""
+    wanted_by: defaultdict[str, list[str]] = defaultdict(list)
+    for reference, encoder_id in sorted(wanted):
+        wanted_by[reference].append(encoder_id)
+
+    def decode(reference: str, data: bytes, on_defect: OnDefect) -> Decoded:
+        return {each: encoders[each].decode(data, on_defect) for each in wanted_by[reference]}
+
+    return decode
+
+
+def encode(
+    encoders: Mapping[str, PhotoEncoder], photos: Mapping[str, Decoded]
+) -> dict[PhotoOf, EncodedPhoto]:
+    """Return the encoded photos, in one batch for each encoder: (n, dims) float32 unit vectors."""
+    encoded: dict[PhotoOf, EncodedPhoto] = {}
+    for encoder_id, each in encoders.items():
+        pixels = {reference: found[encoder_id] for reference, found in photos.items() if encoder_id in found}
+        if not pixels:
+            continue
+        vectors = each.encoder.encode(np.stack(list(pixels.values()))).tolist()
+        for (reference, found), vector in zip(pixels.items(), vectors, strict=True):
+            encoded[PhotoOf(reference, encoder_id)] = EncodedPhoto(tuple(vector), gradient_hash(found))
+    return encoded
