@@ -8,6 +8,7 @@ from console.group import Group
 from indexer.commands.connections import Connections
 from indexer.commands.dead_letters import dead_letters_group
 from indexer.commands.index import index_command
+from indexer.commands.reembed import reembed_command, rollback_command
 from indexer.commands.sweep import sweep_command
 
 __all__ = ["group", "index_command"]
@@ -16,9 +17,11 @@ __all__ = ["group", "index_command"]
 @click.group(name="indexer", cls=Group)
 @click.pass_context
 def group(ctx: click.Context) -> None:
-    """Manage dead letters and tombstones."""
+    """Manage dead letters and tombstones, and change the encoder of the live index."""
     ctx.obj = Connections.open()
 
 
 group.add_command(dead_letters_group)
 group.add_command(sweep_command)
+group.add_command(reembed_command)
+group.add_command(rollback_command)

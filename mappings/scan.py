@@ -35,6 +35,7 @@ def pages(
     *,
     sort: Sequence[Mapping[str, Any]] = (),
     with_vectors: bool = False,
+    fields: Sequence[str] | None = None,
     missing_ok: bool = False,
 ) -> Iterator[list[Hit]]:
     """Yield all current hits of a query, page by page.
@@ -42,6 +43,7 @@ def pages(
     Each hit has `_version`, `_seq_no` and `_primary_term`, so that a change can require that it is as it was
     read.
 
+    fields: those to read of each document; None for all.
     missing_ok: yield nothing if there is no index; by default the client's NotFoundError is raised.
     """
     es.indices.refresh(index=index, allow_no_indices=True, ignore_unavailable=missing_ok)
@@ -56,6 +58,7 @@ def pages(
                 search_after=after,
                 size=PAGE,
                 source_exclude_vectors=not with_vectors,
+                source_includes=fields,
                 version=True,
                 seq_no_primary_term=True,
                 track_total_hits=False,

@@ -9,6 +9,7 @@ import click
 
 from console.counts import count_of
 from indexer.commands.connections import Connections
+from indexer.jobs.reembedding import retire
 from indexer.jobs.sweep import sweep
 from mappings.inspection import indices_behind
 from mappings.names import write_alias
@@ -21,7 +22,7 @@ LONGEST_AGE = timedelta(days=36_500)
 @click.option("--older-than", default="7d", show_default=True, help="Age, such as 7d, 12h or 30m.")
 @click.pass_obj
 def sweep_command(connections: Connections, older_than: str) -> None:
-    """Delete old tombstones of removed listings.
+    """Delete old tombstones of removed listings, and indices that were replaced and are kept no longer.
 
     A tombstone keeps a late event from bringing a removed listing back. Keep tombstones for longer than
     events can be late.
@@ -30,6 +31,8 @@ def sweep_command(connections: Connections, older_than: str) -> None:
     es = connections.es
     count = sweep(es, indices_behind(es, write_alias(connections.settings.prefix)), age)
     click.echo(f"Deleted {count_of(count, 'tombstone')} older than {older_than}.")
+    for name in retire(es, connections.settings.prefix):
+        click.echo(f"Deleted {name}, which was replaced.")
 
 
 def parse_age(text: str) -> timedelta:

@@ -37,9 +37,9 @@ def upgrade_command(vector_index: str | None) -> None:
         click.echo("The live index has the schema of this version already.")
         return
     options = job.options_of(es, source)
-    rebuild = job.begin(
-        es, prefix, source, replace(options, vector_index=vector_index or options.vector_index)
-    )
+    job.admit_new_fields(es, source)
+    options = replace(options, vector_index=vector_index or options.vector_index)
+    rebuild = job.begin(es, prefix, source, job.encoder_of_index(es, source), options)
     made_with = job.options_of(es, rebuild.target).vector_index
     if vector_index and made_with != vector_index:
         raise click.UsageError(

@@ -24,7 +24,7 @@ from mappings.aliases import start_writing, swap_aliases
 from mappings.creation import LISTING_FIELDS, IndexOptions, add_fields, create_index
 from mappings.failures import TransientFailure, VersionConflict, elasticsearch_errors
 from mappings.identity import EncoderIdentity
-from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, meta_of, only_index
+from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, encoder_of, meta_of, only_index
 from mappings.listing import ListingDocument, isoformat
 from mappings.names import read_alias
 from mappings.scan import pages
@@ -49,7 +49,7 @@ class Rebuild:
     copied: int = 0
     """Documents."""
     after: str | None = None
-    """The last item that was copied, in the order of ids."""
+    """The last item that was copied, in the order of ids. All before it are, too."""
 
 
 def source_of_upgrade(es: Elasticsearch, prefix: str) -> str | None:
@@ -60,6 +60,11 @@ def source_of_upgrade(es: Elasticsearch, prefix: str) -> str | None:
     """
     name, entry = only_index(es, read_alias(prefix))
     return None if meta_of(entry).get("schema_version") == SCHEMA_VERSION else name
+
+
+def encoder_of_index(es: Elasticsearch, index: str) -> EncoderIdentity:
+    """Return the encoder of an index of any schema."""
+    return EncoderIdentity.from_meta(meta_of(only_index(es, index)[1]))
 
 
 def options_of(es: Elasticsearch, index: str) -> IndexOptions:
@@ -77,29 +82,37 @@ def options_of(es: Elasticsearch, index: str) -> IndexOptions:
     )
 
 
-def begin(es: Elasticsearch, prefix: str, source: str, options: IndexOptions) -> Rebuild:
-    """Return the rebuild of `source` that was interrupted, or a new one, whose index is written to now."""
-    interrupted = unfinished(es, prefix, source)
+def admit_new_fields(es: Elasticsearch, source: str) -> None:
+    """Let documents of this version's schema, which events are written with, fit an older index as well."""
+    meta = meta_of(only_index(es, source)[1])
+    add_fields(es, source, LISTING_FIELDS)
+    es.indices.put_mapping(index=source, meta={**meta, UPGRADED_TO: SCHEMA_VERSION})
+
+
+def begin(
+    es: Elasticsearch, prefix: str, source: str, encoder: EncoderIdentity, options: IndexOptions
+) -> Rebuild:
+    """Return the rebuild of `source` that was interrupted, or a new one, whose index is written to now.
+
+    encoder: that of the new index.
+    """
+    interrupted = unfinished(es, prefix, source, encoder)
     if interrupted is not None:
         start_writing(es, prefix, interrupted.target)
         return interrupted
-    meta = meta_of(only_index(es, source)[1])
-    # The documents of the new schema, which events are written with, must fit the old index as well.
-    add_fields(es, source, LISTING_FIELDS)
-    es.indices.put_mapping(index=source, meta={**meta, UPGRADED_TO: SCHEMA_VERSION})
-    target = create_index(es, prefix, EncoderIdentity.from_meta(meta), options=options)
+    target = create_index(es, prefix, encoder, options=options)
     rebuild = Rebuild(source, target, isoformat(datetime.now(UTC)))
     save(es, rebuild)
     start_writing(es, prefix, target)
     return rebuild
 
 
-def unfinished(es: Elasticsearch, prefix: str, source: str) -> Rebuild | None:
-    """Return the rebuild of `source` that was begun before, if there is one."""
+def unfinished(es: Elasticsearch, prefix: str, source: str, encoder: EncoderIdentity) -> Rebuild | None:
+    """Return the rebuild of `source` for this encoder that was begun before, if there is one."""
     entries = es.indices.get(index=f"{prefix}-*", filter_path=DESCRIPTION)
     for entry in entries.values():
         saved = meta_of(entry).get(_META)
-        if saved and saved["source"] == source:
+        if saved and saved["source"] == source and encoder_of(entry) == encoder.encoder_id:
             return Rebuild(**saved)
     return None
 
@@ -194,6 +207,11 @@ def finish(es: Elasticsearch, prefix: str, rebuild: Rebuild) -> None:
             "which copies those that are missing"
         )
     swap_aliases(es, prefix, rebuild.target)
+    forget_progress(es, rebuild)
+
+
+def forget_progress(es: Elasticsearch, rebuild: Rebuild) -> None:
+    """Delete the progress of a rebuild that is finished."""
     meta = meta_of(only_index(es, rebuild.target)[1])
     es.indices.put_mapping(index=rebuild.target, meta={key: meta[key] for key in meta if key != _META})
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker.control import inspect_command
 from elasticsearch import ApiError, TransportError
 
 from cache.changes import Changes, RedisUnavailable
@@ -100,6 +101,12 @@ def producer(chosen: ProducerSettings) -> Celery:
 
 
 app = celery_app.worker_app("nitamono", lambda: configuration(settings()))
+
+
+@inspect_command()  # type: ignore[untyped-decorator]  # as above
+def encoder_ids(_: object) -> list[str]:
+    """Answer which encoders this worker has, to whoever is to change that of the live index."""
+    return [EncoderIdentity.from_artifact(folder).encoder_id for folder in settings().encoders]
 
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # as above

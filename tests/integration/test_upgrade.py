@@ -20,7 +20,15 @@ from elasticsearch import Elasticsearch, helpers
 
 import indexer.jobs.rebuild as rebuild_module
 from cli import main
-from indexer.jobs.rebuild import begin, count, finish, options_of, source_of_upgrade
+from indexer.jobs.rebuild import (
+    Rebuild,
+    admit_new_fields,
+    begin,
+    count,
+    finish,
+    options_of,
+    source_of_upgrade,
+)
 from indexer.jobs.rebuild import copy as copy_documents
 from indexer.summary import IndexingSummary
 from indexer.worker.pipeline.store import ListingStore
@@ -64,6 +72,12 @@ def v1_action(index: str, item_id: str, source: Mapping[str, Any]) -> dict[str, 
         "version_type": "external_gte",
         "_source": old | {"indexed_at": "2026-06-01T00:00:00.000000Z"},
     }
+
+
+def begin_upgrade(shop: Shop, old: str) -> Rebuild:
+    """Begin to rebuild the old index."""
+    admit_new_fields(shop.es, old)
+    return begin(shop.es, shop.settings.prefix, old, shop.identity, IndexOptions())
 
 
 @pytest.fixture
@@ -125,7 +139,7 @@ def test_events_during_the_copy_reach_both_indices(shop: Shop, environ: dict[str
     """A newer document is not overwritten by the copy of an older one."""
     es, prefix = shop.es, shop.settings.prefix
     old = make_v1(shop)
-    rebuild = begin(es, prefix, old, IndexOptions())
+    rebuild = begin_upgrade(shop, old)
     check_live(es, prefix, shop.identity)  # workers run, though requests read the old index
     shop.index(
         shop.event("m1", price=11, updated_at=at(5)),
@@ -146,7 +160,7 @@ def test_what_keeps_its_version_reaches_the_new_index(shop: Shop, monkeypatch: p
     photo = shop.photos / "later.png"
     shop.index(shop.event("m6", updated_at=at(1), images=[str(photo)]), final=True)
     old = make_v1(shop)
-    rebuild, write, interfered = begin(es, prefix, old, IndexOptions()), rebuild_module.write, []
+    rebuild, write, interfered = begin_upgrade(shop, old), rebuild_module.write, []
 
     def interfere(store: ListingStore, index: str, hits: Sequence[Mapping[str, Any]], **options: Any) -> None:
         if not interfered:
@@ -177,9 +191,9 @@ def test_shards_and_vector_index_stay_as_they_were(shop: Shop, environ: dict[str
 
 def test_a_chunk_that_began_before_is_written_to_both(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new index joins between a chunk's reading and its writing: the chunk waits, and is repeated."""
-    es, prefix = shop.es, shop.settings.prefix
+    es = shop.es
     old = make_v1(shop)
-    begin(es, prefix, old, IndexOptions())
+    begin_upgrade(shop, old)
     indices = shop.indexer.store.indices()
     answers = iter([dict(list(indices.items())[:1]), indices])
     monkeypatch.setattr(ListingStore, "indices", lambda _: next(answers, indices))

@@ -1,0 +1,256 @@
+"""`nitamono indexer reembed` and `nitamono indexer rollback`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import click
+from elasticsearch import Elasticsearch
+from tqdm import tqdm
+
+from console.group import INTERRUPTED
+from console.table import table
+from indexer.commands.connections import Connections
+from indexer.commands.index import interruptible
+from indexer.commands.sweep import parse_age
+from indexer.jobs import gates, rebuild, reembedding
+from indexer.jobs.gates import Gate
+from indexer.jobs.rebuild import Rebuild
+from indexer.jobs.reembedding import Pause
+from mappings.creation import VECTOR_INDEX_TYPES
+from mappings.identity import EncoderIdentity
+from mappings.inspection import only_index
+from mappings.names import read_alias
+
+REPAIRS = 3
+"""Rounds of refreshing what the new index lacks: an item can be swept or removed while it is compared."""
+
+
+@click.command(name="reembed")
+@click.option(
+    "--encoder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the new encoder's artifact.",
+)
+@click.option("--pause", is_flag=True, help="Let a running backfill stop after what it has sent.")
+@click.option("--resume", is_flag=True, help="Go on after --pause.")
+@click.option(
+    "--vector-index",
+    type=click.Choice(VECTOR_INDEX_TYPES),
+    show_default="that of the live index",
+    help="Elasticsearch's type of vector index.",
+)
+@click.option(
+    "--keep", default="7d", show_default=True, help="How long the old index stays up to date, such as 7d."
+)
+@click.option(
+    "--arm", metavar="PREFIX", help="Put it live for the arm of an experiment with this prefix, not for all."
+)
+@click.option(
+    "--judgments",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with query, item and gain, by which both indices are compared.",
+)
+@click.option(
+    "--tolerance", default=0.0, show_default=True, help="By how much nDCG on judgments may be lower."
+)
+@click.option(
+    "--least-recall", default=gates.LEAST_RECALL, show_default=True, help="Least recall of the graph."
+)
+@click.option(
+    "--most-rejected",
+    default=0.01,
+    show_default=True,
+    help="Largest share of listings whose photo cannot be encoded again.",
+)
+@click.option("--no-swap", is_flag=True, help="Fill and measure the new index, but do not put it live.")
+@click.pass_obj
+def reembed_command(
+    connections: Connections,
+    encoder: Path | None,
+    pause: bool,
+    resume: bool,
+    vector_index: str | None,
+    keep: str,
+    arm: str | None,
+    judgments: Path | None,
+    tolerance: float,
+    least_recall: float,
+    most_rejected: float,
+    no_swap: bool,
+) -> None:
+    """Change the encoder of the live index while it is searched and written.
+
+    Start the workers with the folder of the new encoder in NITAMONO_FURTHER_ENCODER_DIRS first. A new index
+    is then written beside the old one, and all listings are encoded for it, behind live events. Ctrl-C, a
+    crash or --pause interrupt that; the same command goes on where it was. At the end the new index is
+    compared with the old one, and goes live if every condition is met. `nitamono indexer rollback` goes back.
+    """
+    pausing = Pause(connections.redis, connections.settings.prefix)
+    if pause:
+        pausing.set()
+        click.echo("A running backfill stops after what it has sent. The same command with --resume goes on.")
+        return
+    if encoder is None:
+        raise click.UsageError("pass --encoder with the folder of the new encoder, or --pause")
+    kept = parse_age(keep)
+    judged = gates.read_judgments(judgments) if judgments else None
+    if resume:
+        pausing.clear()
+    elif pausing:
+        raise click.UsageError("re-embedding is paused; pass --resume to go on")
+    job = begun(connections, EncoderIdentity.from_artifact(encoder), vector_index)
+    job = filled(connections, job, pausing)
+    if pausing:
+        click.echo(f"Paused after {job.copied:,} listings.")
+        return
+    found = measured(connections, job, judged, tolerance, least_recall, most_rejected)
+    click.echo(table(("CONDITION", "FIGURE", "MET"), [(g.name, g.figure, met(g)) for g in found]))
+    if any(gate.passes is False for gate in found):
+        click.echo(f"{job.target} is not put live. It stays up to date; run the command again to try again.")
+        raise SystemExit(1)
+    if no_swap:
+        click.echo(f"{job.target} is ready. The same command without --no-swap puts it live.")
+        return
+    go_live(connections, job, kept, arm)
+
+
+@click.command(name="rollback")
+@click.option("--keep", default="7d", show_default=True, help="How long the other index stays up to date.")
+@click.pass_obj
+def rollback_command(connections: Connections, keep: str) -> None:
+    """Put the index live that was live before `reembed`. It has been kept up to date."""
+    began = time.monotonic()
+    left, live = reembedding.roll_back(connections.es, connections.settings.prefix, parse_age(keep))
+    took = (time.monotonic() - began) * 1000
+    click.echo(f"{read_alias(connections.settings.prefix)}: {left} → {live}, in {took:,.0f} ms")
+
+
+def begun(connections: Connections, identity: EncoderIdentity, vector_index: str | None) -> Rebuild:
+    """Return the rebuild of the live index for the encoder: the one that was interrupted, or a new one."""
+    es, prefix = connections.es, connections.settings.prefix
+    source, _ = only_index(es, read_alias(prefix))
+    if rebuild.encoder_of_index(es, source).encoder_id == identity.encoder_id:
+        raise click.UsageError(f"{source}, which is live, has the encoder {identity.encoder_id} already")
+    check_workers(connections, identity.encoder_id)
+    options = rebuild.options_of(es, source)
+    job = rebuild.begin(
+        es, prefix, source, identity, replace(options, vector_index=vector_index or options.vector_index)
+    )
+    if job.copied:
+        click.echo(f"Resuming {job.target}: {job.copied:,} listings are done.")
+    return job
+
+
+def check_workers(connections: Connections, encoder_id: str) -> None:
+    """Check that workers run, and that each has the encoder: events would wait for it otherwise."""
+    replies = connections.producer.control.broadcast("encoder_ids", reply=True, timeout=2.0) or []
+    answers = {name: encoders for reply in replies for name, encoders in reply.items()}
+    if not answers:
+        raise click.ClickException(
+            "no worker answers; start workers with the folder of the new encoder in "
+            "NITAMONO_FURTHER_ENCODER_DIRS"
+        )
+    lacking = sorted(name for name, encoders in answers.items() if encoder_id not in encoders)
+    if lacking:
+        raise click.ClickException(
+            f"{', '.join(lacking)} lacks the encoder {encoder_id}; restart every worker with its folder in "
+            "NITAMONO_FURTHER_ENCODER_DIRS"
+        )
+
+
+def filled(connections: Connections, job: Rebuild, pausing: Pause) -> Rebuild:
+    """Encode what is left, with the progress on stderr, unless it is paused."""
+    es, total = connections.es, rebuild.count(connections.es, job.source)
+    with tqdm(total=total, initial=job.copied, unit=" listings", disable=None, smoothing=0.05) as bar:
+        submission = connections.submission(wait=True, progress=bar.update)
+        try:
+            with interruptible():
+                size = connections.settings.batch_size
+                return reembedding.backfill(es, job, submission, size, once_a_second(lambda: bool(pausing)))
+        except KeyboardInterrupt:
+            click.echo("Interrupted. The same command goes on where it was.", err=True)
+            raise SystemExit(INTERRUPTED) from None
+
+
+def once_a_second(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a function that asks at most once a second, and repeats the last answer until then."""
+    asked, answer = float("-inf"), False
+
+    def cached() -> bool:
+        nonlocal asked, answer
+        if time.monotonic() - asked > 1:
+            asked, answer = time.monotonic(), ask()
+        return answer
+
+    return cached
+
+
+def measured(
+    connections: Connections,
+    job: Rebuild,
+    judged: gates.Judgments | None,
+    tolerance: float,
+    least_recall: float,
+    most_rejected: float,
+) -> list[Gate]:
+    """Return the conditions with their figures. What is missing is refreshed first."""
+    es = connections.es
+    found = [gates.coverage_gate(repaired(connections, job), most_rejected)]
+    asked = gates.queries(es, job.source)
+    new, old = (gates.vectors_of(es, index, asked) for index in (job.target, job.source))
+    answers = gates.approximate(es, job.target, new)
+    found.append(gates.recall_gate(answers, gates.exact(es, job.target, new), least_recall))
+    found.append(gates.agreement(answers, gates.approximate(es, job.source, old)))
+    if judged is None:
+        return [*found, Gate(f"nDCG@{gates.K} on judgments", "not measured: no --judgments", None)]
+    return [*found, judged_by(es, job, judged, tolerance)]
+
+
+def judged_by(es: Elasticsearch, job: Rebuild, judged: gates.Judgments, tolerance: float) -> Gate:
+    """Return the comparison of both indices by judgments."""
+    new, old = (
+        gates.approximate(es, index, gates.vectors_of(es, index, list(judged)))
+        for index in (job.target, job.source)
+    )
+    return gates.judgment_gate(new, old, judged, tolerance)
+
+
+def repaired(connections: Connections, job: Rebuild) -> gates.Coverage:
+    """Refresh the items that the new index lacks, and return its coverage."""
+    found = gates.coverage(connections.es, job.source, job.target)
+    for _ in range(REPAIRS):
+        if not found.missing:
+            break
+        submission = connections.submission(wait=True)
+        submission.send([reembedding.refresh(item) for item in found.missing])
+        submission.finish()
+        found = gates.coverage(connections.es, job.source, job.target)
+    return found
+
+
+def met(gate: Gate) -> str:
+    """Return whether a condition is met, for the table."""
+    return "-" if gate.passes is None else "yes" if gate.passes else "NO"
+
+
+def go_live(connections: Connections, job: Rebuild, kept: timedelta, arm: str | None) -> None:
+    """Put the new index live, for all requests or for an arm."""
+    es, prefix = connections.es, connections.settings.prefix
+    if arm:
+        reembedding.put_arm(es, arm, job.target)
+        rebuild.forget_progress(es, job)
+        click.echo(f"{read_alias(arm)}: {job.target}. Both indices are written from the same events.")
+        return
+    reembedding.put_live(es, prefix, job, kept)
+    rebuild.forget_progress(es, job)
+    click.echo(f"{read_alias(prefix)}: {job.source} → {job.target}")
+    click.echo(
+        f"Set NITAMONO_ENCODER_DIR to the new encoder for the API and for commands. {job.source} is kept up "
+        f"to date for {kept}; until then `nitamono indexer rollback` puts it live again. "
+        "`nitamono indexer sweep` deletes it afterwards."
+    )

@@ -1,0 +1,246 @@
+"""What a new index must show before it goes live: that it has every listing, and answers as well.
+
+Answers are plain searches by vector, without ranking: what changes with the encoder.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import nlargest
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from elasticsearch import Elasticsearch
+from numpy.typing import NDArray
+
+from indexer.errors import UnreadableFile
+from indexer.intake.submission import chunked
+from mappings.failures import elasticsearch_errors
+from mappings.listing import Status
+from mappings.scan import Hit, pages
+
+K: Final = 24
+CANDIDATES: Final = 200
+"""The vectors that an approximate search compares: num_candidates of Elasticsearch."""
+AT_ONCE: Final = 20
+"""Searches in one request."""
+QUERIES: Final = 200
+"""Listings whose answers are compared."""
+LEAST_RECALL: Final = 0.9
+"""Of the approximate search, against the exact one. Where the index type is quantised, it is 0.91 to 0.99
+(docs/decisions/002-vector-index-type.md)."""
+EXAMPLES: Final = 5
+
+ON_SALE: Final[Mapping[str, Any]] = {
+    "bool": {"filter": [{"term": {"status": Status.ON_SALE.value}}, {"exists": {"field": "vector"}}]}
+}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One of the conditions, with its figure."""
+
+    name: str
+    figure: str
+    passes: bool | None
+    """None if it is only shown, or was not measured."""
+
+
+@dataclass
+class Coverage:
+    """Which listings of the old index the new one has."""
+
+    listings: int = 0
+    missing: list[str] = field(default_factory=list)
+    """Items without a document."""
+    unencoded: Counter[str] = field(default_factory=Counter)
+    """By reason, items that have a vector in the old index alone."""
+
+    @property
+    def encoded(self) -> int:
+        """Items with a vector in the old index that have one in the new one too."""
+        return self.listings - len(self.missing) - self.unencoded.total()
+
+
+def coverage(es: Elasticsearch, source: str, target: str) -> Coverage:
+    """Compare two indices, item by item, in constant memory but for what is missing."""
+    found = Coverage()
+    new = _in_order(es, target)
+    other: Hit | None = next(new, None)
+    for hit in _in_order(es, source):
+        item = hit["_source"]["item_id"]
+        while other and other["_source"]["item_id"] < item:
+            other = next(new, None)
+        if not _is_encoded(hit):
+            continue
+        found.listings += 1
+        if other is None or other["_source"]["item_id"] != item:
+            found.missing.append(item)
+        elif not _is_encoded(other) and other["_source"]["status"] != Status.REMOVED:
+            found.unencoded[other["_source"].get("photo_problem", "unknown")] += 1
+    return found
+
+
+def _in_order(es: Elasticsearch, index: str) -> Iterator[Hit]:
+    wanted = ["item_id", "status", "image_hash", "photo_problem"]
+    everything: Mapping[str, Any] = {"match_all": {}}
+    with elasticsearch_errors():
+        for hits in pages(es, index, everything, sort=[{"item_id": "asc"}], fields=wanted):
+            yield from hits
+
+
+def _is_encoded(hit: Hit) -> bool:
+    """Whether it has a vector: it has the hash of the photo then."""
+    return "image_hash" in hit["_source"]
+
+
+def coverage_gate(found: Coverage, most_rejected: float) -> Gate:
+    """Every listing must be there, and all but a small share with a vector; the others have a reason."""
+    share = found.encoded / found.listings if found.listings else 1.0
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in found.unencoded.most_common())
+    figure = f"{share:.2%} of {found.listings:,}"
+    if reasons:
+        figure += f"; without a vector: {reasons}"
+    if found.missing:
+        figure += f"; missing: {len(found.missing):,}, such as {', '.join(found.missing[:EXAMPLES])}"
+    named = found.unencoded["unknown"] == 0
+    within = found.unencoded.total() <= most_rejected * found.listings
+    return Gate("coverage", figure, not found.missing and named and within)
+
+
+Answers = dict[str, list[str]]
+"""Item to the items of its answer, best first."""
+
+
+def queries(es: Elasticsearch, index: str, count: int = QUERIES) -> list[str]:
+    """Return items for sale with a vector, the same ones each time, in no order that means anything."""
+    with elasticsearch_errors():
+        answer = es.search(
+            index=index, query=ON_SALE, size=count, sort=[{"image_hash": "asc"}, {"item_id": "asc"}],
+            source_includes=["item_id"],
+        )  # fmt: skip
+    return [hit["_source"]["item_id"] for hit in answer["hits"]["hits"]]
+
+
+def vectors_of(es: Elasticsearch, index: str, items: Sequence[str]) -> dict[str, list[float]]:
+    """Return the stored vectors of those items that have one."""
+    found: dict[str, list[float]] = {}
+    with elasticsearch_errors():
+        for part in chunked(items, 500):
+            query = {"terms": {"item_id": part}}
+            for hits in pages(es, index, query, with_vectors=True, fields=["item_id", "vector"]):
+                sources = (hit["_source"] for hit in hits)
+                found |= {each["item_id"]: each["vector"] for each in sources if "vector" in each}
+    return found
+
+
+def approximate(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[float]]) -> Answers:
+    """Return the nearest listings for sale of each item by the index's graph."""
+    answers: Answers = {}
+    for items in chunked(vectors, AT_ONCE):
+        searches = [each for item in items for each in ({}, _nearest_by_graph(vectors[item]))]
+        with elasticsearch_errors():
+            found = es.msearch(index=index, searches=searches)["responses"]
+        for item, answer in zip(items, found, strict=True):
+            answers[item] = [hit["_id"] for hit in answer["hits"]["hits"] if hit["_id"] != item][:K]
+    return answers
+
+
+def _nearest_by_graph(vector: Sequence[float]) -> dict[str, Any]:
+    knn = {
+        "field": "vector",
+        "query_vector": list(vector),
+        "k": K + 1,
+        "num_candidates": CANDIDATES,
+        "filter": {"term": {"status": Status.ON_SALE.value}},
+    }
+    return {"knn": knn, "size": K + 1, "_source": False}
+
+
+def exact(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[float]]) -> Answers:
+    """Return the nearest listings for sale of each item by comparison with all of them, page by page."""
+    matrix = np.asarray(list(vectors.values()), dtype=np.float32)
+    best: list[list[tuple[float, str]]] = [[] for _ in vectors]
+    with elasticsearch_errors():
+        for hits in pages(es, index, ON_SALE, with_vectors=True, fields=["item_id", "vector"]):
+            ids = [hit["_id"] for hit in hits]
+            page = np.asarray([hit["_source"]["vector"] for hit in hits], dtype=np.float32)
+            for row, cosines in enumerate(matrix @ page.T):
+                best[row] = nlargest(K + 1, [*best[row], *_nearest(cosines, ids)])
+    return {
+        item: [found for _, found in ranked if found != item][:K]
+        for item, ranked in zip(vectors, best, strict=True)
+    }
+
+
+def _nearest(cosines: NDArray[np.float32], ids: Sequence[str]) -> list[tuple[float, str]]:
+    count = min(K + 1, len(ids))
+    nearest = np.argpartition(-cosines, count - 1)[:count]
+    return [(float(cosines[each]), ids[each]) for each in nearest]
+
+
+def overlap(one: Answers, other: Answers) -> float:
+    """Return the mean share of the second answers that the first ones have; 1.0 without any."""
+    shares = [
+        len(set(one[item]) & set(other[item])) / len(other[item])
+        for item in one.keys() & other.keys()
+        if other[item]
+    ]
+    return float(np.mean(shares)) if shares else 1.0
+
+
+def recall_gate(found: Answers, wanted: Answers, least: float) -> Gate:
+    """The approximate search of the new index must find most of what the exact one does."""
+    recall = overlap(found, wanted)
+    return Gate(f"recall@{K} of the graph", f"{recall:.3f}, least {least:g}", recall >= least)
+
+
+def agreement(new: Answers, old: Answers) -> Gate:
+    """How many items of the old answers are in the new ones; encoders may differ, so it is only shown."""
+    return Gate(f"agreement@{K} with the old index", f"{overlap(new, old):.3f}", None)
+
+
+Judgments = dict[str, dict[str, float]]
+"""Item to the gains of other items."""
+
+
+def read_judgments(path: Path) -> Judgments:
+    """Read a CSV file with the columns `query`, `item` and `gain`.
+
+    Raises:
+        UnreadableFile: it is none.
+    """
+    judged: Judgments = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                judged.setdefault(row["query"], {})[row["item"]] = float(row["gain"])
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+        raise UnreadableFile(
+            f"{path}: {type(error).__name__}: {error}; expected CSV with the columns query, item and gain"
+        ) from error
+    return judged
+
+
+def ndcg(answer: Sequence[str], gains: Mapping[str, float]) -> float:
+    """Return nDCG@K of an answer, with gains as they are (Järvelin and Kekäläinen 2002)."""
+    discounts = 1 / np.log2(np.arange(2, K + 2))
+    found = [gains.get(item, 0.0) for item in answer[:K]]
+    ideal = sorted(gains.values(), reverse=True)[:K]
+    best = float(np.dot(ideal, discounts[: len(ideal)]))
+    return float(np.dot(found, discounts[: len(found)])) / best if best else 0.0
+
+
+def judgment_gate(new: Answers, old: Answers, judged: Judgments, tolerance: float) -> Gate:
+    """The new index must answer judged items about as well as the old one."""
+    items = sorted(new.keys() & old.keys() & judged.keys())
+    name = f"nDCG@{K} on judgments"
+    if not items:
+        return Gate(name, "none of the judged items is in both indices", False)
+    means = [float(np.mean([ndcg(each[item], judged[item]) for item in items])) for each in (new, old)]
+    figure = f"{means[0]:.3f}, old {means[1]:.3f}, over {len(items):,} items"
+    return Gate(name, figure, means[0] >= means[1] - tolerance)
