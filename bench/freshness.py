@@ -37,10 +37,10 @@ from bench.served import SIZE, served
 from indexer.intake.submission import Submission, chunked
 from indexer.settings import IndexerSettings
 from indexer.worker.app import producer
-from indexer.worker.arguments import INDEX_TASK
 from indexer.worker.bootstrap import build_indexer
 from mappings.image_roots import ImageRoots
 from query.search.result_policy import NO_RULES
+from queues.listings.names import INDEX_TASK
 
 ALLOWED_S = 1.2
 WATCHED_S = 3.0

@@ -15,6 +15,7 @@ from mappings.image_roots import ImageRoots
 from ml.artifact import DEFAULT_ARTIFACT
 from ml.inference.graph import Backend
 from ml.inference.preprocess import MAX_BYTES
+from queues.listings.names import listing_queue
 from queues.settings import QueueSettings
 from settings.encoder import EncoderFolder, FurtherEncoders
 from settings.environment import Port, Seconds, Unit, Variable, Whole, comma_separated
@@ -126,10 +127,22 @@ class ProducerSettings(QueueSettings):
         ),
     ] = 64
 
+    outcome_stream_length: Annotated[
+        Whole,
+        Ge(0),
+        Le(10_000_000),
+        Variable(
+            "NITAMONO_OUTCOME_STREAM_LENGTH",
+            "About how many entries the [stream of outcomes](http-ingest.md#outcomes-for-producers) keeps; "
+            "0 turns it off.",
+            used_by="worker of listings",
+        ),
+    ] = 0
+
     @property
     def queue(self) -> str:
         """The Celery queue."""
-        return f"nitamono-{self.prefix}"
+        return listing_queue(self.prefix)
 
     @property
     def soft_limit_s(self) -> float:

@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field
 
 from console.counts import count_of
-from indexer.remedies import remedy
 from mappings.problems import printable
-
-
-class OutcomeKind(StrEnum):
-    """The kinds of outcome of an event."""
-
-    INDEXED = "indexed"
-    WITHOUT_VECTOR = "indexed_without_vector"
-    UNCHANGED = "unchanged"
-    OUTDATED = "outdated"
-    REJECTED = "rejected"
-
+from mappings.remedies import remedy
+from queues.listings.outcomes import OutcomeKind
 
 Example = tuple[
     Annotated[str, Field(strict=True, max_length=700)], Annotated[str, Field(strict=True, max_length=400)]

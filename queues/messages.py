@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from mappings.errors import ContractError
 from mappings.listing import Instant, isoformat
+from queues.lanes import LIVE, list_of
 
 MALFORMED: Final = "message_malformed"
 TOO_LARGE: Final = "message_too_large"
@@ -97,6 +98,14 @@ class TaskMessage:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     retries: int = 0
     eta: datetime | None = None
+    priority: int = LIVE
+    """That of the list which the message came from, or goes to."""
+    wants_result: bool = True
+    """Whether the task's result is stored. A sender that passes `ignore_result=True` wants none."""
+
+    def list_in(self, queue: str) -> str:
+        """Return the key of the list of a queue that the message belongs to."""
+        return list_of(queue, self.priority)
 
     def to_bytes(self, queue: str) -> bytes:
         """Return the message in Celery's protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html).
@@ -116,6 +125,7 @@ class TaskMessage:
             "eta": self.eta and isoformat(self.eta),
             "expires": None,
             "timelimit": [None, None],
+            "ignore_result": not self.wants_result,
             "argsrepr": "[…]",
             "kwargsrepr": "{…}",
         }
@@ -123,7 +133,7 @@ class TaskMessage:
             "correlation_id": self.id,
             "delivery_mode": 2,
             "delivery_info": {"exchange": "", "routing_key": queue},
-            "priority": 0,
+            "priority": self.priority,
             "body_encoding": "base64",
             "delivery_tag": str(uuid.uuid4()),
         }
@@ -159,6 +169,7 @@ class _Headers(_Id):
     retries: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     eta: Instant | None = None
     expires: Instant | None = None
+    ignore_result: Any = None
 
 
 class _Envelope(_Part):
@@ -172,9 +183,17 @@ class _Envelope(_Part):
 
 
 def parse_message(
-    raw: bytes, tasks: Tasks, *, longest_wait: timedelta, now: datetime | None = None, replayed: bool = False
+    raw: bytes,
+    tasks: Tasks,
+    *,
+    longest_wait: timedelta,
+    priority: int = LIVE,
+    now: datetime | None = None,
+    replayed: bool = False,
 ) -> TaskMessage:
     """Parse the call in a message. A replayed message neither expires nor waits.
+
+    priority: that of the list which the message was in; what the message says of itself does not count.
 
     Raises:
         MessageRefused: with the reason code and what is wrong.
@@ -191,9 +210,9 @@ def parse_message(
         )
     args, kwargs = _call(envelope)
     bind(tasks[headers.task], args, kwargs)
-    return TaskMessage(
-        headers.task, args, kwargs, headers.id, headers.retries, None if replayed else headers.eta
-    )
+    eta = None if replayed else headers.eta
+    wants_result = headers.ignore_result is not True
+    return TaskMessage(headers.task, args, kwargs, headers.id, headers.retries, eta, priority, wants_result)
 
 
 def _envelope(raw: bytes) -> _Envelope:

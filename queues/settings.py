@@ -8,6 +8,7 @@ from typing import Self
 
 from mappings.client import ElasticsearchSettings
 from queues.broker import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, RedisUrl, VisibilityTimeout
+from queues.lanes import unacked_key
 from settings.environment import read_settings
 
 
@@ -41,7 +42,7 @@ class QueueSettings:
     @property
     def unacked_key(self) -> str:
         """The Redis hash of the messages that workers hold."""
-        return f"{self.queue}-unacked"
+        return unacked_key(self.queue)
 
     @property
     def hard_limit_s(self) -> float:

@@ -114,7 +114,12 @@ class QueueTask(Task):  # type: ignore[misc]  # Celery has no types
         """
         retries = self.request.retries + 1
         signature = successor.signature_from_request(
-            self.request, args, {}, countdown=wait_before(retries, longest_wait_s), retries=retries
+            self.request,
+            args,
+            {},
+            countdown=wait_before(retries, longest_wait_s),
+            retries=retries,
+            ignore_result=bool(self.request.ignore_result),
         )
         try:
             signature.apply_async()

@@ -17,6 +17,7 @@ import redis
 from kombu.serialization import register
 from kombu.transport import redis as kombu_redis
 
+from queues.lanes import BACKFILL, LIVE, list_of, queue_and_priority
 from queues.messages import PLAIN_JSON, MessageRefused, Tasks, parse_message
 from queues.refused_messages import RefusedMessages
 
@@ -58,17 +59,19 @@ class Intake:
         self.refused = refused
         self._tasks = tasks
         self._longest_wait = timedelta(seconds=longest_wait_s)
-        self._unstored: bytes | None = None
+        self._unstored: tuple[str, bytes] | None = None
 
-    def take(self, raw: bytes) -> bytes | None:
-        """Return the canonical form of a message; None if it was refused and stored as such.
+    def take(self, raw: bytes, key: str) -> bytes | None:
+        """Return the canonical form of a message from a list; None if it was refused and stored as such.
 
         Raises:
             RedisError: it could not be stored. `return_to_queue` returns it to the queue.
         """
-        self._unstored = raw
+        self._unstored = (key, raw)
+        _, priority = queue_and_priority(key)
         try:
-            return parse_message(raw, self._tasks, longest_wait=self._longest_wait).to_bytes(self.queue)
+            call = parse_message(raw, self._tasks, longest_wait=self._longest_wait, priority=priority)
+            return call.to_bytes(self.queue)
         except MessageRefused as refusal:
             self.refused.keep(raw, refusal)
             self.delivered()
@@ -82,19 +85,26 @@ class Intake:
     def return_to_queue(self, client: redis.Redis) -> None:
         """Return a message to the queue that was taken but not stored before the connection broke."""
         if self._unstored is not None:
-            client.rpush(self.queue, self._unstored)
+            key, raw = self._unstored
+            client.rpush(key, raw)
             self.delivered()
 
     def replay(self, reason: str | None = None) -> Replayed:
-        """Put refused messages back on the queue, except those that would be refused again."""
+        """Put refused messages back on the queue, as backfill, except those that would be refused again."""
         sent = kept = 0
         for message in self.refused.search(reason):
             try:
-                call = parse_message(message.raw, self._tasks, longest_wait=self._longest_wait, replayed=True)
+                call = parse_message(
+                    message.raw,
+                    self._tasks,
+                    longest_wait=self._longest_wait,
+                    priority=BACKFILL,
+                    replayed=True,
+                )
             except MessageRefused:
                 kept += 1
                 continue
-            self.refused.client.lpush(self.queue, call.to_bytes(self.queue))
+            self.refused.client.lpush(call.list_in(self.queue), call.to_bytes(self.queue))
             self.refused.release([message.id])
             sent += 1
         return Replayed(sent, kept)
@@ -113,9 +123,9 @@ class CheckedClient(redis.Redis):
         if command_name != "BRPOP" or not reply:
             return reply
         key, raw = reply
-        if key.decode().split(kombu_redis.Channel.sep)[0] != self._intake.queue:
+        if queue_and_priority(key.decode())[0] != self._intake.queue:
             return reply  # replies to `celery inspect` have a queue of their own
-        message = self._intake.take(raw)
+        message = self._intake.take(raw, key.decode())
         return None if message is None else [key, message]
 
 
@@ -143,7 +153,9 @@ class CheckedQoS(kombu_redis.QoS):
             pipe.multi()
             self._remove_from_indices(tag, pipe)
             if stored is not None:
-                (pipe.lpush if leftmost else pipe.rpush)(self.channel.intake.queue, _message_in(stored))
+                message, priority = _message_in(stored)
+                key = list_of(self.channel.intake.queue, priority)
+                (pipe.lpush if leftmost else pipe.rpush)(key, message)
 
         with self.channel.conn_or_acquire(client) as connected:
             connected.transaction(restore, self.unacked_key)
@@ -199,10 +211,11 @@ def ignored(error: Exception) -> bool:
     return True
 
 
-def _message_in(stored: bytes) -> bytes:
-    """Return the message in kombu's `[message, exchange, routing key]`; an entry of another form as it is."""
+def _message_in(stored: bytes) -> tuple[bytes, int]:
+    """Return the message in kombu's `[message, exchange, routing key]` and its priority; an entry of another
+    form as it is, as a live one."""
     try:
         message, _, _ = json.loads(stored)
-        return json.dumps(message).encode()
-    except (ValueError, TypeError, RecursionError):
-        return stored
+        return json.dumps(message).encode(), int(message["properties"]["priority"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return stored, LIVE

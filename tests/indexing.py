@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 import redis
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
@@ -21,11 +22,13 @@ from PIL import Image
 from indexer.intake.submission import Submission
 from indexer.settings import FetchSettings, IndexerSettings
 from indexer.summary import IndexingSummary
+from indexer.worker import tasks
 from indexer.worker.app import producer
-from indexer.worker.bootstrap import build_indexer
+from indexer.worker.bootstrap import build_indexer, build_parking, work_queue
 from indexer.worker.pipeline.chunk import Chunk
 from indexer.worker.pipeline.dead_letters import DeadLetter
 from indexer.worker.pipeline.indexer import Indexer
+from indexer.worker.reports import Reports
 from mappings.client import ElasticsearchSettings
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
@@ -42,6 +45,7 @@ from ml.artifact import (
 )
 from ml.export.golden import write_golden
 from ml.inference.encoder import ImageEncoder, load_encoder
+from queues.work_queue import WorkQueue
 from tests.factories import make_event
 
 SIZE = 32
@@ -222,6 +226,24 @@ def submission(environ: Mapping[str, str]) -> Submission:
     """Return a submission to the workers of that environment."""
     settings = IndexerSettings.from_environ(environ)
     return Submission(producer(settings), redis.Redis.from_url(settings.redis_url), settings)
+
+
+def run_tasks_here(
+    shop: Shop, redis_url: str, monkeypatch: pytest.MonkeyPatch, *, outcome_stream_length: int = 0
+) -> WorkQueue:
+    """Let tasks that are called in this process index into the shop, and return their queue."""
+    settings = replace(shop.settings, redis_url=redis_url, outcome_stream_length=outcome_stream_length)
+    queue = work_queue(settings)
+    local = {
+        "indexer": shop.indexer,
+        "parking": build_parking(settings),
+        "settings": settings,
+        "queue": queue,
+        "reports": Reports.of(queue, outcome_stream_length, shop.indexer.store.identity.encoder_id),
+    }
+    for name, value in local.items():
+        monkeypatch.setattr(tasks, name, lambda value=value: value)
+    return queue
 
 
 def stored_documents(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ import redis
 from console.counts import count_of
 from events.errors import EventsNotStored
 from events.worker.settings import EventSettings
+from queues.lanes import count_queued
 
 PAUSE_S: Final = 0.5
 
@@ -27,8 +28,8 @@ class Backlog:
         Raises:
             RedisError: Redis does not answer.
         """
-        queued = self._client.llen(self._settings.queue)
-        return int(queued) + int(self._client.hlen(self._settings.unacked_key))
+        queued = count_queued(self._client, self._settings.queue)
+        return queued + int(self._client.hlen(self._settings.unacked_key))
 
     def wait(self, longest_s: float, *, pause_s: float = PAUSE_S) -> None:
         """Return once no message is found twice in a row: one on its way to a worker is in neither place.

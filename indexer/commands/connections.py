@@ -16,12 +16,12 @@ from indexer.intake.submission import Submission
 from indexer.settings import ProducerSettings
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import work_queue
-from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline.dead_letters import DeadLetters
 from indexer.worker.pipeline.store import ListingStore
 from mappings.client import connect
 from mappings.identity import EncoderIdentity
 from queues.broker import redis_client
+from queues.parking import ParkingLot
 from queues.transport import Intake
 
 

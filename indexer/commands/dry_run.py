@@ -14,13 +14,13 @@ import click
 
 from console.table import table
 from indexer.intake.row import Row
-from indexer.remedies import remedy
 from indexer.summary import IndexingSummary, first_of, problem_in
 from indexer.worker.pipeline.chunk import UNEXPECTED_JSON
 from mappings.errors import InvalidListing
 from mappings.image_roots import is_remote
 from mappings.listing import Listing, Status, item_id_of, parse_listing
 from mappings.problems import printable
+from mappings.remedies import remedy
 
 MOST_SHOWN: Final = 100
 """Lines of the table on the terminal; the report has all."""

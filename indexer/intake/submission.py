@@ -20,9 +20,10 @@ from kombu.utils.json import dumps
 from console.counts import count_of
 from indexer.settings import ProducerSettings
 from indexer.summary import IndexingSummary
-from indexer.worker.arguments import INDEX_TASK
 from mappings.listing import item_id_of
 from queues.backoff import retrying
+from queues.lanes import BACKFILL, count_queued
+from queues.listings.names import INDEX_TASK
 from queues.messages import MessageRefused
 from queues.refused_messages import RESULT_KEY
 from queues.task import TASK_FAILED
@@ -89,6 +90,8 @@ class Submission:
     task: str = INDEX_TASK
     alone: bool = False
     """Whether the worker processes each message by itself: it gathers first attempts only."""
+    priority: int = BACKFILL
+    """Files and replays wait for live events."""
     window: int = 64
     backlog: int = 1000
     progress: Callable[[int], object] = lambda _: None
@@ -144,7 +147,9 @@ class Submission:
     def _publish(self, task_id: str, events: Sequence[Any]) -> None:
         retries = int(self.alone)
         retry_redis(
-            lambda: self.producer.send_task(self.task, args=[events], task_id=task_id, retries=retries)
+            lambda: self.producer.send_task(
+                self.task, args=[events], task_id=task_id, retries=retries, priority=self.priority
+            )
         )
         if self.wait:
             self.pending[task_id] = events
@@ -178,7 +183,7 @@ class Submission:
             self._publish(task_id, events)
 
     def _queued(self) -> int:
-        return int(retry_redis(lambda: self.client.llen(self.settings.queue)))
+        return retry_redis(lambda: count_queued(self.client, self.settings.queue))
 
     def _is_lost(self) -> bool:
         """Return whether for LOST_AFTER_S no message is queued and no worker holds one."""

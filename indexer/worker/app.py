@@ -17,8 +17,8 @@ from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.bootstrap import build_changes, build_indexer, build_parking, work_queue
 from indexer.worker.encoder_check import check_encoder
 from indexer.worker.logs import line
-from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline.indexer import Indexer
+from indexer.worker.reports import Reports
 from mappings.aliases import writable_indices
 from mappings.client import connect
 from mappings.creation import LISTING_FIELDS, add_fields
@@ -27,6 +27,7 @@ from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from queues import celery_app
 from queues.broker import transport_options
+from queues.parking import ParkingLot
 from queues.refused_messages import RESULT_EXPIRES_S
 from queues.work_queue import WorkQueue
 from settings.errors import UserError
@@ -62,6 +63,13 @@ def queue() -> WorkQueue:
 def parking() -> ParkingLot:
     """Return this process's parking lot."""
     return build_parking(settings())
+
+
+@cache
+def reports() -> Reports:
+    """Return where this process tells outcomes."""
+    encoder_id = EncoderIdentity.from_artifact(settings().encoder).encoder_id
+    return Reports.of(queue(), settings().outcome_stream_length, encoder_id)
 
 
 def configuration(chosen: ProducerSettings) -> dict[str, Any]:

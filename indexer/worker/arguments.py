@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import AfterValidator, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from indexer.summary import IndexingSummary
+from indexer.worker.delivery import Delivery
 from mappings.listing import CLOCK_SKEW, EARLIEST, Instant
+from queues.listings.jobs import JobPart
+from queues.listings.names import INDEX_TASK, REMOVE_TASK
 from queues.messages import Arguments, Entries
-
-INDEX_TASK: Final = "indexer.index_listings"
-REMOVE_TASK: Final = "indexer.remove_listings"
 
 
 def _plausible(moment: datetime) -> datetime:
@@ -47,6 +47,13 @@ class IndexArguments(Arguments):
 
     events: Entries
     summary: SummaryArgument | None = None
+    job: JobPart | None = None
+
+    @model_validator(mode="after")
+    def _a_position_for_each_event(self) -> Self:
+        if self.job and len(self.job.positions) != len(self.events):
+            raise PydanticCustomError("positions", "`job` should have a position for each event")
+        return self
 
 
 class RemoveArguments(Arguments):
@@ -57,3 +64,20 @@ class RemoveArguments(Arguments):
 
 
 TASKS: Final[dict[str, type[Arguments]]] = {INDEX_TASK: IndexArguments, REMOVE_TASK: RemoveArguments}
+
+
+def part_of(job: Any) -> JobPart | None:
+    """Return the part of a job in the arguments of a task, which were validated."""
+    return None if job is None else JobPart.model_validate(job)
+
+
+def index_arguments(
+    delivery: Delivery, summary: IndexingSummary, job: JobPart | None
+) -> tuple[list[Any], dict[str, Any]] | tuple[list[Any], dict[str, Any], dict[str, Any]]:
+    """Return the arguments of the next attempt at what remains of a message.
+
+    summary: of all attempts so far.
+    """
+    arguments = (list(delivery.remaining), summary.to_json())
+    rest = job and job.without(delivery.outcomes)
+    return (*arguments, rest.to_json()) if rest else arguments

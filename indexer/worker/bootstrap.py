@@ -15,7 +15,6 @@ from indexer.photos.fetch import PhotoFetcher
 from indexer.photos.load import PhotoLoader
 from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.arguments import TASKS
-from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline.dead_letters import DeadLetters
 from indexer.worker.pipeline.encoders import PhotoEncoder
 from indexer.worker.pipeline.indexer import Indexer
@@ -25,6 +24,7 @@ from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
 from ml.inference.encoder import ImageEncoder, load_encoder
 from ml.inference.preprocess import decode_as
+from queues.parking import ParkingLot
 from queues.work_queue import WorkQueue
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
 from indexer.settings import IndexerSettings
 from indexer.summary import EventOutcome, IndexingSummary, rejected
 from indexer.worker.logs import line
-from indexer.worker.parking import GivenUp, ParkingLot
 from indexer.worker.pipeline.chunk import Chunk
 from indexer.worker.pipeline.indexer import Indexer
 from mappings.failures import UNAVAILABLE
 from queues.halving import by_halves
+from queues.parking import GivenUp, ParkingLot
 from queues.task import OUT_OF_MEMORY
 
 log = logging.getLogger(__name__)
@@ -24,10 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Delivery:
-    """The summary so far, and the events to retry."""
+    """The summary so far, the events to retry, and the outcomes of the others by their index."""
 
     summary: IndexingSummary
     remaining: Sequence[Any] = ()
+    outcomes: Mapping[int, EventOutcome] = field(default_factory=dict)
 
 
 WAITS: Final = None
@@ -75,11 +76,25 @@ def result_of(chunk: Chunk, position: int, is_last: bool) -> Result:
 
 def delivery_of(events: Sequence[Any], results: Sequence[Result]) -> Delivery:
     """Return what became of a message, by the results of its events."""
-    outcomes = [rejected(each.reason) if isinstance(each, GivenUp) else each for each in results]
-    return Delivery(
-        IndexingSummary.of(outcome for outcome in outcomes if outcome is not WAITS),
-        [event for event, outcome in zip(events, outcomes, strict=True) if outcome is WAITS],
-    )
+    outcomes = {
+        index: outcome_of(result) if isinstance(result, GivenUp) else result
+        for index, result in enumerate(results)
+        if result is not WAITS
+    }
+    remaining = [event for index, event in enumerate(events) if index not in outcomes]
+    return Delivery(IndexingSummary.of(outcomes.values()), remaining, outcomes)
+
+
+def outcome_of(parked: GivenUp) -> EventOutcome:
+    """Return the outcome of an event that is parked."""
+    return rejected(parked.reason)
+
+
+def give_up(parking: ParkingLot, events: Sequence[Any], reason: str, detail: str) -> Delivery:
+    """Park all events of a message, and return what became of it."""
+    entries = given_up(events, reason, detail)
+    park(parking, entries)
+    return delivery_of(events, entries)
 
 
 def given_up(events: Sequence[Any], reason: str, detail: str) -> list[GivenUp]:
@@ -87,14 +102,13 @@ def given_up(events: Sequence[Any], reason: str, detail: str) -> list[GivenUp]:
     return [GivenUp(event, reason, detail) for event in events]
 
 
-def park(parking: ParkingLot, entries: Sequence[GivenUp]) -> IndexingSummary:
-    """Park the events and return their summary."""
+def park(parking: ParkingLot, entries: Sequence[GivenUp]) -> None:
+    """Park the events, and log how many for which reason."""
     parking.park(entries)
     reasons = Counter(entry.reason for entry in entries)
     details = {entry.reason: entry.detail for entry in entries}
     for reason, count in reasons.items():
         log.error(line("parked", events=count, reason=reason, detail=details[reason]))
-    return IndexingSummary(rejected=reasons)
 
 
 def log_chunk(chunk: Chunk) -> None:

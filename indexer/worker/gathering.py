@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from indexer.worker.arguments import INDEX_TASK, IndexArguments
+from indexer.worker.arguments import IndexArguments, index_arguments
 from indexer.worker.delivery import Delivery
 from queues.backoff import wait_before
+from queues.lanes import LIVE, list_of
+from queues.listings.jobs import JobPart
+from queues.listings.names import INDEX_TASK, gathered_key
 from queues.messages import MessageRefused, TaskMessage, bind, parse_message
 from queues.refused_messages import store_outcome, success
 from queues.work_queue import WorkQueue
@@ -40,10 +43,11 @@ and return them, those that wait longest first; false if the list exists."""
 
 @dataclass(frozen=True)
 class Companion:
-    """A message that the task of another one processes, with its events."""
+    """A message that the task of another one processes, with its events and the job that they are part of."""
 
     message: TaskMessage
     events: Sequence[Any]
+    job: JobPart | None
 
 
 class Gathering:
@@ -53,9 +57,11 @@ class Gathering:
     the queue, to be processed one by one, since one of them may have ended the process.
     """
 
-    def __init__(self, queue: WorkQueue, task_id: str) -> None:
-        """Nothing is sent to Redis yet."""
+    def __init__(self, queue: WorkQueue, task_id: str, priority: int = LIVE) -> None:
+        """Nothing is sent to Redis yet. Messages are taken from the list of the task's own priority."""
         self._queue = queue
+        self._priority = priority
+        self._source = list_of(queue.name, priority)
         self._list = self._list_of(task_id)
 
     @contextmanager
@@ -81,17 +87,16 @@ class Gathering:
             return
         with self._queue.client.pipeline() as pipe:
             for companion, delivery in zip(companions, deliveries, strict=True):
-                task_id = companion.message.id
                 if delivery.remaining:
-                    again = next_attempt(task_id, delivery, longest_wait_s)
-                    pipe.lpush(self._queue.name, again.to_bytes(self._queue.name))
-                else:
-                    store_outcome(pipe, success(task_id, delivery.summary.to_json()))
+                    again = next_attempt(companion, delivery, longest_wait_s)
+                    pipe.lpush(self._source, again.to_bytes(self._queue.name))
+                elif companion.message.wants_result:
+                    store_outcome(pipe, success(companion.message.id, delivery.summary.to_json()))
             pipe.delete(self._list)
             pipe.execute()
 
     def _take(self, room: int) -> list[Companion]:
-        taken = self._queue.client.eval(_TAKE, 2, self._queue.name, self._list, room, MOST_BYTES)
+        taken = self._queue.client.eval(_TAKE, 2, self._source, self._list, room, MOST_BYTES)
         if taken is None:
             self._release()
             return []
@@ -116,7 +121,7 @@ class Gathering:
             return {task_id for task_id, exists in zip(task_ids, pipe.execute(), strict=True) if exists}
 
     def _list_of(self, task_id: str) -> str:
-        return f"{self._queue.name}:gathered:{task_id}"
+        return gathered_key(self._queue.name, task_id)
 
     def _companion(self, raw: bytes) -> Companion | None:
         """The message, if it is a first attempt at indexing events that need not wait."""
@@ -124,12 +129,14 @@ class Gathering:
         if message is None or message.task != INDEX_TASK or message.retries or message.eta:
             return None
         arguments = bind(IndexArguments, message.args, message.kwargs)
-        return Companion(message, arguments.events) if isinstance(arguments, IndexArguments) else None
+        if not isinstance(arguments, IndexArguments):
+            return None
+        return Companion(message, arguments.events, arguments.job)
 
     def _parsed(self, raw: bytes) -> TaskMessage | None:
         longest_wait = timedelta(seconds=self._queue.visibility_timeout_s)
         try:
-            return parse_message(raw, self._queue.tasks, longest_wait=longest_wait)
+            return parse_message(raw, self._queue.tasks, longest_wait=longest_wait, priority=self._priority)
         except MessageRefused:  # so it will be when the worker takes it from the queue
             return None
 
@@ -140,7 +147,7 @@ class Gathering:
         with self._queue.client.pipeline() as pipe:
             for raw in reversed(messages):
                 pipe.lrem(self._list, 1, raw)  # type: ignore[arg-type]  # redis-py takes bytes, too
-                pipe.rpush(self._queue.name, raw)
+                pipe.rpush(self._source, raw)
             pipe.execute()
 
     def _release(self) -> None:
@@ -151,13 +158,13 @@ class Gathering:
         again = [replace(each, retries=1).to_bytes(name) if each else raw for raw, each in messages]
         with self._queue.client.pipeline() as pipe:
             if again:
-                pipe.rpush(name, *again)
+                pipe.rpush(self._source, *again)
             pipe.delete(self._list)
             pipe.execute()
 
 
-def next_attempt(task_id: str, delivery: Delivery, longest_wait_s: float) -> TaskMessage:
+def next_attempt(companion: Companion, delivery: Delivery, longest_wait_s: float) -> TaskMessage:
     """The message of the second attempt at the events that remain of a message."""
     eta = datetime.now(UTC) + timedelta(seconds=wait_before(1, longest_wait_s))
-    arguments = (list(delivery.remaining), delivery.summary.to_json())
-    return TaskMessage(INDEX_TASK, arguments, {}, task_id, retries=1, eta=eta)
+    arguments = index_arguments(delivery, delivery.summary, companion.job)
+    return replace(companion.message, args=arguments, kwargs={}, retries=1, eta=eta)

@@ -8,12 +8,16 @@ from typing import Any
 from celery.exceptions import SoftTimeLimitExceeded
 
 from indexer.summary import IndexingSummary
-from indexer.worker.app import app, indexer, parking, queue, settings
-from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK, IndexArguments, RemoveArguments
-from indexer.worker.delivery import Delivery, deliver, given_up, park
+from indexer.worker.app import app, indexer, parking, queue, reports, settings
+from indexer.worker.arguments import IndexArguments, RemoveArguments, index_arguments, part_of
+from indexer.worker.delivery import Delivery, deliver, give_up
 from indexer.worker.gathering import Gathering
+from indexer.worker.reports import Attempt
 from mappings.changes import REMOVE
 from queues.deliveries import MOST_DELIVERIES
+from queues.lanes import LIVE
+from queues.listings.jobs import JobPart
+from queues.listings.names import INDEX_TASK, REMOVE_TASK
 from queues.task import TASK_FAILED, WORKER_LOST, QueueTask
 from queues.work_queue import WorkQueue
 
@@ -28,18 +32,27 @@ class ChunkTask(QueueTask):
         """Whether this is the last attempt at the chunk."""
         return bool(self.request.retries >= settings().max_retries)
 
+    @property
+    def priority(self) -> int:
+        """That of the message."""
+        return int((self.request.delivery_info or {}).get("priority") or LIVE)
+
     def work_queue(self) -> WorkQueue:
         """Return the queue of listings."""
         return queue()
 
-    def events_of(self, events: Sequence[Any], summary: SummaryJson | None = None) -> Sequence[Any]:
-        """Return the events in the task's arguments."""
+    def content_of(
+        self, events: Sequence[Any], summary: SummaryJson | None = None, job: Any = None
+    ) -> tuple[Sequence[Any], JobPart | None]:
+        """Return the events in the task's arguments, and the job that they are part of."""
         del summary
-        return events
+        return events, part_of(job)
 
     def give_up(self, args: Sequence[Any], kwargs: Mapping[str, Any], detail: str) -> None:
         """Park the events of a call that failed."""
-        park(parking(), given_up(self.events_of(*args, **kwargs), TASK_FAILED, detail))
+        events, job = self.content_of(*args, **kwargs)
+        delivery = give_up(parking(), events, TASK_FAILED, detail)
+        reports().tell([Attempt(events, job, delivery)])
 
     def describe(self, error: Exception) -> str:
         """Return the error with its text: listings are public."""
@@ -49,21 +62,24 @@ class ChunkTask(QueueTask):
 class RemovalTask(ChunkTask):
     """A task about items to be removed."""
 
-    def events_of(self, item_ids: Sequence[Any], at: str) -> Sequence[Any]:  # type: ignore[override]  # its own
+    def content_of(self, item_ids: Sequence[Any], at: str) -> tuple[Sequence[Any], None]:  # type: ignore[override]  # its own
         """Return the removals as events."""
-        return removals(item_ids, at)
+        return removals(item_ids, at), None
 
 
 @app.task(bind=True, base=ChunkTask, name=INDEX_TASK, arguments=IndexArguments)  # type: ignore[untyped-decorator]  # Celery has no types
-def index_listings(self: ChunkTask, events: Sequence[Any], summary: SummaryJson | None = None) -> SummaryJson:
+def index_listings(
+    self: ChunkTask, events: Sequence[Any], summary: SummaryJson | None = None, job: Any = None
+) -> SummaryJson:
     """Index a chunk of events and return the summary of all of them, retries included.
 
     Only a later attempt has a summary to add to; the summary of a first one is ignored. A first attempt at
-    few events processes other messages with its own.
+    few events processes other messages with its own. The outcome of each event is told to its job.
     """
+    part = part_of(job)
     if self.request.retries:
-        return index_chunk(self, events, IndexingSummary.from_json(summary))
-    return index_chunk(self, events, IndexingSummary(), settings().batch_size - len(events))
+        return index_chunk(self, events, IndexingSummary.from_json(summary), part)
+    return index_chunk(self, events, IndexingSummary(), part, settings().batch_size - len(events))
 
 
 @app.task(bind=True, base=RemovalTask, name=REMOVE_TASK, arguments=RemoveArguments)  # type: ignore[untyped-decorator]  # as above
@@ -78,7 +94,11 @@ def removals(item_ids: Sequence[Any], at: str) -> list[dict[str, Any]]:
 
 
 def index_chunk(
-    task: ChunkTask, events: Sequence[Any], summary: IndexingSummary, room: int = 0
+    task: ChunkTask,
+    events: Sequence[Any],
+    summary: IndexingSummary,
+    job: JobPart | None = None,
+    room: int = 0,
 ) -> SummaryJson:
     """Return the summary of the chunk once no event of it waits; until then retry those that do.
 
@@ -86,25 +106,31 @@ def index_chunk(
     """
     try:
         with task.delivery() as count:
-            delivery = attempt(task, events, count, room)
+            delivery = attempt(task, events, job, count, room)
     except SoftTimeLimitExceeded:
         if task.is_final:
             raise
         delivery = Delivery(IndexingSummary(), events)
     summary += delivery.summary
     if delivery.remaining:
-        task.retry_as(index_listings, (delivery.remaining, summary.to_json()), settings().longest_wait_s)
+        arguments = index_arguments(delivery, summary, job)
+        task.retry_as(index_listings, arguments, settings().longest_wait_s)
     return summary.to_json()
 
 
-def attempt(task: ChunkTask, events: Sequence[Any], count: int, room: int) -> Delivery:
+def attempt(task: ChunkTask, events: Sequence[Any], job: JobPart | None, count: int, room: int) -> Delivery:
     """Return the result of one attempt at the chunk, whose message is delivered for the `count`-th time."""
     if count > MOST_DELIVERIES:
         detail = f"{MOST_DELIVERIES} workers ended while they had the chunk"
-        return Delivery(park(parking(), given_up(events, WORKER_LOST, detail)))
-    gathering = Gathering(queue(), task.request.id)
+        own = give_up(parking(), events, WORKER_LOST, detail)
+        reports().tell([Attempt(events, job, own)])
+        return own
+    gathering = Gathering(queue(), task.request.id, task.priority)
     with gathering.companions(room) as companions:
-        messages = [events, *(companion.events for companion in companions)]
-        own, *others = deliver(indexer(), parking(), settings(), messages, task.request.retries)
+        messages = [(events, job), *((companion.events, companion.job) for companion in companions)]
+        chunks, parts = zip(*messages, strict=True)
+        deliveries = deliver(indexer(), parking(), settings(), chunks, task.request.retries)
+        reports().tell(map(Attempt, chunks, parts, deliveries))
+        own, *others = deliveries
         gathering.settle(companions, others, settings().longest_wait_s)
     return own

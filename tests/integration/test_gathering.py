@@ -15,15 +15,15 @@ import redis
 from elasticsearch import Elasticsearch
 
 from indexer.worker import tasks
-from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK
-from indexer.worker.bootstrap import build_parking, work_queue
+from indexer.worker.bootstrap import work_queue
 from indexer.worker.delivery import Delivery
 from indexer.worker.gathering import MOST_BYTES
 from mappings.failures import TransientFailure
+from queues.listings.names import INDEX_TASK, REMOVE_TASK
 from queues.messages import TaskMessage, parse_message
 from queues.refused_messages import RESULT_KEY
 from queues.work_queue import WorkQueue
-from tests.indexing import GREEN, Shop, at
+from tests.indexing import GREEN, Shop, at, run_tasks_here
 
 
 @pytest.fixture
@@ -32,15 +32,7 @@ def shop(
 ) -> Shop:
     """A shop whose tasks run in this process."""
     shop = Shop.open(es, index_prefix, tmp_path)
-    settings = replace(shop.settings, redis_url=redis_url)
-    local = {
-        "indexer": shop.indexer,
-        "parking": build_parking(settings),
-        "settings": settings,
-        "queue": work_queue(settings),
-    }
-    for name, value in local.items():
-        monkeypatch.setattr(tasks, name, lambda value=value: value)
+    run_tasks_here(shop, redis_url, monkeypatch)
     return shop
 
 

@@ -18,11 +18,11 @@ from indexer.summary import IndexingSummary
 from indexer.worker import tasks
 from indexer.worker.bootstrap import build_indexer, build_parking, work_queue
 from indexer.worker.delivery import deliver, given_up
-from indexer.worker.parking import ParkingLot
 from indexer.worker.pipeline.indexer import Indexer
 from mappings.client import ElasticsearchSettings
 from mappings.lifecycle import drop_index
 from ml.inference.preprocess import OnDefect
+from queues.parking import ParkingLot
 from queues.refused_messages import RefusedMessages
 from queues.refused_messages import failure as refusal
 from tests.indexing import GREEN, Shop, at

@@ -27,13 +27,13 @@ from events.worker.arguments import TASKS as EVENT_TASKS
 from events.worker.rejected import RejectedEvents
 from events.worker.settings import EventSettings
 from indexer.intake.submission import ResultMissing, read_results
-from indexer.worker.arguments import INDEX_TASK, REMOVE_TASK
 from indexer.worker.arguments import TASKS as INDEX_TASKS
 from mappings.client import ElasticsearchSettings
 from mappings.creation import ensure_index
 from mappings.errors import InvalidEvent
 from mappings.failures import DOCUMENT_REJECTED
 from mappings.scan import pages
+from queues.listings.names import INDEX_TASK, REMOVE_TASK
 from queues.messages import MessageRefused, TaskMessage, Tasks, parse_message
 from queues.refused_messages import RefusedMessages
 from tests.conftest import WorkerFactory

@@ -20,7 +20,8 @@ class Counts:
         self.asked = 0
 
     def llen(self, key: str) -> int:
-        assert key == SETTINGS.queue
+        if key != SETTINGS.queue:  # a list of another priority
+            return 0
         self.asked += 1
         return self._looks[0][0]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.intake.submission import QueueUnavailable, retry_redis, split
-from indexer.worker.arguments import INDEX_TASK
+from queues.listings.names import INDEX_TASK
 from queues.messages import MOST_BYTES, TaskMessage
 from tests.factories import make_event
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.summary import IndexingSummary
-from indexer.worker.arguments import INDEX_TASK, TASKS
+from indexer.worker.arguments import TASKS
+from queues.listings.names import INDEX_TASK
 from queues.messages import TaskMessage, parse_message
 
 COUNTS = st.integers(0, 10**6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.remedies import remedy
+from mappings.remedies import remedy
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The queue of listing events, as its senders and its worker know it."""
