@@ -15,7 +15,7 @@ COMMANDS = {
     "events": Lazy("events.cli:group", "Count, export, delete and erase events."),
     "experiment": Lazy("experiments.cli:group", "Plan, check, stop and evaluate experiments."),
     "index": Lazy("indexer.cli:index_command", "Index the listings of a file or folder."),
-    "indexer": Lazy("indexer.cli:group", "Manage dead letters and tombstones."),
+    "indexer": Lazy("indexer.cli:group", "Show the status of items; manage dead letters and tombstones."),
     "keys": Lazy("query.access.cli:group", "Create, list, revoke and rotate API keys."),
     "mappings": Lazy(
         "mappings.cli:group",
@@ -29,6 +29,7 @@ COMMANDS = {
     ),
     "ml": Lazy("ml.cli:group", "Train, export, compare and run encoders."),
     "query": Lazy("calibration.cli:group", "Calibrate the ranking of similar items."),
+    "remove": Lazy("indexer.cli:remove_command", "Remove items by id."),
     "similar": Lazy("query.cli:similar_command", "Print the items similar to an item."),
 }
 

@@ -10,6 +10,8 @@ from mappings.errors import InvalidIndexName
 
 DEFAULT_PREFIX = "listings"
 
+_DEAD_LETTER_OF_ITEM = "item:"
+
 _TIMESTAMP = "%Y%m%d%H%M%S"
 _NAME = re.compile(r"(?P<head>[a-z0-9][a-z0-9_-]*)-(?P<created>\d{14})")
 
@@ -62,3 +64,13 @@ def written_through(index: str) -> str:
 def dead_letter_index(prefix: str) -> str:
     """Return the index of events that could not be processed."""
     return f"{prefix}-dead-letters"
+
+
+def dead_letter_id(item_id: str) -> str:
+    """Return the id of the dead letter of an item. That of an event without a valid item is another."""
+    return f"{_DEAD_LETTER_OF_ITEM}{item_id}"
+
+
+def item_of_dead_letter(id_: str) -> str:
+    """Return the item that a dead letter of this id is of."""
+    return id_.removeprefix(_DEAD_LETTER_OF_ITEM)

@@ -8,7 +8,11 @@ import json
 import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
+
+from queues.messages import TaskMessage, parse_message
+from queues.work_queue import WorkQueue
 
 Json = Any
 
@@ -121,3 +125,15 @@ def _damaged(rng: random.Random, raw: bytes) -> bytes:
 
 def _dumped(envelope: Json) -> bytes:
     return json.dumps(envelope).encode()
+
+
+def live_messages(queue: WorkQueue) -> list[TaskMessage]:
+    """The live messages of a queue in the order in which they were sent."""
+    longest = timedelta(seconds=queue.visibility_timeout_s)
+    raws = reversed(cast("list[bytes]", queue.client.lrange(queue.name, 0, -1)))
+    return [parse_message(raw, queue.tasks, longest_wait=longest) for raw in raws]
+
+
+def events_in(queue: WorkQueue) -> list[Any]:
+    """The events of all live messages."""
+    return [event for message in live_messages(queue) for event in message.args[0]]

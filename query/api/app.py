@@ -1,11 +1,9 @@
-"""The Flask app: routes, and the HTTP status of each failure."""
+"""The Flask app: routes, and what surrounds them."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import TypeVar
@@ -13,29 +11,17 @@ from typing import TypeVar
 from elasticsearch import Elasticsearch
 from flask import Flask, Response, abort, request, send_file
 from pydantic import BaseModel
-from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
 
 from cache.answers import AnswerCache, cache_client
 from mappings.listing import listing_schema
 from query.access.key_ring import KeyRing
-from query.access.keys import redacted
 from query.access.roles import Role
 from query.api import responses as response
-from query.api.errors import (
-    EventsOff,
-    InvalidKey,
-    KeyRequired,
-    NoValidEvent,
-    PhotoMissing,
-    QueueUnavailable,
-    RoleRequired,
-    TooManyEvents,
-    TooManyRequests,
-)
 from query.api.events import add_events
 from query.api.experiments import experiment_aware_search
-from query.api.listing_ids import EncodedSlashes, ListingIdConverter, shown_path
+from query.api.failures import add_failures
+from query.api.ingest.routes import add_ingest
+from query.api.listing_ids import EncodedSlashes, ListingIdConverter
 from query.api.middleware.authorization import Guard
 from query.api.middleware.client_address import TrustedProxies
 from query.api.middleware.compression import add_compression
@@ -56,25 +42,15 @@ from query.api.settings import QuerySettings
 from query.api.similar_answers import SimilarAnswers
 from query.search.browse import ListingService
 from query.search.builder import KnnParameters
-from query.search.errors import InvalidParameters, NoLiveIndex, QueryError, SearchUnavailable, UnknownItem
 from query.search.experiment_aware import ExperimentAwareSearch
 from query.search.ranking import Ranking
 from query.search.reader import IndexReader
 from query.search.similar import SimilarService
-from query.web.pages import pages_blueprint, placeholder_svg, problem_page, swagger_blueprint
+from query.web.pages import pages_blueprint, swagger_blueprint
 from query.web.reports import reports_blueprint
-
-logger = logging.getLogger(__name__)
-
-PROBLEM_JSON = "application/problem+json"
-
-# Long enough for a master election or a rolling restart of one node, short enough for a person to wait.
-RETRY_AFTER_S = 5
 
 # A listing whose photos change gets new ones within minutes; until then a browser need not ask again.
 PHOTO_MAX_AGE_S = 300
-
-_API_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json", "/schemas/")
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -83,31 +59,6 @@ _SECURITY_HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-}
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """Status, type and title of a failure in a response."""
-
-    type: str
-    status: HTTPStatus
-
-
-_FAILURES: dict[type[QueryError], _Failure] = {
-    UnknownItem: _Failure("unknown-item", HTTPStatus.NOT_FOUND),
-    PhotoMissing: _Failure("photo-missing", HTTPStatus.NOT_FOUND),
-    InvalidParameters: _Failure("invalid-parameters", HTTPStatus.BAD_REQUEST),
-    NoLiveIndex: _Failure("no-live-index", HTTPStatus.SERVICE_UNAVAILABLE),
-    SearchUnavailable: _Failure("search-unavailable", HTTPStatus.SERVICE_UNAVAILABLE),
-    NoValidEvent: _Failure("no-valid-event", HTTPStatus.BAD_REQUEST),
-    TooManyEvents: _Failure("too-many-events", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    EventsOff: _Failure("events-off", HTTPStatus.SERVICE_UNAVAILABLE),
-    QueueUnavailable: _Failure("queue-unavailable", HTTPStatus.SERVICE_UNAVAILABLE),
-    KeyRequired: _Failure("key-required", HTTPStatus.UNAUTHORIZED),
-    InvalidKey: _Failure("invalid-key", HTTPStatus.UNAUTHORIZED),
-    RoleRequired: _Failure("role-required", HTTPStatus.FORBIDDEN),
-    TooManyRequests: _Failure("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS),
 }
 
 
@@ -139,6 +90,7 @@ def create_app(settings: QuerySettings, es: Elasticsearch, keys: KeyRing | None 
     )
     _add_api(app, listings, answers, guard, max_age_s=settings.max_age_s, shared=not slates.has_experiments)
     add_events(app, settings)
+    add_ingest(app, settings, es)
     _add_operations(app, reader, slates, answers, similar.ranking, guard)
     _add_photos(app, listings, settings)
     app.register_blueprint(
@@ -148,8 +100,7 @@ def create_app(settings: QuerySettings, es: Elasticsearch, keys: KeyRing | None 
     )
     app.register_blueprint(reports_blueprint(settings.reports))
     app.register_blueprint(swagger_blueprint())
-    app.register_error_handler(QueryError, _query_error)
-    app.register_error_handler(HTTPException, _http_error)
+    add_failures(app)
     return app
 
 
@@ -288,79 +239,6 @@ def _visitor_parameters() -> VisitorParameters:
 
 def _json(model: BaseModel) -> Response:
     return Response(model.model_dump_json(), mimetype="application/json")
-
-
-def _query_error(error: QueryError) -> Response:
-    failure = next(_FAILURES[kind] for kind in type(error).__mro__ if kind in _FAILURES)
-    if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("%s %s: %s", request.method, shown_path(request.path), error)
-    problems = error.problems if isinstance(error, InvalidParameters) else ()
-    details = response.ProblemDetails(
-        type=f"urn:nitamono:problem:{failure.type}",
-        title=failure.status.phrase,
-        status=failure.status,
-        detail=str(error),
-        instance=shown_path(request.path),
-        problems=tuple(response.ParameterProblem.of(problem) for problem in problems),
-    )
-    return _problem(details, Headers([*_retry_after(error, failure.status), *_challenges(error)]))
-
-
-def _retry_after(error: QueryError, status: HTTPStatus) -> list[tuple[str, str]]:
-    if isinstance(error, TooManyRequests):
-        return [("Retry-After", str(error.retry_after_s))]
-    # What is switched off does not come back by itself.
-    retry = status is HTTPStatus.SERVICE_UNAVAILABLE and not isinstance(error, EventsOff)
-    return [("Retry-After", str(RETRY_AFTER_S))] if retry else []
-
-
-def _challenges(error: QueryError) -> list[tuple[str, str]]:
-    """How to send a key (RFC 6750, RFC 7617). Only on pages may a browser ask its user for one."""
-    if not isinstance(error, KeyRequired | InvalidKey):
-        return []
-    reason = ', error="invalid_token"' if isinstance(error, InvalidKey) else ""
-    schemes = [f'Bearer realm="nitamono"{reason}']
-    if not request.path.startswith(_API_PATHS):
-        schemes.append('Basic realm="nitamono: the password is an API key", charset="UTF-8"')
-    return [("WWW-Authenticate", scheme) for scheme in schemes]
-
-
-def _http_error(error: HTTPException) -> Response:
-    """Response to an error that Flask raised (no such route, method not allowed) or did not expect."""
-    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    details = response.ProblemDetails(
-        type="about:blank",
-        title=status.phrase,
-        status=status,
-        detail=error.description or status.description,
-        instance=shown_path(request.path),
-    )
-    headers = Headers(error.get_headers(request.environ))
-    headers.remove("Content-Type")
-    return _problem(details, headers)
-
-
-def _problem(details: response.ProblemDetails, headers: Headers) -> Response:
-    """The failure in the form that was requested: a page, an image, or else problem+json."""
-    form = _error_form()
-    if form == "text/html":
-        body = problem_page(details)
-    elif form == "image/svg+xml":
-        body = placeholder_svg().decode()
-    else:
-        body = details.model_dump_json()
-    answer = Response(redacted(body), status=details.status, headers=headers)
-    answer.content_type = f"{form}; charset=utf-8" if form == "text/html" else form
-    if not request.path.startswith(_API_PATHS):
-        answer.vary.add("Accept")
-    return answer
-
-
-def _error_form() -> str:
-    if request.path.startswith(_API_PATHS):
-        return PROBLEM_JSON
-    # The first is what `*/*` gets. A page's <img> asks for pictures, and shows one that comes with a 404.
-    return request.accept_mimetypes.best_match([PROBLEM_JSON, "text/html", "image/svg+xml"]) or PROBLEM_JSON
 
 
 def _secured(answer: Response) -> Response:

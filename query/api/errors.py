@@ -1,4 +1,4 @@
-"""Errors of the API beyond those of a search. `query.api.app` alone maps them to HTTP statuses."""
+"""Errors of the API beyond those of a search. `query.api.failures` alone maps them to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ class EventsOff(QueryError):
 
 class QueueUnavailable(QueryError):
     """Redis did not accept events in time."""
+
+
+class TooManyItems(QueryError):
+    """A batch of more listings than one request may hold."""
+
+
+class KeyReused(QueryError):
+    """An idempotency key was used for another request before."""
+
+
+class UnknownJob(QueryError):
+    """No job has this id: there was none, or it has expired."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id[:60]!r}; jobs are kept for an hour after their last change")
 
 
 class PhotoMissing(QueryError):
@@ -52,3 +67,7 @@ class TooManyRequests(QueryError):
     def __init__(self, found: str, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(f"{found}; retry in {retry_after_s} s")
+
+
+class QueueFull(TooManyRequests):
+    """As many messages as may wait do wait."""

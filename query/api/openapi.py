@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -11,99 +10,23 @@ from pydantic.json_schema import models_json_schema
 
 from events.schema import EVENT_TYPES
 from query.access.roles import Role
-from query.api.events import EventBatch, EventsAccepted
-from query.api.middleware.authorization import required_role
-from query.api.parameters import ItemPath, ListingParameters, Parameters, UserHeader, VisitorParameters
-from query.api.responses import (
-    Health,
-    ListingDetail,
-    ListingPage,
-    ProblemDetails,
-    Readiness,
-    SimilarAnswer,
-)
+from query.api.ingest.models import JobPath
+from query.api.operations import OPERATIONS, Operation
+from query.api.parameters import ItemPath, Parameters
+from query.api.responses import ProblemDetails
 
 _REFERENCE = "#/components/schemas/{model}"
 
 
-@dataclass(frozen=True)
-class Operation:
-    """One operation of the API."""
-
-    path: str
-    operation_id: str
-    summary: str
-    answer: type[BaseModel]
-    query: type[Parameters] | None = None
-    errors: tuple[int, ...] = ()
-    tag: str = "listings"
-    headers: type[Parameters] | None = None
-    body: type[BaseModel] | None = None
-    """What is sent, by POST; without one the operation is a GET."""
-    status: int = 200
-    answer_without_key: type[BaseModel] | None = None
-    """The answer to callers without the role read, where it is another."""
-
-    @property
-    def method(self) -> str:
-        """The method, in capitals."""
-        return "POST" if self.body else "GET"
-
-    @property
-    def role(self) -> Role | None:
-        """The role that it needs."""
-        return required_role(self.method, self.path.replace("{item_id}", "<listing_id:item_id>"))
-
-
-OPERATIONS = (
-    Operation(
-        "/v1/listings/{item_id}/similar",
-        "similar",
-        "Items that look like one, are for sale, cost about as much and are of the same kind",
-        SimilarAnswer,
-        VisitorParameters,
-        (400, 404, 503),
-        headers=UserHeader,
-    ),
-    Operation("/v1/listings/{item_id}", "listing", "One listing", ListingDetail, None, (400, 404, 503)),
-    Operation(
-        "/v1/listings",
-        "listings",
-        "Listings by the words of their titles, newest first",
-        ListingPage,
-        ListingParameters,
-        (400, 503),
-    ),
-    Operation(
-        "/v1/events",
-        "events",
-        "Take impressions, taps, item views, purchases and complaints; user ids are hashed at once",
-        EventsAccepted,
-        errors=(400, 413, 415, 503),
-        tag="events",
-        body=EventBatch,
-        status=202,
-    ),
-    Operation("/healthz", "healthz", "Whether the process runs", Health, tag="operation"),
-    Operation(
-        "/readyz",
-        "readyz",
-        "Whether Elasticsearch answers and an index is live",
-        Readiness,
-        errors=(401, 429, 503),
-        tag="operation",
-        answer_without_key=Health,
-    ),
-)
-
 _ERRORS = {
-    400: "Parameters that cannot be used, or a batch without a valid event; every problem is named",
+    400: "Parameters that cannot be used, or a body without a valid event or listing; every problem is named",
     401: "No API key, or one that is malformed, unknown, revoked or expired",
     403: "The role of the API key does not suffice",
-    404: "No such listing",
-    413: "More than 500 events, or more than 256 KiB",
-    415: "Something other than JSON",
-    429: "More requests than one key or address may send",
+    404: "No such listing or job",
+    413: "More than 500 events or 1,000 listings, or more than 256 KiB, for a batch of listings 8 MiB",
+    415: "Something other than JSON; NDJSON is for batches",
+    422: "The idempotency key was used for another request",
+    429: "More requests than one key or address may send, or a full queue",
     500: "A fault of the server's; its log says more",
     503: "Elasticsearch or Redis is unavailable, or events are not configured",
 }
@@ -129,6 +52,7 @@ _RETRY_AFTER = {
 def openapi_document() -> dict[str, Any]:
     """The whole description, as JSON values."""
     answers = {operation.answer for operation in OPERATIONS} | {ProblemDetails}
+    answers |= {operation.waited for operation in OPERATIONS if operation.waited}
     bodies = {operation.body for operation in OPERATIONS if operation.body}
     models = sorted(answers | bodies, key=lambda model: model.__name__)
     _, schemas = models_json_schema(
@@ -145,11 +69,16 @@ def openapi_document() -> dict[str, Any]:
             "description": "Visually similar items for a marketplace, on Elasticsearch.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {
-            operation.path: {operation.method.lower(): _operation(operation)} for operation in OPERATIONS
-        },
+        "paths": _paths(),
         "components": {"schemas": schemas["$defs"], "securitySchemes": {_KEY: _SCHEME}},
     }
+
+
+def _paths() -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return paths
 
 
 def _let_time_be_absent(schema: dict[str, Any]) -> None:
@@ -171,8 +100,13 @@ def _operation(operation: Operation) -> dict[str, Any]:
             *_parameters(operation.query, "query"),
             *_parameters(operation.headers, "header"),
         ],
-        **({"requestBody": _body(operation.body)} if operation.body else {}),
+        **({"requestBody": _body(operation)} if operation.body else {}),
         "responses": {
+            **(
+                {"200": _response("The outcome", operation.waited, "application/json")}
+                if operation.waited
+                else {}
+            ),
             str(operation.status): _answer(operation),
             **errors,
         },
@@ -194,12 +128,31 @@ def _answer(operation: Operation) -> dict[str, Any]:
     return answer
 
 
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    return {"required": True, **_response("JSON", model, "application/json")}
+def _waited(operation: Operation) -> dict[str, Any]:
+    """The answer to a request that waits, if there is another."""
+    if operation.waited is None:
+        return {}
+    return {"200": _response("The outcome, with `wait`", operation.waited, "application/json")}
+
+
+def _body(operation: Operation) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(model=operation.body.__name__)} if operation.body else {}
+    line = {"type": "string", "description": "A line of JSON for each item."}
+    content = {
+        media_type: {"schema": schema if media_type == "application/json" else line}
+        for media_type in operation.body_types
+    }
+    return {"required": True, "description": "JSON", "content": content}
 
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
-    return _parameters(ItemPath, "path") if "{item_id}" in operation.path else []
+    models: dict[str, type[Parameters]] = {"{item_id}": ItemPath, "{job_id}": JobPath}
+    return [
+        parameter
+        for part, model in models.items()
+        if part in operation.path
+        for parameter in _parameters(model, "path")
+    ]
 
 
 def _parameters(model: type[Parameters] | None, place: str) -> list[dict[str, Any]]:

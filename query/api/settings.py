@@ -127,6 +127,16 @@ class QuerySettings:
             "Seconds for which browsers and CDNs may show a [copy](answer-cache.md) without asking.",
         ),
     ] = 0
+    queue_limit: Annotated[
+        Whole,
+        Ge(1),
+        Le(1_000_000),
+        Variable(
+            "NITAMONO_QUEUE_LIMIT",
+            "The most messages of [listings](http-ingest.md#backpressure) that wait for a worker; above, the "
+            "API answers 429. A message has up to 64 listings.",
+        ),
+    ] = 5_000
     experiments: Annotated[
         Path | None,
         Variable(

@@ -1,4 +1,4 @@
-"""Errors of a search. `query.api.app` alone maps them to HTTP statuses."""
+"""Errors of a search. `query.api.failures` alone maps them to HTTP statuses."""
 
 from __future__ import annotations
 

@@ -19,13 +19,12 @@ from mappings.failures import (
     elasticsearch_errors,
 )
 from mappings.listing import isoformat, item_id_of
-from mappings.names import dead_letter_index, written_through
+from mappings.names import dead_letter_id, dead_letter_index, item_of_dead_letter, written_through
 from mappings.problems import printable, shortened
 from queues.rejected_index import RejectedIndex, digest
 
 # A line without an event can be anything, even a whole file without line breaks.
 RAW_LIMIT = 10_000
-ITEM_PREFIX = "item:"
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class DeadLetter:
         text = event if isinstance(event, str) else _to_json(event)
         storable = isinstance(event, Mapping) and is_storable(event)
         return cls(
-            id=letter_id(str(item_id)) if version else f"event:{digest(text)}",
+            id=dead_letter_id(str(item_id)) if version else f"event:{digest(text)}",
             reason=reason,
             detail=shortened(detail),
             item_id=printable(item_id) if item_id is not None else None,
@@ -105,11 +104,6 @@ class StoredLetter(NamedTuple):
 
     version: int
     reason: str
-
-
-def letter_id(item_id: str) -> str:
-    """Return the id of an item's dead letter."""
-    return f"{ITEM_PREFIX}{item_id}"
 
 
 def is_storable(event: Mapping[Any, Any]) -> bool:
@@ -186,7 +180,7 @@ class DeadLetters:
         Raises:
             ElasticsearchUnavailable: it does not accept all deletions now.
         """
-        deletions = [_deletion(self.index, letter_id(item_id), version) for item_id, version in items]
+        deletions = [_deletion(self.index, dead_letter_id(item_id), version) for item_id, version in items]
         self._stored.bulk(deletions)
 
     def read(self, item_ids: Sequence[str]) -> dict[str, StoredLetter]:
@@ -199,13 +193,13 @@ class DeadLetters:
             return {}
         with elasticsearch_errors():
             answer = self.es.mget(
-                index=self.index, ids=list(map(letter_id, item_ids)), source_includes=["reason"]
+                index=self.index, ids=list(map(dead_letter_id, item_ids)), source_includes=["reason"]
             )
         for doc in answer["docs"]:
             if doc.get("error", {}).get("type", INDEX_MISSING) != INDEX_MISSING:
                 raise ElasticsearchUnavailable(UNAVAILABLE, str(doc["error"])[:500])
         return {
-            doc["_id"].removeprefix(ITEM_PREFIX): StoredLetter(doc["_version"], doc["_source"]["reason"])
+            item_of_dead_letter(doc["_id"]): StoredLetter(doc["_version"], doc["_source"]["reason"])
             for doc in answer["docs"]
             if doc.get("found")
         }

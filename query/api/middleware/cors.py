@@ -25,8 +25,15 @@ def add_cors(app: Flask, origins: Sequence[str]) -> None:
         app,
         resources={f"{PATHS}.*": {"origins": list(origins)}},
         methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-None-Match", USER_HEADER, HEADER],
-        expose_headers=["ETag", "Retry-After", HEADER],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-None-Match",
+            USER_HEADER,
+            HEADER,
+        ],
+        expose_headers=["ETag", "Location", "Retry-After", HEADER],
         max_age=PREFLIGHT_S,
         send_wildcard=True,
     )

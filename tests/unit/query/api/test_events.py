@@ -16,9 +16,10 @@ from jsonschema import Draft202012Validator
 
 from events.schema import EVENT_TYPES, Event
 from mappings.client import ElasticsearchSettings, connect
-from query.api.app import RETRY_AFTER_S, create_app
+from query.api.app import create_app
 from query.api.errors import QueueUnavailable
 from query.api.events import MAX_BYTES, MAX_EVENTS, REDIS_TIMEOUT_S, EventQueue
+from query.api.failures import RETRY_AFTER_S
 from query.api.openapi import openapi_document
 from query.api.settings import QuerySettings
 from tests.events import SALT, make_shopping_event

@@ -1,0 +1,54 @@
+"""`nitamono indexer status`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from indexer.commands.connections import Connections
+from queues.listings.status import IndexingState, IndexingStatus, IndexingStatuses
+
+
+@click.command(name="status")
+@click.argument("item_ids", metavar="ITEM...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_obj
+def status_command(connections: Connections, item_ids: tuple[str, ...], as_json: bool) -> None:
+    """Show whether items are queued, indexed, rejected (and why) or unknown.
+
+    The exit status is 1 if one of them is rejected or unknown.
+    """
+    statuses = IndexingStatuses(connections.es, connections.redis, connections.settings.prefix)
+    found = [statuses.of(item_id) for item_id in item_ids]
+    for status in found:
+        click.echo(json.dumps(to_json(status)) if as_json else "\n".join(lines(status)))
+    if {status.state for status in found} & {IndexingState.REJECTED, IndexingState.UNKNOWN}:
+        raise SystemExit(1)
+
+
+def to_json(status: IndexingStatus) -> dict[str, Any]:
+    """Return the status as JSON, with what to do about its problem."""
+    fields = asdict(status)
+    if status.problem:
+        fields["problem"] = fields["problem"] | {"remedy": status.problem.remedy}
+        del fields["problem"]["version"]
+    return fields
+
+
+def lines(status: IndexingStatus) -> Iterator[str]:
+    """Yield the status as text: a line for the state, then for the document and the problem, if any."""
+    yield f"{status.item_id}: {status.state}"
+    if document := status.document:
+        yield (
+            f"  Indexed at {document.indexed_at} by {document.encoder_id} in {document.index}: "
+            f"{document.status}, as of {document.updated_at}."
+        )
+    if problem := status.problem:
+        kind = "Rejected" if status.state is IndexingState.REJECTED else "Problem"
+        yield f"  {kind} at {problem.failed_at}: {problem.reason}."
+        yield f"  {problem.detail}"
+        yield f"  {problem.remedy}"

@@ -1,0 +1,1 @@
+"""Listings in: put, patched, deleted, in batches, with jobs and the status of each item."""
