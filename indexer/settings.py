@@ -127,18 +127,6 @@ class ProducerSettings(QueueSettings):
         ),
     ] = 64
 
-    outcome_stream_length: Annotated[
-        Whole,
-        Ge(0),
-        Le(10_000_000),
-        Variable(
-            "NITAMONO_OUTCOME_STREAM_LENGTH",
-            "About how many entries the [stream of outcomes](http-ingest.md#outcomes-for-producers) keeps; "
-            "0 turns it off.",
-            used_by="worker of listings",
-        ),
-    ] = 0
-
     @property
     def queue(self) -> str:
         """The Celery queue."""
@@ -196,6 +184,17 @@ class IndexerSettings(ProducerSettings):
             "Retries of a message while Elasticsearch is unavailable, before its events are parked in Redis.",
         ),
     ] = 20
+
+    outcome_stream_length: Annotated[
+        Whole,
+        Ge(0),
+        Le(10_000_000),
+        Variable(
+            "NITAMONO_OUTCOME_STREAM_LENGTH",
+            "About how many entries the [stream of outcomes](http-ingest.md#outcomes-for-producers) keeps; "
+            "0 turns it off.",
+        ),
+    ] = 0
 
     @property
     def encoders(self) -> tuple[Path, ...]:

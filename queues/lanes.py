@@ -41,6 +41,11 @@ def unacked_key(queue: str) -> str:
     return f"{queue}-unacked"
 
 
+def unacked_index_key(queue: str) -> str:
+    """Return the key of the sorted set of their delivery tags, by the time at which they were taken."""
+    return f"{unacked_key(queue)}-index"
+
+
 def count_queued(client: redis.Redis, queue: str) -> int:
     """Return how many messages wait in the queue, whatever their priority.
 

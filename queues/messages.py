@@ -107,11 +107,11 @@ class TaskMessage:
         """Return the key of the list of a queue that the message belongs to."""
         return list_of(queue, self.priority)
 
-    def to_bytes(self, queue: str) -> bytes:
+    def to_bytes(self, queue: str, delivery_tag: str | None = None) -> bytes:
         """Return the message in Celery's protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html).
 
-        The delivery tag is new: two messages with one tag would overwrite each other among the
-        unacknowledged ones. The route is this queue, so a restored message cannot go elsewhere.
+        The delivery tag is new unless one is given: two messages with one tag would overwrite each other
+        among the unacknowledged ones. The route is this queue, so a restored message cannot go elsewhere.
         """
         body = json.dumps([self.args, self.kwargs, {}]).encode()
         headers = {
@@ -135,7 +135,7 @@ class TaskMessage:
             "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": self.priority,
             "body_encoding": "base64",
-            "delivery_tag": str(uuid.uuid4()),
+            "delivery_tag": delivery_tag or str(uuid.uuid4()),
         }
         envelope = {
             "body": base64.b64encode(body).decode(),

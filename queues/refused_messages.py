@@ -16,6 +16,7 @@ from celery.states import FAILURE, SUCCESS
 
 from mappings.listing import isoformat
 from mappings.problems import shortened
+from queues.lanes import unacked_index_key, unacked_key
 from queues.messages import MessageRefused, TaskMessage, task_id_in
 
 RESULT_KEY: Final = "celery-task-meta-"
@@ -97,8 +98,10 @@ class RefusedMessages:
         """The Redis key of the hash."""
         return f"{self.queue}:refused"
 
-    def keep(self, raw: bytes, refusal: MessageRefused) -> None:
+    def keep(self, raw: bytes, refusal: MessageRefused, delivery_tag: str | None = None) -> None:
         """Store the message, and a failure as the result of its task, for commands that wait for it.
+
+        delivery_tag: that under which a worker has it; it is acknowledged at once.
 
         Raises:
             RedisError: Redis does not answer.
@@ -113,6 +116,9 @@ class RefusedMessages:
             pipe.hset(self.key, f"message:{uuid.uuid4().hex}", json.dumps(facts).encode() + b"\n" + raw)
             if task_id is not None:
                 store_outcome(pipe, failure(task_id, refusal.reason, facts["detail"]))
+            if delivery_tag is not None:
+                pipe.hdel(unacked_key(self.queue), delivery_tag)
+                pipe.zrem(unacked_index_key(self.queue), delivery_tag)
             pipe.execute()
 
     def keep_call(self, call: TaskMessage, refusal: MessageRefused) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,10 +17,12 @@ from typing import Any, Final
 import redis
 from kombu.serialization import register
 from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
 
 from queues.lanes import BACKFILL, LIVE, list_of, queue_and_priority
 from queues.messages import PLAIN_JSON, MessageRefused, Tasks, parse_message
 from queues.refused_messages import RefusedMessages
+from queues.taking import Taking, list_and_message
 
 log = logging.getLogger(__name__)
 
@@ -59,35 +62,23 @@ class Intake:
         self.refused = refused
         self._tasks = tasks
         self._longest_wait = timedelta(seconds=longest_wait_s)
-        self._unstored: tuple[str, bytes] | None = None
 
-    def take(self, raw: bytes, key: str) -> bytes | None:
+    def take(self, raw: bytes, key: str, delivery_tag: str) -> bytes | None:
         """Return the canonical form of a message from a list; None if it was refused and stored as such.
 
+        delivery_tag: that under which it is among the unacknowledged messages.
+
         Raises:
-            RedisError: it could not be stored. `return_to_queue` returns it to the queue.
+            RedisError: it could not be stored as refused.
         """
-        self._unstored = (key, raw)
         _, priority = queue_and_priority(key)
         try:
             call = parse_message(raw, self._tasks, longest_wait=self._longest_wait, priority=priority)
-            return call.to_bytes(self.queue)
+            return call.to_bytes(self.queue, delivery_tag)
         except MessageRefused as refusal:
-            self.refused.keep(raw, refusal)
-            self.delivered()
+            self.refused.keep(raw, refusal, delivery_tag)
             log.warning("message_refused reason=%s detail=%r", refusal.reason, refusal.detail[:300])
             return None
-
-    def delivered(self) -> None:
-        """Note that the message is stored: as unacknowledged or as refused."""
-        self._unstored = None
-
-    def return_to_queue(self, client: redis.Redis) -> None:
-        """Return a message to the queue that was taken but not stored before the connection broke."""
-        if self._unstored is not None:
-            key, raw = self._unstored
-            client.rpush(key, raw)
-            self.delivered()
 
     def replay(self, reason: str | None = None) -> Replayed:
         """Put refused messages back on the queue, as backfill, except those that would be refused again."""
@@ -111,26 +102,45 @@ class Intake:
 
 
 class CheckedClient(redis.Redis):
-    """A client whose blocking pops return only messages that a worker can process."""
+    """A client that takes only messages which a worker can process, none of which leaves Redis meanwhile."""
 
     def __init__(self, *args: Any, intake: Intake, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._intake = intake
+        self.taking = Taking(intake.queue)
+        self._asked: str | None = None
+
+    def ask_for_message(self, connection: Any) -> None:
+        """Send the next request for a message. kombu reads its reply as that of BRPOP."""
+        command = self.taking.request()
+        self._asked = command[0]
+        connection.send_command(*command)
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
-        """Return the reply; for a pop of a message that is refused, the reply of an empty queue."""
-        reply = super().parse_response(connection, command_name, **options)
-        if command_name != "BRPOP" or not reply:
-            return reply
-        key, raw = reply
-        if queue_and_priority(key.decode())[0] != self._intake.queue:
-            return reply  # replies to `celery inspect` have a queue of their own
-        message = self._intake.take(raw, key.decode())
-        return None if message is None else [key, message]
+        """Return the reply; to a request for a message that of BRPOP, as if a refused one were none."""
+        if command_name != "BRPOP" or self._asked is None:
+            return super().parse_response(connection, command_name, **options)
+        asked, self._asked = self._asked, None
+        taken = self.taking.reply(super().parse_response(connection, asked, **options))
+        if taken is None:
+            return None
+        key, raw, delivery_tag = taken
+        message = self._intake.take(raw, key, delivery_tag)
+        if message is None:
+            self.taking.settled()
+            return None
+        return [key.encode(), message]
 
 
 class CheckedQoS(kombu_redis.QoS):
     """The unacknowledged messages of a worker: limited in number, and restored to its one queue."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a message, which is among the unacknowledged ones in Redis since it was taken."""
+        if self.channel.takes:
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
 
     def can_consume(self) -> bool:
         """Return whether there is room for one more.
@@ -153,8 +163,7 @@ class CheckedQoS(kombu_redis.QoS):
             pipe.multi()
             self._remove_from_indices(tag, pipe)
             if stored is not None:
-                message, priority = _message_in(stored)
-                key = list_of(self.channel.intake.queue, priority)
+                key, message = list_and_message_in(stored, self.channel.intake.queue)
                 (pipe.lpush if leftmost else pipe.rpush)(key, message)
 
         with self.channel.conn_or_acquire(client) as connected:
@@ -171,16 +180,30 @@ class CheckedChannel(kombu_redis.Channel):
         "intake",
     )
 
+    @property
+    def takes(self) -> bool:
+        """Whether it reads the queue of a worker. Replies to `celery inspect` have a queue of their own."""
+        return set(self.active_queues) == {self.intake.queue}
+
     def _get_client(self) -> Any:
         return partial(CheckedClient, intake=self.intake)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        self.intake.return_to_queue(self.client)
-        super()._brpop_start(timeout)
+        if not self.takes:
+            super()._brpop_start(timeout)
+            return
+        taking = self.client.taking
+        if taking.outstanding is not None:  # the connection broke before it was seen, or it was not stored
+            self.qos.restore_by_tag(taking.outstanding)
+            taking.settled()
+            taking.broken()
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = time.monotonic()  # type: ignore[assignment]  # kombu has no types
+        self.client.ask_for_message(self.client.connection)
 
     def _brpop_read(self, **options: Any) -> Any:
         found = super()._brpop_read(**options)
-        self.intake.delivered()
+        self.client.taking.settled()
         return found
 
     def _receive_one(self, c: Any) -> Any:
@@ -211,11 +234,24 @@ def ignored(error: Exception) -> bool:
     return True
 
 
-def _message_in(stored: bytes) -> tuple[bytes, int]:
-    """Return the message in kombu's `[message, exchange, routing key]` and its priority; an entry of another
-    form as it is, as a live one."""
+def list_and_message_in(stored: bytes, queue: str) -> tuple[str, bytes]:
+    """Return the list that an unacknowledged message goes back to, and the message.
+
+    One that kombu has stored is `[message, exchange, routing key]`; an entry of another form goes to the live
+    list as it is.
+    """
+    if taken := list_and_message(queue, stored):
+        return taken
     try:
         message, _, _ = json.loads(stored)
-        return json.dumps(message).encode(), int(message["properties"]["priority"])
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return stored, LIVE
+        raw = json.dumps(message).encode()
+    except (ValueError, TypeError, RecursionError):
+        return list_of(queue), stored
+    return list_of(queue, _priority_of(message)), raw
+
+
+def _priority_of(message: Any) -> int:
+    try:
+        return int(message["properties"]["priority"])
+    except (ValueError, TypeError, LookupError):
+        return LIVE

@@ -169,6 +169,11 @@ class Shop:
             es, settings, photos, index, encoder, build_indexer(settings, es=es, encoders={artifact: encoder})
         )
 
+    @property
+    def encoder_id(self) -> str:
+        """The encoder of the index."""
+        return EncoderIdentity.from_artifact(self.settings.encoder).encoder_id
+
     def environ(self, elasticsearch_url: str, redis_url: str, **further: str) -> dict[str, str]:
         """Return the environment of a worker or command of this shop."""
         return {
@@ -239,7 +244,7 @@ def run_tasks_here(
         "parking": build_parking(settings),
         "settings": settings,
         "queue": queue,
-        "reports": Reports.of(queue, outcome_stream_length, shop.indexer.store.identity.encoder_id),
+        "reports": Reports.of(queue, outcome_stream_length, shop.encoder_id),
     }
     for name, value in local.items():
         monkeypatch.setattr(tasks, name, lambda value=value: value)

@@ -15,6 +15,7 @@ from queues.lanes import lists_of, unacked_key
 from queues.listings.names import gathered_key
 from queues.messages import task_id_in
 from queues.parking import ParkedEvent, ParkingLot
+from queues.taking import list_and_message
 
 MOST_SEARCHED: Final = 64 * 2**20
 """Bytes of messages that are searched. A bounded queue has less."""
@@ -61,9 +62,9 @@ class WaitingEvents:
         for key in lists_of(self.queue):
             yield from self._list(key)
         for _, stored in self.client.hscan_iter(unacked_key(self.queue), count=AT_ONCE):
-            yield stored
-            task_id = _task_id_of(stored)
-            if task_id:
+            taken = list_and_message(self.queue, stored)
+            yield taken[1] if taken else stored
+            if taken and (task_id := task_id_in(taken[1])):
                 yield from self._list(gathered_key(self.queue, task_id))
 
     def _list(self, key: str) -> Iterator[bytes]:
@@ -74,14 +75,6 @@ class WaitingEvents:
             if len(page) < AT_ONCE:
                 return
             end -= AT_ONCE
-
-
-def _task_id_of(stored: bytes) -> str | None:
-    """Return the task of an unacknowledged message, which is `[message, exchange, routing key]`."""
-    try:
-        return task_id_in(json.dumps(json.loads(stored)[0]).encode())
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return None
 
 
 def _is_about(raw: bytes, item_id: str) -> bool:

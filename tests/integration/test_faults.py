@@ -22,6 +22,7 @@ from indexer.intake.submission import Submission, chunked, read_results
 from indexer.worker.bootstrap import build_parking
 from mappings.client import ElasticsearchSettings, connect
 from queues.deliveries import Deliveries
+from queues.lanes import count_queued
 from queues.messages import TaskMessage
 from queues.refused_messages import RefusedMessages
 from queues.transport import MOST_HELD
@@ -89,7 +90,7 @@ def check_newest(shop: Shop, queue: Submission, events: list[dict[str, Any]]) ->
     }
     assert all("vector" in document for document in documents.values())
     wait_until(lambda: not queue.client.hlen(queue.settings.unacked_key), "every message acknowledged")
-    assert queue.client.llen(queue.settings.queue) == 0
+    assert count_queued(queue.client, queue.settings.queue) == 0
 
 
 def test_a_killed_process_returns_its_batch(
@@ -198,7 +199,8 @@ def test_redis_restarts_under_an_idle_and_a_busy_worker(
     wait_until(lambda: len(shop.documents()) == COUNT // 2, "every listing is indexed", 60)
     wait_until(
         lambda: (
-            not queue.client.hlen(queue.settings.unacked_key) and not queue.client.llen(queue.settings.queue)
+            not queue.client.hlen(queue.settings.unacked_key)
+            and not count_queued(queue.client, queue.settings.queue)
         ),
         "no message is left",
         60,

@@ -24,6 +24,7 @@ from indexer.settings import IndexerSettings
 from indexer.summary import IndexingSummary
 from indexer.worker.bootstrap import build_parking
 from indexer.worker.delivery import given_up
+from queues.lanes import count_queued
 from tests.conftest import WorkerFactory
 from tests.indexing import BLUE, Shop, at, draw_photo, submission, unit
 
@@ -205,7 +206,7 @@ def test_without_wait_the_listings_are_sent(shop: Shop, environ: dict[str, str],
         "skipped_files": [],
     }
     queue = submission(environ)
-    assert queue.client.llen(queue.settings.queue) == 1
+    assert count_queued(queue.client, queue.settings.queue) == 1
 
 
 def test_the_exit_status_is_1_if_all_listings_were_rejected(shop: Shop, tmp_path: Path) -> None:
@@ -311,7 +312,7 @@ def test_a_file_in_another_encoding_is_refused_or_declared(
     assert refused.exit_code == 1
     assert "b.csv: line 2 is not utf-8; it looks like cp932: pass --encoding cp932" in refused.stderr
     queue = submission(environ)
-    assert queue.client.llen(queue.settings.queue) == 0
+    assert count_queued(queue.client, queue.settings.queue) == 0
     assert nitamono("index", str(folder), "--encoding", "cp932").exit_code == 0
     wrong = nitamono("index", str(folder), "--encoding", "rot13")
     assert (wrong.exit_code, "found 'rot13', expected an encoding" in wrong.stderr) == (2, True)
@@ -343,7 +344,7 @@ def test_an_interrupted_command_says_how_to_continue(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while queue.client.llen(queue.settings.queue) < sent:
+        while count_queued(queue.client, queue.settings.queue) < sent:
             time.sleep(0.1)
         time.sleep(0.2)
         process.send_signal(ending)

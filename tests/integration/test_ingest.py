@@ -106,7 +106,7 @@ def test_a_listing_is_put_changed_and_removed(shop: Shop, queue: WorkQueue, api:
     found = state(api, "m1")
     assert found["state"] == "indexed"
     assert found["document"]["updated_at"] == answer.json["updated_at"]
-    assert found["document"]["encoder_id"] == shop.indexer.store.identity.encoder_id
+    assert found["document"]["encoder_id"] == shop.encoder_id
     assert found["document"]["has_vector"]
     assert found["problem"] is None
 
@@ -298,8 +298,7 @@ def test_an_item_is_queued_wherever_its_event_waits(
     """In a list of any priority, at a worker, gathered, or parked, which counts as rejected."""
     sent(*(shop.event(f"x{n}", images=[]) for n in range(70)), shop.event("in-list", images=[]))
     held = TaskMessage("indexer.index_listings", [[shop.event("held", images=[])]], {}, "held")
-    stored = json.dumps([json.loads(held.to_bytes("q")), "", "q"])
-    queue.client.hset(unacked_key(queue.name), "tag", stored)
+    queue.client.hset(unacked_key(queue.name), "tag", b"taken:q\n" + held.to_bytes("q"))
     gathered = TaskMessage("indexer.index_listings", [[shop.event("gathered", images=[])]], {}, "other")
     queue.client.lpush(f"{queue.name}:gathered:held", gathered.to_bytes("q"))
     behind = TaskMessage("indexer.index_listings", [[shop.event("日本/1", images=[])]], {}, priority=9)

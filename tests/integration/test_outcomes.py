@@ -84,8 +84,8 @@ def test_what_waits_is_told_by_its_last_attempt(
     slow = shop.event("slow")
     load = shop.indexer.photo_loader.load
 
-    def slow_is_unavailable(references: Any, times: Any) -> Any:
-        return load(references, times) | {slow["images"][0]: TransientFailure("photo_unavailable", "503")}
+    def slow_is_unavailable(*arguments: Any) -> Any:
+        return load(*arguments) | {slow["images"][0]: TransientFailure("photo_unavailable", "503")}
 
     monkeypatch.setattr(type(shop.indexer.photo_loader), "load", lambda _, *args: slow_is_unavailable(*args))
     sent: list[Any] = []
@@ -129,7 +129,7 @@ def test_the_stream_has_an_entry_for_each_event(
     event = shop.event("b")
     tasks.index_listings.apply(args=[[event, {"item_id": "c"}, "no event"]]).get()
     told = [fields for _, fields in client.xrange(stream)]
-    encoder_id = shop.indexer.store.identity.encoder_id
+    encoder_id = shop.encoder_id
     assert told[0] == {
         "item_id": "b",
         "outcome": "indexed",

@@ -33,6 +33,7 @@ from mappings.creation import ensure_index
 from mappings.errors import InvalidEvent
 from mappings.failures import DOCUMENT_REJECTED
 from mappings.scan import pages
+from queues.lanes import count_queued, unacked_key
 from queues.listings.names import INDEX_TASK, REMOVE_TASK
 from queues.messages import MessageRefused, TaskMessage, Tasks, parse_message
 from queues.refused_messages import RefusedMessages
@@ -68,7 +69,7 @@ class Queue:
 
     def count(self) -> int:
         """Messages that wait or that workers hold."""
-        return int(self.client.llen(self.name)) + int(self.client.hlen(f"{self.name}-unacked"))
+        return count_queued(self.client, self.name) + int(self.client.hlen(unacked_key(self.name)))
 
     def wait_until_done(self, seconds: float = 60.0) -> None:
         """Return once no message is left, seen twice: one on its way to a worker is in neither place."""

@@ -68,7 +68,7 @@ def test_an_item_is_shown_from_queued_to_removed(
     (status,) = as_json
     assert (status["state"], status["document"]["encoder_id"]) == (
         "indexed",
-        shop.indexer.store.identity.encoder_id,
+        shop.encoder_id,
     )
     assert status["problem"]["remedy"]
 
