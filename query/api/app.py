@@ -195,7 +195,16 @@ def _add_operations(
         if not caller.may(Role.READ):
             return _json(response.Health(status="ready"))
         return _json(
-            response.readiness(index, encoder, in_use, states, age_s, slates.off, answers.cache_counts)
+            response.readiness(
+                index,
+                encoder,
+                in_use,
+                states,
+                age_s,
+                slates.off,
+                answers.cache_counts,
+                reader.counts(index, deadline),
+            )
         )
 
     @app.get("/schemas/listing.json")

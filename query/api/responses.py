@@ -318,11 +318,21 @@ class CacheReadiness(Model):
     misses: Annotated[int, Field(ge=0, description="Requests that it had no answer to, by this process.")]
 
 
+class Coverage(Model):
+    """How many listings can be found by photo."""
+
+    on_sale: Annotated[int, Field(ge=0, description="Listings for sale in the live index.")]
+    with_vector: Annotated[
+        float | None, Field(ge=0, le=1, description="The share of them with a vector; null without any.")
+    ]
+
+
 class Readiness(Health):
     """Readiness of the process to answer requests."""
 
     index: str
     encoder_id: str
+    coverage: Coverage
     ranking: RankingState
     experiments: tuple[ExperimentState, ...]
     switches_age_s: Annotated[
@@ -336,6 +346,11 @@ class Readiness(Health):
     cache: CacheReadiness
 
 
+def coverage(on_sale: int, encoded: int) -> Coverage:
+    """Convert the numbers of listings for sale, and of those with a vector, to a response."""
+    return Coverage(on_sale=on_sale, with_vector=round(encoded / on_sale, 4) if on_sale else None)
+
+
 def readiness(
     index: str,
     encoder: EncoderIdentity,
@@ -344,12 +359,14 @@ def readiness(
     switches_age_s: float | None,
     experiments_off: str | None,
     cache: CacheCounts,
+    counts: tuple[int, int],
 ) -> Readiness:
     """Readiness of the process; an arm that cannot be served does not make it unready."""
     return Readiness(
         status="ready",
         index=index,
         encoder_id=encoder.encoder_id,
+        coverage=coverage(*counts),
         ranking=ranking,
         experiments=tuple(
             ExperimentState(

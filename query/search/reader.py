@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from mappings.errors import IndexMissing, MappingMismatch
 from mappings.identity import EncoderIdentity
 from mappings.inspection import read_identity, resolve
-from mappings.listing import ListingDocument
+from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
 from query.search.errors import NoLiveIndex, SearchUnavailable, UnknownItem
 from query.search.hits import Hit
@@ -201,6 +201,21 @@ class IndexReader:
             except AuthorizationException:
                 return ""
         return orjson.dumps(answer.body, option=orjson.OPT_SORT_KEYS).decode()
+
+    def counts(self, index: str, deadline: RequestDeadline) -> tuple[int, int]:
+        """The number of listings for sale in an index, and of those with a vector.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        body = {
+            "size": 0,
+            "track_total_hits": True,
+            "query": {"term": {"status": Status.ON_SALE.value}},
+            "aggs": {"encoded": {"filter": {"exists": {"field": "vector"}}}},
+        }
+        answer = self._search(index, body, deadline, None)
+        return answer["hits"]["total"]["value"], answer["aggregations"]["encoded"]["doc_count"]
 
     def live(self, deadline: RequestDeadline) -> tuple[str, EncoderIdentity]:
         """The one index behind the read alias, and its encoder; looked up at each call.
