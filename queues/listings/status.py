@@ -92,6 +92,8 @@ class IndexingStatuses:
         document, letter = self._stored(item_id)
         if parked:
             letter = RejectedAs(parked.reason, parked.detail, parked.parked_at)
+        if document and letter and not _counts(letter, document):
+            letter = None
         return IndexingStatus(item_id, state_of(document, letter, is_queued=is_queued), document, letter)
 
     def _stored(self, item_id: str) -> tuple[IndexedAs | None, RejectedAs | None]:
@@ -132,21 +134,22 @@ class IndexingStatuses:
 
 
 def state_of(document: IndexedAs | None, letter: RejectedAs | None, *, is_queued: bool) -> IndexingState:
-    """Return the state of an item, which is that of its newest event."""
+    """Return the state of an item, which is that of its newest event.
+
+    A photo that cannot be used is noted in the document, too.
+    """
     if is_queued:
         return IndexingState.QUEUED
-    if letter and (document is None or _is_newer(letter, document)):
+    if letter and (document is None or letter.reason != document.photo_problem):
         return IndexingState.REJECTED
     return IndexingState.INDEXED if document else IndexingState.UNKNOWN
 
 
-def _is_newer(letter: RejectedAs, document: IndexedAs) -> bool:
-    """Return whether what was rejected is missing in the document: a photo that cannot be used is noted in
-    both, and what is older has been replaced since."""
-    if letter.reason == document.photo_problem:
-        return False
-    since = status_version(datetime.fromisoformat(document.updated_at), Status.ON_SALE)
-    return letter.version is None or letter.version >= since
+def _counts(letter: RejectedAs, document: IndexedAs) -> bool:
+    """Return whether a letter says something of the item as it is: what is older has been replaced since."""
+    if letter.version is None or letter.reason == document.photo_problem:
+        return True
+    return letter.version >= status_version(datetime.fromisoformat(document.updated_at), Status.ON_SALE)
 
 
 def _found(doc: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from mappings.client import ElasticsearchSettings
 from query.api.app import create_app
 from query.api.settings import QuerySettings
 from queues.lanes import unacked_key
-from queues.messages import TaskMessage
+from queues.messages import TaskMessage, parse_message
 from queues.parking import GivenUp, ParkingLot
 from queues.work_queue import WorkQueue
 from tests.indexing import Shop, run_tasks_here
@@ -58,9 +59,8 @@ def api(api_settings: QuerySettings, es: Elasticsearch) -> FlaskClient:
 
 def work(queue: WorkQueue) -> None:
     """Process what waits, as a worker does."""
-    messages = live_messages(queue)
-    queue.client.delete(queue.name)
-    for message in messages:
+    while raw := queue.client.rpop(queue.name):
+        message = parse_message(raw, queue.tasks, longest_wait=timedelta(minutes=1))
         tasks.index_listings.apply(args=message.args, kwargs=message.kwargs, task_id=message.id).get()
 
 
@@ -326,6 +326,9 @@ def test_a_rejected_event_is_explained(shop: Shop, api: FlaskClient) -> None:
     blind = state(api, "blind")
     assert (blind["state"], blind["document"]["has_vector"]) == ("indexed", False)
     assert blind["problem"]["reason"].startswith("photo_")
+    removal = {"op": "remove", "item_id": "blind", "updated_at": NOW}
+    shop.index(removal)
+    assert state(api, "blind")["problem"] is None
     never = state(api, "never")
     assert (never["state"], never["document"]) == ("rejected", None)
 
