@@ -14,7 +14,10 @@ INSTALLED_BY: Final = {
         "run `make train`",
     ),
     **dict.fromkeys(("duckdb", "scipy", "jinja2"), "install requirements/analysis.txt"),
-    **dict.fromkeys(("onnxruntime", "openvino", "tokenizers"), "install requirements/worker.txt"),
+    **dict.fromkeys(
+        ("onnxruntime", "openvino", "tokenizers", "sqlalchemy", "psycopg", "s3fs", "gcsfs", "aiohttp"),
+        "install requirements/worker.txt",
+    ),
     **dict.fromkeys(("pyarrow", "tqdm"), "install requirements/worker.txt or requirements/analysis.txt"),
     **dict.fromkeys(
         ("cachetools", "flask", "flask_compress", "flask_cors", "flask_openapi3", "gunicorn", "limits"),

@@ -26,5 +26,9 @@ class RebuildFailed(UserError):
     """An index cannot be built from another."""
 
 
-class UnreadableFile(UserError):
+class UnreadableSource(UserError):
+    """A source of listings cannot be read."""
+
+
+class UnreadableFile(UnreadableSource):
     """A file of listings cannot be read."""

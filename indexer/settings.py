@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,7 @@ from settings.environment import Port, Seconds, Unit, Variable, Whole, comma_sep
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Count = Annotated[Whole, Ge(1)]
+_BUCKET = re.compile(r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}(/[^,]*)?")
 Retries = Annotated[Whole, Ge(0)]
 
 
@@ -50,6 +52,18 @@ def networks(text: str) -> tuple[Network, ...]:
         ValueError: a network that there cannot be.
     """
     return tuple(ipaddress.ip_network(entry) for entry in comma_separated(text) if _is_network(entry))
+
+
+def bucket_prefixes(text: str) -> tuple[str, ...]:
+    """Return the buckets in a comma-separated list, or prefixes in them, each with a slash at its end.
+
+    Raises:
+        ValueError: an entry is not the URL of a bucket.
+    """
+    found = comma_separated(text)
+    if not all(_BUCKET.fullmatch(entry) for entry in found):
+        raise ValueError("not a list of buckets")
+    return tuple(f"{entry.rstrip('/')}/" for entry in found)
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,17 @@ class FetchSettings:
     ] = frozenset({80, 443})
     allowed_hosts: Annotated[frozenset[str], BeforeValidator(host_names), ALLOWED] = frozenset()
     allowed_networks: Annotated[tuple[Network, ...], BeforeValidator(networks), ALLOWED] = ()
+    buckets: Annotated[
+        tuple[str, ...],
+        BeforeValidator(bucket_prefixes),
+        Variable(
+            "NITAMONO_PHOTO_BUCKETS",
+            "Buckets, or prefixes in them, that photos may be read from, such as "
+            "`s3://shop-photos,gs://shop/photos`. Credentials and endpoint come from the variables of their "
+            "libraries: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL` and `GOOGLE_APPLICATION_CREDENTIALS`.",
+            expected="buckets or prefixes in them, such as s3://shop-photos,gs://shop/photos",
+        ),
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +151,16 @@ class ProducerSettings(QueueSettings):
             used_by="`nitamono index`, worker of listings",
         ),
     ] = 64
+
+    sql_url: Annotated[
+        str,
+        Variable(
+            "NITAMONO_SQL_URL",
+            "The database that `--query` reads, as a URL of SQLAlchemy ([listing files](listing-files.md)).",
+            used_by="`nitamono index`",
+            secret=True,
+        ),
+    ] = field(default="", repr=False)
 
     @property
     def queue(self) -> str:

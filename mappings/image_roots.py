@@ -16,6 +16,7 @@ from settings.environment import Variable, read_settings
 from settings.services_file import state_folder
 
 _HAS_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
+_BUCKET = re.compile(r"(s3|gs)://", re.IGNORECASE)
 _REMOTE = re.compile(r"https?:", re.IGNORECASE)
 
 
@@ -23,6 +24,11 @@ def is_remote(reference: str) -> bool:
     """Return whether the reference is an http or https URL."""
     # Not by urlsplit, which raises for a malformed host. The rest of the URL is checked when it is fetched.
     return _REMOTE.match(reference) is not None
+
+
+def is_in_bucket(reference: str) -> bool:
+    """Return whether the reference is an object of S3 or Google Cloud Storage."""
+    return _BUCKET.match(reference) is not None
 
 
 def folders(text: str) -> tuple[str, ...]:

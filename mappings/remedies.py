@@ -26,6 +26,8 @@ _BY_REASON: Final = {
     "op_unknown": "Leave it out for a complete listing, or give update or remove.",
     "item_unknown": "Send the complete listing; the change is kept and applied then.",
     "item_removed": "Send the complete listing to restore it; the change is kept and applied then.",
+    "photo_bucket_not_allowed": "Add its bucket to NITAMONO_PHOTO_BUCKETS of the workers, then replay.",
+    "photo_bucket_denied": "Give the workers credentials that may read the bucket, then replay.",
     "photo_gone": "Send the listing again with a photo that exists.",
 }
 _BY_SUFFIX: Final = {

@@ -9,7 +9,9 @@ compile() {
 }
 compile pyproject.toml --extra demo --output-file requirements/demo.txt
 compile pyproject.toml --constraints requirements/demo.txt --output-file requirements/base.txt
-for extra in api worker analysis train; do
+# A worker's image reads photos, and its commands listings, from wherever they are.
+compile pyproject.toml --extra worker --extra cloud --extra sql --constraints requirements/demo.txt --output-file requirements/worker.txt
+for extra in api analysis train; do
   compile pyproject.toml --extra $extra --constraints requirements/demo.txt --output-file requirements/$extra.txt
 done
 compile pyproject.toml --extra train --extra dev --constraints requirements/train.txt --output-file requirements/dev.txt

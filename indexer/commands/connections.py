@@ -12,6 +12,7 @@ import redis
 from celery import Celery
 from elasticsearch import Elasticsearch
 
+from indexer.intake.sources.watermarks import Watermarks
 from indexer.intake.submission import Submission
 from indexer.settings import ProducerSettings
 from indexer.worker.app import producer
@@ -70,6 +71,11 @@ class Connections:
     def parking(self) -> ParkingLot:
         """The events that wait for Elasticsearch."""
         return ParkingLot(self.redis, self.settings.prefix)
+
+    @property
+    def watermarks(self) -> Watermarks:
+        """How far queries were read."""
+        return Watermarks(self.redis, self.settings.prefix)
 
     @property
     def intake(self) -> Intake:

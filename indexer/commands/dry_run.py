@@ -17,7 +17,7 @@ from indexer.intake.row import Row
 from indexer.summary import IndexingSummary, first_of, problem_in
 from indexer.worker.pipeline.chunk import UNEXPECTED_JSON
 from mappings.errors import InvalidListing
-from mappings.image_roots import is_remote
+from mappings.image_roots import is_in_bucket, is_remote
 from mappings.listing import Listing, Status, item_id_of, parse_listing
 from mappings.problems import printable
 from mappings.remedies import remedy
@@ -96,12 +96,15 @@ def checked(row: Row) -> tuple[Listing | None, list[Finding]]:
 
 
 def photo_problems(listing: Listing) -> Iterator[tuple[str, str]]:
-    """Yield the reason for which a listing would have no vector. Photos at URLs are not fetched."""
+    """Yield the reason for which a listing would have no vector. Photos at URLs and in buckets are not
+    fetched."""
     if listing.status is Status.REMOVED:
         return
     if not listing.images:
         yield "no_photo", "the listing has no photo"
-    elif not is_remote(listing.images[0]) and not Path(listing.images[0]).is_file():
+    elif is_remote(listing.images[0]) or is_in_bucket(listing.images[0]):
+        return
+    elif not Path(listing.images[0]).is_file():
         yield "photo_not_found", f"found no file {listing.images[0]!r}"
 
 
@@ -127,7 +130,7 @@ def print_findings(run: DryRun, report: Path | None) -> None:
             click.echo(f"… {rest}{'' if report else '; --report FILE writes all as CSV'}")
         click.echo()
     click.echo(f"Dry run, nothing was sent: {run.summary}")
-    click.echo("Photos at URLs were not fetched.")
+    click.echo("Photos at URLs and in buckets were not fetched.")
     if run.without_price:
         click.echo(f"Without a price: {run.without_price:,}. Answers to them have no price band.")
     if report:

@@ -75,7 +75,9 @@ def json_value(value: Any) -> Any:  # noqa: PLR0911  one case for each type
         case date() | time():
             return value.isoformat()
         case Decimal():
-            return float(value)
+            # Databases have ids of the type NUMERIC.
+            is_whole = value.is_finite() and value == value.to_integral_value()
+            return int(value) if is_whole else float(value)
         case bytes():
             return value.decode()
         case dict():

@@ -209,7 +209,7 @@ def checked(path: Path, rules: ListingMap = NO_MAP) -> Checked:
 
 
 def read_rows(
-    path: Path, root: Path, rules: ListingMap = NO_MAP, *, name: str | None = None
+    path: Path, root: Path | str, rules: ListingMap = NO_MAP, *, name: str | None = None
 ) -> Iterator[Row]:
     """Yield the rows of a file with their events. Relative photo paths start from `root`.
 
@@ -218,9 +218,18 @@ def read_rows(
     Raises:
         UnreadableFile: the file cannot be opened, or its content does not match its suffix.
     """
+    for row in records(path, rules):
+        event = None if row.event is None else rules.event_of(row.event)
+        yield replace(row, event=event).at(name or path.name, root)
+
+
+def records(path: Path, rules: ListingMap) -> Iterator[Row]:
+    """Yield the rows of a file by column.
+
+    Raises:
+        UnreadableFile: as `read_rows`.
+    """
     try:
-        for row in format_of(path).rows(path, rules):
-            event = None if row.event is None else rules.event_of(row.event)
-            yield replace(row, event=event).at(name or path.name, root)
+        yield from format_of(path).rows(path, rules)
     except (*UNREADABLE, UnreadableFile) as error:
         raise UnreadableFile(f"{path}: {error}") from error

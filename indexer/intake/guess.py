@@ -1,4 +1,4 @@
-"""A proposed map, from the columns and values of a file's first rows, for a person to read and correct."""
+"""A proposed map, from the columns and values of a source's first rows, for a person to read and correct."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from indexer.errors import UnreadableFile
-from indexer.intake.files import UNREADABLE, format_of
+from indexer.errors import UnreadableSource
 from indexer.intake.listing_map import NO_MAP, REQUIRED, ListingMap
+from indexer.intake.row import Row
 
 SAMPLE_ROWS: Final = 500
 
@@ -76,6 +75,17 @@ _GROUPED = re.compile(r"\d{1,3}([.,]\d{3})+([.,]\d+)?")
 _SEPARATORS: Final = (">", "›", "»", "/", "|", "\\", ":")
 
 
+class Sampled(Protocol):
+    """A source of which rows can be looked at."""
+
+    @property
+    def name(self) -> str:
+        """The source in messages."""
+
+    def sample(self, rules: ListingMap) -> Iterator[Row]:
+        """Yield rows by column."""
+
+
 class EveryColumn(ListingMap):
     """A map that reads all columns."""
 
@@ -97,18 +107,21 @@ class Sample:
         return next((self.columns[column] for column, each in self.fields.items() if each == name), [])
 
 
-def guessed_map(path: Path, rules: ListingMap = NO_MAP) -> str:
-    """Return a map for a file as TOML with comments.
+def guessed_map(source: Sampled, rules: ListingMap = NO_MAP) -> str:
+    """Return a map for a source as TOML with comments.
 
     Raises:
-        UnreadableFile: it cannot be read.
+        UnreadableSource: it cannot be read.
     """
-    sample = sample_of(path, EveryColumn(formats=rules.formats))
+    sample = sample_of(source.sample(EveryColumn(formats=rules.formats)))
     if not sample.columns:
-        raise UnreadableFile(f"{path}: no row in the first {SAMPLE_ROWS} can be read; pass --encoding")
+        raise UnreadableSource(
+            f"{source.name}: no row in the first {SAMPLE_ROWS} can be read; pass --encoding"
+        )
     sample.fields = fields_of(list(sample.columns))
     lines = [
-        f"# A map for {path.name}, proposed from its first rows: check each line, then pass it with --map.",
+        f"# A map for {_one_line(source.name)}, proposed from its first rows.",
+        "# Check each line, then pass it with --map.",
         *_columns(sample),
         *_status(sample),
         *_constants(sample),
@@ -118,20 +131,13 @@ def guessed_map(path: Path, rules: ListingMap = NO_MAP) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sample_of(path: Path, rules: ListingMap) -> Sample:
-    """Return the columns of the first rows of a file.
-
-    Raises:
-        UnreadableFile: it cannot be read.
-    """
+def sample_of(rows: Iterable[Row]) -> Sample:
+    """Return the columns of the first rows."""
     sample = Sample()
-    try:
-        for row in islice(format_of(path).rows(path, rules), SAMPLE_ROWS):
-            for column, value in (row.event or {}).items():
-                values = sample.columns.setdefault(str(column), [])
-                values.extend([value] if value not in (None, "") else [])
-    except (*UNREADABLE, UnreadableFile) as error:
-        raise UnreadableFile(f"{path}: {error}") from error
+    for row in islice(rows, SAMPLE_ROWS):
+        for column, value in (row.event or {}).items():
+            values = sample.columns.setdefault(str(column), [])
+            values.extend([value] if value not in (None, "") else [])
     return sample
 
 
@@ -230,5 +236,8 @@ def quoted(text: str) -> str:
 
 
 def _comment(value: object) -> str:
-    text = str(value)
-    return "".join(character for character in text[:60] if character.isprintable())
+    return _one_line(str(value)[:60])
+
+
+def _one_line(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

@@ -42,13 +42,13 @@ class Row:
     detail: str = ""
     location: str = ""
 
-    def at(self, file: str, root: Path) -> Row:
-        """Return the row with photo paths below `root`, or with its file and location in the detail.
+    def at(self, source: str, root: Path | str | None) -> Row:
+        """Return the row with photo paths below `root`, or with its source and location in the detail.
 
         An event without a valid item id is a problem too: only its location identifies it.
         """
         row = self if self.event is None else checked_id(self, self.event)
-        location = f"{file} {row.location}"
+        location = f"{source} {row.location}"
         if row.event is not None:
             return replace(row, event=with_root(row.event, root), location=location)
         return replace(row, detail=f"{location}: {row.detail}", location=location)
@@ -74,16 +74,19 @@ def is_item_id(value: object) -> bool:
     return True
 
 
-def with_root(event: dict[str, Any], root: Path) -> dict[str, Any]:
+def with_root(event: dict[str, Any], root: Path | str | None) -> dict[str, Any]:
     """Return the event with absolute photo paths. Whether they may be read is decided by the worker."""
     images = event.get("images")
-    if not isinstance(images, list):
+    if root is None or not isinstance(images, list):
         return event
     return event | {"images": [join(root, image) for image in images]}
 
 
-def join(root: Path, image: object) -> object:
-    """Return the path below the root if the reference is a relative path, else the reference."""
+def join(root: Path | str, image: object) -> object:
+    """Return the path below the root, a folder or a URL, if the reference is a relative path, else the
+    reference. Below a URL, a path that begins with `/` is no relative one."""
     if not isinstance(image, str) or not image or is_remote(image) or ":" in image.split("/")[0]:
         return image
-    return str(root / image)
+    if isinstance(root, Path):
+        return str(root / image)
+    return image if image.startswith("/") else f"{root.rstrip('/')}/{image}"

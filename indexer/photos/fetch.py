@@ -13,6 +13,7 @@ from urllib.parse import SplitResult
 import httpcore
 
 from indexer.errors import PhotoGone, PhotoRefused, PhotoUnavailable, PhotoUnusable
+from indexer.photos.buckets import BucketReader
 from indexer.photos.cache import KeptPhoto, PhotoCache, Validators
 from indexer.photos.hosts import Admission, Breakers, HostLimit, Outcome
 from indexer.photos.network import TIMED_OUT, Deadline, PublicBackend
@@ -20,7 +21,7 @@ from indexer.photos.urls import checked_url, location_text, redirect_target, req
 from indexer.settings import FetchSettings
 from mappings.errors import UnsafePhotoPath
 from mappings.failures import Failure
-from mappings.image_roots import ImageRoots, is_remote
+from mappings.image_roots import ImageRoots, is_in_bucket, is_remote
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 GONE = frozenset({404, 410})
@@ -77,6 +78,7 @@ class PhotoFetcher:
         self._breakers = breakers or Breakers()
         self._probes = ThreadPoolExecutor(PROBES, thread_name_prefix="probe")
         self._cache = PhotoCache(settings.cache_dir, settings.cache_bytes)
+        self._buckets = BucketReader(settings)
         self._pool = httpcore.ConnectionPool(
             # More than are used at once, so that those to several hosts stay open from one chunk to the next.
             max_connections=4 * settings.threads + PROBES,
@@ -85,12 +87,14 @@ class PhotoFetcher:
         )
 
     def fetch(self, reference: str) -> bytes:
-        """Return the bytes of the photo at an http(s) URL, or at a path below an allowed folder.
+        """Return the bytes of the photo at an http(s) URL, in an allowed bucket, or below an allowed folder.
 
         Raises:
             PermanentFailure: it does not exist, must not be fetched, is too large or takes too long.
             PhotoUnavailable: the host or the disk fails; a retry may succeed.
         """
+        if is_in_bucket(reference):
+            return self._buckets.read(reference)
         if not is_remote(reference):
             return self._read_file(reference)
         # The wait for the limit of a host does not count as time of the photo.

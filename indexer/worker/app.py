@@ -13,6 +13,7 @@ from celery.worker.control import inspect_command
 from elasticsearch import ApiError, TransportError
 
 from cache.changes import Changes, RedisUnavailable
+from indexer.photos.buckets import BucketReader
 from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.bootstrap import build_changes, build_indexer, build_parking, work_queue
 from indexer.worker.encoder_check import check_encoder
@@ -125,6 +126,7 @@ def check_contract(**_: object) -> None:
         for folder in chosen.encoders:
             load_artifact(folder)
         check_encoder(os.environ)
+        BucketReader(chosen.fetch)  # refuses buckets whose library is not installed
         identities = [EncoderIdentity.from_artifact(folder) for folder in chosen.encoders]
         with connect(chosen.elasticsearch) as es:
             indices = writable_indices(es, chosen.prefix, identities)

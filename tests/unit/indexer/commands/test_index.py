@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.commands.index import Run, print_report
+from indexer.commands.indexing_run import Run, print_report
 from tests.unit.indexer.intake.test_csv_file import table
 
 ENDINGS = pytest.mark.parametrize(
@@ -114,6 +114,6 @@ def test_an_interruption_while_services_are_asked_is_reported(
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_file_without_listings_is_reported(wait: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Rather than a summary of nothing."""
-    print_report(Run(wait), Path("shop/empty.csv"), as_json=False)
+    print_report(Run(wait), "shop/empty.csv", as_json=False)
 
     assert capsys.readouterr().out == "shop/empty.csv has no listings.\n"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer.errors import UnreadableFile
+from indexer.errors import UnreadableSource
 from indexer.intake.files import checked, read_rows
 from indexer.intake.guess import NAMES, WORDS, guessed_map, plain, status_of
-from indexer.intake.listing_map import ListingMap
+from indexer.intake.listing_map import NO_MAP, ListingMap
+from indexer.intake.sources.local import FileSource
 from mappings.listing import parse_listing
 from tests.factories import make_event
 from tests.unit.indexer.intake.test_listing_map import CSV
@@ -27,7 +28,7 @@ ENGLISH = "".join("\t".join(row) + "\n" for row in (HEADER, SKIRT, SHOES))
 
 def guessed(file: Path) -> ListingMap:
     """Return the proposed map as `--map` reads it."""
-    text = guessed_map(file)
+    text = guessed_map(FileSource.at(file, None, NO_MAP))
     (file.parent / "map.toml").write_text(text, encoding="utf-8")
     return ListingMap.load(file.parent / "map.toml")
 
@@ -48,7 +49,7 @@ def test_a_japanese_table_has_a_proposal_and_what_is_left_to_decide(tmp_path: Pa
     """What a person must know is a comment: currency, seller, locale, time zone."""
     file = tmp_path / "a.csv"
     file.write_text(CSV, encoding="cp932")
-    text = guessed_map(file)
+    text = guessed_map(FileSource.at(file, None, NO_MAP))
     found = tomllib.loads(text)
     assert found["columns"] | {"商品ID": "item_id", "色": "attributes.colour"} == found["columns"]
     assert found["status"] == {"販売中": "on_sale", "売り切れ": "sold_out"}
@@ -86,8 +87,8 @@ def test_any_column_and_word_gives_a_map_that_can_be_read(tmp_path: Path) -> Non
 def test_a_file_without_rows_has_no_proposal(tmp_path: Path) -> None:
     """With what to try."""
     (tmp_path / "a.csv").write_text("")
-    with pytest.raises(UnreadableFile, match="no row in the first 500 can be read"):
-        guessed_map(tmp_path / "a.csv")
+    with pytest.raises(UnreadableSource, match="no row in the first 500 can be read"):
+        guessed_map(FileSource.at(tmp_path / "a.csv", None, NO_MAP))
 
 
 def test_known_names_and_words_are_in_the_form_in_which_they_are_compared() -> None:
