@@ -7,6 +7,7 @@ import click
 from console.group import Group
 from indexer.commands.connections import Connections
 from indexer.commands.dead_letters import dead_letters_group
+from indexer.commands.forward import forward_command
 from indexer.commands.index import index_command
 from indexer.commands.reembed import reembed_command, rollback_command
 from indexer.commands.remove import remove_command
@@ -27,4 +28,5 @@ group.add_command(dead_letters_group)
 group.add_command(reembed_command)
 group.add_command(rollback_command)
 group.add_command(status_command)
+group.add_command(forward_command)
 group.add_command(sweep_command)

@@ -17,6 +17,7 @@ from ml.artifact import DEFAULT_ARTIFACT
 from ml.inference.graph import Backend
 from ml.inference.preprocess import MAX_BYTES
 from queues.listings.names import listing_queue
+from queues.rabbitmq import BrokerUrl
 from queues.settings import QueueSettings
 from settings.encoder import EncoderFolder, FurtherEncoders
 from settings.environment import Port, Seconds, Unit, Variable, Whole, comma_separated
@@ -152,6 +153,7 @@ class ProducerSettings(QueueSettings):
         ),
     ] = 64
 
+    broker_url: BrokerUrl = field(default="", repr=False)
     sql_url: Annotated[
         str,
         Variable(

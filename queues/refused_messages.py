@@ -46,8 +46,11 @@ def _outcome(task_id: str, status: str, result: Mapping[str, Any]) -> dict[str, 
 
 
 def store_outcome(client: redis.Redis, outcome: Mapping[str, Any]) -> None:
-    """Store a `success` or `failure` where Celery's backend would, for whoever waits for the task."""
-    client.set(f"{RESULT_KEY}{outcome['task_id']}", json.dumps(outcome), ex=RESULT_EXPIRES_S)
+    """Store a `success` or `failure` where Celery's backend would, and announce it as that does, for whoever
+    waits for the task: `AsyncResult.get` reads no stored result once it listens."""
+    key, value = f"{RESULT_KEY}{outcome['task_id']}", json.dumps(outcome)
+    client.set(key, value, ex=RESULT_EXPIRES_S)
+    client.publish(key, value)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ import pyarrow.parquet as pq
 from console.counts import count_of
 from indexer.errors import UnreadableFile
 from indexer.intake.columns import json_value
+from indexer.intake.ipc_size import unpacked_sizes
 from indexer.intake.listing_map import ListingMap
 from indexer.intake.row import Checked, Row
+from indexer.intake.text import ALWAYS_UNPACKED, MAX_RATIO
 
 PARQUET: Final = frozenset({".parquet"})
+IPC_FILE: Final = b"ARROW1"
 AT_ONCE: Final = 500
 """Rows that become Python objects at once."""
 MAX_ROW_GROUP: Final = 4 * 2**30
@@ -91,25 +95,53 @@ def parquet(file: Any) -> Columnar:
 
 
 def arrow(file: Any) -> Columnar:
-    """Open an Arrow IPC file (Feather), or a stream of Arrow batches."""
+    """Open an Arrow IPC file (Feather), or a stream of Arrow batches.
+
+    Raises:
+        UnreadableFile: a part of it is too large to unpack, or a part is missing.
+    """
 
     def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        return (batch.select(columns) for batch in ipc_batches(file)[1])
+        return (batch.select(columns) for batch in ipc_stream(file))
 
-    schema, found = ipc_batches(file)
-    return Columnar(schema, sum(batch.num_rows for batch in found), batches)
+    check_unpacked(file)
+    found = ipc_stream(file)
+    schema, counts = found.schema, [batch.num_rows for batch in found]
+    if starts_as_file(file) and len(counts) != (expected := pa.ipc.open_file(file).num_record_batches):
+        raise UnreadableFile(f"found {len(counts)} batches, expected {expected}: it is damaged")
+    return Columnar(schema, sum(counts), batches)
 
 
-def ipc_batches(file: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Return the schema and the batches of a file or a stream, from its beginning."""
+def check_unpacked(file: Any) -> None:
+    """Check that each part of an Arrow file can be unpacked.
+
+    Raises:
+        UnreadableFile: one claims to be far larger than the file.
+    """
+    limit = min(MAX_ROW_GROUP, max(ALWAYS_UNPACKED, MAX_RATIO * file.seek(0, io.SEEK_END)))
+    file.seek(start_of(file))
+    if any(size > limit for size in unpacked_sizes(file)):
+        raise UnreadableFile(f"a batch unpacks to more than {limit // 2**20:,} MiB: write it as Parquet")
+
+
+def ipc_stream(file: Any) -> pa.RecordBatchStreamReader:
+    """Return the batches from the beginning. A file is a stream with an index at its end, which may point to
+    other messages than those that were checked, and is not used."""
+    file.seek(start_of(file))
+    return pa.ipc.open_stream(file)
+
+
+def start_of(file: Any) -> int:
+    """Return the position of the first message."""
+    return 8 if starts_as_file(file) else 0
+
+
+def starts_as_file(file: Any) -> bool:
+    """Return whether it is an Arrow file rather than a stream, at its beginning."""
     file.seek(0)
-    try:
-        reader = pa.ipc.open_file(file)
-    except pa.ArrowInvalid:
-        file.seek(0)
-        stream = pa.ipc.open_stream(file)
-        return stream.schema, iter(stream)
-    return reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+    start: bytes = file.read(len(IPC_FILE))
+    file.seek(0)
+    return start == IPC_FILE
 
 
 def with_readable_times(batch: pa.RecordBatch, legacy: frozenset[str]) -> pa.RecordBatch:

@@ -27,6 +27,8 @@ class Checked:
     """About how many it has; 0 if that is not known before they are read."""
     encoding: str | None = None
     """The encoding of its text, if it was detected rather than declared."""
+    wrapping: str | None = None
+    """The name of the list that its listings are in, if it is an object with one."""
 
 
 @dataclass(frozen=True)

@@ -86,3 +86,5 @@ def notes_of(name: str, found: Checked) -> Iterator[str]:
     """Yield what was decided about a file that its user may correct."""
     if found.encoding:
         yield f"{name} is in {found.encoding}; if it is not, pass --encoding."
+    if found.wrapping is not None:
+        yield f"{name}: the listings are in {found.wrapping!r}."

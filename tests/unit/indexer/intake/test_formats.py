@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import struct
 import time
 import tracemalloc
 import zipfile
@@ -25,8 +26,9 @@ from pyarrow import feather
 from indexer.errors import UnreadableFile
 from indexer.intake import excel, json_file
 from indexer.intake.files import checked, read_rows, select
-from indexer.intake.listing_map import REQUIRED, ListingMap
+from indexer.intake.listing_map import NO_MAP, REQUIRED, ListingMap
 from indexer.intake.row import MAX_ROW_LENGTH, Row
+from indexer.intake.sources.local import FileSource
 from indexer.intake.value_formats import ValueFormats
 from mappings.listing import Listing, parse_listing
 from tests.factories import make_event, make_listing
@@ -282,6 +284,45 @@ def test_more_rows_than_bytes_are_no_listings(tmp_path: Path) -> None:
         checked(tmp_path / "a.parquet")
 
 
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_a_hostile_feather_file_is_refused_before_it_is_unpacked(tmp_path: Path, compression: str) -> None:
+    """Arrow would allocate the terabytes that a compressed buffer claims."""
+    names = [f"A > {n:0100}" for n in range(1000)]
+    events = [make_event(item_id=str(n), attributes={}, category=name) for n, name in enumerate(names)]
+    table = pa.Table.from_pylist([{k: v for k, v in event.items() if k in REQUIRED} for event in events])
+    category = table.column("category").dictionary_encode()
+    for number, column in enumerate((table.column("category"), category)):
+        file = tmp_path / f"{number}.feather"
+        changed = table.set_column(table.schema.get_field_index("category"), "category", column)
+        feather.write_feather(changed, file, compression=compression)
+        assert [row.event and row.event["category"] for row in read_rows(file, tmp_path)] == [
+            ["A", name[4:]] for name in names
+        ]
+        data = file.read_bytes()
+        claimed = struct.pack("<q", sum(map(len, names)))  # the prefix of the buffer with these texts
+        assert claimed in data
+        file.write_bytes(data.replace(claimed, struct.pack("<q", 2**42)))
+        with pytest.raises(UnreadableFile, match="a batch unpacks to more than 64 MiB: write it as Parquet"):
+            checked(file)
+        with pytest.raises(UnreadableFile, match="a batch unpacks to more than"):
+            next(read_rows(file, tmp_path))
+
+
+def test_a_feather_file_that_lost_a_part_is_refused(tmp_path: Path) -> None:
+    """By the index at its end, or for the lack of it."""
+    file = tmp_path / "a.feather"
+    table = pa.Table.from_pylist(
+        [{k: v for k, v in event.items() if k in REQUIRED} for event in EVENTS * 100]
+    )
+    feather.write_feather(table, file, chunksize=100)
+    data = file.read_bytes()
+    second = data.rindex(b"\xff\xff\xff\xff", 0, data.rindex(b"\xff\xff\xff\xff"))
+    for damaged in (data[:second], data[:second] + bytes(8) + data[second:], data[:-20]):
+        file.write_bytes(damaged)
+        with pytest.raises(UnreadableFile, match=r"a\.feather"):
+            checked(file)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -299,6 +340,33 @@ def test_a_damaged_array_is_refused_as_a_whole(tmp_path: Path, text: str, words:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UnreadableFile, match=words):
         checked(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("before", ["", '"status": "ok", "meta": {"a": [{}]}, "tags": ["x", ["y"]], '])
+def test_listings_in_one_list_of_an_object_are_read(tmp_path: Path, before: str) -> None:
+    """As APIs answer; the preview says where they are."""
+    file = tmp_path / "a.json"
+    file.write_text(f'\ufeff {{{before}"items": {json.dumps(EVENTS)}, "next": null}}\n')
+    rows = [(row.event and row.event["item_id"], row.location) for row in read_rows(file, tmp_path)]
+    assert rows == [(event["item_id"], f"a.json item {n}") for n, event in enumerate(EVENTS, 1)]
+    preview = FileSource.at(file, None, NO_MAP).check(NO_MAP)
+    assert preview.notes == ("a.json: the listings are in 'items'.",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items": [{}], "errors": [{}]}',
+        '{"items": [{}, 1]}',
+        '{"items": {"a": 1}}',
+        '{"item_id": "a", "variants": [{}]}',
+        '{"variants": [{}]} {"variants": [{}]}',
+    ],
+)
+def test_an_object_with_another_content_is_a_row_itself(tmp_path: Path, text: str) -> None:
+    """Two lists, or one of other values, could mean anything; a listing may have a list."""
+    (tmp_path / "a.json").write_text(text)
+    assert FileSource.at(tmp_path / "a.json", None, NO_MAP).check(NO_MAP).notes == ()
 
 
 def test_values_of_an_array_that_are_no_objects_are_rejected(tmp_path: Path) -> None:
