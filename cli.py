@@ -14,7 +14,7 @@ COMMANDS = {
     "demo": Lazy("demo.cli:group", "Run the whole system on this machine."),
     "events": Lazy("events.cli:group", "Count, export, delete and erase events."),
     "experiment": Lazy("experiments.cli:group", "Plan, check, stop and evaluate experiments."),
-    "index": Lazy("indexer.cli:index_command", "Index the listings of a file or folder."),
+    "index": Lazy("indexer.cli:index_command", "Index the listings of files, of a bucket or of a database."),
     "indexer": Lazy("indexer.cli:group", "Show the status of items; manage dead letters and tombstones."),
     "keys": Lazy("query.access.cli:group", "Create, list, revoke and rotate API keys."),
     "mappings": Lazy(

@@ -17,7 +17,10 @@ from urllib.parse import urlsplit
 
 import redis
 from amqp.exceptions import NotFound
-from kombu import Connection, Consumer, Exchange, Message, Queue
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
+from kombu.message import Message
+from kombu.messaging import Consumer
 from pydantic import AfterValidator
 
 from queues.backoff import wait_before

@@ -71,6 +71,7 @@ REMEMBERED = tuple(
                 "NITAMONO_INDEXING_MAX_RETRIES",
                 "NITAMONO_INDEX_PREFIX",
                 "NITAMONO_OUTCOME_STREAM_LENGTH",
+                "NITAMONO_PHOTO_BUCKETS",
                 "NITAMONO_PHOTO_CACHE_MAX_BYTES",
                 "NITAMONO_PHOTO_MAX_RETRIES",
                 "NITAMONO_VISIBILITY_TIMEOUT_S",

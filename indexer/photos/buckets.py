@@ -18,6 +18,10 @@ from settings.errors import InvalidSetting
 NOT_SATISFIABLE = "not satisfiable"
 """What Google Cloud Storage says of the first bytes of an object without any; S3 is understood by errno."""
 
+UNAUTHORIZED = 401
+NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
+"""Errors of botocore and of google-auth."""
+
 
 class BucketReader:
     """Reads photos of buckets. Used by many threads at once, in the process that made it."""
@@ -118,5 +122,6 @@ def is_empty(error: Exception) -> bool:
 
 def is_denied(error: Exception) -> bool:
     """Return whether the credentials are missing or do not allow the request."""
-    denied = isinstance(error, PermissionError) or "Forbidden" in str(error)
-    return denied or type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}
+    if isinstance(error, PermissionError) or type(error).__name__ in NO_CREDENTIALS:
+        return True
+    return getattr(error, "code", None) == UNAUTHORIZED or "Forbidden" in str(error)  # by gcsfs

@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from click.testing import CliRunner
 from elasticsearch import Elasticsearch
 
 from cli import main
+from indexer.intake.sources.watermarks import Watermarks
 from tests.conftest import WorkerFactory, skip_or_fail
 from tests.indexing import Shop, at
 from tests.postgres_server import PASSWORD, PostgresServer, find_postgres, postgres_server
@@ -198,3 +201,25 @@ def test_text_times_of_sqlite_are_a_watermark(shop: Shop, tmp_path: Path) -> Non
     connection.close()
     assert index(*options, query=query)["sent"] == 2
     assert index(*options, query=query)["sent"] == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime(2026, 1, 1, 9, 30, 0, 123456, tzinfo=timezone(timedelta(hours=9))),
+        datetime(2026, 1, 1, 9, 30),
+        date(2026, 1, 1),
+        Decimal("12.50"),
+        1769851800250,
+        "2026-01-01",
+    ],
+)
+def test_a_watermark_keeps_its_type(value: object, redis_url: str) -> None:
+    """So that the database compares what it returned; of another query there is none."""
+    with redis.Redis.from_url(redis_url) as client:
+        watermarks = Watermarks(client, "shop")
+        watermarks.save("SELECT 1", value)
+        found = watermarks.load("SELECT 1")
+        assert (found, type(found)) == (value, type(value))
+        assert watermarks.load("SELECT 2") is None
+        assert Watermarks(client, "another").load("SELECT 1") is None

@@ -89,7 +89,7 @@ class SqlSource:
             for number, values in enumerate(streamed(result), 1):
                 row = row_of({names[each]: values[each] for each in wanted}, f"row {number}")
                 if following is not None and values[following] is not None:
-                    self._position = values[following]
+                    self._position = self._orderable(values[following])
                 yield row
 
     def read(self, rules: ListingMap) -> Iterator[Row]:
@@ -109,19 +109,17 @@ class SqlSource:
         return "" if start is None else f"Reading rows with {self.since.column} from {self._start} on."
 
     def accepted(self) -> None:
-        """Advance the watermark to the last row that was read.
+        """Advance the watermark to the last row that was read."""
+        if self._watermarks is not None and self._position is not None:
+            self._watermarks.save(self._identity, self._position)
 
-        Raises:
-            UnreadableSource: its type has no order that can be kept.
-        """
-        if self._watermarks is None or self.since is None or self._position is None:
-            return
-        if not is_orderable(self._position):
-            raise UnreadableSource(
-                f"--since {self.since.column}: found a value of the type {type(self._position).__name__}, "
-                "expected a time, a date, a number or text"
-            )
-        self._watermarks.save(self._identity, self._position)
+    def _orderable(self, value: Any) -> Any:
+        if is_orderable(value):
+            return value
+        raise UnreadableSource(
+            f"--since {self.since.column if self.since else ''}: found a value of the type "
+            f"{type(value).__name__}, expected a time, a date, a number or text"
+        )
 
     @property
     def _identity(self) -> str:

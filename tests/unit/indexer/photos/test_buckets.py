@@ -112,6 +112,37 @@ def test_the_error_decides_whether_to_retry(
         fetcher_within(1 if failure is PhotoUnavailable else 30).fetch(f"s3:/{PHOTO}")
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "failure"),
+    [
+        (200, b"0123456789", None),
+        (416, b"Request range not satisfiable", None),
+        (404, b"", PhotoGone),
+        (403, b'{"error": {"message": "no"}}', PhotoRefused),
+        (401, b'{"error": {"message": "no"}}', PhotoRefused),
+        (429, b'{"error": {"message": "slow"}}', PhotoUnavailable),
+        (503, b"", PhotoUnavailable),
+        (200, b"01234567890", PhotoUnusable),
+    ],
+)
+def test_photos_of_google_cloud_storage_fail_alike(
+    status: int, body: bytes, failure: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a server that answers as Google's does, since there is none to install."""
+    with photo_server() as server:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+        server.url("/download/storage/v1/b/shop/o/photos%2F%E7%9A%BF%20a.jpg?alt=media", serve(body, status))
+        deadline = 1 if failure is PhotoUnavailable else 30
+        settings = replace(ALLOWED, buckets=bucket_prefixes("gs://shop/photos"), deadline_s=deadline)
+        fetcher = PhotoFetcher(settings, ImageRoots())
+        if failure is None:
+            assert fetcher.fetch("gs://shop/photos/皿 a.jpg") == (body if status == 200 else b"")
+        else:
+            with pytest.raises(failure):
+                fetcher.fetch("gs://shop/photos/皿 a.jpg")
+
+
 def test_a_photo_has_a_deadline(broken: PhotoServer) -> None:
     """Whether nothing comes or a byte now and then; it is retried, since a bucket is the operator's own."""
     settings = FetchSettings(buckets=ALLOWED.buckets, deadline_s=0.5, idle_s=0.3)
