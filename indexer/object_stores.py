@@ -6,19 +6,10 @@ GOOGLE_APPLICATION_CREDENTIALS and the like.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-_LIBRARIES: Final = {"s3": "s3fs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}
-"""Scheme to the library that fsspec needs for it."""
-_ERRORS: Final = {
-    "s3": ("botocore.exceptions.BotoCoreError", "botocore.exceptions.ClientError"),
-    "gs": ("gcsfs.retry.HttpError", "google.auth.exceptions.GoogleAuthError"),
-}
-"""Scheme to the errors of its library that are no OSError; those of aiohttp may come with each."""
-
-SCHEMES: Final = tuple(_LIBRARIES)
+SCHEMES: Final = ("s3", "gs", "https", "http")
 
 
 def file_system(scheme: str, **options: Any) -> Any:
@@ -27,17 +18,31 @@ def file_system(scheme: str, **options: Any) -> Any:
     Raises:
         ModuleNotFoundError: its library is not installed.
     """
-    import_module(_LIBRARIES[scheme])
-    from fsspec import filesystem  # noqa: PLC0415  not every installation has it
+    client_errors(scheme)
+    from fsspec import filesystem  # noqa: PLC0415  as below
 
     return filesystem(scheme, **options)
 
 
 def client_errors(scheme: str) -> tuple[type[Exception], ...]:
-    """Return what the file system of a scheme raises if the other side fails. Timeouts are OSErrors."""
-    names = ("aiohttp.ClientError", *_ERRORS.get(scheme, ()))
-    modules = (name.rpartition(".") for name in names)
-    return (OSError, *(getattr(import_module(module), name) for module, _, name in modules))
+    """Return what the file system of a scheme raises if the other side fails. Timeouts are OSErrors.
+
+    Raises:
+        ModuleNotFoundError: its library is not installed.
+    """
+    # Imported here, since not every installation has them.
+    from aiohttp import ClientError as HttpClientError  # noqa: PLC0415
+
+    if scheme == "s3":
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        return OSError, HttpClientError, BotoCoreError, ClientError
+    if scheme == "gs":
+        from gcsfs.retry import HttpError  # noqa: PLC0415
+        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
+        return OSError, HttpClientError, HttpError, GoogleAuthError
+    return OSError, HttpClientError
 
 
 def without_secrets(url: str) -> str:
