@@ -15,7 +15,7 @@ from tqdm import tqdm
 from console.group import INTERRUPTED
 from console.table import table
 from indexer.commands.connections import Connections
-from indexer.commands.index import interruptible
+from indexer.commands.indexing_run import interruptible
 from indexer.commands.sweep import parse_age
 from indexer.jobs import gates, rebuild, reembedding
 from indexer.jobs.gates import Gate
