@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,8 +11,13 @@ from celery import Celery, signals
 
 from queues.broker import transport_options
 from queues.messages import PLAIN_JSON
+from queues.metrics import watch_tasks
+from queues.origin import stamp_messages
 from queues.transport import Transport
 from queues.work_queue import WorkQueue
+from settings.environment import read_settings
+from telemetry.logs import formatter
+from telemetry.settings import LogSettings
 
 
 def configuration(queue: WorkQueue) -> dict[str, Any]:
@@ -49,6 +55,8 @@ def configuration(queue: WorkQueue) -> dict[str, Any]:
 
 def worker_app(name: str, configured: Callable[[], Mapping[str, Any]]) -> Celery:
     """Return the app of a worker, whose settings are read when first needed."""
+    stamp_messages()
+    watch_tasks()
     app = Celery(name)
     app.add_defaults(configured)
     return app
@@ -56,12 +64,17 @@ def worker_app(name: str, configured: Callable[[], Mapping[str, Any]]) -> Celery
 
 def producer_app(name: str, configured: Mapping[str, Any]) -> Celery:
     """Return an app that sends tasks; it imports no task and keeps no results."""
+    stamp_messages()
     sender = Celery(name, set_as_current=False)
     sender.conf.update({**configured, "result_backend": None, "imports": ()})
     return sender
 
 
 @signals.after_setup_logger.connect  # type: ignore[untyped-decorator]  # Celery has no types
-def quieten(**_: object) -> None:
-    """Keep the line for each request to Elasticsearch out of the workers' logs."""
+@signals.after_setup_task_logger.connect  # type: ignore[untyped-decorator]  # as above
+def form_lines(logger: logging.Logger, format: str, **_: object) -> None:  # noqa: A002  Celery's name
+    """Write logs in the form of the settings, without a line for each request to Elasticsearch."""
     logging.getLogger("elastic_transport").setLevel(logging.WARNING)
+    form = read_settings(LogSettings, os.environ).form
+    for handler in logger.handlers:
+        handler.setFormatter(formatter(form, format))

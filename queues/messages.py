@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from mappings.errors import ContractError
 from mappings.listing import Instant, isoformat
 from queues.lanes import LIVE, list_of
+from queues.origin import Origin
 
 MALFORMED: Final = "message_malformed"
 TOO_LARGE: Final = "message_too_large"
@@ -102,6 +103,7 @@ class TaskMessage:
     """That of the list which the message came from, or goes to."""
     wants_result: bool = True
     """Whether the task's result is stored. A sender that passes `ignore_result=True` wants none."""
+    origin: Origin = field(default_factory=Origin.here)
 
     def list_in(self, queue: str) -> str:
         """Return the key of the list of a queue that the message belongs to."""
@@ -128,6 +130,7 @@ class TaskMessage:
             "ignore_result": not self.wants_result,
             "argsrepr": "[…]",
             "kwargsrepr": "{…}",
+            **self.origin.to_headers(),
         }
         properties = {
             "correlation_id": self.id,
@@ -170,6 +173,9 @@ class _Headers(_Id):
     eta: Instant | None = None
     expires: Instant | None = None
     ignore_result: Any = None
+    # Anything: what only logs and metrics use never makes a message invalid.
+    traceparent: Any = None
+    enqueued_at: Any = None
 
 
 class _Envelope(_Part):
@@ -212,7 +218,10 @@ def parse_message(
     bind(tasks[headers.task], args, kwargs)
     eta = None if replayed else headers.eta
     wants_result = headers.ignore_result is not True
-    return TaskMessage(headers.task, args, kwargs, headers.id, headers.retries, eta, priority, wants_result)
+    origin = Origin.of(headers.traceparent, headers.enqueued_at)
+    return TaskMessage(
+        headers.task, args, kwargs, headers.id, headers.retries, eta, priority, wants_result, origin
+    )
 
 
 def _envelope(raw: bytes) -> _Envelope:

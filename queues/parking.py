@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from mappings.listing import isoformat
+from queues.names import parked_key
 from queues.rejected_index import digest
 
 
@@ -48,7 +49,7 @@ class ParkingLot:
     @property
     def key(self) -> str:
         """The Redis key of the hash."""
-        return f"nitamono:{self.prefix}:parked"
+        return parked_key(self.prefix)
 
     def park(self, given_up: Sequence[GivenUp]) -> None:
         """Store the events, all or none."""

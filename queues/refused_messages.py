@@ -18,6 +18,7 @@ from mappings.listing import isoformat
 from mappings.problems import shortened
 from queues.lanes import unacked_index_key, unacked_key
 from queues.messages import MessageRefused, TaskMessage, task_id_in
+from queues.names import refused_key
 
 RESULT_KEY: Final = "celery-task-meta-"
 """The prefix of the keys of Celery's Redis backend, before a task's id."""
@@ -99,7 +100,7 @@ class RefusedMessages:
     @property
     def key(self) -> str:
         """The Redis key of the hash."""
-        return f"{self.queue}:refused"
+        return refused_key(self.queue)
 
     def keep(self, raw: bytes, refusal: MessageRefused, delivery_tag: str | None = None) -> None:
         """Store the message, and a failure as the result of its task, for commands that wait for it.

@@ -10,6 +10,7 @@ from mappings.client import ElasticsearchSettings
 from queues.broker import DEFAULT_REDIS_URL, DEFAULT_VISIBILITY_TIMEOUT_S, RedisUrl, VisibilityTimeout
 from queues.lanes import unacked_key
 from settings.environment import read_settings
+from telemetry.settings import LogSettings, MetricsSettings
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class QueueSettings:
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     redis_url: RedisUrl = field(default=DEFAULT_REDIS_URL, repr=False)
     visibility_timeout_s: VisibilityTimeout = DEFAULT_VISIBILITY_TIMEOUT_S
+    logs: LogSettings = field(default_factory=LogSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:

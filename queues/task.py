@@ -16,6 +16,7 @@ from mappings.failures import TransientFailure
 from queues.backoff import wait_before
 from queues.messages import Arguments, MessageRefused, TaskMessage, bind
 from queues.work_queue import WorkQueue
+from telemetry.logs import line
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class QueueTask(Task):  # type: ignore[misc]  # Celery has no types
             with self.work_queue().deliveries.counted(message) as count:
                 yield count
         except (TransientFailure, redis.RedisError) as error:
-            log.warning("waiting detail=%r", str(error)[:300])
+            log.warning(line("waiting", detail=str(error)[:300]))
             raise Reject(str(error), requeue=True) from error
 
     def retry_as(self, successor: Task, args: Sequence[Any], longest_wait_s: float) -> NoReturn:

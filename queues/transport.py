@@ -21,8 +21,10 @@ from kombu.transport import virtual
 
 from queues.lanes import BACKFILL, LIVE, list_of, queue_and_priority
 from queues.messages import PLAIN_JSON, MessageRefused, Tasks, parse_message
+from queues.metrics import REFUSED_MESSAGES
 from queues.refused_messages import RefusedMessages
 from queues.taking import Taking, list_and_message
+from telemetry.logs import line
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,8 @@ class Intake:
             return call.to_bytes(self.queue, delivery_tag)
         except MessageRefused as refusal:
             self.refused.keep(raw, refusal, delivery_tag)
-            log.warning("message_refused reason=%s detail=%r", refusal.reason, refusal.detail[:300])
+            REFUSED_MESSAGES.add(self.queue, refusal.reason)
+            log.warning(line("message_refused", reason=refusal.reason, detail=refusal.detail[:300]))
             return None
 
     def replay(self, reason: str | None = None) -> Replayed:
@@ -230,7 +233,7 @@ class Transport(kombu_redis.Transport):
 
 def ignored(error: Exception) -> bool:
     """Log that a control message is ignored, and return True, which tells kombu that it was delivered."""
-    log.warning("control_message_ignored detail=%r", f"{type(error).__name__}: {error}"[:300])
+    log.warning(line("control_message_ignored", detail=f"{type(error).__name__}: {error}"[:300]))
     return True
 
 

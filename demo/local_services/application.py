@@ -25,7 +25,19 @@ from query.api.server import GUNICORN
 from settings.encoder import DEFAULT_ENCODER
 from settings.services_file import REPOSITORY
 
-PACKAGES = ("mappings", "ml", "cache", "queues", "events", "indexer", "experiments", "query", "settings")
+PACKAGES = (
+    "mappings",
+    "ml",
+    "cache",
+    "queues",
+    "monitoring",
+    "events",
+    "indexer",
+    "experiments",
+    "query",
+    "settings",
+    "telemetry",
+)
 SETTINGS = ("NITAMONO_", "ELASTICSEARCH_", "OMP_")
 OF_THE_API = frozenset(
     {

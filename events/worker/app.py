@@ -13,12 +13,16 @@ from elasticsearch import ApiError, TransportError
 
 from events.indices import update_indices
 from events.worker.arguments import TASKS
+from events.worker.metrics import METRICS
 from events.worker.settings import EventSettings
 from events.worker.store import EventStore
 from mappings.client import connect
+from monitoring.worker import WatchedWorker
 from queues import celery_app
+from queues import metrics as queue_metrics
 from queues.work_queue import WorkQueue
 from settings.errors import UserError
+from telemetry.logs import line
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ def producer(chosen: EventSettings) -> Celery:
 
 
 app = celery_app.worker_app("nitamono-events", lambda: configuration(settings()))
+WatchedWorker("events", settings, (*METRICS, *queue_metrics.METRICS)).connect()
 
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # Celery has no types
@@ -75,6 +80,6 @@ def update_mappings(**_: object) -> None:
         with connect(chosen.elasticsearch) as es:
             update_indices(es, chosen.prefix)
     except (TransportError, ApiError) as error:
-        log.warning("elasticsearch_unavailable detail=%r", str(error)[:300])
+        log.warning(line("elasticsearch_unavailable", detail=str(error)[:300]))
     except UserError as error:
         sys.exit(f"The worker of events cannot start: {error}")

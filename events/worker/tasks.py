@@ -9,6 +9,7 @@ from typing import Any, Final
 from events.names import STORE_EVENTS
 from events.worker.app import app, queue, settings, store
 from events.worker.arguments import StoreArguments
+from events.worker.metrics import count_events
 from events.worker.store import StoreSummary
 from queues.backoff import retrying
 from queues.deliveries import MOST_DELIVERIES
@@ -39,7 +40,9 @@ class EventsTask(QueueTask):
 def store_events(self: EventsTask, messages: Sequence[Any]) -> None:
     """Store the events; while Elasticsearch is unavailable, return the message to the queue."""
     with self.delivery() as count:
-        log.info("%s", retrying(settings().patience_s, LONGEST_WAIT_S)(attempt, messages, count))
+        summary = retrying(settings().patience_s, LONGEST_WAIT_S)(attempt, messages, count)
+        count_events(summary)
+        log.info("%s", summary)
 
 
 def attempt(messages: Sequence[Any], count: int) -> StoreSummary:

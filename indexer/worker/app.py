@@ -17,7 +17,7 @@ from indexer.photos.buckets import BucketReader
 from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.bootstrap import build_changes, build_indexer, build_parking, work_queue
 from indexer.worker.encoder_check import check_encoder
-from indexer.worker.logs import line
+from indexer.worker.metrics import METRICS, set_encoder
 from indexer.worker.pipeline.indexer import Indexer
 from indexer.worker.reports import Reports
 from mappings.aliases import writable_indices
@@ -26,12 +26,15 @@ from mappings.creation import LISTING_FIELDS, add_fields
 from mappings.errors import IndexMissing
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
+from monitoring.worker import WatchedWorker
 from queues import celery_app
+from queues import metrics as queue_metrics
 from queues.broker import transport_options
 from queues.parking import ParkingLot
 from queues.refused_messages import RESULT_EXPIRES_S
 from queues.work_queue import WorkQueue
 from settings.errors import UserError
+from telemetry.logs import line
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +113,7 @@ def producer(chosen: ProducerSettings) -> Celery:
 
 
 app = celery_app.worker_app("nitamono", lambda: configuration(settings()))
+WatchedWorker("listings", settings, (*METRICS, *queue_metrics.METRICS)).connect()
 
 
 @inspect_command()  # type: ignore[untyped-decorator]  # as above
@@ -151,7 +155,8 @@ def check_contract(**_: object) -> None:
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]  # as above
 def load(**_: object) -> None:
     """Load the encoder before the first chunk arrives, and let the API store answers."""
-    indexer()
+    for artifact in map(load_artifact, settings().encoders):
+        set_encoder(artifact, indexer().encoders[artifact.encoder_id].encoder)
     try:
         changes().announce()
     except RedisUnavailable as error:  # the first chunk does it

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from indexer.settings import IndexerSettings
 from indexer.summary import EventOutcome, IndexingSummary, rejected
-from indexer.worker.logs import line
+from indexer.worker.metrics import count_chunk, count_parked
 from indexer.worker.pipeline.chunk import Chunk
 from indexer.worker.pipeline.indexer import Indexer
 from mappings.failures import UNAVAILABLE
 from queues.halving import by_halves
 from queues.parking import GivenUp, ParkingLot
 from queues.task import OUT_OF_MEMORY
+from telemetry.logs import line
 
 log = logging.getLogger(__name__)
 
@@ -106,13 +107,15 @@ def park(parking: ParkingLot, entries: Sequence[GivenUp]) -> None:
     """Park the events, and log how many for which reason."""
     parking.park(entries)
     reasons = Counter(entry.reason for entry in entries)
+    count_parked(reasons)
     details = {entry.reason: entry.detail for entry in entries}
     for reason, count in reasons.items():
         log.error(line("parked", events=count, reason=reason, detail=details[reason]))
 
 
 def log_chunk(chunk: Chunk) -> None:
-    """Log a line for the chunk and one for each event that failed or waits."""
+    """Count the chunk, and log a line for it and one for each event that failed or waits."""
+    count_chunk(chunk)
     summary = IndexingSummary.of(chunk.outcomes_in_order())
     took = {f"{stage}_ms": seconds * 1000 for stage, seconds in chunk.stage_times.seconds.items()}
     log.info(
@@ -133,6 +136,6 @@ def log_chunk(chunk: Chunk) -> None:
     )
     for position, letter in chunk.dead_letters.items():
         kind = chunk.outcomes[position].kind
-        log.warning(line(kind, item=letter.item_id, reason=letter.reason, detail=letter.detail[:300]))
+        log.warning(line(kind, item_id=letter.item_id, reason=letter.reason, detail=letter.detail[:300]))
     for failure in dict.fromkeys(map(str, chunk.waiting.values())):
         log.warning(line("waiting", detail=failure[:300]))

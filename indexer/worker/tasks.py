@@ -12,12 +12,15 @@ from indexer.worker.app import app, indexer, parking, queue, reports, settings
 from indexer.worker.arguments import IndexArguments, RemoveArguments, index_arguments, part_of
 from indexer.worker.delivery import Delivery, deliver, give_up
 from indexer.worker.gathering import Gathering
+from indexer.worker.metrics import count_messages
 from indexer.worker.reports import Attempt
 from mappings.changes import REMOVE
+from monitoring.queues import lane_name
 from queues.deliveries import MOST_DELIVERIES
 from queues.lanes import LIVE
 from queues.listings.jobs import JobPart
 from queues.listings.names import INDEX_TASK, REMOVE_TASK
+from queues.origin import current_origin
 from queues.task import TASK_FAILED, WORKER_LOST, QueueTask
 from queues.work_queue import WorkQueue
 
@@ -133,4 +136,7 @@ def attempt(task: ChunkTask, events: Sequence[Any], job: JobPart | None, count: 
         reports().tell(map(Attempt, chunks, parts, deliveries))
         own, *others = deliveries
         gathering.settle(companions, others, settings().longest_wait_s)
+    origins = (current_origin(), *(companion.message.origin for companion in companions))
+    summaries = (delivery.summary for delivery in (own, *others))
+    count_messages(lane_name(settings().queue, task.priority), zip(origins, summaries, strict=True))
     return own

@@ -49,6 +49,16 @@ class ImageEncoder:
         self.image_size = image_size
         self._graph = graph
 
+    @property
+    def backend(self) -> str:
+        """Library that computes the graph, such as `openvino`; empty for a graph that does not say."""
+        return self._graph.backend if isinstance(self._graph, CompiledGraph) else ""
+
+    @property
+    def precision(self) -> str:
+        """Precision of most matrix products: f32, tf32, bf16 or int8; empty as above."""
+        return self._graph.precision if isinstance(self._graph, CompiledGraph) else ""
+
     def encode(self, pixels: NDArray[np.uint8]) -> Vectors:
         """(n, dims) float32, unit norm, of pixels (n, s, s, 3) uint8 as returned by decode_photo.
 

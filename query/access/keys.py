@@ -24,7 +24,6 @@ _ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowerca
 _KEY: Final = re.compile(
     rf"nitamono_([0-9A-Za-z]{{{ID_LENGTH}}})_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
 )
-_ANY_PART: Final = re.compile(r"nitamono_[0-9A-Za-z]{12}_[0-9A-Za-z]*")
 
 
 def new_key() -> str:
@@ -55,11 +54,6 @@ def digest(text: str) -> str:
     A slow hash protects passwords, which can be guessed. 256 random bits cannot, however fast the hash is.
     """
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def redacted(text: str) -> str:
-    """Return the text without the keys in it, complete or cut off."""
-    return _ANY_PART.sub("nitamono_[redacted]", text) if "nitamono_" in text else text
 
 
 def _random(length: int) -> str:

@@ -13,7 +13,11 @@ from flask import Flask, Response, abort, request, send_file
 from pydantic import BaseModel
 
 from cache.answers import AnswerCache, cache_client
+from events.names import event_queue
 from mappings.listing import listing_schema
+from monitoring.readings import readings
+from monitoring.samples import Samples
+from monitoring.state import StateReader
 from query.access.key_ring import KeyRing
 from query.access.roles import Role
 from query.api import responses as response
@@ -22,11 +26,12 @@ from query.api.experiments import experiment_aware_search
 from query.api.failures import add_failures
 from query.api.ingest.routes import add_ingest
 from query.api.listing_ids import EncodedSlashes, ListingIdConverter
+from query.api.metrics import begin_request, count_request
 from query.api.middleware.authorization import Guard
 from query.api.middleware.client_address import TrustedProxies
 from query.api.middleware.compression import add_compression
 from query.api.middleware.cors import add_cors
-from query.api.middleware.request_ids import add_request_id, number_request
+from query.api.middleware.request_ids import add_request_id, forget_request, number_request
 from query.api.openapi import openapi_document
 from query.api.parameters import (
     USER_HEADER,
@@ -46,8 +51,12 @@ from query.search.experiment_aware import ExperimentAwareSearch
 from query.search.ranking import Ranking
 from query.search.reader import IndexReader
 from query.search.similar import SimilarService
+from query.web.operator import operator_blueprint
 from query.web.pages import pages_blueprint, swagger_blueprint
 from query.web.reports import reports_blueprint
+from queues.listings.names import listing_queue
+from telemetry.endpoint import exposition
+from telemetry.shared_files import collect
 
 # A listing whose photos change gets new ones within minutes; until then a browser need not ask again.
 PHOTO_MAX_AGE_S = 300
@@ -100,6 +109,7 @@ def create_app(settings: QuerySettings, es: Elasticsearch, keys: KeyRing | None 
     )
     app.register_blueprint(reports_blueprint(settings.reports))
     app.register_blueprint(swagger_blueprint())
+    _add_watching(app, settings, es, answers)
     add_failures(app)
     return app
 
@@ -109,11 +119,14 @@ def _add_middleware(app: Flask, settings: QuerySettings, guard: Guard) -> None:
     app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
         EncodedSlashes(app.wsgi_app), settings.access.trusted_proxies
     )
+    app.before_request(begin_request)
+    app.after_request(count_request)
     add_compression(app)
     add_cors(app, settings.access.cors_origins)
     app.after_request(_secured)
     app.after_request(add_request_id)
     app.before_request(number_request)
+    app.teardown_request(forget_request)
     app.before_request(guard.check)
 
 
@@ -215,6 +228,23 @@ def _add_operations(
     def openapi_route() -> Response:
         answer = Response(description, mimetype="application/json")
         return revalidated(answer, description, request, 0)
+
+
+def _add_watching(app: Flask, settings: QuerySettings, es: Elasticsearch, answers: SimilarAnswers) -> None:
+    """Add the metrics and the page for operators. Nothing is read before the first request."""
+    prefix = settings.elasticsearch.prefix
+    queues = (listing_queue(prefix), event_queue(prefix))
+    state = StateReader(es, cache_client(settings.redis_url), prefix, queues)
+
+    @app.get("/metrics")
+    def metrics_route() -> Response:
+        families = [*collect(), *readings(state.state())]
+        body, content_type = exposition(families, request.headers.get("Accept", ""))
+        return Response(body, content_type=content_type)
+
+    app.register_blueprint(
+        operator_blueprint(state, prefix, lambda: Samples.of(collect()), lambda: answers.cache_counts)
+    )
 
 
 def _add_photos(app: Flask, listings: ListingService, settings: QuerySettings) -> None:

@@ -21,6 +21,7 @@ from mappings.errors import InvalidEvent, Problem
 from query.api.errors import EventsOff, NoValidEvent, QueueUnavailable, TooManyEvents
 from query.api.responses import Model, ParameterProblem
 from query.api.settings import QuerySettings
+from queues.origin import stamp_messages
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class EventQueue:
     @classmethod
     def of(cls, settings: QuerySettings) -> EventQueue:
         """Create the queue of the settings. Nothing is sent yet."""
+        stamp_messages()
         producer = Celery("nitamono-api", broker=settings.redis_url, set_as_current=False)
         producer.conf.update(
             task_serializer="json",

@@ -10,7 +10,6 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
-from query.access.keys import redacted
 from query.api import responses as response
 from query.api.errors import (
     EventsOff,
@@ -28,8 +27,10 @@ from query.api.errors import (
     UnknownJob,
 )
 from query.api.listing_ids import shown_path
+from query.api.metrics import PROBLEMS
 from query.search.errors import InvalidParameters, NoLiveIndex, QueryError, SearchUnavailable, UnknownItem
 from query.web.pages import placeholder_svg, problem_page
+from telemetry.secrets import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ def add_failures(app: Flask) -> None:
 
 def _query_error(error: QueryError) -> Response:
     failure = next(_FAILURES[kind] for kind in type(error).__mro__ if kind in _FAILURES)
+    PROBLEMS.add(failure.type)
     if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s", request.method, shown_path(request.path), error)
     problems = error.problems if isinstance(error, InvalidParameters) else ()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from mappings.client import connect
 from query.api.experiments import checked_settings
 from query.api.middleware.start_check import require_keys
 from settings.errors import UserError
+from telemetry.shared_files import share_metrics
 
 # Without this, gunicorn would print a traceback, or start workers again and again that end at once.
 try:
@@ -53,3 +55,11 @@ accesslog = "-" if _settings.access_log else None
 access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s "%(a)s" %({x-request-id}o)s'
 errorlog = "-"
 logger_class = "query.api.middleware.logs.Logger"
+
+
+def on_starting(server: Any) -> None:
+    """Let the workers share their metrics."""
+    try:
+        share_metrics()
+    except OSError as error:
+        server.log.warning("each worker has metrics of its own: %s", error)

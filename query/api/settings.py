@@ -23,6 +23,7 @@ from query.search.terms.freshness import Freshness
 from query.search.terms.popularity import Popularity
 from queues.broker import DEFAULT_REDIS_URL, RedisUrl
 from settings.environment import Port, RankingWeight, Share, Variable, Whole, read_settings
+from telemetry.settings import LogSettings
 
 Count = Annotated[Whole, Ge(1), Le(64)]
 CacheTtl = Annotated[Whole, Ge(1), Le(MAX_TTL_S)]
@@ -41,6 +42,7 @@ class QuerySettings:
     port: Annotated[Port, Variable("NITAMONO_API_PORT", "The port that the API listens on.")] = 8000
     workers: Annotated[Count, Variable("NITAMONO_API_WORKERS", "gunicorn's worker processes.")] = 2
     threads: Annotated[Count, Variable("NITAMONO_API_THREADS", "Threads in each of them.")] = 4
+    logs: LogSettings = field(default_factory=LogSettings)
     access_log: Annotated[
         Whole, Ge(0), Le(1), Variable("NITAMONO_API_ACCESS_LOG", "1 writes a line for each request.")
     ] = 0

@@ -9,6 +9,7 @@ from functools import cached_property
 import orjson
 
 from cache.answers import AnswerCache, CacheCounts, LookUp, digest_of
+from query.api.metrics import count_answer, count_look_up
 from query.api.responses import Delivery, SimilarAnswer, delivery, similar_content
 from query.search.cursor import LIFETIME_S
 from query.search.errors import NoLiveIndex, SearchUnavailable
@@ -82,9 +83,11 @@ class SimilarAnswers:
         deadline = self._slates.deadline()
         config = self._slates.config(request, deadline)
         known = self._look_up(config, item_id, request.similar, deadline)
+        count_look_up(known)
         if known.content is not None:
             return delivered(known.content, exposed(config), deadline, cached=True)
         items, config = self._slates.items(config, item_id, request.similar, deadline)
+        count_answer(items, request.similar.size)
         content = similar_content(items).model_dump_json().encode()
         if known.started_ms is not None:
             self._store(config, item_id, request.similar, items, content, known.started_ms)

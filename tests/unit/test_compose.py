@@ -66,6 +66,8 @@ def test_variables_are_ones_the_code_reads(name: str) -> None:
     sources = [
         path
         for package in (
+            "telemetry",
+            "monitoring",
             "settings",
             "mappings",
             "cache",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -13,7 +14,7 @@ from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.stage_times import StageTimes
 from mappings.changes import Change, parse_event, status_change
 from mappings.errors import InvalidListing
-from mappings.failures import PermanentFailure, TransientFailure
+from mappings.failures import Failure, PermanentFailure, TransientFailure
 from mappings.problems import shortened
 
 UNEXPECTED_JSON = (TypeError, ValueError, OverflowError, RecursionError)
@@ -56,6 +57,10 @@ class Chunk:
     """Those that the chunk is written to, each with its encoder."""
     encoded: int = 0
     """The number of photos that were encoded."""
+    photo_results: Counter[str] = field(default_factory=Counter)
+    """The number of photos that were loaded, by reason code; under `ok` of those that can be encoded."""
+    bulk_failures: list[Failure] = field(default_factory=list)
+    """Why documents were not written, also where the item has a newer one."""
 
     def outcomes_in_order(self) -> list[EventOutcome]:
         """Return the outcomes of the events that have one, in order."""

@@ -88,6 +88,7 @@ class Indexer:
         with chunk.stage_times.measure("photos"):
             decode = decode_for(self.encoders, wanted)
             loaded = self.photo_loader.load(references, decode, chunk.stage_times)
+        chunk.photo_results.update(map(result_code, loaded.values()))
         decoded = {reference: found for reference, found in loaded.items() if not isinstance(found, Failure)}
         with chunk.stage_times.measure("encode"):
             encoded = encode(self.encoders, decoded)
@@ -113,7 +114,9 @@ class Indexer:
                 ready.append(each)
         writes = [write for each in ready for write in writes_of(each, photos)]
         with chunk.stage_times.measure("write"):
-            results = iter(self.store.write(writes))
+            failures = self.store.write(writes)
+        chunk.bulk_failures += [each for each in failures if each is not None]
+        results = iter(failures)
         conflicts = []
         for each in ready:
             found = [next(results) for _ in each.behind]
@@ -151,6 +154,11 @@ class Indexer:
         """
         if chunk.entries and self.store.indices() != chunk.indices:
             raise TransientFailure("indices_changed", "another index is written to since the chunk was begun")
+
+
+def result_code(loaded: object) -> str:
+    """Return the reason for which a photo could not be loaded, or `ok`."""
+    return loaded.reason if isinstance(loaded, Failure) else "ok"
 
 
 def photo_of(plan: Plan, encoder_id: str, photos: Photos) -> PhotoResult:

@@ -38,6 +38,8 @@ REQUIRED: Final[Mapping[str, Role | None]] = {
     "POST /v1/events": Role.INGEST,
     "GET /reports": Role.OPERATE,
     "GET /reports/<name>": Role.OPERATE,
+    "GET /operator": Role.OPERATE,
+    "GET /metrics": Role.OPERATE,
 }
 """The role that each endpoint needs, or None for those that need no key and count towards no limit.
 

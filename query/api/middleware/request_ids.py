@@ -1,4 +1,4 @@
-"""The id of each request, by which the lines of several logs and a report of a fault are matched."""
+"""The ids of each request, by which the lines of several logs and a report of a fault are matched."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 import secrets
 from typing import Final
 
-from flask import Response, g, has_request_context, request
+from flask import Response, g, request
 
-from query.access.keys import redacted
+from telemetry.ids import TRACEPARENT, Ids, clear_ids, new_trace_id, trace_id_in, use_ids
+from telemetry.secrets import redacted
 
 HEADER: Final = "X-Request-Id"
 
@@ -16,19 +17,25 @@ _ACCEPTED: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{7,63}")
 
 
 def number_request() -> None:
-    """Note the id of the current request. It is a `before_request` function."""
-    g.request_id = accepted(request.headers.get(HEADER, "")) or secrets.token_hex(16)
+    """Note the ids of the current request. It is a `before_request` function."""
+    g.ids = Ids(
+        request_id=accepted(request.headers.get(HEADER, "")) or secrets.token_hex(16),
+        trace_id=trace_id_in(request.headers.get(TRACEPARENT, "")) or new_trace_id(),
+    )
+    request.environ["nitamono.ids"] = g.ids  # for the access log, which is written after the request
+    use_ids(g.ids)
 
 
 def add_request_id(answer: Response) -> Response:
     """Add the id to a response. It is an `after_request` function."""
-    answer.headers[HEADER] = g.request_id
+    answer.headers[HEADER] = g.ids.request_id
     return answer
 
 
-def current_request_id() -> str:
-    """Return the id of the current request, or a dash outside of one."""
-    return str(g.get("request_id", "-")) if has_request_context() else "-"
+def forget_request(error: BaseException | None = None) -> None:
+    """Note that the request has ended. It is a `teardown_request` function."""
+    del error
+    clear_ids()
 
 
 def accepted(text: str) -> str | None:

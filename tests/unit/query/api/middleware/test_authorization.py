@@ -22,9 +22,10 @@ from query.access.store import ApiKey
 from query.api.app import create_app
 from query.api.events import EventQueue
 from query.api.middleware.authorization import REQUIRED, required_role
-from query.api.middleware.logs import LINE, LogFormatter
+from query.api.middleware.logs import LINE
 from query.api.middleware.settings import AccessSettings, networks
 from query.api.settings import QuerySettings
+from telemetry.logs import TextFormatter
 from tests.events import SALT, make_shopping_event
 from tests.free_port import free_port
 from tests.keys import make_key, make_key_ring
@@ -268,7 +269,7 @@ def test_a_thousand_requests_with_the_wrong_role_do_not_pass(queued: list[Any]) 
 @pytest.mark.parametrize("place", ["header", "path", "query", "name of an event"])
 def test_no_error_and_no_log_repeats_a_key(place: str, caplog: pytest.LogCaptureFixture) -> None:
     """Wherever it was put by mistake, whole or cut off."""
-    caplog.handler.setFormatter(LogFormatter(LINE))
+    caplog.handler.setFormatter(TextFormatter(LINE))
     text, stored = make_key(Role.INGEST)
     secret = text[22:]
     with served(make_key_ring(stored)) as app:

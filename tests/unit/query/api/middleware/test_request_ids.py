@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 from flask import Flask
 
-from query.api.middleware.logs import LINE, LogFormatter
-from query.api.middleware.request_ids import HEADER, add_request_id, number_request
+from query.api.middleware.logs import LINE
+from query.api.middleware.request_ids import HEADER, add_request_id, forget_request, number_request
+from telemetry.logs import JsonFormatter, TextFormatter
 from tests.keys import make_key
 
 
@@ -18,6 +20,7 @@ def app() -> Flask:
     made = Flask(__name__)
     made.before_request(number_request)
     made.after_request(add_request_id)
+    made.teardown_request(forget_request)
 
     @made.get("/")
     def home() -> str:
@@ -57,7 +60,7 @@ def test_the_log_has_the_id_within_a_request_and_a_dash_outside(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In every line, of libraries too."""
-    caplog.handler.setFormatter(LogFormatter(LINE))
+    caplog.handler.setFormatter(TextFormatter(LINE))
     app.test_client().get("/", headers={HEADER: "request-15"})
     logging.getLogger("shop").warning("alone")
     assert "[WARNING] [request-15] shop: asked" in caplog.text
@@ -66,7 +69,7 @@ def test_the_log_has_the_id_within_a_request_and_a_dash_outside(
 
 def test_keys_are_cut_out_of_messages_and_tracebacks(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever logs them."""
-    caplog.handler.setFormatter(LogFormatter(LINE))
+    caplog.handler.setFormatter(TextFormatter(LINE))
     text, _ = make_key()
     try:
         raise ValueError(f"bad header {text}")
@@ -74,3 +77,17 @@ def test_keys_are_cut_out_of_messages_and_tracebacks(caplog: pytest.LogCaptureFi
         logging.getLogger("shop").exception("failed with %s", text)
     assert text[22:40] not in caplog.text
     assert caplog.text.count("nitamono_[redacted]") == 2
+
+
+def test_json_has_the_trace_that_a_client_sends_or_a_new_one(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the header `traceparent`."""
+    caplog.handler.setFormatter(JsonFormatter())
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {HEADER: "request-15", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    app.test_client().get("/", headers=headers)
+    app.test_client().get("/", headers={HEADER: "request-16", "traceparent": "none"})
+    first, second = map(json.loads, caplog.text.splitlines())
+    assert (first["request_id"], first["trace_id"], first["message"]) == ("request-15", trace, "asked")
+    assert (second["request_id"], len(second["trace_id"])) == ("request-16", 32)

@@ -1,0 +1,1 @@
+"""The state of a deployment, as metrics and for `/operator`: queues, indices, dead letters, workers."""

@@ -1,0 +1,1 @@
+"""What workers and the API tell of themselves: metrics, log lines, ids."""
