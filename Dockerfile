@@ -7,10 +7,12 @@ RUN python -m venv /opt/nitamono \
     && /opt/nitamono/bin/pip install --no-cache-dir --require-hashes -r requirements/${DEPENDENCIES}.txt
 COPY pyproject.toml README.md LICENSE cli.py ./
 COPY settings settings
+COPY telemetry telemetry
 COPY console console
 COPY mappings mappings
 COPY ml ml
 COPY queues queues
+COPY monitoring monitoring
 COPY cache cache
 COPY events events
 COPY indexer indexer
