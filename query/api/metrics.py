@@ -61,7 +61,8 @@ def begin_request() -> None:
 
 def count_request(answer: Response) -> Response:
     """Count the current request. It is the last `after_request` function."""
-    route = request.url_rule.rule if request.url_rule else "none"
+    rule = request.url_rule
+    route = rule.rule if rule else "none"
     method = request.method if request.method in _METHODS else "other"
     REQUESTS.add(route, method, str(answer.status_code))
     REQUEST_SECONDS.observe(time.perf_counter() - g.begun, route, method)

@@ -207,7 +207,11 @@ def fill(shop: Shop, vectors: np.ndarray, since: int) -> None:
     """Add a document for each vector, (n, 3), the last of them newest."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     documents = [
-        {"_index": shop.index_name, "_id": f"v{since + number}", **source(since + number, vector)}
+        {
+            "_index": shop.index_name,
+            "_id": f"v{since + number}",
+            "_source": source(since + number, vector),
+        }
         for number, vector in enumerate(unit)
     ]
     bulk(shop.es, documents, refresh=True)
