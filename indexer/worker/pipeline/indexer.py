@@ -114,9 +114,9 @@ class Indexer:
                 ready.append(each)
         writes = [write for each in ready for write in writes_of(each, photos)]
         with chunk.stage_times.measure("write"):
-            failures = self.store.write(writes)
-        chunk.bulk_failures += [each for each in failures if each is not None]
-        results = iter(failures)
+            answers = self.store.write(writes)
+        chunk.bulk_failures += [answer for answer in answers if answer is not None]
+        results = iter(answers)
         conflicts = []
         for each in ready:
             found = [next(results) for _ in each.behind]

@@ -8,6 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from monitoring.samples import Samples
+from query.web.operator import operator_blueprint
 from query.web.pages import pages_blueprint
 from query.web.reports import REPORT, reports_blueprint
 
@@ -15,6 +17,7 @@ from query.web.reports import REPORT, reports_blueprint
 def client(folder: Path | None) -> FlaskClient:
     app = Flask("query.web")
     app.register_blueprint(pages_blueprint(None, None, with_events=bool))  # type: ignore[arg-type]  # only its addresses are asked for
+    app.register_blueprint(operator_blueprint(None, "", Samples, None))  # type: ignore[arg-type]  # as above
     app.register_blueprint(reports_blueprint(folder))
     return app.test_client()
 
