@@ -78,7 +78,7 @@ def _encoders(worker: WorkerReport) -> str:
 
 def _of_queues(queues: Iterable[QueueState]) -> Iterator[Finding]:
     for queue in queues:
-        if queue.oldest_s is not None and queue.oldest_s > OLDEST_S:
+        if queue.oldest_s is not None and queue.oldest_s > OLDEST_S and not queue.is_backfill:
             yield Finding(
                 f"The oldest message in {queue.name} has waited {queue.oldest_s:,.0f} s.",
                 "Start workers; if they run, find the slow stage below.",

@@ -29,6 +29,8 @@ class QueueState:
     """Messages that no worker can process."""
     oldest_s: float | None
     """The age of the message that waits longest, since it was first queued; None if none waits or says so."""
+    is_backfill: bool = False
+    """Whether it waits for all live messages, for as long as that takes."""
 
 
 def read_queues(client: redis.Redis, names: Sequence[str]) -> list[QueueState]:
@@ -54,7 +56,7 @@ def _lists_of(client: redis.Redis, queue: str) -> Iterator[QueueState]:
         pipe.hlen(refused_key(queue))
         waiting, oldest, later, oldest_later, held, refused = pipe.execute()
     yield QueueState(lane_name(queue, LIVE), waiting, held, refused, _age_s(oldest))
-    yield QueueState(lane_name(queue, BACKFILL), later, 0, 0, _age_s(oldest_later))
+    yield QueueState(lane_name(queue, BACKFILL), later, 0, 0, _age_s(oldest_later), is_backfill=True)
 
 
 def _age_s(message: bytes | None) -> float | None:

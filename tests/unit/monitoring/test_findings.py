@@ -23,8 +23,8 @@ PREFIX = "listings"
 ENCODER = "colour-00000001"
 
 
-def worker(written_at: float = 0.0, seen_s_ago: float = 1.0, encoder: str = ENCODER) -> WorkerReport:
-    """A worker of listings."""
+def worker(written_at: float = 0.0, seen_s_ago: float = -3600.0, encoder: str = ENCODER) -> WorkerReport:
+    """A worker of listings. Its next hour is reported already, however slow the tests are."""
     labels = {"encoder": encoder, "backend": "openvino", "precision": "bf16"}
     samples = [
         Sample("nitamono_encoder_info", labels, 1.0),
@@ -72,6 +72,12 @@ def test_each_trouble_is_named_with_the_next_step(changes: dict[str, Any], text:
     (found,) = findings(replace(WELL, **changes), PREFIX)
     assert text in found.text
     assert found.next_step.endswith(".")
+
+
+def test_a_backfill_may_wait() -> None:
+    """It comes after all live messages."""
+    waiting = QueueState("q-backfill", 3000, 0, 0, 7200.0, is_backfill=True)
+    assert findings(replace(WELL, queues=[*WELL.queues, waiting]), PREFIX) == []
 
 
 def test_an_index_that_is_not_read_may_lack_vectors() -> None:
