@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
-from settings.environment import Variable, comma_separated
+from settings.environment import Variable
 from settings.services_file import REPOSITORY
 
 DEFAULT_ENCODER: Final = REPOSITORY / "ml" / "artifacts" / "siglip-lite"
@@ -23,13 +24,18 @@ EncoderFolder = Annotated[
     ),
 ]
 
+
+def _folders(text: object) -> object:
+    return [part for part in text.split(os.pathsep) if part] if isinstance(text, str) else text
+
+
 FurtherEncoders = Annotated[
     tuple[Path, ...],
-    BeforeValidator(comma_separated),
+    BeforeValidator(_folders),
     Variable(
         "NITAMONO_FURTHER_ENCODER_DIRS",
-        "Folders of further encoders, comma-separated, whose indices are written as well: one that the live "
-        "index is changed to or from, or that of an experiment's arm.",
+        "Folders of further encoders, separated by colons, whose indices are written as well: one that the "
+        "live index is changed to or from, or that of an experiment's arm.",
         used_by="worker of listings",
     ),
 ]
