@@ -26,8 +26,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # An IPv6 address with this prefix contains an IPv4 address that a gateway connects to (RFC 6052).
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# For translation within one network (RFC 8215). Python treats it as global.
-LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+
+
+# Only from here has IANA allocated addresses of the internet. Python takes the rest for global, unless it is
+# listed as special: also site-local (fec0::/10) and IPv4-compatible addresses (::127.0.0.1).
+ALLOCATED = ipaddress.IPv6Network("2000::/3")
+# For protocols of the IETF (RFC 6890), and a cloud's metadata at 192.0.0.192; relays of 6to4 (RFC 7526);
+# documentation (RFC 9637). Python 3.11 takes them for global.
+SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 
 
 def destination(address: Address) -> Address:
@@ -43,9 +49,9 @@ def is_public(address: Address) -> bool:
     """Return whether the address is on the public internet: not private, loopback, link-local, shared,
     reserved, multicast or unspecified."""
     end = destination(address)
-    if isinstance(end, ipaddress.IPv6Address) and (end in LOCAL_NAT64 or end.teredo is not None):
+    if isinstance(end, ipaddress.IPv6Address) and (end not in ALLOCATED or end.teredo is not None):
         return False
-    return end.is_global and not end.is_multicast
+    return end.is_global and not end.is_multicast and not _in_networks(end, SPECIAL)
 
 
 def resolve(host: str, port: int) -> list[Address]:

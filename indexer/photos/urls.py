@@ -21,7 +21,9 @@ def checked_url(url: str) -> SplitResult:
     """
     try:
         parts = urlsplit(url.strip())
-        usable = bool(parts.hostname) and parts.username is None and parts.port != 0
+        host = parts.hostname or ""
+        # getaddrinfo would end the name at a NUL.
+        usable = bool(host) and host.isprintable() and parts.username is None and parts.port != 0
     except ValueError as error:
         raise PhotoRefused("photo_url_malformed", f"{url[:200]!r}: {error}") from error
     if parts.scheme not in {"http", "https"}:

@@ -129,7 +129,11 @@ def test_a_connection_that_the_host_closed_is_replaced() -> None:
 
 def test_photos_that_are_not_loaded_in_time_wait() -> None:
     """Those of other hosts are used."""
-    with photo_server() as slow, photo_server() as good, loader(fetch_settings(), budget_s=1) as loading:
+    with (
+        photo_server() as slow,
+        photo_server() as good,
+        loader(fetch_settings(idle_s=2), budget_s=0.5) as loading,
+    ):
         bad, fine = urls(slow, silence, 1)[0], urls(good, serve(b"photo"), 1)[0]
         loaded = loading.load([bad, fine], as_bytes, StageTimes())
         slow.stopping.set()

@@ -1,0 +1,1 @@
+"""Photos, URLs and rows that sellers, crawlers and attackers send, generated from parameters."""
