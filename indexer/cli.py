@@ -9,6 +9,7 @@ from indexer.commands.connections import Connections
 from indexer.commands.dead_letters import dead_letters_group
 from indexer.commands.forward import forward_command
 from indexer.commands.index import index_command
+from indexer.commands.placeholders import placeholders_group
 from indexer.commands.reembed import reembed_command, rollback_command
 from indexer.commands.remove import remove_command
 from indexer.commands.status import status_command
@@ -29,4 +30,5 @@ group.add_command(reembed_command)
 group.add_command(rollback_command)
 group.add_command(status_command)
 group.add_command(forward_command)
+group.add_command(placeholders_group)
 group.add_command(sweep_command)

@@ -204,6 +204,14 @@ class IndexerSettings(ProducerSettings):
         Count, Variable("NITAMONO_DECODE_THREADS", "Threads that decode photos in each process.")
     ] = 2
     fetch: FetchSettings = field(default_factory=FetchSettings)
+    placeholder_sellers: Annotated[
+        Retries,
+        Variable(
+            "NITAMONO_PLACEHOLDER_SELLERS",
+            "Sellers from which on a photo is a placeholder, unless most of its listings are in one leaf "
+            "category: listings with it are indexed without a vector. 0 for never.",
+        ),
+    ] = 15
     # About half a minute, since waits double.
     photo_retries: Annotated[
         Retries,

@@ -28,6 +28,8 @@ _BY_REASON: Final = {
     "item_removed": "Send the complete listing to restore it; the change is kept and applied then.",
     "photo_bucket_not_allowed": "Add its bucket to NITAMONO_PHOTO_BUCKETS of the workers, then replay.",
     "photo_bucket_denied": "Give the workers credentials that may read the bucket, then replay.",
+    "photo_placeholder": "Replace the photo; if it is one of the item, an operator may mark it as fine.",
+    "photo_blank": "Send a photo that shows the item.",
     "photo_gone": "Send the listing again with a photo that exists.",
 }
 _BY_SUFFIX: Final = {

@@ -15,7 +15,7 @@ from elasticsearch import ApiError, TransportError
 from cache.changes import Changes, RedisUnavailable
 from indexer.photos.buckets import BucketReader
 from indexer.settings import IndexerSettings, ProducerSettings
-from indexer.worker.bootstrap import build_changes, build_indexer, build_parking, work_queue
+from indexer.worker.bootstrap import build_changes, build_indexer, build_marks, build_parking, work_queue
 from indexer.worker.encoder_check import check_encoder
 from indexer.worker.metrics import METRICS, set_encoder
 from indexer.worker.pipeline.indexer import Indexer
@@ -48,7 +48,7 @@ def settings() -> IndexerSettings:
 @cache
 def indexer() -> Indexer:
     """Return this process's indexer, with its encoder."""
-    return build_indexer(settings(), marking=changes().of)
+    return build_indexer(settings(), marking=changes().of, marks=build_marks(settings()))
 
 
 @cache

@@ -13,6 +13,8 @@ from elasticsearch import Elasticsearch
 from cache.changes import Changes, Marking, unmarked
 from indexer.photos.fetch import PhotoFetcher
 from indexer.photos.load import PhotoLoader
+from indexer.photos.marks import Marks, NoMarks, RedisMarks
+from indexer.photos.placeholders import Placeholders
 from indexer.settings import IndexerSettings, ProducerSettings
 from indexer.worker.arguments import TASKS
 from indexer.worker.pipeline.dead_letters import DeadLetters
@@ -34,10 +36,12 @@ def build_indexer(
     es: Elasticsearch | None = None,
     encoders: Mapping[Path, ImageEncoder] | None = None,
     marking: Marking = unmarked,
+    marks: Marks | None = None,
 ) -> Indexer:
     """Return an indexer for the services in the settings. It loads the encoders: call it once per process.
 
     encoders: by folder, those that are loaded already. marking: what surrounds each write of documents.
+    marks: of photos that many listings share; without them each chunk counts anew.
 
     Raises:
         ArtifactError: the folder of an encoder is damaged or has none.
@@ -57,6 +61,7 @@ def build_indexer(
         ),
         encoders={each.encoder_id: encoder for each, encoder in zip(identities, loaded, strict=True)},
         dead_letters=DeadLetters(client, settings.prefix, identities[0].encoder_id),
+        placeholders=Placeholders(client, marks or NoMarks(), settings.placeholder_sellers),
     )
 
 
@@ -82,6 +87,11 @@ def build_changes(settings: IndexerSettings) -> Changes:
     """Return the marks of changed items, in the Redis of the queue. No task writes after its hard limit."""
     client = work_queue(settings).client
     return Changes(client, settings.prefix, longest_write_s=settings.hard_limit_s)
+
+
+def build_marks(settings: ProducerSettings) -> RedisMarks:
+    """Return the marks of photos, in the Redis of the queue."""
+    return RedisMarks(work_queue(settings).client, settings.prefix)
 
 
 def build_parking(settings: ProducerSettings) -> ParkingLot:

@@ -190,7 +190,7 @@ HOSTS: Final[dict[str, tuple[Answer, Expected]]] = {
     ),
     "a compressed body": (serve(gzip.compress(bytes(10**6)), Content_Encoding="gzip"), (SENT,)),
     "another type": (serve(b"<html>", Content_Type="text/html"), (SENT,)),
-    "a redirect to itself": (redirect("/a redirect to itself"), (REDIRECTS,)),
+    "a redirect to itself": (lambda handler: redirect(handler.path)(handler), (REDIRECTS,)),
     "a redirect to a file": (redirect("file:///etc/passwd"), (SCHEME,)),
     "a redirect to gopher": (redirect("gopher://127.0.0.1:6379/_FLUSHALL"), (SCHEME,)),
     "a redirect to metadata": (redirect("http://169.254.169.254/latest/"), (PRIVATE,)),

@@ -219,7 +219,8 @@ def odd_photos() -> dict[str, bytes]:
     exif[0x0112] = 6
     red.save(kinds["rotated.jpg"], "JPEG", exif=exif, quality=95)
     grey = io.BytesIO()
-    Image.fromarray(np.full((40, 60), 40_000, dtype=np.uint16)).save(grey, "PNG")
+    steps = np.linspace(20_000, 60_000, 60).astype(np.uint16)
+    Image.fromarray(np.tile(steps, (40, 1))).save(grey, "PNG")
     more = {
         "grey16.png": grey.getvalue(),
         "phone.heic": encode(red, "HEIC", quality=95),

@@ -52,16 +52,28 @@ def decode_for(
     return decode
 
 
+def hashes_of(photos: Mapping[str, Decoded]) -> dict[PhotoOf, str]:
+    """Return the perceptual hash of each decoded photo."""
+    return {
+        PhotoOf(reference, encoder_id): gradient_hash(pixels)
+        for reference, found in photos.items()
+        for encoder_id, pixels in found.items()
+    }
+
+
 def encode(
-    encoders: Mapping[str, PhotoEncoder], photos: Mapping[str, Decoded]
+    encoders: Mapping[str, PhotoEncoder], photos: Mapping[str, Decoded], hashes: Mapping[PhotoOf, str]
 ) -> dict[PhotoOf, EncodedPhoto]:
-    """Return the encoded photos, in one batch for each encoder: (n, dims) float32 unit vectors."""
+    """Return the encoded photos, in one batch for each encoder: (n, dims) float32 unit vectors.
+
+    hashes: of the photos to encode.
+    """
     encoded: dict[PhotoOf, EncodedPhoto] = {}
     for encoder_id, each in encoders.items():
-        pixels = {reference: found[encoder_id] for reference, found in photos.items() if encoder_id in found}
-        if not pixels:
+        chosen = [photo for photo in hashes if photo.encoder_id == encoder_id]
+        if not chosen:
             continue
-        vectors = each.encoder.encode(np.stack(list(pixels.values()))).tolist()
-        for (reference, found), vector in zip(pixels.items(), vectors, strict=True):
-            encoded[PhotoOf(reference, encoder_id)] = EncodedPhoto(tuple(vector), gradient_hash(found))
+        pixels = np.stack([photos[photo.reference][encoder_id] for photo in chosen])
+        for photo, vector in zip(chosen, each.encoder.encode(pixels).tolist(), strict=True):
+            encoded[photo] = EncodedPhoto(tuple(vector), hashes[photo])
     return encoded

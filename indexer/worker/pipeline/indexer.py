@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from indexer.photos.load import PhotoLoader
+from indexer.photos.placeholders import Placeholders
 from indexer.worker.pipeline.chunk import Chunk, parse
 from indexer.worker.pipeline.dead_letters import DeadLetters
 from indexer.worker.pipeline.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, document_of
-from indexer.worker.pipeline.encoders import PhotoEncoder, PhotoOf, decode_for, encode
+from indexer.worker.pipeline.encoders import PhotoEncoder, PhotoOf, decode_for, encode, hashes_of
 from indexer.worker.pipeline.outcomes import KEPT_UNTIL_KNOWN, obsolete, record_outcomes
 from indexer.worker.pipeline.planning import Plan, plan
+from indexer.worker.pipeline.showing import problems_of
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.failures import Failure, PermanentFailure, TransientFailure
 
@@ -33,6 +35,7 @@ class Indexer:
     encoders: Mapping[str, PhotoEncoder]
     """By encoder_id."""
     dead_letters: DeadLetters
+    placeholders: Placeholders
 
     def index(self, events: Sequence[object], *, attempt: int = 1, final: bool = False) -> Chunk:
         """Index the events and return their outcomes.
@@ -81,7 +84,7 @@ class Indexer:
             for item in items
         ]
 
-    def _load(self, chunk: Chunk, plans: Iterable[Plan], photos: Photos) -> None:
+    def _load(self, chunk: Chunk, plans: Sequence[Plan], photos: Photos) -> None:
         """Add the photos that are to be loaded and encoded."""
         wanted = {photo for each in plans for photo in each.wanted} - photos.keys()
         references = sorted({photo.reference for photo in wanted})
@@ -89,13 +92,17 @@ class Indexer:
             decode = decode_for(self.encoders, wanted)
             loaded = self.photo_loader.load(references, decode, chunk.stage_times)
         chunk.photo_results.update(map(result_code, loaded.values()))
-        decoded = {reference: found for reference, found in loaded.items() if not isinstance(found, Failure)}
-        with chunk.stage_times.measure("encode"):
-            encoded = encode(self.encoders, decoded)
-        photos |= encoded
         failed = {reference: found for reference, found in loaded.items() if isinstance(found, Failure)}
         photos |= {photo: failed[photo.reference] for photo in wanted if photo.reference in failed}
-        chunk.encoded += len(encoded)
+        decoded = {reference: found for reference, found in loaded.items() if not isinstance(found, Failure)}
+        with chunk.stage_times.measure("placeholders"):
+            hashes = hashes_of(decoded)
+            problems = problems_of(self.placeholders, chunk.indices, plans, decoded, hashes)
+        photos |= problems
+        with chunk.stage_times.measure("encode"):
+            shown = {photo: each for photo, each in hashes.items() if photo not in problems}
+            photos |= encode(self.encoders, decoded, shown)
+        chunk.encoded += len(shown)
 
     def _write(
         self, chunk: Chunk, plans: Sequence[Plan], photos: Photos, written: set[str], *, final: bool

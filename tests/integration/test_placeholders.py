@@ -1,0 +1,123 @@
+"""Blank and placeholder photos are left out, with a reason, and an operator has the last word."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import redis
+from click.testing import CliRunner
+from elasticsearch import Elasticsearch
+
+from cli import main
+from indexer.photos.marks import Mark, MarkedBy, RedisMarks, Verdict
+from indexer.worker.bootstrap import build_indexer
+from tests.indexing import Shop, at
+from tests.pictures import encode, noise
+
+SELLERS = 4
+
+
+@pytest.fixture
+def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
+    """A shop in which a photo of four sellers in two categories is a placeholder."""
+    return Shop.open(es, index_prefix, tmp_path, placeholder_sellers=SELLERS)
+
+
+def shared(shop: Shop, seller: int, *, leaf: str | None = None, minute: int = 0) -> dict[str, object]:
+    """The listing of a seller with a photo that all of them use."""
+    path = shop.photos / "no-image.png"
+    path.write_bytes(encode(noise()))
+    category = ["Shop", leaf or f"Kind {seller % 3}"]
+    return shop.event(
+        f"m{seller}", images=[str(path)], seller_id=f"s{seller}", category=category, updated_at=at(minute)
+    )
+
+
+def test_a_blank_photo_is_left_out(shop: Shop) -> None:
+    """Its listing is indexed without a vector, and its dead letter says why."""
+    (shop.photos / "white.png").write_bytes(encode(noise().point(lambda _: 255)))
+    summary = shop.index(shop.event("blank", images=[str(shop.photos / "white.png")]), shop.event("red"))
+
+    assert (summary.without_vector, summary.indexed) == ({"photo_blank": 1}, 1)
+    assert shop.documents()["blank"]["photo_problem"] == "photo_blank"
+    assert shop.dead_letters()["photo_blank"].item_id == "blank"
+
+
+def test_a_photo_becomes_a_placeholder_by_who_uses_it(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """Over several chunks and within one; the log has an alarm."""
+    assert shop.index(shared(shop, 0), shared(shop, 1)).indexed == 2
+    shop.indexer.store.refresh()
+    with caplog.at_level(logging.WARNING):
+        summary = shop.index(shared(shop, 2), shared(shop, 3))
+    assert summary.without_vector == {"photo_placeholder": 2}
+    assert "placeholder_found" in caplog.text
+    assert "4 sellers in 3 categories" in caplog.text
+
+
+@pytest.mark.parametrize(("sellers", "leaf"), [([0] * 6, None), (range(6), "Shoes")])
+def test_a_photo_of_one_seller_or_one_category_is_used(
+    shop: Shop, sellers: list[int], leaf: str | None
+) -> None:
+    """A relisting, and a photo of the maker."""
+    for number, seller in enumerate(sellers):
+        event = shared(shop, seller, leaf=leaf) | {"item_id": f"m{number}"}
+        assert shop.index(event).indexed == 1
+        shop.indexer.store.refresh()
+
+
+def test_an_operator_removes_placeholders_and_brings_photos_back(
+    shop: Shop, redis_url: str, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`list`, `repair`, and `mark fine`, after which the listing is indexed with its photo."""
+    for name, value in shop.environ(elasticsearch_url, redis_url).items():
+        monkeypatch.setenv(name, value)
+    marks = RedisMarks(redis.Redis.from_url(redis_url), shop.settings.prefix)
+    indexer = build_indexer(
+        shop.settings, es=shop.es, encoders={shop.settings.encoder: shop.encoder}, marks=marks
+    )
+    for seller in range(SELLERS):
+        indexer.index([shared(shop, seller)])
+        shop.indexer.store.refresh()
+    [(image_hash, mark)] = marks.all().items()
+    assert (mark.verdict, mark.by) == (Verdict.PLACEHOLDER, MarkedBy.WORKER)
+
+    listed = json.loads(nitamono("list", "--json"))
+    assert (listed["hash"], listed["listings"], listed["sellers"]) == (image_hash, SELLERS - 1, SELLERS - 1)
+    assert "placeholder (worker)" in nitamono("list")
+    assert nitamono("repair") == f"Removed the vector of {SELLERS - 1} documents.\n"
+    assert nitamono("repair") == "Removed the vector of 0 documents.\n"
+    assert all("vector" not in document for document in shop.documents().values())
+    letters = list(shop.indexer.dead_letters.search())
+    assert len(letters) == SELLERS
+
+    assert "replay --reason photo_placeholder" in nitamono("mark", image_hash, "fine")
+    indexer.index([letter.event for letter in letters])
+    shop.indexer.store.refresh()
+    assert all("vector" in document for document in shop.documents().values())
+    assert shop.dead_letters() == {}
+    assert nitamono("unmark", image_hash) == "Deleted the mark.\n"
+    assert marks.all() == {}
+
+
+def test_an_alarm_is_raised_once_an_hour(redis_url: str, index_prefix: str) -> None:
+    """By whichever worker sees the photo first."""
+    marks = RedisMarks(redis.Redis.from_url(redis_url), index_prefix)
+
+    assert [marks.is_first_alarm("a"), marks.is_first_alarm("a"), marks.is_first_alarm("b")] == [
+        True,
+        False,
+        True,
+    ]
+    marks.replace("a", Mark.now(Verdict.FINE, MarkedBy.OPERATOR))
+    marks.add("a", Mark.now(Verdict.PLACEHOLDER, MarkedBy.WORKER))
+    assert marks.read(["a", "b"])["a"].verdict is Verdict.FINE
+
+
+def nitamono(*arguments: str) -> str:
+    """The output of a command that succeeds."""
+    result = CliRunner().invoke(main, ["indexer", "placeholders", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
