@@ -204,6 +204,13 @@ class IndexerSettings(ProducerSettings):
         Count, Variable("NITAMONO_DECODE_THREADS", "Threads that decode photos in each process.")
     ] = 2
     fetch: FetchSettings = field(default_factory=FetchSettings)
+    photos_per_listing: Annotated[
+        Count,
+        Variable(
+            "NITAMONO_PHOTOS_PER_LISTING",
+            "First photos of a listing whose mean vector stands for it. With 1 the first photo does.",
+        ),
+    ] = 1
     placeholder_sellers: Annotated[
         Retries,
         Variable(

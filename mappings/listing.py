@@ -384,12 +384,14 @@ def instant_of(version: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=version >> _TIE_BITS)
 
 
-def image_fingerprint(images: tuple[str, ...]) -> str | None:
-    """Return the hash of the photo references in order; None without photos. If it is unchanged, so is the
-    vector."""
+def image_fingerprint(images: tuple[str, ...], mean_of: int = 1) -> str | None:
+    """Return a fingerprint of the photo references and of how many photos the vector is the mean of, so that
+    an unchanged listing is not encoded again; None without photos."""
     if not images:
         return None
-    return hashlib.sha256("\n".join(images).encode()).hexdigest()[:32]
+    used = min(mean_of, len(images))
+    how = (f"mean of {used}",) if used > 1 else ()
+    return hashlib.sha256("\n".join((*images, *how)).encode()).hexdigest()[:32]
 
 
 def category_paths(category: tuple[str, ...]) -> tuple[str, ...]:

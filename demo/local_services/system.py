@@ -75,6 +75,7 @@ REMEMBERED = tuple(
                 "NITAMONO_PHOTO_BUCKETS",
                 "NITAMONO_PHOTO_CACHE_MAX_BYTES",
                 "NITAMONO_PHOTO_MAX_RETRIES",
+                "NITAMONO_PHOTOS_PER_LISTING",
                 "NITAMONO_PLACEHOLDER_SELLERS",
                 "NITAMONO_VISIBILITY_TIMEOUT_S",
                 "NITAMONO_WORKER_PROCESSES",

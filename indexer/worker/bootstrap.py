@@ -62,6 +62,7 @@ def build_indexer(
         encoders={each.encoder_id: encoder for each, encoder in zip(identities, loaded, strict=True)},
         dead_letters=DeadLetters(client, settings.prefix, identities[0].encoder_id),
         placeholders=Placeholders(client, marks or NoMarks(), settings.placeholder_sellers),
+        photos_per_listing=settings.photos_per_listing,
     )
 
 

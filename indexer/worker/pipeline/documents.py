@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import numpy as np
 
 from indexer.worker.pipeline.item_state import ItemState
 from mappings.listing import NO_CURRENCY, Listing, ListingDocument, image_fingerprint, instant_of
@@ -26,6 +28,15 @@ class EncodedPhoto:
 
     vector: tuple[float, ...]
     image_hash: str
+
+    @classmethod
+    def mean(cls, photos: Sequence[EncodedPhoto]) -> EncodedPhoto:
+        """Return the normalized mean of several photos, with the hash of the first; one as it is."""
+        if len(photos) == 1:
+            return photos[0]
+        total = np.sum([photo.vector for photo in photos], axis=0)
+        norm = float(np.linalg.norm(total))
+        return cls(tuple((total / norm).tolist()), photos[0].image_hash) if norm else photos[0]
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,18 @@ def to_document(
 
 
 def document_of(
-    item_id: str, state: ItemState, photo: PhotoResult, encoder_id: str, *, now: datetime | None = None
+    item_id: str,
+    state: ItemState,
+    photo: PhotoResult,
+    encoder_id: str,
+    *,
+    mean_of: int = 1,
+    now: datetime | None = None,
 ) -> ListingDocument:
-    """Return the document of an item in this state; a tombstone if it is removed, or not known yet."""
+    """Return the document of an item in this state; a tombstone if it is removed, or not known yet.
+
+    mean_of: the number of photos that the vector is the mean of, if the item has as many.
+    """
     latest = instant_of(state.latest)
     fields = {"images": (), "created_at": latest, **_UNKNOWN, **state.listing_fields()}
     images = tuple(fields["images"])
@@ -58,7 +78,7 @@ def document_of(
         item_id=item_id,
         **fields,
         updated_at=latest,
-        image_fingerprint=image_fingerprint(images),
+        image_fingerprint=image_fingerprint(images, mean_of),
         image_hash=photo.image_hash if isinstance(photo, EncodedPhoto) else None,
         photo_problem=photo.reason if isinstance(photo, PhotoProblem) else None,
         encoder_id=encoder_id,

@@ -36,6 +36,8 @@ class Indexer:
     """By encoder_id."""
     dead_letters: DeadLetters
     placeholders: Placeholders
+    photos_per_listing: int = 1
+    """The number of first photos whose mean vector stands for a listing."""
 
     def index(self, events: Sequence[object], *, attempt: int = 1, final: bool = False) -> Chunk:
         """Index the events and return their outcomes.
@@ -80,6 +82,7 @@ class Indexer:
                 {index: documents.get(item) for index, documents in stored.items()},
                 chunk.indices,
                 retry=any(entry.is_refresh for entry in chunk.entries[item]),
+                mean_of=self.photos_per_listing,
             )
             for item in items
         ]
@@ -169,15 +172,22 @@ def result_code(loaded: object) -> str:
 
 
 def photo_of(plan: Plan, encoder_id: str, photos: Photos) -> PhotoResult:
-    """Return the photo of an item's document, or the problem with it; None for a tombstone."""
+    """Return the photo of an item's document, or the problem with it; None for a tombstone.
+
+    Of several photos those that can be used count; the problem is that of the first.
+    """
     if plan.state.is_removed:
         return None
     if not plan.images:
         return PhotoProblem(NO_PHOTO, "the listing has no photo")
     if encoder_id in plan.stored_photos:
         return plan.stored_photos[encoder_id]
-    found = photos[PhotoOf(plan.images[0], encoder_id)]
-    return PhotoProblem(found.reason, found.detail) if isinstance(found, Failure) else found
+    found = [photos[PhotoOf(reference, encoder_id)] for reference in plan.images]
+    usable = [photo for photo in found if isinstance(photo, EncodedPhoto)]
+    if usable:
+        return EncodedPhoto.mean(usable)
+    first = next(failure for failure in found if isinstance(failure, Failure))
+    return PhotoProblem(first.reason, first.detail)
 
 
 def new_problem(plan: Plan, photos: Photos) -> PhotoProblem | None:
@@ -190,7 +200,13 @@ def new_problem(plan: Plan, photos: Photos) -> PhotoProblem | None:
 def writes_of(plan: Plan, photos: Photos) -> list[DocumentWrite]:
     """Return the write of the item's document to each index that is behind."""
     documents = {
-        encoder_id: document_of(plan.item_id, plan.state, photo_of(plan, encoder_id, photos), encoder_id)
+        encoder_id: document_of(
+            plan.item_id,
+            plan.state,
+            photo_of(plan, encoder_id, photos),
+            encoder_id,
+            mean_of=plan.mean_of,
+        )
         for encoder_id in plan.encoders.values()
     }
     return [

@@ -27,17 +27,19 @@ class Plan:
     """Each of these indices to its encoder."""
     stored_photos: Mapping[str, PhotoResult]
     """Encoder to the photo that is stored already, or what is wrong with it, where it need not be loaded."""
+    mean_of: int = 1
+    """The number of photos that the vector is the mean of, if the item has as many."""
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The references of its photos; none of a removed item."""
-        return tuple(self.state.listing_fields().get("images", ()))
+        """The references of the photos that are encoded, the first ones; none of a removed item."""
+        return images_of(self.state)[: self.mean_of]
 
     @property
     def wanted(self) -> set[PhotoOf]:
-        """The photo to load, which is the first one, for each encoder that needs it."""
-        missing = set(self.encoders.values()) - self.stored_photos.keys() if self.images else set()
-        return {PhotoOf(self.images[0], encoder_id) for encoder_id in missing}
+        """The photos to load, for each encoder that needs them."""
+        missing = set(self.encoders.values()) - self.stored_photos.keys()
+        return {PhotoOf(reference, encoder_id) for reference in self.images for encoder_id in missing}
 
 
 def plan(
@@ -47,12 +49,14 @@ def plan(
     encoders: Mapping[str, str],
     *,
     retry: bool = False,
+    mean_of: int = 1,
 ) -> Plan:
     """Return what to write for an item.
 
     stored: the document of the item by index, None if the index has none.
     encoders: the encoder of each index.
     retry: try once more to load a photo that could not be loaded before.
+    mean_of: the number of photos that the vector is the mean of.
     """
     states = {index: document.state for index, document in stored.items() if document}
     known = join(states.values())
@@ -69,7 +73,7 @@ def plan(
     }
     if not state.latest:  # nothing is known of the item
         behind = {}
-    fingerprint = image_fingerprint(tuple(state.listing_fields().get("images", ())))
+    fingerprint = image_fingerprint(images_of(state), mean_of)
     photos: dict[str, PhotoResult] = {}
     for document in filter(None, stored.values()):
         photo = _stored_photo(document, fingerprint)
@@ -78,7 +82,12 @@ def plan(
             encoder_id = document.source["encoder_id"]
             if not isinstance(photos.get(encoder_id), EncodedPhoto):
                 photos[encoder_id] = photo
-    return Plan(item_id, known, state, behind, {index: encoders[index] for index in behind}, photos)
+    return Plan(item_id, known, state, behind, {index: encoders[index] for index in behind}, photos, mean_of)
+
+
+def images_of(state: ItemState) -> tuple[str, ...]:
+    """Return the references of an item's photos; none of a removed one."""
+    return tuple(state.listing_fields().get("images", ()))
 
 
 def _stored_photo(document: StoredDocument, fingerprint: str | None) -> PhotoResult:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
 from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.planning import Plan, plan
@@ -109,3 +111,28 @@ def test_a_removed_item_has_no_photo() -> None:
     found = planned(change(status=Status.REMOVED), a=stored())
 
     assert (list(found.behind), found.images, found.wanted) == (["a"], (), set())
+
+
+def test_of_several_photos_the_first_ones_are_loaded() -> None:
+    """And again if the number of them changes, unless the listing has no more than one."""
+    several = make_listing(images=["a", "b", "c"])
+    document = StoredDocument(to_document(several, PHOTO, ENCODER).to_source(), 1, 5, 1)
+    newer = ItemState.of_listing(several.model_copy(update={"price": 990.0}))
+
+    assert plan("m1", [newer], {"i": document}, {"i": ENCODER}).wanted == set()
+    mean = plan(
+        "m1", [event(images=["a", "b", "c"], updated_at=LATER)], {"i": document}, {"i": ENCODER}, mean_of=2
+    )
+    assert mean.wanted == {("a", ENCODER), ("b", ENCODER)}
+    one = plan("m1", [event(updated_at=LATER)], {"i": stored()}, {"i": ENCODER}, mean_of=2)
+    assert one.wanted == set()
+
+
+def test_the_mean_of_photos_has_unit_norm() -> None:
+    """And the hash of the first; opposite ones, which have no mean, count as the first."""
+    one, two = EncodedPhoto((1.0, 0.0), "a"), EncodedPhoto((0.0, 1.0), "b")
+
+    mean = EncodedPhoto.mean([one, two])
+    assert (mean.vector, mean.image_hash) == (pytest.approx((0.5**0.5, 0.5**0.5)), "a")
+    assert EncodedPhoto.mean([one]) is one
+    assert EncodedPhoto.mean([one, EncodedPhoto((-1.0, 0.0), "b")]) is one
