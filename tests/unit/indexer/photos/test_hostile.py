@@ -12,11 +12,11 @@ import pytest
 
 from indexer.errors import PhotoRefused
 from indexer.photos.fetch import PhotoFetcher
-from indexer.remedies import remedy
 from indexer.settings import FetchSettings
 from indexer.worker.pipeline.chunk import parse
 from mappings.failures import Failure
 from mappings.image_roots import ImageRoots
+from mappings.remedies import remedy
 from ml.inference.preprocess import UnusablePhoto, decode_photo
 from tests.hostile.photo import USED, HostilePhoto
 from tests.hostile.photos import hostile_photos
