@@ -10,6 +10,7 @@ from indexer.commands.dead_letters import dead_letters_group
 from indexer.commands.forward import forward_command
 from indexer.commands.index import index_command
 from indexer.commands.placeholders import placeholders_group
+from indexer.commands.reconcile import reconcile_command
 from indexer.commands.reembed import reembed_command, rollback_command
 from indexer.commands.remove import remove_command
 from indexer.commands.status import status_command
@@ -26,6 +27,7 @@ def group(ctx: click.Context) -> None:
 
 
 group.add_command(dead_letters_group)
+group.add_command(reconcile_command)
 group.add_command(reembed_command)
 group.add_command(rollback_command)
 group.add_command(status_command)

@@ -32,3 +32,7 @@ class UnreadableSource(UserError):
 
 class UnreadableFile(UnreadableSource):
     """A file of listings cannot be read."""
+
+
+class SourceDoubtful(UserError):
+    """A source has too few rows for what it lacks to be removed from the index."""

@@ -36,6 +36,7 @@ def pages(
     sort: Sequence[Mapping[str, Any]] = (),
     with_vectors: bool = False,
     fields: Sequence[str] | None = None,
+    size: int = PAGE,
     missing_ok: bool = False,
 ) -> Iterator[list[Hit]]:
     """Yield all current hits of a query, page by page.
@@ -43,7 +44,7 @@ def pages(
     Each hit has `_version`, `_seq_no` and `_primary_term`, so that a change can require that it is as it was
     read.
 
-    fields: those to read of each document; None for all.
+    fields: those to read of each document; None for all. size: the number of hits a page.
     missing_ok: yield nothing if there is no index; by default the client's NotFoundError is raised.
     """
     es.indices.refresh(index=index, allow_no_indices=True, ignore_unavailable=missing_ok)
@@ -56,7 +57,7 @@ def pages(
                 query=query,
                 sort=[*sort, {"_shard_doc": "asc"}],
                 search_after=after,
-                size=PAGE,
+                size=size,
                 source_exclude_vectors=not with_vectors,
                 source_includes=fields,
                 version=True,
@@ -67,7 +68,7 @@ def pages(
             point, hits = answer["pit_id"], answer["hits"]["hits"]
             if hits:
                 yield hits
-            if len(hits) < PAGE:
+            if len(hits) < size:
                 return
             after = hits[-1]["sort"]
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from tqdm import tqdm
@@ -26,6 +26,8 @@ from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import ensure_live_index
 from mappings.listing import item_id_of
+
+T = TypeVar("T")
 
 REMEDY = (
     "`nitamono indexer dead-letters list` shows why. Correct the source and index it again. If a photo or a "
@@ -91,7 +93,7 @@ def progress_bar(rows: int) -> Any:
     return tqdm(total=rows or None, unit=" listings", disable=None, smoothing=0.05)
 
 
-def counted(rows: Iterable[Row], progress: Callable[[int], object]) -> Iterator[Row]:
+def counted(rows: Iterable[T], progress: Callable[[int], object]) -> Iterator[T]:
     """Yield the rows, and tell the progress of each."""
     for row in rows:
         yield row
