@@ -16,6 +16,7 @@ COMMANDS = {
     "experiment": Lazy("experiments.cli:group", "Plan, check, stop and evaluate experiments."),
     "index": Lazy("indexer.cli:index_command", "Index the listings of files, of a bucket or of a database."),
     "indexer": Lazy("indexer.cli:group", "Show the status of items; manage dead letters, photos and more."),
+    "indexer": Lazy("indexer.cli:group", "Status of items, dead letters, reconciliation, takedowns."),
     "keys": Lazy("query.access.cli:group", "Create, list, revoke and rotate API keys."),
     "mappings": Lazy(
         "mappings.cli:group",

@@ -36,7 +36,7 @@ UserSalt = Annotated[
         f"The secret that user ids are hashed with, at least {SHORTEST_SALT} random characters. Without it "
         "there are neither [events](events.md) nor experiments. Keep it: another salt makes all users new.",
         default="`user-salt` in `NITAMONO_STATE_DIR`, written by `make up`",
-        used_by="API, `nitamono experiment`, `nitamono events erase`",
+        used_by="API, `nitamono experiment`, `nitamono events erase`, `nitamono indexer forget`",
         secret=True,
     ),
 ]

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Final
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from elasticsearch import Elasticsearch
 
 from events.errors import DamagedLogFile
-from events.log_tables import TABLES, leftovers, replacing
+from events.log_tables import TABLES, leftovers
 from events.names import event_indices, rejected_events_index
+from events.parquet_rows import delete_rows
 from mappings.scan import delete_as_read, pages
 from queues.refused_messages import RefusedMessages
-
-ROWS_AT_ONCE: Final = 20_000
 
 
 def erase_stored(es: Elasticsearch, prefix: str, user_id: str) -> int:
@@ -55,26 +51,8 @@ def erase_logged(log: Path, user_id: str) -> int:
 
 def _erase_from(path: Path, user_id: str) -> int:
     try:
-        users = pq.read_table(path, columns=["user_id"])["user_id"]
-        found = pc.sum(pc.equal(users, user_id)).as_py() or 0
-        if found and found == len(users):
-            path.unlink()
-        elif found:
-            _rewrite_without(path, user_id)
+        return delete_rows(path, {"user_id": [user_id]})
     except (OSError, KeyError, ValueError) as error:  # ArrowInvalid is a ValueError
         raise DamagedLogFile(
             f"{path} cannot be read ({error}); repair or delete it, then erase the user again"
         ) from error
-    return int(found)
-
-
-def _rewrite_without(path: Path, user_id: str) -> None:
-    """Replace the file, in one step, by one without the user's rows."""
-    with (
-        pq.ParquetFile(path) as file,
-        replacing(path) as unfinished,
-        pq.ParquetWriter(unfinished, file.schema_arrow, compression="zstd") as writer,
-    ):
-        for batch in file.iter_batches(ROWS_AT_ONCE):
-            others = pc.fill_null(pc.not_equal(batch["user_id"], user_id), fill_value=True)
-            writer.write_batch(batch.filter(others))
