@@ -15,8 +15,7 @@ COMMANDS = {
     "events": Lazy("events.cli:group", "Count, export, delete and erase events."),
     "experiment": Lazy("experiments.cli:group", "Plan, check, stop and evaluate experiments."),
     "index": Lazy("indexer.cli:index_command", "Index the listings of files, of a bucket or of a database."),
-    "indexer": Lazy("indexer.cli:group", "Show the status of items; manage dead letters, photos and more."),
-    "indexer": Lazy("indexer.cli:group", "Status of items, dead letters, reconciliation, takedowns."),
+    "indexer": Lazy("indexer.cli:group", "Status, dead letters, reconciliation, re-embedding and takedowns."),
     "keys": Lazy("query.access.cli:group", "Create, list, revoke and rotate API keys."),
     "mappings": Lazy(
         "mappings.cli:group",

@@ -12,9 +12,9 @@ from elasticsearch import Elasticsearch
 
 from indexer.errors import PhotoUnusable
 from indexer.photos.marks import Mark, MarkedBy, Marks, NoMarks, Verdict
-from indexer.worker.logs import line
 from mappings.failures import elasticsearch_errors
 from mappings.values import CATEGORY_SEPARATOR
+from telemetry.logs import line
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,14 @@ from collections import Counter as Counts
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from indexer.summary import IndexingSummary, OutcomeKind
+from indexer.summary import IndexingSummary
 from indexer.worker.pipeline.chunk import Chunk
 from mappings.failures import Failure
 from mappings.listing import instant_of
 from ml.artifact import EncoderArtifact
 from ml.inference.encoder import ImageEncoder
 from monitoring.reasons import reason_label
+from queues.listings.outcomes import OutcomeKind
 from queues.origin import Origin
 from telemetry.metrics import LAGS, SIZES, Counter, Gauge, Histogram, Metric
 
