@@ -3,7 +3,7 @@
 The graph of an artifact begins at pixels and ends at the unit vector, so neither the norm before that nor the
 variance that PCA keeps of one photo can be read from it. What can be measured are the stored vectors: the
 newest against a random sample of the index, and against the figures in the artifact's manifest
-(docs/decisions/181-watching.md).
+(docs/decisions/183-watching.md).
 """
 
 from __future__ import annotations
