@@ -23,6 +23,8 @@ from console.counts import count_of
 from indexer.errors import SourceDoubtful
 from indexer.intake.submission import chunked
 from indexer.jobs.expected_items import Expected, Rejected, json_fields
+from indexer.photos.blank import BLANK
+from indexer.photos.placeholders import PLACEHOLDER
 from indexer.worker.pipeline.documents import NO_PHOTO
 from indexer.worker.pipeline.item_state import ItemState, join
 from mappings.changes import REFRESH, REMOVE
@@ -32,6 +34,8 @@ from mappings.scan import Hit, pages
 
 CHUNK: Final = 1_000
 """Documents that are read in one request: about a megabyte."""
+NOT_SHOWN: Final = (NO_PHOTO, BLANK, PLACEHOLDER)
+"""The reasons of listings that have no photo to compare, however often it is tried."""
 PAGE: Final = 5_000
 """Ids a page of the search for extra documents."""
 
@@ -193,7 +197,7 @@ class Comparison:
             ElasticsearchUnavailable: it does not answer.
         """
         no_vector = {
-            "must_not": [{"exists": {"field": "vector"}}, {"term": {"photo_problem": NO_PHOTO}}],
+            "must_not": [{"exists": {"field": "vector"}}, {"terms": {"photo_problem": NOT_SHOWN}}],
         }
         other = {"must_not": [{"term": {"encoder_id": self.encoder_id}}]}
         query = {

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import PhotoUnusable
 
+BLANK: Final = "photo_blank"
 LEAST_SPREAD: Final = 5.0
 """Standard deviation of levels, of 255. Of 8,730 real photos the least has 7.4; a covered lens has 1, a light
 grey watermark on white 2.7 (docs/decisions/181-placeholder-photos.md)."""
@@ -27,4 +28,4 @@ def blank_problem(pixels: NDArray[np.uint8], image_hash: str) -> PhotoUnusable |
     if (spread >= LEAST_SPREAD and edges >= LEAST_EDGES) or np.ptp(ground) > MOST_COLOUR:
         return None
     found = f"found a plain ground (levels vary by {spread:.1f} of 255, {edges} edges)"
-    return PhotoUnusable("photo_blank", f"{found}; expected a photo of the item")
+    return PhotoUnusable(BLANK, f"{found}; expected a photo of the item")
