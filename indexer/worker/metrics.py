@@ -70,8 +70,9 @@ STAGE_SECONDS: Final = Histogram(
     "nitamono_stage_seconds",
     "Time of a chunk in a stage.",
     ("stage",),
-    "`read` and `write` wait for Elasticsearch. `photos` is the time for all photos; `fetch` and `decode`, "
-    "its parts, are summed over threads. `encode` depends on the encoder, its precision and its threads.",
+    "`read` and `write` wait for Elasticsearch, `placeholders` for Redis. `photos` is the time for all "
+    "photos; `fetch` and `decode`, its parts, are summed over threads. `encode` depends on the encoder, "
+    "its precision and its threads.",
 )
 BULK_ERRORS: Final = Counter(
     "nitamono_bulk_errors_total",

@@ -88,14 +88,8 @@ def test_a_worker_is_watched_from_event_to_document(
     assert messages == {queue: 1, f"{queue}-backfill": 1}
     assert 0 < (before.quantile("nitamono_message_lag_seconds", 0.5) or 0) < 60
     assert before.total("nitamono_event_lag_seconds_count") == 5
-    assert set(before.by("nitamono_stage_seconds_count", "stage")) == {
-        "read",
-        "photos",
-        "fetch",
-        "decode",
-        "encode",
-        "write",
-    }
+    stages = set(before.by("nitamono_stage_seconds_count", "stage"))
+    assert stages >= {"read", "photos", "fetch", "decode", "encode", "write"}
     assert before.total("nitamono_encoder_info", backend="onnxruntime", precision="f32") == 1
 
     (letter,) = lines_with(running, item_id="m9")
