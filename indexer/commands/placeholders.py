@@ -10,6 +10,7 @@ import click
 
 from console.counts import count_of
 from console.group import Group
+from console.number_types import WholeNumber
 from console.table import table
 from indexer.commands.connections import Connections
 from indexer.jobs.placeholders import SharedPhoto, repair, shared_photos
@@ -28,7 +29,7 @@ def placeholders_group() -> None:
 
 
 @placeholders_group.command(name="list")
-@click.option("--count", type=click.IntRange(1, 1000), default=20, show_default=True, help="Photos to list.")
+@click.option("--count", type=WholeNumber(1, 1000), default=20, show_default=True, help="Photos to list.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one photo a line.")
 @click.pass_obj
 def list_shared(connections: Connections, count: int, as_json: bool) -> None:

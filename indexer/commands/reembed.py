@@ -13,6 +13,7 @@ from elasticsearch import Elasticsearch
 from tqdm import tqdm
 
 from console.group import INTERRUPTED
+from console.number_types import Number
 from console.table import table
 from indexer.commands.connections import Connections
 from indexer.commands.indexing_run import interruptible
@@ -56,13 +57,22 @@ REPAIRS = 3
     help="CSV file with query, item and gain, by which both indices are compared.",
 )
 @click.option(
-    "--tolerance", default=0.0, show_default=True, help="By how much nDCG on judgments may be lower."
+    "--tolerance",
+    type=Number(0, 1),
+    default=0.0,
+    show_default=True,
+    help="By how much nDCG on judgments may be lower.",
 )
 @click.option(
-    "--least-recall", default=gates.LEAST_RECALL, show_default=True, help="Least recall of the graph."
+    "--least-recall",
+    type=Number(0, 1),
+    default=gates.LEAST_RECALL,
+    show_default=True,
+    help="Least recall of the graph.",
 )
 @click.option(
     "--most-rejected",
+    type=Number(0, 1),
     default=0.01,
     show_default=True,
     help="Largest share of listings whose photo cannot be encoded again.",

@@ -223,6 +223,8 @@ def read_judgments(path: Path) -> Judgments:
         raise UnreadableFile(
             f"{path}: {type(error).__name__}: {error}; expected CSV with the columns query, item and gain"
         ) from error
+    if not judged:
+        raise UnreadableFile(f"{path}: found no row; expected CSV with the columns query, item and gain")
     return judged
 
 

@@ -233,10 +233,10 @@ def test_an_index_that_lacks_photos_is_not_put_live(
     assert f"has the encoder {EncoderIdentity.from_artifact(other).encoder_id} already" in again.output
 
 
-def test_a_worse_encoder_is_not_put_live(
+def test_judgments_decide_whether_it_goes_live(
     shop: Shop, other: Path, environ: Mapping[str, str], worker: WorkerFactory, tmp_path: Path
 ) -> None:
-    """By judgments; an arm of an experiment can read it from the same events."""
+    """Those of unknown items say nothing. An arm of an experiment can read it from the same events."""
     worker(**environ)
     judgments = tmp_path / "judgments.csv"
     judgments.write_text("query,item,gain\nm0000,m0003,1\nm0000,m0006,1\nnobody,m0001,1\n")
@@ -245,10 +245,9 @@ def test_a_worse_encoder_is_not_put_live(
     assert result.exit_code == 0, result.output
     assert "over 1 items" in result.output
     assert "is ready" in result.output
-    better = nitamono(
-        "reembed", "--encoder", str(other), "--judgments", str(judgments), "--tolerance", "-0.1"
-    )
-    assert better.exit_code == 1, better.output
+    judgments.write_text("query,item,gain\nnobody,m0001,1\n")
+    unknown = nitamono("reembed", "--encoder", str(other), "--judgments", str(judgments))
+    assert (unknown.exit_code, "none of the judged items is in both" in unknown.output) == (1, True)
     arm = f"{shop.settings.prefix}-arm"
     for_arm = nitamono("reembed", "--encoder", str(other), "--arm", arm)
     assert for_arm.exit_code == 0, for_arm.output
