@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ LEAST_RECALL: Final = 0.9
 """Of the approximate search, against the exact one. Where the index type is quantised, it is 0.91 to 0.99
 (docs/decisions/002-vector-index-type.md)."""
 EXAMPLES: Final = 5
+SAME: Final = 1e-5
+"""Cosines that differ by less are the same; scores are float32."""
 
 ON_SALE: Final[Mapping[str, Any]] = {
     "bool": {"filter": [{"term": {"status": Status.ON_SALE.value}}, {"exists": {"field": "vector"}}]}
@@ -69,9 +72,12 @@ class Coverage:
 def coverage(es: Elasticsearch, source: str, target: str) -> Coverage:
     """Compare two indices, item by item, in constant memory but for what is missing."""
     found = Coverage()
+    old = _in_order(es, source)
+    first = next(old, None)
+    # Read from a later moment than the old index, which would otherwise have what was listed in between.
     new = _in_order(es, target)
     other: Hit | None = next(new, None)
-    for hit in _in_order(es, source):
+    for hit in chain([first] if first else [], old):
         item = hit["_source"]["item_id"]
         while other and other["_source"]["item_id"] < item:
             other = next(new, None)
@@ -112,8 +118,8 @@ def coverage_gate(found: Coverage, most_rejected: float) -> Gate:
     return Gate("coverage", figure, not found.missing and named and within)
 
 
-Answers = dict[str, list[str]]
-"""Item to the items of its answer, best first."""
+Answers = dict[str, list[tuple[str, float]]]
+"""Item to the items of its answer, best first, each with its cosine."""
 
 
 def queries(es: Elasticsearch, index: str, count: int = QUERIES) -> list[str]:
@@ -146,7 +152,8 @@ def approximate(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[fl
         with elasticsearch_errors():
             found = es.msearch(index=index, searches=searches)["responses"]
         for item, answer in zip(items, found, strict=True):
-            answers[item] = [hit["_id"] for hit in answer["hits"]["hits"] if hit["_id"] != item][:K]
+            hits = [(hit["_id"], 2 * hit["_score"] - 1) for hit in answer["hits"]["hits"]]
+            answers[item] = [hit for hit in hits if hit[0] != item][:K]
     return answers
 
 
@@ -172,7 +179,7 @@ def exact(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[float]])
             for row, cosines in enumerate(matrix @ page.T):
                 best[row] = nlargest(K + 1, [*best[row], *_nearest(cosines, ids)])
     return {
-        item: [found for _, found in ranked if found != item][:K]
+        item: [(found, cosine) for cosine, found in ranked if found != item][:K]
         for item, ranked in zip(vectors, best, strict=True)
     }
 
@@ -183,25 +190,39 @@ def _nearest(cosines: NDArray[np.float32], ids: Sequence[str]) -> list[tuple[flo
     return [(float(cosines[each]), ids[each]) for each in nearest]
 
 
-def overlap(one: Answers, other: Answers) -> float:
-    """Return the mean share of the second answers that the first ones have; 1.0 without any."""
-    shares = [
-        len(set(one[item]) & set(other[item])) / len(other[item])
-        for item in one.keys() & other.keys()
-        if other[item]
-    ]
+def recall(found: Answers, wanted: Answers) -> float:
+    """Return the mean share of the exact answers that was found; 1.0 without any.
+
+    An item as near as the last exact one counts as well: of equal vectors, any may be found.
+    """
+    shares = []
+    for item, exact_ones in wanted.items():
+        if exact_ones:
+            least = exact_ones[-1][1] - SAME
+            near = sum(cosine >= least for _, cosine in found.get(item, ()))
+            shares.append(min(near, len(exact_ones)) / len(exact_ones))
     return float(np.mean(shares)) if shares else 1.0
 
 
 def recall_gate(found: Answers, wanted: Answers, least: float) -> Gate:
     """The approximate search of the new index must find most of what the exact one does."""
-    recall = overlap(found, wanted)
-    return Gate(f"recall@{K} of the graph", f"{recall:.3f}, least {least:g}", recall >= least)
+    share = recall(found, wanted)
+    return Gate(f"recall@{K} of the graph", f"{share:.3f}, least {least:g}", share >= least)
 
 
 def agreement(new: Answers, old: Answers) -> Gate:
     """How many items of the old answers are in the new ones; encoders may differ, so it is only shown."""
-    return Gate(f"agreement@{K} with the old index", f"{overlap(new, old):.3f}", None)
+    shares = [
+        len(set(_items(new[item])) & set(_items(old[item]))) / len(old[item])
+        for item in new.keys() & old.keys()
+        if old[item]
+    ]
+    figure = f"{np.mean(shares):.3f}" if shares else "none of the items is in both indices"
+    return Gate(f"agreement@{K} with the old index", figure, None)
+
+
+def _items(answer: Sequence[tuple[str, float]]) -> list[str]:
+    return [item for item, _ in answer]
 
 
 Judgments = dict[str, dict[str, float]]
@@ -243,6 +264,8 @@ def judgment_gate(new: Answers, old: Answers, judged: Judgments, tolerance: floa
     name = f"nDCG@{K} on judgments"
     if not items:
         return Gate(name, "none of the judged items is in both indices", False)
-    means = [float(np.mean([ndcg(each[item], judged[item]) for item in items])) for each in (new, old)]
+    means = [
+        float(np.mean([ndcg(_items(each[item]), judged[item]) for item in items])) for each in (new, old)
+    ]
     figure = f"{means[0]:.3f}, old {means[1]:.3f}, over {len(items):,} items"
     return Gate(name, figure, means[0] >= means[1] - tolerance)

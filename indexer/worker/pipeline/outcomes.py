@@ -84,9 +84,14 @@ def obsolete(letter: StoredLetter, entries: Sequence[Entry], outcomes: Mapping[i
     return any(
         letter.version <= event.version
         or letter.version == event.latest
-        or ("images" in event.changes and letter.version < event.latest and _is_of_photos(letter.reason))
+        or (_is_of_photos(letter.reason) and _has_newer_photos(event, letter.version))
         for event in settled
     )
+
+
+def _has_newer_photos(event: ItemState, version: int) -> bool:
+    """Whether an event that was indexed has a photo instead of one that could not be used."""
+    return not event.latest or ("images" in event.changes and version < event.latest)
 
 
 def _is_of_photos(reason: str) -> bool:

@@ -10,13 +10,14 @@ import pytest
 
 from indexer.errors import UnreadableFile
 from indexer.jobs.gates import (
+    Answers,
     Coverage,
     agreement,
     coverage_gate,
     judgment_gate,
     ndcg,
-    overlap,
     read_judgments,
+    recall,
     recall_gate,
 )
 
@@ -43,22 +44,35 @@ def test_coverage_needs_every_listing_and_names_those_without_a_vector() -> None
     assert coverage_gate(Coverage(), 0.01).passes
 
 
-def test_recall_is_the_mean_share_of_the_exact_answers() -> None:
-    """An item without an exact answer counts for nothing; agreement is only shown."""
-    exact = {"q": ["a", "b"], "r": ["c", "d"], "s": []}
-    found = {"q": ["a", "x"], "r": ["d", "c"], "s": ["z"]}
+def answers(**items: str) -> Answers:
+    """Answers of items of one letter: `q="ab"`, with cosines that fall from 1 by tenths."""
+    return {
+        item: [(found, 1 - rank / 10) for rank, found in enumerate(ranked)] for item, ranked in items.items()
+    }
 
-    assert overlap(found, exact) == 0.75
+
+def test_recall_is_the_mean_share_of_the_exact_answers() -> None:
+    """An item without an exact answer counts for nothing; of equal vectors, any counts."""
+    exact = answers(q="ab", r="cd", s="")
+    found = answers(q="a", r="dc", s="z")
+
+    assert recall(found, exact) == 0.75
     assert recall_gate(found, exact, 0.75).passes
     assert not recall_gate(found, exact, 0.8).passes
-    assert agreement(found, exact).passes is None
-    assert overlap({}, {}) == 1
+    assert recall({"q": [("x", 1.0), ("y", 0.9)]}, {"q": [("a", 1.0), ("b", 0.9)]}) == 1
+    assert recall({}, {}) == 1
+
+
+def test_agreement_is_only_shown() -> None:
+    """It is the share of the old answers."""
+    assert agreement(answers(q="ax", r="cd"), answers(q="ab", r="dc")).figure == "0.750"
+    assert agreement(answers(q="a"), answers(q="b")).passes is None
 
 
 def test_judgments_compare_the_items_that_both_indices_answer() -> None:
     """The new one may be worse by the tolerance."""
     judged = {"q": {"a": 1.0}, "gone": {"b": 1.0}}
-    best, worse = {"q": ["a"]}, {"q": ["x", "a"]}
+    best, worse = answers(q="a"), answers(q="xa")
 
     assert judgment_gate(best, worse, judged, 0).passes
     assert not judgment_gate(worse, best, judged, 0).passes
