@@ -328,7 +328,7 @@ def test_waiting_chunks_are_bounded(
     environ = shop.environ(elasticsearch_url, redis_url)
     queue = submission(environ)
     sent = [
-        queue.producer.send_task("indexer.index_listings", args=[[]], countdown=10).id
+        queue.producer.send_task("indexer.index_listings", args=[[]], countdown=40).id
         for _ in range(MOST_HELD + 60)
     ]
     worker(processes=2, **environ)
@@ -336,7 +336,7 @@ def test_waiting_chunks_are_bounded(
     time.sleep(1.0)
     assert held(queue) == MOST_HELD
 
-    wait_until(lambda: len(read_results(queue.client, sent)) == len(sent), "every chunk is done", 60)
+    wait_until(lambda: len(read_results(queue.client, sent)) == len(sent), "every chunk is done", 120)
 
 
 def held(queue: Submission) -> int:

@@ -387,6 +387,7 @@ def test_readiness_says_what_is_wrong(shop: Shop) -> None:
         "status": "ready",
         "index": shop.index,
         "encoder_id": "colour-00000001",
+        "coverage": {"on_sale": 0, "with_vector": None},
         "ranking": {"name": "default", "in_use": "default", "problem": None},
         "experiments": [],
         "switches_age_s": None,

@@ -181,7 +181,7 @@ def test_what_keeps_its_version_reaches_the_new_index(shop: Shop, monkeypatch: p
 def test_shards_and_vector_index_stay_as_they_were(shop: Shop, environ: dict[str, str]) -> None:
     """Unless asked otherwise, and a run that resumes keeps what it began with."""
     old = make_v1(shop, {"number_of_shards": 2})
-    rebuild = begin(shop.es, shop.settings.prefix, old, options_of(shop.es, old))
+    rebuild = begin(shop.es, shop.settings.prefix, old, shop.identity, options_of(shop.es, old))
     assert options_of(shop.es, rebuild.target) == IndexOptions(2, None, "hnsw")
     result = CliRunner().invoke(main, ["mappings", "upgrade", "--vector-index", "int8_hnsw"])
     assert result.exit_code == 2
