@@ -17,7 +17,7 @@ from typing import Any, Final
 from elasticsearch import Elasticsearch
 
 from indexer.errors import RebuildFailed
-from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, document_of
+from indexer.worker.pipeline.documents import document_of, photo_in
 from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.aliases import start_writing, swap_aliases
@@ -172,16 +172,8 @@ def copied(hit: Mapping[str, Any]) -> ListingDocument:
     source = hit["_source"]
     try:
         state = ItemState.of_source(source, hit["_version"])
-        vector = source.get("vector")
-        photo = (
-            EncodedPhoto(tuple(vector), source["image_hash"])
-            if vector
-            else PhotoProblem(source["photo_problem"], "as before")
-            if source.get("photo_problem")
-            else None
-        )
         indexed_at = datetime.fromisoformat(source["indexed_at"])
-        return document_of(source["item_id"], state, photo, source["encoder_id"], now=indexed_at)
+        return document_of(source["item_id"], state, photo_in(source), source["encoder_id"], now=indexed_at)
     except (KeyError, ValueError) as error:
         raise RebuildFailed(
             f"the document of item {hit['_id']!r} cannot be read: {error!r}; index the listing again, and "

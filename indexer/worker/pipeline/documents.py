@@ -51,6 +51,14 @@ PhotoResult = EncodedPhoto | PhotoProblem | None
 """None for a tombstone, which has no photo."""
 
 
+def photo_in(source: Mapping[str, Any]) -> PhotoResult:
+    """Return the photo in a stored document, or the problem with it."""
+    if vector := source.get("vector"):
+        return EncodedPhoto(tuple(vector), source["image_hash"])
+    problem = source.get("photo_problem")
+    return PhotoProblem(problem, "as before") if problem else None
+
+
 def to_document(
     listing: Listing, photo: PhotoResult, encoder_id: str, *, now: datetime | None = None
 ) -> ListingDocument:

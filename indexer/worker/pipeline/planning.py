@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult
+from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, photo_in
 from indexer.worker.pipeline.encoders import PhotoOf
 from indexer.worker.pipeline.item_state import ItemState, join
 from indexer.worker.pipeline.store import StoredDocument
@@ -92,10 +92,5 @@ def images_of(state: ItemState) -> tuple[str, ...]:
 
 def _stored_photo(document: StoredDocument, fingerprint: str | None) -> PhotoResult:
     """Return the stored photo, or the problem with it, if the references are unchanged."""
-    source, vector = document.source, document.vector
-    if source.get("image_fingerprint") != fingerprint:
-        return None
-    if vector:
-        return EncodedPhoto(vector, source["image_hash"])
-    problem = source.get("photo_problem")
-    return PhotoProblem(problem, "as before") if problem else None
+    same = document.source.get("image_fingerprint") == fingerprint
+    return photo_in(document.source) if same else None
