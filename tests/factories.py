@@ -71,7 +71,12 @@ def make_document(
 
 def make_identity(**changes: Any) -> EncoderIdentity:
     """An encoder's identity, with `changes` over the defaults."""
-    defaults = {"encoder_id": "colour-00000001", "dims": 4, "similarity_mean": 0.6, "similarity_spread": 0.1}
+    defaults: dict[str, Any] = {
+        "encoder_id": "colour-00000001",
+        "dims": 4,
+        "similarity_mean": 0.6,
+        "similarity_spread": 0.1,
+    }
     return EncoderIdentity(**(defaults | changes))
 
 

@@ -76,13 +76,12 @@ def photo_server() -> Iterator[PhotoServer]:
         server.server_close()
 
 
-def serve(body: bytes, status: int = 200, *, length: int | None = None, **headers: str) -> Answer:
-    """The body, at once, announced with its own length or another one."""
+def serve(body: bytes, status: int = 200, /, **headers: str) -> Answer:
+    """The body, at once, announced with its own length unless `Content_Length` is among the headers."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body) if length is None else length))
-        for name, value in headers.items():
+        for name, value in ({"Content_Length": str(len(body))} | headers).items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         handler.wfile.write(body)

@@ -26,8 +26,8 @@ class HostilePhoto:
     """Reason codes, or `used`."""
 
 
-def one(name: str, make: Callable[[], bytes], *expected: str) -> HostilePhoto:
-    """Return a photo with its expected outcomes."""
+def one(name: str, make: Callable[..., bytes], *expected: str) -> HostilePhoto:
+    """Return a photo with its expected outcomes; `make` may take arguments that have defaults."""
     return HostilePhoto(name, make, frozenset(expected))
 
 

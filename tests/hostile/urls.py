@@ -163,7 +163,7 @@ HOSTS: Final[dict[str, tuple[Answer, Expected]]] = {
     "slow body": (drip_body, (TIMEOUT,)),
     "endless body": (endless_body, (LARGE,)),
     "body cut off": (broken_off, (LOST,)),
-    "large body announced": (serve(b"", length=10**12), (LARGE,)),
+    "large body announced": (serve(b"", Content_Length=str(10**12)), (LARGE,)),
     "no answer": (raw(b""), (LOST,)),
     "no HTTP": (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), (LOST,)),
     "HTTP 0.9": (raw(b"<html>hello</html>"), (LOST,)),

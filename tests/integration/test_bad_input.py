@@ -329,7 +329,7 @@ BAD_SERVERS: dict[str, tuple[str, photo_server.Answer]] = {
     "headers without end": ("photo_timeout", photo_server.drip_headers),
     "a byte now and then": ("photo_timeout", photo_server.drip_body),
     "a body without end": ("photo_too_large", photo_server.endless_body),
-    "a large body announced": ("photo_too_large", serve(b"", length=100_000_000)),
+    "a large body announced": ("photo_too_large", serve(b"", Content_Length="100000000")),
     "a circle of redirects": ("photo_too_many_redirects", redirect("/a-circle-of-redirects.jpg")),
     "a redirect to a file": ("photo_scheme_not_allowed", redirect("file:///etc/passwd")),
     "a redirect inside": ("photo_private_address", redirect("http://169.254.169.254/latest/")),
