@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
 from pydantic import ValidationError
 
 from mappings.errors import InvalidListing, Problem
@@ -15,11 +14,11 @@ from mappings.listing import (
     NO_CURRENCY,
     Listing,
     Status,
+    content_version,
     date_problems,
     item_id_of,
     parse_listing,
     status_version,
-    tie_break,
 )
 from mappings.problems import first_per_field, shown
 from mappings.values import canonical
@@ -95,8 +94,7 @@ def parse_change(event: Mapping[Any, Any], *, now: datetime | None = None, remov
         values, status = {}, Status.REMOVED
     else:
         status = Status(values["status"]) if "status" in values else Status.ON_SALE
-    content = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
-    version = status_version(listing.updated_at, status) | tie_break(content)
+    version = content_version(listing.updated_at, status, values)
     return Change(listing.item_id, version, values, removes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -109,7 +109,7 @@ def _price(price: float) -> float:
 
 def isoformat(moment: datetime) -> str:
     """Return `2026-01-31T09:30:00.000000Z`: UTC with microseconds, so that text sorts by time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 Instant = Annotated[
@@ -288,13 +288,18 @@ class ListingDocument(BaseModel):
     def to_source(self) -> dict[str, Any]:
         """Return the document as Elasticsearch stores it: JSON values without absent fields, and the
         fields that searches filter and rank by."""
-        fields = self.model_dump(mode="json", exclude_none=True) | {
-            "category_paths": category_paths(self.category),
-            "offer": offer(self.status, self.currency, price_step(self.price) if self.price else None),
-        }
-        if self.popularity is not None:
-            fields["popularity_log"] = math.log1p(self.popularity)
-        return fields
+        fields = self.model_dump(mode="json", exclude_none=True)
+        return fields | searchable(fields)
+
+
+def searchable(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields by which searches filter and rank, given those of the listing as JSON values."""
+    price, popularity = fields.get("price"), fields.get("popularity")
+    found = {
+        "category_paths": category_paths(fields["category"]),
+        "offer": offer(fields["status"], fields["currency"], price_step(price) if price else None),
+    }
+    return found if popularity is None else found | {"popularity_log": math.log1p(popularity)}
 
 
 _ABSENT: Final = {
@@ -364,13 +369,13 @@ def event_version(listing: Listing) -> int:
     the status, and nine bits of a hash of the content. So all writers agree on the newest event, in whatever
     order the events arrive.
     """
-    content = orjson.dumps(listing.to_event(), option=orjson.OPT_SORT_KEYS)
-    return status_version(listing.updated_at, listing.status) | tie_break(content)
+    return content_version(listing.updated_at, listing.status, listing.to_event())
 
 
-def tie_break(content: bytes) -> int:
-    """Return the last bits of an event's version: a number that depends on its content."""
-    return int.from_bytes(hashlib.sha256(content).digest()[:2]) >> (16 - _HASH_BITS)
+def content_version(updated_at: datetime, status: Status, content: Mapping[str, Any]) -> int:
+    """Return the version of an event with this instant, status and content, JSON values."""
+    digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+    return status_version(updated_at, status) | (int.from_bytes(digest[:2]) >> (16 - _HASH_BITS))
 
 
 def status_version(updated_at: datetime, status: Status) -> int:
@@ -384,7 +389,7 @@ def instant_of(version: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=version >> _TIE_BITS)
 
 
-def image_fingerprint(images: tuple[str, ...], mean_of: int = 1) -> str | None:
+def image_fingerprint(images: Sequence[str], mean_of: int = 1) -> str | None:
     """Return a fingerprint of the photo references and of how many photos the vector is the mean of, so that
     an unchanged listing is not encoded again; None without photos."""
     if not images:
@@ -394,6 +399,6 @@ def image_fingerprint(images: tuple[str, ...], mean_of: int = 1) -> str | None:
     return hashlib.sha256("\n".join((*images, *how)).encode()).hexdigest()[:32]
 
 
-def category_paths(category: tuple[str, ...]) -> tuple[str, ...]:
+def category_paths(category: Sequence[str]) -> tuple[str, ...]:
     """Return every prefix of the path: `("Apparel", "Apparel > Skirts")` for `("Apparel", "Skirts")`."""
     return tuple(CATEGORY_SEPARATOR.join(category[:depth]) for depth in range(1, len(category) + 1))

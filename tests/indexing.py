@@ -258,6 +258,15 @@ def stored_documents(es: Elasticsearch, index: str) -> dict[str, dict[str, Any]]
     return {hit["_id"]: without_time(hit["_source"]) for hit in hits}
 
 
+def stored_items(shop: Shop, ids: Sequence[str]) -> dict[str, Any]:
+    """The stored documents of the items with versions, vectors rounded to seven digits."""
+    stored = shop.indexer.store.read(shop.index_name, ids)
+    return {
+        item_id: without_time(document.source) | {"vector": [round(x, 6) for x in document.vector or ()]}
+        for item_id, document in stored.items()
+    }
+
+
 def without_time(source: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document without the time of indexing."""
     return {name: value for name, value in source.items() if name != "indexed_at"}

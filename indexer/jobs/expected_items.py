@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from elasticsearch import Elasticsearch
-from pydantic_core import to_jsonable_python
 
 from indexer.intake.row import Row
 from indexer.summary import problem_in
@@ -67,24 +65,18 @@ def events_of(item_id: str, state: ItemState) -> tuple[dict[str, Any], ...]:
     """Return what is known of an item as events: a complete one and the changes since, or its removal."""
     if state.is_removed:
         return (_event(item_id, state.removal, {OPERATION: REMOVE}),)
-    fields = {name: _as_json(value) for name, value in state.fields.items() if value is not None}
     later: dict[int, dict[str, Any]] = {}
     for name, (version, value) in state.changes.items():
-        later.setdefault(version, {OPERATION: UPDATE})[name] = _as_json(value)
+        later.setdefault(version, {OPERATION: UPDATE})[name] = value
     return (
-        _event(item_id, state.version, fields),
+        _event(item_id, state.version, state.fields),
         *(_event(item_id, version, values) for version, values in sorted(later.items())),
     )
 
 
 def json_fields(state: ItemState) -> dict[str, Any]:
-    """Return the fields of an item as they are now, as JSON, without those that are absent."""
-    fields = {name: _as_json(value) for name, value in state.listing_fields().items()}
-    return {name: value for name, value in fields.items() if value not in (None, [], {})}
-
-
-def _as_json(value: Any) -> Any:
-    return isoformat(value) if isinstance(value, datetime) else to_jsonable_python(value)
+    """Return the fields of an item as they are now, without those that are absent."""
+    return {name: value for name, value in state.listing_fields().items() if value not in (None, [], {})}
 
 
 def _from_event(row: Row, event: Mapping[str, Any]) -> Expected | Rejected:

@@ -13,7 +13,7 @@ from elasticsearch import Elasticsearch
 from cache.changes import Marking
 from indexer.intake.submission import chunked
 from indexer.jobs.forget_subject import Subject
-from indexer.worker.pipeline.documents import document_of
+from indexer.worker.pipeline.documents import source_of
 from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore, StoredDocument
 from mappings.creation import LISTING_FIELDS, add_fields
@@ -162,7 +162,7 @@ class ForgottenDocuments:
                 writes = [
                     DocumentWrite(
                         index.name,
-                        document_of(each.item_id, tombstone, None, index.encoder_id),
+                        source_of(each.item_id, tombstone, None, index.encoder_id),
                         each.replaced,
                     )
                     for each in of_index

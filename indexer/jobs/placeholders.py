@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 from indexer.photos.marks import Mark
 from indexer.photos.placeholders import FEATURELESS, PLACEHOLDER, Usage, hash_buckets, usage_in
 from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
-from indexer.worker.pipeline.documents import PhotoProblem, document_of
+from indexer.worker.pipeline.documents import PhotoProblem, source_of
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore, StoredDocument
 from mappings.failures import elasticsearch_errors
 from mappings.inspection import indices_behind
@@ -73,8 +73,9 @@ def repair(store: ListingStore, dead_letters: DeadLetters, placeholders: Mapping
 def _without_photo(index: str, hit: Mapping[str, Any]) -> DocumentWrite:
     stored = StoredDocument.of(hit)
     problem = PhotoProblem(PLACEHOLDER, "removed by `nitamono indexer placeholders repair`")
-    document = document_of(hit["_id"], stored.state, problem, stored.source["encoder_id"])
-    return DocumentWrite(index, document, stored)
+    encoder_id, fingerprint = stored.source["encoder_id"], stored.source.get("image_fingerprint")
+    source = source_of(hit["_id"], stored.state, problem, encoder_id, fingerprint=fingerprint)
+    return DocumentWrite(index, source, stored)
 
 
 def _letters(hits: Sequence[Mapping[str, Any]], marks: Mapping[str, Mark]) -> Iterator[DeadLetter]:

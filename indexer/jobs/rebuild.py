@@ -17,7 +17,7 @@ from typing import Any, Final
 from elasticsearch import Elasticsearch
 
 from indexer.errors import RebuildFailed
-from indexer.worker.pipeline.documents import document_of, photo_in
+from indexer.worker.pipeline.documents import photo_in, source_of
 from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.aliases import start_writing, swap_aliases
@@ -25,7 +25,7 @@ from mappings.creation import LISTING_FIELDS, IndexOptions, add_fields, create_i
 from mappings.failures import TransientFailure, VersionConflict, elasticsearch_errors
 from mappings.identity import EncoderIdentity
 from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, encoder_of, meta_of, only_index
-from mappings.listing import ListingDocument, isoformat
+from mappings.listing import isoformat
 from mappings.names import read_alias
 from mappings.scan import pages
 
@@ -158,12 +158,12 @@ def write(store: ListingStore, index: str, hits: Sequence[Mapping[str, Any]]) ->
             raise failure
         if failure is not None and not isinstance(failure, VersionConflict):
             raise RebuildFailed(
-                f"item {each.document.item_id!r} cannot be copied to {index}: {failure}; "
+                f"item {each.item_id!r} cannot be copied to {index}: {failure}; "
                 "correct the listing, index it again, and repeat the command"
             )
 
 
-def copied(hit: Mapping[str, Any]) -> ListingDocument:
+def copied(hit: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a hit in the form of this version, with the same vector.
 
     Raises:
@@ -173,7 +173,14 @@ def copied(hit: Mapping[str, Any]) -> ListingDocument:
     try:
         state = ItemState.of_source(source, hit["_version"])
         indexed_at = datetime.fromisoformat(source["indexed_at"])
-        return document_of(source["item_id"], state, photo_in(source), source["encoder_id"], now=indexed_at)
+        return source_of(
+            source["item_id"],
+            state,
+            photo_in(source),
+            source["encoder_id"],
+            fingerprint=source.get("image_fingerprint"),
+            now=indexed_at,
+        )
     except (KeyError, ValueError) as error:
         raise RebuildFailed(
             f"the document of item {hit['_id']!r} cannot be read: {error!r}; index the listing again, and "

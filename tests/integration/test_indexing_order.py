@@ -20,7 +20,7 @@ from mappings.changes import Change, parse_event, status_change
 from mappings.listing import event_version
 from tests.conftest import WorkerFactory
 from tests.factories import make_event
-from tests.indexing import BLUE, GREEN, RED, Shop, at, submission, without_time
+from tests.indexing import BLUE, GREEN, RED, Shop, at, stored_items, submission
 
 ITEMS = 3
 WORKERS = 4
@@ -155,15 +155,6 @@ def index_lane(shop: Shop, lane: Sequence[Event], run: int, photos: dict[str, st
     """Index a worker's events in chunks of two."""
     for chunk in chunked(lane, 2):
         shop.index(*(real(event, run, photos) for event in chunk))
-
-
-def stored_items(shop: Shop, ids: list[str]) -> dict[str, Any]:
-    """The stored documents of the items with versions, vectors rounded to seven digits."""
-    stored = shop.indexer.store.read(shop.index_name, ids)
-    return {
-        item_id: without_time(document.source) | {"vector": [round(x, 6) for x in document.vector or ()]}
-        for item_id, document in stored.items()
-    }
 
 
 def test_order_repetition_and_four_workers_do_not_change_the_index(shops: tuple[Shop, Shop]) -> None:

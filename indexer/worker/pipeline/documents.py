@@ -10,12 +10,20 @@ from typing import Any, Final
 import numpy as np
 
 from indexer.worker.pipeline.item_state import ItemState
-from mappings.listing import NO_CURRENCY, Listing, ListingDocument, image_fingerprint, instant_of
+from mappings.listing import (
+    NO_CURRENCY,
+    Listing,
+    ListingDocument,
+    image_fingerprint,
+    instant_of,
+    isoformat,
+    searchable,
+)
 
 NO_PHOTO = "no_photo"
 
 _UNKNOWN: Final[Mapping[str, Any]] = {
-    "category": ("unknown",),
+    "category": ["unknown"],
     "currency": NO_CURRENCY,
     "seller_id": "unknown",
 }
@@ -63,37 +71,40 @@ def to_document(
     listing: Listing, photo: PhotoResult, encoder_id: str, *, now: datetime | None = None
 ) -> ListingDocument:
     """Return the document of a listing; for a removed one, a tombstone without title, photos or vector."""
-    return document_of(listing.item_id, ItemState.of_listing(listing), photo, encoder_id, now=now)
+    state, fingerprint = ItemState.of_listing(listing), image_fingerprint(listing.images)
+    return ListingDocument.from_source(
+        source_of(listing.item_id, state, photo, encoder_id, fingerprint=fingerprint, now=now)
+    )
 
 
-def document_of(
+def source_of(
     item_id: str,
     state: ItemState,
     photo: PhotoResult,
     encoder_id: str,
     *,
-    mean_of: int = 1,
+    fingerprint: str | None = None,
     now: datetime | None = None,
-) -> ListingDocument:
-    """Return the document of an item in this state; a tombstone if it is removed, or not known yet.
+) -> dict[str, Any]:
+    """Return the document of an item in this state, as Elasticsearch stores it; a tombstone if it is removed,
+    or not known yet.
 
-    mean_of: the number of photos that the vector is the mean of, if the item has as many.
+    fingerprint: the `image_fingerprint` of the photos that `photo` is of.
     """
-    latest = instant_of(state.latest)
-    fields = {"images": (), "created_at": latest, **_UNKNOWN, **state.listing_fields()}
-    images = tuple(fields["images"])
-    return ListingDocument(
-        item_id=item_id,
-        **fields,
-        updated_at=latest,
-        image_fingerprint=image_fingerprint(images, mean_of),
-        image_hash=photo.image_hash if isinstance(photo, EncodedPhoto) else None,
-        photo_problem=photo.reason if isinstance(photo, PhotoProblem) else None,
-        encoder_id=encoder_id,
-        indexed_at=now or datetime.now(UTC),
-        vector=photo.vector if isinstance(photo, EncodedPhoto) else None,
-        version=state.version,
-        changes=tuple((name, version, value) for name, (version, value) in sorted(state.changes.items()))
-        or None,
-        removal_version=state.removal or None,
-    )
+    latest = isoformat(instant_of(state.latest))
+    fields = {"images": [], "attributes": {}, "created_at": latest, **_UNKNOWN, **state.listing_fields()}
+    encoded = photo if isinstance(photo, EncodedPhoto) else None
+    source = fields | {
+        "item_id": item_id,
+        "updated_at": latest,
+        "image_fingerprint": fingerprint if fields["images"] else None,
+        "image_hash": encoded.image_hash if encoded else None,
+        "photo_problem": photo.reason if isinstance(photo, PhotoProblem) else None,
+        "encoder_id": encoder_id,
+        "indexed_at": isoformat(now or datetime.now(UTC)),
+        "version": state.version,
+        "changes": [[name, at, value] for name, (at, value) in sorted(state.changes.items())] or None,
+        "removal_version": state.removal or None,
+        "vector": encoded.vector if encoded else None,
+    }
+    return {name: value for name, value in source.items() if value is not None} | searchable(fields)

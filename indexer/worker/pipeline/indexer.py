@@ -10,7 +10,7 @@ from indexer.photos.load import PhotoLoader
 from indexer.photos.placeholders import Placeholders
 from indexer.worker.pipeline.chunk import Chunk, parse
 from indexer.worker.pipeline.dead_letters import DeadLetters
-from indexer.worker.pipeline.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, document_of
+from indexer.worker.pipeline.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, source_of
 from indexer.worker.pipeline.encoders import PhotoEncoder, PhotoOf, decode_for, encode, hashes_of
 from indexer.worker.pipeline.outcomes import KEPT_UNTIL_KNOWN, obsolete, record_outcomes
 from indexer.worker.pipeline.planning import Plan, plan
@@ -199,18 +199,18 @@ def new_problem(plan: Plan, photos: Photos) -> PhotoProblem | None:
 
 def writes_of(plan: Plan, photos: Photos) -> list[DocumentWrite]:
     """Return the write of the item's document to each index that is behind."""
-    documents = {
-        encoder_id: document_of(
+    sources = {
+        encoder_id: source_of(
             plan.item_id,
             plan.state,
             photo_of(plan, encoder_id, photos),
             encoder_id,
-            mean_of=plan.mean_of,
+            fingerprint=plan.fingerprint,
         )
         for encoder_id in plan.encoders.values()
     }
     return [
-        DocumentWrite(index, documents[plan.encoders[index]], replaced)
+        DocumentWrite(index, sources[plan.encoders[index]], replaced)
         for index, replaced in plan.behind.items()
     ]
 

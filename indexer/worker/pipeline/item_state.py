@@ -14,7 +14,7 @@ from functools import reduce
 from typing import Any, Final
 
 from mappings.changes import Change
-from mappings.listing import Listing, Status, event_version, status_version
+from mappings.listing import Listing, Status, content_version, status_version
 
 KEPT_FIELDS: Final = ("category", "price", "currency", "seller_id", "created_at")
 """What the page of a removed item needs to show similar ones. All else of it is deleted."""
@@ -24,7 +24,7 @@ LISTING_FIELDS: Final = tuple(name for name in Listing.model_fields if name not 
 
 @dataclass(frozen=True)
 class ItemState:
-    """What is known of an item. Versions are those of `event_version`; 0 is that of no event."""
+    """What is known of an item, values as JSON. Versions are those of `event_version`; 0 is no event's."""
 
     version: int = 0
     """That of the newest complete event."""
@@ -38,8 +38,9 @@ class ItemState:
     @classmethod
     def of_listing(cls, listing: Listing) -> ItemState:
         """Return what a complete event says."""
-        version = event_version(listing)
-        fields = {name: getattr(listing, name) for name in LISTING_FIELDS}
+        event = listing.to_event()
+        version = content_version(listing.updated_at, listing.status, event)
+        fields = {name: event[name] for name in LISTING_FIELDS if name in event}
         if listing.status is not Status.REMOVED:
             return cls(version, fields)
         return cls(version, _kept(fields), removal=version)
@@ -60,7 +61,8 @@ class ItemState:
         if "version" not in source:
             return _of_old_source(source, fields, version)
         changes = {name: (at, value) for name, at, value in source.get("changes") or ()}
-        return cls(source["version"], fields, changes, source.get("removal_version") or 0)
+        known = fields if source["version"] else {}  # those of an unknown item are placeholders
+        return cls(source["version"], known, changes, source.get("removal_version") or 0)
 
     @property
     def is_known(self) -> bool:
@@ -85,15 +87,20 @@ class ItemState:
     def listing_fields(self) -> dict[str, Any]:
         """Return the fields of the listing as they are now; of a removed one, those that are kept."""
         values = dict(self.fields) | {name: value for name, (_, value) in self.changes.items()}
-        return _kept(values) | {"status": Status.REMOVED} if self.is_removed else values
+        return _kept(values) | {"status": Status.REMOVED.value} if self.is_removed else values
+
+
+NOTHING_KNOWN: Final = ItemState()
 
 
 def join(states: Iterable[ItemState]) -> ItemState:
     """Return what these states of one item say together."""
-    return reduce(_join, states, ItemState())
+    return reduce(_join, states, NOTHING_KNOWN)
 
 
 def _join(one: ItemState, other: ItemState) -> ItemState:
+    if one is NOTHING_KNOWN:
+        return other
     newest = one if one.version >= other.version else other
     removal = max(one.removal, other.removal)
     changes = {

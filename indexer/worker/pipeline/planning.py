@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, photo_in
 from indexer.worker.pipeline.encoders import PhotoOf
@@ -27,15 +28,12 @@ class Plan:
     """Each of these indices to its encoder."""
     stored_photos: Mapping[str, PhotoResult]
     """Encoder to the photo that is stored already, or what is wrong with it, where it need not be loaded."""
-    mean_of: int = 1
-    """The number of photos that the vector is the mean of, if the item has as many."""
+    images: Sequence[str] = ()
+    """The references of the photos that are encoded, the first ones; none of a removed item."""
+    fingerprint: str | None = None
+    """That of all references, and of how many of them are encoded."""
 
-    @property
-    def images(self) -> tuple[str, ...]:
-        """The references of the photos that are encoded, the first ones; none of a removed item."""
-        return images_of(self.state)[: self.mean_of]
-
-    @property
+    @cached_property
     def wanted(self) -> set[PhotoOf]:
         """The photos to load, for each encoder that needs them."""
         missing = set(self.encoders.values()) - self.stored_photos.keys()
@@ -73,7 +71,8 @@ def plan(
     }
     if not state.latest:  # nothing is known of the item
         behind = {}
-    fingerprint = image_fingerprint(images_of(state), mean_of)
+    images = state.listing_fields().get("images", ())
+    fingerprint = image_fingerprint(images, mean_of)
     photos: dict[str, PhotoResult] = {}
     for document in filter(None, stored.values()):
         photo = _stored_photo(document, fingerprint)
@@ -82,12 +81,16 @@ def plan(
             encoder_id = document.source["encoder_id"]
             if not isinstance(photos.get(encoder_id), EncodedPhoto):
                 photos[encoder_id] = photo
-    return Plan(item_id, known, state, behind, {index: encoders[index] for index in behind}, photos, mean_of)
-
-
-def images_of(state: ItemState) -> tuple[str, ...]:
-    """Return the references of an item's photos; none of a removed one."""
-    return tuple(state.listing_fields().get("images", ()))
+    return Plan(
+        item_id,
+        known,
+        state,
+        behind,
+        {index: encoders[index] for index in behind},
+        photos,
+        images[:mean_of],
+        fingerprint,
+    )
 
 
 def _stored_photo(document: StoredDocument, fingerprint: str | None) -> PhotoResult:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import orjson
 from elasticsearch import Elasticsearch
 
 from cache.changes import Marking, unmarked
@@ -21,7 +22,6 @@ from mappings.failures import (
     item_failure,
 )
 from mappings.identity import EncoderIdentity
-from mappings.listing import ListingDocument
 from mappings.names import write_alias, written_through
 
 JSON = "application/vnd.elasticsearch+json; compatible-with=9"
@@ -60,9 +60,14 @@ class DocumentWrite:
     """A document to write to an index, unless that changed since it was read."""
 
     index: str
-    document: ListingDocument
+    source: Mapping[str, Any]
     replaced: StoredDocument | None = None
     """The document that the index had; None if it had none."""
+
+    @property
+    def item_id(self) -> str:
+        """The item whose document it is."""
+        return str(self.source["item_id"])
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,9 @@ class ListingStore:
         """
         if not writes:
             return []
-        with self.marking([write.document.item_id for write in writes]), elasticsearch_errors():
-            answer = self.es.bulk(operations=list(_operations(writes)), require_alias=True)
+        with self.marking([write.item_id for write in writes]), elasticsearch_errors():
+            lines: list[Any] = list(_operations(writes))
+            answer = self.es.bulk(operations=lines, require_alias=True)
         return [item_failure(next(iter(item.values()))) for item in answer["items"]]
 
     def refresh(self) -> None:
@@ -130,12 +136,13 @@ class ListingStore:
             self.es.indices.refresh(index=write_alias(self.prefix))
 
 
-def _operations(writes: Iterable[DocumentWrite]) -> Iterator[dict[str, Any]]:
+def _operations(writes: Iterable[DocumentWrite]) -> Iterator[bytes]:
+    """Yield the lines of a bulk request. As bytes, because the client's own JSON takes ten times as long."""
     for write in writes:
-        target = {"_index": written_through(write.index), "_id": write.document.item_id}
+        target = {"_index": written_through(write.index), "_id": write.item_id}
         if write.replaced is None:
-            yield {"create": target}
+            yield orjson.dumps({"create": target})
         else:
             as_read = {"if_seq_no": write.replaced.seq_no, "if_primary_term": write.replaced.primary_term}
-            yield {"index": target | as_read}
-        yield write.document.to_source()
+            yield orjson.dumps({"index": target | as_read})
+        yield orjson.dumps(write.source)

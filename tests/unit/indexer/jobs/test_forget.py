@@ -10,7 +10,7 @@ import pytest
 from indexer.jobs.forget import audit_line
 from indexer.jobs.forget_documents import forgotten_version, is_forgotten
 from indexer.jobs.forget_subject import Subject
-from indexer.worker.pipeline.documents import document_of, to_document
+from indexer.worker.pipeline.documents import source_of, to_document
 from indexer.worker.pipeline.item_state import ItemState, join
 from tests.factories import make_listing
 
@@ -21,13 +21,13 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 def test_events_that_workers_accept_by_now_add_nothing_to_a_tombstone(ahead: timedelta) -> None:
     """Not even the seller or the price, which the tombstone of a removed item keeps."""
     version = forgotten_version(NOW)
-    stored = document_of("m1", ItemState(version, {}, {}, version), None, "e1").to_source()
+    stored = source_of("m1", ItemState(version, {}, {}, version), None, "e1")
     assert is_forgotten(stored)
     state = ItemState.of_source(stored, 1)
     event = ItemState.of_listing(make_listing(updated_at=(NOW + ahead).isoformat()))
     joined = join([state, event])
     assert joined.versions == state.versions
-    assert is_forgotten(document_of("m1", joined, None, "e1").to_source())
+    assert is_forgotten(source_of("m1", joined, None, "e1"))
 
 
 def test_a_removed_listing_is_not_forgotten() -> None:
