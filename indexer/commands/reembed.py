@@ -256,9 +256,11 @@ def go_live(connections: Connections, job: Rebuild, kept: timedelta, arm: str | 
         rebuild.forget_progress(es, job)
         click.echo(f"{read_alias(arm)}: {job.target}. Both indices are written from the same events.")
         return
+    began = time.monotonic()
     reembedding.put_live(es, prefix, job, kept)
+    took = (time.monotonic() - began) * 1000
     rebuild.forget_progress(es, job)
-    click.echo(f"{read_alias(prefix)}: {job.source} → {job.target}")
+    click.echo(f"{read_alias(prefix)}: {job.source} → {job.target}, in {took:,.0f} ms")
     click.echo(
         f"Set NITAMONO_ENCODER_DIR to the new encoder for the API and for commands. {job.source} is kept up "
         f"to date for {kept}; until then `nitamono indexer rollback` puts it live again. "

@@ -28,7 +28,12 @@ def test_body_follows_the_options() -> None:
     assert (body["settings"]["number_of_shards"], body["settings"]["number_of_replicas"]) == (3, 1)
     vector = body["mappings"]["properties"]["vector"]
     assert vector["dims"] == 64
-    assert vector["index_options"] == {"type": "int8_hnsw", "m": 16, "ef_construction": 100}
+    assert vector["index_options"] == {
+        "type": "int8_hnsw",
+        "m": 16,
+        "ef_construction": 100,
+        "flat_index_threshold": 1000,
+    }
 
 
 @pytest.mark.parametrize("kind", VECTOR_INDEX_TYPES)
