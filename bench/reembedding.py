@@ -1,8 +1,8 @@
 """A change of the encoder under reads and writes: `python -m bench.reembedding --help`.
 
 It uses the Elasticsearch and Redis at ELASTICSEARCH_URL and NITAMONO_REDIS_URL, with its own indices and
-queue, a Celery worker with both encoders, the API behind gunicorn without its answer cache, and the commands as
-an operator runs them. The new encoder is the same one under another name, so each photo is encoded again.
+queue, a Celery worker with both encoders, the API behind gunicorn without its answer cache, and the commands
+as an operator runs them. The new encoder is the same one under another name, so each photo is encoded again.
 
 The listings are those of `--listings FILE`, or generated ones, each as often as `--count` takes; copies have
 the vector of the first one in the old index. Throughout, answers are asked for and prices changed at fixed
