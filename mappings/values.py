@@ -26,6 +26,7 @@ _AMBIGUOUS = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
 # From September 2001 to 2286, seconds have ten digits and milliseconds thirteen. 20260131 and 202601310930,
 # which are no epochs, have other numbers of digits.
 _EPOCH = re.compile(r"(\d{10}|\d{13})(\.\d+)?", re.ASCII)
+_SCALARS: Final = frozenset({str, float, int, bool})
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,12 +44,14 @@ def canonical(event: Mapping[Any, Any]) -> dict[Any, Any]:
 
 def without_nulls(event: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return the event without null fields, and without nulls in its lists and objects."""
-    return {name: _without_nulls(value) for name, value in event.items() if value is not None}
+    return {
+        name: value if type(value) in _SCALARS else _without_nulls(value)
+        for name, value in event.items()
+        if value is not None
+    }
 
 
 def _without_nulls(value: object) -> object:
-    if isinstance(value, str | float | int):
-        return value
     if isinstance(value, Mapping):
         inner = {name: _without_null_items(each) for name, each in value.items() if each is not None}
         return {name: each for name, each in inner.items() if each != []}
