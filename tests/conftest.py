@@ -120,7 +120,7 @@ class Workbench:
 
 
 class ByServices(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
-    """Lets two processes of pytest-xdist run the tests that share services, the others file by file.
+    """Lets three processes of pytest-xdist run the tests that share services, the others file by file.
 
     Each process has an Elasticsearch of its own, and these tests wait more than they compute. Not `--dist
     loadgroup`: pytest-xdist 3.8 does not find the groups with pytest 9.2.
@@ -130,16 +130,30 @@ class ByServices(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has
         path = Path(nodeid.partition("::")[0])
         if path.parent.name != "integration" or path.stem in OWN_SERVICES:
             return str(path)
-        return "faults" if path.stem in FAULTS else "services"
+        return next((name for name, files in GROUPS.items() if path.stem in files), "services")
 
 
 OWN_SERVICES = frozenset({"test_replica", "test_system"})
 """Files of tests/integration whose tests start services of their own alone."""
 
-FAULTS = frozenset(
-    {"test_bad_input", "test_events", "test_faults", "test_indexing_order", "test_main_job", "test_queues"}
-)
-"""Half of the others, by time: those that test workers."""
+GROUPS = {
+    "faults": {"test_fault_ledger", "test_faults", "test_indexing_order", "test_queues", "test_upgrade"},
+    "workers": {
+        "test_access",
+        "test_arms",
+        "test_bad_input",
+        "test_bench",
+        "test_events",
+        "test_ingest",
+        "test_indexing_commands",
+        "test_main_job",
+        "test_rabbitmq",
+        "test_reembedding",
+        "test_sql",
+        "test_watching",
+    },
+}
+"""Two thirds of the others, by time."""
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -26,6 +26,7 @@ from queues.lanes import count_queued
 from tests.conftest import RunningService, WorkerFactory
 from tests.factories import make_event
 from tests.indexing import BLUE, GREEN, RED, Shop, at, stored_items, submission
+from tests.soak import scaled
 from tests.waiting import wait_until
 
 Event = dict[str, Any]
@@ -164,7 +165,7 @@ def test_processes_are_killed_at_random_points(run: Run) -> None:
 @pytest.mark.soak
 def test_processes_are_killed_fifty_times(run: Run) -> None:
     """The same for longer."""
-    kill_processes(run, times=50, items=200)
+    kill_processes(run, times=scaled(50), items=200)
 
 
 def test_the_same_event_a_hundred_times(run: Run) -> None:
@@ -178,7 +179,7 @@ def test_the_same_event_a_hundred_times(run: Run) -> None:
 def test_ten_thousand_events_in_disorder(run: Run) -> None:
     """Of 1,500 items, changes and removals among them, a fifth of them twice, to four processes."""
     run.start(processes=4)
-    run.send(run.events(10_000, items=1_500), size=64)
+    run.send(run.events(scaled(10_000), items=1_500), size=64)
     run.check()
 
 
@@ -309,4 +310,4 @@ def test_faults_in_any_order(run: Run, own_redis: RunningService) -> None:
 @pytest.mark.soak
 def test_many_faults_in_any_order(run: Run, own_redis: RunningService) -> None:
     """Many more."""
-    survive(run, own_redis, sequences=12, steps=20)
+    survive(run, own_redis, sequences=scaled(15), steps=20)

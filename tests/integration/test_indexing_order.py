@@ -21,6 +21,7 @@ from mappings.listing import event_version
 from tests.conftest import WorkerFactory
 from tests.factories import make_event
 from tests.indexing import BLUE, GREEN, RED, Shop, at, stored_items, submission
+from tests.soak import scaled
 
 ITEMS = 3
 WORKERS = 4
@@ -165,7 +166,7 @@ def test_order_repetition_and_four_workers_do_not_change_the_index(shops: tuple[
 @pytest.mark.soak
 def test_order_does_not_change_the_index_over_many_histories(shops: tuple[Shop, Shop]) -> None:
     """The same with more examples."""
-    check_order_independence(shops, 300)
+    check_order_independence(shops, scaled(300))
 
 
 def test_four_worker_processes_make_the_same_index(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from experiments.cli import group
 from ml.inference.embed import Embedded, save_embedded
 from tests.html_page import HtmlPage
+from tests.soak import scaled
 from tests.unit.experiments.degenerate import DEFINITION, Shape, write_degenerate
 
 NAN, INF = float("nan"), float("inf")
@@ -137,7 +138,7 @@ shapes = st.builds(
 
 
 @pytest.mark.soak
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(shapes)
 def test_no_mixture_is_too_degenerate(tmp_path_factory: pytest.TempPathFactory, shape: Shape) -> None:
     """Whatever comes together."""

@@ -18,6 +18,7 @@ from indexer.intake.files import checked, read_rows
 from indexer.intake.listing_map import NO_MAP, REQUIRED
 from indexer.intake.row import MAX_ROW_LENGTH, Row
 from mappings.listing import parse_listing
+from tests.soak import scaled
 
 HEADER = (
     "item_id,title,category,price,currency,seller_id,status,created_at,updated_at,images,attributes.colour"
@@ -266,7 +267,7 @@ def lines_of(row: Row) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
-@pytest.mark.parametrize("examples", [100, pytest.param(5000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [100, pytest.param(scaled(5000), marks=pytest.mark.soak)])
 def test_a_stray_quote_anywhere_loses_and_mixes_no_row(examples: int) -> None:
     """At any position in any table."""
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ml.inference.preprocess import UnusablePhoto, decode_photo
 from tests.pictures import PROFILES, encode, smooth
+from tests.soak import scaled
 
 SIZE = 64
 
@@ -123,4 +124,4 @@ def test_damaged_files_are_decoded_or_rejected(name: str) -> None:
 @pytest.mark.parametrize("name", SEEDS)
 def test_many_damaged_files_are_decoded_or_rejected(name: str) -> None:
     """The same for ten thousand of each kind."""
-    check(name, 10_000, seed=4)
+    check(name, scaled(10_000), seed=4)
