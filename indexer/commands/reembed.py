@@ -159,7 +159,12 @@ def begun(connections: Connections, identity: EncoderIdentity, vector_index: str
 def check_workers(connections: Connections, encoder_id: str) -> None:
     """Check that workers run, and that each has the encoder: events would wait for it otherwise."""
     replies = connections.producer.control.broadcast("encoder_ids", reply=True, timeout=2.0) or []
-    answers = {name: encoders for reply in replies for name, encoders in reply.items()}
+    answers = {
+        name: answer["encoders"]
+        for reply in replies
+        for name, answer in reply.items()
+        if answer.get("queue") == connections.settings.queue  # not of another prefix, nor of events
+    }
     if not answers:
         raise click.ClickException(
             "no worker answers; start workers with the folder of the new encoder in "

@@ -118,9 +118,13 @@ WatchedWorker("listings", settings, (*METRICS, *queue_metrics.METRICS)).connect(
 
 
 @inspect_command()  # type: ignore[untyped-decorator]  # as above
-def encoder_ids(_: object) -> list[str]:
-    """Answer which encoders this worker has, to whoever is to change that of the live index."""
-    return [EncoderIdentity.from_artifact(folder).encoder_id for folder in settings().encoders]
+def encoder_ids(_: object) -> dict[str, Any]:
+    """Answer which encoders this worker has, to whoever is to change that of the live index.
+
+    All workers on a Redis are asked, so the answer has the queue as well.
+    """
+    encoders = [EncoderIdentity.from_artifact(folder).encoder_id for folder in settings().encoders]
+    return {"queue": settings().queue, "encoders": encoders}
 
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # as above

@@ -270,9 +270,10 @@ def test_it_pauses_and_goes_on(
 
 
 def test_every_worker_must_have_the_encoder(
-    shop: Shop, other: Path, environ: Mapping[str, str], worker: WorkerFactory
+    shop: Shop, other: Path, environ: Mapping[str, str], worker: WorkerFactory, events_worker: WorkerFactory
 ) -> None:
-    """None is there, or one lacks it; nothing is created."""
+    """None is there but one of events, or one lacks it; nothing is created."""
+    events_worker(**environ)
     nobody = nitamono("reembed", "--encoder", str(other))
     assert (nobody.exit_code, "no worker answers" in nobody.output) == (1, True)
 
