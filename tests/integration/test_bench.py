@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from elasticsearch import Elasticsearch
 
 from bench.catalogue import synthetic_catalogue
+from bench.drawn_photos import DrawnPhotos
 from bench.load import Asked, api_of, measured
 from bench.peers.__main__ import compare
+from bench.photo_representations import KINDS
 from bench.query import sampled
+from bench.several_photos import measured as photos_measured
 
 
 def test_nitamono_and_three_stages_are_compared_with_the_exact_answer(
@@ -40,3 +45,19 @@ def test_loads_on_an_api_of_the_benchmark(elasticsearch_url: str, monkeypatch: p
     assert closed_loop.requests > 2
     assert closed_loop.errors == 0
     assert bare.p50_ms > 0
+
+
+@pytest.mark.soak  # eight indices, each merged
+def test_every_way_to_hold_several_photos_gives_the_exact_answer(
+    es: Elasticsearch, index_prefix: str
+) -> None:
+    """By the largest cosine with any photo of a listing; all are compared in so small an index."""
+    catalogue = synthetic_catalogue(300, dims=32)
+    first = catalogue.vectors
+    photos = DrawnPhotos(first, (np.roll(first, 7, axis=0), np.roll(first, 99, axis=0)), (first, first))
+
+    rows = photos_measured(es, index_prefix, catalogue, photos, 4)
+
+    assert [row.name for row in rows] == [kind.name for kind in KINDS]
+    assert min(np.mean(row.overlaps) for row in rows) > 0.99
+    assert all(row.bytes > rows[0].bytes for row in rows[1:])
