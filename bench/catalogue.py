@@ -145,16 +145,19 @@ def _create(
     options: IndexOptions,
     settings: Mapping[str, str],
 ) -> str:
-    """Create an index and return its name; `+rescore` rescores three times the wanted neighbours exactly."""
-    kind, _, rescored = options.vector_index.partition("+")
+    """Create an index and return its name. `+rescore` after the type of vector index rescores three times the
+    wanted neighbours exactly, `+graphs` builds a graph for each segment, however small."""
+    kind, *variants = options.vector_index.split("+")
     body = index_body(encoder, replace(options, vector_index="hnsw" if kind == VECTOR_DATABASE else kind))
     vector = body["mappings"]["properties"]["vector"]
     body["settings"] |= settings
     if kind == VECTOR_DATABASE:
         body["settings"]["mode"] = VECTOR_DATABASE
         del vector["index_options"]
-    elif rescored:
+    if "rescore" in variants:
         vector["index_options"]["rescore_vector"] = {"oversample": 3.0}
+    if "graphs" in variants:
+        vector["index_options"]["flat_index_threshold"] = 0
     name = str(IndexName(prefix, encoder.encoder_id, datetime.now(UTC)))
     es.indices.create(index=name, **body)
     return name

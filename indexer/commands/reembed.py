@@ -163,7 +163,8 @@ def check_workers(connections: Connections, encoder_id: str) -> None:
         name: answer["encoders"]
         for reply in replies
         for name, answer in reply.items()
-        if answer.get("queue") == connections.settings.queue  # not of another prefix, nor of events
+        # Not of another prefix, nor of events, whose workers do not know the question.
+        if isinstance(answer, dict) and answer.get("queue") == connections.settings.queue
     }
     if not answers:
         raise click.ClickException(
