@@ -7,6 +7,7 @@ import click
 from console.group import Group
 from indexer.commands.connections import Connections
 from indexer.commands.dead_letters import dead_letters_group
+from indexer.commands.embed import embed_command
 from indexer.commands.forget import forget_command
 from indexer.commands.forward import forward_command
 from indexer.commands.index import index_command
@@ -28,6 +29,7 @@ def group(ctx: click.Context) -> None:
 
 
 group.add_command(dead_letters_group)
+group.add_command(embed_command)
 group.add_command(forget_command)
 group.add_command(reconcile_command)
 group.add_command(reembed_command)

@@ -19,7 +19,7 @@ from ml.inference.preprocess import MAX_BYTES
 from queues.listings.names import listing_queue
 from queues.rabbitmq import BrokerUrl
 from queues.settings import QueueSettings
-from settings.encoder import EncoderFolder, FurtherEncoders
+from settings.encoder import EmbeddingsFolder, EncoderFolder, FurtherEncoders
 from settings.environment import Port, Seconds, Unit, Variable, Whole, comma_separated
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -141,6 +141,7 @@ class ProducerSettings(QueueSettings):
     """The settings of commands that send listings to the worker."""
 
     encoder: EncoderFolder = DEFAULT_ARTIFACT
+    embeddings: EmbeddingsFolder = None
     roots: ImageRoots = field(default_factory=ImageRoots)
     batch_size: Annotated[
         Whole,

@@ -17,6 +17,7 @@ COMMANDS = {
         "ml.commands.import_artifact:import_artifact", "Import a SigLIP or MobileNetV2 from Hugging Face."
     ),
     "pairs": Lazy("ml.commands.pairs:pairs", "Convert listings to training pairs."),
+    "project": Lazy("ml.commands.project:project", "Create an artifact with another projection."),
     "quantise": Lazy("ml.commands.quantise:quantise", "Create an int8 version of an artifact."),
     "unseen": Lazy("ml.commands.unseen:unseen", "Measure an encoder on kinds that it was not trained on."),
 }

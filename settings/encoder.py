@@ -39,3 +39,14 @@ FurtherEncoders = Annotated[
         used_by="worker of listings",
     ),
 ]
+
+EmbeddingsFolder = Annotated[
+    Path | None,
+    Variable(
+        "NITAMONO_EMBEDDINGS_DIR",
+        "A folder to which workers write the full-width vector of each photo that they encode, so that "
+        "[another projection](changing-the-encoder.md#another-projection-without-photos) needs no photos. "
+        "None are written without it.",
+        used_by="worker of listings, `nitamono indexer forget`",
+    ),
+]

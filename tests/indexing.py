@@ -52,8 +52,11 @@ SIZE = 32
 RED, GREEN, BLUE = (200, 20, 20), (20, 200, 20), (20, 20, 200)
 
 
-def write_colour_encoder(folder: Path, name: str = "colour") -> Path:
-    """Write an artifact whose vector is a photo's mean red, green and blue, each plus one, normalized."""
+def write_colour_encoder(folder: Path, name: str = "colour", last: NDArray[np.float32] | None = None) -> Path:
+    """Write an artifact whose vector is a photo's mean red, green and blue, each plus one, normalized.
+
+    last: (3, 3) float32, the weight of a last layer, which is applied to that, and followed by normalisation.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIZE, SIZE, 3])
     vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", 3])
@@ -61,10 +64,14 @@ def write_colour_encoder(folder: Path, name: str = "colour") -> Path:
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Add", ["floats", "one"], ["positive"]),
         helper.make_node("ReduceMean", ["positive"], ["mean"], axes=[1, 2], keepdims=0),
-        helper.make_node("LpNormalization", ["mean"], ["vector"], axis=1, p=2),
+        helper.make_node("LpNormalization", ["mean"], ["vector" if last is None else "full"], axis=1, p=2),
     ]
-    one = numpy_helper.from_array(np.float32(1.0), "one")
-    graph = helper.make_graph(nodes, "colour", [pixels], [vector], [one])
+    weights = [numpy_helper.from_array(np.float32(1.0), "one")]
+    if last is not None:
+        nodes.append(helper.make_node("Gemm", ["full", "last.weight"], ["linear"], transB=1))
+        nodes.append(helper.make_node("LpNormalization", ["linear"], ["vector"], axis=1, p=2))
+        weights.append(numpy_helper.from_array(last, "last.weight"))
+    graph = helper.make_graph(nodes, "colour", [pixels], [vector], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     onnx.checker.check_model(model)
     onnx.save(model, folder / IMAGE_GRAPH)
@@ -150,10 +157,14 @@ class Shop:
         fetch: FetchSettings | None = None,
         roots: ImageRoots | None = None,
         name: str = "colour",
+        last: NDArray[np.float32] | None = None,
         **changes: Any,
     ) -> Shop:
-        """Create a shop with photos and encoder in `folder`; `roots` are further folders of photos."""
-        artifact = write_colour_encoder(folder / "encoder", name)
+        """Create a shop with photos and encoder in `folder`; `roots` are further folders of photos.
+
+        last: as in write_colour_encoder.
+        """
+        artifact = write_colour_encoder(folder / "encoder", name, last)
         photos = folder / "photos"
         photos.mkdir(parents=True)
         settings = IndexerSettings(

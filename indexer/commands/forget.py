@@ -48,7 +48,8 @@ AUDIT_FILE: Final = "forgotten.jsonl"
     "--shards",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of parquet files with columns item_id and seller_id. Repeatable.",
+    help="Folder of parquet files with columns item_id and seller_id, besides NITAMONO_EMBEDDINGS_DIR. "
+    "Repeatable.",
 )
 @click.option(
     "--data",
@@ -116,6 +117,7 @@ def forgetting_of(connections: Connections, shards: Sequence[Path]) -> Forgettin
     settings, queue = connections.settings, work_queue(connections.settings)
     changes = Changes(connections.redis, settings.prefix, longest_write_s=settings.hard_limit_s)
     fetch = read_settings(FetchSettings, os.environ)
+    kept = [settings.embeddings] if settings.embeddings else []
     places: list[Place] = [
         ForgottenAnswers(connections.redis, settings.prefix),
         ForgottenQueued(queue),
@@ -123,7 +125,7 @@ def forgetting_of(connections: Connections, shards: Sequence[Path]) -> Forgettin
         ForgottenParked(connections.parking),
         ForgottenRefused(connections.intake.refused),
         ForgottenLetters(connections.dead_letters),
-        ForgottenShards(shards),
+        ForgottenShards([*shards, *kept]),
     ]
     return Forgetting(
         connections.es,

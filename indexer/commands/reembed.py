@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import click
 from elasticsearch import Elasticsearch
 from tqdm import tqdm
 
+from cache.changes import Changes
 from console.group import INTERRUPTED
 from console.number_types import Number
 from console.table import table
@@ -19,13 +22,16 @@ from indexer.commands.connections import Connections
 from indexer.commands.indexing_run import interruptible
 from indexer.commands.sweep import parse_age
 from indexer.jobs import gates, rebuild, reembedding
+from indexer.jobs.embeddings import StoredEmbeddings, indexer_of
 from indexer.jobs.gates import Gate
 from indexer.jobs.rebuild import Rebuild
 from indexer.jobs.reembedding import Pause
+from indexer.settings import IndexerSettings
 from mappings.creation import VECTOR_INDEX_TYPES
 from mappings.identity import EncoderIdentity
 from mappings.inspection import only_index
 from mappings.names import read_alias
+from ml.artifact import load_artifact
 
 REPAIRS = 3
 """Rounds of refreshing what the new index lacks: an item can be swept or removed while it is compared."""
@@ -36,6 +42,12 @@ REPAIRS = 3
     "--encoder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of the new encoder's artifact.",
+)
+@click.option(
+    "--embeddings",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the full-width vectors that workers wrote to NITAMONO_EMBEDDINGS_DIR; photos are read "
+    "only where it has none.",
 )
 @click.option("--pause", is_flag=True, help="Let a running backfill stop after what it has sent.")
 @click.option("--resume", is_flag=True, help="Go on after --pause.")
@@ -82,6 +94,7 @@ REPAIRS = 3
 def reembed_command(
     connections: Connections,
     encoder: Path | None,
+    embeddings: Path | None,
     pause: bool,
     resume: bool,
     vector_index: str | None,
@@ -96,7 +109,8 @@ def reembed_command(
     """Change the encoder of the live index while it is searched and written.
 
     Start the workers with the folder of the new encoder in NITAMONO_FURTHER_ENCODER_DIRS first. A new index
-    is then written beside the old one, and all listings are encoded for it, behind live events. Ctrl-C, a
+    is then written beside the old one, and all listings are encoded for it, behind live events; with
+    --embeddings, stored vectors of the same network are projected instead. Ctrl-C, a
     crash or --pause interrupt that; the same command goes on where it was. At the end the new index is
     compared with the old one, and goes live if every condition is met. `nitamono indexer rollback` goes back.
     """
@@ -109,12 +123,13 @@ def reembed_command(
         raise click.UsageError("pass --encoder with the folder of the new encoder, or --pause")
     kept = parse_age(keep)
     judged = gates.read_judgments(judgments) if judgments else None
+    stored = StoredEmbeddings.of(embeddings, load_artifact(encoder)) if embeddings else None
     if resume:
         pausing.clear()
     elif pausing:
         raise click.UsageError("re-embedding is paused; pass --resume to go on")
     job = begun(connections, EncoderIdentity.from_artifact(encoder), vector_index)
-    job = filled(connections, job, pausing)
+    job = filled(connections, job, pausing, stored)
     if pausing:
         click.echo(f"Paused after {job.copied:,} listings.")
         return
@@ -179,18 +194,44 @@ def check_workers(connections: Connections, encoder_id: str) -> None:
         )
 
 
-def filled(connections: Connections, job: Rebuild, pausing: Pause) -> Rebuild:
-    """Encode what is left, with the progress on stderr, unless it is paused."""
-    es, total = connections.es, rebuild.count(connections.es, job.source)
+def filled(
+    connections: Connections, job: Rebuild, pausing: Pause, stored: StoredEmbeddings | None
+) -> Rebuild:
+    """Encode what is left, with the progress on stderr, unless it is paused.
+
+    stored: full-width vectors, from which documents are made before workers read the photos of the others.
+    """
+    es, size = connections.es, connections.settings.batch_size
+    stop = once_a_second(lambda: bool(pausing))
+    total = rebuild.count(es, job.source)
     with tqdm(total=total, initial=job.copied, unit=" listings", disable=None, smoothing=0.05) as bar:
         submission = connections.submission(wait=True, progress=bar.update)
         try:
             with interruptible():
-                size = connections.settings.batch_size
-                return reembedding.backfill(es, job, submission, size, once_a_second(lambda: bool(pausing)))
+                if stored is None:
+                    return reembedding.backfill(es, job, submission, size, stop)
+                index_stored(connections, stored, bar.update, stop)
+                pending = partial(reembedding.lacking, es, job.target)
+                return reembedding.backfill(es, job, submission, size, stop, pending)
         except KeyboardInterrupt:
             click.echo("Interrupted. The same command goes on where it was.", err=True)
             raise SystemExit(INTERRUPTED) from None
+
+
+def index_stored(
+    connections: Connections,
+    stored: StoredEmbeddings,
+    progress: Callable[[int], object],
+    stop: Callable[[], bool],
+) -> None:
+    """Make the documents of the listings whose full-width vectors are stored."""
+    began = time.monotonic()
+    settings = IndexerSettings.from_environ(os.environ)
+    changes = Changes(connections.redis, settings.prefix, longest_write_s=settings.hard_limit_s)
+    make = indexer_of(connections.es, settings.prefix, changes.of, settings.photos_per_listing)
+    written = stored.index(make, progress, stop)
+    took = time.monotonic() - began
+    click.echo(f"Without photos: {written:,} listings in {took:,.1f} s, from {len(stored.shards):,} shards.")
 
 
 def once_a_second(ask: Callable[[], bool]) -> Callable[[], bool]:

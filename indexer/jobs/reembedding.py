@@ -7,7 +7,7 @@ then is refreshed item by item through the queue, behind live events. The progre
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -62,10 +62,12 @@ def backfill(
     submission: Submission,
     batch_size: int,
     stop: Callable[[], bool],
+    pending: Callable[[Sequence[str]], Sequence[str]] = list,
 ) -> Rebuild:
     """Refresh the items that are left, in the order of their ids, and return the rebuild as far as it got.
 
     stop: asked before each chunk; when it is true, what was sent is waited for, and no more is sent.
+    pending: which of a chunk's items are refreshed; the others are done.
 
     Raises:
         ElasticsearchUnavailable, QueueUnavailable, ResultMissing: what was done is kept.
@@ -73,20 +75,22 @@ def backfill(
     saved, begun = time.monotonic(), rebuild.copied
     before: dict[str, str | None] = {}
     last = rebuild.after
-    done = submission.summary.total
+    done, skipped = submission.summary.total, 0
 
     def reached() -> Rebuild:
         """The rebuild up to the oldest chunk that has no result yet."""
         oldest = next(iter(submission.pending.values()), None)
         after = before[oldest[0]["item_id"]] if oldest else last
-        return replace(rebuild, copied=begun + submission.summary.total - done, after=after)
+        return replace(rebuild, copied=begun + skipped + submission.summary.total - done, after=after)
 
     try:
         for items in chunked(_ids(es, rebuild), batch_size):
             if stop():
                 break
-            before[items[0]] = last
-            submission.send([refresh(item) for item in items])
+            if left := pending(items):
+                before[left[0]] = last
+                submission.send([refresh(item) for item in left])
+            skipped += len(items) - len(left)
             last = items[-1]
             if time.monotonic() - saved > SAVED_EVERY_S:
                 save(es, reached())
@@ -95,6 +99,13 @@ def backfill(
     finally:
         save(es, reached())
     return reached()
+
+
+def lacking(es: Elasticsearch, index: str, item_ids: Sequence[str]) -> list[str]:
+    """Return the items of which an index has no document."""
+    with elasticsearch_errors():
+        answer = es.mget(index=index, ids=list(item_ids), source=False)
+    return [doc["_id"] for doc in answer["docs"] if not doc.get("found")]
 
 
 def _ids(es: Elasticsearch, rebuild: Rebuild) -> Iterator[str]:

@@ -6,7 +6,9 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
@@ -16,8 +18,17 @@ from elasticsearch import ApiError, TransportError
 from cache.changes import Changes, RedisUnavailable
 from indexer.photos.buckets import BucketReader
 from indexer.settings import IndexerSettings, ProducerSettings
-from indexer.worker.bootstrap import build_changes, build_indexer, build_marks, build_parking, work_queue
+from indexer.worker.bootstrap import (
+    build_changes,
+    build_embedding_log,
+    build_indexer,
+    build_marks,
+    build_parking,
+    work_queue,
+)
+from indexer.worker.embedding_log import EmbeddingLog
 from indexer.worker.encoder_check import check_encoder
+from indexer.worker.encoders import load_encoders
 from indexer.worker.metrics import METRICS, set_encoder
 from indexer.worker.pipeline.indexer import Indexer
 from indexer.worker.reports import Reports
@@ -27,6 +38,7 @@ from mappings.creation import LISTING_FIELDS, add_fields
 from mappings.errors import IndexMissing
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
+from ml.inference.encoder import ImageEncoder
 from monitoring.worker import WatchedWorker
 from queues import celery_app
 from queues import metrics as queue_metrics
@@ -49,7 +61,26 @@ def settings() -> IndexerSettings:
 @cache
 def indexer() -> Indexer:
     """Return this process's indexer, with its encoder."""
-    return build_indexer(settings(), marking=changes().of, marks=build_marks(settings()))
+    embeddings = embedding_log()
+    return build_indexer(
+        settings(),
+        encoders=encoders(),
+        marking=changes().of,
+        marks=build_marks(settings()),
+        keep=embeddings.add if embeddings else None,
+    )
+
+
+@cache
+def encoders() -> Mapping[Path, ImageEncoder]:
+    """Return this process's encoders by folder."""
+    return load_encoders(settings())
+
+
+@cache
+def embedding_log() -> EmbeddingLog | None:
+    """Return where this process keeps full-width vectors; None if it does not."""
+    return build_embedding_log(settings())
 
 
 @cache
@@ -160,11 +191,19 @@ def check_contract(**_: object) -> None:
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]  # as above
 def load(**_: object) -> None:
     """Load the encoder before the first chunk arrives, and let the API store answers."""
-    for artifact in map(load_artifact, settings().encoders):
-        set_encoder(artifact, indexer().encoders[artifact.encoder_id].encoder)
+    for folder, encoder in encoders().items():
+        set_encoder(load_artifact(folder), encoder)
+    indexer()
     try:
         changes().announce()
     except RedisUnavailable as error:  # the first chunk does it
         log.warning(line("redis_unavailable", detail=str(error)))
     gc.collect()
     gc.freeze()  # collections would go over it each time: about a tenth of the time of a price change
+
+
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # as above
+def close_embeddings(**_: object) -> None:
+    """Write the full-width vectors that wait in memory."""
+    if embeddings := embedding_log():
+        embeddings.close()

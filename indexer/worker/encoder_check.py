@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from indexer.settings import IndexerSettings
-from ml.artifact import load_artifact
+from indexer.worker.encoders import load_encoders
 from ml.errors import MlError
-from ml.inference.encoder import load_encoder
 
 
 class EncoderUnfit(MlError):
@@ -51,10 +50,7 @@ def main() -> None:
     logging.disable(logging.WARNING)  # the worker processes log it, too
     settings = IndexerSettings.from_environ(os.environ)
     try:
-        for folder in settings.encoders:
-            load_encoder(
-                load_artifact(folder), backend=settings.encoder_backend, threads=settings.encoder_threads
-            )
+        load_encoders(settings)
     except MlError as error:
         sys.exit(str(error))
 

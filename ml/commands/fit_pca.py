@@ -58,9 +58,10 @@ def fit_pca(
 ) -> None:
     """Fit PCA to embeddings.
 
-    SHARDS are .npy files of float32 embeddings, or folders of them. Vectors are normalised before and after
-    PCA. Every 20th row is held out, to measure how many of its ten nearest neighbours each of --dims keeps.
-    An interrupted run resumes: OUT/sums has the sums of finished shards.
+    SHARDS are .npy files of float32 embeddings, parquet files of full-width vectors that workers wrote, or
+    folders of them. Vectors are normalised before and after PCA. Every 20th row is held out, to measure how
+    many of its ten nearest neighbours each of --dims keeps. An interrupted run resumes: OUT/sums has
+    the sums of finished shards.
     """
     from ml.atomic_files import replaced, writing  # noqa: PLC0415
     from ml.data.vector_shards import open_shards  # noqa: PLC0415

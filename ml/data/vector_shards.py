@@ -1,4 +1,4 @@
-"""Shards of embeddings: .npy files of float32 rows, read in chunks. NumPy only."""
+"""Shards of embeddings, read in chunks: .npy files of float32 rows, and those of ml.data.embedding_shards."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from ml.errors import MlError
 
 Vectors = NDArray[np.float32]
 
+PARQUET: Final = ".parquet"
 CHUNK_ROWS: Final = 4096
 """25 MB at width 768 in float64: large enough that matrix products, not reading, dominate the time."""
 
@@ -26,61 +27,72 @@ class BadShard(MlError):
 
 @dataclass(frozen=True)
 class Shard:
-    """A .npy file with a valid header."""
+    """A file with a valid header."""
 
     path: Path
     rows: int
     width: int
+    backbone_id: str | None = None
+    """That of the full-width vectors of a parquet file; a .npy file does not say."""
 
-    def read(self, rows: slice) -> Vectors:
-        """Read rows as (n, width) float32, unit norm.
+    def read(self, rows: range | Sequence[int]) -> Vectors:
+        """Read rows, in ascending order, as (n, width) float32, unit norm.
 
         Raises:
             BadShard: a row is all zeros or has a value that is not finite.
         """
-        # Mapped again for each chunk: one long-lived map would keep the whole shard resident.
-        vectors = np.array(map_shard(self.path)[rows], dtype=np.float32)
+        vectors = self._stored(rows)
         norms = np.linalg.norm(vectors, axis=1)
         bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
         if len(bad):
             row = int(bad[0])
             found = "only zeros" if norms[row] == 0 else "NaN or infinite values"
             raise BadShard(
-                f"{self.path}: row {range(self.rows)[rows][row]} has {found}, expected finite numbers; "
+                f"{self.path}: row {rows[row]} has {found}, expected finite numbers; "
                 "embed that photo again or remove the row, then rerun: finished shards are skipped"
             )
         return np.asarray(vectors / norms[:, None])
 
+    def _stored(self, rows: range | Sequence[int]) -> Vectors:
+        if self.path.suffix == PARQUET:
+            from ml.data.embedding_shards import read_vectors  # noqa: PLC0415  pyarrow takes a while to import
+
+            return read_vectors(self.path, rows)
+        # Mapped again for each chunk: one long-lived map would keep the whole shard resident.
+        chosen = slice(rows.start, rows.stop, rows.step) if isinstance(rows, range) else rows
+        return np.array(map_shard(self.path)[chosen], dtype=np.float32)
+
     def fitted(self) -> Iterator[Vectors]:
         """Yield chunks (≤ CHUNK_ROWS, width) float32, unit norm, of the rows that are not held out."""
         for start in range(0, self.rows, CHUNK_ROWS):
-            chunk = self.read(slice(start, min(start + CHUNK_ROWS, self.rows)))
+            chunk = self.read(range(start, min(start + CHUNK_ROWS, self.rows)))
             chunk = chunk[(start + np.arange(len(chunk))) % HELD_OUT_EVERY != HELD_OUT_EVERY - 1]
             if len(chunk):
                 yield chunk
 
     @property
-    def held_out(self) -> slice:
+    def held_out(self) -> range:
         """The rows that are held out."""
-        return slice(HELD_OUT_EVERY - 1, self.rows, HELD_OUT_EVERY)
+        return range(HELD_OUT_EVERY - 1, self.rows, HELD_OUT_EVERY)
 
     @property
     def fitted_rows(self) -> int:
         """Number of rows that are not held out."""
-        return self.rows - len(range(self.rows)[self.held_out])
+        return self.rows - len(self.held_out)
 
 
 def open_shards(paths: Sequence[Path]) -> list[Shard]:
-    """Open the given .npy files, and those in the given folders, sorted by name.
+    """Open the given .npy and parquet files, and those in the given folders, sorted by name.
 
     Raises:
-        BadShard: there is none; one is unreadable, empty or not float32; or widths differ.
+        BadShard: there is none; one is unreadable, empty or not float32; or widths or backbones differ.
+        BadEmbeddingShard: a parquet file is not one of full-width vectors.
     """
-    files = [file for path in paths for file in (sorted(path.glob("*.npy")) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
     if not files:
         raise BadShard(
-            f"no .npy file in {', '.join(map(str, paths))}; "
-            "create one with `nitamono ml embed … --out NAME.npy`"
+            f"no .npy or parquet file in {', '.join(map(str, paths))}; "
+            "create one with `nitamono ml embed … --out NAME.npy`, or by workers with NITAMONO_EMBEDDINGS_DIR"
         )
     shards = [open_shard(path) for path in files]
     for shard in shards:
@@ -89,7 +101,17 @@ def open_shards(paths: Sequence[Path]) -> list[Shard]:
                 f"{shard.path}: rows of {shard.width}, expected {shards[0].width} as in {shards[0].path}; "
                 "fit shards of one encoder at a time"
             )
+        if shard.backbone_id != shards[0].backbone_id:
+            raise BadShard(
+                f"{shard.path}: has the backbone {shard.backbone_id}, expected {shards[0].backbone_id} as in "
+                f"{shards[0].path}; fit shards of one backbone at a time"
+            )
     return shards
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The shards in a folder, sorted by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix in (".npy", PARQUET))
 
 
 def open_shard(path: Path) -> Shard:
@@ -97,7 +119,12 @@ def open_shard(path: Path) -> Shard:
 
     Raises:
         BadShard: it is unreadable, empty or not float32 of shape (n, width).
+        BadEmbeddingShard: a parquet file is not one of full-width vectors.
     """
+    if path.suffix == PARQUET:
+        from ml.data.embedding_shards import dimensions  # noqa: PLC0415  pyarrow takes a while to import
+
+        return Shard(path, *dimensions(path))
     try:
         vectors = map_shard(path)
     except (OSError, ValueError, EOFError) as error:
@@ -120,12 +147,21 @@ def map_shard(path: Path) -> Vectors:
 
 def held_out_sample(shards: Sequence[Shard], limit: int) -> Vectors:
     """(≤ limit, width) float32, unit norm: a sample of held-out rows, evenly spaced over the shards."""
-    counts = [len(range(shard.rows)[shard.held_out]) for shard in shards]
+    return _sample(shards, [shard.held_out for shard in shards], limit)
+
+
+def sample(shards: Sequence[Shard], limit: int) -> Vectors:
+    """(≤ limit, width) float32, unit norm: a sample of all rows, evenly spaced over the shards."""
+    return _sample(shards, [range(shard.rows) for shard in shards], limit)
+
+
+def _sample(shards: Sequence[Shard], rows: Sequence[range], limit: int) -> Vectors:
+    counts = [len(each) for each in rows]
     chosen = np.linspace(0, sum(counts) - 1, min(limit, sum(counts))).astype(np.int64)
     ends = np.cumsum(counts)
     samples = []
-    for shard, count, end in zip(shards, counts, ends, strict=True):
-        rows = range(shard.rows)[shard.held_out]
-        own = chosen[(chosen >= end - count) & (chosen < end)] - (end - count)
-        samples += [shard.read(slice(rows[one], rows[one] + 1)) for one in own.tolist()]
+    for shard, each, end in zip(shards, rows, ends, strict=True):
+        own = chosen[(chosen >= end - len(each)) & (chosen < end)] - (end - len(each))
+        if len(own):
+            samples.append(shard.read([each[one] for one in own.tolist()]))
     return np.concatenate(samples)

@@ -42,7 +42,7 @@ from ml.models.library_warnings import suppress_library_warnings
 from ml.models.serving_graph import LARGE_CONVOLUTION, ImageGraph, TextGraph
 from ml.models.tower_specs import HuggingFaceTower, TowerConfig
 from ml.models.two_towers import ImageNetwork, TwoTowers
-from ml.pca.projection import Projection, fit_projection, neighbour_similarity
+from ml.pca.projection import NEIGHBOURS, Projection, fit_projection, neighbour_similarity
 from ml.training.config import FinetuneConfig
 from ml.training.finetune import check_enough_pairs
 from ml.training.fit_text import fit_text
@@ -57,7 +57,6 @@ PARITY_SAMPLES: Final = 256
 MEASURED: Final = (
     "each photo of the test split searched exactly among the others; ml/metrics/retrieval.py has the metrics"
 )
-NEIGHBOURS: Final = 100
 SMALL_WEIGHT: Final = 1024
 """Smaller weights stay float32: half precision would save nothing."""
 

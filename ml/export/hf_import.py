@@ -35,11 +35,10 @@ from ml.models.huggingface.families import read_towers
 from ml.models.huggingface.folder import fetch
 from ml.models.huggingface.towers import PooledTextTower, Towers
 from ml.models.serving_graph import ImageGraph, TextGraph
-from ml.pca.projection import BadProjection, Projection, fit_projection, neighbour_similarity
+from ml.pca.projection import NEIGHBOURS, BadProjection, Projection, fit_projection, neighbour_similarity
 
 PARITY_SAMPLES: Final = 8
 """Photos, or captions, on which torch and the graph are compared: a ViT-B/16 takes a second each."""
-NEIGHBOURS: Final = 100
 """Nearest neighbours that the scale of similarities is measured on."""
 COMPARED: Final = 5000
 """Maximum number of photos for the scale of similarities: the cosines of all pairs take 100 MB."""

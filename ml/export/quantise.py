@@ -26,7 +26,7 @@ CALIBRATION: Final = 256
 """Number of photos that set the value ranges; nncf's default is 300."""
 HELD_OUT: Final = 64
 """Other photos that int8 is measured on, which shows ranges that fit the calibration photos only."""
-NORM: Final = ("ReduceL2", "Clip", "Expand", "Div")
+NORM: Final = ("ReduceL2", "Clip", "Expand", "Div", "LpNormalization")
 """Operations of the normalisation, which stay in float32: in int8 norms would be wrong by some percent."""
 PRODUCTS: Final = ("Conv", "Gemm", "MatMul")
 FIRST: Final = 3

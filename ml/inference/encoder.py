@@ -65,6 +65,15 @@ class ImageEncoder:
         Raises:
             WrongInput: another shape or dtype; the message has the one found and the one expected.
         """
+        self.check_input(pixels)
+        return encode_batches(self._graph, pixels, self.dims)
+
+    def check_input(self, pixels: NDArray[np.uint8]) -> None:
+        """Check that the array is a batch of pixels (n, s, s, 3) uint8.
+
+        Raises:
+            WrongInput: another shape or dtype.
+        """
         side = self.image_size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
             raise WrongInput(
@@ -72,7 +81,6 @@ class ImageEncoder:
                 f"expected uint8 (n, {side}, {side}, 3); "
                 f"decode photos with ml.inference.preprocess.decode_photo(data, {side})"
             )
-        return encode_batches(self._graph, pixels, self.dims)
 
 
 class TextEncoder:
@@ -151,11 +159,16 @@ def open_checked(
     backend: Backend | OpenReference,
     threads: int,
     precision: Precision,
+    *,
+    beside: tuple[str, int] | None = None,
 ) -> CompiledGraph:
-    """Open one of the artifact's graphs and check it. Arguments and errors are those of load_encoder."""
+    """Open one of the artifact's graphs and check it. Arguments and errors are those of load_encoder.
+
+    beside: name and width of a tensor of the graph, whose columns follow those of the vectors.
+    """
 
     def open_in(chosen: Precision) -> CompiledGraph:
-        return open_artifact(artifact, path, backend, threads, chosen)
+        return open_artifact(artifact, path, backend, threads, chosen, beside=beside)
 
     graph = open_in(precision)
     int8_in_openvino = backend == "openvino" and graph.precision == "int8"
@@ -169,8 +182,12 @@ def open_artifact(
     backend: Backend | OpenReference,
     threads: int,
     precision: Precision,
+    *,
+    beside: tuple[str, int] | None = None,
 ) -> CompiledGraph:
     """Open one of the artifact's graphs. Running it checks that vectors have the dims of the manifest.
+
+    beside: as in open_checked; not with a reference in torch.
 
     Raises:
         ArtifactError: they have not; raised when the graph is run.
@@ -181,14 +198,17 @@ def open_artifact(
     if callable(backend):
         graph = open_torch(artifact, path, threads, precision, backend)
     else:
-        graph = open_graph(path, backend=backend, threads=threads, precision=precision)
+        tensor = beside[0] if beside else None
+        graph = open_graph(path, backend=backend, threads=threads, precision=precision, beside=tensor)
+    expected = artifact.dims + (beside[1] if beside else 0)
 
     def run(batch: Inputs) -> Vectors:
         vectors = graph(batch)
-        if vectors.shape[1] != artifact.dims:
+        if vectors.shape[1] != expected:
             raise ArtifactError(
                 f"{artifact.folder / MANIFEST}: dims is {artifact.dims}, but {path.name} outputs "
-                f"{vectors.shape[1]}; restore the folder from its source, or export it again"
+                f"{vectors.shape[1] - expected + artifact.dims}; "
+                "restore the folder from its source, or export it again"
             )
         return vectors
 

@@ -4,7 +4,7 @@ import importlib
 import importlib.metadata
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import MlError
+from ml.inference.onnx_file import with_output
 
 Backend = Literal["auto", "cuda", "openvino", "onnxruntime"]
 """Library that computes an artifact's graphs."""
@@ -69,15 +70,23 @@ def encode_batches(graph: Graph, inputs: Inputs, dims: int) -> Vectors:
 
 
 def open_graph(
-    path: Path, *, backend: Backend = "auto", threads: int = 1, precision: Precision = "auto"
+    path: Path,
+    *,
+    backend: Backend = "auto",
+    threads: int = 1,
+    precision: Precision = "auto",
+    beside: str | None = None,
 ) -> CompiledGraph:
     """Compile a graph. backend: "auto" is the first that is available of CUDA, OpenVINO and ONNX Runtime.
+
+    beside: the name of a tensor (n, width) of the graph, whose columns follow those of the vectors.
 
     Raises:
         BackendMissing: the backend is not installed.
         PrecisionMissing: it does not support the precision on this machine.
     """
-    openers: dict[str, Callable[[Path, int, Precision], CompiledGraph]] = {
+    model = with_output(path.read_bytes(), beside) if beside else path
+    openers: dict[str, Callable[[Path | bytes, Path, int, Precision], CompiledGraph]] = {
         "cuda": open_cuda,
         "openvino": open_openvino,
         "onnxruntime": open_onnxruntime,
@@ -86,7 +95,7 @@ def open_graph(
     missing: list[ImportError] = []
     for name in names:
         try:
-            return openers[name](path, threads, precision)
+            return openers[name](model, path, threads, precision)
         except ImportError as error:
             missing.append(error)
     raise BackendMissing(
@@ -94,7 +103,7 @@ def open_graph(
     ) from missing[0]
 
 
-def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGraph:
+def open_openvino(model: Path | bytes, path: Path, threads: int, precision: Precision) -> CompiledGraph:
     """Compile the graph for the CPU by OpenVINO.
 
     Raises:
@@ -115,12 +124,12 @@ def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGra
         # Every worker process would pin itself to the same first cores.
         "ENABLE_CPU_PINNING": False,
     }
-    request = core.compile_model(path, "CPU", settings).create_infer_request()
+    request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
     turn = threading.Lock()
 
     def run(batch: Inputs) -> Vectors:
         with turn:
-            return np.array(request.infer([batch], share_inputs=True)[0])
+            return side_by_side(list(request.infer([batch], share_inputs=True).values()))
 
     return CompiledGraph(in_parts(run), "openvino", chosen)
 
@@ -137,17 +146,17 @@ def in_parts(graph: Graph) -> Graph:
     return run
 
 
-def open_onnxruntime(path: Path, threads: int, precision: Precision) -> CompiledGraph:
+def open_onnxruntime(model: Path | bytes, path: Path, threads: int, precision: Precision) -> CompiledGraph:
     """Compile the graph for the CPU by ONNX Runtime.
 
     Raises:
         PrecisionMissing: bf16, which ONNX Runtime does not support.
     """
-    run = open_session(path, threads, precision, "CPUExecutionProvider", {})
+    run = open_session(model, path, threads, precision, "CPUExecutionProvider", {})
     return CompiledGraph(in_parts(run), "onnxruntime", "f32")
 
 
-def open_cuda(path: Path, threads: int, precision: Precision) -> CompiledGraph:
+def open_cuda(model: Path | bytes, path: Path, threads: int, precision: Precision) -> CompiledGraph:
     """Compile the graph for an NVIDIA GPU by ONNX Runtime.
 
     Raises:
@@ -162,12 +171,17 @@ def open_cuda(path: Path, threads: int, precision: Precision) -> CompiledGraph:
     chosen = "f32" if precision == "f32" else "tf32"
     settings = {"use_tf32": str(int(chosen == "tf32"))}
     return CompiledGraph(
-        open_session(path, threads, precision, "CUDAExecutionProvider", settings), "cuda", chosen
+        open_session(model, path, threads, precision, "CUDAExecutionProvider", settings), "cuda", chosen
     )
 
 
 def open_session(
-    path: Path, threads: int, precision: Precision, provider: str, settings: dict[str, str]
+    model: Path | bytes,
+    path: Path,
+    threads: int,
+    precision: Precision,
+    provider: str,
+    settings: dict[str, str],
 ) -> Graph:
     """Open an ONNX Runtime session of one execution provider.
 
@@ -189,12 +203,17 @@ def open_session(
     if precision == "f32":
         # In an int8 graph each rounding is then a separate step, between products in float32.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-    session = onnxruntime.InferenceSession(path, options, providers=[(provider, settings)])
+    session = onnxruntime.InferenceSession(model, options, providers=[(provider, settings)])
     if provider not in session.get_providers():
         raise ImportError(f"{provider} finds no device")
     name = session.get_inputs()[0].name
 
     def run(batch: Inputs) -> Vectors:
-        return np.asarray(session.run(None, {name: batch})[0])
+        return side_by_side(session.run(None, {name: batch}))
 
     return run
+
+
+def side_by_side(outputs: Sequence[Vectors]) -> Vectors:
+    """The outputs (n, d) float32 of a graph as columns of one new array."""
+    return np.array(outputs[0]) if len(outputs) == 1 else np.concatenate(outputs, axis=1)

@@ -18,6 +18,8 @@ from ml.errors import MlError
 Vectors = NDArray[np.float32]
 Float64s = NDArray[np.float64]
 
+NEIGHBOURS: Final = 100
+"""Nearest neighbours whose similarity is the scale of ranking weights."""
 REMEDY: Final = "free disk space or choose another --out, then rerun: finished shards are skipped"
 
 

@@ -138,7 +138,7 @@ def test_a_photo_that_waits_delays_its_own_message_alone(
 ) -> None:
     """Its next attempt is the second one, some seconds later; the others are done."""
 
-    load = shop.indexer.photo_loader.load
+    load = shop.indexer.photos.loader.load
 
     def slow_is_unavailable(references: Sequence[str], *rest: Any) -> Any:
         failure = TransientFailure("photo_unavailable", "503")
@@ -146,7 +146,8 @@ def test_a_photo_that_waits_delays_its_own_message_alone(
 
     slow = shop.photo(GREEN)
     loader: Any = SimpleNamespace(load=slow_is_unavailable)
-    monkeypatch.setattr(tasks, "indexer", lambda: replace(shop.indexer, photo_loader=loader))
+    photos = replace(shop.indexer.photos, loader=loader)
+    monkeypatch.setattr(tasks, "indexer", lambda: replace(shop.indexer, photos=photos))
     send(queue, [message(shop.event("slow", images=[slow]), task_id="slow")])
     tasks.index_listings.apply(args=[[shop.event("quick")]]).get()
     (again,) = parsed(queue)

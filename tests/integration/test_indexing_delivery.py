@@ -109,7 +109,7 @@ def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     shop: Shop, parking: ParkingLot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its neighbours are indexed."""
-    (encoder_id, encoder), *_ = shop.indexer.encoders.items()
+    (encoder_id, encoder), *_ = shop.indexer.photos.encoders.items()
 
     def decode_small(data: bytes, on_defect: OnDefect) -> NDArray[np.uint8]:
         if data == huge:
@@ -119,7 +119,8 @@ def test_an_event_that_needs_too_much_memory_by_itself_is_parked(
     events = [shop.event(f"m{number}") for number in range(6)]
     events[4]["images"] = [shop.photo(GREEN)]
     huge = Path(events[4]["images"][0]).read_bytes()
-    indexer = replace(shop.indexer, encoders={encoder_id: replace(encoder, decode=decode_small)})
+    encoders = {encoder_id: replace(encoder, decode=decode_small)}
+    indexer = replace(shop.indexer, photos=replace(shop.indexer.photos, encoders=encoders))
     (delivery,) = deliver(indexer, parking, shop.settings, [events], 0)
 
     assert delivery.summary.total == 6

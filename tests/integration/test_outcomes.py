@@ -82,12 +82,12 @@ def test_what_waits_is_told_by_its_last_attempt(
     queue = run_tasks_here(shop, redis_url, monkeypatch)
     jobs = create(queue, "slow", "quick")
     slow = shop.event("slow")
-    load = shop.indexer.photo_loader.load
+    load = shop.indexer.photos.loader.load
 
     def slow_is_unavailable(*arguments: Any) -> Any:
         return load(*arguments) | {slow["images"][0]: TransientFailure("photo_unavailable", "503")}
 
-    monkeypatch.setattr(type(shop.indexer.photo_loader), "load", lambda _, *args: slow_is_unavailable(*args))
+    monkeypatch.setattr(type(shop.indexer.photos.loader), "load", lambda _, *args: slow_is_unavailable(*args))
     sent: list[Any] = []
     monkeypatch.setattr(tasks.ChunkTask, "retry_as", lambda _, __, arguments, ___: sent.append(arguments))
     job = JobPart(id=JOB, positions=(0, 1)).to_json()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.worker.pipeline.item_state import ItemState
 from mappings.listing import (
@@ -36,6 +37,8 @@ class EncodedPhoto:
 
     vector: tuple[float, ...]
     image_hash: str
+    embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """Its full-width vector, (width,) float32, where those are kept."""
 
     @classmethod
     def mean(cls, photos: Sequence[EncodedPhoto]) -> EncodedPhoto:

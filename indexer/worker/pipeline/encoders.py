@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from indexer.worker.pipeline.documents import EncodedPhoto
 from ml.inference.encoder import ImageEncoder
+from ml.inference.full_width import FullWidthEncoder
 from ml.inference.gradient_hash import gradient_hash
+from ml.inference.graph import Vectors
 from ml.inference.preprocess import OnDefect
 
 Pixels = NDArray[np.uint8]
@@ -64,7 +66,8 @@ def hashes_of(photos: Mapping[str, Decoded]) -> dict[PhotoOf, str]:
 def encode(
     encoders: Mapping[str, PhotoEncoder], photos: Mapping[str, Decoded], hashes: Mapping[PhotoOf, str]
 ) -> dict[PhotoOf, EncodedPhoto]:
-    """Return the encoded photos, in one batch for each encoder: (n, dims) float32 unit vectors.
+    """Return the encoded photos, in one batch for each encoder: (n, dims) float32 unit vectors, and
+    (n, width) float32 of an encoder that returns those.
 
     hashes: of the photos to encode.
     """
@@ -74,6 +77,15 @@ def encode(
         if not chosen:
             continue
         pixels = np.stack([photos[photo.reference][encoder_id] for photo in chosen])
-        for photo, vector in zip(chosen, each.encoder.encode(pixels).tolist(), strict=True):
-            encoded[photo] = EncodedPhoto(tuple(vector), hashes[photo])
+        vectors, embeddings = encode_both(each.encoder, pixels)
+        for photo, vector, embedding in zip(chosen, vectors.tolist(), embeddings, strict=True):
+            encoded[photo] = EncodedPhoto(tuple(vector), hashes[photo], embedding)
     return encoded
+
+
+def encode_both(encoder: ImageEncoder, pixels: Pixels) -> tuple[Vectors, Sequence[Vectors | None]]:
+    """Return (n, dims) float32 unit vectors of pixels (n, s, s, 3), and n full-width vectors or None."""
+    if isinstance(encoder, FullWidthEncoder):
+        vectors, embeddings = encoder.encode_full_width(pixels)
+        return vectors, list(embeddings)
+    return encoder.encode(pixels), [None] * len(pixels)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from indexer.photos.load import PhotoLoader
-from indexer.photos.placeholders import Placeholders
 from indexer.worker.pipeline.chunk import Chunk, parse
 from indexer.worker.pipeline.dead_letters import DeadLetters
 from indexer.worker.pipeline.documents import NO_PHOTO, EncodedPhoto, PhotoProblem, PhotoResult, source_of
-from indexer.worker.pipeline.encoders import PhotoEncoder, PhotoOf, decode_for, encode, hashes_of
+from indexer.worker.pipeline.encoders import PhotoOf
 from indexer.worker.pipeline.outcomes import KEPT_UNTIL_KNOWN, obsolete, record_outcomes
+from indexer.worker.pipeline.photos import Photos, PhotoSource
 from indexer.worker.pipeline.planning import Plan, plan
-from indexer.worker.pipeline.showing import problems_of
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.failures import Failure, PermanentFailure, TransientFailure
 
@@ -22,20 +20,14 @@ MAX_ROUNDS: Final = 10
 """More than one is needed only if another writer changes an item within the milliseconds between read and
 write."""
 
-Photos = dict[PhotoOf, EncodedPhoto | Failure]
-"""What became of each photo of a chunk."""
-
 
 @dataclass(frozen=True)
 class Indexer:
-    """Indexes events with the store, the photo loader and the encoders that it is given."""
+    """Indexes events with the store and the photos that it is given."""
 
     store: ListingStore
-    photo_loader: PhotoLoader
-    encoders: Mapping[str, PhotoEncoder]
-    """By encoder_id."""
+    photos: PhotoSource
     dead_letters: DeadLetters
-    placeholders: Placeholders
     photos_per_listing: int = 1
     """The number of first photos whose mean vector stands for a listing."""
 
@@ -64,7 +56,7 @@ class Indexer:
             if not items:
                 return
             plans = self._plan(chunk, items)
-            self._load(chunk, plans, photos)
+            photos |= self.photos.photos_of(chunk, plans, photos)
             items = self._write(chunk, plans, photos, written, final=final)
         positions = [entry.position for item in items for entry in chunk.entries[item]]
         chunk.wait(
@@ -86,26 +78,6 @@ class Indexer:
             )
             for item in items
         ]
-
-    def _load(self, chunk: Chunk, plans: Sequence[Plan], photos: Photos) -> None:
-        """Add the photos that are to be loaded and encoded."""
-        wanted = {photo for each in plans for photo in each.wanted} - photos.keys()
-        references = sorted({photo.reference for photo in wanted})
-        with chunk.stage_times.measure("photos"):
-            decode = decode_for(self.encoders, wanted)
-            loaded = self.photo_loader.load(references, decode, chunk.stage_times)
-        chunk.photo_results.update(map(result_code, loaded.values()))
-        failed = {reference: found for reference, found in loaded.items() if isinstance(found, Failure)}
-        photos |= {photo: failed[photo.reference] for photo in wanted if photo.reference in failed}
-        decoded = {reference: found for reference, found in loaded.items() if not isinstance(found, Failure)}
-        with chunk.stage_times.measure("placeholders"):
-            hashes = hashes_of(decoded)
-            problems = problems_of(self.placeholders, chunk.indices, plans, decoded, hashes)
-        photos |= problems
-        with chunk.stage_times.measure("encode"):
-            shown = {photo: each for photo, each in hashes.items() if photo not in problems}
-            photos |= encode(self.encoders, decoded, shown)
-        chunk.encoded += len(shown)
 
     def _write(
         self, chunk: Chunk, plans: Sequence[Plan], photos: Photos, written: set[str], *, final: bool
@@ -164,11 +136,6 @@ class Indexer:
         """
         if chunk.entries and self.store.indices() != chunk.indices:
             raise TransientFailure("indices_changed", "another index is written to since the chunk was begun")
-
-
-def result_code(loaded: object) -> str:
-    """Return the reason for which a photo could not be loaded, or `ok`."""
-    return loaded.reason if isinstance(loaded, Failure) else "ok"
 
 
 def photo_of(plan: Plan, encoder_id: str, photos: Photos) -> PhotoResult:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -99,20 +100,37 @@ class ListingStore:
         Raises:
             ElasticsearchUnavailable: it does not answer.
         """
+        # The client's mget has no parameter for vectors, which Elasticsearch leaves out by default.
+        found = self._get(index, item_ids, "_source_exclude_vectors=false")
+        return {doc["_id"]: StoredDocument.of(doc) for doc in found}
+
+    def fingerprints(self, item_ids: Collection[str]) -> dict[str, set[str]]:
+        """Return the fingerprints of the photos in the items' documents in all indices. Tombstones have none.
+
+        Raises:
+            ElasticsearchUnavailable: it does not answer.
+        """
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for index in self.indices():
+            for doc in self._get(index, item_ids, "_source_includes=image_fingerprint"):
+                found[doc["_id"]].update(doc["_source"].values())
+        return found
+
+    def _get(self, index: str, item_ids: Collection[str], parameters: str) -> list[dict[str, Any]]:
+        """Return the stored documents of the items, as Elasticsearch does."""
         if not item_ids:
-            return {}
+            return []
         with elasticsearch_errors():
-            # The client's mget has no parameter for vectors, which Elasticsearch leaves out by default.
             answer = self.es.perform_request(
                 "POST",
-                f"/{index}/_mget?_source_exclude_vectors=false",
+                f"/{index}/_mget?{parameters}",
                 headers={"accept": JSON, "content-type": JSON},
                 body={"ids": list(item_ids)},
             )
         for doc in answer["docs"]:
             if "error" in doc:  # a shard that is not ready, which is different from a missing document
                 raise ElasticsearchUnavailable(UNAVAILABLE, str(doc["error"])[:500])
-        return {doc["_id"]: StoredDocument.of(doc) for doc in answer["docs"] if doc.get("found")}
+        return [doc for doc in answer["docs"] if doc.get("found")]
 
     def write(self, writes: Sequence[DocumentWrite]) -> list[Failure | None]:
         """Write the documents in one request. Return for each, in order, None or why it was not written.

@@ -196,7 +196,7 @@ def test_a_folder_without_shards_is_named(tmp_path: Path) -> None:
     """The message says how to create some."""
     result = fit(tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert f"no .npy file in {tmp_path}; create one with `nitamono ml embed" in result.output
+    assert f"no .npy or parquet file in {tmp_path}; create one with `nitamono ml embed" in result.output
 
 
 @pytest.mark.parametrize("memory_limit", [0, 2**30])

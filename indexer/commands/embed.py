@@ -1,0 +1,89 @@
+"""`nitamono indexer embed`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from indexer.commands.connections import Connections
+from indexer.intake.files import read_rows
+from indexer.jobs.embed import embed
+from indexer.jobs.expected_items import Expected, Rejected, from_index, from_rows
+from indexer.photos.marks import NoMarks
+from indexer.settings import IndexerSettings
+from indexer.worker.bootstrap import build_photos
+from indexer.worker.embedding_log import EmbeddingLog
+from indexer.worker.encoders import load_encoders
+from mappings.inspection import only_index
+from mappings.names import read_alias
+from ml.artifact import load_artifact
+from ml.data.embedding_shards import stored_items
+from ml.inference.full_width import last_layer
+
+
+@click.command(name="embed")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--embeddings",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder to which full-width vectors are written.",
+)
+@click.option(
+    "--encoder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the encoder's artifact.",
+    show_default="NITAMONO_ENCODER_DIR",
+)
+@click.pass_obj
+def embed_command(
+    connections: Connections, files: tuple[Path, ...], embeddings: Path, encoder: Path | None
+) -> None:
+    """Keep full-width vectors of the listings in FILES, or of the live index without FILES.
+
+    Photos are read and encoded here, on a GPU where there is one; no index is written. Listings that the
+    folder has with the same photos are skipped, so the command goes on after an interruption.
+    `nitamono indexer reembed --embeddings` uses them.
+    """
+    settings = IndexerSettings.from_environ(os.environ)
+    artifact = load_artifact(encoder or settings.encoder)
+    settings = replace(
+        settings,
+        encoder=artifact.folder,
+        further_encoders=(),
+        embeddings=embeddings,
+        placeholder_sellers=0,  # decided when a document is written
+    )
+    log = EmbeddingLog(embeddings)
+    photos = build_photos(settings, connections.es, load_encoders(settings), NoMarks(), log.add)
+    try:
+        with tqdm(unit=" listings", disable=None) as bar:
+            found = embed(
+                listings(connections, files),
+                photos,
+                artifact.encoder_id,
+                stored_items(embeddings, last_layer(artifact).backbone_id),
+                photos_per_listing=settings.photos_per_listing,
+                progress=bar.update,
+            )
+    finally:
+        log.close()
+    left_out = ", ".join(f"{reason} {count:,}" for reason, count in sorted(found.left_out.items()))
+    click.echo(
+        f"{embeddings}: {found.encoded:,} listings encoded, {found.stored:,} were there already, "
+        f"{found.left_out.total():,} left out{f' ({left_out})' if left_out else ''}"
+    )
+
+
+def listings(connections: Connections, files: Sequence[Path]) -> Iterator[Expected | Rejected]:
+    """Yield the listings of files, or of the live index."""
+    for file in files:
+        yield from from_rows(read_rows(file, file.parent.resolve()))
+    if not files:
+        live, _ = only_index(connections.es, read_alias(connections.settings.prefix))
+        yield from from_index(connections.es, live)
