@@ -1,18 +1,17 @@
 """`nitamono ml project`: the vectors of another projection, of photos and of captions."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ml.artifact import TEXT_GRAPH, EncoderArtifact, load_artifact
+from ml.artifact import EncoderArtifact, load_artifact
 from ml.data.corpus import Corpus
 from ml.data.embedding_shards import EmbeddingRow, write_shard
 from ml.export.project import LEAST_SAMPLE
-from ml.inference.encoder import load_encoder, load_text_encoder
+from ml.inference.encoder import load_encoder
 from ml.inference.full_width import last_layer, load_full_width_encoder
-from ml.pca.projection import Projection, fit_projection, load_projection, save_projection
+from ml.pca.projection import fit_projection, load_projection, save_projection
 from tests.unit.ml.test_cli import call
 
 DIMS = 5
