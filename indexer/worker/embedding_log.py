@@ -46,6 +46,7 @@ class EmbeddingLog:
         self._rows: dict[str, list[EmbeddingRow]] = {}
         self._timer: threading.Timer | None = None
         self._turn = threading.Lock()
+        self._writing = threading.Lock()
 
     def add(self, backbone_id: str, rows: Sequence[EmbeddingRow]) -> None:
         """Keep the rows of an item, whose photos were encoded together."""
@@ -61,14 +62,15 @@ class EmbeddingLog:
             self.close()
 
     def close(self) -> None:
-        """Write what waits to shards, one a backbone."""
-        with self._turn:
-            waiting, self._rows = self._rows, {}
-            if self._timer:
-                self._timer.cancel()
-                self._timer = None
-        for backbone_id, rows in waiting.items():
-            self._write(backbone_id, rows)
+        """Write what waits to shards, one a backbone, after those that are being written."""
+        with self._writing:
+            with self._turn:
+                waiting, self._rows = self._rows, {}
+                if self._timer:
+                    self._timer.cancel()
+                    self._timer = None
+            for backbone_id, rows in waiting.items():
+                self._write(backbone_id, rows)
 
     def _write(self, backbone_id: str, rows: Sequence[EmbeddingRow]) -> None:
         """Write the rows whose photos are still those of a document: an item may be forgotten meanwhile."""

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ml.atomic_files import replaced, writing
+from ml.atomic_files import old, replaced, writing
 from ml.errors import MlError
 
 BACKBONE: Final = b"backbone_id"
@@ -72,6 +72,8 @@ def write_shard(folder: Path, backbone_id: str, rows: Sequence[EmbeddingRow]) ->
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        for left in filter(old, folder.glob("*.parquet.partial")):  # by a process that was killed
+            left.unlink(missing_ok=True)
     vectors = np.stack([row.embedding for row in rows]).astype(np.float16)
     width = vectors.shape[1]
     schema = schema_of(width, backbone_id)
