@@ -80,8 +80,9 @@ def environ(
 
 
 def colour_of(number: int) -> tuple[int, int, int]:
-    """A colour of the item's own."""
-    red, green, blue = (int(value) for value in np.random.default_rng(number).integers(10, 240, 3))
+    """A colour of the item's own, vivid so that its photo does not count as blank."""
+    values = [220, *np.random.default_rng(number).integers(10, 100, 2).tolist()]
+    red, green, blue = np.roll(values, number % 3).tolist()
     return red, green, blue
 
 
@@ -200,6 +201,28 @@ def test_the_document_is_that_of_a_worker(kept: Kept) -> None:
     assert "vector" not in found["removed"]
     assert sorted(found) == ["both", "removed"]
     assert kept.project() == 0
+
+
+def test_listings_that_no_vector_was_kept_of_get_theirs(
+    environ: tuple[Shop, dict[str, str]], tmp_path: Path
+) -> None:
+    """Those of the live index, or of a file; what is there already, or has no photo, is counted."""
+    shop, _ = environ
+    folder = tmp_path / "embeddings"
+    event = shop.event("m1")
+    gone = shop.event("gone", images=[str(shop.photos / "gone.png")])
+    shop.index(event, gone)
+
+    first = nitamono("indexer", "embed", "--embeddings", folder)
+    assert "1 listings encoded, 0 were there already, 1 left out (photo_not_found 1)" in first.output
+    file = tmp_path / "listings.jsonl"
+    file.write_text("\n".join(map(json.dumps, (event, shop.event("m2"), {"item_id": "m3"}))))
+    second = nitamono("indexer", "embed", file, "--embeddings", folder)
+    assert "1 listings encoded, 1 were there already, 1 left out (no_valid_listing 1)" in second.output
+    assert items_in(folder) == ["m1", "m2"]
+    shop.index(shop.event("m2"))
+    stored = {row.image_fingerprint for path in folder.iterdir() for row in read_rows(path).get("m2", ())}
+    assert stored == {shop.documents()["m2"]["image_fingerprint"]}
 
 
 def test_what_is_forgotten_is_gone_from_stored_vectors(
