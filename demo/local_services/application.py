@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
+import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
@@ -192,7 +193,7 @@ def worker_answers(redis_url: str, node: str) -> bool:
         app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 5}
         try:
             return bool(app.control.ping(destination=[node], timeout=1.0))
-        except (OperationalError, OSError):
+        except (OperationalError, redis.RedisError, OSError):
             return False
 
 

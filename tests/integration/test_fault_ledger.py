@@ -213,14 +213,15 @@ def test_the_disk_is_full(
     own_elasticsearch: RunningService, tmp_path: Path, worker: WorkerFactory, redis_url: str
 ) -> None:
     """Elasticsearch blocks the index at the flood stage, answers 429, and lifts the block by itself."""
-    full = {f"cluster.routing.allocation.disk.watermark.{stage}": "1%" for stage in ("low", "high")}
-    full["cluster.routing.allocation.disk.watermark.flood_stage"] = "1%"
-    full["cluster.info.update.interval"] = "10s"
+    disk = "cluster.routing.allocation.disk"
+    free = {"low": "102tb", "high": "101tb", "flood_stage": "100tb"}
+    full = {f"{disk}.watermark.{stage}": room for stage, room in free.items()}
+    watched = {f"{disk}.threshold_enabled": "true", "cluster.info.update.interval": "10s"}
     with Elasticsearch(own_elasticsearch.url) as es:
         run = Run.open(es, "full", tmp_path, worker, (own_elasticsearch.url, redis_url))
         run.start()
         run.send(run.events(40, items=20))
-        es.cluster.put_settings(transient=full)
+        es.cluster.put_settings(transient=full | watched)
         wait_until(lambda: is_blocked(es, run.shop.index_name), "the index is blocked", 60)
         run.send(run.events(40, items=20))
         time.sleep(5)

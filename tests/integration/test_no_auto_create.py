@@ -23,7 +23,7 @@ from queues import rejected_index
 from tests.events import message
 from tests.factories import make_identity, make_listing
 
-DOCUMENT = to_document(make_listing(), None, "colour-00000001")
+DOCUMENT = to_document(make_listing(), None, "colour-00000001").to_source()
 
 
 @pytest.fixture(autouse=True)

