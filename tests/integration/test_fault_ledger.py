@@ -163,6 +163,7 @@ def test_processes_are_killed_at_random_points(run: Run) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_processes_are_killed_fifty_times(run: Run) -> None:
     """The same for longer."""
     kill_processes(run, times=scaled(50), items=200)
@@ -176,6 +177,7 @@ def test_the_same_event_a_hundred_times(run: Run) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_ten_thousand_events_in_disorder(run: Run) -> None:
     """Of 1,500 items, changes and removals among them, a fifth of them twice, to four processes."""
     run.start(processes=4)
@@ -209,6 +211,7 @@ def instant(seconds: float) -> str:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_the_disk_is_full(
     own_elasticsearch: RunningService, tmp_path: Path, worker: WorkerFactory, redis_url: str
 ) -> None:
@@ -309,6 +312,7 @@ def test_faults_in_any_order(run: Run, own_redis: RunningService) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_many_faults_in_any_order(run: Run, own_redis: RunningService) -> None:
     """Many more."""
     survive(run, own_redis, sequences=scaled(15), steps=20)

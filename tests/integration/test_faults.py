@@ -275,6 +275,7 @@ def nitamono(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_elasticsearch_is_away_for_a_minute(
     own_elasticsearch: RunningService,
     tmp_path: Path,

@@ -35,6 +35,8 @@ from tests.factories import make_identity, make_listing
 from tests.free_port import free_port
 from tests.waiting import wait_until
 
+expect.set_options(timeout=30_000)  # milliseconds: a busy machine draws slowly
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
