@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from elasticsearch import Elasticsearch
 
-from bench.indexing import Event, events_in, generate
+from bench.indexing import Event, events_in, generate, own_settings, with_photos
 from cache.changes import unmarked
 from indexer.intake.submission import chunked
 from indexer.jobs.embeddings import StoredEmbeddings, indexer_of
@@ -33,7 +31,6 @@ from indexer.worker.pipeline.indexer import Indexer
 from mappings.aliases import start_writing
 from mappings.creation import create_index
 from mappings.identity import EncoderIdentity
-from mappings.image_roots import ImageRoots
 from mappings.lifecycle import drop_index, ensure_live_index
 from mappings.names import dead_letter_index
 from mappings.scan import pages
@@ -49,16 +46,10 @@ SAMPLE = 5000
 def main() -> None:
     """Print the figures as JSON."""
     options = arguments()
-    settings = IndexerSettings.from_environ(os.environ)
-    settings = replace(
-        settings, elasticsearch=replace(settings.elasticsearch, prefix=f"bench-{uuid.uuid4().hex[:8]}")
-    )
+    settings = own_settings()
     with tempfile.TemporaryDirectory() as folder:
         events = events_in(options.listings or generate(Path(folder), options))[: options.count]
-        roots = {Path(image).parent for event in events for image in event["images"]}
-        settings = replace(
-            settings, roots=ImageRoots(tuple(sorted(roots))), embeddings=Path(folder, "embeddings")
-        )
+        settings = replace(with_photos(settings, events), embeddings=Path(folder, "embeddings"))
         local = build_indexer(settings)
         live = ensure_live_index(local.store.es, settings.prefix, local.store.encoders[0])
         try:

@@ -17,13 +17,12 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,12 @@ from urllib.parse import quote, urlencode
 import numpy as np
 import redis
 
-from bench.indexing import Event, events_in, generate, index_of, worker
+from bench.indexing import Event, events_in, generate, index_of, own_settings, with_photos, worker
 from bench.served import SIZE, served
 from indexer.intake.submission import Submission, chunked
 from indexer.settings import IndexerSettings
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import build_indexer
-from mappings.image_roots import ImageRoots
 from query.search.result_policy import NO_RULES
 from queues.listings.names import INDEX_TASK
 
@@ -97,13 +95,10 @@ class Watch:
 def main() -> None:
     """Print a table of both runs, then the same as JSON."""
     options = arguments()
-    settings = IndexerSettings.from_environ(os.environ)
-    prefix = f"bench-{uuid.uuid4().hex[:8]}"
-    settings = replace(settings, elasticsearch=replace(settings.elasticsearch, prefix=prefix))
+    settings = own_settings()
     with tempfile.TemporaryDirectory() as folder:
         events = events_in(options.listings or generate(Path(folder), options))[: options.count]
-        roots = {str(Path(image).parent) for event in events for image in event["images"]}
-        settings = replace(settings, roots=ImageRoots(tuple(map(Path, roots))))
+        settings = with_photos(settings, events)
         with index_of(build_indexer(settings)), worker(settings, options.processes):
             fill(settings, events)
             parts = np.array_split(np.random.default_rng(1).permutation(len(events)), 2)

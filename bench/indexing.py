@@ -80,15 +80,11 @@ class Method:
 def main() -> None:
     """Print both tables, then the same as JSON."""
     options = arguments()
-    settings = IndexerSettings.from_environ(os.environ)
-    settings = replace(
-        settings, elasticsearch=replace(settings.elasticsearch, prefix=f"bench-{uuid.uuid4().hex[:8]}")
-    )
+    settings = own_settings()
     with tempfile.TemporaryDirectory() as folder:
         file = options.listings or generate(Path(folder), options)
         events = events_in(file)[: options.count]
-        roots = {str(Path(image).parent) for event in events for image in event["images"]}
-        settings = replace(settings, roots=ImageRoots(tuple(map(Path, roots))))
+        settings = with_photos(settings, events)
         local = build_indexer(settings)
         with index_of(local):
             stages = [measure_stages(local, events, size) for size in options.chunks]
@@ -113,6 +109,19 @@ def generate(folder: Path, options: argparse.Namespace) -> Path:
     """Generate a marketplace and return its file of listings."""
     write_marketplace(folder / "shop", options.count, seed=1, photo_size=options.photo_size)
     return folder / "shop" / "listings.jsonl"
+
+
+def own_settings() -> IndexerSettings:
+    """The settings of the environment, with a prefix that nothing else has."""
+    settings = IndexerSettings.from_environ(os.environ)
+    prefix = f"bench-{uuid.uuid4().hex[:8]}"
+    return replace(settings, elasticsearch=replace(settings.elasticsearch, prefix=prefix))
+
+
+def with_photos(settings: IndexerSettings, events: Sequence[Event]) -> IndexerSettings:
+    """The settings, with the folders of the events' photos allowed."""
+    roots = {Path(image).parent for event in events for image in event["images"]}
+    return replace(settings, roots=ImageRoots(tuple(sorted(roots))))
 
 
 def events_in(file: Path) -> list[Event]:

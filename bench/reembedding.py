@@ -23,11 +23,10 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,12 @@ from typing import Any
 from elasticsearch import Elasticsearch, helpers
 
 from bench.freshness import percentiles
-from bench.indexing import Event, events_in, generate, worker
+from bench.indexing import Event, events_in, generate, own_settings, with_photos, worker
 from bench.served import served, similar_path
 from indexer.intake.submission import chunked
 from indexer.settings import IndexerSettings
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import build_indexer
-from mappings.image_roots import ImageRoots
 from mappings.inspection import indices_behind
 from mappings.lifecycle import drop_index, ensure_live_index
 from mappings.names import dead_letter_index, write_alias
@@ -143,14 +141,11 @@ def writes(settings: IndexerSettings, items: Sequence[Event], rate: float) -> It
 def main() -> None:
     """Print a table of reads by phase and what the commands say, then the same as JSON."""
     options = arguments()
-    settings = IndexerSettings.from_environ(os.environ)
-    prefix = f"bench-{uuid.uuid4().hex[:8]}"
-    settings = replace(settings, elasticsearch=replace(settings.elasticsearch, prefix=prefix))
+    settings = own_settings()
     with tempfile.TemporaryDirectory() as folder:
         events = events_in(options.listings or generate(Path(folder), options))
         events = [event | {"status": "on_sale"} for event in events]
-        roots = {str(Path(image).parent) for event in events for image in event["images"]}
-        settings = replace(settings, roots=ImageRoots(tuple(map(Path, roots))))
+        settings = with_photos(settings, events)
         other = renamed(settings.encoder, Path(folder) / "encoder")
         os.environ["NITAMONO_FURTHER_ENCODER_DIRS"] = str(other)
         try:

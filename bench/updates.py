@@ -10,22 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.indexing import Event, events_in, generate, index_of, worker
+from bench.indexing import Event, events_in, generate, index_of, own_settings, with_photos, worker
 from indexer.intake.submission import Submission, chunked
 from indexer.settings import IndexerSettings
 from indexer.worker.app import producer
 from indexer.worker.bootstrap import build_indexer
-from mappings.image_roots import ImageRoots
 from queues.broker import redis_client
 
 
@@ -40,13 +37,10 @@ class Row:
 def main() -> None:
     """Print a table of both kinds, then the same as JSON."""
     options = arguments()
-    settings = IndexerSettings.from_environ(os.environ)
-    prefix = f"bench-{uuid.uuid4().hex[:8]}"
-    settings = replace(settings, elasticsearch=replace(settings.elasticsearch, prefix=prefix))
+    settings = own_settings()
     with tempfile.TemporaryDirectory() as folder:
         events = events_in(options.listings or generate(Path(folder), options))[: options.count]
-        roots = {str(Path(image).parent) for event in events for image in event["images"]}
-        settings = replace(settings, roots=ImageRoots(tuple(map(Path, roots))))
+        settings = with_photos(settings, events)
         local = build_indexer(settings)
         with index_of(local), worker(settings, options.processes):
             sent(settings, events, options.chunk)

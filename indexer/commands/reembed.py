@@ -14,7 +14,6 @@ import click
 from elasticsearch import Elasticsearch
 from tqdm import tqdm
 
-from cache.changes import Changes
 from console.group import INTERRUPTED
 from console.number_types import Number
 from console.table import table
@@ -27,6 +26,7 @@ from indexer.jobs.gates import Gate
 from indexer.jobs.rebuild import Rebuild
 from indexer.jobs.reembedding import Pause
 from indexer.settings import IndexerSettings
+from indexer.worker.bootstrap import build_changes
 from mappings.creation import VECTOR_INDEX_TYPES
 from mappings.identity import EncoderIdentity
 from mappings.inspection import only_index
@@ -227,8 +227,9 @@ def index_stored(
     """Make the documents of the listings whose full-width vectors are stored."""
     began = time.monotonic()
     settings = IndexerSettings.from_environ(os.environ)
-    changes = Changes(connections.redis, settings.prefix, longest_write_s=settings.hard_limit_s)
-    make = indexer_of(connections.es, settings.prefix, changes.of, settings.photos_per_listing)
+    make = indexer_of(
+        connections.es, settings.prefix, build_changes(settings).of, settings.photos_per_listing
+    )
     written = stored.index(make, progress, stop)
     took = time.monotonic() - began
     click.echo(f"Without photos: {written:,} listings in {took:,.1f} s, from {len(stored.shards):,} shards.")
