@@ -41,6 +41,7 @@ from settings.services_file import (
 PATHS = (
     "ES_HOME",
     "NITAMONO_CACHE_DIR",
+    "NITAMONO_EMBEDDINGS_DIR",
     "NITAMONO_ENCODER_DIR",
     "NITAMONO_EXPERIMENTS_DIR",
     "NITAMONO_FURTHER_ENCODER_DIRS",

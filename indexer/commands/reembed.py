@@ -173,15 +173,8 @@ def begun(connections: Connections, identity: EncoderIdentity, vector_index: str
 
 def check_workers(connections: Connections, encoder_id: str) -> None:
     """Check that workers run, and that each has the encoder: events would wait for it otherwise."""
-    replies = connections.producer.control.broadcast("encoder_ids", reply=True, timeout=2.0) or []
-    answers = {
-        name: answer["encoders"]
-        for reply in replies
-        for name, answer in reply.items()
-        # Not of another prefix, nor of events, whose workers do not know the question.
-        if isinstance(answer, dict) and answer.get("queue") == connections.settings.queue
-    }
-    if not answers:
+    # A worker whose processes have just died answers late.
+    if not (answers := next(filter(None, (encoders_of_workers(connections) for _ in range(5))), None)):
         raise click.ClickException(
             "no worker answers; start workers with the folder of the new encoder in "
             "NITAMONO_FURTHER_ENCODER_DIRS"
@@ -192,6 +185,18 @@ def check_workers(connections: Connections, encoder_id: str) -> None:
             f"{', '.join(lacking)} lacks the encoder {encoder_id}; restart every worker with its folder in "
             "NITAMONO_FURTHER_ENCODER_DIRS"
         )
+
+
+def encoders_of_workers(connections: Connections) -> dict[str, list[str]]:
+    """Return the ids of the encoders of each worker that answers within two seconds."""
+    replies = connections.producer.control.broadcast("encoder_ids", reply=True, timeout=2.0) or []
+    return {
+        name: answer["encoders"]
+        for reply in replies
+        for name, answer in reply.items()
+        # Not of another prefix, nor of events, whose workers do not know the question.
+        if isinstance(answer, dict) and answer.get("queue") == connections.settings.queue
+    }
 
 
 def filled(

@@ -245,7 +245,7 @@ def test_a_letter_that_could_not_be_deleted_is_deleted_by_the_next_attempt(
     bulk = shop.es.bulk
 
     def failing(**options: Any) -> Any:
-        if "delete" in options["operations"][0]:
+        if "delete" in str(options["operations"][0]):
             if answer == "none":
                 raise TransportError("away")
             shop.es.indices.put_settings(index=letters, settings={"index.blocks.write": True})

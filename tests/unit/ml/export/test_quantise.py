@@ -98,8 +98,8 @@ def test_wrong_int8_is_replaced_by_float32(
 ) -> None:
     """By the named backend if it supports that, else it is an error."""
 
-    def miscomputing(path: Path, threads: int, precision: Precision) -> CompiledGraph:
-        graph = open_onnxruntime(path, threads, precision)
+    def miscomputing(model: Path | bytes, path: Path, threads: int, precision: Precision) -> CompiledGraph:
+        graph = open_onnxruntime(model, path, threads, precision)
         return graph if precision == "f32" else replace(graph, run=lambda batch: graph(batch[::-1]))
 
     monkeypatch.setattr("ml.inference.graph.open_openvino", miscomputing)
