@@ -209,7 +209,8 @@ class IndexerSettings(ProducerSettings):
         Count,
         Variable(
             "NITAMONO_PHOTOS_PER_LISTING",
-            "First photos of a listing whose mean vector stands for it. With 1 the first photo does.",
+            "First photos of a listing whose mean vector stands for it. With 1 the first photo does. "
+            "An index that was created with `--photos` has a vector for each photo instead.",
         ),
     ] = 1
     placeholder_sellers: Annotated[

@@ -9,13 +9,14 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch
 
 from mappings.errors import MappingMismatch, SwapLosesListings
-from mappings.identity import EncoderIdentity
+from mappings.identity import EncoderIdentity, IndexVectors
 from mappings.inspection import (
     check_description,
     describe_indices,
     encoder_of,
     indices_behind,
     is_closed,
+    meta_of,
     read_identity,
     require_alias_names,
     require_index,
@@ -91,8 +92,10 @@ def start_writing(es: Elasticsearch, prefix: str, index: str) -> None:
     es.indices.put_alias(index=index, name=write_alias(prefix))
 
 
-def writable_indices(es: Elasticsearch, prefix: str, encoders: Sequence[EncoderIdentity]) -> dict[str, str]:
-    """Return the indices behind the write alias, each with its encoder's id.
+def writable_indices(
+    es: Elasticsearch, prefix: str, encoders: Sequence[EncoderIdentity]
+) -> dict[str, IndexVectors]:
+    """Return the indices behind the write alias, each with what its vectors are of.
 
     encoders: those that vectors can be computed with.
 
@@ -114,7 +117,7 @@ def writable_indices(es: Elasticsearch, prefix: str, encoders: Sequence[EncoderI
         check_description(name, entry, identity)
         if written_through(name) not in entry["aliases"]:  # an index from before there were such aliases
             es.indices.put_alias(index=name, name=written_through(name))
-    return {name: str(encoder_of(entry)) for name, entry in found.items()}
+    return {name: IndexVectors.from_meta(meta_of(entry)) for name, entry in found.items()}
 
 
 def _searchable(es: Elasticsearch, index: str) -> int:

@@ -18,6 +18,7 @@ from mappings.client import ElasticsearchSettings, connect
 from mappings.creation import IndexOptions
 from mappings.identity import EncoderIdentity
 from mappings.lifecycle import IndexState
+from mappings.listing import MAX_PHOTOS
 from mappings.names import read_alias
 from settings.encoder import DEFAULT_ENCODER
 
@@ -40,6 +41,14 @@ encoder_option = click.option(
     help="Folder of the encoder artifact.",
 )
 
+photos_option = click.option(
+    "--photos",
+    type=WholeNumber(1, MAX_PHOTOS),
+    default=1,
+    show_default=True,
+    help="First photos of a listing that are searched, each by a vector of its own.",
+)
+
 
 @group.command()
 @encoder_option
@@ -57,6 +66,7 @@ encoder_option = click.option(
     type=click.Choice(creation.VECTOR_INDEX_TYPES),
     help="Elasticsearch's type of vector index.",
 )
+@photos_option
 @click.option(
     "--write",
     is_flag=True,
@@ -74,6 +84,7 @@ def create(
     shards: int,
     replicas: int | None,
     vector_index: str,
+    photos: int,
     write: bool,
     live: bool,
     if_missing: bool,
@@ -86,7 +97,7 @@ def create(
         raise click.UsageError("pass either --write or --live: a live index is also in the write alias")
     es, prefix = connection
     identity = EncoderIdentity.from_artifact(encoder)
-    options = IndexOptions(shards, replicas, vector_index)
+    options = IndexOptions(shards, replicas, vector_index, photos)
     if if_missing:
         click.echo(lifecycle.ensure_live_index(es, prefix, identity, options=options))
         return

@@ -29,6 +29,8 @@ class IndexOptions:
     replicas: int | None = None
     """Copies of each shard; None for one where another node can hold it, so that one node stays green."""
     vector_index: str = "hnsw"
+    photos: int = 1
+    """The number of first photos of a listing that are searched, each by a vector of its own."""
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -39,6 +41,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
 LISTINGS_BODY: Final = read_mapping(Path(__file__).with_name("listings.v2.json"))
 DEAD_LETTERS_BODY: Final = read_mapping(Path(__file__).with_name("dead_letters.v1.json"))
 """Settings and mappings of an index of listings, before `index_body`, and of the dead-letter index."""
+FURTHER_PHOTOS: Final = "photos"
+"""The nested field with the vectors of the photos after the first, which has its own in `vector`."""
 LISTING_FIELDS: Final = {
     "mappings": {
         "properties": {
@@ -60,6 +64,10 @@ def index_body(identity: EncoderIdentity, options: IndexOptions) -> dict[str, An
     vector["dims"] = identity.dims
     graph = vector["index_options"] if "hnsw" in options.vector_index else {}
     vector["index_options"] = graph | {"type": options.vector_index}
+    if options.photos > 1:
+        body["mappings"]["_meta"]["photos"] = options.photos
+        nested = {"type": "nested", "properties": {"vector": vector}}
+        body["mappings"]["properties"][FURTHER_PHOTOS] = nested
     return body
 
 

@@ -13,6 +13,24 @@ from settings.errors import InvalidSetting
 
 
 @dataclass(frozen=True)
+class IndexVectors:
+    """What the vectors of an index are of."""
+
+    encoder_id: str
+    photos: int = 1
+    """The number of first photos of a listing that have a vector each."""
+
+    @classmethod
+    def from_meta(cls, fields: Mapping[str, Any]) -> IndexVectors:
+        """Read it from an index's `_meta`; an index from before it was there has one photo a listing.
+
+        Raises:
+            KeyError: no encoder is named.
+        """
+        return cls(str(fields["encoder_id"]), int(fields.get("photos", 1)))
+
+
+@dataclass(frozen=True)
 class EncoderIdentity:
     """What an index stores about the encoder whose vectors it holds.
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 
 from mappings.aliases import swap_aliases
 from mappings.creation import IndexOptions, create_index, ensure_dead_letters
 from mappings.errors import IndexInUse, InvalidIndexName
 from mappings.identity import EncoderIdentity
-from mappings.inspection import DESCRIPTION, aliases_of, check_live, is_closed, require_index
+from mappings.inspection import DESCRIPTION, aliases_of, check_live, is_closed, meta_of, require_index
 from mappings.names import IndexName, read_alias
 
 
@@ -48,7 +49,7 @@ def list_indices(es: Elasticsearch, prefix: str) -> list[IndexState]:
                 name=name,
                 encoder_id=parsed.encoder_id,
                 created=parsed.created,
-                documents=primaries.get("docs", {}).get("count"),
+                documents=_listings(es, name, entry, primaries),
                 bytes=primaries.get("store", {}).get("size_in_bytes"),
                 aliases=aliases_of(name, entry),
                 closed=closed,
@@ -97,6 +98,19 @@ def ensure_live_index(
     name = create_index(es, prefix, identity, options=options)
     swap_aliases(es, prefix, name)
     return name
+
+
+def _listings(
+    es: Elasticsearch, index: str, entry: Mapping[str, Any], primaries: Mapping[str, Any]
+) -> int | None:
+    """Return the number of documents without those that are nested in others, which statistics count as well;
+    None if it cannot be had."""
+    if not primaries or "photos" not in meta_of(entry):
+        return cast("int | None", primaries.get("docs", {}).get("count"))
+    try:
+        return int(es.count(index=index)["count"])
+    except ApiError:  # such as a block on reads
+        return None
 
 
 def _primaries(es: Elasticsearch, index: str) -> dict[str, Any]:

@@ -161,6 +161,7 @@ CategoryName = Annotated[
     StringConstraints(min_length=1, max_length=100, strip_whitespace=True),
     Field(json_schema_extra={"pattern": "^[^>]+$"}),
 ]
+MAX_PHOTOS: Final = 20
 PhotoReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^.\x00]+$")]
 # JSON allows larger integers; Elasticsearch and the canonical form of an event (orjson) do not.
@@ -205,7 +206,7 @@ class Listing(BaseModel):
     """When the item was listed: ISO 8601 with a time zone, or epoch seconds or milliseconds."""
     updated_at: Instant
     """When this event happened, in the same forms. An older event never overwrites a newer one."""
-    images: Annotated[tuple[PhotoReference, ...], Field(max_length=20, strict=False)] = ()
+    images: Annotated[tuple[PhotoReference, ...], Field(max_length=MAX_PHOTOS, strict=False)] = ()
     """http(s) URLs or paths below an allowed folder; the first is compared. As text: `a.jpg|b.jpg`."""
     attributes: Annotated[dict[AttributeName, AttributeValue], Field(max_length=50)] = {}
     """Colour, brand, size and the like. Filters and ranking terms match any value of a list."""
@@ -262,6 +263,8 @@ class ListingDocument(BaseModel):
     encoder_id: str
     indexed_at: Instant
     vector: tuple[float, ...] | None = None
+    photos: tuple[tuple[float, ...], ...] = ()
+    """The vectors of the photos after the first, in an index that has a vector for each photo."""
     version: int | None = None
     """That of the newest complete event; 0 if there was none yet."""
     changes: tuple[tuple[str, int, Any], ...] | None = None
@@ -279,6 +282,7 @@ class ListingDocument(BaseModel):
         values |= {name: datetime.fromisoformat(source[name]) for name in _TIMES}
         values["status"] = Status(source["status"])
         values |= {name: tuple(values[name]) for name in ("category", "images")}
+        values["photos"] = tuple(tuple(each["vector"]) for each in values["photos"] if "vector" in each)
         document = cls.__new__(cls)
         for name, value in _UNVALIDATED.items():
             object.__setattr__(document, name, value)
@@ -289,7 +293,8 @@ class ListingDocument(BaseModel):
         """Return the document as Elasticsearch stores it: JSON values without absent fields, and the
         fields that searches filter and rank by."""
         fields = self.model_dump(mode="json", exclude_none=True)
-        return fields | searchable(fields)
+        photos = [{"vector": vector} for vector in fields.pop("photos")]
+        return fields | searchable(fields) | ({"photos": photos} if photos else {})
 
 
 def searchable(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -389,13 +394,13 @@ def instant_of(version: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=version >> _TIE_BITS)
 
 
-def image_fingerprint(images: Sequence[str], mean_of: int = 1) -> str | None:
-    """Return a fingerprint of the photo references and of how many photos the vector is the mean of, so that
-    an unchanged listing is not encoded again; None without photos."""
+def image_fingerprint(images: Sequence[str], encoded: int = 1) -> str | None:
+    """Return a fingerprint of the photo references and of how many of them are encoded, so that an unchanged
+    listing is not encoded again; None without photos."""
     if not images:
         return None
-    used = min(mean_of, len(images))
-    how = (f"mean of {used}",) if used > 1 else ()
+    used = min(encoded, len(images))
+    how = (f"mean of {used}",) if used > 1 else ()  # its name from before photos had vectors each
     return hashlib.sha256("\n".join((*images, *how)).encode()).hexdigest()[:32]
 
 

@@ -30,6 +30,7 @@ from indexer.worker.pipeline.dead_letters import DeadLetter
 from indexer.worker.pipeline.indexer import Indexer
 from indexer.worker.reports import Reports
 from mappings.client import ElasticsearchSettings
+from mappings.creation import IndexOptions
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import ImageRoots
 from mappings.lifecycle import ensure_live_index
@@ -158,11 +159,12 @@ class Shop:
         roots: ImageRoots | None = None,
         name: str = "colour",
         last: NDArray[np.float32] | None = None,
+        options: IndexOptions | None = None,
         **changes: Any,
     ) -> Shop:
         """Create a shop with photos and encoder in `folder`; `roots` are further folders of photos.
 
-        last: as in write_colour_encoder.
+        last: as in write_colour_encoder. options: of its index.
         """
         artifact = write_colour_encoder(folder / "encoder", name, last)
         photos = folder / "photos"
@@ -175,7 +177,7 @@ class Shop:
             **changes,
         )
         encoder = CountingEncoder(artifact)
-        index = ensure_live_index(es, prefix, EncoderIdentity.from_artifact(artifact))
+        index = ensure_live_index(es, prefix, EncoderIdentity.from_artifact(artifact), options=options)
         return cls(
             es, settings, photos, index, encoder, build_indexer(settings, es=es, encoders={artifact: encoder})
         )

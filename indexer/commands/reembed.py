@@ -14,8 +14,9 @@ import click
 from elasticsearch import Elasticsearch
 from tqdm import tqdm
 
+from console.counts import count_of
 from console.group import INTERRUPTED
-from console.number_types import Number
+from console.number_types import Number, WholeNumber
 from console.table import table
 from indexer.commands.connections import Connections
 from indexer.commands.indexing_run import interruptible
@@ -30,6 +31,7 @@ from indexer.worker.bootstrap import build_changes
 from mappings.creation import VECTOR_INDEX_TYPES
 from mappings.identity import EncoderIdentity
 from mappings.inspection import only_index
+from mappings.listing import MAX_PHOTOS
 from mappings.names import read_alias
 from ml.artifact import load_artifact
 
@@ -56,6 +58,12 @@ REPAIRS = 3
     type=click.Choice(VECTOR_INDEX_TYPES),
     show_default="that of the live index",
     help="Elasticsearch's type of vector index.",
+)
+@click.option(
+    "--photos",
+    type=WholeNumber(1, MAX_PHOTOS),
+    show_default="as many as in the live index",
+    help="First photos of a listing that are searched, each by a vector of its own.",
 )
 @click.option(
     "--keep", default="7d", show_default=True, help="How long the old index stays up to date, such as 7d."
@@ -98,6 +106,7 @@ def reembed_command(
     pause: bool,
     resume: bool,
     vector_index: str | None,
+    photos: int | None,
     keep: str,
     arm: str | None,
     judgments: Path | None,
@@ -106,7 +115,7 @@ def reembed_command(
     most_rejected: float,
     no_swap: bool,
 ) -> None:
-    """Change the encoder of the live index while it is searched and written.
+    """Change the encoder of the live index, or its number of photos, while it is searched and written.
 
     Start the workers with the folder of the new encoder in NITAMONO_FURTHER_ENCODER_DIRS first. A new index
     is then written beside the old one, and all listings are encoded for it, behind live events; with
@@ -128,7 +137,7 @@ def reembed_command(
         pausing.clear()
     elif pausing:
         raise click.UsageError("re-embedding is paused; pass --resume to go on")
-    job = begun(connections, EncoderIdentity.from_artifact(encoder), vector_index)
+    job = begun(connections, EncoderIdentity.from_artifact(encoder), vector_index, photos)
     job = filled(connections, job, pausing, stored)
     if pausing:
         click.echo(f"Paused after {job.copied:,} listings.")
@@ -155,17 +164,22 @@ def rollback_command(connections: Connections, keep: str) -> None:
     click.echo(f"{read_alias(connections.settings.prefix)}: {left} → {live}, in {took:,.0f} ms")
 
 
-def begun(connections: Connections, identity: EncoderIdentity, vector_index: str | None) -> Rebuild:
+def begun(
+    connections: Connections, identity: EncoderIdentity, vector_index: str | None, photos: int | None
+) -> Rebuild:
     """Return the rebuild of the live index for the encoder: the one that was interrupted, or a new one."""
     es, prefix = connections.es, connections.settings.prefix
     source, _ = only_index(es, read_alias(prefix))
-    if rebuild.encoder_of_index(es, source).encoder_id == identity.encoder_id:
-        raise click.UsageError(f"{source}, which is live, has the encoder {identity.encoder_id} already")
+    old = rebuild.options_of(es, source)
+    options = replace(old, vector_index=vector_index or old.vector_index, photos=photos or old.photos)
+    same_encoder = rebuild.encoder_of_index(es, source).encoder_id == identity.encoder_id
+    if same_encoder and options.photos == old.photos:
+        raise click.UsageError(
+            f"{source}, which is live, has the encoder {identity.encoder_id} already, and "
+            f"{count_of(old.photos, 'photo')} a listing; pass another --encoder, or other --photos"
+        )
     check_workers(connections, identity.encoder_id)
-    options = rebuild.options_of(es, source)
-    job = rebuild.begin(
-        es, prefix, source, identity, replace(options, vector_index=vector_index or options.vector_index)
-    )
+    job = rebuild.begin(es, prefix, source, identity, options)
     if job.copied:
         click.echo(f"Resuming {job.target}: {job.copied:,} listings are done.")
     return job
@@ -215,7 +229,7 @@ def filled(
             with interruptible():
                 if stored is None:
                     return reembedding.backfill(es, job, submission, size, stop)
-                index_stored(connections, stored, bar.update, stop)
+                index_stored(connections, job, stored, bar.update, stop)
                 pending = partial(reembedding.lacking, es, job.target)
                 return reembedding.backfill(es, job, submission, size, stop, pending)
         except KeyboardInterrupt:
@@ -225,6 +239,7 @@ def filled(
 
 def index_stored(
     connections: Connections,
+    job: Rebuild,
     stored: StoredEmbeddings,
     progress: Callable[[int], object],
     stop: Callable[[], bool],
@@ -235,7 +250,8 @@ def index_stored(
     make = indexer_of(
         connections.es, settings.prefix, build_changes(settings).of, settings.photos_per_listing
     )
-    written = stored.index(make, progress, stop)
+    photos = rebuild.options_of(connections.es, job.target).photos
+    written = stored.index(make, progress, stop, photos_each=photos)
     took = time.monotonic() - began
     click.echo(f"Without photos: {written:,} listings in {took:,.1f} s, from {len(stored.shards):,} shards.")
 

@@ -13,6 +13,7 @@ from indexer.worker.pipeline.chunk import Chunk
 from indexer.worker.pipeline.documents import EncodedPhoto
 from indexer.worker.pipeline.photos import LoadedPhotos
 from indexer.worker.pipeline.planning import Plan, plan
+from mappings.identity import IndexVectors
 
 LISTINGS: Final = 64
 """Listings whose photos are loaded at once, and photos in a batch of the encoder."""
@@ -46,6 +47,7 @@ def embed(
     progress: called with the number of listings after each batch.
     """
     found = Embedding()
+    vectors = IndexVectors(encoder_id)
     for part in chunked(items, LISTINGS):
         plans: list[Plan] = []
         for each in part:
@@ -53,11 +55,11 @@ def embed(
                 found.left_out["no_valid_listing"] += 1
                 continue
             wanted = plan(
-                each.item_id, [each.state], {NOWHERE: None}, {NOWHERE: encoder_id}, mean_of=photos_per_listing
+                each.item_id, [each.state], {NOWHERE: None}, {NOWHERE: vectors}, mean_of=photos_per_listing
             )
             if not wanted.wanted:
                 found.left_out["removed" if wanted.state.is_removed else "no_photo"] += 1
-            elif (wanted.item_id, wanted.fingerprint or "") in stored:
+            elif (wanted.item_id, wanted.fingerprint(vectors) or "") in stored:
                 found.stored += 1
             else:
                 plans.append(wanted)

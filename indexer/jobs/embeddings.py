@@ -24,7 +24,7 @@ from indexer.worker.pipeline.photos import Photos
 from indexer.worker.pipeline.planning import Plan
 from indexer.worker.pipeline.store import ListingStore
 from mappings.failures import ElasticsearchUnavailable, TransientFailure
-from mappings.identity import EncoderIdentity
+from mappings.identity import EncoderIdentity, IndexVectors
 from mappings.inspection import indices_behind, meta_of
 from mappings.names import write_alias
 from ml.artifact import EncoderArtifact
@@ -46,7 +46,8 @@ NOT_STORED: Final = NotStored("not_stored", "no stored vector is of the item's p
 class StoredPhotos:
     """The photos of items whose full-width vectors are at hand, projected for an encoder."""
 
-    encoder_id: str
+    vectors: IndexVectors
+    """Of the index that they are for."""
     last: LastLayer
     rows: Mapping[str, Sequence[EmbeddingRow]] = field(default_factory=dict)
     """Those of each item."""
@@ -65,9 +66,9 @@ class StoredPhotos:
     def _stored(self, plan: Plan) -> dict[PhotoOf, EmbeddingRow]:
         """Return the rows of the photos that an item wants: all of them, or none."""
         found = {
-            PhotoOf(plan.images[row.photo], self.encoder_id): row
+            PhotoOf(plan.references[row.photo], self.vectors.encoder_id): row
             for row in self.rows.get(plan.item_id, ())
-            if row.image_fingerprint == plan.fingerprint
+            if row.image_fingerprint == plan.fingerprint(self.vectors)
         }
         return found if found and found.keys() == plan.wanted else {}
 
@@ -103,17 +104,20 @@ class StoredEmbeddings:
         make_indexer: Callable[[StoredPhotos], Indexer],
         progress: Callable[[int], object],
         stop: Callable[[], bool],
+        *,
+        photos_each: int = 1,
     ) -> int:
         """Bring the documents of the items up to date, and return how many were written.
 
         What waits is left to workers: items whose photos changed since, or whose vector another index lacks.
         progress: called with the number of items that were written. stop: asked before each request.
+        photos_each: the number of photos that have a vector each in the index that is filled.
 
         Raises:
             ElasticsearchUnavailable, RedisUnavailable: what was done stays.
             BadEmbeddingShard: a shard is damaged.
         """
-        photos = StoredPhotos(self.encoder_id, self.last)
+        photos = StoredPhotos(IndexVectors(self.encoder_id, photos_each), self.last)
         indexer = make_indexer(photos)
         total = 0
         for shard in self.shards:
@@ -140,6 +144,6 @@ def indexer_of(
     return lambda photos: Indexer(
         store=ListingStore(es, prefix, identities, marking),
         photos=photos,
-        dead_letters=DeadLetters(es, prefix, photos.encoder_id),
+        dead_letters=DeadLetters(es, prefix, photos.vectors.encoder_id),
         photos_per_listing=photos_per_listing,
     )

@@ -13,10 +13,10 @@ from elasticsearch import Elasticsearch
 from cache.changes import Marking
 from indexer.intake.submission import chunked
 from indexer.jobs.forget_subject import Subject
-from indexer.worker.pipeline.documents import source_of
+from indexer.worker.pipeline.documents import EncodedPhoto, photo_in, source_of
 from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore, StoredDocument
-from mappings.creation import LISTING_FIELDS, add_fields
+from mappings.creation import FURTHER_PHOTOS, LISTING_FIELDS, add_fields
 from mappings.failures import VersionConflict, elasticsearch_errors
 from mappings.identity import EncoderIdentity
 from mappings.lifecycle import IndexState, list_indices
@@ -50,8 +50,9 @@ class Traces:
         if source.get("title"):
             self.titles.add(source["title"])
         self.images.update(source.get("images", ()))
-        if document.vector:
-            self.vectors.add(np.asarray(document.vector, dtype="<f4").tobytes())
+        photo = photo_in(source)
+        for vector in (photo.vector, *photo.further) if isinstance(photo, EncodedPhoto) else ():
+            self.vectors.add(np.asarray(vector, dtype="<f4").tobytes())
 
 
 def forgotten_version(now: datetime | None = None) -> int:
@@ -68,7 +69,7 @@ def is_forgotten(source: dict[str, Any]) -> bool:
     return (
         source["status"] == Status.REMOVED
         and source["seller_id"] == UNKNOWN_SELLER
-        and not any(source.get(name) for name in kept)
+        and not any(source.get(name) for name in (*kept, FURTHER_PHOTOS))
     )
 
 

@@ -20,7 +20,11 @@ from numpy.typing import NDArray
 
 from indexer.errors import UnreadableFile
 from indexer.intake.submission import chunked
+from mappings.any_photo import any_photo
+from mappings.creation import FURTHER_PHOTOS
 from mappings.failures import elasticsearch_errors
+from mappings.identity import IndexVectors
+from mappings.inspection import meta_of, only_index
 from mappings.listing import Status
 from mappings.scan import Hit, pages
 
@@ -145,10 +149,11 @@ def vectors_of(es: Elasticsearch, index: str, items: Sequence[str]) -> dict[str,
 
 
 def approximate(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[float]]) -> Answers:
-    """Return the nearest listings for sale of each item by the index's graph."""
+    """Return the nearest listings for sale of each item by the index's graphs."""
     answers: Answers = {}
+    photos = IndexVectors.from_meta(meta_of(only_index(es, index)[1])).photos
     for items in chunked(vectors, AT_ONCE):
-        searches = [each for item in items for each in ({}, _nearest_by_graph(vectors[item]))]
+        searches = [each for item in items for each in ({}, _nearest_by_graph(vectors[item], photos))]
         with elasticsearch_errors():
             found = es.msearch(index=index, searches=searches)["responses"]
         for item, answer in zip(items, found, strict=True):
@@ -157,7 +162,7 @@ def approximate(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[fl
     return answers
 
 
-def _nearest_by_graph(vector: Sequence[float]) -> dict[str, Any]:
+def _nearest_by_graph(vector: Sequence[float], photos: int) -> dict[str, Any]:
     knn = {
         "field": "vector",
         "query_vector": list(vector),
@@ -165,7 +170,8 @@ def _nearest_by_graph(vector: Sequence[float]) -> dict[str, Any]:
         "num_candidates": CANDIDATES,
         "filter": {"term": {"status": Status.ON_SALE.value}},
     }
-    return {"knn": knn, "size": K + 1, "_source": False}
+    searches = any_photo({"knn": knn}, photos)
+    return {"query": {"dis_max": {"queries": searches}}, "size": K + 1, "_source": False}
 
 
 def exact(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[float]]) -> Answers:
@@ -173,15 +179,26 @@ def exact(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[float]])
     matrix = np.asarray(list(vectors.values()), dtype=np.float32)
     best: list[list[tuple[float, str]]] = [[] for _ in vectors]
     with elasticsearch_errors():
-        for hits in pages(es, index, ON_SALE, with_vectors=True, fields=["item_id", "vector"]):
+        wanted = ["vector", f"{FURTHER_PHOTOS}.vector"]
+        for hits in pages(es, index, ON_SALE, with_vectors=True, fields=wanted):
             ids = [hit["_id"] for hit in hits]
-            page = np.asarray([hit["_source"]["vector"] for hit in hits], dtype=np.float32)
-            for row, cosines in enumerate(matrix @ page.T):
+            for row, cosines in enumerate(_largest_cosines(matrix, hits)):
                 best[row] = nlargest(K + 1, [*best[row], *_nearest(cosines, ids)])
     return {
         item: [(found, cosine) for cosine, found in ranked if found != item][:K]
         for item, ranked in zip(vectors, best, strict=True)
     }
+
+
+def _largest_cosines(matrix: NDArray[np.float32], hits: Sequence[Hit]) -> NDArray[np.float32]:
+    """Return (queries, hits) cosines, each with the photo of the hit that is most similar."""
+    photos = [
+        [hit["_source"]["vector"], *(each["vector"] for each in hit["_source"].get(FURTHER_PHOTOS, ()))]
+        for hit in hits
+    ]
+    starts = np.cumsum([0, *map(len, photos)])[:-1]
+    vectors = np.asarray([*chain.from_iterable(photos)], dtype=np.float32)
+    return np.asarray(np.maximum.reduceat(matrix @ vectors.T, starts, axis=1))
 
 
 def _nearest(cosines: NDArray[np.float32], ids: Sequence[str]) -> list[tuple[float, str]]:

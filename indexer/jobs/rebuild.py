@@ -23,8 +23,8 @@ from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.aliases import start_writing, swap_aliases
 from mappings.creation import LISTING_FIELDS, IndexOptions, add_fields, create_index
 from mappings.failures import TransientFailure, VersionConflict, elasticsearch_errors
-from mappings.identity import EncoderIdentity
-from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, encoder_of, meta_of, only_index
+from mappings.identity import EncoderIdentity, IndexVectors
+from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, meta_of, only_index
 from mappings.listing import isoformat
 from mappings.names import read_alias
 from mappings.scan import pages
@@ -68,7 +68,7 @@ def encoder_of_index(es: Elasticsearch, index: str) -> EncoderIdentity:
 
 
 def options_of(es: Elasticsearch, index: str) -> IndexOptions:
-    """Return the options of an index: its shards, replicas and type of vector index."""
+    """Return the options of an index: its shards, replicas, type of vector index and photos a listing."""
     entry = es.indices.get(index=index)[index]
     settings: Mapping[str, str] = entry["settings"]["index"]
     # An index of schema 1 on one node had none, because its mapping file said so.
@@ -79,6 +79,7 @@ def options_of(es: Elasticsearch, index: str) -> IndexOptions:
         shards=int(settings["number_of_shards"]),
         replicas=None if expanding or not replicas else replicas,
         vector_index=str(options.get("type", IndexOptions.vector_index)),
+        photos=IndexVectors.from_meta(meta_of(entry)).photos,
     )
 
 
@@ -96,7 +97,7 @@ def begin(
 
     encoder: that of the new index.
     """
-    interrupted = unfinished(es, prefix, source, encoder)
+    interrupted = unfinished(es, prefix, source, IndexVectors(encoder.encoder_id, options.photos))
     if interrupted is not None:
         start_writing(es, prefix, interrupted.target)
         return interrupted
@@ -107,12 +108,12 @@ def begin(
     return rebuild
 
 
-def unfinished(es: Elasticsearch, prefix: str, source: str, encoder: EncoderIdentity) -> Rebuild | None:
-    """Return the rebuild of `source` for this encoder that was begun before, if there is one."""
+def unfinished(es: Elasticsearch, prefix: str, source: str, vectors: IndexVectors) -> Rebuild | None:
+    """Return the rebuild of `source` with such vectors that was begun before, if there is one."""
     entries = es.indices.get(index=f"{prefix}-*", filter_path=DESCRIPTION)
     for entry in entries.values():
         saved = meta_of(entry).get(_META)
-        if saved and saved["source"] == source and encoder_of(entry) == encoder.encoder_id:
+        if saved and saved["source"] == source and IndexVectors.from_meta(meta_of(entry)) == vectors:
             return Rebuild(**saved)
     return None
 

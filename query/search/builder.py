@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mappings.any_photo import MAX_CANDIDATES, any_photo
+from mappings.creation import FURTHER_PHOTOS
 from mappings.listing import ListingDocument, Status
 from mappings.offer import offer_prefix
 from query.search.price_band import PriceBand
@@ -16,11 +18,11 @@ from query.search.request import ListingsRequest, SimilarRequest
 from query.search.terms.similarity import KNN_BOOST
 from query.search.terms.term import Clause
 
-MAX_CANDIDATES: Final = 10_000  # Elasticsearch refuses more
-
 # Elasticsearch leaves the vector out of `_source`; as a binary doc value it is half as long. No other field
 # is excluded: to leave one out takes Elasticsearch longer than to send it.
 _VECTOR: Final = [{"field": "vector", "format": "binary"}]
+_FURTHER_VECTORS: Final = [f"{FURTHER_PHOTOS}.vector"]
+"""Those of nested photos, which have no doc values in an answer."""
 
 # Elasticsearch breaks ties by where a document is stored, and each update stores it anew.
 _BEST_FIRST: Final = [{"_score": "desc"}, {"item_id": "asc"}]
@@ -114,6 +116,8 @@ class SimilarQuery:
     """Candidates for each item of the answer: more where the rules left too few of a first search."""
     shown_before: int = 0
     """Items on the pages before this one."""
+    photos: int = 1
+    """The number of first photos of a listing that have a vector each in the index."""
     emphasis: Emphasis = Emphasis()
 
     @property
@@ -143,17 +147,18 @@ def similar_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
     has the same score in all.
     """
     always = filters(query, band)
-    searches = [_knn(query, vector, always, level) for level in query.levels]
+    searches = [each for level in query.levels for each in _searches(query, vector, always, level)]
     functions = query.calibration.functions(query.item, with_vector=True)
     body = _body({"dis_max": {"queries": searches}}, functions, query.window)
-    return body | {"sort": _BEST_FIRST, "docvalue_fields": _VECTOR}
+    further = {"fields": _FURTHER_VECTORS} if query.photos > 1 else {}
+    return body | {"sort": _BEST_FIRST, "docvalue_fields": _VECTOR} | further
 
 
 def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) -> Clause:
     """The search for the ids of the nearest vectors of all that pass the filters, by similarity alone."""
     everything = replace(query.levels[0], supplementary=False)
     return {
-        "query": _knn(query, vector, filters(query, band), everything),
+        "query": {"dis_max": {"queries": _searches(query, vector, filters(query, band), everything)}},
         "sort": _BEST_FIRST,
         "size": query.knn.at(everything, query.window).k,
         "track_total_hits": False,
@@ -161,10 +166,12 @@ def nearest_body(query: SimilarQuery, vector: Sequence[float], band: PriceBand) 
     }
 
 
-def _knn(query: SimilarQuery, vector: Sequence[float], always: Sequence[Clause], level: Level) -> Clause:
-    """The nearest vectors of a level in each shard that pass the filters."""
+def _searches(
+    query: SimilarQuery, vector: Sequence[float], always: Sequence[Clause], level: Level
+) -> list[Clause]:
+    """The searches for the nearest vectors of a level in each shard that pass the filters."""
     parameters = query.knn.at(level, query.window)
-    return {
+    search = {
         "knn": {
             "field": "vector",
             "query_vector": vector,
@@ -179,6 +186,7 @@ def _knn(query: SimilarQuery, vector: Sequence[float], always: Sequence[Clause],
             **({"similarity": query.floor} if query.floor else {}),
         }
     }
+    return any_photo(search, query.photos)
 
 
 def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:

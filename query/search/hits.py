@@ -20,6 +20,8 @@ class Hit:
     document: ListingDocument
     vector: NDArray[np.float32] | None = None
     """(dims,) unit norm, where the search asked for it and the document has one."""
+    further: NDArray[np.float32] | None = None
+    """(n, dims) unit norm: those of its other photos, where the index has them."""
     matched: tuple[str, ...] = ()
     """The names of the clauses that it matched."""
 
@@ -32,7 +34,7 @@ class RankedHit:
     terms: Mapping[str, float]
     """Name of each ranking term to its value, to six decimals. A fallback has those that need no vector."""
     vector: NDArray[np.float32] | None = None
-    """(dims,) unit norm; None in a fallback."""
+    """(dims,) unit norm, of the photo that is most similar; None in a fallback."""
     matched: tuple[str, ...] = ()
 
     @property
@@ -42,7 +44,7 @@ class RankedHit:
 
     @property
     def similarity(self) -> float | None:
-        """The cosine of the two stored vectors; None in a fallback, where no vectors are compared."""
+        """The cosine of the item's vector and `vector`; None in a fallback, where no vectors are compared."""
         return self.terms.get(Similarity.name)
 
 
@@ -55,12 +57,21 @@ def ranked(
     if the index has them. Hits of a fallback are sorted by date as well, and keep that order.
     """
     documents = [hit.document for hit in hits]
-    vectors = np.array([hit.vector for hit in hits]) if with_vector and hits else None
+    compared = [_most_similar(item, hit) if with_vector else hit.vector for hit in hits]
+    vectors = np.array(compared) if with_vector and hits else None
     values = term_values(calibration, item, documents, with_vector=with_vector, vectors=vectors)
     found = [
-        RankedHit(hit.document, terms, hit.vector, hit.matched)
-        for hit, terms in zip(hits, values, strict=True)
+        RankedHit(hit.document, terms, vector, hit.matched)
+        for hit, terms, vector in zip(hits, values, compared, strict=True)
     ]
     if with_vector:
         found.sort(key=lambda hit: (-hit.score, hit.document.item_id))
     return tuple(found)
+
+
+def _most_similar(item: ListingDocument, hit: Hit) -> NDArray[np.float32] | None:
+    """The vector of the hit's photo that is most similar to the item's."""
+    if hit.vector is None or hit.further is None:
+        return hit.vector
+    vectors = np.vstack([hit.vector, hit.further])
+    return np.asarray(vectors[np.argmax(vectors @ np.asarray(item.vector, np.float32))])

@@ -26,9 +26,10 @@ from elasticsearch import (
 )
 from numpy.typing import NDArray
 
+from mappings.creation import FURTHER_PHOTOS
 from mappings.errors import IndexMissing, MappingMismatch
-from mappings.identity import EncoderIdentity
-from mappings.inspection import read_identity, resolve
+from mappings.identity import EncoderIdentity, IndexVectors
+from mappings.inspection import identity_of, meta_of, only_index, resolve
 from mappings.listing import ListingDocument, Status
 from mappings.names import read_alias
 from query.search.errors import NoLiveIndex, SearchUnavailable, UnknownItem
@@ -123,7 +124,7 @@ class IndexReader:
         # One that found its node gone still goes to the next node.
         self._es = es.options(retry_on_timeout=False)
         self._with_timeout = lru_cache(maxsize=128)(self._tenths)
-        self._identities: dict[str, EncoderIdentity] = {}
+        self._described: dict[str, tuple[EncoderIdentity, IndexVectors]] = {}
         self._uuids: dict[str, str] = {}
 
     def deadline(self) -> RequestDeadline:
@@ -159,18 +160,31 @@ class IndexReader:
                 raise
 
     def identity(self, index: str, deadline: RequestDeadline) -> EncoderIdentity:
-        """The encoder of an index. It never changes, so it is read once for each index.
+        """The encoder of an index.
 
         Raises:
             NoLiveIndex, SearchUnavailable
         """
-        if index not in self._identities:
+        return self._description(index, deadline)[0]
+
+    def photos(self, index: str, deadline: RequestDeadline) -> int:
+        """The number of first photos of a listing that have a vector each in an index.
+
+        Raises:
+            NoLiveIndex, SearchUnavailable
+        """
+        return self._description(index, deadline)[1].photos
+
+    def _description(self, index: str, deadline: RequestDeadline) -> tuple[EncoderIdentity, IndexVectors]:
+        """What the vectors of an index are of. It never changes, so it is read once for each index."""
+        if index not in self._described:
             with _translated(), deadline.waiting():
                 es = self._within(deadline)
                 if index == self._alias:  # an index of the alias's name, which only `resolve` refuses
                     resolve(es, index)
-                self._identities[index] = read_identity(es, index)
-        return self._identities[index]
+                name, entry = only_index(es, index)
+                self._described[index] = identity_of(name, entry), IndexVectors.from_meta(meta_of(entry))
+        return self._described[index]
 
     def uuid(self, index: str, deadline: RequestDeadline) -> str:
         """The UUID of an index, which no other index of the same name has. It is read once for each index.
@@ -404,7 +418,12 @@ def _whole(response: dict[str, Any]) -> dict[str, Any]:
 def _answer(response: dict[str, Any]) -> Answer:
     found = response["hits"]["hits"]
     hits = tuple(
-        Hit(_document(hit["_source"]), vector, tuple(sorted(hit.get("matched_queries", ()))))
+        Hit(
+            _document(hit["_source"]),
+            vector,
+            _further_vectors(hit),
+            tuple(sorted(hit.get("matched_queries", ()))),
+        )
         for hit, vector in zip(found, _vectors(found), strict=True)
     )
     total = response["hits"].get("total")
@@ -419,6 +438,12 @@ def _vectors(hits: Sequence[Mapping[str, Any]]) -> list[NDArray[np.float32] | No
         return [None] * len(encoded)
     rows = iter(np.frombuffer(b"".join(stored), ">f4").astype(np.float32).reshape(len(stored), -1))
     return [None if each is None else next(rows) for each in encoded]
+
+
+def _further_vectors(hit: Mapping[str, Any]) -> NDArray[np.float32] | None:
+    """(n, dims) of the other photos of a hit, which Elasticsearch gives as JSON; None if it has none."""
+    photos = hit.get("fields", {}).get(FURTHER_PHOTOS)
+    return np.array([each["vector"] for each in photos], np.float32) if photos else None
 
 
 def _known(source: dict[str, Any]) -> ListingDocument | None:

@@ -155,6 +155,7 @@ class SimilarService:
             self._knn,
             depth=depth_for(policy),
             shown_before=len(before.shown),
+            photos=self.reader.photos(found.index, deadline),
             emphasis=emphasis_of(
                 found.document, request, ranking, calibration.weights, encoder.similarity_spread
             ),

@@ -18,7 +18,7 @@ from indexer.worker.pipeline.documents import EncodedPhoto, to_document
 from mappings import aliases, creation, inspection, lifecycle
 from mappings.creation import IndexOptions
 from mappings.errors import IndexExists, IndexInUse, IndexMissing, MappingMismatch, SwapLosesListings
-from mappings.identity import EncoderIdentity
+from mappings.identity import EncoderIdentity, IndexVectors
 from mappings.names import read_alias, write_alias
 from tests.factories import make_identity, make_listing
 
@@ -65,8 +65,8 @@ def test_swap_moves_reading_in_one_step_and_keeps_the_old_index_written(
     assert behind(es, write_alias(index_prefix)) == sorted([old, new])
     both = [make_identity(), new_encoder]
     assert aliases.writable_indices(es, index_prefix, both) == {
-        old: "colour-00000001",
-        new: "colour-00000002",
+        old: IndexVectors("colour-00000001"),
+        new: IndexVectors("colour-00000002"),
     }
     with pytest.raises(MappingMismatch, match=r"colour-00000001.*colour-00000002.*FURTHER_ENCODER_DIRS"):
         aliases.writable_indices(es, index_prefix, [new_encoder])

@@ -15,6 +15,7 @@ from indexer.worker.pipeline.stage_times import StageTimes
 from mappings.changes import Change, parse_event, status_change
 from mappings.errors import InvalidListing
 from mappings.failures import Failure, PermanentFailure, TransientFailure
+from mappings.identity import IndexVectors
 from mappings.problems import shortened
 
 UNEXPECTED_JSON = (TypeError, ValueError, OverflowError, RecursionError)
@@ -53,8 +54,8 @@ class Chunk:
     dead_letters: dict[int, DeadLetter] = field(default_factory=dict)
     known_to: dict[str, int] = field(default_factory=dict)
     """Item that is for sale or sold to the newest version of what is stored of it."""
-    indices: Mapping[str, str] = field(default_factory=dict)
-    """Those that the chunk is written to, each with its encoder."""
+    indices: Mapping[str, IndexVectors] = field(default_factory=dict)
+    """Those that the chunk is written to, each with what its vectors are of."""
     encoded: int = 0
     """The number of photos that were encoded."""
     photo_results: Counter[str] = field(default_factory=Counter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.worker.pipeline.item_state import ItemState
+from mappings.creation import FURTHER_PHOTOS
 from mappings.listing import (
     NO_CURRENCY,
     Listing,
@@ -37,8 +38,16 @@ class EncodedPhoto:
 
     vector: tuple[float, ...]
     image_hash: str
+    further: tuple[tuple[float, ...], ...] = ()
+    """The unit vectors of the listing's other photos, where each has its own."""
     embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """Its full-width vector, (width,) float32, where those are kept."""
+
+    @classmethod
+    def each(cls, photos: Sequence[EncodedPhoto]) -> EncodedPhoto:
+        """Return the first photo with the vectors of the others."""
+        first, *others = photos
+        return replace(first, further=tuple(photo.vector for photo in others))
 
     @classmethod
     def mean(cls, photos: Sequence[EncodedPhoto]) -> EncodedPhoto:
@@ -65,7 +74,8 @@ PhotoResult = EncodedPhoto | PhotoProblem | None
 def photo_in(source: Mapping[str, Any]) -> PhotoResult:
     """Return the photo in a stored document, or the problem with it."""
     if vector := source.get("vector"):
-        return EncodedPhoto(tuple(vector), source["image_hash"])
+        further = tuple(tuple(each["vector"]) for each in source.get(FURTHER_PHOTOS, ()))
+        return EncodedPhoto(tuple(vector), source["image_hash"], further)
     problem = source.get("photo_problem")
     return PhotoProblem(problem, "as before") if problem else None
 
@@ -109,5 +119,6 @@ def source_of(
         "changes": [[name, at, value] for name, (at, value) in sorted(state.changes.items())] or None,
         "removal_version": state.removal or None,
         "vector": encoded.vector if encoded else None,
+        FURTHER_PHOTOS: [{"vector": each} for each in encoded.further] or None if encoded else None,
     }
     return {name: value for name, value in source.items() if value is not None} | searchable(fields)

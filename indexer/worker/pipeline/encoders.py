@@ -79,7 +79,7 @@ def encode(
         pixels = np.stack([photos[photo.reference][encoder_id] for photo in chosen])
         vectors, embeddings = encode_both(each.encoder, pixels)
         for photo, vector, embedding in zip(chosen, vectors.tolist(), embeddings, strict=True):
-            encoded[photo] = EncodedPhoto(tuple(vector), hashes[photo], embedding)
+            encoded[photo] = EncodedPhoto(tuple(vector), hashes[photo], embedding=embedding)
     return encoded
 
 

@@ -15,6 +15,7 @@ from indexer.worker.pipeline.photos import Photos, PhotoSource
 from indexer.worker.pipeline.planning import Plan, plan
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.failures import Failure, PermanentFailure, TransientFailure
+from mappings.identity import IndexVectors
 
 MAX_ROUNDS: Final = 10
 """More than one is needed only if another writer changes an item within the milliseconds between read and
@@ -29,7 +30,7 @@ class Indexer:
     photos: PhotoSource
     dead_letters: DeadLetters
     photos_per_listing: int = 1
-    """The number of first photos whose mean vector stands for a listing."""
+    """The number of first photos whose mean vector stands for a listing in an index of one vector each."""
 
     def index(self, events: Sequence[object], *, attempt: int = 1, final: bool = False) -> Chunk:
         """Index the events and return their outcomes.
@@ -138,28 +139,28 @@ class Indexer:
             raise TransientFailure("indices_changed", "another index is written to since the chunk was begun")
 
 
-def photo_of(plan: Plan, encoder_id: str, photos: Photos) -> PhotoResult:
-    """Return the photo of an item's document, or the problem with it; None for a tombstone.
+def photo_of(plan: Plan, vectors: IndexVectors, photos: Photos) -> PhotoResult:
+    """Return the photo of an item's document in such an index, or the problem with it; None for a tombstone.
 
     Of several photos those that can be used count; the problem is that of the first.
     """
     if plan.state.is_removed:
         return None
-    if not plan.images:
+    if not plan.references:
         return PhotoProblem(NO_PHOTO, "the listing has no photo")
-    if encoder_id in plan.stored_photos:
-        return plan.stored_photos[encoder_id]
-    found = [photos[PhotoOf(reference, encoder_id)] for reference in plan.images]
+    if vectors in plan.stored_photos:
+        return plan.stored_photos[vectors]
+    found = [photos[PhotoOf(reference, vectors.encoder_id)] for reference in plan.images(vectors)]
     usable = [photo for photo in found if isinstance(photo, EncodedPhoto)]
     if usable:
-        return EncodedPhoto.mean(usable)
+        return EncodedPhoto.each(usable) if vectors.photos > 1 else EncodedPhoto.mean(usable)
     first = next(failure for failure in found if isinstance(failure, Failure))
     return PhotoProblem(first.reason, first.detail)
 
 
 def new_problem(plan: Plan, photos: Photos) -> PhotoProblem | None:
     """Return what is wrong with the item's photo, if that was not known before."""
-    found = [photo_of(plan, encoder_id, photos) for encoder_id in plan.encoders.values()]
+    found = [photo_of(plan, vectors, photos) for vectors in plan.vectors.values()]
     problems = (each for each in found if isinstance(each, PhotoProblem))
     return next((each for each in problems if each not in plan.stored_photos.values()), None)
 
@@ -167,17 +168,17 @@ def new_problem(plan: Plan, photos: Photos) -> PhotoProblem | None:
 def writes_of(plan: Plan, photos: Photos) -> list[DocumentWrite]:
     """Return the write of the item's document to each index that is behind."""
     sources = {
-        encoder_id: source_of(
+        vectors: source_of(
             plan.item_id,
             plan.state,
-            photo_of(plan, encoder_id, photos),
-            encoder_id,
-            fingerprint=plan.fingerprint,
+            photo_of(plan, vectors, photos),
+            vectors.encoder_id,
+            fingerprint=plan.fingerprint(vectors),
         )
-        for encoder_id in plan.encoders.values()
+        for vectors in set(plan.vectors.values())
     }
     return [
-        DocumentWrite(index, sources[plan.encoders[index]], replaced)
+        DocumentWrite(index, sources[plan.vectors[index]], replaced)
         for index, replaced in plan.behind.items()
     ]
 

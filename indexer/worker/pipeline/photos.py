@@ -81,32 +81,35 @@ def result_code(loaded: object) -> str:
 def rows_of(
     plans: Sequence[Plan], photos: Photos, encoders: Mapping[str, PhotoEncoder]
 ) -> Iterator[tuple[str, list[EmbeddingRow]]]:
-    """Yield backbone_id and full-width vectors of each plan's photos, once a backbone.
+    """Yield backbone_id and full-width vectors of each plan's photos, once a backbone: the most of them.
 
     Plans with a photo that may be had later are left out: its vector would be missing in the mean.
     """
     for plan in plans:
         done = set()
-        for encoder_id in sorted({photo.encoder_id for photo in plan.wanted}):
-            encoder = encoders[encoder_id].encoder
-            found = [photos[PhotoOf(reference, encoder_id)] for reference in plan.images]
+        missing = set(plan.vectors.values()) - plan.stored_photos.keys()
+        for vectors in sorted(missing, key=lambda each: (-len(plan.images(each)), each.encoder_id)):
+            encoder = encoders[vectors.encoder_id].encoder
+            found = [photos[PhotoOf(reference, vectors.encoder_id)] for reference in plan.images(vectors)]
             if not isinstance(encoder, FullWidthEncoder) or encoder.last.backbone_id in done:
                 continue
             if any(isinstance(photo, TransientFailure) for photo in found):
                 continue
             done.add(encoder.last.backbone_id)
-            if rows := [*_rows(plan, found)]:
+            if rows := [*_rows(plan, plan.fingerprint(vectors), found)]:
                 yield encoder.last.backbone_id, rows
 
 
-def _rows(plan: Plan, found: Sequence[EncodedPhoto | Failure]) -> Iterator[EmbeddingRow]:
+def _rows(
+    plan: Plan, fingerprint: str | None, found: Sequence[EncodedPhoto | Failure]
+) -> Iterator[EmbeddingRow]:
     seller_id = plan.state.listing_fields().get("seller_id", "")
     for position, photo in enumerate(found):
         if isinstance(photo, EncodedPhoto) and photo.embedding is not None:
             yield EmbeddingRow(
                 plan.item_id,
                 seller_id,
-                plan.fingerprint or "",
+                fingerprint or "",
                 position,
                 photo.image_hash,
                 plan.state.latest,

@@ -10,6 +10,7 @@ from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoR
 from indexer.worker.pipeline.encoders import PhotoOf
 from indexer.worker.pipeline.item_state import ItemState, join
 from indexer.worker.pipeline.store import StoredDocument
+from mappings.identity import IndexVectors
 from mappings.listing import image_fingerprint
 
 
@@ -24,27 +25,43 @@ class Plan:
     """That and the events."""
     behind: Mapping[str, StoredDocument | None]
     """The indices to write to, each with the document that is replaced."""
-    encoders: Mapping[str, str]
-    """Each of these indices to its encoder."""
-    stored_photos: Mapping[str, PhotoResult]
-    """Encoder to the photo that is stored already, or what is wrong with it, where it need not be loaded."""
-    images: Sequence[str] = ()
-    """The references of the photos that are encoded, the first ones; none of a removed item."""
-    fingerprint: str | None = None
-    """That of all references, and of how many of them are encoded."""
+    vectors: Mapping[str, IndexVectors]
+    """Each of these indices to what its vectors are of."""
+    stored_photos: Mapping[IndexVectors, PhotoResult]
+    """The photo that is stored already, or what is wrong with it, where it need not be loaded."""
+    references: Sequence[str] = ()
+    """Those of all photos; none of a removed item."""
+    mean_of: int = 1
+    """The number of photos that a vector is the mean of, where an index has one vector a listing."""
+
+    def images(self, vectors: IndexVectors) -> Sequence[str]:
+        """Return the references of the photos that are encoded, the first ones."""
+        return self.references[: photos_encoded(vectors, self.mean_of)]
+
+    def fingerprint(self, vectors: IndexVectors) -> str | None:
+        """Return that of all references, and of how many of them are encoded."""
+        return image_fingerprint(self.references, photos_encoded(vectors, self.mean_of))
 
     @cached_property
     def wanted(self) -> set[PhotoOf]:
         """The photos to load, for each encoder that needs them."""
-        missing = set(self.encoders.values()) - self.stored_photos.keys()
-        return {PhotoOf(reference, encoder_id) for reference in self.images for encoder_id in missing}
+        return {
+            PhotoOf(reference, vectors.encoder_id)
+            for vectors in set(self.vectors.values()) - self.stored_photos.keys()
+            for reference in self.images(vectors)
+        }
+
+
+def photos_encoded(vectors: IndexVectors, mean_of: int) -> int:
+    """Return the number of photos of a listing that are encoded for an index."""
+    return vectors.photos if vectors.photos > 1 else mean_of
 
 
 def plan(
     item_id: str,
     events: Sequence[ItemState],
     stored: Mapping[str, StoredDocument | None],
-    encoders: Mapping[str, str],
+    vectors: Mapping[str, IndexVectors],
     *,
     retry: bool = False,
     mean_of: int = 1,
@@ -52,9 +69,9 @@ def plan(
     """Return what to write for an item.
 
     stored: the document of the item by index, None if the index has none.
-    encoders: the encoder of each index.
+    vectors: what those of each index are of.
     retry: try once more to load a photo that could not be loaded before.
-    mean_of: the number of photos that the vector is the mean of.
+    mean_of: the number of photos that a vector is the mean of, where an index has one vector a listing.
     """
     states = {index: document.state for index, document in stored.items() if document}
     known = join(states.values())
@@ -66,30 +83,30 @@ def plan(
         for index, document in stored.items()
         if document is None
         or states[index].versions != state.versions
-        or document.source["encoder_id"] != encoders[index]
+        or document.source["encoder_id"] != vectors[index].encoder_id
         or (retry and document.vector is None)
     }
     if not state.latest:  # nothing is known of the item
         behind = {}
-    images = state.listing_fields().get("images", ())
-    fingerprint = image_fingerprint(images, mean_of)
-    photos: dict[str, PhotoResult] = {}
-    for document in filter(None, stored.values()):
-        photo = _stored_photo(document, fingerprint)
+    references = state.listing_fields().get("images", ())
+    photos: dict[IndexVectors, PhotoResult] = {}
+    for index, document in stored.items():
+        if document is None:
+            continue
+        of_document = IndexVectors(document.source["encoder_id"], vectors[index].photos)
+        photo = _stored_photo(document, image_fingerprint(references, photos_encoded(of_document, mean_of)))
         tried = isinstance(photo, PhotoProblem) and not retry and state.version == known.version
-        if isinstance(photo, EncodedPhoto) or tried:
-            encoder_id = document.source["encoder_id"]
-            if not isinstance(photos.get(encoder_id), EncodedPhoto):
-                photos[encoder_id] = photo
+        if isinstance(photo, EncodedPhoto) or (tried and of_document not in photos):
+            photos[of_document] = photo
     return Plan(
         item_id,
         known,
         state,
         behind,
-        {index: encoders[index] for index in behind},
+        {index: vectors[index] for index in behind},
         photos,
-        images[:mean_of],
-        fingerprint,
+        references,
+        mean_of,
     )
 
 

@@ -22,7 +22,7 @@ from mappings.failures import (
     elasticsearch_errors,
     item_failure,
 )
-from mappings.identity import EncoderIdentity
+from mappings.identity import EncoderIdentity, IndexVectors
 from mappings.names import write_alias, written_through
 
 JSON = "application/vnd.elasticsearch+json; compatible-with=9"
@@ -81,9 +81,9 @@ class ListingStore:
     marking: Marking = unmarked
     """What surrounds each write, so that stored answers with the items in it become stale."""
 
-    def indices(self) -> dict[str, str]:
-        """Return the indices to write to, each with its encoder. Looked up for each chunk, so that a swap
-        takes effect at once.
+    def indices(self) -> dict[str, IndexVectors]:
+        """Return the indices to write to, each with what its vectors are of. Looked up for each chunk, so
+        that a swap takes effect at once.
 
         Raises:
             ElasticsearchUnavailable: it does not answer, or there is no index, or one of another encoder.

@@ -20,7 +20,7 @@ def test_a_document_is_copied_as_it_is() -> None:
         ItemState.of_listing(listing),
         photo,
         "colour-00000001",
-        fingerprint=image_fingerprint(listing.images, mean_of=2),
+        fingerprint=image_fingerprint(listing.images, 2),
         now=datetime(2026, 1, 3, tzinfo=UTC),
     )
 

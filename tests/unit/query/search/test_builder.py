@@ -185,7 +185,7 @@ def test_each_level_has_a_search_of_its_own() -> None:
 def test_the_nearest_by_the_photo_alone_are_those_of_the_first_search() -> None:
     """The same knn clause without anything around it, and nothing of the documents but their ids."""
     assert nearest_body(make_query(), VECTOR, BAND) == {
-        "query": knn(ALWAYS_FILTERED),
+        "query": {"dis_max": {"queries": [knn(ALWAYS_FILTERED)]}},
         "sort": [{"_score": "desc"}, {"item_id": "asc"}],
         "size": 150,
         "track_total_hits": False,

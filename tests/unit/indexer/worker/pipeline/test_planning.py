@@ -11,10 +11,12 @@ from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.planning import Plan, plan
 from indexer.worker.pipeline.store import StoredDocument
 from mappings.changes import parse_change
+from mappings.identity import IndexVectors
 from mappings.listing import Status
 from tests.factories import make_listing
 
 ENCODER, OTHER = "colour-00000001", "other-00000001"
+VECTORS = IndexVectors(ENCODER)
 PHOTO = EncodedPhoto((1.0, 0.0, 0.0, 0.0), "0" * 16)
 GONE = PhotoProblem("photo_gone", "404")
 LATER = "2026-01-03T09:00:00Z"
@@ -37,7 +39,7 @@ def stored(photo: PhotoResult = PHOTO, encoder_id: str = ENCODER, **changes: Any
 
 def planned(*events: ItemState, **documents: StoredDocument | None) -> Plan:
     """What to write, given the document of each index."""
-    return plan("m1", events, documents, dict.fromkeys(documents, ENCODER))
+    return plan("m1", events, documents, dict.fromkeys(documents, VECTORS))
 
 
 def test_a_new_item_is_written_to_every_index() -> None:
@@ -53,7 +55,7 @@ def test_an_unchanged_photo_is_not_loaded_again() -> None:
     newer = event(price=990, updated_at=LATER)
 
     found = planned(newer, a=stored())
-    assert (found.stored_photos, found.wanted) == ({ENCODER: PHOTO}, set())
+    assert (found.stored_photos, found.wanted) == ({VECTORS: PHOTO}, set())
     assert planned(newer, a=stored(encoder_id=OTHER)).wanted == {("images/m1.jpg", ENCODER)}
     assert planned(change(images=["images/m2.jpg"]), a=stored()).wanted == {("images/m2.jpg", ENCODER)}
 
@@ -70,17 +72,17 @@ def test_only_indices_that_are_behind_are_written() -> None:
     documents = {"a": stored(), "b": None, "c": stored(photo=GONE)}
 
     repeated = planned(event(), **documents)
-    assert (list(repeated.behind), repeated.stored_photos) == (["b", "c"], {ENCODER: PHOTO})
+    assert (list(repeated.behind), repeated.stored_photos) == (["b", "c"], {VECTORS: PHOTO})
     assert planned(event(), a=stored(photo=GONE)).wanted == {("images/m1.jpg", ENCODER)}
 
 
 def test_each_index_gets_the_vector_of_its_encoder() -> None:
     """Only the new encoder needs the photo, when the index of the other one is up to date."""
-    encoders = {"old": ENCODER, "new": OTHER}
-    refresh = plan("m1", [ItemState()], {"old": stored(), "new": None}, encoders)
+    vectors = {"old": VECTORS, "new": IndexVectors(OTHER)}
+    refresh = plan("m1", [ItemState()], {"old": stored(), "new": None}, vectors)
 
     assert (list(refresh.behind), refresh.wanted) == (["new"], {("images/m1.jpg", OTHER)})
-    both = plan("m1", [event()], {"old": None, "new": None}, encoders)
+    both = plan("m1", [event()], {"old": None, "new": None}, vectors)
     assert both.wanted == {("images/m1.jpg", ENCODER), ("images/m1.jpg", OTHER)}
 
 
@@ -101,7 +103,7 @@ def test_a_change_does_not_try_a_photo_again() -> None:
     """The problem is the one that is stored, unless the photos change."""
     found = planned(change(price=5), a=stored(photo=GONE))
 
-    photo = found.stored_photos[ENCODER]
+    photo = found.stored_photos[VECTORS]
     assert isinstance(photo, PhotoProblem)
     assert (photo.reason, found.wanted) == ("photo_gone", set())
 
@@ -110,7 +112,7 @@ def test_a_removed_item_has_no_photo() -> None:
     """None is loaded."""
     found = planned(change(status=Status.REMOVED), a=stored())
 
-    assert (list(found.behind), found.images, found.wanted) == (["a"], (), set())
+    assert (list(found.behind), found.references, found.wanted) == (["a"], (), set())
 
 
 def test_of_several_photos_the_first_ones_are_loaded() -> None:
@@ -119,12 +121,12 @@ def test_of_several_photos_the_first_ones_are_loaded() -> None:
     document = StoredDocument(to_document(several, PHOTO, ENCODER).to_source(), 1, 5, 1)
     newer = ItemState.of_listing(several.model_copy(update={"price": 990.0}))
 
-    assert plan("m1", [newer], {"i": document}, {"i": ENCODER}).wanted == set()
+    assert plan("m1", [newer], {"i": document}, {"i": VECTORS}).wanted == set()
     mean = plan(
-        "m1", [event(images=["a", "b", "c"], updated_at=LATER)], {"i": document}, {"i": ENCODER}, mean_of=2
+        "m1", [event(images=["a", "b", "c"], updated_at=LATER)], {"i": document}, {"i": VECTORS}, mean_of=2
     )
     assert mean.wanted == {("a", ENCODER), ("b", ENCODER)}
-    one = plan("m1", [event(updated_at=LATER)], {"i": stored()}, {"i": ENCODER}, mean_of=2)
+    one = plan("m1", [event(updated_at=LATER)], {"i": stored()}, {"i": VECTORS}, mean_of=2)
     assert one.wanted == set()
 
 
@@ -136,3 +138,16 @@ def test_the_mean_of_photos_has_unit_norm() -> None:
     assert (mean.vector, mean.image_hash) == (pytest.approx((0.5**0.5, 0.5**0.5)), "a")
     assert EncodedPhoto.mean([one]) is one
     assert EncodedPhoto.mean([one, EncodedPhoto((-1.0, 0.0), "b")]) is one
+
+
+def test_an_index_with_a_vector_for_each_photo_takes_none_of_the_mean() -> None:
+    """Each of its first photos is loaded, whatever vector the other index has."""
+    several = event(images=["a", "b", "c"])
+    document = stored(images=["a", "b", "c"])
+    each = IndexVectors(ENCODER, photos=2)
+
+    found = plan("m1", [several], {"one": document, "each": None}, {"one": VECTORS, "each": each})
+
+    assert (list(found.behind), found.wanted) == (["each"], {("a", ENCODER), ("b", ENCODER)})
+    assert (found.images(VECTORS), found.images(each)) == (["a"], ["a", "b"])
+    assert found.fingerprint(VECTORS) != found.fingerprint(each)

@@ -1,0 +1,162 @@
+"""An index in which each of a listing's first photos has a vector of its own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from elasticsearch import Elasticsearch
+
+from cli import main
+from indexer.jobs import gates, rebuild
+from indexer.jobs.forget_documents import ForgottenDocuments, Traces
+from indexer.jobs.forget_subject import Subject
+from mappings.aliases import writable_indices
+from mappings.creation import IndexOptions
+from mappings.identity import IndexVectors
+from mappings.lifecycle import list_indices
+from query.search.missing import Reason, explain_missing
+from query.search.reader import IndexReader
+from query.search.request import SimilarRequest
+from query.search.result_policy import NO_RULES
+from query.search.similar import SimilarItems, SimilarService
+from tests.conftest import WorkerFactory
+from tests.indexing import BLUE, GREEN, RED, Shop, at, stored_documents, unit
+from tests.waiting import wait_until
+
+PURPLE = (200, 20, 200)
+
+
+@pytest.fixture
+def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
+    """A shop of which three photos are searched, with a red item, and one whose second photo is red."""
+    shop = Shop.open(es, index_prefix, tmp_path, options=IndexOptions(photos=3))
+    red, green, blue, purple = (shop.photo(colour) for colour in (RED, GREEN, BLUE, PURPLE))
+    gone = str(shop.photos / "gone.png")
+    shop.index(
+        shop.event("red", images=[red], updated_at=at(1)),
+        shop.event("detail", images=[blue, red, gone, green], seller_id="s2", updated_at=at(1)),
+        shop.event("purple", images=[purple], seller_id="s3", updated_at=at(1)),
+        shop.event("green", images=[green, gone], seller_id="s4", updated_at=at(1)),
+        shop.event("none", images=[gone], seller_id="s5", updated_at=at(1)),
+    )
+    es.indices.refresh(index=shop.index_name)
+    return shop
+
+
+def similar(shop: Shop, item_id: str, **rules: object) -> SimilarItems:
+    """Return the items similar to one, without rules unless some are given."""
+    service = SimilarService(IndexReader(shop.es, shop.settings.prefix, 20))
+    request = SimilarRequest(rules={**NO_RULES, **rules}, explain=True, explain_missing=("green", "detail"))
+    return service.similar(item_id, request)
+
+
+def test_each_photo_has_a_vector(shop: Shop) -> None:
+    """Those that can be used; the first of them stands for the item where it is searched by."""
+    documents = shop.documents()
+
+    assert documents["detail"]["vector"] == pytest.approx(unit(BLUE), abs=0.01)
+    further = [each["vector"] for each in documents["detail"]["photos"]]
+    assert np.allclose(further, [unit(RED)], atol=0.01)  # the fourth photo is one too many
+    assert "photos" not in documents["green"]
+    assert documents["none"]["photo_problem"] == "photo_not_found"
+    assert writable_indices(shop.es, shop.settings.prefix, [shop.identity]) == {
+        shop.index_name: IndexVectors(shop.encoder_id, 3)
+    }
+
+
+def test_an_item_is_found_by_its_second_photo(shop: Shop) -> None:
+    """Its similarity is that of the photo that is most similar, which floor and duplicates go by."""
+    found = similar(shop, "red")
+
+    assert [hit.document.item_id for hit in found.hits] == ["detail", "purple", "green"]
+    assert found.hits[0].similarity == pytest.approx(1.0, abs=1e-4)
+    assert found.by_similarity[0] == "detail"
+    above = similar(shop, "red", min_similarity=0.99)
+    assert [hit.document.item_id for hit in above.hits] == ["detail"]
+    assert {each.item_id: each.reason for each in explain_missing(above)} == {
+        "green": Reason.MIN_SIMILARITY,
+        "detail": Reason.SHOWN,
+    }
+    collapsed = similar(shop, "red", collapse_duplicates=True)
+    assert [hit.document.item_id for hit in collapsed.hits] == ["purple", "green"]
+    reasons = {each.item_id: each for each in explain_missing(collapsed)}
+    assert reasons["detail"].reason is Reason.DUPLICATE_OF_ITEM
+
+
+def test_a_change_of_another_field_encodes_nothing(shop: Shop) -> None:
+    """All vectors are those that are stored; other photos are encoded, and replace them."""
+    before = shop.documents()["detail"]
+    event = {"op": "update", "item_id": "detail"}
+
+    assert shop.chunk([event | {"price": 5, "updated_at": at(2)}]).encoded == 0
+    assert shop.documents()["detail"]["photos"] == before["photos"]
+    photos = [shop.photo(GREEN), shop.photo(PURPLE), shop.photo(RED)]
+    assert shop.chunk([event | {"images": photos, "updated_at": at(3)}]).encoded == 3
+    assert len(shop.documents()["detail"]["photos"]) == 2
+
+
+def test_jobs_keep_and_delete_all_vectors(shop: Shop) -> None:
+    """A rebuild copies them, the list of indices counts listings, and a takedown leaves none."""
+    es, prefix = shop.es, shop.settings.prefix
+    options = rebuild.options_of(es, shop.index_name)
+    assert options.photos == 3
+
+    time.sleep(1)  # names of indices have seconds
+    job = rebuild.begin(es, prefix, shop.index_name, shop.identity, options)
+    rebuild.copy(es, shop.indexer.store, job, lambda _: None)
+
+    assert stored_documents(es, job.target) == stored_documents(es, shop.index_name)
+    assert {state.documents for state in list_indices(es, prefix)} == {5}
+    traces = Traces.none()
+    ForgottenDocuments(es, prefix, shop.indexer.store.marking).forget(Subject({"detail"}, None), traces)
+    assert len(traces.vectors) == 2
+    assert "photos" not in stored_documents(es, job.target)["detail"]
+
+
+def test_the_conditions_of_a_new_index_are_by_any_photo(shop: Shop) -> None:
+    """The approximate search and the exact one have the same answer."""
+    vectors = gates.vectors_of(shop.es, shop.index_name, ["red"])
+
+    answers = gates.approximate(shop.es, shop.index_name, vectors)
+    assert [item for item, _ in answers["red"]] == ["detail", "purple", "green"]
+    exact = gates.exact(shop.es, shop.index_name, vectors)
+    assert [item for item, _ in exact["red"]] == ["detail", "purple", "green"]
+    assert [cosine for _, cosine in answers["red"]] == pytest.approx(
+        [cosine for _, cosine in exact["red"]], abs=0.001
+    )
+
+
+def test_the_number_of_photos_of_the_live_index_changes(
+    es: Elasticsearch,
+    index_prefix: str,
+    tmp_path: Path,
+    elasticsearch_url: str,
+    redis_url: str,
+    worker: WorkerFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the encoder that it has, by `reembed --photos`."""
+    shop = Shop.open(es, index_prefix, tmp_path)
+    red, green, blue = (shop.photo(colour) for colour in (RED, GREEN, BLUE))
+    shop.index(
+        shop.event("red", images=[red], updated_at=at(1)),
+        shop.event("detail", images=[blue, red], seller_id="s2", updated_at=at(1)),
+        shop.event("green", images=[green], seller_id="s3", updated_at=at(1)),
+    )
+    environ = shop.environ(elasticsearch_url, redis_url)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    worker(**environ)
+    encoder = ["indexer", "reembed", "--encoder", str(shop.settings.encoder)]
+
+    same = CliRunner().invoke(main, encoder)
+    assert "already, and 1 photo a listing" in same.output
+    result = CliRunner().invoke(main, [*encoder, "--photos", "2"])
+    assert result.exit_code == 0, result.output
+    wait_until(lambda: similar(shop, "red").hits, "the new index is searched")
+    assert [hit.document.item_id for hit in similar(shop, "red").hits] == ["detail", "green"]
+    assert "photos" not in shop.documents()["detail"]
