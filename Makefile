@@ -31,7 +31,7 @@ train: .venv/train.stamp ## Install what training and comparing encoders need (t
 peers: .venv/peers.stamp ## Install the vector stores that `python -m bench.peers` compares with nitamono
 
 test: $(DEV) ## Run all tests, on services of their own (ARGS="-k price" is handed to pytest)
-	@.venv/bin/python -m pytest --numprocesses 4 $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 4 --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## Check style, types and the layers of imports
 	.venv/bin/ruff check

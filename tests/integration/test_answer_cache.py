@@ -346,7 +346,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.usefixtures("on_test_clock")
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_no_order_of_events_serves_an_item_as_it_was(
     client: redis.Redis, steps: list[tuple[str, Any]]

@@ -17,6 +17,7 @@ from bench.query import sampled
 from bench.several_photos import measured as photos_measured
 
 
+@pytest.mark.soak
 def test_nitamono_and_three_stages_are_compared_with_the_exact_answer(
     elasticsearch_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

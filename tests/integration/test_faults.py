@@ -298,6 +298,7 @@ def test_elasticsearch_is_away_for_a_minute(
         check_nothing_lost(shop, queue, events)
 
 
+@pytest.mark.soak
 def test_waiting_chunks_are_bounded(
     shop: Shop, worker: WorkerFactory, elasticsearch_url: str, redis_url: str
 ) -> None:

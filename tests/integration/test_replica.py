@@ -63,6 +63,7 @@ def answers(es: Elasticsearch, prefix: str) -> list[list[tuple[str, float]]]:
     return [[(hit.document.item_id, hit.score) for hit in each.hits] for each in found]
 
 
+@pytest.mark.soak
 def test_both_copies_give_the_same_answers(
     cluster: Elasticsearch, nodes: list[RunningService], catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

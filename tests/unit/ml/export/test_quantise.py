@@ -117,6 +117,7 @@ def test_wrong_int8_is_replaced_by_float32(
         load_encoder(int8, precision="int8")
 
 
+@pytest.mark.soak
 def test_rejects_a_lossy_graph(artifact: EncoderArtifact, shop: Path, tmp_path: Path) -> None:
     """The files in the folder are unchanged; the message has the remedy."""
     earlier = Path(shutil.copytree(artifact.folder, tmp_path / "a"))

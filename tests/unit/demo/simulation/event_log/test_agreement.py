@@ -11,6 +11,8 @@ from bench.simulation import Agreement, agreement, judged, production_plan
 from demo.simulation.setup import Plan
 from experiments.analysis.verdict.recommendation import Decision
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Agreement]:
