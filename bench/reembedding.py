@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from elasticsearch import Elasticsearch, helpers
 
@@ -58,6 +58,10 @@ class Phase:
     failed: int = 0
     ms: list[float] = field(default_factory=list)
     """50th and 95th percentile and maximum of the times of answers."""
+
+
+RULES: Final = {"collapse_duplicates": "false", "seller_cap": 0}
+"""Copies have the photo and the seller of their listing, so no answer would be full."""
 
 
 @dataclass
@@ -93,7 +97,7 @@ class Reads:
         asked, begun = time.monotonic(), time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", similar_path(item_id))
+            connection.request("GET", similar_path(item_id, RULES))
             answer = connection.getresponse()
             shown = len(json.loads(answer.read())["items"])
             passed = answer.status == 200 and shown > 0

@@ -199,6 +199,15 @@ class Shop:
             "NITAMONO_IMAGE_ROOTS_FILE": str(self.settings.encoder.parent / "image-roots"),
         } | further
 
+    def set_environ(
+        self, patch: pytest.MonkeyPatch, elasticsearch_url: str, redis_url: str, **further: str
+    ) -> dict[str, str]:
+        """Let the commands of this process find the shop, and return the environment."""
+        environ = self.environ(elasticsearch_url, redis_url, **further)
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        return environ
+
     def photo(self, colour: tuple[int, int, int] = RED) -> str:
         """Return the path of a new photo of one colour."""
         return str(draw_photo(self.photos / f"{next(self._numbers)}.png", colour))

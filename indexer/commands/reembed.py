@@ -11,19 +11,18 @@ from functools import partial
 from pathlib import Path
 
 import click
-from elasticsearch import Elasticsearch
 from tqdm import tqdm
 
 from console.counts import count_of
 from console.group import INTERRUPTED
-from console.number_types import Number, WholeNumber
+from console.number_types import WholeNumber
 from console.table import table
+from indexer.commands.conditions import Conditions, condition_options, met
 from indexer.commands.connections import Connections
 from indexer.commands.indexing_run import interruptible
 from indexer.commands.sweep import parse_age
-from indexer.jobs import gates, rebuild, reembedding
+from indexer.jobs import rebuild, reembedding
 from indexer.jobs.embeddings import StoredEmbeddings, indexer_of
-from indexer.jobs.gates import Gate
 from indexer.jobs.rebuild import Rebuild
 from indexer.jobs.reembedding import Pause
 from indexer.settings import IndexerSettings
@@ -34,9 +33,6 @@ from mappings.inspection import only_index
 from mappings.listing import MAX_PHOTOS
 from mappings.names import read_alias
 from ml.artifact import load_artifact
-
-REPAIRS = 3
-"""Rounds of refreshing what the new index lacks: an item can be swept or removed while it is compared."""
 
 
 @click.command(name="reembed")
@@ -71,32 +67,7 @@ REPAIRS = 3
 @click.option(
     "--arm", metavar="PREFIX", help="Put it live for the arm of an experiment with this prefix, not for all."
 )
-@click.option(
-    "--judgments",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file with query, item and gain, by which both indices are compared.",
-)
-@click.option(
-    "--tolerance",
-    type=Number(0, 1),
-    default=0.0,
-    show_default=True,
-    help="By how much nDCG on judgments may be lower.",
-)
-@click.option(
-    "--least-recall",
-    type=Number(0, 1),
-    default=gates.LEAST_RECALL,
-    show_default=True,
-    help="Least recall of the graph.",
-)
-@click.option(
-    "--most-rejected",
-    type=Number(0, 1),
-    default=0.01,
-    show_default=True,
-    help="Largest share of listings whose photo cannot be encoded again.",
-)
+@condition_options
 @click.option("--no-swap", is_flag=True, help="Fill and measure the new index, but do not put it live.")
 @click.pass_obj
 def reembed_command(
@@ -109,10 +80,7 @@ def reembed_command(
     photos: int | None,
     keep: str,
     arm: str | None,
-    judgments: Path | None,
-    tolerance: float,
-    least_recall: float,
-    most_rejected: float,
+    conditions: Conditions,
     no_swap: bool,
 ) -> None:
     """Change the encoder of the live index, or its number of photos, while it is searched and written.
@@ -131,7 +99,6 @@ def reembed_command(
     if encoder is None:
         raise click.UsageError("pass --encoder with the folder of the new encoder, or --pause")
     kept = parse_age(keep)
-    judged = gates.read_judgments(judgments) if judgments else None
     stored = StoredEmbeddings.of(embeddings, load_artifact(encoder)) if embeddings else None
     if resume:
         pausing.clear()
@@ -142,7 +109,7 @@ def reembed_command(
     if pausing:
         click.echo(f"Paused after {job.copied:,} listings.")
         return
-    found = measured(connections, job, judged, tolerance, least_recall, most_rejected)
+    found = conditions.measured(connections, job)
     click.echo(table(("CONDITION", "FIGURE", "MET"), [(g.name, g.figure, met(g)) for g in found]))
     if any(gate.passes is False for gate in found):
         click.echo(f"{job.target} is not put live. It stays up to date; run the command again to try again.")
@@ -267,54 +234,6 @@ def once_a_second(ask: Callable[[], bool]) -> Callable[[], bool]:
         return answer
 
     return cached
-
-
-def measured(
-    connections: Connections,
-    job: Rebuild,
-    judged: gates.Judgments | None,
-    tolerance: float,
-    least_recall: float,
-    most_rejected: float,
-) -> list[Gate]:
-    """Return the conditions with their figures. What is missing is refreshed first."""
-    es = connections.es
-    found = [gates.coverage_gate(repaired(connections, job), most_rejected)]
-    asked = gates.queries(es, job.source)
-    new, old = (gates.vectors_of(es, index, asked) for index in (job.target, job.source))
-    answers = gates.approximate(es, job.target, new)
-    found.append(gates.recall_gate(answers, gates.exact(es, job.target, new), least_recall))
-    found.append(gates.agreement(answers, gates.approximate(es, job.source, old)))
-    if judged is None:
-        return [*found, Gate(f"nDCG@{gates.K} on judgments", "not measured: no --judgments", None)]
-    return [*found, judged_by(es, job, judged, tolerance)]
-
-
-def judged_by(es: Elasticsearch, job: Rebuild, judged: gates.Judgments, tolerance: float) -> Gate:
-    """Return the comparison of both indices by judgments."""
-    new, old = (
-        gates.approximate(es, index, gates.vectors_of(es, index, list(judged)))
-        for index in (job.target, job.source)
-    )
-    return gates.judgment_gate(new, old, judged, tolerance)
-
-
-def repaired(connections: Connections, job: Rebuild) -> gates.Coverage:
-    """Refresh the items that the new index lacks, and return its coverage."""
-    found = gates.coverage(connections.es, job.source, job.target)
-    for _ in range(REPAIRS):
-        if not found.missing:
-            break
-        submission = connections.submission(wait=True)
-        submission.send([reembedding.refresh(item) for item in found.missing])
-        submission.finish()
-        found = gates.coverage(connections.es, job.source, job.target)
-    return found
-
-
-def met(gate: Gate) -> str:
-    """Return whether a condition is met, for the table."""
-    return "-" if gate.passes is None else "yes" if gate.passes else "NO"
 
 
 def go_live(connections: Connections, job: Rebuild, kept: timedelta, arm: str | None) -> None:

@@ -9,7 +9,7 @@ resumes there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -27,7 +27,7 @@ from mappings.identity import EncoderIdentity, IndexVectors
 from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, meta_of, only_index
 from mappings.listing import isoformat
 from mappings.names import read_alias
-from mappings.scan import pages
+from mappings.scan import Hit, pages
 
 COUNT_ATTEMPTS: Final = 5
 """Between the writes of one event to both indices, their counts differ."""
@@ -129,11 +129,9 @@ def copy(
         ElasticsearchUnavailable: it does not answer. What was copied stays.
         RebuildFailed: it refuses a document.
     """
-    everything: Mapping[str, Any] = {"match_all": {}}
-    rest = {"range": {"item_id": {"gt": rebuild.after}}} if rebuild.after else everything
     saved = time.monotonic()
     with elasticsearch_errors():
-        for hits in pages(es, rebuild.source, rest, sort=[{"item_id": "asc"}], with_vectors=True):
+        for hits in left(es, rebuild, with_vectors=True):
             write(store, rebuild.target, hits)
             rebuild = replace(
                 rebuild, copied=rebuild.copied + len(hits), after=hits[-1]["_source"]["item_id"]
@@ -144,6 +142,13 @@ def copy(
                 saved = time.monotonic()
         save(es, rebuild)
     return rebuild
+
+
+def left(es: Elasticsearch, rebuild: Rebuild, **options: Any) -> Iterator[list[Hit]]:
+    """Yield the documents that are not copied yet, in the order of their ids. options: as in `pages`."""
+    everything: Mapping[str, Any] = {"match_all": {}}
+    rest = {"range": {"item_id": {"gt": rebuild.after}}} if rebuild.after else everything
+    return pages(es, rebuild.source, rest, sort=[{"item_id": "asc"}], **options)
 
 
 def write(store: ListingStore, index: str, hits: Sequence[Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ then is refreshed item by item through the queue, behind live events. The progre
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,14 +17,13 @@ from elasticsearch import Elasticsearch
 
 from indexer.errors import RebuildFailed
 from indexer.intake.submission import Submission, chunked
-from indexer.jobs.rebuild import SAVED_EVERY_S, Rebuild, save
+from indexer.jobs.rebuild import SAVED_EVERY_S, Rebuild, left, save
 from mappings.aliases import swap_aliases
 from mappings.changes import OPERATION, REFRESH
 from mappings.failures import elasticsearch_errors
 from mappings.inspection import indices_behind, meta_of, only_index
 from mappings.listing import isoformat
 from mappings.names import read_alias, write_alias
-from mappings.scan import pages
 
 REPLACED: Final = "replaced"
 """In the `_meta` of a live index: the index that was live before."""
@@ -109,10 +108,8 @@ def lacking(es: Elasticsearch, index: str, item_ids: Sequence[str]) -> list[str]
 
 
 def _ids(es: Elasticsearch, rebuild: Rebuild) -> Iterator[str]:
-    everything: Mapping[str, Any] = {"match_all": {}}
-    rest = {"range": {"item_id": {"gt": rebuild.after}}} if rebuild.after else everything
     with elasticsearch_errors():
-        for hits in pages(es, rebuild.source, rest, sort=[{"item_id": "asc"}], fields=["item_id"]):
+        for hits in left(es, rebuild, fields=["item_id"]):
             yield from (hit["_source"]["item_id"] for hit in hits)
 
 

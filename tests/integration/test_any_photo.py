@@ -147,9 +147,7 @@ def test_the_number_of_photos_of_the_live_index_changes(
         shop.event("detail", images=[blue, red], seller_id="s2", updated_at=at(1)),
         shop.event("green", images=[green], seller_id="s3", updated_at=at(1)),
     )
-    environ = shop.environ(elasticsearch_url, redis_url)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+    environ = shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
     worker(**environ)
     encoder = ["indexer", "reembed", "--encoder", str(shop.settings.encoder)]
 

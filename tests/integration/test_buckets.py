@@ -26,9 +26,9 @@ def test_a_listing_of_a_bucket_is_indexed_with_its_photo_beside_it(
 ) -> None:
     """The processes of the worker read the photos, those that an operator allowed."""
     shop = Shop.open(es, index_prefix, tmp_path)
-    environ = shop.environ(elasticsearch_url, redis_url, NITAMONO_PHOTO_BUCKETS="s3://shop/exports")
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+    environ = shop.set_environ(
+        monkeypatch, elasticsearch_url, redis_url, NITAMONO_PHOTO_BUCKETS="s3://shop/exports"
+    )
     with s3_server() as s3:
         worker(**environ, **s3.environ)
         s3.put("exports/photos/m1.png", photo_bytes(BLUE))

@@ -337,10 +337,8 @@ def test_events_that_outlast_every_retry_are_parked_and_replayed(
     assert queue.finish().rejected == {"elasticsearch_unavailable": 10}
     first.stop()
 
-    environ = shop.environ(elasticsearch_url, redis_url)
+    environ = shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
     worker(**environ)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
     command = CliRunner()
     listed = command.invoke(main, ["indexer", "dead-letters", "list", "--json"], catch_exceptions=False)
     assert {json.loads(line)["item_id"] for line in listed.stdout.splitlines()} == {

@@ -51,8 +51,7 @@ def shop(
         "NITAMONO_STATE_DIR": str(tmp_path / "state"),
         "NITAMONO_PHOTO_CACHE_DIR": str(tmp_path / "kept"),
     }
-    for name, value in shop.environ(elasticsearch_url, redis_url, **further).items():
-        monkeypatch.setenv(name, value)
+    shop.set_environ(monkeypatch, elasticsearch_url, redis_url, **further)
     shop.index(
         shop.event("m1", title=TITLE, seller_id="bad", updated_at=at(1)),
         shop.event("m2", seller_id="bad", updated_at=at(1)),

@@ -72,8 +72,7 @@ def test_an_operator_removes_placeholders_and_brings_photos_back(
     shop: Shop, redis_url: str, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`list`, `repair`, and `mark fine`, after which the listing is indexed with its photo."""
-    for name, value in shop.environ(elasticsearch_url, redis_url).items():
-        monkeypatch.setenv(name, value)
+    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
     marks = RedisMarks(redis.Redis.from_url(redis_url), shop.settings.prefix)
     indexer = build_indexer(
         shop.settings, es=shop.es, encoders={shop.settings.encoder: shop.encoder}, marks=marks

@@ -67,10 +67,7 @@ def environ(
 ) -> Mapping[str, str]:
     """The environment of commands, and of workers with both encoders."""
     further = {"NITAMONO_FURTHER_ENCODER_DIRS": str(other), "NITAMONO_BATCH_SIZE": "16", **SHORT}
-    values = shop.environ(elasticsearch_url, redis_url, **further)
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    return values
+    return shop.set_environ(monkeypatch, elasticsearch_url, redis_url, **further)
 
 
 def nitamono(*arguments: str) -> Result:

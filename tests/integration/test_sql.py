@@ -52,8 +52,7 @@ def shop(
 ) -> Shop:
     """A shop whose environment the commands of this process find."""
     shop = Shop.open(es, index_prefix, tmp_path)
-    for name, value in shop.environ(elasticsearch_url, redis_url).items():
-        monkeypatch.setenv(name, value)
+    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
     monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
     return shop
 

@@ -67,15 +67,14 @@ def environ(
 ) -> tuple[Shop, dict[str, str]]:
     """A shop whose encoder has a last layer, and the environment of workers that keep vectors."""
     shop = Shop.open(es, index_prefix, tmp_path, last=EYE)
-    values = shop.environ(
+    values = shop.set_environ(
+        monkeypatch,
         elasticsearch_url,
         redis_url,
         NITAMONO_EMBEDDINGS_DIR=str(tmp_path / "embeddings"),
         NITAMONO_USER_SALT="0123456789abcdef",
         NITAMONO_STATE_DIR=str(tmp_path / "state"),
     )
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
     return shop, values
 
 

@@ -92,10 +92,7 @@ def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
 @pytest.fixture
 def environ(shop: Shop, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of a command for the shop, set for this process too."""
-    values = shop.environ(elasticsearch_url, "redis://127.0.0.1:1/0")
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    return values
+    return shop.set_environ(monkeypatch, elasticsearch_url, "redis://127.0.0.1:1/0")
 
 
 def upgrade() -> Result:

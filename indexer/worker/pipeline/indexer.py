@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,17 +95,19 @@ class Indexer:
                 chunk.wait((entry.position for entry in chunk.entries[each.item_id]), transient)
             else:
                 ready.append(each)
-        writes = [write for each in ready for write in writes_of(each, photos)]
+        found_photos = [photos_of(each, photos) for each in ready]
+        writes = [write for pair in zip(ready, found_photos, strict=True) for write in writes_of(*pair)]
         with chunk.stage_times.measure("write"):
             answers = self.store.write(writes)
         chunk.bulk_failures += [answer for answer in answers if answer is not None]
         results = iter(answers)
         conflicts = []
-        for each in ready:
+        for each, own_photos in zip(ready, found_photos, strict=True):
             found = [next(results) for _ in each.behind]
             if None in found:
                 written.add(each.item_id)
-            if not record(chunk, each, new_problem(each, photos), found, written=each.item_id in written):
+            problem = new_problem(each, own_photos)
+            if not record(chunk, each, problem, found, written=each.item_id in written):
                 conflicts.append(each.item_id)
         return conflicts
 
@@ -158,24 +160,28 @@ def photo_of(plan: Plan, vectors: IndexVectors, photos: Photos) -> PhotoResult:
     return PhotoProblem(first.reason, first.detail)
 
 
-def new_problem(plan: Plan, photos: Photos) -> PhotoProblem | None:
+def photos_of(plan: Plan, photos: Photos) -> dict[IndexVectors, PhotoResult]:
+    """Return the photo of an item's documents, as by `photo_of`, for each kind of index that is behind."""
+    return {vectors: photo_of(plan, vectors, photos) for vectors in dict.fromkeys(plan.vectors.values())}
+
+
+def new_problem(plan: Plan, found: Mapping[IndexVectors, PhotoResult]) -> PhotoProblem | None:
     """Return what is wrong with the item's photo, if that was not known before."""
-    found = [photo_of(plan, vectors, photos) for vectors in plan.vectors.values()]
-    problems = (each for each in found if isinstance(each, PhotoProblem))
+    problems = (each for each in found.values() if isinstance(each, PhotoProblem))
     return next((each for each in problems if each not in plan.stored_photos.values()), None)
 
 
-def writes_of(plan: Plan, photos: Photos) -> list[DocumentWrite]:
+def writes_of(plan: Plan, found: Mapping[IndexVectors, PhotoResult]) -> list[DocumentWrite]:
     """Return the write of the item's document to each index that is behind."""
     sources = {
         vectors: source_of(
             plan.item_id,
             plan.state,
-            photo_of(plan, vectors, photos),
+            photo,
             vectors.encoder_id,
             fingerprint=plan.fingerprint(vectors),
         )
-        for vectors in set(plan.vectors.values())
+        for vectors, photo in found.items()
     }
     return [
         DocumentWrite(index, sources[plan.vectors[index]], replaced)
