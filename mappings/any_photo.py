@@ -16,7 +16,8 @@ def any_photo(search: Mapping[str, Any], photos: int) -> list[dict[str, Any]]:
     Both give a listing the same score for the same cosine, so `dis_max` takes that of its most similar photo
     (docs/decisions/182-several-photos.md). Filters are on the listing.
 
-    photos: the number of first photos of a listing that have a vector each in the index.
+    photos: the number of first photos of a listing that have a vector each in the index. Where more than
+        MAX_CANDIDATES of the others pass the filter, Elasticsearch searches their graph.
     """
     knn = search["knn"]
     if photos == 1:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
-from elasticsearch import BadRequestError, Elasticsearch
+from elasticsearch import AuthorizationException, BadRequestError, Elasticsearch
 
 from mappings.errors import IndexExists, MappingMismatch
 from mappings.identity import EncoderIdentity
@@ -41,7 +42,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 LISTINGS_BODY: Final = read_mapping(Path(__file__).with_name("listings.v2.json"))
 DEAD_LETTERS_BODY: Final = read_mapping(Path(__file__).with_name("dead_letters.v1.json"))
 """Settings and mappings of an index of listings, before `index_body`, and of the dead-letter index."""
-FURTHER_PHOTOS: Final = "photos"
+FURTHER_PHOTOS: Final = "further_photos"
 """The nested field with the vectors of the photos after the first, which has its own in `vector`."""
 LISTING_FIELDS: Final = {
     "mappings": {
@@ -138,6 +139,21 @@ def ensure_indices(es: Elasticsearch, names: Iterable[str], body: Mapping[str, A
         return
     for name in wanted:
         ensure_index(es, name, body)
+
+
+def ensure_fields(es: Elasticsearch, names: Iterable[str], body: Mapping[str, Any]) -> None:
+    """Add the fields that indices of an earlier version lack, once per client and index.
+
+    With a key that may not change mappings nothing is added: an index that lacks nothing takes documents.
+
+    Raises:
+        MappingMismatch: a field has another type in an index.
+    """
+    current = _current.setdefault(es, set())
+    for name in sorted(set(names) - current):
+        with suppress(AuthorizationException):
+            add_fields(es, name, body)
+        current.add(name)
 
 
 def add_fields(es: Elasticsearch, index: str, body: Mapping[str, Any]) -> None:

@@ -207,7 +207,7 @@ class Listing(BaseModel):
     updated_at: Instant
     """When this event happened, in the same forms. An older event never overwrites a newer one."""
     images: Annotated[tuple[PhotoReference, ...], Field(max_length=MAX_PHOTOS, strict=False)] = ()
-    """http(s) URLs or paths below an allowed folder; the first is compared. As text: `a.jpg|b.jpg`."""
+    """http(s) URLs or paths below an allowed folder; the first ones are compared. As text: `a.jpg|b.jpg`."""
     attributes: Annotated[dict[AttributeName, AttributeValue], Field(max_length=50)] = {}
     """Colour, brand, size and the like. Filters and ranking terms match any value of a list."""
     popularity: Popularity | None = None
@@ -257,13 +257,15 @@ class ListingDocument(BaseModel):
     images: tuple[str, ...]
     image_fingerprint: str | None = None
     image_hash: str | None = None
+    further_hashes: tuple[str, ...] = ()
+    """Those of the other photos that are searched or in the mean."""
     photo_problem: str | None = None
     attributes: dict[str, AttributeValue] = {}
     popularity: float | None = None
     encoder_id: str
     indexed_at: Instant
     vector: tuple[float, ...] | None = None
-    photos: tuple[tuple[float, ...], ...] = ()
+    further_photos: tuple[tuple[float, ...], ...] = ()
     """The vectors of the photos after the first, in an index that has a vector for each photo."""
     version: int | None = None
     """That of the newest complete event; 0 if there was none yet."""
@@ -281,8 +283,9 @@ class ListingDocument(BaseModel):
         values = {name: source.get(name, absent) for name, absent in _ABSENT.items()}
         values |= {name: datetime.fromisoformat(source[name]) for name in _TIMES}
         values["status"] = Status(source["status"])
-        values |= {name: tuple(values[name]) for name in ("category", "images")}
-        values["photos"] = tuple(tuple(each["vector"]) for each in values["photos"] if "vector" in each)
+        values |= {name: tuple(values[name]) for name in ("category", "images", "further_hashes")}
+        nested = values["further_photos"]
+        values["further_photos"] = tuple(tuple(each["vector"]) for each in nested if "vector" in each)
         document = cls.__new__(cls)
         for name, value in _UNVALIDATED.items():
             object.__setattr__(document, name, value)
@@ -293,8 +296,11 @@ class ListingDocument(BaseModel):
         """Return the document as Elasticsearch stores it: JSON values without absent fields, and the
         fields that searches filter and rank by."""
         fields = self.model_dump(mode="json", exclude_none=True)
-        photos = [{"vector": vector} for vector in fields.pop("photos")]
-        return fields | searchable(fields) | ({"photos": photos} if photos else {})
+        several = {
+            "further_photos": [{"vector": vector} for vector in fields.pop("further_photos")],
+            "further_hashes": fields.pop("further_hashes"),
+        }
+        return fields | searchable(fields) | {name: values for name, values in several.items() if values}
 
 
 def searchable(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -402,6 +408,11 @@ def image_fingerprint(images: Sequence[str], encoded: int = 1) -> str | None:
     used = min(encoded, len(images))
     how = (f"mean of {used}",) if used > 1 else ()  # its name from before photos had vectors each
     return hashlib.sha256("\n".join((*images, *how)).encode()).hexdigest()[:32]
+
+
+INCOMPLETE: Final = ":incomplete"
+"""The end of the fingerprint of photos of which some could not be used. They are loaded again when the event
+is repeated, or the item refreshed."""
 
 
 def category_paths(category: Sequence[str]) -> tuple[str, ...]:

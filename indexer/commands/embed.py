@@ -19,7 +19,8 @@ from indexer.settings import IndexerSettings
 from indexer.worker.bootstrap import build_photos
 from indexer.worker.embedding_log import EmbeddingLog
 from indexer.worker.encoders import load_encoders
-from mappings.inspection import only_index
+from mappings.identity import IndexVectors
+from mappings.inspection import indices_behind, meta_of, only_index
 from mappings.names import read_alias
 from ml.artifact import load_artifact
 from ml.data.embedding_shards import stored_items
@@ -66,7 +67,7 @@ def embed_command(
             found = embed(
                 listings(connections, files),
                 photos,
-                artifact.encoder_id,
+                IndexVectors(artifact.encoder_id, photos_of_live_index(connections)),
                 stored_items(embeddings, last_layer(artifact).backbone_id),
                 photos_per_listing=settings.photos_per_listing,
                 progress=bar.update,
@@ -78,6 +79,12 @@ def embed_command(
         f"{embeddings}: {found.encoded:,} listings encoded, {found.stored:,} were there already, "
         f"{found.left_out.total():,} left out{f' ({left_out})' if left_out else ''}"
     )
+
+
+def photos_of_live_index(connections: Connections) -> int:
+    """Return the number of photos of a listing that have a vector each in the live index; 1 without one."""
+    live = indices_behind(connections.es, read_alias(connections.settings.prefix))
+    return max((IndexVectors.from_meta(meta_of(entry)).photos for entry in live.values()), default=1)
 
 
 def listings(connections: Connections, files: Sequence[Path]) -> Iterator[Expected | Rejected]:

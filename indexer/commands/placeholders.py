@@ -60,7 +60,8 @@ def mark(connections: Connections, image_hash: str, verdict: str) -> None:
     marks_of(connections).replace(image_hash, Mark.now(Verdict(verdict), MarkedBy.OPERATOR))
     if verdict == Verdict.FINE:
         click.echo(
-            "Marked. `nitamono indexer dead-letters replay --reason photo_placeholder` indexes its listings."
+            "Marked. `nitamono indexer dead-letters replay --reason photo_placeholder` indexes its listings; "
+            "those with other photos as well have it again when their event is repeated."
         )
     else:
         click.echo(
@@ -82,8 +83,9 @@ def unmark(connections: Connections, image_hash: str) -> None:
 def repair_index(connections: Connections) -> None:
     """Remove the vectors of photos that are marked as placeholders.
 
-    A worker leaves them out of later listings only. Each listing gets a dead letter, so that it can be
-    replayed once the photo is marked as fine.
+    A worker leaves them out of later listings only. A listing without another photo gets a dead letter, so
+    that it can be replayed once the photo is marked as fine; another one has it again when its event is
+    repeated.
     """
     placeholders = {
         name: mark
@@ -91,7 +93,7 @@ def repair_index(connections: Connections) -> None:
         if mark.verdict is Verdict.PLACEHOLDER
     }
     count = repair(connections.store, connections.dead_letters, placeholders)
-    click.echo(f"Removed the vector of {count_of(count, 'document')}.")
+    click.echo(f"Removed placeholders from {count_of(count, 'document')}.")
 
 
 def marks_of(connections: Connections) -> RedisMarks:

@@ -85,7 +85,7 @@ def reembed_command(
 ) -> None:
     """Change the encoder of the live index, or its number of photos, while it is searched and written.
 
-    Start the workers with the folder of the new encoder in NITAMONO_FURTHER_ENCODER_DIRS first. A new index
+    Start the workers with the folder of a new encoder in NITAMONO_FURTHER_ENCODER_DIRS first. A new index
     is then written beside the old one, and all listings are encoded for it, behind live events; with
     --embeddings, stored vectors of the same network are projected instead. Ctrl-C, a
     crash or --pause interrupt that; the same command goes on where it was. At the end the new index is
@@ -147,6 +147,12 @@ def begun(
         )
     check_workers(connections, identity.encoder_id)
     job = rebuild.begin(es, prefix, source, identity, options)
+    made_with = rebuild.options_of(es, job.target).vector_index
+    if vector_index and made_with != vector_index:
+        raise click.UsageError(
+            f"{job.target}, which an earlier run began, is {made_with}; leave --vector-index out to resume, "
+            f"or delete it with `nitamono mappings drop {job.target} --force`"
+        )
     if job.copied:
         click.echo(f"Resuming {job.target}: {job.copied:,} listings are done.")
     return job
@@ -240,8 +246,7 @@ def go_live(connections: Connections, job: Rebuild, kept: timedelta, arm: str | 
     """Put the new index live, for all requests or for an arm."""
     es, prefix = connections.es, connections.settings.prefix
     if arm:
-        reembedding.put_arm(es, arm, job.target)
-        rebuild.forget_progress(es, job)
+        reembedding.put_arm(es, arm, job.target)  # its progress stays, so that it can go live for all
         click.echo(f"{read_alias(arm)}: {job.target}. Both indices are written from the same events.")
         return
     began = time.monotonic()
@@ -249,8 +254,9 @@ def go_live(connections: Connections, job: Rebuild, kept: timedelta, arm: str | 
     took = (time.monotonic() - began) * 1000
     rebuild.forget_progress(es, job)
     click.echo(f"{read_alias(prefix)}: {job.source} → {job.target}, in {took:,.0f} ms")
+    if rebuild.encoder_of_index(es, job.source) != rebuild.encoder_of_index(es, job.target):
+        click.echo("Set NITAMONO_ENCODER_DIR to the new encoder for the API and for commands.")
     click.echo(
-        f"Set NITAMONO_ENCODER_DIR to the new encoder for the API and for commands. {job.source} is kept up "
-        f"to date for {kept}; until then `nitamono indexer rollback` puts it live again. "
-        "`nitamono indexer sweep` deletes it afterwards."
+        f"{job.source} is kept up to date for {kept}; until then `nitamono indexer rollback` puts it live "
+        "again. `nitamono indexer sweep` deletes it afterwards."
     )

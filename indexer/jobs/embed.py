@@ -35,7 +35,7 @@ class Embedding:
 def embed(
     items: Iterable[Expected | Rejected],
     photos: LoadedPhotos,
-    encoder_id: str,
+    vectors: IndexVectors,
     stored: Collection[tuple[str, str]],
     *,
     photos_per_listing: int,
@@ -43,11 +43,11 @@ def embed(
 ) -> Embedding:
     """Encode the photos of listings, of which `photos` keeps the full-width vectors.
 
+    vectors: of the index that they are for.
     stored: items with the fingerprint of their photos, which are encoded already.
     progress: called with the number of listings after each batch.
     """
     found = Embedding()
-    vectors = IndexVectors(encoder_id)
     for part in chunked(items, LISTINGS):
         plans: list[Plan] = []
         for each in part:

@@ -79,8 +79,9 @@ class Forgetting:
             ElasticsearchUnavailable, RedisError, UnreadableFile: what was done stays; repeat it.
         """
         found = {self.documents.name: self.documents.forget(subject, traces)}
-        found |= {place.name: place.forget(subject) for place in self.places}
-        return found | {"kept_photos": self.photos.forget(traces.images)}
+        # Their references are in the documents alone, which a repeated run does not find any more.
+        found["kept_photos"] = self.photos.forget(traces.images)
+        return found | {place.name: place.forget(subject) for place in self.places}
 
     def remaining(self, subject: Subject) -> dict[str, int]:
         """Return how much is left by place; nothing where there is none."""

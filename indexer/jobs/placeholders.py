@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from indexer.photos.marks import Mark
-from indexer.photos.placeholders import FEATURELESS, PLACEHOLDER, Usage, hash_buckets, usage_in
+from indexer.photos.placeholders import (
+    FEATURELESS,
+    HASHES,
+    PLACEHOLDER,
+    Usage,
+    hash_buckets,
+    usage_in,
+    with_hash,
+)
 from indexer.worker.pipeline.dead_letters import DeadLetter, DeadLetters
-from indexer.worker.pipeline.documents import PhotoProblem, source_of
+from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, photo_in, source_of
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore, StoredDocument
-from mappings.failures import elasticsearch_errors
+from mappings.failures import VersionConflict, elasticsearch_errors
 from mappings.inspection import indices_behind
 from mappings.listing import Listing, event_version, parse_listing
 from mappings.names import write_alias
@@ -28,7 +36,11 @@ class SharedPhoto:
     listings: int
     usage: Usage
     example: str
-    """The reference of one of them."""
+    """The reference of one of them; all photos of a listing, as `a.jpg|b.jpg`, where it is one of those."""
+
+    def __or__(self, other: SharedPhoto) -> SharedPhoto:
+        """Return what both say of a photo, which some listings have first and others further on."""
+        return replace(self, listings=self.listings + other.listings, usage=self.usage | other.usage)
 
 
 def shared_photos(es: Elasticsearch, indices: Sequence[str], *, count: int, least: int) -> list[SharedPhoto]:
@@ -37,55 +49,86 @@ def shared_photos(es: Elasticsearch, indices: Sequence[str], *, count: int, leas
     Raises:
         ElasticsearchUnavailable: it does not answer.
     """
-    example = {"top_hits": {"size": 1, "_source": ["images"]}}
-    buckets = hash_buckets(count)
-    buckets["terms"] |= {"min_doc_count": max(least, 2), "exclude": [FEATURELESS]}
-    buckets["aggs"] |= {"example": example}
     with elasticsearch_errors():
-        answer = es.search(index=list(indices), size=0, aggs={"hash": buckets})
-    return [
-        SharedPhoto(bucket["key"], bucket["doc_count"], usage_in(bucket), _example(bucket))
-        for bucket in answer["aggregations"]["hash"]["buckets"]
-    ]
+        answer = es.search(
+            index=list(indices), size=0, aggs={name: _most_shared(name, count, least) for name in HASHES}
+        )
+    found: dict[str, SharedPhoto] = {}
+    for name in HASHES:
+        for bucket in answer["aggregations"][name]["buckets"]:
+            photo = SharedPhoto(bucket["key"], bucket["doc_count"], usage_in(bucket), _example(name, bucket))
+            known = found.get(photo.image_hash)
+            found[photo.image_hash] = known | photo if known else photo
+    return sorted(found.values(), key=lambda photo: -photo.listings)[:count]
+
+
+def _most_shared(name: str, count: int, least: int) -> dict[str, Any]:
+    buckets = hash_buckets(name, size=count)
+    buckets["terms"] |= {"min_doc_count": max(least, 2), "exclude": [FEATURELESS]}
+    buckets["aggs"] |= {"example": {"top_hits": {"size": 1, "_source": ["images"]}}}
+    return buckets
 
 
 def repair(store: ListingStore, dead_letters: DeadLetters, placeholders: Mapping[str, Mark]) -> int:
-    """Remove the vectors of placeholders from all indices, each with a dead letter, and return how many.
+    """Remove the vectors of placeholders from all indices, and return how many documents had some.
 
-    A document that changes meanwhile is left to its writer, which knows the marks.
+    A listing that has no other photo with a vector gets a dead letter; so does one with the mean of several,
+    which a replay of the letter works out anew. A document that changes meanwhile is left to its writer,
+    which knows the marks.
 
     Raises:
-        ElasticsearchUnavailable: it does not answer.
+        ElasticsearchUnavailable, PermanentFailure: it does not answer, or does not take a document.
     """
-    query = {
-        "bool": {"filter": [{"terms": {"image_hash": list(placeholders)}}, {"exists": {"field": "vector"}}]}
-    }
+    query = {"bool": {"filter": [with_hash(placeholders), {"exists": {"field": "vector"}}]}}
     removed = 0
     for index in indices_behind(store.es, write_alias(store.prefix)) if placeholders else ():
-        for hits in pages(store.es, index, query):
-            failures = store.write([_without_photo(index, hit) for hit in hits])
-            written = [hit for hit, failure in zip(hits, failures, strict=True) if failure is None]
+        for hits in pages(store.es, index, query, with_vectors=True):
+            writes = [_without(placeholders, index, hit) for hit in hits]
+            failures = store.write(writes)
+            for failure in failures:
+                if failure is not None and not isinstance(failure, VersionConflict):
+                    raise failure
+            written = [write for write, failure in zip(writes, failures, strict=True) if failure is None]
             dead_letters.write(_letters(written, placeholders))
             removed += len(written)
     return removed
 
 
-def _without_photo(index: str, hit: Mapping[str, Any]) -> DocumentWrite:
+def _without(placeholders: Container[str], index: str, hit: Mapping[str, Any]) -> DocumentWrite:
+    """Return the write of a document with what is left of its photos."""
     stored = StoredDocument.of(hit)
-    problem = PhotoProblem(PLACEHOLDER, "removed by `nitamono indexer placeholders repair`")
-    encoder_id, fingerprint = stored.source["encoder_id"], stored.source.get("image_fingerprint")
-    source = source_of(hit["_id"], stored.state, problem, encoder_id, fingerprint=fingerprint)
+    source = source_of(
+        hit["_id"],
+        stored.state,
+        _left(photo_in(stored.source), placeholders),
+        stored.source["encoder_id"],
+        fingerprint=stored.source.get("image_fingerprint"),
+    )
     return DocumentWrite(index, source, stored)
 
 
-def _letters(hits: Sequence[Mapping[str, Any]], marks: Mapping[str, Mark]) -> Iterator[DeadLetter]:
-    for hit in hits:
-        source = hit["_source"]
+def _left(photo: PhotoResult, placeholders: Container[str]) -> PhotoResult:
+    """Return the photos that are no placeholders; nothing is left of a mean with one."""
+    photos = photo.separate() if isinstance(photo, EncodedPhoto) else []
+    left = [each for each in photos if each.image_hash not in placeholders]
+    if left:
+        return replace(EncodedPhoto.each(left), incomplete=True)
+    return PhotoProblem(PLACEHOLDER, "removed by `nitamono indexer placeholders repair`")
+
+
+def _letters(writes: Sequence[DocumentWrite], marks: Mapping[str, Mark]) -> Iterator[DeadLetter]:
+    """Yield a letter for each listing that has no vector any more."""
+    for write in writes:
+        if write.replaced is None or "vector" in write.source:
+            continue
+        source = write.replaced.source
         event = {name: source[name] for name in Listing.model_fields if name in source}
-        detail = f"the photo is a placeholder: {marks[source['image_hash']].detail}"
+        hashes = (source["image_hash"], *source.get("further_hashes", ()))
+        found = next(each for each in hashes if each in marks)
+        detail = f"the photo is a placeholder: {marks[found].detail}"
         yield DeadLetter.of(event, PLACEHOLDER, detail, version=event_version(parse_listing(event)))
 
 
-def _example(bucket: Mapping[str, Any]) -> str:
+def _example(name: str, bucket: Mapping[str, Any]) -> str:
     images = bucket["example"]["hits"]["hits"][0]["_source"].get("images") or [""]
-    return str(images[0])
+    return str(images[0]) if name == "image_hash" else "|".join(images)

@@ -86,10 +86,10 @@ def backfill(
         for items in chunked(_ids(es, rebuild), batch_size):
             if stop():
                 break
-            if left := pending(items):
-                before[left[0]] = last
-                submission.send([refresh(item) for item in left])
-            skipped += len(items) - len(left)
+            if waiting := pending(items):
+                before[waiting[0]] = last
+                submission.send([refresh(item) for item in waiting])
+            skipped += len(items) - len(waiting)
             last = items[-1]
             if time.monotonic() - saved > SAVED_EVERY_S:
                 save(es, reached())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,9 @@ FEATURELESS: Final = "0" * 128
 """The image hash of any plain colour: it says nothing of the photo."""
 COUNTED: Final = 100
 """Sellers and categories of a hash that are counted at most."""
+
+HASHES: Final = ("image_hash", "further_hashes")
+"""The fields of a document with the hashes of its photos."""
 
 FEW: Final = {"execution_hint": "map"}
 """Without it, Elasticsearch numbers all values of the field again after each refresh."""
@@ -100,11 +103,15 @@ class Placeholders:
             answer = self.es.search(
                 index=list(indices),
                 size=0,
-                query={"terms": {"image_hash": list(image_hashes)}},
-                aggs={"hash": hash_buckets(len(image_hashes))},
+                query=with_hash(image_hashes),
+                aggs={name: hash_buckets(name, include=image_hashes) for name in HASHES},
                 request_cache=False,
             )
-        return {bucket["key"]: usage_in(bucket) for bucket in answer["aggregations"]["hash"]["buckets"]}
+        found: defaultdict[str, Usage] = defaultdict(Usage)
+        for name in HASHES:
+            for bucket in answer["aggregations"][name]["buckets"]:
+                found[bucket["key"]] |= usage_in(bucket)
+        return found
 
     def _mark(self, image_hash: str, usage: Usage) -> Mark | None:
         """Mark a hash that has become a placeholder, and raise the alarm about one that spreads."""
@@ -124,13 +131,24 @@ def is_placeholder(usage: Usage, sellers: int) -> bool:
     return len(usage.sellers) >= sellers and 2 * max(usage.leaves.values()) <= listings
 
 
-def hash_buckets(size: int) -> dict[str, Any]:
-    """Return the aggregation of listings by image hash, with what `usage_in` reads."""
+def with_hash(image_hashes: Collection[str]) -> dict[str, Any]:
+    """Return the query for listings that have a photo with one of these hashes."""
+    return {"bool": {"should": [{"terms": {name: list(image_hashes)}} for name in HASHES]}}
+
+
+def hash_buckets(
+    name: str, *, include: Sequence[str] | None = None, size: int | None = None
+) -> dict[str, Any]:
+    """Return the aggregation of listings by the image hashes in a field, with what `usage_in` reads.
+
+    include: the hashes that are counted; None for the `size` most frequent ones.
+    """
     sellers = {"terms": {"field": "seller_id", "size": COUNTED} | FEW}
     recent = {"filter": {"range": {"created_at": {"gte": "now-1h"}}}, "aggs": {"sellers": sellers}}
     paths = {"terms": {"field": "category_paths", "size": COUNTED} | FEW}
+    chosen = {"size": size} if include is None else {"size": len(include), "include": list(include)}
     return {
-        "terms": {"field": "image_hash", "size": size} | FEW,
+        "terms": {"field": name} | chosen | FEW,
         "aggs": {"sellers": sellers, "paths": paths, "recent": recent},
     }
 

@@ -34,7 +34,7 @@ from indexer.worker.pipeline.indexer import Indexer
 from indexer.worker.reports import Reports
 from mappings.aliases import writable_indices
 from mappings.client import connect
-from mappings.creation import LISTING_FIELDS, add_fields
+from mappings.creation import LISTING_FIELDS, ensure_fields
 from mappings.errors import IndexMissing
 from mappings.identity import EncoderIdentity
 from ml.artifact import load_artifact
@@ -170,8 +170,7 @@ def check_contract(**_: object) -> None:
         identities = [EncoderIdentity.from_artifact(folder) for folder in chosen.encoders]
         with connect(chosen.elasticsearch) as es:
             indices = writable_indices(es, chosen.prefix, identities)
-            for index in indices:
-                add_fields(es, index, LISTING_FIELDS)
+            ensure_fields(es, indices, LISTING_FIELDS)
     except IndexMissing as error:
         log.warning(line("no_index_yet", detail=str(error)))
     except (TransportError, ApiError) as error:

@@ -34,8 +34,17 @@ class RankedHit:
     terms: Mapping[str, float]
     """Name of each ranking term to its value, to six decimals. A fallback has those that need no vector."""
     vector: NDArray[np.float32] | None = None
-    """(dims,) unit norm, of the photo that is most similar; None in a fallback."""
+    """(dims,) unit norm, of the photo that is most similar to the item's; of the first one in a fallback."""
     matched: tuple[str, ...] = ()
+    photo: int = 0
+    """The place of that photo among those of its listing that have a vector."""
+    first: NDArray[np.float32] | None = None
+    """(dims,) unit norm, of the first photo where another one is most similar."""
+
+    @property
+    def image_hash(self) -> str | None:
+        """That of the photo that is most similar."""
+        return (self.document.image_hash, *self.document.further_hashes)[self.photo]
 
     @property
     def score(self) -> float:
@@ -57,21 +66,24 @@ def ranked(
     if the index has them. Hits of a fallback are sorted by date as well, and keep that order.
     """
     documents = [hit.document for hit in hits]
-    compared = [_most_similar(item, hit) if with_vector else hit.vector for hit in hits]
+    places = [_most_similar(item, hit) if with_vector else 0 for hit in hits]
+    compared = [
+        hit.further[place - 1] if place and hit.further is not None else hit.vector
+        for hit, place in zip(hits, places, strict=True)
+    ]
     vectors = np.array(compared) if with_vector and hits else None
     values = term_values(calibration, item, documents, with_vector=with_vector, vectors=vectors)
     found = [
-        RankedHit(hit.document, terms, vector, hit.matched)
-        for hit, terms, vector in zip(hits, values, compared, strict=True)
+        RankedHit(hit.document, terms, vector, hit.matched, place, hit.vector if place else None)
+        for hit, terms, vector, place in zip(hits, values, compared, places, strict=True)
     ]
     if with_vector:
         found.sort(key=lambda hit: (-hit.score, hit.document.item_id))
     return tuple(found)
 
 
-def _most_similar(item: ListingDocument, hit: Hit) -> NDArray[np.float32] | None:
-    """The vector of the hit's photo that is most similar to the item's."""
+def _most_similar(item: ListingDocument, hit: Hit) -> int:
+    """The place of the hit's photo that is most similar to the item's."""
     if hit.vector is None or hit.further is None:
-        return hit.vector
-    vectors = np.vstack([hit.vector, hit.further])
-    return np.asarray(vectors[np.argmax(vectors @ np.asarray(item.vector, np.float32))])
+        return 0
+    return int(np.argmax(np.vstack([hit.vector, hit.further]) @ np.asarray(item.vector, np.float32)))

@@ -97,7 +97,7 @@ class Case:
 
     def _scored(self) -> RankedHit:
         vector = np.array(self.document.vector, np.float32) if self.by_vector else None
-        further = np.array(self.document.photos, np.float32) if self.document.photos else None
+        further = np.array(self.document.further_photos, np.float32) if self.document.further_photos else None
         query, hit = self.found.query, Hit(self.document, vector, further)
         return ranked(query.calibration, query.item, [hit], with_vector=self.by_vector)[0]
 

@@ -156,13 +156,30 @@ def _without_duplicates(
 def _same_photo(
     candidates: Sequence[RankedHit], item: ListingDocument, thresholds: DuplicateThresholds
 ) -> NDArray[np.bool_]:
-    """(n + 1, n + 1) whether two are near-identical; row 0 is the item."""
-    documents = [item, *(hit.document for hit in candidates)]
-    vectors = [item.vector, *(hit.vector for hit in candidates)]
-    dims = max((len(each) for each in vectors if each is not None), default=0)
+    """(n + 1, n + 1) whether two are near-identical; row 0 is the item.
+
+    By the photos that are most similar to the item's, and by the first ones where those are others.
+    """
+    vectors = [hit.vector for hit in candidates]
+    same = _near_identical(item, vectors, [hit.image_hash for hit in candidates], thresholds)
+    if any(hit.photo for hit in candidates):
+        vectors = [hit.first if hit.photo else hit.vector for hit in candidates]
+        same |= _near_identical(item, vectors, [hit.document.image_hash for hit in candidates], thresholds)
+    return same
+
+
+def _near_identical(
+    item: ListingDocument,
+    vectors: Sequence[NDArray[np.float32] | None],
+    hashes: Sequence[str | None],
+    thresholds: DuplicateThresholds,
+) -> NDArray[np.bool_]:
+    """(n + 1, n + 1) whether two of the item's photo and n others are near-identical."""
+    known = [item.vector, *vectors]
+    dims = max((len(each) for each in known if each is not None), default=0)
     unknown = np.full(dims, np.nan)
-    compared = np.array([unknown if each is None else each for each in vectors])
-    return near_identical(parse_hashes([each.image_hash for each in documents]), compared, thresholds)
+    compared = np.array([unknown if each is None else each for each in known])
+    return near_identical(parse_hashes([item.image_hash, *hashes]), compared, thresholds)
 
 
 def _ordered(candidates: Sequence[RankedHit], diversity: float) -> Iterable[RankedHit]:

@@ -14,6 +14,7 @@ from cli import main
 from indexer.jobs import gates, rebuild
 from indexer.jobs.forget_documents import ForgottenDocuments, Traces
 from indexer.jobs.forget_subject import Subject
+from indexer.jobs.reembedding import refresh
 from mappings.aliases import writable_indices
 from mappings.creation import IndexOptions
 from mappings.identity import IndexVectors
@@ -59,9 +60,9 @@ def test_each_photo_has_a_vector(shop: Shop) -> None:
     documents = shop.documents()
 
     assert documents["detail"]["vector"] == pytest.approx(unit(BLUE), abs=0.01)
-    further = [each["vector"] for each in documents["detail"]["photos"]]
+    further = [each["vector"] for each in documents["detail"]["further_photos"]]
     assert np.allclose(further, [unit(RED)], atol=0.01)  # the fourth photo is one too many
-    assert "photos" not in documents["green"]
+    assert "further_photos" not in documents["green"]
     assert documents["none"]["photo_problem"] == "photo_not_found"
     assert writable_indices(shop.es, shop.settings.prefix, [shop.identity]) == {
         shop.index_name: IndexVectors(shop.encoder_id, 3)
@@ -93,10 +94,28 @@ def test_a_change_of_another_field_encodes_nothing(shop: Shop) -> None:
     event = {"op": "update", "item_id": "detail"}
 
     assert shop.chunk([event | {"price": 5, "updated_at": at(2)}]).encoded == 0
-    assert shop.documents()["detail"]["photos"] == before["photos"]
+    assert shop.documents()["detail"]["further_photos"] == before["further_photos"]
     photos = [shop.photo(GREEN), shop.photo(PURPLE), shop.photo(RED)]
     assert shop.chunk([event | {"images": photos, "updated_at": at(3)}]).encoded == 3
-    assert len(shop.documents()["detail"]["photos"]) == 2
+    assert len(shop.documents()["detail"]["further_photos"]) == 2
+
+
+def test_a_photo_that_could_not_be_used_is_tried_again(shop: Shop) -> None:
+    """When the event is repeated, or the item refreshed; a change of a price does not try it."""
+    late, event = shop.photos / "late.png", {"updated_at": at(1), "seller_id": "s6"}
+    listing = shop.event("late", images=[str(late), shop.photo(GREEN)], **event)
+    shop.index(listing)
+    assert shop.documents()["late"]["vector"] == pytest.approx(unit(GREEN), abs=0.01)
+    late.write_bytes(Path(shop.photo(RED)).read_bytes())
+
+    price = {"op": "update", "item_id": "late", "price": 7, "updated_at": at(2)}
+    assert shop.chunk([price]).encoded == 0
+    assert shop.documents()["late"]["vector"] == pytest.approx(unit(GREEN), abs=0.01)
+    assert shop.chunk([refresh("late")]).encoded == 2
+    document = shop.documents()["late"]
+    assert (document["vector"], document["price"]) == (pytest.approx(unit(RED), abs=0.01), 7)
+    assert len(document["further_photos"]) == 1
+    assert shop.chunk([refresh("late")]).encoded == 0
 
 
 def test_jobs_keep_and_delete_all_vectors(shop: Shop) -> None:
@@ -114,7 +133,7 @@ def test_jobs_keep_and_delete_all_vectors(shop: Shop) -> None:
     traces = Traces.none()
     ForgottenDocuments(es, prefix, shop.indexer.store.marking).forget(Subject({"detail"}, None), traces)
     assert len(traces.vectors) == 2
-    assert "photos" not in stored_documents(es, job.target)["detail"]
+    assert "further_photos" not in stored_documents(es, job.target)["detail"]
 
 
 def test_the_conditions_of_a_new_index_are_by_any_photo(shop: Shop) -> None:
@@ -156,5 +175,7 @@ def test_the_number_of_photos_of_the_live_index_changes(
     result = CliRunner().invoke(main, [*encoder, "--photos", "2"])
     assert result.exit_code == 0, result.output
     wait_until(lambda: similar(shop, "red").hits, "the new index is searched")
-    assert [hit.document.item_id for hit in similar(shop, "red").hits] == ["detail", "green"]
-    assert "photos" not in shop.documents()["detail"]
+    found = similar(shop, "red").hits
+    assert [hit.document.item_id for hit in found] == ["detail", "green"]
+    assert (found[0].photo, found[0].similarity) == (1, pytest.approx(1.0, abs=1e-4))
+    assert "further_photos" not in shop.documents()["detail"]

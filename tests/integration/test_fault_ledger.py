@@ -174,6 +174,8 @@ def test_the_same_event_a_hundred_times(run: Run) -> None:
     run.start(processes=4)
     run.send([make_event(item_id="m1", updated_at=at(1), images=run.photos[:1])] * 100, size=1)
     run.check()
+    run.shop.es.indices.refresh(index=run.shop.index_name)
+    assert run.shop.es.get(index=run.shop.index_name, id="m1")["_version"] == 1
 
 
 @pytest.mark.soak

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -12,8 +13,10 @@ from click.testing import CliRunner
 from elasticsearch import Elasticsearch
 
 from cli import main
+from indexer.jobs.reembedding import refresh
 from indexer.photos.marks import Mark, MarkedBy, RedisMarks, Verdict
 from indexer.worker.bootstrap import build_indexer
+from mappings.creation import IndexOptions
 from tests.indexing import Shop, at
 from tests.pictures import encode, noise
 
@@ -26,7 +29,7 @@ def shop(es: Elasticsearch, index_prefix: str, tmp_path: Path) -> Shop:
     return Shop.open(es, index_prefix, tmp_path, placeholder_sellers=SELLERS)
 
 
-def shared(shop: Shop, seller: int, *, leaf: str | None = None, minute: int = 0) -> dict[str, object]:
+def shared(shop: Shop, seller: int, *, leaf: str | None = None, minute: int = 0) -> dict[str, Any]:
     """The listing of a seller with a photo that all of them use."""
     path = shop.photos / "no-image.png"
     path.write_bytes(encode(noise()))
@@ -55,6 +58,45 @@ def test_a_photo_becomes_a_placeholder_by_who_uses_it(shop: Shop, caplog: pytest
     assert summary.without_vector == {"photo_placeholder": 2}
     assert "placeholder_found" in caplog.text
     assert "4 sellers in 3 categories" in caplog.text
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_further_photos_are_counted_too(
+    es: Elasticsearch,
+    index_prefix: str,
+    tmp_path: Path,
+    redis_url: str,
+    elasticsearch_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    each: bool,
+) -> None:
+    """Such as a size chart; a repair leaves the listing its own photo, but of a mean nothing is left."""
+    how = {"options": IndexOptions(photos=2)} if each else {"photos_per_listing": 2}
+    shop = Shop.open(es, index_prefix, tmp_path, placeholder_sellers=SELLERS, **how)
+    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
+    marks = RedisMarks(redis.Redis.from_url(redis_url), index_prefix)
+    indexer = build_indexer(shop.settings, es=es, encoders={shop.settings.encoder: shop.encoder}, marks=marks)
+    for seller in range(SELLERS):
+        listing = shared(shop, seller)
+        indexer.index([listing | {"images": [shop.photo(), *listing["images"]]}])
+        shop.indexer.store.refresh()
+
+    documents = shop.documents()
+    assert [len(documents[f"m{n}"].get("further_hashes", ())) for n in range(SELLERS)] == [1, 1, 1, 0]
+    assert all("vector" in document for document in documents.values())
+    listed = json.loads(nitamono("list", "--json"))
+    assert (listed["hash"], listed["listings"]) == (next(iter(marks.all())), SELLERS - 1)
+    assert nitamono("repair") == f"Removed placeholders from {SELLERS - 1} documents.\n"
+    assert nitamono("repair") == "Removed placeholders from 0 documents.\n"
+    left = shop.documents().values()
+    assert all("further_hashes" not in document and "further_photos" not in document for document in left)
+    assert sum("vector" in document for document in left) == (SELLERS if each else 1)
+    letters = list(shop.indexer.dead_letters.search())
+    assert len(letters) == (0 if each else SELLERS - 1)
+    assert "replay" in nitamono("mark", listed["hash"], "fine")
+    indexer.index([refresh(f"m{seller}") for seller in range(SELLERS)])
+    again = shop.documents().values()
+    assert all(len(document["further_hashes"]) == 1 for document in again)
 
 
 @pytest.mark.parametrize(("sellers", "leaf"), [([0] * 6, None), (range(6), "Shoes")])
@@ -86,8 +128,8 @@ def test_an_operator_removes_placeholders_and_brings_photos_back(
     listed = json.loads(nitamono("list", "--json"))
     assert (listed["hash"], listed["listings"], listed["sellers"]) == (image_hash, SELLERS - 1, SELLERS - 1)
     assert "placeholder (worker)" in nitamono("list")
-    assert nitamono("repair") == f"Removed the vector of {SELLERS - 1} documents.\n"
-    assert nitamono("repair") == "Removed the vector of 0 documents.\n"
+    assert nitamono("repair") == f"Removed placeholders from {SELLERS - 1} documents.\n"
+    assert nitamono("repair") == "Removed placeholders from 0 documents.\n"
     assert all("vector" not in document for document in shop.documents().values())
     letters = list(shop.indexer.dead_letters.search())
     assert len(letters) == SELLERS

@@ -23,8 +23,9 @@ from elasticsearch import Elasticsearch
 
 from cli import main
 from indexer.intake.submission import Submission
-from indexer.jobs import reembedding
+from indexer.jobs import rebuild, reembedding
 from indexer.jobs.reembedding import Pause, refresh
+from mappings.creation import IndexOptions
 from mappings.identity import EncoderIdentity
 from mappings.inspection import indices_behind, only_index
 from mappings.names import read_alias, write_alias
@@ -248,8 +249,12 @@ def test_judgments_decide_whether_it_goes_live(
     for_arm = nitamono("reembed", "--encoder", str(other), "--arm", arm)
     assert for_arm.exit_code == 0, for_arm.output
     reader = IndexReader(shop.es, arm, 20)
-    assert reader.find("m0001", reader.deadline()).document.encoder_id.startswith("other-")
-    assert live(shop) == shop.index_name
+    index = reader.find("m0001", reader.deadline()).index
+    assert live(shop) == shop.index_name != index
+    for_all = nitamono("reembed", "--encoder", str(other))
+    assert for_all.exit_code == 0, for_all.output
+    assert live(shop) == index
+    assert index.startswith(f"{shop.settings.prefix}-other-")
 
 
 def test_it_pauses_and_goes_on(
@@ -261,9 +266,27 @@ def test_it_pauses_and_goes_on(
 
     paused = nitamono("reembed", "--encoder", str(other))
     assert (paused.exit_code, "pass --resume" in paused.output) == (2, True)
-    resumed = nitamono("reembed", "--encoder", str(other), "--resume")
+    resumed = nitamono("reembed", "--encoder", str(other), "--resume", "--no-swap")
     assert resumed.exit_code == 0, resumed.output
     assert not Pause(submission(environ).client, shop.settings.prefix)
+
+
+def test_a_paused_backfill_goes_on_where_it_was(
+    shop: Shop, other: Path, environ: Mapping[str, str], worker: WorkerFactory
+) -> None:
+    """It stops after what it has sent; what is done is not done again."""
+    worker(**environ)
+    identity, options = EncoderIdentity.from_artifact(other), IndexOptions()
+    job = rebuild.begin(shop.es, shop.settings.prefix, shop.index_name, identity, options)
+    stop = iter([False, False, True])
+    paused = reembedding.backfill(shop.es, job, submission(environ), 16, lambda: next(stop))
+    assert (paused.copied, rebuild.count(shop.es, job.target)) == (32, 32)
+    kept = rebuild.begin(shop.es, shop.settings.prefix, shop.index_name, identity, options)
+    assert kept == paused
+
+    rest = submission(environ)
+    done = reembedding.backfill(shop.es, kept, rest, 16, lambda: False)
+    assert (done.copied, rest.summary.total) == (COUNT + 1, COUNT + 1 - 32)
 
 
 def test_every_worker_must_have_the_encoder(

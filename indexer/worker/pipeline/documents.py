@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from indexer.worker.pipeline.item_state import ItemState
 from mappings.creation import FURTHER_PHOTOS
 from mappings.listing import (
+    INCOMPLETE,
     NO_CURRENCY,
     Listing,
     ListingDocument,
@@ -34,12 +35,17 @@ _UNKNOWN: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class EncodedPhoto:
-    """A photo's unit vector, (dims,) floats, and its perceptual hash in hex."""
+    """A photo, or what a listing's photos are together: a unit vector, (dims,) floats, and the perceptual
+    hash of the first of them in hex."""
 
     vector: tuple[float, ...]
     image_hash: str
     further: tuple[tuple[float, ...], ...] = ()
     """The unit vectors of the listing's other photos, where each has its own."""
+    further_hashes: tuple[str, ...] = ()
+    """The hashes of these photos, or of those in a mean."""
+    incomplete: bool = False
+    """Whether others of the listing's photos could not be used."""
     embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """Its full-width vector, (width,) float32, where those are kept."""
 
@@ -47,16 +53,29 @@ class EncodedPhoto:
     def each(cls, photos: Sequence[EncodedPhoto]) -> EncodedPhoto:
         """Return the first photo with the vectors of the others."""
         first, *others = photos
-        return replace(first, further=tuple(photo.vector for photo in others))
+        return replace(first, further=tuple(photo.vector for photo in others), further_hashes=_hashes(others))
+
+    def separate(self) -> list[EncodedPhoto]:
+        """Return the photos that `each` was called with; none of a mean, which cannot be told apart."""
+        vectors, hashes = (self.vector, *self.further), (self.image_hash, *self.further_hashes)
+        if len(vectors) != len(hashes):
+            return []
+        return [EncodedPhoto(*pair) for pair in zip(vectors, hashes, strict=True)]
 
     @classmethod
     def mean(cls, photos: Sequence[EncodedPhoto]) -> EncodedPhoto:
         """Return the normalized mean of several photos, with the hash of the first; one as it is."""
-        if len(photos) == 1:
-            return photos[0]
+        first, *others = photos
+        if not others:
+            return first
         total = np.sum([photo.vector for photo in photos], axis=0)
         norm = float(np.linalg.norm(total))
-        return cls(tuple((total / norm).tolist()), photos[0].image_hash) if norm else photos[0]
+        vector = tuple((total / norm).tolist()) if norm else first.vector
+        return cls(vector, first.image_hash, further_hashes=_hashes(others))
+
+
+def _hashes(photos: Sequence[EncodedPhoto]) -> tuple[str, ...]:
+    return tuple(photo.image_hash for photo in photos)
 
 
 @dataclass(frozen=True)
@@ -75,7 +94,9 @@ def photo_in(source: Mapping[str, Any]) -> PhotoResult:
     """Return the photo in a stored document, or the problem with it."""
     if vector := source.get("vector"):
         further = tuple(tuple(each["vector"]) for each in source.get(FURTHER_PHOTOS, ()))
-        return EncodedPhoto(tuple(vector), source["image_hash"], further)
+        hashes = tuple(source.get("further_hashes", ()))
+        incomplete = source.get("image_fingerprint", "").endswith(INCOMPLETE)
+        return EncodedPhoto(tuple(vector), source["image_hash"], further, hashes, incomplete)
     problem = source.get("photo_problem")
     return PhotoProblem(problem, "as before") if problem else None
 
@@ -110,7 +131,7 @@ def source_of(
     source = fields | {
         "item_id": item_id,
         "updated_at": latest,
-        "image_fingerprint": fingerprint if fields["images"] else None,
+        "image_fingerprint": _fingerprint(fingerprint, encoded) if fields["images"] else None,
         "image_hash": encoded.image_hash if encoded else None,
         "photo_problem": photo.reason if isinstance(photo, PhotoProblem) else None,
         "encoder_id": encoder_id,
@@ -119,6 +140,13 @@ def source_of(
         "changes": [[name, at, value] for name, (at, value) in sorted(state.changes.items())] or None,
         "removal_version": state.removal or None,
         "vector": encoded.vector if encoded else None,
+        "further_hashes": encoded.further_hashes or None if encoded else None,
         FURTHER_PHOTOS: [{"vector": each} for each in encoded.further] or None if encoded else None,
     }
     return {name: value for name, value in source.items() if value is not None} | searchable(fields)
+
+
+def _fingerprint(fingerprint: str | None, photo: EncodedPhoto | None) -> str | None:
+    if fingerprint is None or photo is None or not photo.incomplete:
+        return fingerprint
+    return fingerprint.removesuffix(INCOMPLETE) + INCOMPLETE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from indexer.worker.pipeline.chunk import Chunk, parse
@@ -155,7 +155,8 @@ def photo_of(plan: Plan, vectors: IndexVectors, photos: Photos) -> PhotoResult:
     found = [photos[PhotoOf(reference, vectors.encoder_id)] for reference in plan.images(vectors)]
     usable = [photo for photo in found if isinstance(photo, EncodedPhoto)]
     if usable:
-        return EncodedPhoto.each(usable) if vectors.photos > 1 else EncodedPhoto.mean(usable)
+        photo = EncodedPhoto.each(usable) if vectors.photos > 1 else EncodedPhoto.mean(usable)
+        return photo if len(usable) == len(found) else replace(photo, incomplete=True)
     first = next(failure for failure in found if isinstance(failure, Failure))
     return PhotoProblem(first.reason, first.detail)
 

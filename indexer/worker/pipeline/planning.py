@@ -11,7 +11,7 @@ from indexer.worker.pipeline.encoders import PhotoOf
 from indexer.worker.pipeline.item_state import ItemState, join
 from indexer.worker.pipeline.store import StoredDocument
 from mappings.identity import IndexVectors
-from mappings.listing import image_fingerprint
+from mappings.listing import INCOMPLETE, image_fingerprint
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def plan(
 
     stored: the document of the item by index, None if the index has none.
     vectors: what those of each index are of.
-    retry: try once more to load a photo that could not be loaded before.
+    retry: try once more to load photos that could not be loaded before.
     mean_of: the number of photos that a vector is the mean of, where an index has one vector a listing.
     """
     states = {index: document.state for index, document in stored.items() if document}
@@ -84,7 +84,7 @@ def plan(
         if document is None
         or states[index].versions != state.versions
         or document.source["encoder_id"] != vectors[index].encoder_id
-        or (retry and document.vector is None)
+        or (retry and (document.vector is None or document.is_incomplete))
     }
     if not state.latest:  # nothing is known of the item
         behind = {}
@@ -94,7 +94,8 @@ def plan(
         if document is None:
             continue
         of_document = IndexVectors(document.source["encoder_id"], vectors[index].photos)
-        photo = _stored_photo(document, image_fingerprint(references, photos_encoded(of_document, mean_of)))
+        fingerprint = image_fingerprint(references, photos_encoded(of_document, mean_of))
+        photo = _stored_photo(document, fingerprint, retry=retry)
         tried = isinstance(photo, PhotoProblem) and not retry and state.version == known.version
         if isinstance(photo, EncodedPhoto) or (tried and of_document not in photos):
             photos[of_document] = photo
@@ -110,7 +111,9 @@ def plan(
     )
 
 
-def _stored_photo(document: StoredDocument, fingerprint: str | None) -> PhotoResult:
+def _stored_photo(document: StoredDocument, fingerprint: str | None, *, retry: bool) -> PhotoResult:
     """Return the stored photo, or the problem with it, if the references are unchanged."""
-    same = document.source.get("image_fingerprint") == fingerprint
-    return photo_in(document.source) if same else None
+    stored: str | None = document.source.get("image_fingerprint")
+    if stored and not retry:
+        stored = stored.removesuffix(INCOMPLETE)
+    return photo_in(document.source) if stored == fingerprint else None

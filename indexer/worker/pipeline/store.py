@@ -14,6 +14,7 @@ from elasticsearch import Elasticsearch
 from cache.changes import Marking, unmarked
 from indexer.worker.pipeline.item_state import ItemState
 from mappings.aliases import writable_indices
+from mappings.creation import LISTING_FIELDS, ensure_fields
 from mappings.errors import ContractError
 from mappings.failures import (
     UNAVAILABLE,
@@ -23,6 +24,7 @@ from mappings.failures import (
     item_failure,
 )
 from mappings.identity import EncoderIdentity, IndexVectors
+from mappings.listing import INCOMPLETE
 from mappings.names import write_alias, written_through
 
 JSON = "application/vnd.elasticsearch+json; compatible-with=9"
@@ -48,6 +50,11 @@ class StoredDocument:
     def state(self) -> ItemState:
         """What it says of its item."""
         return ItemState.of_source(self.source, self.version)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether some of the item's photos could not be used."""
+        return str(self.source.get("image_fingerprint")).endswith(INCOMPLETE)
 
     @property
     def vector(self) -> tuple[float, ...] | None:
@@ -90,9 +97,11 @@ class ListingStore:
         """
         with elasticsearch_errors():
             try:
-                return writable_indices(self.es, self.prefix, self.encoders)
+                found = writable_indices(self.es, self.prefix, self.encoders)
+                ensure_fields(self.es, found, LISTING_FIELDS)
             except ContractError as error:
                 raise ElasticsearchUnavailable("no_index_for_encoder", str(error)) from error
+        return found
 
     def read(self, index: str, item_ids: Sequence[str]) -> dict[str, StoredDocument]:
         """Return the stored documents by id, with their vectors.
@@ -113,7 +122,7 @@ class ListingStore:
         found: defaultdict[str, set[str]] = defaultdict(set)
         for index in self.indices():
             for doc in self._get(index, item_ids, "_source_includes=image_fingerprint"):
-                found[doc["_id"]].update(doc["_source"].values())
+                found[doc["_id"]].update(each.removesuffix(INCOMPLETE) for each in doc["_source"].values())
         return found
 
     def _get(self, index: str, item_ids: Collection[str], parameters: str) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def test_the_mapping_has_the_fields_of_a_document() -> None:
     """The mapping is strict, so the type and the file must agree; only some indices have further photos."""
     properties = index_body(make_identity(), IndexOptions(photos=2))["mappings"]["properties"]
     assert set(properties) - set(index_body(make_identity(), IndexOptions())["mappings"]["properties"]) == {
-        "photos"
+        "further_photos"
     }
     assert set(properties) == set(ListingDocument.model_fields) | {
         "category_paths",
