@@ -62,7 +62,7 @@ class EncoderIdentity:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidSetting(
                 f"no encoder artifact in {folder}: {failure_of(error)}; "
-                "set NITAMONO_ENCODER_DIR to a folder with a manifest.json"
+                "--encoder or NITAMONO_ENCODER_DIR must name a folder with a manifest.json"
             ) from error
 
     @classmethod

@@ -221,6 +221,13 @@ class Listing(BaseModel):
 NO_CURRENCY: Final = "XXX"
 """ISO 4217: no currency."""
 
+UNKNOWN: Final[Mapping[str, Any]] = {
+    "category": ["unknown"],
+    "currency": NO_CURRENCY,
+    "seller_id": "unknown",
+}
+"""What the document of an item has in place of what is not known, or was forgotten."""
+
 
 def listing_schema() -> dict[str, Any]:
     """Return the JSON Schema of a listing event in canonical form, which `Listing.to_event` has."""

@@ -76,7 +76,8 @@ def answer_text(answer: SimilarAnswer) -> str:
     about = f"{item.item_id}  {price_label(item.price, item.currency)}  {item.title or '(no title)'}"
     lines = [about, _band_line(answer.band) if answer.band else str(answer.no_band)]
     if answer.fallback:
-        lines.append(f"{answer.fallback.message} ({answer.fallback.reason})")
+        reason, message = f"({answer.fallback.reason})", answer.fallback.message
+        lines.append(message if reason in message else f"{message} {reason}")
     lines += [f"{each.item_id}: {each.message} ({each.reason})" for each in answer.missing]
     rows = [_row(rank, found) for rank, found in enumerate(answer.items, start=1)]
     shown = (

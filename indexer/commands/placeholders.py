@@ -16,7 +16,7 @@ from indexer.commands.connections import Connections
 from indexer.jobs.placeholders import SharedPhoto, repair, shared_photos
 from indexer.photos.marks import Mark, MarkedBy, RedisMarks, Verdict
 from mappings.inspection import indices_behind
-from mappings.names import write_alias
+from mappings.names import read_alias
 
 
 @click.group(name="placeholders", cls=Group)
@@ -35,7 +35,7 @@ def placeholders_group() -> None:
 def list_shared(connections: Connections, count: int, as_json: bool) -> None:
     """List the marked photos, and those that most listings share."""
     marked = marks_of(connections).all()
-    indices = list(indices_behind(connections.es, write_alias(connections.settings.prefix)))
+    indices = list(indices_behind(connections.es, read_alias(connections.settings.prefix)))
     shared = {each.image_hash: each for each in shared_photos(connections.es, indices, count=count, least=3)}
     names = [*marked, *(each for each in shared if each not in marked)]
     if as_json:

@@ -126,6 +126,8 @@ def reconcile_command(
     """
     if from_ is not None and (path is not None or query is not None):
         raise click.UsageError("pass PATH, --query or --from-index, one of them")
+    if from_ is not None and not connections.es.indices.exists(index=from_):
+        raise IndexMissing(f"no index {from_}; `nitamono mappings list` shows the existing ones")
     rules = rules_of(map_file, {})
     run = Run(connections, target_of(connections, index), repair, remove_extra, max_extra / 100)
     moment = moment_of(as_of) if as_of else None

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -93,12 +92,14 @@ def reembed_command(
     """
     pausing = Pause(connections.redis, connections.settings.prefix)
     if pause:
+        if not rebuild.is_under_way(connections.es, connections.settings.prefix):
+            raise click.UsageError("no re-embedding is under way")
         pausing.set()
         click.echo("A running backfill stops after what it has sent. The same command with --resume goes on.")
         return
     if encoder is None:
         raise click.UsageError("pass --encoder with the folder of the new encoder, or --pause")
-    kept = parse_age(keep)
+    parse_age(keep)  # before anything is done
     stored = StoredEmbeddings.of(embeddings, load_artifact(encoder)) if embeddings else None
     if resume:
         pausing.clear()
@@ -117,7 +118,7 @@ def reembed_command(
     if no_swap:
         click.echo(f"{job.target} is ready. The same command without --no-swap puts it live.")
         return
-    go_live(connections, job, kept, arm)
+    go_live(connections, job, keep, arm)
 
 
 @click.command(name="rollback")
@@ -242,7 +243,7 @@ def once_a_second(ask: Callable[[], bool]) -> Callable[[], bool]:
     return cached
 
 
-def go_live(connections: Connections, job: Rebuild, kept: timedelta, arm: str | None) -> None:
+def go_live(connections: Connections, job: Rebuild, keep: str, arm: str | None) -> None:
     """Put the new index live, for all requests or for an arm."""
     es, prefix = connections.es, connections.settings.prefix
     if arm:
@@ -250,13 +251,13 @@ def go_live(connections: Connections, job: Rebuild, kept: timedelta, arm: str | 
         click.echo(f"{read_alias(arm)}: {job.target}. Both indices are written from the same events.")
         return
     began = time.monotonic()
-    reembedding.put_live(es, prefix, job, kept)
+    reembedding.put_live(es, prefix, job, parse_age(keep))
     took = (time.monotonic() - began) * 1000
     rebuild.forget_progress(es, job)
     click.echo(f"{read_alias(prefix)}: {job.source} → {job.target}, in {took:,.0f} ms")
     if rebuild.encoder_of_index(es, job.source) != rebuild.encoder_of_index(es, job.target):
         click.echo("Set NITAMONO_ENCODER_DIR to the new encoder for the API and for commands.")
     click.echo(
-        f"{job.source} is kept up to date for {kept}; until then `nitamono indexer rollback` puts it live "
+        f"{job.source} is kept up to date for {keep}; until then `nitamono indexer rollback` puts it live "
         "again. `nitamono indexer sweep` deletes it afterwards."
     )

@@ -43,9 +43,9 @@ def parse_age(text: str) -> timedelta:
     """
     match = re.fullmatch(r"([0-9]{1,6})([dhms])", text)
     if match is None:
-        raise click.BadParameter(f"{text!r}; expected a number and d, h, m or s, such as 7d")
+        raise click.BadParameter(f"found the age {text!r}; expected a number and d, h, m or s, such as 7d")
     unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}[match[2]]
     age = timedelta(**{unit: int(match[1])})
     if age > LONGEST_AGE:
-        raise click.BadParameter(f"{text!r}; expected at most {LONGEST_AGE.days:,} days")
+        raise click.BadParameter(f"found the age {text!r}; expected at most {LONGEST_AGE.days:,} days")
     return age

@@ -125,7 +125,7 @@ def _letters(writes: Sequence[DocumentWrite], marks: Mapping[str, Mark]) -> Iter
         event = {name: source[name] for name in Listing.model_fields if name in source}
         hashes = (source["image_hash"], *source.get("further_hashes", ()))
         found = next(each for each in hashes if each in marks)
-        detail = f"the photo is a placeholder: {marks[found].detail}"
+        detail = f"the photo is a placeholder: {marks[found].why}"
         yield DeadLetter.of(event, PLACEHOLDER, detail, version=event_version(parse_listing(event)))
 
 

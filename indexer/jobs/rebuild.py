@@ -118,6 +118,12 @@ def unfinished(es: Elasticsearch, prefix: str, source: str, vectors: IndexVector
     return None
 
 
+def is_under_way(es: Elasticsearch, prefix: str) -> bool:
+    """Return whether an index of the prefix is being filled from another one."""
+    entries = es.indices.get(index=f"{prefix}-*", filter_path=DESCRIPTION)
+    return any(_META in meta_of(entry) for entry in entries.values())
+
+
 def copy(
     es: Elasticsearch, store: ListingStore, rebuild: Rebuild, progress: Callable[[int], object]
 ) -> Rebuild:

@@ -39,6 +39,11 @@ class Mark:
     at: str
     detail: str = ""
 
+    @property
+    def why(self) -> str:
+        """The counts that decided, or who did and when."""
+        return self.detail or f"marked by {self.by} at {self.at}"
+
     @classmethod
     def now(cls, verdict: Verdict, by: MarkedBy, detail: str = "") -> Mark:
         """Return a mark of this moment."""

@@ -85,7 +85,7 @@ class Placeholders:
                 marks[image_hash] = mark
         return {
             image_hash: PhotoUnusable(
-                PLACEHOLDER, f"the photo with hash {image_hash} is a placeholder: {mark.detail or mark.by}"
+                PLACEHOLDER, f"the photo with hash {image_hash} is a placeholder: {mark.why}"
             )
             for image_hash, mark in marks.items()
             if mark.verdict is Verdict.PLACEHOLDER

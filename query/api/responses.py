@@ -14,7 +14,7 @@ from experiments.assignment.kill_switch import STALE_AFTER_S
 from mappings.errors import Problem
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import is_remote
-from mappings.listing import AttributeValue, ListingDocument, Status
+from mappings.listing import NO_CURRENCY, AttributeValue, ListingDocument, Status
 from query.search.browse import Page
 from query.search.experiment_aware import ExperimentStatus, Exposure
 from query.search.hits import RankedHit
@@ -480,7 +480,9 @@ def no_band(found: SimilarItems) -> str | None:
     if not found.band.unpriced:
         return None
     own = "has no price" if found.query.item.price is None else "is free"
-    return f"The item {own}, so items of every price in {found.query.item.currency} are shown."
+    currency = found.query.item.currency
+    kept = "without a currency" if currency == NO_CURRENCY else f"of every price in {currency}"
+    return f"The item {own}, so items {kept} are shown."
 
 
 def stages(deadline: RequestDeadline) -> dict[str, float]:
@@ -527,7 +529,11 @@ def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:
     asked, band, currency = found.query.request, found.band, found.query.item.currency
     always = [
         Filter(field="status", kept=Status.ON_SALE.value, why="only what can be bought is shown"),
-        Filter(field="currency", kept=currency, why="prices in another currency cannot be compared"),
+        Filter(
+            field="currency",
+            kept="none" if currency == NO_CURRENCY else currency,
+            why="prices in another currency cannot be compared",
+        ),
         *([] if band.unpriced else [_price_filter(band)]),
         Filter(field="item_id", kept="any other", why="the item is not similar to itself"),
     ]

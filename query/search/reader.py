@@ -30,7 +30,7 @@ from mappings.creation import FURTHER_PHOTOS
 from mappings.errors import IndexMissing, MappingMismatch
 from mappings.identity import EncoderIdentity, IndexVectors
 from mappings.inspection import identity_of, meta_of, only_index, resolve
-from mappings.listing import ListingDocument, Status
+from mappings.listing import UNKNOWN, ListingDocument, Status
 from mappings.names import read_alias
 from query.search.errors import NoLiveIndex, SearchUnavailable, UnknownItem
 from query.search.hits import Hit
@@ -447,8 +447,9 @@ def _further_vectors(hit: Mapping[str, Any]) -> NDArray[np.float32] | None:
 
 
 def _known(source: dict[str, Any]) -> ListingDocument | None:
-    """Return the document, unless it only keeps changes of an item that has no complete event yet."""
-    return None if source.get("version") == 0 else _document(source)
+    """Return the document, unless it is of an item that is not known yet, or was forgotten."""
+    forgotten = source["status"] == Status.REMOVED and source.items() >= UNKNOWN.items()
+    return None if source.get("version") == 0 or forgotten else _document(source)
 
 
 def _document(source: dict[str, Any]) -> ListingDocument:

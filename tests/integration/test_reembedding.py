@@ -260,8 +260,11 @@ def test_judgments_decide_whether_it_goes_live(
 def test_it_pauses_and_goes_on(
     shop: Shop, other: Path, environ: Mapping[str, str], worker: WorkerFactory
 ) -> None:
-    """Another process pauses it; nothing is done twice."""
+    """Another process pauses it; before one is begun there is nothing to pause."""
     worker(**environ)
+    assert "no re-embedding is under way" in nitamono("reembed", "--pause").output
+    identity = EncoderIdentity.from_artifact(other)
+    rebuild.begin(shop.es, shop.settings.prefix, shop.index_name, identity, IndexOptions())
     assert nitamono("reembed", "--pause").exit_code == 0
 
     paused = nitamono("reembed", "--encoder", str(other))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from indexer.worker.pipeline.item_state import ItemState
 from mappings.creation import FURTHER_PHOTOS
 from mappings.listing import (
     INCOMPLETE,
-    NO_CURRENCY,
+    UNKNOWN,
     Listing,
     ListingDocument,
     image_fingerprint,
@@ -24,13 +24,6 @@ from mappings.listing import (
 )
 
 NO_PHOTO = "no_photo"
-
-_UNKNOWN: Final[Mapping[str, Any]] = {
-    "category": ["unknown"],
-    "currency": NO_CURRENCY,
-    "seller_id": "unknown",
-}
-"""What a document must have, of an item without a complete event."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ def source_of(
     fingerprint: the `image_fingerprint` of the photos that `photo` is of.
     """
     latest = isoformat(instant_of(state.latest))
-    fields = {"images": [], "attributes": {}, "created_at": latest, **_UNKNOWN, **state.listing_fields()}
+    fields = {"images": [], "attributes": {}, "created_at": latest, **UNKNOWN, **state.listing_fields()}
     encoded = photo if isinstance(photo, EncodedPhoto) else None
     source = fields | {
         "item_id": item_id,

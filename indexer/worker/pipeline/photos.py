@@ -16,6 +16,7 @@ from indexer.worker.pipeline.encoders import PhotoEncoder, PhotoOf, decode_for, 
 from indexer.worker.pipeline.planning import Plan
 from indexer.worker.pipeline.showing import problems_of
 from mappings.failures import Failure, TransientFailure
+from mappings.listing import INCOMPLETE
 from ml.data.embedding_shards import EmbeddingRow
 from ml.inference.full_width import FullWidthEncoder
 
@@ -96,20 +97,20 @@ def rows_of(
             if any(isinstance(photo, TransientFailure) for photo in found):
                 continue
             done.add(encoder.last.backbone_id)
-            if rows := [*_rows(plan, plan.fingerprint(vectors), found)]:
+            whole = all(isinstance(photo, EncodedPhoto) for photo in found)
+            fingerprint = (plan.fingerprint(vectors) or "") + ("" if whole else INCOMPLETE)
+            if rows := [*_rows(plan, fingerprint, found)]:
                 yield encoder.last.backbone_id, rows
 
 
-def _rows(
-    plan: Plan, fingerprint: str | None, found: Sequence[EncodedPhoto | Failure]
-) -> Iterator[EmbeddingRow]:
+def _rows(plan: Plan, fingerprint: str, found: Sequence[EncodedPhoto | Failure]) -> Iterator[EmbeddingRow]:
     seller_id = plan.state.listing_fields().get("seller_id", "")
     for position, photo in enumerate(found):
         if isinstance(photo, EncodedPhoto) and photo.embedding is not None:
             yield EmbeddingRow(
                 plan.item_id,
                 seller_id,
-                fingerprint or "",
+                fingerprint,
                 position,
                 photo.image_hash,
                 plan.state.latest,

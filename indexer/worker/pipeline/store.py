@@ -122,7 +122,7 @@ class ListingStore:
         found: defaultdict[str, set[str]] = defaultdict(set)
         for index in self.indices():
             for doc in self._get(index, item_ids, "_source_includes=image_fingerprint"):
-                found[doc["_id"]].update(each.removesuffix(INCOMPLETE) for each in doc["_source"].values())
+                found[doc["_id"]].update(doc["_source"].values())
         return found
 
     def _get(self, index: str, item_ids: Collection[str], parameters: str) -> list[dict[str, Any]]:

@@ -113,7 +113,10 @@ def _read_json(request: Request, most: int) -> Body:
     _check_encoding(request)
     if not request.is_json:
         found = request.mimetype or "none"
-        raise UnsupportedMediaType(f"Content-Type: found {found}, expected application/json")
+        expected = "application/json" + (
+            ", or application/x-ndjson of a batch" if most == MAX_BATCH_BYTES else ""
+        )
+        raise UnsupportedMediaType(f"Content-Type: found {found}, expected {expected}")
     request.max_content_length = most
     data = request.get_data(cache=False)
     item = _parsed(data, None if most == MAX_BATCH_BYTES else MAX_DEPTH)

@@ -23,5 +23,5 @@ def test_folder_without_a_readable_manifest_is_refused(tmp_path: Path, text: str
     """The message names the folder and the variable to set."""
     if text is not None:
         (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(InvalidSetting, match="set NITAMONO_ENCODER_DIR"):
+    with pytest.raises(InvalidSetting, match="NITAMONO_ENCODER_DIR must name a folder"):
         EncoderIdentity.from_artifact(tmp_path)
