@@ -39,9 +39,13 @@ def remove_command(item_ids: tuple[str, ...], at: str | None, wait: bool) -> Non
     for part in chunked(events, connections.settings.batch_size):
         submission.send(part)
     summary = submission.finish()
-    click.echo(str(summary) if wait else f"Sent {count_of(len(events), 'removal')} to the queue.")
-    if wait and summary.rejected:
+    if not wait:
+        click.echo(f"Sent {count_of(len(events), 'removal')} to the queue.")
+    elif summary.rejected:
+        click.echo(str(summary))
         raise SystemExit(1)
+    else:
+        click.echo(f"{count_of(summary.total, 'removal')} done.")
 
 
 def removals(item_ids: Sequence[str], at: str) -> list[dict[str, Any]]:

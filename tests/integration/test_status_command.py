@@ -57,7 +57,7 @@ def test_an_item_is_shown_from_queued_to_removed(
     worker(**shop.environ(elasticsearch_url, redis_url))
     removed = nitamono("remove", "m1", "--wait")
     assert removed.exit_code == 0, removed.output
-    assert removed.output.startswith("1 listing: 1 ")
+    assert removed.output == "1 removal done.\n"
     shown = nitamono("indexer", "status", "m1", "m2")
     assert shown.exit_code == 0, shown.output
     assert "m1: indexed\n  Indexed at " in shown.output

@@ -118,7 +118,10 @@ def _read_json(request: Request, most: int) -> Body:
         )
         raise UnsupportedMediaType(f"Content-Type: found {found}, expected {expected}")
     request.max_content_length = most
-    data = request.get_data(cache=False)
+    try:
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        raise RequestEntityTooLarge(f"the body has more than {most:,} bytes") from error
     item = _parsed(data, None if most == MAX_BATCH_BYTES else MAX_DEPTH)
     return Body((item,), hashlib.sha256(data).hexdigest())
 
