@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 from tests.free_port import free_port
 
@@ -52,5 +53,6 @@ def s3_server() -> Iterator[S3Server]:
             patch.setenv(name, value)
         client = boto3.client("s3", endpoint_url=url)
         client.create_bucket(Bucket=BUCKET)
+        S3FileSystem.clear_instance_cache()  # whose one instance has the address of another server
         yield S3Server(url, client)
     server.stop()
