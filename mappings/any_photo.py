@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from mappings.creation import FURTHER_PHOTOS
@@ -10,16 +9,16 @@ from mappings.creation import FURTHER_PHOTOS
 MAX_CANDIDATES: Final = 10_000  # Elasticsearch refuses more
 
 
-def any_photo(search: Mapping[str, Any], photos: int) -> list[dict[str, Any]]:
+def any_photo(knn: dict[str, Any], photos: int) -> list[dict[str, Any]]:
     """Return the `knn` query of first photos, and beside it that of the others where they have vectors.
 
     Both give a listing the same score for the same cosine, so `dis_max` takes that of its most similar photo
     (docs/decisions/182-several-photos.md). Filters are on the listing.
 
+    knn: the parameters of the query.
     photos: the number of first photos of a listing that have a vector each in the index. Where more than
         MAX_CANDIDATES of the others pass the filter, Elasticsearch searches their graph.
     """
-    knn = search["knn"]
     if photos == 1:
         return [{"knn": knn}]
     # The best photo of each listing counts, but all of them are candidates.

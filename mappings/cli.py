@@ -41,14 +41,6 @@ encoder_option = click.option(
     help="Folder of the encoder artifact.",
 )
 
-photos_option = click.option(
-    "--photos",
-    type=WholeNumber(1, MAX_PHOTOS),
-    default=1,
-    show_default=True,
-    help="First photos of a listing that are searched, each by a vector of its own.",
-)
-
 
 @group.command()
 @encoder_option
@@ -66,7 +58,13 @@ photos_option = click.option(
     type=click.Choice(creation.VECTOR_INDEX_TYPES),
     help="Elasticsearch's type of vector index.",
 )
-@photos_option
+@click.option(
+    "--photos",
+    type=WholeNumber(1, MAX_PHOTOS),
+    default=1,
+    show_default=True,
+    help="First photos of a listing that are searched, each by a vector of its own.",
+)
 @click.option(
     "--write",
     is_flag=True,

@@ -20,33 +20,20 @@ from indexer.jobs.rebuild import Rebuild
 REPAIRS: Final = 3
 """Rounds of refreshing what the new index lacks: an item can be swept or removed while it is compared."""
 
+
+def _share(name: str, default: float, help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:  # noqa: A002
+    return click.option(name, type=Number(0, 1), default=default, show_default=True, help=help)
+
+
 OPTIONS: Final = (
     click.option(
         "--judgments",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="CSV file with query, item and gain, by which both indices are compared.",
     ),
-    click.option(
-        "--tolerance",
-        type=Number(0, 1),
-        default=0.0,
-        show_default=True,
-        help="By how much nDCG on judgments may be lower.",
-    ),
-    click.option(
-        "--least-recall",
-        type=Number(0, 1),
-        default=gates.LEAST_RECALL,
-        show_default=True,
-        help="Least recall of the graph.",
-    ),
-    click.option(
-        "--most-rejected",
-        type=Number(0, 1),
-        default=0.01,
-        show_default=True,
-        help="Largest share of listings whose photo cannot be encoded again.",
-    ),
+    _share("--tolerance", 0.0, "By how much nDCG on judgments may be lower."),
+    _share("--least-recall", gates.LEAST_RECALL, "Least recall of the graph."),
+    _share("--most-rejected", 0.01, "Largest share of listings whose photo cannot be encoded again."),
 )
 
 

@@ -20,14 +20,13 @@ from mappings.creation import FURTHER_PHOTOS, LISTING_FIELDS, add_fields
 from mappings.failures import VersionConflict, elasticsearch_errors
 from mappings.identity import EncoderIdentity
 from mappings.lifecycle import IndexState, list_indices
-from mappings.listing import CLOCK_SKEW, Status, status_version
+from mappings.listing import CLOCK_SKEW, UNKNOWN, Status, status_version
 from mappings.names import write_alias, written_through
 from mappings.scan import pages
 
 AT_ONCE: Final = 500
 ROUNDS: Final = 5
 """A worker that has read an item before it is forgotten writes what it read once more; so often at most."""
-UNKNOWN_SELLER: Final = "unknown"
 
 
 @dataclass
@@ -68,7 +67,7 @@ def is_forgotten(source: dict[str, Any]) -> bool:
     kept = ("title", "vector", "changes", "popularity", "price", "images", "attributes", "image_hash")
     return (
         source["status"] == Status.REMOVED
-        and source["seller_id"] == UNKNOWN_SELLER
+        and source["seller_id"] == UNKNOWN["seller_id"]
         and not any(source.get(name) for name in (*kept, FURTHER_PHOTOS))
     )
 

@@ -170,7 +170,7 @@ def _nearest_by_graph(vector: Sequence[float], photos: int) -> dict[str, Any]:
         "num_candidates": CANDIDATES,
         "filter": {"term": {"status": Status.ON_SALE.value}},
     }
-    searches = any_photo({"knn": knn}, photos)
+    searches = any_photo(knn, photos)
     return {"query": {"dis_max": {"queries": searches}}, "size": K + 1, "_source": False}
 
 

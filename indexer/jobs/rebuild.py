@@ -110,18 +110,21 @@ def begin(
 
 def unfinished(es: Elasticsearch, prefix: str, source: str, vectors: IndexVectors) -> Rebuild | None:
     """Return the rebuild of `source` with such vectors that was begun before, if there is one."""
-    entries = es.indices.get(index=f"{prefix}-*", filter_path=DESCRIPTION)
-    for entry in entries.values():
-        saved = meta_of(entry).get(_META)
-        if saved and saved["source"] == source and IndexVectors.from_meta(meta_of(entry)) == vectors:
-            return Rebuild(**saved)
+    for meta in _begun(es, prefix):
+        if meta[_META]["source"] == source and IndexVectors.from_meta(meta) == vectors:
+            return Rebuild(**meta[_META])
     return None
 
 
 def is_under_way(es: Elasticsearch, prefix: str) -> bool:
     """Return whether an index of the prefix is being filled from another one."""
+    return bool(_begun(es, prefix))
+
+
+def _begun(es: Elasticsearch, prefix: str) -> list[dict[str, Any]]:
+    """Return the `_meta` of each index that has the progress of a rebuild."""
     entries = es.indices.get(index=f"{prefix}-*", filter_path=DESCRIPTION)
-    return any(_META in meta_of(entry) for entry in entries.values())
+    return [meta for entry in entries.values() if _META in (meta := meta_of(entry))]
 
 
 def copy(

@@ -171,22 +171,20 @@ def _searches(
 ) -> list[Clause]:
     """The searches for the nearest vectors of a level in each shard that pass the filters."""
     parameters = query.knn.at(level, query.window)
-    search = {
-        "knn": {
-            "field": "vector",
-            "query_vector": vector,
-            "k": parameters.k,
-            "num_candidates": parameters.num_candidates,
-            "filter": [
-                *always,
-                *_category_filter(level.path),
-                *([_attribute_filter(level.attribute)] if level.attribute else []),
-            ],
-            "boost": KNN_BOOST,
-            **({"similarity": query.floor} if query.floor else {}),
-        }
+    knn = {
+        "field": "vector",
+        "query_vector": vector,
+        "k": parameters.k,
+        "num_candidates": parameters.num_candidates,
+        "filter": [
+            *always,
+            *_category_filter(level.path),
+            *([_attribute_filter(level.attribute)] if level.attribute else []),
+        ],
+        "boost": KNN_BOOST,
+        **({"similarity": query.floor} if query.floor else {}),
     }
-    return any_photo(search, query.photos)
+    return any_photo(knn, query.photos)
 
 
 def fallback_body(query: SimilarQuery, band: PriceBand) -> Clause:
