@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ BATCH: Final = 32
 VALUES: Final = BATCH * 112 * 112 * 3
 """Input values per call of a graph on a CPU: BATCH photos of 112 × 112 pixels, or six of 256 × 256. A
 ViT-B/16 takes as long per photo in batches of 2, 4, 8 or 16 (docs/decisions/107-encoder-speed.md)."""
+
+
+TIMED_ROWS: Final = 2
+"""Rows with which precisions are compared: a ViT-B/16 takes half a second for them on two cores."""
 
 
 class BackendMissing(MlError):
@@ -104,7 +109,7 @@ def open_graph(
 
 
 def open_openvino(model: Path | bytes, path: Path, threads: int, precision: Precision) -> CompiledGraph:
-    """Compile the graph for the CPU by OpenVINO.
+    """Compile the graph for the CPU by OpenVINO. precision: "auto" is the faster of those that the CPU has.
 
     Raises:
         PrecisionMissing: bf16 on a CPU without it.
@@ -112,26 +117,54 @@ def open_openvino(model: Path | bytes, path: Path, threads: int, precision: Prec
     import openvino  # noqa: PLC0415  a heavy import that only this function needs
 
     core = openvino.Core()
+    network = core.read_model(model)
     half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not half:
         raise PrecisionMissing(f"{path}: this CPU has no bf16 arithmetic; use precision f32 or auto")
-    chosen = "bf16" if half and precision != "f32" else "f32"
-    settings = {
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        # In an int8 graph it applies to the layers that were left in floating point.
-        "INFERENCE_PRECISION_HINT": chosen,
-        # Every worker process would pin itself to the same first cores.
-        "ENABLE_CPU_PINNING": False,
-    }
-    request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
-    turn = threading.Lock()
 
-    def run(batch: Inputs) -> Vectors:
-        with turn:
-            return side_by_side(list(request.infer([batch], share_inputs=True).values()))
+    def compiled(chosen: str) -> CompiledGraph:
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            # In an int8 graph it applies to the layers that were left in floating point.
+            "INFERENCE_PRECISION_HINT": chosen,
+            # Every worker process would pin itself to the same first cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        request = core.compile_model(network, "CPU", settings).create_infer_request()
+        turn = threading.Lock()
 
-    return CompiledGraph(in_parts(run), "openvino", chosen)
+        def run(batch: Inputs) -> Vectors:
+            with turn:
+                return side_by_side(list(request.infer([batch], share_inputs=True).values()))
+
+        return CompiledGraph(in_parts(run), "openvino", chosen)
+
+    if not half or precision == "f32":
+        return compiled("f32")
+    if precision == "bf16":
+        return compiled("bf16")
+    values = network.inputs[0]
+    shape = (TIMED_ROWS, *(side.get_length() for side in list(values.partial_shape)[1:]))
+    return fastest([compiled("bf16"), compiled("f32")], np.zeros(shape, values.element_type.to_dtype()))
+
+
+def fastest(
+    graphs: Sequence[CompiledGraph], batch: Inputs, *, clock: Callable[[], float] = time.perf_counter
+) -> CompiledGraph:
+    """The graph that computes the batch in the shortest time, the best of three calls after one to warm up.
+
+    A CPU that has bf16 may compute it slower than float32 (docs/decisions/107-encoder-speed.md).
+    """
+
+    def seconds(graph: CompiledGraph) -> float:
+        before = clock()
+        graph(batch)
+        return clock() - before
+
+    for graph in graphs:
+        graph(batch)
+    return min(graphs, key=lambda graph: min(seconds(graph) for _ in range(3)))
 
 
 def in_parts(graph: Graph) -> Graph:
