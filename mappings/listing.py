@@ -291,6 +291,8 @@ class ListingDocument(BaseModel):
         values |= {name: datetime.fromisoformat(source[name]) for name in _TIMES}
         values["status"] = Status(source["status"])
         values |= {name: tuple(values[name]) for name in ("category", "images", "further_hashes")}
+        several = {name: tuple(value) for name, value in values["attributes"].items() if type(value) is list}
+        values["attributes"] = {**values["attributes"], **several}
         nested = values["further_photos"]
         values["further_photos"] = tuple(tuple(each["vector"]) for each in nested if "vector" in each)
         document = cls.__new__(cls)

@@ -422,7 +422,9 @@ def test_a_field_whose_name_is_not_unicode_is_ignored() -> None:
 @pytest.mark.parametrize("status", ["on_sale", "removed"])
 def test_a_stored_document_is_read_as_it_was_written(status: str) -> None:
     """Equal to the one that was stored, whose fields can be changed as usual."""
-    document = make_document(status=status, title="靴", vector=None if status == "removed" else (0.6, 0.8))
+    vector = None if status == "removed" else (0.6, 0.8)
+    attributes = {"colours": ("Red", "White"), "size": 38}
+    document = make_document(status=status, title="靴", vector=vector, attributes=attributes)
     read = ListingDocument.from_source(json.loads(json.dumps(document.to_source())))
     assert read.model_copy(update={"vector": document.vector}) == document
     repriced = document.model_copy(update={"price": 5.0})
