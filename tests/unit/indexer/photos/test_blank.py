@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from indexer.photos.blank import blank_problem
+from indexer.photos.blank import blank_problem, ground_and_spread
 from ml.inference.gradient_hash import gradient_hash
 from ml.inference.preprocess import decode_photo
 from tests.pictures import encode, smooth
@@ -58,3 +58,13 @@ def test_a_plain_ground_shows_nothing(picture: Image.Image, is_blank: bool) -> N
 
     assert (problem is not None) is is_blank
     assert problem is None or problem.reason == "photo_blank"
+
+
+@pytest.mark.parametrize("picture", [smooth(161, 161), Image.new("RGB", (9, 9), (255, 254, 253))])
+def test_ground_and_spread_are_those_of_the_pixels(picture: Image.Image) -> None:
+    """As NumPy computes them; a plain colour has no spread at all."""
+    pixels = np.asarray(picture)
+    ground, spread = ground_and_spread(pixels)
+
+    assert ground.tolist() == np.median(pixels.reshape(-1, 3), axis=0).tolist()
+    assert spread == pytest.approx(pixels.std(axis=(0, 1)).max())
