@@ -16,6 +16,7 @@ _BY_REASON: Final = {
     "currency_malformed": "Use a code of ISO 4217, such as JPY.",
     "images_too_many": "Give at most 20 photos.",
     "invalid_csv": "Close the quote, or write a quote inside of a field twice.",
+    "wrong_field_count": "Write as many fields as the header has; quote a field that contains the delimiter.",
     "invalid_json": "Write each listing as one JSON object.",
     "invalid_utf8": "Pass --encoding, or save the file as UTF-8.",
     "line_too_long": "Shorten the row: no listing has as many characters.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from console.counts import count_of
 from indexer.errors import UnreadableFile
@@ -27,12 +27,17 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _QUOTED_REST = re.compile(r'(?:[^"]|"")*+"')
 
 
+INVALID: Final = "invalid_csv"
+WRONG_FIELD_COUNT: Final = "wrong_field_count"
+
+
 class BadRecord(Exception):
     """The lines from the current one are not a record; `length` of them are to be rejected."""
 
-    def __init__(self, detail: str, length: int = 1) -> None:
+    def __init__(self, detail: str, length: int = 1, reason: str = INVALID) -> None:
         super().__init__(detail)
         self.length = length
+        self.reason = reason
 
 
 class Lines:
@@ -163,7 +168,7 @@ class Header:
             raise BadRecord("a quote is not closed: the following rows would be part of this one")
         if not self.fits(len(fields)):
             found = f"found {count_of(len(fields), 'field')}, the header has {len(self.names)}"
-            raise BadRecord(found, length)
+            raise BadRecord(found, length, WRONG_FIELD_COUNT)
 
     def _swallows(self, record: str, lines: Lines) -> bool:
         for index, start, end in self.dialect.quoted_fields(record):
@@ -216,11 +221,12 @@ class RejectedLines:
     end: int
     lines: list[str]
     detail: str
+    reason: str
 
     def row(self) -> Row:
         """Return them as a row without an event."""
         location = f"line {self.start}" if self.start == self.end else f"lines {self.start} to {self.end}"
-        return Row(None, "".join(self.lines).rstrip("\r\n"), "invalid_csv", self.detail, location)
+        return Row(None, "".join(self.lines).rstrip("\r\n"), self.reason, self.detail, location)
 
 
 def read_header(lines: Lines, rules: ListingMap) -> Header | None:
@@ -283,16 +289,18 @@ def rows(path: Path, rules: ListingMap) -> Iterator[Row]:
         yield from read_csv(text, rules)
 
 
-def next_record(header: Header, lines: Lines, *, after_bad_record: bool) -> tuple[list[str], int]:
+def next_record(header: Header, lines: Lines, *, in_doubt: bool) -> tuple[list[str], int]:
     """Return the fields of the next record and the number of its lines.
 
+    in_doubt: a quote in a rejected record before it may not be closed.
+
     Raises:
-        BadRecord: the next lines are not a record or, `after_bad_record`, may be the rest of one.
+        BadRecord: the next lines are not a record or, in doubt, may be the rest of one.
     """
     fields, length = header.dialect.record(lines.upcoming())
     if any(map(str.strip, fields)):
         header.check(fields, lines, length)
-        uncertain = after_bad_record and not header.is_certain(fields, length)
+        uncertain = in_doubt and not header.is_certain(fields, length)
         if uncertain and header.dialect.has_bare_quote(lines.record(length)):
             raise BadRecord("a quote is misplaced, after a record that is not closed")
     return fields, length
@@ -303,7 +311,9 @@ def read_csv(text: TextIO, rules: ListingMap) -> Iterator[Row]:
 
     After a bad record, reading continues at the line after its first. A record with bare quotes is then
     rejected too, since it may be the rest of a field, until a record has none, or a line has a valid item id
-    and status. Until then, lines that are too short for a row belong to the rejected record before them.
+    and status. Until then, lines that are too short for a row belong to the rejected record before them,
+    unless nothing but the number of fields is wrong with both. A record without a quote that has a wrong
+    number of fields leaves no such doubt.
 
     Raises:
         UnreadableFile: the header cannot be read.
@@ -312,26 +322,30 @@ def read_csv(text: TextIO, rules: ListingMap) -> Iterator[Row]:
     lines = Lines(text)
     header = read_header(lines, rules)
     rejected: RejectedLines | None = None
+    in_doubt = False
     while header and lines.peek() is not None:
         start = lines.number + 1
         try:
-            fields, length = next_record(header, lines, after_bad_record=rejected is not None)
+            fields, length = next_record(header, lines, in_doubt=in_doubt)
         except BadRecord as error:
-            # Directly after a bad record, the other lines of this one may be rows.
-            taken = lines.take(1 if rejected else error.length)
-            if rejected and header.is_fragment(taken[0]):
+            may_be_rest = in_doubt and not (rejected and rejected.reason == error.reason == WRONG_FIELD_COUNT)
+            # Directly after a misplaced quote, the other lines of this one may be rows.
+            taken = lines.take(1 if may_be_rest else error.length)
+            if rejected and may_be_rest and header.is_fragment(taken[0]):
                 rejected.lines += taken
                 rejected.end = lines.number
             else:
                 if rejected:
                     yield rejected.row()
-                rejected = RejectedLines(start, lines.number, taken, str(error))
+                rejected = RejectedLines(start, lines.number, taken, str(error), error.reason)
+            in_doubt = in_doubt or error.reason == INVALID or any('"' in line for line in taken)
             continue
         lines.take(length)
         if any(map(str.strip, fields)):
             if rejected:
                 yield rejected.row()
                 rejected = None
+            in_doubt = False
             yield Row(header.record(fields), location=f"line {start}")
     if rejected:
         yield rejected.row()

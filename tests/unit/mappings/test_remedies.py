@@ -18,6 +18,8 @@ from mappings.remedies import remedy
         ("currency_missing", "[constants]"),
         ("title_too_long", "Shorten it."),
         ("photo_not_found", "--root"),
+        ("invalid_csv", "Close the quote"),
+        ("wrong_field_count", "as many fields as the header"),
         ("photo_truncated", "Replace the photo"),
         ("popularity_not_finite", "docs/listing-schema.md"),
     ],

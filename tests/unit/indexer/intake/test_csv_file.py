@@ -143,7 +143,40 @@ def test_rows_without_empty_last_fields_are_read() -> None:
 
     assert first.event is not None
     assert not {"images", "attributes"} & set(first.event)
-    assert (second.reason, second.location, second.raw) == ("invalid_csv", "line 3", "m2,t,A")
+    assert (second.reason, second.location, second.raw) == ("wrong_field_count", "line 3", "m2,t,A")
+
+
+@pytest.mark.parametrize("title", ["t", '"27"" TV"', '"first\nsecond"'])
+def test_a_wrong_number_of_fields_is_no_reason_to_doubt_the_next_row(title: str) -> None:
+    """Each such row is counted, and says how many fields it has."""
+    short, surplus = f"m1,{title},A\n", f"m2,{title},{REST},,\n"
+    rows = read(f"{HEADER}\n{short}{short}{surplus}{short}m3,{title},{REST}\n{surplus}m4,{title},{REST}\n")
+
+    assert [row.event and row.event["item_id"] for row in rows] == [None] * 4 + ["m3", None, "m4"]
+    wrong = [(row.reason, row.detail) for row in rows if row.event is None]
+    few, many = (("wrong_field_count", f"found {count} fields, the header has 11") for count in (3, 13))
+    assert wrong == [few, few, many, few, many]
+
+
+@pytest.mark.parametrize(("category", "status"), [("A", "for sale"), ('"A\nB"', "on_sale")])
+def test_a_row_after_one_with_a_wrong_number_of_fields_may_have_bare_quotes(
+    category: str, status: str
+) -> None:
+    """No quote of the row before it can be open, since that has none."""
+    first, second = read(f'{HEADER}\nm1,t,A\nm2,27" TV,{category},1290,JPY,s1,{status},,\n')
+
+    assert first.reason == "wrong_field_count"
+    assert second.event is not None
+    assert second.event["title"] == '27" TV'
+
+
+def test_an_unclosed_quote_has_a_reason_of_its_own() -> None:
+    """Before and after rows with a wrong number of fields, and on a line with the right number."""
+    rows = read(f'{HEADER}\nm1,t,A\nm2,"24 inch,{REST}\nm3,t,{REST},,\nm4,t,{REST}\n')
+
+    reasons = ["wrong_field_count", "invalid_csv", "wrong_field_count", ""]
+    assert [row.reason for row in rows] == reasons
+    assert rows[1].detail.startswith("a quote is misplaced or not closed")
 
 
 def test_a_record_that_is_too_long_is_rejected() -> None:
