@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,7 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from events.user_ids import USER_HASH, user_hash
 from mappings.errors import InvalidEvent, Problem
-from mappings.listing import CLOCK_SKEW, Identifier, Instant, ListingId
+from mappings.listing import CLOCK_SKEW, Identifier, Instant, ListingId, between
 from mappings.problems import first_per_field, printable, shown
 
 OLDEST: Final = timedelta(days=7)
@@ -35,6 +36,7 @@ MAX_ITEMS: Final = 100
 LONGEST_USER_ID: Final = 128
 
 _SALT: Final = "salt"
+_NOW: Final = "now"
 
 
 def _hashed(value: object, info: ValidationInfo) -> str:
@@ -53,6 +55,14 @@ def _hashed(value: object, info: ValidationInfo) -> str:
         return user_hash(info.context[_SALT], value)
     except UnicodeEncodeError as error:  # half of a surrogate pair
         raise PydanticCustomError("string_unicode", "") from error
+
+
+def _timely(moment: datetime, info: ValidationInfo) -> datetime:
+    """Check that the time of an event that was just sent is neither late nor early."""
+    if info.context is None:
+        return moment
+    now = info.context[_NOW]
+    return between(now - OLDEST, moment, now + CLOCK_SKEW, early="too_old")
 
 
 HashedUserId = Annotated[
@@ -83,7 +93,11 @@ class Event(Model):
     event_id: Annotated[
         Identifier, Field(description="Chosen by the sender; an event sent twice under one id counts once.")
     ]
-    time: Annotated[Instant, Field(description="When it happened, in ISO 8601 with a time zone.")]
+    time: Annotated[
+        Instant,
+        AfterValidator(_timely),
+        Field(description="When it happened, in ISO 8601 with a time zone."),
+    ]
     user_id: Annotated[HashedUserId, Field(description="Any stable id of the user. It is hashed on arrival.")]
 
     @property
@@ -180,11 +194,7 @@ def parse_event(data: object, *, salt: str, now: datetime | None = None) -> Even
     Raises:
         InvalidEvent: with every problem found, each with a stable reason code. None repeats the user id.
     """
-    event = _validated(data, {_SALT: salt})
-    untimely = _time_problems(event.time, now or datetime.now(UTC))
-    if untimely:
-        raise InvalidEvent(event.event_id, untimely)
-    return event
+    return _validated(data, {_SALT: salt, _NOW: now or datetime.now(UTC)})
 
 
 def parse_message(data: object) -> Event:
@@ -202,7 +212,7 @@ def event_id_of(data: object) -> str | None:
     return printable(event_id[:128]) if isinstance(event_id, str) else None
 
 
-def _validated(data: object, context: Mapping[str, str] | None) -> Event:
+def _validated(data: object, context: Mapping[str, Any] | None) -> Event:
     if not isinstance(data, Mapping):
         raise InvalidEvent(None, (Problem("event", "event_wrong_type", shown(data), "a JSON object"),))
     kind = data.get("type")
@@ -222,12 +232,3 @@ def _without_user_id(problem: Problem) -> Problem:
     if problem.field != "user_id" or problem.reason == "user_id_missing":
         return problem
     return replace(problem, found="something else")
-
-
-def _time_problems(moment: datetime, now: datetime) -> tuple[Problem, ...]:
-    earliest, latest = now - OLDEST, now + CLOCK_SKEW
-    if moment > latest:
-        return (Problem("time", "time_in_future", str(moment), f"no later than {latest}"),)
-    if moment < earliest:
-        return (Problem("time", "time_too_old", str(moment), f"no earlier than {earliest}"),)
-    return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -15,10 +15,10 @@ from mappings.listing import (
     Listing,
     Status,
     content_version,
-    date_problems,
     item_id_of,
     parse_listing,
     status_version,
+    validated,
 )
 from mappings.problems import first_per_field, shown
 from mappings.values import canonical
@@ -75,7 +75,7 @@ def parse_event(event: object, *, now: datetime | None = None) -> Listing | Chan
         raise InvalidListing(item_id_of(event), (problem,))
     if operation == REFRESH:
         key = {"item_id": event.get("item_id"), "updated_at": _PLACEHOLDER["created_at"]}
-        return Change(_validated({}, key, now or datetime.now(UTC)).item_id, version=0)
+        return Change(_validated({}, key, now).item_id, version=0)
     return parse_change(event, now=now, removes=operation == REMOVE)
 
 
@@ -87,7 +87,7 @@ def parse_change(event: Mapping[Any, Any], *, now: datetime | None = None, remov
     Raises:
         InvalidListing: with every problem found, each with a stable reason code.
     """
-    listing = _validated({} if removes else event, event, now or datetime.now(UTC))
+    listing = _validated({} if removes else event, event, now)
     values = {} if removes else _values(event, listing)
     removes = removes or values.get("status") == Status.REMOVED
     if removes:
@@ -125,18 +125,17 @@ def _instant(fields: Mapping[str, Any]) -> datetime:
     return Listing.model_validate(_PLACEHOLDER | canonical(fields)).updated_at
 
 
-def _validated(fields: Mapping[Any, Any], event: Mapping[Any, Any], now: datetime) -> Listing:
+def _validated(fields: Mapping[Any, Any], event: Mapping[Any, Any], now: datetime | None) -> Listing:
     """Return a listing with the valid fields of an event, and placeholders for those that it lacks."""
     key = {name: event.get(name) for name in _KEY_FIELDS}
     given = canonical({**{name: fields[name] for name in _CHANGEABLE if name in fields}, **key})
     missing = tuple(_nulls(fields))
     try:
-        listing = Listing.model_validate(_PLACEHOLDER | given)
+        listing = validated(_PLACEHOLDER | given, now)
     except ValidationError as error:
         raise InvalidListing(item_id_of(event), first_per_field(error, Listing) + missing) from error
-    problems = date_problems(listing, now) + missing
-    if problems:
-        raise InvalidListing(listing.item_id, problems)
+    if missing:
+        raise InvalidListing(listing.item_id, missing)
     return listing
 
 

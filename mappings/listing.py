@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, LiteralString
 
 import orjson
 from pydantic import (
@@ -21,6 +21,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
@@ -118,6 +119,30 @@ Instant = Annotated[
     BeforeValidator(_iso_string),
     PlainSerializer(isoformat, when_used="json"),
 ]
+NOW: Final = "now"
+"""In the context of a validation: the instant by which dates are plausible; without it, all are."""
+
+
+def between(
+    earliest: datetime, moment: datetime, latest: datetime, *, early: LiteralString = "too_early"
+) -> datetime:
+    """Return the moment if it is between two others, for validators.
+
+    early: the type of the error if it is not late but early.
+    """
+    if moment > latest:
+        raise PydanticCustomError("in_future", "", {"latest": str(latest)})
+    if moment < earliest:
+        raise PydanticCustomError(early, "", {"earliest": str(earliest)})
+    return moment
+
+
+def _plausible(moment: datetime, info: ValidationInfo) -> datetime:
+    """Check that a date of a listing is neither late nor early."""
+    return between(EARLIEST, moment, info.context[NOW] + CLOCK_SKEW) if info.context else moment
+
+
+EventInstant = Annotated[Instant, AfterValidator(_plausible)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$")]
 """The id of an event, a slate or an experiment."""
 
@@ -202,9 +227,9 @@ class Listing(BaseModel):
     """The seller, in your own system. An answer has only a few items of each."""
     status: Annotated[Status, Field(strict=False)]
     """Only `on_sale` is ever an answer; `removed` deletes title, photos and vector."""
-    created_at: Instant
+    created_at: EventInstant
     """When the item was listed: ISO 8601 with a time zone, or epoch seconds or milliseconds."""
-    updated_at: Instant
+    updated_at: EventInstant
     """When this event happened, in the same forms. An older event never overwrites a newer one."""
     images: Annotated[tuple[PhotoReference, ...], Field(max_length=MAX_PHOTOS, strict=False)] = ()
     """http(s) URLs or paths below an allowed folder; the first ones are compared. As text: `a.jpg|b.jpg`."""
@@ -350,30 +375,18 @@ def parse_listing(event: object, *, now: datetime | None = None) -> Listing:
     if not fields.get("price"):
         fields.setdefault("currency", NO_CURRENCY)
     try:
-        listing = Listing.model_validate(fields)
+        return validated(fields, now)
     except ValidationError as error:
         raise InvalidListing(item_id_of(event), first_per_field(error, Listing)) from error
-    problems = date_problems(listing, now or datetime.now(UTC))
-    if problems:
-        raise InvalidListing(listing.item_id, problems)
-    return listing
 
 
-def date_problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:
-    """Return the problems of the dates of a listing, as `date_problem`."""
-    dates = {"updated_at": listing.updated_at, "created_at": listing.created_at}
-    problems = (date_problem(name, moment, now) for name, moment in dates.items())
-    return tuple(problem for problem in problems if problem)
+def validated(fields: Mapping[Any, Any], now: datetime | None) -> Listing:
+    """Return the listing with these fields, whose dates must be plausible now.
 
-
-def date_problem(name: str, moment: datetime, now: datetime) -> Problem | None:
-    """Return the problem of a date that is implausibly late or early; None if it is plausible."""
-    latest = now + CLOCK_SKEW
-    if moment > latest:
-        return Problem(name, f"{name}_in_future", str(moment), f"no later than {latest}")
-    if moment < EARLIEST:
-        return Problem(name, f"{name}_too_early", str(moment), f"no earlier than {EARLIEST}")
-    return None
+    Raises:
+        ValidationError: a field is not valid.
+    """
+    return Listing.model_validate(fields, context={NOW: now or datetime.now(UTC)})
 
 
 def item_id_of(event: Mapping[Any, Any]) -> str | None:

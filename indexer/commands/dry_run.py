@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -16,11 +16,13 @@ from console.table import table
 from indexer.intake.row import Row
 from indexer.summary import IndexingSummary, first_of, problem_in
 from indexer.worker.pipeline.chunk import UNEXPECTED_JSON
-from mappings.errors import InvalidListing
+from mappings.changes import OPERATION, REFRESH, REMOVE, UPDATE, Change, parse_event
+from mappings.errors import InvalidListing, Problem
 from mappings.image_roots import is_in_bucket, is_remote
-from mappings.listing import Listing, Status, item_id_of, parse_listing
+from mappings.listing import Listing, Status, item_id_of
 from mappings.problems import printable
 from mappings.remedies import remedy
+from mappings.values import canonical
 
 MOST_SHOWN: Final = 100
 """Lines of the table on the terminal; the report has all."""
@@ -49,8 +51,8 @@ class DryRun:
 
     def add(self, row: Row) -> list[Finding]:
         """Count a row, and return what is wrong with it."""
-        listing, found = checked(row)
-        self.without_price += bool(listing and listing.price is None)
+        parsed, found = checked(row)
+        self.without_price += isinstance(parsed, Listing) and parsed.price is None
         self.summary += outcome_of(found)
         self.findings += len(found)
         self.shown += found[: MOST_SHOWN - len(self.shown)]
@@ -79,33 +81,36 @@ def as_text(cell: str) -> str:
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
-def checked(row: Row) -> tuple[Listing | None, list[Finding]]:
-    """Return the listing in a row, and what is wrong with it."""
+def checked(row: Row) -> tuple[Listing | Change | None, list[Finding]]:
+    """Return the listing or change in a row, and what is wrong with it."""
     if row.event is None:
         detail = problem_in(row.detail.removeprefix(f"{row.location}: "))
-        return None, [_finding(row, "", "rejected", row.reason, detail)]
+        problems = [*_named(row.problems)] or [(row.reason, detail)]
+        return None, _findings(row, "", "rejected", problems)
     item_id = item_id_of(row.event) or ""
     try:
-        listing = parse_listing(row.event)
+        parsed = parse_event(row.event)
     except InvalidListing as failure:
-        return None, [_finding(row, item_id, "rejected", each.reason, str(each)) for each in failure.problems]
+        problems = [*_named(failure.problems), *photo_problems(row.event)]
+        return None, _findings(row, item_id, "rejected", problems)
     except UNEXPECTED_JSON as error:
-        return None, [_finding(row, item_id, "rejected", "event_unreadable", str(error))]
-    problems = photo_problems(listing)
-    return listing, [_finding(row, item_id, "no vector", reason, detail) for reason, detail in problems]
+        return None, _findings(row, item_id, "rejected", [("event_unreadable", str(error))])
+    return parsed, _findings(row, item_id, "no vector", photo_problems(row.event))
 
 
-def photo_problems(listing: Listing) -> Iterator[tuple[str, str]]:
-    """Yield the reason for which a listing would have no vector. Photos at URLs and in buckets are not
-    fetched."""
-    if listing.status is Status.REMOVED:
+def photo_problems(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the reason for which a listing would have no vector, and what is wrong. Photos at URLs and in
+    buckets are not fetched."""
+    fields, operation = canonical(event), event.get(OPERATION)
+    if fields.get("status") == Status.REMOVED or operation in (REMOVE, REFRESH):
         return
-    if not listing.images:
-        yield "no_photo", "the listing has no photo"
-    elif is_remote(listing.images[0]) or is_in_bucket(listing.images[0]):
+    if operation == UPDATE and "images" not in event:
         return
-    elif not Path(listing.images[0]).is_file():
-        yield "photo_not_found", f"found no file {listing.images[0]!r}"
+    match fields.get("images"):
+        case None | []:
+            yield "no_photo", "the listing has no photo"
+        case [str(first), *_] if not (is_remote(first) or is_in_bucket(first) or Path(first).is_file()):
+            yield "photo_not_found", f"found no file {first!r}"
 
 
 def outcome_of(found: list[Finding]) -> IndexingSummary:
@@ -137,9 +142,13 @@ def print_findings(run: DryRun, report: Path | None) -> None:
         click.echo(f"{report} has every row that has a problem.")
 
 
-def _finding(row: Row, item_id: str, outcome: str, reason: str, problem: str) -> Finding:
-    texts = (row.location, item_id, outcome, reason, problem, remedy(reason))
-    return Finding(*map(printable, texts))
+def _named(problems: Iterable[Problem]) -> Iterator[tuple[str, str]]:
+    return ((each.reason, str(each)) for each in problems)
+
+
+def _findings(row: Row, item_id: str, outcome: str, problems: Iterable[tuple[str, str]]) -> list[Finding]:
+    rows = ((row.location, item_id, outcome, *problem, remedy(problem[0])) for problem in problems)
+    return [Finding(*map(printable, texts)) for texts in rows]
 
 
 def _row_name(found: Finding) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mappings.errors import InvalidListing
+from mappings.changes import parse_event
+from mappings.errors import InvalidListing, Problem
 from mappings.image_roots import is_remote
-from mappings.listing import ListingId, parse_listing
+from mappings.listing import ListingId
 
 MAX_ROW_LENGTH = 1_000_000
 """Characters of a line or record. The largest valid listing has about 60 kB; longer rows are not listings."""
@@ -43,6 +44,8 @@ class Row:
     reason: str = ""
     detail: str = ""
     location: str = ""
+    problems: tuple[Problem, ...] = ()
+    """Those of an event without a valid item id."""
 
     def at(self, source: str, root: Path | str | None) -> Row:
         """Return the row with photo paths below `root`, or with its source and location in the detail.
@@ -61,9 +64,12 @@ def checked_id(row: Row, event: dict[str, Any]) -> Row:
     if is_item_id(event.get("item_id")):
         return row
     try:
-        parse_listing(event)
+        parse_event(event)
     except InvalidListing as failure:
-        return replace(row, event=None, raw=json.dumps(event), reason=failure.reason, detail=str(failure))
+        raw, detail = json.dumps(event), str(failure)
+        return replace(
+            row, event=None, raw=raw, reason=failure.reason, detail=detail, problems=failure.problems
+        )
     return row
 
 

@@ -142,6 +142,12 @@ def test_events_are_of_the_last_week(age: timedelta, reason: str | None) -> None
         assert reasons(event) == {"time": reason}
 
 
+def test_all_problems_of_an_event_are_named() -> None:
+    """Its time, too, where another field is wrong."""
+    event = make_shopping_event(time=(NOW - timedelta(days=8)).isoformat(), item_id="")
+    assert reasons(event) == {"time": "time_too_old", "item_id": "item_id_empty"}
+
+
 def test_a_message_may_be_old() -> None:
     """Its time was checked when it arrived."""
     waited = message() | {"time": "2020-01-01T00:00:00Z"}

@@ -92,6 +92,7 @@ def test_a_removal_has_no_fields(event: dict[str, Any]) -> None:
         (update(item_id=None), ["item_id_missing"]),
         (update(updated_at=None), ["updated_at_missing"]),
         (update(updated_at="2027-01-01T00:00:00Z"), ["updated_at_in_future"]),
+        (update(updated_at="2027-01-01T00:00:00Z", price=-1), ["price_not_positive", "updated_at_in_future"]),
         (update(status="trading"), ["status_unknown"]),
         (update(images=["x"] * 21), ["images_too_many"]),
         ({"op": "remove", "item_id": ".."}, ["item_id_malformed", "updated_at_missing"]),

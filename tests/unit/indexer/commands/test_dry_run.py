@@ -41,7 +41,7 @@ def test_a_dry_run_says_row_by_row_what_would_be_refused(tmp_path: Path) -> None
         tmp_path,
         make_event(images=["a.jpg"]),
         make_event(item_id="m2", images=["gone.jpg"]),
-        make_event(item_id="m3", price="1,290", status="販売中"),
+        make_event(item_id="m3", price="1,290", status="販売中", images=["a.jpg"]),
         "{half",
         make_event(item_id="m5", images=["https://a.example/1.jpg"], price=None),
         make_event(item_id="m6", images=[]),
@@ -74,6 +74,35 @@ def test_a_dry_run_says_row_by_row_what_would_be_refused(tmp_path: Path) -> None
     assert rows[2]["problem"].startswith("status: found '販売中', expected")
 
 
+def test_all_problems_of_a_row_are_reported(tmp_path: Path) -> None:
+    """Dates and photos too, where another field is wrong, and where no item id is."""
+    bad = make_event(currency="YEN", updated_at="2090-01-01T00:00:00Z", images=["gone.jpg"])
+    done = index(lines(tmp_path, bad, bad | {"item_id": None}), "--dry-run", "--report", tmp_path / "r.csv")
+
+    assert "2 listings: 2 rejected." in done.stdout
+    with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as report:
+        rows = list(csv.DictReader(report))
+    assert {row["outcome"] for row in rows} == {"rejected"}
+    assert [(row["item_id"], row["reason"]) for row in rows] == [
+        ("m1", "currency_unknown"),
+        ("m1", "updated_at_in_future"),
+        ("m1", "photo_not_found"),
+        ("", "item_id_missing"),
+        ("", "currency_unknown"),
+        ("", "updated_at_in_future"),
+    ]
+
+
+def test_changes_and_removals_are_checked_as_such(tmp_path: Path) -> None:
+    """They have no more fields than they change."""
+    item = {"item_id": "m1", "updated_at": "2026-01-02T00:00:00Z"}
+    price, photo = (item | {"op": "update"} | field for field in ({"price": 5}, {"images": ["gone.jpg"]}))
+    done = index(lines(tmp_path, price, photo, item | {"op": "remove"}), "--dry-run")
+
+    assert "3 listings: 2 indexed, 1 indexed without a vector." in done.stdout
+    assert "a.jsonl line 2 (m1): found no file" in done.stdout
+
+
 def test_any_text_can_be_reported(tmp_path: Path) -> None:
     """Half a surrogate pair, and an id that a spreadsheet would take for a formula."""
     rows = [make_event(item_id="=1+1", title="\ud800"), make_event(item_id="\ud800"), "\\ud800 {"]
@@ -97,7 +126,8 @@ def test_a_dry_run_ends_like_a_run(tmp_path: Path) -> None:
 
 def test_a_dry_run_of_many_bad_rows_shows_the_first(tmp_path: Path) -> None:
     """And three of each reason in the summary."""
-    file = lines(tmp_path, *(make_event(item_id=f"m{n}", price=-1) for n in range(250)))
+    photo = "https://a.example/1.jpg"
+    file = lines(tmp_path, *(make_event(item_id=f"m{n}", price=-1, images=[photo]) for n in range(250)))
     done = index(file, "--dry-run")
     assert "… and 150 more; --report FILE writes all as CSV" in done.stdout
     assert done.stdout.count("    a.jsonl line") == 3
