@@ -63,12 +63,28 @@ def test_other_photos_get_another_vector(shop: Shop) -> None:
     missing = str(shop.photos / "missing.png")
 
     assert shop.index(update(2, images=[missing])).without_vector == {"photo_not_found": 1}
-    assert shop.index(update(3, price=50)) == IndexingSummary(indexed=1)
+    assert shop.index(update(3, price=50)) == IndexingSummary(without_vector={"photo_not_found": 1})
     assert shop.documents()["m1"]["photo_problem"] == "photo_not_found"
     assert set(shop.dead_letters()) == {"photo_not_found"}
     assert shop.index(update(4, images=[shop.photo(GREEN)])).indexed == 1
     assert shop.documents()["m1"]["vector"] == pytest.approx(unit(GREEN), abs=0.01)
     assert shop.dead_letters() == {}
+
+
+def test_a_change_of_a_listing_without_a_vector_is_counted_as_such(shop: Shop) -> None:
+    """The dead letter stays that of the photo, so that a replay tries it again."""
+    missing = str(shop.photos / "missing.png")
+    bad = shop.event(updated_at=at(1), images=[missing])
+    none = shop.event("m2", updated_at=at(1), images=[])
+    shop.index(bad, none)
+
+    changed = shop.index(update(2, price=50), update(2, "m2", price=60))
+    assert changed == IndexingSummary(without_vector={"photo_not_found": 1, "no_photo": 1})
+    assert changed.examples["photo_not_found"] == (("m1", "the photo could not be used before"),)
+    assert shop.index(update(3, images=[missing])).without_vector == {"photo_not_found": 1}
+    letters = shop.dead_letters()
+    assert (letters["photo_not_found"].event, letters["no_photo"].event) == (bad, none)
+    assert [shop.documents()[item]["price"] for item in ("m1", "m2")] == [50, 60]
 
 
 def test_a_change_of_an_unknown_item_is_kept_until_its_listing_comes(shop: Shop) -> None:

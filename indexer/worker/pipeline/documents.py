@@ -77,6 +77,8 @@ class PhotoProblem:
 
     reason: str
     detail: str
+    is_known: bool = False
+    """Whether a document has it already, so that there is a dead letter."""
 
 
 PhotoResult = EncodedPhoto | PhotoProblem | None
@@ -91,7 +93,7 @@ def photo_in(source: Mapping[str, Any]) -> PhotoResult:
         incomplete = source.get("image_fingerprint", "").endswith(INCOMPLETE)
         return EncodedPhoto(tuple(vector), source["image_hash"], further, hashes, incomplete)
     problem = source.get("photo_problem")
-    return PhotoProblem(problem, "as before") if problem else None
+    return PhotoProblem(problem, "the photo could not be used before", is_known=True) if problem else None
 
 
 def to_document(

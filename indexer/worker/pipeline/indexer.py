@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -106,7 +106,7 @@ class Indexer:
             found = [next(results) for _ in each.behind]
             if None in found:
                 written.add(each.item_id)
-            problem = new_problem(each, own_photos)
+            problem = problem_in(own_photos.values())
             if not record(chunk, each, problem, found, written=each.item_id in written):
                 conflicts.append(each.item_id)
         return conflicts
@@ -120,7 +120,7 @@ class Indexer:
                 [
                     (item, letter.version)
                     for item, letter in letters.items()
-                    if obsolete(letter, chunk.entries[item], chunk.outcomes)
+                    if obsolete(letter, chunk, item)
                     or (letter.reason in KEPT_UNTIL_KNOWN and letter.version <= chunk.known_to.get(item, 0))
                 ]
             )
@@ -166,10 +166,10 @@ def photos_of(plan: Plan, photos: Photos) -> dict[IndexVectors, PhotoResult]:
     return {vectors: photo_of(plan, vectors, photos) for vectors in dict.fromkeys(plan.vectors.values())}
 
 
-def new_problem(plan: Plan, found: Mapping[IndexVectors, PhotoResult]) -> PhotoProblem | None:
-    """Return what is wrong with the item's photo, if that was not known before."""
-    problems = (each for each in found.values() if isinstance(each, PhotoProblem))
-    return next((each for each in problems if each not in plan.stored_photos.values()), None)
+def problem_in(found: Iterable[PhotoResult]) -> PhotoProblem | None:
+    """Return what is wrong with the item's photo, preferably what was not known before."""
+    problems = (each for each in found if isinstance(each, PhotoProblem))
+    return min(problems, key=lambda problem: problem.is_known, default=None)
 
 
 def writes_of(plan: Plan, found: Mapping[IndexVectors, PhotoResult]) -> list[DocumentWrite]:

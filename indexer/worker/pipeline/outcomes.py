@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from indexer.summary import INDEXED, OUTDATED, UNCHANGED, EventOutcome, rejected
-from indexer.worker.pipeline.chunk import Chunk, Entry
+from indexer.summary import INDEXED, OUTDATED, UNCHANGED, EventOutcome, rejected, without_vector
+from indexer.worker.pipeline.chunk import Chunk
 from indexer.worker.pipeline.dead_letters import StoredLetter
 from indexer.worker.pipeline.documents import NO_PHOTO, PhotoProblem
 from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.planning import Plan
+from queues.listings.outcomes import OutcomeKind
 
 ITEM_UNKNOWN: Final = "item_unknown"
 ITEM_REMOVED: Final = "item_removed"
@@ -26,7 +27,7 @@ _DETAILS: Final = {
 def record_outcomes(chunk: Chunk, plan: Plan, problem: PhotoProblem | None, *, written: bool) -> None:
     """Record the outcome of each event of an item.
 
-    problem: what is wrong with the item's photo, if that was not known before.
+    problem: what is wrong with the item's photo.
     written: whether a document was written for the events.
     """
     entries = chunk.entries[plan.item_id]
@@ -37,8 +38,11 @@ def record_outcomes(chunk: Chunk, plan: Plan, problem: PhotoProblem | None, *, w
         version = entry.state.latest or plan.state.version
         outcome = outcome_of(entry.state, plan, written=written and version not in seen)
         seen.add(version)
-        if outcome == INDEXED and problem and _has_photos(entry.state):
+        if outcome == INDEXED and problem and _has_photos(entry.state) and not problem.is_known:
             chunk.index_without_vector(entry.position, problem, version)
+        elif outcome == INDEXED and problem:
+            example = plan.item_id, problem.detail
+            chunk.outcomes[entry.position] = replace(without_vector(problem.reason), example=example)
         elif outcome.reason:
             chunk.keep(entry.position, outcome.reason, _DETAILS[outcome.reason], version)
         else:
@@ -74,24 +78,27 @@ def _has_photos(event: ItemState) -> bool:
     return event.is_known or "images" in event.changes or not event.latest
 
 
-def obsolete(letter: StoredLetter, entries: Sequence[Entry], outcomes: Mapping[int, EventOutcome]) -> bool:
+def obsolete(letter: StoredLetter, chunk: Chunk, item: str) -> bool:
     """Return whether the dead letter of an item says nothing any more, once its events are settled.
 
     A complete event replaces what was rejected before; a change replaces only itself, and photos only what
     was wrong with photos.
     """
-    settled = [each.state for each in entries if outcomes.get(each.position) in {INDEXED, UNCHANGED}]
+    settled = chunk.outcomes.keys() - chunk.dead_letters.keys()
     return any(
-        letter.version <= event.version
-        or letter.version == event.latest
-        or (_is_of_photos(letter.reason) and _has_newer_photos(event, letter.version))
-        for event in settled
+        _replaces(entry.state, chunk.outcomes[entry.position], letter)
+        for entry in chunk.entries[item]
+        if entry.position in settled
     )
 
 
-def _has_newer_photos(event: ItemState, version: int) -> bool:
-    """Whether an event that was indexed has a photo instead of one that could not be used."""
-    return not event.latest or ("images" in event.changes and version < event.latest)
+def _replaces(event: ItemState, outcome: EventOutcome, letter: StoredLetter) -> bool:
+    if outcome == OUTDATED:
+        return False
+    if letter.version <= event.version or letter.version == event.latest:
+        return True
+    has_newer_photo = not event.latest or ("images" in event.changes and letter.version < event.latest)
+    return has_newer_photo and outcome.kind is not OutcomeKind.WITHOUT_VECTOR and _is_of_photos(letter.reason)
 
 
 def _is_of_photos(reason: str) -> bool:
