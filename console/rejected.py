@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from console.table import table
+from console.text import one_line
 
 SHOWN: Final = 160
 """Characters of a detail that a table shows."""
@@ -33,5 +34,5 @@ def rejected_table(entries: Iterable[Mapping[str, Any]], id_field: str) -> str:
 
 
 def _row(entry: Mapping[str, Any], id_field: str) -> tuple[str, ...]:
-    detail = " ".join(entry["detail"].split())
-    return f"{entry['failed_at'][:19]}Z", entry["reason"], entry.get(id_field) or "-", detail[:SHOWN]
+    detail = one_line(entry["detail"], SHOWN)
+    return f"{entry['failed_at'][:19]}Z", entry["reason"], entry.get(id_field) or "-", detail

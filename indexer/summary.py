@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import ConfigDict, Field
 
 from console.counts import count_of
+from console.text import cut
 from mappings.problems import printable
 from mappings.remedies import remedy
 from queues.listings.outcomes import OutcomeKind
@@ -184,7 +185,7 @@ def problem_in(detail: str) -> str:
 
 
 def _example(row: str, detail: str) -> Example:
-    return printable(row[:300]), printable(detail[:MAX_DETAIL])[:MAX_DETAIL]
+    return printable(row[:300]), cut(printable(cut(detail, MAX_DETAIL)), MAX_DETAIL)
 
 
 NOT_IN_RESULTS = (

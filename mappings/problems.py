@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from console.text import cut
 from mappings.currencies import CURRENCY_FORM
 from mappings.errors import Problem, UnknownField
 
@@ -163,7 +164,7 @@ DETAIL_LIMIT = 2_000
 
 def shortened(detail: str) -> str:
     """Return the detail as it is stored: printable and of at most DETAIL_LIMIT characters."""
-    return printable(detail[:DETAIL_LIMIT])
+    return printable(cut(detail, DETAIL_LIMIT))
 
 
 def _plain(message: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from console.table import table
+from console.text import one_line
 from indexer.intake.row import Row
 from indexer.summary import IndexingSummary, first_of, problem_in
 from indexer.worker.pipeline.chunk import UNEXPECTED_JSON
@@ -129,7 +130,8 @@ def print_findings(run: DryRun, report: Path | None) -> None:
     """Print the table of findings and the summary."""
     if run.shown:
         head = ("row", "item", "outcome", "reason", "problem")
-        click.echo(table(head, [tuple(map(_shortened, each[:5])) for each in run.shown]))
+        rows = [tuple(one_line(cell, LONGEST_CELL) for cell in each[:5]) for each in run.shown]
+        click.echo(table(head, rows))
         if run.findings > len(run.shown):
             rest = f"and {run.findings - len(run.shown):,} more"
             click.echo(f"… {rest}{'' if report else '; --report FILE writes all as CSV'}")
@@ -153,8 +155,3 @@ def _findings(row: Row, item_id: str, outcome: str, problems: Iterable[tuple[str
 
 def _row_name(found: Finding) -> str:
     return f"{found.row} ({found.item_id})" if found.item_id else found.row
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"

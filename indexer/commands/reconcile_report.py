@@ -14,6 +14,7 @@ import click
 
 from console.counts import count_of
 from console.table import table
+from console.text import cut
 from indexer.commands.dry_run import as_text
 from indexer.jobs.reconcile import MEANING, Difference, Kind
 from indexer.summary import IndexingSummary
@@ -100,7 +101,7 @@ def _counted(found: DifferenceTable) -> str:
 
 def _shown(difference: Difference) -> tuple[str, str]:
     _, item_id, _, detail = _cells(difference)
-    return item_id, detail if len(detail) <= LONGEST_DETAIL else f"{detail[: LONGEST_DETAIL - 1]}…"
+    return item_id, cut(detail, LONGEST_DETAIL)
 
 
 def _cells(difference: Difference) -> tuple[str, str, str, str]:

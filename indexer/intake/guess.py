@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
 
+from console.text import cut
 from indexer.errors import UnreadableSource
 from indexer.intake.listing_map import NO_MAP, REQUIRED, ListingMap
 from indexer.intake.row import Row
@@ -236,7 +237,7 @@ def quoted(text: str) -> str:
 
 
 def _comment(value: object) -> str:
-    return _one_line(str(value)[:60])
+    return _one_line(cut(str(value), 60))
 
 
 def _one_line(text: str) -> str:

@@ -11,6 +11,7 @@ import redis
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from redis.client import Pipeline
 
+from console.text import cut
 from queues.listings.outcomes import OutcomeKind, ToldOutcome
 from queues.messages import MOST_ENTRIES
 
@@ -125,7 +126,7 @@ def _compact(outcomes: Mapping[int, ToldOutcome]) -> dict[str, list[int] | list[
     """Return the outcomes as JSON: the positions of each kind, or each with its reason and detail."""
     compact: dict[str, Any] = {}
     for position, each in outcomes.items():
-        entry = [position, each.reason, (each.detail or "")[:MOST_DETAIL] or None]
+        entry = [position, each.reason, cut(each.detail, MOST_DETAIL) if each.detail else None]
         compact.setdefault(each.outcome.value, []).append(entry if each.reason else position)
     return compact
 

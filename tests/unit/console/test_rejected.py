@@ -31,5 +31,5 @@ def test_a_row_fits_on_a_line() -> None:
     head, row, other = rejected_table([entry, {**entry, "item_id": "m1"}], "item_id").splitlines()
     assert head.split("  ")[0] == "REJECTED AT"
     assert "ITEM ID" in head
-    assert row.split() == ["2026-01-31T09:30:00Z", "photo_gone", "-", "a", "b", "x" * (SHOWN - 4)]
+    assert row.split() == ["2026-01-31T09:30:00Z", "photo_gone", "-", "a", "b", "x" * (SHOWN - 5) + "…"]
     assert other.split()[2] == "m1"

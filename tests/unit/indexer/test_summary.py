@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from indexer.summary import INDEXED, OUTDATED, UNCHANGED, IndexingSummary, rejected, without_vector
+from indexer.summary import (
+    INDEXED,
+    MAX_DETAIL,
+    OUTDATED,
+    UNCHANGED,
+    IndexingSummary,
+    first_of,
+    rejected,
+    without_vector,
+)
 
 
 def test_every_outcome_is_counted_once() -> None:
@@ -47,6 +56,13 @@ def test_the_text_names_the_most_frequent_reason_first() -> None:
         "Rejected: 2 (invalid_json 2). They are not indexed; a valid status and price still update a stored "
         "listing.",
     ]
+
+
+def test_a_long_example_ends_with_an_ellipsis() -> None:
+    """One that fits does not."""
+    details = ["x" * MAX_DETAIL, "x" * MAX_DETAIL + "y"]
+    found = first_of({"photo_gone": [("m1", detail) for detail in details]})["photo_gone"]
+    assert [detail for _, detail in found] == ["x" * MAX_DETAIL, "x" * (MAX_DETAIL - 1) + "…"]
 
 
 def test_one_listing_is_no_plural() -> None:
