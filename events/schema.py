@@ -27,7 +27,7 @@ from pydantic_core import PydanticCustomError
 from events.user_ids import USER_HASH, user_hash
 from mappings.errors import InvalidEvent, Problem
 from mappings.listing import CLOCK_SKEW, Identifier, Instant, ListingId, between
-from mappings.problems import first_per_field, printable, shown
+from mappings.problems import first_per_field, form, printable, shown
 
 OLDEST: Final = timedelta(days=7)
 """A phone without a network sends events late; a longer limit would delay the final figures of a day."""
@@ -45,7 +45,7 @@ def _hashed(value: object, info: ValidationInfo) -> str:
         raise PydanticCustomError("string_type", "a valid string")
     if info.context is None:
         if not USER_HASH.fullmatch(value):
-            raise PydanticCustomError("string_pattern_mismatch", "", {"pattern": USER_HASH.pattern})
+            raise PydanticCustomError("malformed", "", {"expected": "the hash of a user id"})
         return value
     if not value:
         raise PydanticCustomError("string_too_short", "", {"min_length": 1})
@@ -70,7 +70,11 @@ HashedUserId = Annotated[
     BeforeValidator(_hashed),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_USER_ID}),
 ]
-ArmName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}:[a-z0-9][a-z0-9-]{0,47}$")]
+ArmName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}:[a-z0-9][a-z0-9-]{0,47}$"),
+    form("the names of an experiment and an arm, such as `encoder:finetuned`"),
+]
 Position = Annotated[int, Field(ge=1, le=1000)]
 
 

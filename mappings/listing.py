@@ -29,7 +29,7 @@ from pydantic_core import PydanticCustomError
 from mappings.currencies import CURRENCIES, CURRENCY_FORM
 from mappings.errors import InvalidListing, Problem
 from mappings.offer import offer, price_step
-from mappings.problems import ID_FORM, PRICE_FORM, first_per_field, shown
+from mappings.problems import ID_FORM, PRICE_FORM, first_per_field, form, shown
 from mappings.values import CATEGORY_SEPARATOR, canonical
 
 # Producers' clocks may be some seconds ahead. An event with a later date is rejected: it would block every
@@ -143,7 +143,11 @@ def _plausible(moment: datetime, info: ValidationInfo) -> datetime:
 
 
 EventInstant = Annotated[Instant, AfterValidator(_plausible)]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$")]
+Identifier = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"),
+    form("1 to 128 letters, digits and `.`, `_`, `:`, `~` or `-`, the first one a letter or digit"),
+]
 """The id of an event, a slate or an experiment."""
 
 MAX_ID_BYTES = 256
@@ -188,7 +192,11 @@ CategoryName = Annotated[
 ]
 MAX_PHOTOS: Final = 20
 PhotoReference = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^.\x00]+$")]
+AttributeName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64, pattern=r"^[^.\x00]+$"),
+    form("a name without a dot or NUL"),
+]
 # JSON allows larger integers; Elasticsearch and the canonical form of an event (orjson) do not.
 WholeNumber = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 AttributeScalar = Annotated[str, StringConstraints(max_length=256)] | bool | WholeNumber | float
@@ -203,7 +211,9 @@ Price = Annotated[
 ]
 """0 is a giveaway."""
 Popularity = Annotated[float, Field(ge=0, le=1e12)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
+Currency = Annotated[
+    str, StringConstraints(pattern=r"^[A-Z]{3}$"), form(CURRENCY_FORM), AfterValidator(_known_currency)
+]
 
 
 class Listing(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from typing import Any, LiteralString, get_args
 
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -32,7 +32,7 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
     "string_too_short": ("empty", "at least {min_length} character"),
     "too_long": ("too_many", "at most {max_length} values"),
     "too_short": ("empty", "at least {min_length} value"),
-    "string_pattern_mismatch": ("malformed", "text that matches {pattern}"),
+    "malformed": ("malformed", "{expected}"),
     "id_empty": ("empty", ID_FORM),
     "id_too_long": ("too_long", ID_FORM),
     "id_malformed": ("malformed", ID_FORM),
@@ -106,12 +106,24 @@ def unknown_field(model: type[BaseModel], detail: ErrorDetails) -> UnknownField:
 
 def expecting(expected: str) -> WrapValidator:
     """Return a validator that says what is expected wherever a value cannot be used."""
+    return _in_words("unusable", expected)
+
+
+def form(expected: str) -> WrapValidator:
+    """Return a validator that says what is expected wherever a text does not match its pattern."""
+    return _in_words("malformed", expected, only="string_pattern_mismatch")
+
+
+def _in_words(error_type: LiteralString, expected: str, only: str | None = None) -> WrapValidator:
+    """Return a validator that replaces all errors, or `only` those of one type."""
 
     def validated(value: object, validate: ValidatorFunctionWrapHandler) -> object:
         try:
             return validate(value)
         except ValidationError as error:
-            raise PydanticCustomError("unusable", "{expected}", {"expected": expected}) from error
+            if only and error.errors()[0]["type"] != only:
+                raise
+            raise PydanticCustomError(error_type, "{expected}", {"expected": expected}) from error
 
     return WrapValidator(validated)
 

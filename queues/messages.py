@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from mappings.errors import ContractError
 from mappings.listing import Instant, isoformat
+from mappings.problems import form
 from queues.lanes import LIVE, list_of
 from queues.origin import Origin
 
@@ -160,7 +161,11 @@ class _Properties(_Part):
 
 class _Id(_Part):
     # It becomes part of Redis keys and log lines.
-    id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+    id: Annotated[
+        str,
+        StringConstraints(pattern=r"^[!-~]{1,255}$"),
+        form("Input should be 1 to 255 characters of ASCII without spaces"),
+    ]
 
 
 class _Identified(_Part):

@@ -13,11 +13,15 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from experiments.errors import InvalidDefinition, UnknownExperiment
-from mappings.problems import problem_of_file
+from mappings.problems import form, problem_of_file
 from settings.errors import InvalidSetting
 from settings.services_file import state_folder
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$"),
+    form("1 to 48 lower-case letters, digits and hyphens, the first one a letter or digit"),
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -60,7 +64,12 @@ class Arm(Model):
     """The encoder_id that the index must have; None for no check."""
     ranking_weights: dict[Name, Annotated[float, Field(ge=0, le=10)]] = {}
     """Ranking term to its weight in similarity spreads; others have the ranking file's or the default."""
-    ranking_file: Annotated[str, StringConstraints(max_length=255, pattern=r"^[^/\\]+$")] | None = None
+    ranking_file: (
+        Annotated[
+            str, StringConstraints(max_length=255, pattern=r"^[^/\\]+$"), form("a file name without a folder")
+        ]
+        | None
+    ) = None
     """Ranking file beside the experiment's, instead of the deployment's; `ranking_weights` apply over it."""
     shuffle: Share = 0.0
     """Share of slates in random order, to measure position bias; the same in all arms."""

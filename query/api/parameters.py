@@ -360,7 +360,6 @@ _SUFFIXES = {
 # What pydantic says less well, by its error type.
 _EXPECTED = {
     "bool_parsing": "true or false",
-    "string_pattern_mismatch": "text that matches {pattern}",
     "too_long": "at most {max_length} values",
 }
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from redis.client import Pipeline
 
 from console.text import cut
+from mappings.problems import form
 from queues.listings.outcomes import OutcomeKind, ToldOutcome
 from queues.messages import MOST_ENTRIES
 
@@ -21,7 +22,9 @@ JOB_EXPIRES_S: Final = 3600
 MOST_DETAIL: Final = 300
 _HEAD: Final = "job"
 
-JobId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+JobId = Annotated[
+    str, StringConstraints(pattern="^[0-9a-f]{32}$"), form("Input should be 32 hex digits in lower case")
+]
 
 
 class JobPart(BaseModel):

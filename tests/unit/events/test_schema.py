@@ -148,6 +148,19 @@ def test_all_problems_of_an_event_are_named() -> None:
     assert reasons(event) == {"time": "time_too_old", "item_id": "item_id_empty"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"slate_id": "a b"}, "expected 1 to 128 letters, digits and"),
+        ({"arms": ["encoder"]}, "expected the names of an experiment and an arm, such as"),
+    ],
+)
+def test_the_form_of_a_text_is_said_in_words(changes: dict[str, Any], words: str) -> None:
+    """Not as a regular expression."""
+    with pytest.raises(InvalidEvent, match=words):
+        parsed(make_shopping_event("impression", **changes))
+
+
 def test_a_message_may_be_old() -> None:
     """Its time was checked when it arrived."""
     waited = message() | {"time": "2020-01-01T00:00:00Z"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -118,6 +119,19 @@ def test_missing_field_is_named(field: str) -> None:
 def test_bad_value_has_its_reason_code(changes: dict[str, Any], reason: str) -> None:
     """Every kind of invalid value has a stable reason code."""
     assert reasons(make_event(**changes)) == {reason}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"attributes": {"a.b": "c"}}, "attributes: found 'a.b', expected a name without a dot or NUL"),
+        ({"currency": "円"}, "currency: found '円', expected a currency's code of ISO 4217 in capitals"),
+    ],
+)
+def test_the_form_of_a_text_is_said_in_words(changes: dict[str, Any], words: str) -> None:
+    """Not as a regular expression."""
+    with pytest.raises(InvalidListing, match=re.escape(words)):
+        parse_listing(make_event(**changes), now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,12 @@ def test_unusable_headers_are_refused(reason: str, headers: dict[str, Any]) -> N
     assert refusal(with_header(**headers)).reason == reason
 
 
+def test_the_form_of_an_id_is_said_in_words() -> None:
+    """Not as a regular expression."""
+    expected = "headers.id: Input should be 1 to 255 characters of ASCII without spaces, found text"
+    assert refusal(with_header(id="a b")).detail.startswith(expected)
+
+
 def test_a_replayed_message_neither_expires_nor_waits() -> None:
     """An operator wants it processed now."""
     sent = json.dumps(with_header(expires=AT, eta="9999-12-31T23:59:59Z")).encode()

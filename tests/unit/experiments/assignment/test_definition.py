@@ -61,7 +61,12 @@ def test_all_faults_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     write(tmp_path, "renamed").rename(tmp_path / "other-name.toml")
     (tmp_path / "torn.toml").write_text("name = ")
     write(tmp_path, "same-users", buckets="[0.5, 1]")
-    misspelt, renamed, corrupted, overlapping = faults(tmp_path)
+    write(tmp_path, "bad-names", layer="Similar items", setting="ranking_file = 'a/b.json'")
+    bad_names, misspelt, renamed, corrupted, overlapping = faults(tmp_path)
+    assert (
+        "layer: found 'Similar items', expected 1 to 48 lower-case letters, digits and hyphens" in bad_names
+    )
+    assert "ranking_file: found 'a/b.json', expected a file name without a folder" in bad_names
     assert "misspelt.toml: Unknown field `arms[1].prefixx`. Allowed: name, " in misspelt
     assert "the name is 'renamed', expected that of the file, 'other-name'" in renamed
     assert "torn.toml" in corrupted
