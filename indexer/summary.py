@@ -132,7 +132,7 @@ class IndexingSummary:
     def with_rows(self, rows: Mapping[str, str]) -> Self:
         """Return the summary with the rows of its examples, by item id."""
         examples = {
-            reason: [(f"{rows[item]} ({item})" if item in rows else item, detail) for item, detail in each]
+            reason: [(row_name(rows.get(item, ""), item), detail) for item, detail in each]
             for reason, each in self.examples.items()
         }
         return replace(self, examples=first_of(examples))
@@ -149,20 +149,12 @@ class IndexingSummary:
         parts = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
         lines = [f"{count_of(self.total, 'listing')}: {parts}." if parts else "0 listings."]
         if self.without_vector:
-            lines.append(f"Indexed without a vector: {_by_reason(self.without_vector)}. {NOT_IN_RESULTS}")
-            lines += self._explained(self.without_vector)
+            lines.append(f"Indexed without a vector: {by_reason(self.without_vector)}. {NOT_IN_RESULTS}")
+            lines += explained(self.without_vector, self.examples)
         if self.rejected:
-            lines.append(f"Rejected: {_by_reason(self.rejected)}. {NOT_INDEXED}")
-            lines += self._explained(self.rejected)
+            lines.append(f"Rejected: {by_reason(self.rejected)}. {NOT_INDEXED}")
+            lines += explained(self.rejected, self.examples)
         return "\n".join(lines)
-
-    def _explained(self, reasons: Mapping[str, int]) -> Iterator[str]:
-        """Yield the first rows of each reason, and what to do about it."""
-        for reason in sorted(reasons, key=lambda each: (-reasons[each], each)):
-            examples = self.examples.get(reason, ())
-            if examples:
-                yield f"  {reason}: {remedy(reason)}"
-            yield from (f"    {row}: {detail}" for row, detail in examples)
 
 
 MAX_EXAMPLES = 3
@@ -177,6 +169,13 @@ def first_of(*examples: Mapping[str, Sequence[Example]]) -> dict[str, tuple[Exam
             merged = (*found.get(reason, ()), *(_example(*each) for each in rows))
             found[reason] = merged[:MAX_EXAMPLES]
     return found
+
+
+def row_name(location: str, item_id: str) -> str:
+    """Return `shop.csv line 7 (m7)`; one of the two where the other is absent or the same."""
+    if item_id in ("", location):
+        return location
+    return f"{location} ({item_id})" if location else item_id
 
 
 def problem_in(detail: str) -> str:
@@ -199,8 +198,20 @@ def _reasons(counts: Mapping[EventOutcome, int], kind: OutcomeKind) -> dict[str,
     return {outcome.reason or "unknown": count for outcome, count in counts.items() if outcome.kind is kind}
 
 
-def _by_reason(reasons: Mapping[str, int]) -> str:
+def by_reason(reasons: Mapping[str, int]) -> str:
     """Return `31 (photo_gone 29, no_photo 2)`, the most frequent reason first."""
-    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    listed = ", ".join(f"{reason} {count:,}" for reason, count in ordered)
+    listed = ", ".join(f"{reason} {reasons[reason]:,}" for reason in _by_frequency(reasons))
     return f"{sum(reasons.values()):,} ({listed})"
+
+
+def explained(reasons: Mapping[str, int], examples: Mapping[str, Sequence[Example]]) -> Iterator[str]:
+    """Yield lines with the first rows of each reason, and what to do about it."""
+    for reason in _by_frequency(reasons):
+        found = examples.get(reason, ())
+        if found:
+            yield f"  {reason}: {remedy(reason)}"
+        yield from (f"    {row}: {detail}" for row, detail in found)
+
+
+def _by_frequency(reasons: Mapping[str, int]) -> list[str]:
+    return sorted(reasons, key=lambda reason: (-reasons[reason], reason))

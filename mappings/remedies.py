@@ -31,6 +31,8 @@ _BY_REASON: Final = {
     "photo_bucket_denied": "Give the workers credentials that may read the bucket, then replay.",
     "photo_placeholder": "Replace the photo; if it is one of the item, an operator may mark it as fine.",
     "photo_blank": "Send a photo that shows the item.",
+    "no_valid_listing": "`nitamono index --dry-run` says more.",
+    "removed": "A removed listing has no photo; there is nothing to do.",
     "photo_gone": "Send the listing again with a photo that exists.",
 }
 _BY_SUFFIX: Final = {

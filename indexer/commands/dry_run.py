@@ -15,7 +15,7 @@ import click
 from console.table import table
 from console.text import one_line
 from indexer.intake.row import Row
-from indexer.summary import IndexingSummary, first_of, problem_in
+from indexer.summary import IndexingSummary, first_of, problem_in, row_name
 from indexer.worker.pipeline.chunk import UNEXPECTED_JSON
 from mappings.changes import OPERATION, REFRESH, REMOVE, UPDATE, Change, parse_event
 from mappings.errors import InvalidListing, Problem
@@ -120,7 +120,7 @@ def outcome_of(found: list[Finding]) -> IndexingSummary:
         return IndexingSummary(indexed=1)
     first = found[0]
     reasons = Counter([first.reason])
-    examples = first_of({first.reason: [(_row_name(first), first.problem)]})
+    examples = first_of({first.reason: [(row_name(first.row, first.item_id), first.problem)]})
     if first.outcome == "rejected":
         return IndexingSummary(rejected=reasons, examples=examples)
     return IndexingSummary(without_vector=reasons, examples=examples)
@@ -151,7 +151,3 @@ def _named(problems: Iterable[Problem]) -> Iterator[tuple[str, str]]:
 def _findings(row: Row, item_id: str, outcome: str, problems: Iterable[tuple[str, str]]) -> list[Finding]:
     rows = ((row.location, item_id, outcome, *problem, remedy(problem[0])) for problem in problems)
     return [Finding(*map(printable, texts)) for texts in rows]
-
-
-def _row_name(found: Finding) -> str:
-    return f"{found.row} ({found.item_id})" if found.item_id else found.row

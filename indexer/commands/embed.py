@@ -10,12 +10,14 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from console.counts import count_of
 from indexer.commands.connections import Connections
 from indexer.intake.files import read_rows
 from indexer.jobs.embed import embed
 from indexer.jobs.expected_items import Expected, Rejected, from_index, from_rows
 from indexer.photos.marks import NoMarks
 from indexer.settings import IndexerSettings
+from indexer.summary import by_reason, explained
 from indexer.worker.bootstrap import build_photos
 from indexer.worker.embedding_log import EmbeddingLog
 from indexer.worker.encoders import load_encoders
@@ -74,11 +76,14 @@ def embed_command(
             )
     finally:
         log.close()
-    left_out = ", ".join(f"{reason} {count:,}" for reason, count in sorted(found.left_out.items()))
     click.echo(
-        f"{embeddings}: {found.encoded:,} listings encoded, {found.stored:,} were there already, "
-        f"{found.left_out.total():,} left out{f' ({left_out})' if left_out else ''}"
+        f"{embeddings}: {count_of(found.encoded, 'listing')} encoded, {found.stored:,} were there already, "
+        f"{found.left_out.total():,} left out."
     )
+    if found.left_out:
+        click.echo(f"Left out: {by_reason(found.left_out)}.")
+    for line in explained(found.left_out, found.examples):
+        click.echo(line)
 
 
 def photos_of_live_index(connections: Connections) -> int:

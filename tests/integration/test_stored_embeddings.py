@@ -213,11 +213,19 @@ def test_listings_that_no_vector_was_kept_of_get_theirs(
     shop.index(event, gone)
 
     first = nitamono("indexer", "embed", "--embeddings", folder)
-    assert "1 listings encoded, 0 were there already, 1 left out (photo_not_found 1)" in first.output
+    assert "1 listing encoded, 0 were there already, 1 left out." in first.output
+    assert "Left out: 1 (photo_not_found 1)." in first.output
+    assert f"    gone: photo '{gone['images'][0]}': photo_not_found; expected" in first.output
     file = tmp_path / "listings.jsonl"
-    file.write_text("\n".join(map(json.dumps, (event, shop.event("m2"), {"item_id": "m3"}))))
+    removal, price = ({"op": op, "item_id": op, "updated_at": at(1)} for op in ("remove", "update"))
+    lines = (event, shop.event("m2"), shop.event("m3", price=-1), removal, price, shop.event("m4", images=[]))
+    file.write_text("\n".join(map(json.dumps, lines)))
     second = nitamono("indexer", "embed", file, "--embeddings", folder)
-    assert "1 listings encoded, 1 were there already, 1 left out (no_valid_listing 1)" in second.output
+    assert "1 listing encoded, 1 were there already, 4 left out." in second.output
+    assert "Left out: 4 (no_valid_listing 2, no_photo 1, removed 1)." in second.output
+    assert "    listings.jsonl line 3 (m3): price: found -1, expected a number from 0 up" in second.output
+    assert "    listings.jsonl line 5 (update): it has no complete listing" in second.output
+    assert "  no_photo: Add a photo." in second.output
     assert items_in(folder) == ["m1", "m2"]
     shop.index(shop.event("m2"))
     stored = {row.image_fingerprint for path in folder.iterdir() for row in read_rows(path).get("m2", ())}
