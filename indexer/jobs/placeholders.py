@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,10 +38,6 @@ class SharedPhoto:
     example: str
     """The reference of one of them; all photos of a listing, as `a.jpg|b.jpg`, where it is one of those."""
 
-    def __or__(self, other: SharedPhoto) -> SharedPhoto:
-        """Return what both say of a photo, which some listings have first and others further on."""
-        return replace(self, listings=self.listings + other.listings, usage=self.usage | other.usage)
-
 
 def shared_photos(es: Elasticsearch, indices: Sequence[str], *, count: int, least: int) -> list[SharedPhoto]:
     """Return the photos with vectors that most listings share, at least so many.
@@ -51,20 +47,35 @@ def shared_photos(es: Elasticsearch, indices: Sequence[str], *, count: int, leas
     """
     with elasticsearch_errors():
         answer = es.search(
-            index=list(indices), size=0, aggs={name: _most_shared(name, count, least) for name in HASHES}
+            index=list(indices), size=0, aggs={name: _most_shared(name, count) for name in HASHES}
         )
+        buckets = [(name, each) for name in HASHES for each in answer["aggregations"][name]["buckets"]]
+        listings = _listings(es, indices, {bucket["key"] for _, bucket in buckets})
     found: dict[str, SharedPhoto] = {}
-    for name in HASHES:
-        for bucket in answer["aggregations"][name]["buckets"]:
-            photo = SharedPhoto(bucket["key"], bucket["doc_count"], usage_in(bucket), _example(name, bucket))
-            known = found.get(photo.image_hash)
-            found[photo.image_hash] = known | photo if known else photo
-    return sorted(found.values(), key=lambda photo: -photo.listings)[:count]
+    for name, bucket in buckets:
+        image_hash = bucket["key"]
+        photo = SharedPhoto(image_hash, listings[image_hash], usage_in(bucket), _example(name, bucket))
+        known = found.get(image_hash)
+        found[image_hash] = replace(known, usage=known.usage | photo.usage) if known else photo
+    shared = [photo for photo in found.values() if photo.listings >= least]
+    return sorted(shared, key=lambda photo: -photo.listings)[:count]
 
 
-def _most_shared(name: str, count: int, least: int) -> dict[str, Any]:
+def _listings(es: Elasticsearch, indices: Sequence[str], image_hashes: Collection[str]) -> dict[str, int]:
+    """Return the number of listings with each hash. One that has a photo first and further on counts once."""
+    if not image_hashes:
+        return {}
+    filters = {each: with_hash([each]) for each in image_hashes}
+    answer = es.search(
+        index=list(indices), size=0, aggs={"listings": {"filters": {"filters": filters}}}, request_cache=False
+    )
+    return {each: found["doc_count"] for each, found in answer["aggregations"]["listings"]["buckets"].items()}
+
+
+def _most_shared(name: str, count: int) -> dict[str, Any]:
     buckets = hash_buckets(name, size=count)
-    buckets["terms"] |= {"min_doc_count": max(least, 2), "exclude": [FEATURELESS]}
+    # Of three listings that share a photo, two have it in the same field.
+    buckets["terms"] |= {"min_doc_count": 2, "exclude": [FEATURELESS]}
     buckets["aggs"] |= {"example": {"top_hits": {"size": 1, "_source": ["images"]}}}
     return buckets
 

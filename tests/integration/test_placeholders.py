@@ -99,6 +99,26 @@ def test_further_photos_are_counted_too(
     assert all(len(document["further_hashes"]) == 1 for document in again)
 
 
+def test_a_listing_that_has_a_photo_twice_is_counted_once(
+    es: Elasticsearch,
+    index_prefix: str,
+    tmp_path: Path,
+    redis_url: str,
+    elasticsearch_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First and further on, as others have it in one of these places."""
+    shop = Shop.open(es, index_prefix, tmp_path, options=IndexOptions(photos=3))
+    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
+    [photo], own = shared(shop, 0)["images"], shop.photo()
+    for seller, images in enumerate(([photo, own, photo], [photo], [own, photo])):
+        shop.index(shared(shop, seller) | {"images": images})
+    shop.indexer.store.refresh()
+
+    listed = json.loads(nitamono("list", "--json"))
+    assert (listed["listings"], listed["sellers"]) == (3, 3)
+
+
 @pytest.mark.parametrize(("sellers", "leaf"), [([0] * 6, None), (range(6), "Shoes")])
 def test_a_photo_of_one_seller_or_one_category_is_used(
     shop: Shop, sellers: list[int], leaf: str | None
