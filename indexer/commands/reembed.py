@@ -13,13 +13,13 @@ import click
 from tqdm import tqdm
 
 from console.counts import count_of
+from console.duration import DURATION, Duration
 from console.group import INTERRUPTED
 from console.number_types import WholeNumber
 from console.table import table
 from indexer.commands.conditions import Conditions, condition_options, met
 from indexer.commands.connections import Connections
 from indexer.commands.indexing_run import interruptible
-from indexer.commands.sweep import parse_age
 from indexer.jobs import rebuild, reembedding
 from indexer.jobs.embeddings import StoredEmbeddings, indexer_of
 from indexer.jobs.rebuild import Rebuild
@@ -61,7 +61,11 @@ from ml.artifact import load_artifact
     help="First photos of a listing that are searched, each by a vector of its own.",
 )
 @click.option(
-    "--keep", default="7d", show_default=True, help="How long the old index stays up to date, such as 7d."
+    "--keep",
+    type=DURATION,
+    default="7d",
+    show_default=True,
+    help="How long the old index stays up to date, such as 7d.",
 )
 @click.option(
     "--arm", metavar="PREFIX", help="Put it live for the arm of an experiment with this prefix, not for all."
@@ -77,7 +81,7 @@ def reembed_command(
     resume: bool,
     vector_index: str | None,
     photos: int | None,
-    keep: str,
+    keep: Duration,
     arm: str | None,
     conditions: Conditions,
     no_swap: bool,
@@ -99,7 +103,6 @@ def reembed_command(
         return
     if encoder is None:
         raise click.UsageError("pass --encoder with the folder of the new encoder, or --pause")
-    parse_age(keep)  # before anything is done
     stored = StoredEmbeddings.of(embeddings, load_artifact(encoder)) if embeddings else None
     if resume:
         pausing.clear()
@@ -122,12 +125,18 @@ def reembed_command(
 
 
 @click.command(name="rollback")
-@click.option("--keep", default="7d", show_default=True, help="How long the other index stays up to date.")
+@click.option(
+    "--keep",
+    type=DURATION,
+    default="7d",
+    show_default=True,
+    help="How long the other index stays up to date.",
+)
 @click.pass_obj
-def rollback_command(connections: Connections, keep: str) -> None:
+def rollback_command(connections: Connections, keep: Duration) -> None:
     """Put the index live that was live before `reembed`. It has been kept up to date."""
     began = time.monotonic()
-    left, live = reembedding.roll_back(connections.es, connections.settings.prefix, parse_age(keep))
+    left, live = reembedding.roll_back(connections.es, connections.settings.prefix, keep.time)
     took = (time.monotonic() - began) * 1000
     click.echo(f"{read_alias(connections.settings.prefix)}: {left} → {live}, in {took:,.0f} ms")
 
@@ -243,7 +252,7 @@ def once_a_second(ask: Callable[[], bool]) -> Callable[[], bool]:
     return cached
 
 
-def go_live(connections: Connections, job: Rebuild, keep: str, arm: str | None) -> None:
+def go_live(connections: Connections, job: Rebuild, keep: Duration, arm: str | None) -> None:
     """Put the new index live, for all requests or for an arm."""
     es, prefix = connections.es, connections.settings.prefix
     if arm:
@@ -251,7 +260,7 @@ def go_live(connections: Connections, job: Rebuild, keep: str, arm: str | None) 
         click.echo(f"{read_alias(arm)}: {job.target}. Both indices are written from the same events.")
         return
     began = time.monotonic()
-    reembedding.put_live(es, prefix, job, parse_age(keep))
+    reembedding.put_live(es, prefix, job, keep.time)
     took = (time.monotonic() - began) * 1000
     rebuild.forget_progress(es, job)
     click.echo(f"{read_alias(prefix)}: {job.source} → {job.target}, in {took:,.0f} ms")

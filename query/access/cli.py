@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 from elasticsearch import Elasticsearch
 
+from console.duration import DURATION, Duration
 from console.group import Group
 from console.table import table
 from mappings.client import ElasticsearchSettings, connect
 from query.access.keys import key_id
 from query.access.roles import Role
 from query.access.store import ApiKey, create_key, read_keys, revoke_key, rotate_key
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-def duration(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
-    """Return the time that a text such as `30m`, `24h` or `90d` stands for.
-
-    Raises:
-        click.BadParameter: the text has another form.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is not a duration such as 30m, 24h or 90d.")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def key_name(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -59,15 +43,15 @@ def group() -> None:
     type=click.Choice([role.label for role in Role]),
     help="What the key may do. Each role includes those before it.",
 )
-@click.option("--expires", callback=duration, metavar="DURATION", help="The lifetime, such as 90d.")
-def create(name: str, role: str, expires: timedelta | None) -> None:
+@click.option("--expires", type=DURATION, help="The lifetime, such as 90d.")
+def create(name: str, role: str, expires: Duration | None) -> None:
     """Create a key and print it, once. NAME says who uses it."""
     now = datetime.now(UTC)
     with _keys() as (es, prefix):
         if not read_keys(es, prefix):
             click.echo("This is the first key: a server that was open needs one from now on.", err=True)
         key, text = create_key(
-            es, prefix, name, Role[role.upper()], now, expires_at=now + expires if expires else None
+            es, prefix, name, Role[role.upper()], now, expires_at=now + expires.time if expires else None
         )
     _show(key, text)
 
@@ -97,18 +81,17 @@ def revoke(id_: str) -> None:
 @click.argument("id_", metavar="ID")
 @click.option(
     "--grace",
-    callback=duration,
+    type=DURATION,
     default="24h",
     show_default=True,
-    metavar="DURATION",
     help="For how long the old key stays valid; 0m ends it at once.",
 )
-def rotate(id_: str, grace: timedelta) -> None:
+def rotate(id_: str, grace: Duration) -> None:
     """Create a key that replaces the key ID, and print it, once."""
     now = datetime.now(UTC)
     with _keys() as (es, prefix):
-        key, text = rotate_key(es, prefix, id_, now, grace=grace)
-    click.echo(f"The key {id_} is valid until {now + grace:%Y-%m-%d %H:%M} UTC at most.", err=True)
+        key, text = rotate_key(es, prefix, id_, now, grace=grace.time)
+    click.echo(f"The key {id_} is valid until {now + grace.time:%Y-%m-%d %H:%M} UTC at most.", err=True)
     _show(key, text)
 
 

@@ -90,7 +90,7 @@ def test_both_keys_open_during_a_rotation(
     [
         (("create", "", "--role", "read"), "1 to 64 printable characters"),
         (("create", "x", "--role", "root"), "'root' is not one of"),
-        (("create", "x", "--role", "read", "--expires", "soon"), "not a duration such as"),
+        (("create", "x", "--role", "read", "--expires", "soon"), "expected a duration such as"),
         (("revoke", "nobody"), "no key has this id; `nitamono keys list` shows the ids"),
     ],
 )
