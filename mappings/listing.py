@@ -442,9 +442,24 @@ def image_fingerprint(images: Sequence[str], encoded: int = 1) -> str | None:
     return hashlib.sha256("\n".join((*images, *how)).encode()).hexdigest()[:32]
 
 
-INCOMPLETE: Final = ":incomplete"
+_INCOMPLETE: Final = ":incomplete"
 """The end of the fingerprint of photos of which some could not be used. They are loaded again when the event
 is repeated, or the item refreshed."""
+
+
+def incomplete(fingerprint: str) -> str:
+    """Return the fingerprint of photos of which some could not be used."""
+    return complete(fingerprint) + _INCOMPLETE
+
+
+def complete(fingerprint: str) -> str:
+    """Return the fingerprint of the same photos if all can be used."""
+    return fingerprint.removesuffix(_INCOMPLETE)
+
+
+def is_incomplete(fingerprint: str | None) -> bool:
+    """Return whether some of the photos could not be used."""
+    return fingerprint is not None and fingerprint.endswith(_INCOMPLETE)
 
 
 def category_paths(category: Sequence[str]) -> tuple[str, ...]:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from indexer.worker.pipeline.item_state import ItemState
 from mappings.creation import FURTHER_PHOTOS
 from mappings.listing import (
-    INCOMPLETE,
     UNKNOWN,
     Listing,
     ListingDocument,
     image_fingerprint,
+    incomplete,
     instant_of,
+    is_incomplete,
     isoformat,
     searchable,
 )
@@ -90,8 +91,8 @@ def photo_in(source: Mapping[str, Any]) -> PhotoResult:
     if vector := source.get("vector"):
         further = tuple(tuple(each["vector"]) for each in source.get(FURTHER_PHOTOS, ()))
         hashes = tuple(source.get("further_hashes", ()))
-        incomplete = source.get("image_fingerprint", "").endswith(INCOMPLETE)
-        return EncodedPhoto(tuple(vector), source["image_hash"], further, hashes, incomplete)
+        some_missing = is_incomplete(source.get("image_fingerprint"))
+        return EncodedPhoto(tuple(vector), source["image_hash"], further, hashes, some_missing)
     problem = source.get("photo_problem")
     return PhotoProblem(problem, "the photo could not be used before", is_known=True) if problem else None
 
@@ -144,4 +145,4 @@ def source_of(
 def _fingerprint(fingerprint: str | None, photo: EncodedPhoto | None) -> str | None:
     if fingerprint is None or photo is None or not photo.incomplete:
         return fingerprint
-    return fingerprint.removesuffix(INCOMPLETE) + INCOMPLETE
+    return incomplete(fingerprint)

@@ -16,7 +16,7 @@ from indexer.worker.pipeline.encoders import PhotoEncoder, PhotoOf, decode_for, 
 from indexer.worker.pipeline.planning import Plan
 from indexer.worker.pipeline.showing import problems_of
 from mappings.failures import Failure, TransientFailure
-from mappings.listing import INCOMPLETE
+from mappings.listing import incomplete
 from ml.data.embedding_shards import EmbeddingRow
 from ml.inference.full_width import FullWidthEncoder
 
@@ -98,8 +98,8 @@ def rows_of(
                 continue
             done.add(encoder.last.backbone_id)
             whole = all(isinstance(photo, EncodedPhoto) for photo in found)
-            fingerprint = (plan.fingerprint(vectors) or "") + ("" if whole else INCOMPLETE)
-            if rows := [*_rows(plan, fingerprint, found)]:
+            fingerprint = plan.fingerprint(vectors) or ""
+            if rows := [*_rows(plan, fingerprint if whole else incomplete(fingerprint), found)]:
                 yield encoder.last.backbone_id, rows
 
 

@@ -11,7 +11,7 @@ from indexer.worker.pipeline.encoders import PhotoOf
 from indexer.worker.pipeline.item_state import ItemState, join
 from indexer.worker.pipeline.store import StoredDocument
 from mappings.identity import IndexVectors
-from mappings.listing import INCOMPLETE, image_fingerprint
+from mappings.listing import complete, image_fingerprint
 
 
 @dataclass(frozen=True)
@@ -115,5 +115,5 @@ def _stored_photo(document: StoredDocument, fingerprint: str | None, *, retry: b
     """Return the stored photo, or the problem with it, if the references are unchanged."""
     stored: str | None = document.source.get("image_fingerprint")
     if stored and not retry:
-        stored = stored.removesuffix(INCOMPLETE)
+        stored = complete(stored)
     return photo_in(document.source) if stored == fingerprint else None

@@ -26,7 +26,7 @@ from mappings.failures import (
     item_failure,
 )
 from mappings.identity import EncoderIdentity, IndexVectors
-from mappings.listing import INCOMPLETE
+from mappings.listing import is_incomplete
 from mappings.names import write_alias, written_through
 
 JSON = "application/vnd.elasticsearch+json; compatible-with=9"
@@ -56,7 +56,7 @@ class StoredDocument:
     @property
     def is_incomplete(self) -> bool:
         """Whether some of the item's photos could not be used."""
-        return str(self.source.get("image_fingerprint")).endswith(INCOMPLETE)
+        return is_incomplete(self.source.get("image_fingerprint"))
 
     @property
     def vector(self) -> tuple[float, ...] | None:

@@ -19,8 +19,11 @@ from mappings.listing import (
     ListingDocument,
     Status,
     category_paths,
+    complete,
     event_version,
     image_fingerprint,
+    incomplete,
+    is_incomplete,
     isoformat,
     listing_schema,
     parse_listing,
@@ -406,6 +409,16 @@ def test_image_fingerprint_depends_on_photos_and_their_order_alone() -> None:
     assert image_fingerprint(("a", "b")) == image_fingerprint(("a", "b"))
     assert image_fingerprint(("a", "b")) != image_fingerprint(("b", "a"))
     assert image_fingerprint(()) is None
+
+
+def test_a_fingerprint_says_that_some_photos_could_not_be_used() -> None:
+    """Once, however often it is said."""
+    whole = image_fingerprint(("a", "b")) or ""
+
+    marked = incomplete(whole)
+    assert [is_incomplete(each) for each in (marked, whole, None)] == [True, False, False]
+    assert incomplete(marked) == marked
+    assert complete(marked) == complete(whole) == whole
 
 
 def test_document_has_no_absent_fields() -> None:
