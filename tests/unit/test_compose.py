@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from demo.local_services.elasticsearch.distribution import VERSION
 from demo.local_services.progress import Progress
 from demo.local_services.settings import ServiceSettings
 from demo.local_services.state import StateFolder
+from indexer.settings import IndexerSettings
 from query.api.server import GUNICORN
 from tests.free_port import free_port
 
@@ -133,15 +134,24 @@ arms = [{name = "control"}, {name = "siglip"}]
 """
 
 
-def environment(name: str) -> dict[str, str]:
-    """Return a service's variables, filled in from `.env.example`, with a valid salt."""
+def filled_in(text: str, values: Mapping[str, str]) -> str:
+    """Return a text of the compose file with the values of `.env`, as Compose interpolates it."""
+
+    def value_of(found: re.Match[str]) -> str:
+        name, operator, word = found.groups()
+        if operator == "+":
+            return word if values[name] else ""
+        return values[name] or word
+
+    return re.sub(r"\$\{(\w+):([?+-])([^}]*)\}", value_of, text)
+
+
+def environment(name: str, **changes: str) -> dict[str, str]:
+    """Return a service's variables, filled in from `.env.example` and changes, with a valid salt."""
     values = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    values["USER_SALT"] = "0123456789abcdef"
-    filled = {
-        variable: re.sub(r"\$\{(\w+):[?-][^}]*\}", lambda found: values[found[1]], value)
-        for variable, value in SERVICES[name]["environment"].items()
-    }
-    return filled | {"ELASTICSEARCH_CA_CERTS": certifi.where()}  # no volume is mounted here
+    values |= {"USER_SALT": "0123456789abcdef"} | changes
+    found = {variable: filled_in(value, values) for variable, value in SERVICES[name]["environment"].items()}
+    return found | {"ELASTICSEARCH_CA_CERTS": certifi.where()}  # no volume is mounted here
 
 
 def test_admin_runs_only_by_hand_and_may_write() -> None:
@@ -180,6 +190,18 @@ def test_the_api_shows_the_reports_that_admin_writes() -> None:
     assert SERVICES["api"]["environment"]["NITAMONO_REPORTS_DIR"] == "/reports"
     (written,) = [volume for volume in SERVICES["admin"]["volumes"] if volume.endswith(":/reports")]
     assert f"{written}:ro" in SERVICES["api"]["volumes"]
+
+
+def test_the_worker_keeps_vectors_in_the_folder_that_env_names() -> None:
+    """The file system of a container is read-only, and without a folder none are kept."""
+    assert IndexerSettings.from_environ(environment("worker")).embeddings is None
+    settings = IndexerSettings.from_environ(environment("worker", EMBEDDINGS_DIR="/srv/embeddings"))
+    assert settings.embeddings == Path("/embeddings")
+    mounted = [
+        filled_in(each, {"EMBEDDINGS_DIR": "/srv/e", "PHOTO_DIR": ""})
+        for each in SERVICES["worker"]["volumes"]
+    ]
+    assert "/srv/e:/embeddings" in mounted
 
 
 def test_volumes_are_declared_and_hold_the_data() -> None:
