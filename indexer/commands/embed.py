@@ -20,13 +20,12 @@ from indexer.settings import IndexerSettings
 from indexer.summary import by_reason, explained
 from indexer.worker.bootstrap import build_photos
 from indexer.worker.embedding_log import EmbeddingLog
-from indexer.worker.encoders import load_encoders
 from mappings.identity import IndexVectors
 from mappings.inspection import indices_behind, meta_of, only_index
 from mappings.names import read_alias
 from ml.artifact import load_artifact
 from ml.data.embedding_shards import stored_items
-from ml.inference.full_width import last_layer
+from ml.inference.full_width import load_full_width_encoder
 
 
 @click.command(name="embed")
@@ -54,23 +53,20 @@ def embed_command(
     `nitamono indexer reembed --embeddings` uses them.
     """
     settings = IndexerSettings.from_environ(os.environ)
+    settings = replace(settings, placeholder_sellers=0)  # decided when a document is written
     artifact = load_artifact(encoder or settings.encoder)
-    settings = replace(
-        settings,
-        encoder=artifact.folder,
-        further_encoders=(),
-        embeddings=embeddings,
-        placeholder_sellers=0,  # decided when a document is written
+    loaded = load_full_width_encoder(
+        artifact, backend=settings.encoder_backend, threads=settings.encoder_threads
     )
     log = EmbeddingLog(embeddings)
-    photos = build_photos(settings, connections.es, load_encoders(settings), NoMarks(), log.add)
+    photos = build_photos(settings, connections.es, {artifact.folder: loaded}, NoMarks(), log.add)
     try:
         with tqdm(unit=" listings", disable=None) as bar:
             found = embed(
                 listings(connections, files),
                 photos,
                 IndexVectors(artifact.encoder_id, photos_of_live_index(connections)),
-                stored_items(embeddings, last_layer(artifact).backbone_id),
+                stored_items(embeddings, loaded.last.backbone_id),
                 photos_per_listing=settings.photos_per_listing,
                 progress=bar.update,
             )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from mappings.inspection import only_index
 from mappings.names import read_alias
 from ml.artifact import load_artifact
 from ml.data.embedding_shards import read_rows
+from ml.inference import full_width
 from ml.pca.projection import load_projection
 from tests.conftest import WorkerFactory
 from tests.indexing import (
@@ -203,16 +205,19 @@ def test_the_document_is_that_of_a_worker(kept: Kept) -> None:
 
 
 def test_listings_that_no_vector_was_kept_of_get_theirs(
-    environ: tuple[Shop, dict[str, str]], tmp_path: Path
+    environ: tuple[Shop, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the live index, or of a file; what is there already, or has no photo, is counted."""
     shop, _ = environ
+    parse = Mock(wraps=full_width.parse)
+    monkeypatch.setattr(full_width, "parse", parse)
     folder = tmp_path / "embeddings"
     event = shop.event("m1")
     gone = shop.event("gone", images=[str(shop.photos / "gone.png")])
     shop.index(event, gone)
 
     first = nitamono("indexer", "embed", "--embeddings", folder)
+    assert parse.call_count == 1, "a graph has up to gigabytes"
     assert "1 listing encoded, 0 were there already, 1 left out." in first.output
     assert "Left out: 1 (photo_not_found 1)." in first.output
     assert f"    gone: photo '{gone['images'][0]}': photo_not_found; expected" in first.output
