@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from calibration.errors import InvalidJudgments
 from console.counts import count_of
+from mappings.json_problems import NOT_JSON, not_json
 from mappings.listing import ListingId
 from mappings.problems import problem_of_file
 
@@ -125,9 +126,10 @@ def json_rows(path: Path, text: Iterable[str]) -> Iterator[tuple[int, object]]:
     for number, line in enumerate(text, start=1):
         if line.strip():
             try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InvalidJudgments(f"{path}, line {number}: not JSON: {error}") from error
+                yield number, json.loads(line.rstrip("\n"))
+            except NOT_JSON as error:
+                found = not_json(error, of_line=True)
+                raise InvalidJudgments(f"{path}, line {number}: found {found}, expected JSON") from error
 
 
 def validated(path: Path, rows: Iterable[tuple[int, object]], model: type[Row]) -> list[Row]:

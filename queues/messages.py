@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from mappings.errors import ContractError
+from mappings.json_problems import NOT_JSON, not_json
 from mappings.listing import Instant, isoformat
 from mappings.problems import form
 from queues.lanes import LIVE, list_of
@@ -281,8 +282,8 @@ def task_id_in(raw: bytes) -> str | None:
 def _json(data: bytes, name: str) -> Any:
     try:
         found = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        problem = f"found {len(data):,} bytes, expected JSON in UTF-8: {error}"
+    except NOT_JSON as error:
+        problem = f"found {not_json(error)}, expected JSON in UTF-8"
         raise MessageRefused(MALFORMED, f"{name}: {problem}") from error
     if is_deeper(found, MOST_DEPTH):
         raise MessageRefused(MALFORMED, f"{name}: found more than {MOST_DEPTH} levels of nesting")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final, TextIO
 
 from indexer.intake.row import MAX_ROW_LENGTH
+from mappings.json_problems import not_json
 
 SPACE: Final = re.compile(r"[\s\ufeff]*")
 BETWEEN: Final = re.compile(r"[\s,]*")
@@ -59,7 +60,7 @@ class JsonReader:
             except (ValueError, RecursionError) as error:
                 if len(self._buffer) - self._position < MAX_ROW_LENGTH and self._fill():
                     continue  # the rest of the value is read now
-                raise Damaged(_said(error)) from error
+                raise Damaged(_found(error)) from error
             if end == len(self._buffer) and self._fill():
                 continue  # it may have been the first digits of a number
             self._position = end
@@ -111,5 +112,9 @@ class CutOff(Damaged):
     """The text ends within an array."""
 
 
-def _said(error: Exception) -> str:
-    return error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
+def _found(error: ValueError | RecursionError) -> str:
+    """Return what was found instead of a value. The place in the buffer is none in the file."""
+    if not isinstance(error, json.JSONDecodeError):
+        return not_json(error)
+    rest = error.doc[error.pos : error.pos + 40].strip()
+    return f"invalid JSON at {rest!r}" if rest else "it ends too early"

@@ -10,6 +10,7 @@ from typing import TextIO
 from indexer.intake.listing_map import ListingMap
 from indexer.intake.row import MAX_ROW_LENGTH, Checked, Row
 from indexer.intake.text import UTF8, checked_encoding, checked_json_lines, encoding_of, open_text
+from mappings.json_problems import NOT_JSON, not_json
 from queues.messages import is_deeper
 
 # No listing is nested deeper than three levels. Much deeper JSON breaks the encoders that it passes through.
@@ -58,12 +59,10 @@ def parse_line(line: str, location: str = "") -> Row:
         detail = "not UTF-8; if the file is in another encoding, pass --encoding"
         return Row(None, readable(line), "invalid_utf8", detail, location)
     try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        detail = f"{error.msg} at character {error.pos + 1}"  # its own text says line 1 of this line
+        value = json.loads(line.rstrip("\n"))
+    except NOT_JSON as error:
+        detail = f"found {not_json(error, of_line=True)}, expected an object"
         return Row(None, readable(line), "invalid_json", detail, location)
-    except (ValueError, RecursionError) as error:
-        return Row(None, readable(line), "invalid_json", f"{type(error).__name__}: {error}", location)
     return row_of(value, readable(line), location)
 
 

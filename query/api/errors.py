@@ -11,6 +11,12 @@ class NoValidEvent(InvalidParameters):
     separator = "; "
 
 
+class InvalidListings(InvalidParameters):
+    """A request without a valid listing."""
+
+    separator = "; "
+
+
 class TooManyEvents(QueryError):
     """A batch of more events than one request may hold."""
 

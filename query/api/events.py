@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,9 @@ from pydantic import Field
 from events.names import STORE_EVENTS, event_queue
 from events.schema import EVENT_TYPES, Complaint, Event, Impression, ItemView, Purchase, Tap, parse_event
 from mappings.errors import InvalidEvent, Problem
+from mappings.json_problems import NOT_JSON, not_json
 from query.api.errors import EventsOff, NoValidEvent, QueueUnavailable, TooManyEvents
+from query.api.json_bodies import json_bytes
 from query.api.responses import Model, ParameterProblem
 from query.api.settings import QuerySettings
 from queues.origin import stamp_messages
@@ -27,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 MAX_EVENTS: Final = 500
 MAX_BYTES: Final = 256 * 1024
+_EXPECTED: Final = '{"events": [{…}, …]}'
 
 # What a problem may be named for in the log. Any other field has its name from the sender.
 _FIELDS: Final = {
@@ -118,12 +122,12 @@ def add_events(app: Flask, settings: QuerySettings) -> None:
     def events_route() -> Response:
         if settings.user_salt is None:
             raise EventsOff("events are off: the server has no NITAMONO_USER_SALT to hash user ids with")
-        request.max_content_length = MAX_BYTES
+        body = _body(json_bytes(request, MAX_BYTES))
         try:
-            answer = take(_batch(request.get_json()), settings.user_salt, queue)
+            answer = take(_batch(body), settings.user_salt, queue)
         except RecursionError as error:
             raise _misshapen(
-                "events_too_deep", "JSON nested a thousand levels deep", "a flat list"
+                "events", "events_too_deep", "a thousand levels of nesting", "a flat list"
             ) from error
         return Response(answer.model_dump_json(), HTTPStatus.ACCEPTED, mimetype="application/json")
 
@@ -177,6 +181,18 @@ def _all_problems(invalid: Mapping[int, InvalidEvent]) -> Iterator[Problem]:
         yield from (replace(problem, field=f"events[{index}].{problem.field}") for problem in error.problems)
 
 
+def _body(data: bytes) -> Any:
+    """The value of a request's body.
+
+    Raises:
+        NoValidEvent: it is not JSON.
+    """
+    try:
+        return json.loads(data)
+    except NOT_JSON as error:
+        raise _misshapen("body", "invalid_json", not_json(error), _EXPECTED) from error
+
+
 def _batch(body: Any) -> list[Any]:
     """The events of a request's body, not yet validated.
 
@@ -186,17 +202,17 @@ def _batch(body: Any) -> list[Any]:
     """
     events = body.get("events") if isinstance(body, dict) else None
     if not isinstance(events, list) or not events:
-        raise _misshapen("events_missing", "no such list", '{"events": [{…}, …]}')
+        raise _misshapen("events", "events_missing", "no such list", _EXPECTED)
     if len(events) > MAX_EVENTS:
         _log_refused(["events_too_many"])
         raise TooManyEvents(f"{len(events):,} events in one request, expected at most {MAX_EVENTS}")
     return events
 
 
-def _misshapen(reason: str, found: str, expected: str) -> NoValidEvent:
+def _misshapen(field: str, reason: str, found: str, expected: str) -> NoValidEvent:
     """The error for a body that holds no events."""
     _log_refused([reason])
-    return NoValidEvent((Problem("events", reason, found, expected),))
+    return NoValidEvent((Problem(field, reason, found, expected),))
 
 
 def _reason(problem: Problem) -> str:

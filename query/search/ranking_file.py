@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from mappings.json_problems import NOT_JSON, not_json
 from mappings.listing import CategoryName
 from mappings.problems import expecting, problem_of_file, shown
 from mappings.values import CATEGORY_SEPARATOR
@@ -160,9 +161,8 @@ def read_ranking(path: Path) -> Ranking:
         fields = json.loads(text, object_pairs_hook=_Fields)
     except OSError as error:
         raise UnusableRanking(f"{path}: {error.strerror}; expected a ranking file") from error
-    except (ValueError, RecursionError) as error:
-        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"not JSON ({error})"
-        raise UnusableRanking(f"{path}: {reason}; expected a ranking file") from error
+    except NOT_JSON as error:
+        raise UnusableRanking(f"{path}: found {not_json(error)}, expected a ranking file") from error
     if problems := tuple(_problems(fields, text)):
         raise UnusableRanking(f"{path}: {'; '.join(problems)}; {_SEE}")
     file = RankingFile.model_validate_json(text, strict=True)

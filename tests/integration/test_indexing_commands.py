@@ -201,7 +201,9 @@ def test_without_wait_the_listings_are_sent(shop: Shop, environ: dict[str, str],
         "unchanged": 0,
         "outdated": 0,
         "rejected": {"invalid_json": 1},
-        "examples": {"invalid_json": [["listings.jsonl line 2", "Expecting value at character 1"]]},
+        "examples": {
+            "invalid_json": [["listings.jsonl line 2", "found invalid JSON at column 1, expected an object"]]
+        },
         "skipped_files": [],
     }
     queue = submission(environ)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from mappings.errors import Problem
+from mappings.json_problems import NOT_JSON, not_json, refuse_constant
 from mappings.problems import shown
-from query.api.errors import TooManyItems
+from query.api.errors import InvalidListings, TooManyItems
 from query.api.ingest.models import MAX_ITEMS
-from query.search.errors import InvalidParameters
+from query.api.json_bodies import check_encoding, json_bytes
 from queues.messages import is_deeper
 
 MAX_BYTES: Final = 256 * 1024
@@ -27,6 +28,9 @@ MAX_DEPTH: Final = 8
 
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 READ_AT_ONCE: Final = 64 * 1024
+
+A_LISTING: Final = "a JSON object with the fields of a listing"
+A_BATCH: Final = '{"listings": [{…}, …]}, or a line of JSON for each listing as application/x-ndjson'
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,14 @@ def read_listing(request: Request) -> Body:
     """Return the JSON object of a body.
 
     Raises:
-        InvalidParameters: it is no JSON object, or nests too deep.
+        InvalidListings: it is no JSON, or nests too deep.
         HTTPException: it is too large, or not of this media type.
     """
-    found = _read_json(request, MAX_BYTES)
-    (item,) = found.items
+    data = json_bytes(request, MAX_BYTES)
+    item = _within_depth(_body(data, A_LISTING))
     if isinstance(item, Unreadable):
-        raise InvalidParameters((item.problem,))
-    return found
+        raise InvalidListings((item.problem,))
+    return Body((item,), _digest(data))
 
 
 def read_batch(request: Request) -> Body:
@@ -64,32 +68,30 @@ def read_batch(request: Request) -> Body:
     NDJSON is parsed line by line, so that of a body beyond the limits no more than a line is kept.
 
     Raises:
-        InvalidParameters: the body has no items, or is no JSON.
+        InvalidListings: the body has no items, or is no JSON.
         TooManyItems, HTTPException: it has too many items, is too large, or not of these media types.
     """
     if request.mimetype in NDJSON:
         return _read_lines(request)
-    found = _read_json(request, MAX_BATCH_BYTES)
-    (batch,) = found.items
-    if isinstance(batch, Unreadable):
-        raise InvalidParameters((batch.problem,))
+    data = json_bytes(request, MAX_BATCH_BYTES, also=", or application/x-ndjson of a batch")
+    batch = _body(data, A_BATCH)
     items = batch.get("listings") if isinstance(batch, dict) else None
     if not isinstance(items, list) or not items:
         _no_items(shown(batch))
     if len(items) > MAX_ITEMS:
         _too_many()
-    return Body(tuple(_within_depth(item) for item in items), found.digest)
+    return Body(tuple(_within_depth(item) for item in items), _digest(data))
 
 
 def _read_lines(request: Request) -> Body:
-    _check_encoding(request)
+    check_encoding(request)
     request.max_content_length = MAX_BATCH_BYTES
     digest = hashlib.sha256()
     items: list[Any] = []
     for line in _lines(request, digest):
         if len(items) == MAX_ITEMS:
             _too_many()
-        items.append(_parsed(line, MAX_DEPTH))
+        items.append(_line(line))
     if not items:
         _no_items("no lines")
     return Body(tuple(items), digest.hexdigest())
@@ -108,39 +110,36 @@ def _lines(request: Request, digest: Any) -> Iterator[bytes]:
         yield rest
 
 
-def _read_json(request: Request, most: int) -> Body:
-    """Return the one value of a JSON body; no depth is checked in that of a batch."""
-    _check_encoding(request)
-    if not request.is_json:
-        found = request.mimetype or "none"
-        expected = "application/json" + (
-            ", or application/x-ndjson of a batch" if most == MAX_BATCH_BYTES else ""
-        )
-        raise UnsupportedMediaType(f"Content-Type: found {found}, expected {expected}")
-    request.max_content_length = most
-    try:
-        data = request.get_data(cache=False)
-    except RequestEntityTooLarge as error:
-        raise RequestEntityTooLarge(f"the body has more than {most:,} bytes") from error
-    item = _parsed(data, None if most == MAX_BATCH_BYTES else MAX_DEPTH)
-    return Body((item,), hashlib.sha256(data).hexdigest())
-
-
-def _check_encoding(request: Request) -> None:
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding != "identity":
-        raise UnsupportedMediaType(f"Content-Encoding: found {shown(encoding)}, expected none")
-
-
-def _parsed(data: bytes, depth: int | None) -> Any:
-    if depth is not None and len(data) > MAX_BYTES:
+def _line(data: bytes) -> Any:
+    """Return the item on a line."""
+    if len(data) > MAX_BYTES:
         found = f"{len(data):,} bytes"
         return Unreadable(Problem("listing", "listing_too_large", found, f"at most {MAX_BYTES:,} bytes"))
     try:
-        item = json.loads(data, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        return Unreadable(Problem("listing", "invalid_json", str(error)[:200], "JSON in UTF-8"))
-    return item if depth is None else _within_depth(item)
+        return _within_depth(_loaded(data))
+    except NOT_JSON as error:
+        found = not_json(error, of_line=True)
+        return Unreadable(Problem("listing", "invalid_json", found, A_LISTING))
+
+
+def _body(data: bytes, expected: str) -> Any:
+    """Return the value of a whole body, of any depth.
+
+    Raises:
+        InvalidListings: it is no JSON.
+    """
+    try:
+        return _loaded(data)
+    except NOT_JSON as error:
+        raise InvalidListings((Problem("body", "invalid_json", not_json(error), expected),)) from error
+
+
+def _loaded(data: bytes) -> Any:
+    return json.loads(data, parse_constant=refuse_constant)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _within_depth(item: Any) -> Any:
@@ -150,13 +149,8 @@ def _within_depth(item: Any) -> Any:
     return item
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
 def _no_items(found: str) -> NoReturn:
-    expected = '{"listings": [{…}, …]}, or a line of JSON for each listing as application/x-ndjson'
-    raise InvalidParameters((Problem("listings", "listings_missing", found, expected),))
+    raise InvalidListings((Problem("listings", "listings_missing", found, A_BATCH),))
 
 
 def _too_many() -> NoReturn:

@@ -18,13 +18,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mappings.listing import isoformat
-from query.api.errors import KeyReused, QueueFull, QueueUnavailable, UnknownJob
+from query.api.errors import InvalidListings, KeyReused, QueueFull, QueueUnavailable, UnknownJob
 from query.api.events import REDIS_TIMEOUT_S
 from query.api.ingest.events import CheckedItems
 from query.api.ingest.models import BatchAccepted, JobAnswer, RejectedItem, WriteAccepted
 from query.api.responses import ParameterProblem
 from query.api.settings import QuerySettings
-from query.search.errors import InvalidParameters
 from queues.lanes import LIVE, list_of
 from queues.listings.backpressure import Backpressure
 from queues.listings.jobs import Job
@@ -36,12 +35,6 @@ LONGEST_WAIT_S: Final = 10.0
 
 FIRST_LOOK_S: Final = 0.01
 SLOWEST_LOOK_S: Final = 0.1
-
-
-class InvalidListings(InvalidParameters):
-    """No listing of a request is valid."""
-
-    separator = "; "
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from flask import Flask, Response, g, request
 from mappings.changes import PUT, REMOVE, UPDATE
 from mappings.errors import Problem
 from mappings.failures import ElasticsearchUnavailable
+from query.api.errors import InvalidListings
 from query.api.ingest.bodies import Body, read_batch, read_listing
 from query.api.ingest.events import checked, mismatches, operation
 from query.api.ingest.models import IndexingAnswer, RemovalParameters, WriteParameters
-from query.api.ingest.requests import InvalidListings, ListingRequests, Once, Written, redis_errors
+from query.api.ingest.requests import ListingRequests, Once, Written, redis_errors
 from query.api.middleware.authorization import Caller
 from query.api.parameters import Parameters, known_id, parse
 from query.api.settings import QuerySettings

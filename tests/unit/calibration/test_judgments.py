@@ -50,7 +50,7 @@ def test_some_rows_say_whether_the_photos_are_one(tmp_path: Path) -> None:
         ("a.jsonl", "", "nothing is graded"),
         ("a.csv", "item_id,other_id,grade,same_photo\nm1,m2,,true\n", "nothing is graded"),
         ("a.csv", "item_id,other_id,grade,same_photo\nm1,m2,1,maybe\n", "line 2: same_photo: "),
-        ("a.jsonl", "{", "line 1: not JSON"),
+        ("a.jsonl", "{", "line 1: found invalid JSON at column 2, expected JSON"),
         ("a.jsonl", "[]", "line 1: "),
         ("a.csv", "item_id,other_id,grade\nm1,m2,good\n", "line 2: grade: "),
         (

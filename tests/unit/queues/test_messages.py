@@ -109,13 +109,26 @@ def test_an_envelope_with_wrong_or_missing_fields_is_refused(name: str, value: A
         {"content-encoding": "utf-16"},
         {"content-encoding": "binary"},
         {"body": "no base64!"},
-        {"body": base64.b64encode(b"nope").decode()},
-        {"body": base64.b64encode("é".encode("latin-1")).decode()},
     ],
 )
 def test_a_body_in_another_encoding_is_refused(changes: dict[str, str]) -> None:
-    """Pickle, YAML, msgpack; other charsets; no base64; no JSON."""
+    """Pickle, YAML, msgpack; other charsets; no base64."""
     assert refusal(make_envelope(INDEX, call([])) | changes).reason == "message_malformed"
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"", "nothing"),
+        (b"[[u1@example.org]]", "invalid JSON at line 1, column 3"),
+        ("é".encode("latin-1"), "text that is not UTF-8 from byte 1 on"),
+    ],
+)
+def test_a_body_that_is_no_json_is_refused(body: bytes, found: str) -> None:
+    """The detail says what it is, and quotes nothing of it."""
+    refused = refusal(make_envelope(INDEX, call([])) | {"body": base64.b64encode(body).decode()})
+    assert refused.reason == "message_malformed"
+    assert f"body: found {found}, expected JSON in UTF-8" in str(refused)
 
 
 @pytest.mark.parametrize(

@@ -323,12 +323,12 @@ def test_a_feather_file_that_lost_a_part_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[{"item_id": "a"}, {"item_id"', "item 2 is not JSON"),
-        ('[{"item_id": "a"} no', "item 2 is not JSON"),
+        ('[{"item_id": "a"}, {"item_id"', r"item 2 is not JSON \(it ends too early\)"),
+        ('[{"item_id": "a"} no', r"item 2 is not JSON \(invalid JSON at 'no'\)"),
         ('[{"item_id": "a"},', "the array does not end after item 1: the file is cut off"),
         ('[{"item_id": "a"}]]', "something follows the array of 1 items"),
-        ('{"item_id": "a"}]', "item 2 is not JSON"),
-        ("[" * 100_000, "item 1 is not JSON"),
+        ('{"item_id": "a"}]', r"item 2 is not JSON \(invalid JSON at ']'\)"),
+        ("[" * 100_000, r"item 1 is not JSON \(JSON that is nested too deep\)"),
         ('[{"item_id": "' + "x" * (2 * MAX_ROW_LENGTH), "item 1 is not JSON"),
     ],
 )

@@ -67,7 +67,7 @@ def test_problems_name_the_file_and_the_line(tmp_path: Path) -> None:
 
     first, half, surrogate, zeros, number, nobody = read_rows(file, tmp_path)
     assert (first.event, zeros.event) == ({"item_id": "a"}, {"item_id": "00123"})
-    assert half.detail == "a.jsonl line 3: Expecting property name enclosed in double quotes at character 2"
+    assert half.detail == "a.jsonl line 3: found invalid JSON at column 2, expected an object"
     assert (surrogate.reason, surrogate.raw) == ("item_id_malformed", '{"item_id": "\\ud800"}')
     assert surrogate.detail.startswith("a.jsonl line 5: listing ")
     assert (number.reason, number.raw) == ("item_id_wrong_type", '{"item_id": 5.5}')

@@ -128,12 +128,21 @@ def test_a_batch_without_a_valid_event_is_a_bad_request(api: FlaskClient, queued
 
 
 @pytest.mark.parametrize(
-    "body", ["{", "[]", "{}", '{"events": []}', '{"events": {}}', "null", "[" * 100_000, "\xff"]
+    ("body", "problem"),
+    [
+        *((each, "events: found no such list") for each in ("[]", "{}", '{"events": []}', '{"events": {}}')),
+        ("null", "events: found no such list"),
+        ("", "body: found nothing"),
+        ("{", "body: found invalid JSON at line 1, column 2"),
+        ("[" * 100_000, "body: found JSON that is nested too deep"),
+        (b"\xff", "body: found text that is not UTF-8 from byte 1 on"),
+    ],
 )
-def test_another_body_is_a_bad_request(api: FlaskClient, body: str) -> None:
-    """Half JSON, another shape, nothing in it."""
+def test_another_body_is_a_bad_request(api: FlaskClient, body: str | bytes, problem: str) -> None:
+    """Half JSON, another shape, nothing in it; what is expected is said, too."""
     answer = api.post("/v1/events", data=body, content_type="application/json")
     assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
+    assert answer.get_json(force=True)["detail"] == problem + ', expected {"events": [{…}, …]}'
 
 
 @pytest.mark.parametrize(
@@ -167,6 +176,8 @@ def test_other_types_are_refused(api: FlaskClient) -> None:
     """So no form on another site can send events in a shopper's name."""
     answer = api.post("/v1/events", data=json.dumps({"events": [fresh()]}), content_type="text/plain")
     assert (answer.status_code, answer.content_type) == (415, "application/problem+json")
+    detail = answer.get_json(force=True)["detail"]
+    assert detail == "Content-Type: found text/plain, expected application/json"
 
 
 def test_too_many_or_too_long_is_413(api: FlaskClient, queued: list[Event]) -> None:

@@ -63,10 +63,35 @@ def test_a_body_has_limits(api: FlaskClient) -> None:
     assert api.put(url, data=b"{}", content_type="text/plain").status_code == 415
     squeezed = {"Content-Encoding": "gzip"}
     assert api.put(url, data=b"{}", content_type=json_type, headers=squeezed).status_code == 415
-    for bad in (b"{", b"[" * 100_000, b'{"price": NaN}', b"\xff"):
-        answer = api.put(url, data=bad, content_type=json_type)
-        assert answer.status_code == 400, bad[:10]
-        assert answer.get_json(force=True)["problems"][0]["reason"] == "invalid_json"
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"", "nothing"),
+        (b'{\n"a": }', "invalid JSON at line 2, column 6"),
+        (b"[" * 100_000, "JSON that is nested too deep"),
+        (b'{"price": NaN}', "NaN, which JSON does not have"),
+        (b"\xff", "text that is not UTF-8 from byte 1 on"),
+        (b"1" * 5_000, "a number of more than 4,300 digits"),
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/v1/listings/m1"), ("POST", "/v1/listings:batch")])
+def test_a_body_that_is_no_json_is_named_in_our_own_words(
+    api: FlaskClient, method: str, path: str, body: bytes, found: str
+) -> None:
+    """What it is, and what is expected: not what the parser says."""
+    answer = api.open(path, method=method, data=body, content_type="application/json")
+    assert answer.status_code == 400
+    assert reasons_of(answer) == ["invalid_json"]
+    assert answer.get_json(force=True)["detail"].startswith(f"body: found {found}, expected ")
+
+
+def test_a_line_that_is_no_json_is_named_in_our_own_words(api: FlaskClient) -> None:
+    """By its column, for the item says which line it is."""
+    answer = api.post("/v1/listings:batch", data='{"a" 1}\n\n', content_type="application/x-ndjson")
+    found = "invalid JSON at column 6"
+    assert answer.get_json(force=True)["detail"].startswith(f"listing: found {found}, expected ")
 
 
 def test_a_batch_has_limits(api: FlaskClient) -> None:
