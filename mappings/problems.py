@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, LiteralString, get_args
 
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
@@ -53,7 +54,7 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
     "float_type": ("wrong_type", "a number such as 1290 or 12.5"),
     "tuple_type": (
         "wrong_type",
-        'a list such as ["a", "b"]; in a table, a > b for categories, a|b for photos',
+        'a list such as ["a", "b"], or text such as a > b for categories, a|b for photos',
     ),
     "literal_error": ("unknown", "{expected}"),
     "unusable": ("unusable", "{expected}"),
@@ -163,6 +164,12 @@ def _found_and_expected(field: str, detail: ErrorDetails, instead: str | None = 
     found = "nothing" if detail["type"] == "missing" else shown(detail["input"])
     expected = (instead or usual).format(**detail.get("ctx", {}))
     return Problem(field, f"{field}_{suffix}", found, expected)
+
+
+def one_of(values: Iterable[str]) -> str:
+    """Return `a, b or c`."""
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from indexer.commands.connections import Connections
+from mappings.remedies import remedy
 from queues.listings.status import IndexingState, IndexingStatus, IndexingStatuses
 
 
@@ -34,7 +35,7 @@ def to_json(status: IndexingStatus) -> dict[str, Any]:
     """Return the status as JSON, with what to do about its problem."""
     fields = asdict(status)
     if status.problem:
-        fields["problem"] = fields["problem"] | {"remedy": status.problem.remedy}
+        fields["problem"] = fields["problem"] | {"remedy": remedy(status.problem.reason)}
         del fields["problem"]["version"]
     return fields
 
@@ -51,4 +52,4 @@ def lines(status: IndexingStatus) -> Iterator[str]:
         kind = "Rejected" if status.state is IndexingState.REJECTED else "Problem"
         yield f"  {kind} at {problem.failed_at}: {problem.reason}."
         yield f"  {problem.detail}"
-        yield f"  {problem.remedy}"
+        yield f"  {remedy(problem.reason)}"

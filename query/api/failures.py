@@ -14,6 +14,7 @@ from query.api import responses as response
 from query.api.errors import (
     EventsOff,
     InvalidKey,
+    InvalidListings,
     KeyRequired,
     KeyReused,
     NoValidEvent,
@@ -83,13 +84,14 @@ def _query_error(error: QueryError) -> Response:
     if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s", request.method, shown_path(request.path), error)
     problems = error.problems if isinstance(error, InvalidParameters) else ()
+    kind = response.ListingProblem if isinstance(error, InvalidListings) else response.ParameterProblem
     details = response.ProblemDetails(
         type=f"urn:nitamono:problem:{failure.type}",
         title=failure.status.phrase,
         status=failure.status,
         detail=str(error),
         instance=shown_path(request.path),
-        problems=tuple(response.ParameterProblem.of(problem) for problem in problems),
+        problems=tuple(map(kind.of, problems)),
     )
     return _problem(details, Headers([*_retry_after(error, failure.status), *_challenges(error)]))
 

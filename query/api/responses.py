@@ -15,6 +15,7 @@ from mappings.errors import Problem
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import is_remote
 from mappings.listing import NO_CURRENCY, AttributeValue, ListingDocument, Status
+from mappings.remedies import remedy_over_http
 from query.search.browse import Page
 from query.search.experiment_aware import ExperimentStatus, Exposure
 from query.search.hits import RankedHit
@@ -242,6 +243,17 @@ class ParameterProblem(Model):
         return cls(field=problem.field, reason=problem.reason, found=problem.found, expected=problem.expected)
 
 
+class ListingProblem(ParameterProblem):
+    """One thing wrong with one field of a listing."""
+
+    remedy: Annotated[str, Field(description="What to do about it.")]
+
+    @classmethod
+    def of(cls, problem: Problem) -> ListingProblem:
+        """Convert the problem of a listing to a part of a response."""
+        return cls(**dict(ParameterProblem.of(problem)), remedy=remedy_over_http(problem.reason))
+
+
 class ProblemDetails(Model):
     """An error, as RFC 9457 has it."""
 
@@ -251,7 +263,8 @@ class ProblemDetails(Model):
     detail: str
     instance: Annotated[str, Field(description="The path that was asked for.")]
     problems: Annotated[
-        tuple[ParameterProblem, ...], Field(description="Each parameter that cannot be used.")
+        tuple[ListingProblem | ParameterProblem, ...],
+        Field(description="Each parameter, or field of a listing or an event, that cannot be used."),
     ] = ()
 
 

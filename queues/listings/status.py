@@ -14,7 +14,6 @@ from elasticsearch import Elasticsearch
 from mappings.failures import INDEX_MISSING, UNAVAILABLE, ElasticsearchUnavailable, elasticsearch_errors
 from mappings.listing import Status, status_version
 from mappings.names import dead_letter_id, dead_letter_index, read_alias
-from mappings.remedies import remedy
 from queues.listings.names import listing_queue
 from queues.listings.waiting import WaitingEvents
 
@@ -52,11 +51,6 @@ class RejectedAs:
     failed_at: str
     version: int | None = None
     """That of the event, where its item, status and time are valid: the order of the item's events."""
-
-    @property
-    def remedy(self) -> str:
-        """What to do about it."""
-        return remedy(self.reason)
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,9 @@ def test_a_batch_is_a_job_with_an_outcome_for_each_item(
         ("d", "indexed"),
     ]
     assert job["items"][2]["reason"].startswith("photo_")
-    assert all(job["items"][2][name] for name in ("detail", "remedy"))
+    assert job["items"][2]["detail"]
+    assert job["items"][2]["remedy"].startswith("Send a URL, or ")
+    assert {each["remedy"] for each in answer.json["rejected"][0]["problems"]} == {"Add it."}
     assert api.get("/v1/jobs/none").status_code == 404
 
 
@@ -321,7 +323,7 @@ def test_a_rejected_event_is_explained(shop: Shop, api: FlaskClient) -> None:
     shop.es.indices.refresh(index=f"{shop.settings.prefix}-dead-letters")
     found = state(api, "m1")
     assert (found["state"], found["problem"]["reason"]) == ("rejected", "price_wrong_type")
-    assert found["problem"]["remedy"]
+    assert "--" not in found["problem"]["remedy"]
     assert found["document"]["status"] == "on_sale"
     blind = state(api, "blind")
     assert (blind["state"], blind["document"]["has_vector"]) == ("indexed", False)

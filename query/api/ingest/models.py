@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from mappings.listing import ListingId
-from mappings.remedies import remedy
+from mappings.remedies import remedy_over_http
 from query.api.parameters import Parameters
-from query.api.responses import Model, ParameterProblem
+from query.api.responses import ListingProblem, Model
 from queues.listings.jobs import Job
 from queues.listings.outcomes import OutcomeKind, ToldOutcome
 from queues.listings.status import IndexedAs, IndexingState, IndexingStatus, RejectedAs
@@ -93,7 +93,7 @@ class ItemOutcome(Model):
             outcome=told.outcome if told else "queued",
             reason=told.reason if told else None,
             detail=told.detail if told else None,
-            remedy=remedy(told.reason) if told and told.reason else None,
+            remedy=remedy_over_http(told.reason) if told and told.reason else None,
         )
 
 
@@ -130,7 +130,7 @@ class RejectedItem(Model):
 
     index: Annotated[int, Field(ge=0, description="Its place in the request, from 0.")]
     item_id: str | None
-    problems: tuple[ParameterProblem, ...]
+    problems: tuple[ListingProblem, ...]
 
 
 class WriteAccepted(Model):
@@ -187,7 +187,7 @@ class IndexingProblem(Model):
             reason=problem.reason,
             detail=problem.detail,
             failed_at=problem.failed_at,
-            remedy=problem.remedy,
+            remedy=remedy_over_http(problem.reason),
         )
 
 

@@ -22,7 +22,7 @@ from query.api.errors import InvalidListings, KeyReused, QueueFull, QueueUnavail
 from query.api.events import REDIS_TIMEOUT_S
 from query.api.ingest.events import CheckedItems
 from query.api.ingest.models import BatchAccepted, JobAnswer, RejectedItem, WriteAccepted
-from query.api.responses import ParameterProblem
+from query.api.responses import ListingProblem
 from query.api.settings import QuerySettings
 from queues.lanes import LIVE, list_of
 from queues.listings.backpressure import Backpressure
@@ -126,7 +126,7 @@ class ListingRequests:
             RejectedItem(
                 index=position,
                 item_id=items.item_ids[position],
-                problems=tuple(map(ParameterProblem.of, problems)),
+                problems=tuple(map(ListingProblem.of, problems)),
             )
             for position, problems in items.invalid.items()
         )

@@ -56,6 +56,16 @@ def test_all_that_is_wrong_is_said_at_once(
     assert reasons <= set(reasons_of(answer))
 
 
+def test_a_problem_has_a_remedy_for_a_client(api: FlaskClient) -> None:
+    """Not for files, which have options of a command."""
+    answer = api.put("/v1/listings/m1", json={"price": "1,290"})
+    remedies = {each["reason"]: each["remedy"] for each in answer.get_json(force=True)["problems"]}
+    assert remedies["price_wrong_type"] == "Send a number, or text of digits such as 1290 or 12.5."
+    assert remedies["title_missing"] == "Add it."
+    parameter = api.delete("/v1/listings/m1?wait=maybe").get_json(force=True)["problems"][0]
+    assert "remedy" not in parameter
+
+
 def test_a_body_has_limits(api: FlaskClient) -> None:
     """Of bytes, media type, encoding and form."""
     url, json_type = "/v1/listings/m1", "application/json"
