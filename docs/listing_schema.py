@@ -1,4 +1,4 @@
-"""The table of docs/listing-schema.md, which `python -m docs.listing_schema` writes from the model."""
+"""The tables of docs/listing-schema.md, which `python -m docs.listing_schema` writes from the model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from mappings.changes import OPERATIONS
 from mappings.listing import MAX_ID_BYTES, Listing, listing_schema
 
 PAGE: Final = Path(__file__).with_name("listing-schema.md")
@@ -30,10 +31,18 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def page_with_table(page: str) -> str:
-    """Return the page with the table between its marks replaced."""
-    before, _, rest = page.partition(START)
-    return f"{before}{START}{table()}{END}{rest.partition(END)[2]}"
+def table_of_operations() -> str:
+    """Return the Markdown table of the operations of events."""
+    rows = (f"| `{name}` | {meaning} |\n" for name, meaning in OPERATIONS.items())
+    return "| `op` | what the event says |\n|---|---|\n" + "".join(rows)
+
+
+def page_with_tables(page: str) -> str:
+    """Return the page with the tables between their marks replaced, in their order."""
+    before, *parts = page.split(START)
+    rests = (part.partition(END)[2] for part in parts)
+    tables = (table(), table_of_operations())
+    return before + "".join(f"{START}{each}{END}{rest}" for each, rest in zip(tables, rests, strict=True))
 
 
 def form(field: Schema, defs: Schema) -> str:
@@ -92,4 +101,4 @@ _BY_TYPE: Final = {
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

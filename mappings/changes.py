@@ -20,7 +20,7 @@ from mappings.listing import (
     status_version,
     validated,
 )
-from mappings.problems import first_per_field, shown
+from mappings.problems import first_per_field, one_of, shown
 from mappings.values import canonical
 
 OPERATION: Final = "op"
@@ -30,7 +30,14 @@ UPDATE: Final = "update"
 REMOVE: Final = "remove"
 REFRESH: Final = "refresh"
 """It says nothing of the item: its documents are brought up to date in every index, such as a new one."""
-OPERATIONS: Final = (PUT, UPDATE, REMOVE, REFRESH)
+OPERATIONS: Final = {
+    PUT: "A complete listing, as without `op`.",
+    UPDATE: "The fields that have changed at `updated_at`; null clears one that is not required.",
+    REMOVE: "The listing has ended at `updated_at`; other fields are ignored.",
+    REFRESH: "Nothing has changed: the documents of `item_id` are brought up to date in every index, and "
+    "photos that could not be used are tried again. It needs no other field.",
+}
+"""Each with what its event says of the item."""
 
 _KEY_FIELDS: Final = frozenset({"item_id", "updated_at"})
 _CHANGEABLE: Final = tuple(name for name in Listing.model_fields if name not in _KEY_FIELDS)
@@ -70,8 +77,8 @@ def parse_event(event: object, *, now: datetime | None = None) -> Listing | Chan
     operation = event.get(OPERATION) if isinstance(event, Mapping) else None
     if operation is None or operation == PUT or not isinstance(event, Mapping):
         return parse_listing(event, now=now)
-    if operation not in OPERATIONS:
-        problem = Problem(OPERATION, "op_unknown", shown(operation), " or ".join(OPERATIONS))
+    if operation not in tuple(OPERATIONS):  # it may be unhashable
+        problem = Problem(OPERATION, "op_unknown", shown(operation), one_of(OPERATIONS))
         raise InvalidListing(item_id_of(event), (problem,))
     if operation == REFRESH:
         key = {"item_id": event.get("item_id"), "updated_at": _PLACEHOLDER["created_at"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from mappings.changes import OPERATIONS
 from mappings.listing import Status
 from mappings.problems import one_of
 
@@ -15,7 +16,7 @@ FOR_ALL: Final = {
     "currency_malformed": "Use a code of ISO 4217, such as JPY.",
     "images_too_many": "Give at most 20 photos.",
     "no_photo": "Add a photo.",
-    "op_unknown": "Leave it out for a complete listing, or give update or remove.",
+    "op_unknown": f"Give {one_of(OPERATIONS)}, or leave it out for a complete listing.",
     "item_unknown": "Send the complete listing; the change is kept and applied then.",
     "item_removed": "Send the complete listing to restore it; the change is kept and applied then.",
     "photo_placeholder": "Replace the photo; if it is one of the item, an operator may mark it as fine.",

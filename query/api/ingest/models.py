@@ -69,7 +69,8 @@ class ChangeBody(ListingBody):
 
 
 class ListingBatch(Model):
-    """Listings, changes (`"op": "update"`) and removals (`"op": "remove"`), in any order."""
+    """Listings, changes (`"op": "update"`), removals (`"op": "remove"`) and items to bring up to date
+    (`"op": "refresh"`), in any order."""
 
     listings: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=MAX_ITEMS)]
 

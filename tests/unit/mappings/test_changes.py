@@ -1,4 +1,4 @@
-"""Events of the three operations, and what counts of one that is rejected."""
+"""Events of all operations, and what counts of one that is rejected."""
 
 from __future__ import annotations
 
