@@ -51,7 +51,7 @@ class _Failure:
     status: HTTPStatus
 
 
-_FAILURES: dict[type[QueryError], _Failure] = {
+FAILURES: dict[type[QueryError], _Failure] = {
     UnknownItem: _Failure("unknown-item", HTTPStatus.NOT_FOUND),
     PhotoMissing: _Failure("photo-missing", HTTPStatus.NOT_FOUND),
     InvalidParameters: _Failure("invalid-parameters", HTTPStatus.BAD_REQUEST),
@@ -79,7 +79,7 @@ def add_failures(app: Flask) -> None:
 
 
 def _query_error(error: QueryError) -> Response:
-    failure = next(_FAILURES[kind] for kind in type(error).__mro__ if kind in _FAILURES)
+    failure = next(FAILURES[kind] for kind in type(error).__mro__ if kind in FAILURES)
     PROBLEMS.add(failure.type)
     if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s", request.method, shown_path(request.path), error)

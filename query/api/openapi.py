@@ -24,12 +24,14 @@ _ERRORS = {
     403: "The role of the API key does not suffice",
     404: "No such listing or job",
     413: "More than 500 events or 1,000 listings, or more than 256 KiB, for a batch of listings 8 MiB",
-    415: "Something other than JSON; NDJSON is for batches",
+    415: "A compressed body, or something other than JSON; NDJSON is for batches",
     422: "The idempotency key was used for another request",
     429: "More requests than one key or address may send, or a full queue",
     500: "A fault of the server's; its log says more",
     503: "Elasticsearch or Redis is unavailable, or events are not configured",
 }
+
+_NOT_MODIFIED = "The client has the answer already: its `If-None-Match` has the ETag"
 
 _KEY = "apiKey"
 _SCHEME = {
@@ -102,12 +104,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         ],
         **({"requestBody": _body(operation)} if operation.body else {}),
         "responses": {
-            **(
-                {"200": _response("The outcome", operation.waited, "application/json")}
-                if operation.waited
-                else {}
-            ),
+            **_waited(operation),
             str(operation.status): _answer(operation),
+            **({"304": {"description": _NOT_MODIFIED}} if operation.revalidates else {}),
             **errors,
         },
     }

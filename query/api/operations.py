@@ -51,6 +51,8 @@ class Operation:
     status: int = 200
     waited: type[BaseModel] | None = None
     """The answer, with status 200, to a request that waits."""
+    revalidates: bool = False
+    """Whether a client that has the answer already gets 304."""
     answer_without_key: type[BaseModel] | None = None
     """The answer to callers without the role read, where it is another."""
 
@@ -106,7 +108,7 @@ INGEST_OPERATIONS = (
         "job",
         "What became of each item of a batch",
         JobAnswer,
-        errors=(404, 503),
+        errors=(400, 404, 503),
         tag="ingest",
     ),
     Operation(
@@ -128,8 +130,16 @@ OPERATIONS = (
         VisitorParameters,
         (400, 404, 503),
         headers=UserHeader,
+        revalidates=True,
     ),
-    Operation("/v1/listings/{item_id}", "listing", "One listing", ListingDetail, None, (400, 404, 503)),
+    Operation(
+        "/v1/listings/{item_id}",
+        "listing",
+        "One listing",
+        ListingDetail,
+        errors=(400, 404, 503),
+        revalidates=True,
+    ),
     Operation(
         "/v1/listings",
         "listings",
@@ -137,6 +147,7 @@ OPERATIONS = (
         ListingPage,
         ListingParameters,
         (400, 503),
+        revalidates=True,
     ),
     Operation(
         "/v1/events",

@@ -235,6 +235,28 @@ def test_the_description_names_roles_and_refusals(
         assert "Retry-After" in operation["responses"]["429"]["headers"]
 
 
+def test_the_description_names_what_is_refused_before_anything_is_read(api: FlaskClient) -> None:
+    """A parameter that no operation has, and a body of another type."""
+    paths = json.loads(api.get("/openapi.json").text)["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            url = path.format(item_id="m1", job_id="j1")
+            for asked in (url, f"{url}?nonsense=1"):
+                status = api.open(
+                    asked, method=method.upper(), data="", content_type="text/plain"
+                ).status_code
+                assert str(status) in operation["responses"], (method, asked, status)
+
+
+def test_the_description_names_what_a_client_may_keep(api: FlaskClient) -> None:
+    """By the ETag that it got."""
+    paths = json.loads(api.get("/openapi.json").text)["paths"]
+    kept = {
+        path for path, operations in paths.items() if "304" in operations.get("get", {}).get("responses", {})
+    }
+    assert kept == {"/v1/listings", "/v1/listings/{item_id}", "/v1/listings/{item_id}/similar"}
+
+
 def test_the_rendered_description_loads_nothing_from_elsewhere(api: FlaskClient) -> None:
     """Swagger UI's files are served from here."""
     page = api.get("/docs").text
