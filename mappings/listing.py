@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import count, islice
 from typing import Annotated, Any, Final, LiteralString
 
 import orjson
@@ -282,6 +284,16 @@ def listing_schema() -> dict[str, Any]:
 _TIMES = ("created_at", "updated_at", "indexed_at")
 
 
+@dataclass(frozen=True, order=True)
+class UnusedPhoto:
+    """A photo that could not be used, of a listing that has a vector by its others."""
+
+    photo: int
+    """Its place in `images`, from 0."""
+    reason: str
+    detail: str
+
+
 class ListingDocument(BaseModel):
     """The stored document of a listing. That of a removed one has no title, photo or vector."""
 
@@ -302,6 +314,7 @@ class ListingDocument(BaseModel):
     further_hashes: tuple[str, ...] = ()
     """Those of the other photos that are searched or in the mean."""
     photo_problem: str | None = None
+    unused_photos: tuple[UnusedPhoto, ...] = ()
     attributes: dict[str, AttributeValue] = {}
     popularity: float | None = None
     encoder_id: str
@@ -330,6 +343,7 @@ class ListingDocument(BaseModel):
         values["attributes"] = {**values["attributes"], **several}
         nested = values["further_photos"]
         values["further_photos"] = tuple(tuple(each["vector"]) for each in nested if "vector" in each)
+        values["unused_photos"] = tuple(UnusedPhoto(**each) for each in values["unused_photos"])
         document = cls.__new__(cls)
         for name, value in _UNVALIDATED.items():
             object.__setattr__(document, name, value)
@@ -343,6 +357,7 @@ class ListingDocument(BaseModel):
         several = {
             "further_photos": [{"vector": vector} for vector in fields.pop("further_photos")],
             "further_hashes": fields.pop("further_hashes"),
+            "unused_photos": fields.pop("unused_photos"),
         }
         return fields | searchable(fields) | {name: values for name, values in several.items() if values}
 
@@ -460,6 +475,13 @@ def complete(fingerprint: str) -> str:
 def is_incomplete(fingerprint: str | None) -> bool:
     """Return whether some of the photos could not be used."""
     return fingerprint is not None and fingerprint.endswith(_INCOMPLETE)
+
+
+def place_of_photo(number: int, unused: Iterable[UnusedPhoto]) -> int:
+    """Return the place in `images` of a photo that has a vector, given its number among those that have one;
+    both from 0."""
+    gone = {each.photo for each in unused}
+    return next(islice((place for place in count() if place not in gone), number, None))
 
 
 def category_paths(category: Sequence[str]) -> tuple[str, ...]:

@@ -32,8 +32,10 @@ def status_command(connections: Connections, item_ids: tuple[str, ...], as_json:
 
 
 def to_json(status: IndexingStatus) -> dict[str, Any]:
-    """Return the status as JSON, with what to do about its problem."""
+    """Return the status as JSON, with what to do about its problem and each photo that is not used."""
     fields = asdict(status)
+    for unused in fields["document"]["unused_photos"] if status.document else ():
+        unused["remedy"] = remedy(unused["reason"])
     if status.problem:
         fields["problem"] = fields["problem"] | {"remedy": remedy(status.problem.reason)}
         del fields["problem"]["version"]
@@ -41,13 +43,18 @@ def to_json(status: IndexingStatus) -> dict[str, Any]:
 
 
 def lines(status: IndexingStatus) -> Iterator[str]:
-    """Yield the status as text: a line for the state, then for the document and the problem, if any."""
+    """Yield the status as text: a line for the state, then for the document, each of its photos that is not
+    used, and the problem, if any."""
     yield f"{status.item_id}: {status.state}"
     if document := status.document:
         yield (
             f"  Indexed at {document.indexed_at} by {document.encoder_id} in {document.index}: "
             f"{document.status}, as of {document.updated_at}."
         )
+        for unused in document.unused_photos:
+            yield f"  Photo {unused.photo + 1} is not used: {unused.reason}."
+            yield f"  {unused.detail}"
+            yield f"  {remedy(unused.reason)}"
     if problem := status.problem:
         kind = "Rejected" if status.state is IndexingState.REJECTED else "Problem"
         yield f"  {kind} at {problem.failed_at}: {problem.reason}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from elasticsearch import Elasticsearch
 
@@ -23,9 +23,11 @@ from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoR
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore, StoredDocument
 from mappings.failures import VersionConflict, elasticsearch_errors
 from mappings.inspection import indices_behind
-from mappings.listing import Listing, event_version, parse_listing
+from mappings.listing import Listing, UnusedPhoto, event_version, parse_listing, place_of_photo
 from mappings.names import write_alias
 from mappings.scan import pages
+
+REMOVED: Final = "removed by `nitamono indexer placeholders repair`"
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,19 @@ def _without(placeholders: Container[str], index: str, hit: Mapping[str, Any]) -
 
 def _left(photo: PhotoResult, placeholders: Container[str]) -> PhotoResult:
     """Return the photos that are no placeholders; nothing is left of a mean with one."""
-    photos = photo.separate() if isinstance(photo, EncodedPhoto) else []
+    nothing = PhotoProblem(PLACEHOLDER, REMOVED)
+    if not isinstance(photo, EncodedPhoto):
+        return nothing
+    photos = photo.separate()
     left = [each for each in photos if each.image_hash not in placeholders]
-    if left:
-        return replace(EncodedPhoto.each(left), incomplete=True)
-    return PhotoProblem(PLACEHOLDER, "removed by `nitamono indexer placeholders repair`")
+    if not left:
+        return nothing
+    removed = (
+        UnusedPhoto(place_of_photo(number, photo.unused), PLACEHOLDER, REMOVED)
+        for number, each in enumerate(photos)
+        if each.image_hash in placeholders
+    )
+    return replace(EncodedPhoto.each(left), unused=tuple(sorted([*photo.unused, *removed])))
 
 
 def _letters(writes: Sequence[DocumentWrite], marks: Mapping[str, Mark]) -> Iterator[DeadLetter]:

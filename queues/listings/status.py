@@ -12,12 +12,13 @@ import redis
 from elasticsearch import Elasticsearch
 
 from mappings.failures import INDEX_MISSING, UNAVAILABLE, ElasticsearchUnavailable, elasticsearch_errors
-from mappings.listing import Status, status_version
+from mappings.listing import Status, UnusedPhoto, status_version
 from mappings.names import dead_letter_id, dead_letter_index, read_alias
 from queues.listings.names import listing_queue
 from queues.listings.waiting import WaitingEvents
 
 DOCUMENT_FIELDS: Final = ("status", "updated_at", "indexed_at", "encoder_id", "photo_problem")
+UNUSED_PHOTOS: Final = "unused_photos"
 LETTER_FIELDS: Final = ("reason", "detail", "failed_at")
 
 
@@ -40,6 +41,14 @@ class IndexedAs:
     indexed_at: str
     encoder_id: str
     photo_problem: str | None
+    unused_photos: tuple[UnusedPhoto, ...] = ()
+    """Those that could not be used, of an item that has a vector by its others."""
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> IndexedAs:
+        """Return the document in an answer."""
+        unused = tuple(UnusedPhoto(**each) for each in found["_source"].get(UNUSED_PHOTOS, ()))
+        return cls(found["_index"], **_of(found, DOCUMENT_FIELDS), unused_photos=unused)
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,9 @@ class IndexingStatuses:
 
     def _stored(self, item_id: str) -> tuple[IndexedAs | None, RejectedAs | None]:
         letters = dead_letter_index(self.prefix)
+        fields = [*DOCUMENT_FIELDS, UNUSED_PHOTOS, "version"]
         wanted = [
-            {"_index": read_alias(self.prefix), "_id": item_id, "_source": [*DOCUMENT_FIELDS, "version"]},
+            {"_index": read_alias(self.prefix), "_id": item_id, "_source": fields},
             {"_index": letters, "_id": dead_letter_id(item_id), "_source": list(LETTER_FIELDS)},
         ]
         with elasticsearch_errors():
@@ -104,7 +114,7 @@ class IndexingStatuses:
                 letter = self._letter_of_invalid(letters, item_id, document)
         version = letter["_version"] if letter and letter["_id"] == dead_letter_id(item_id) else None
         return (
-            IndexedAs(document["_index"], **_of(document, DOCUMENT_FIELDS)) if document else None,
+            IndexedAs.of(document) if document else None,
             RejectedAs(**_of(letter, LETTER_FIELDS), version=version) if letter else None,
         )
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import redis
 from click.testing import CliRunner
 from elasticsearch import Elasticsearch
 
 from cli import main
+from indexer.commands.status import lines, to_json
 from indexer.jobs import gates, rebuild
 from indexer.jobs.forget_documents import ForgottenDocuments, Traces
 from indexer.jobs.forget_subject import Subject
@@ -19,11 +21,14 @@ from mappings.aliases import writable_indices
 from mappings.creation import IndexOptions
 from mappings.identity import IndexVectors
 from mappings.lifecycle import list_indices
+from mappings.remedies import remedy, remedy_over_http
+from query.api.ingest.models import IndexingAnswer
 from query.search.missing import Reason, explain_missing
 from query.search.reader import IndexReader
 from query.search.request import SimilarRequest
 from query.search.result_policy import NO_RULES
 from query.search.similar import SimilarItems, SimilarService
+from queues.listings.status import IndexingState, IndexingStatuses
 from tests.conftest import WorkerFactory
 from tests.indexing import BLUE, GREEN, RED, Shop, at, stored_documents, unit
 from tests.waiting import wait_until
@@ -118,6 +123,37 @@ def test_a_photo_that_could_not_be_used_is_tried_again(shop: Shop) -> None:
     assert (document["vector"], document["price"]) == (pytest.approx(unit(RED), abs=0.01), 7)
     assert len(document["further_photos"]) == 1
     assert shop.chunk([refresh("late")]).encoded == 0
+
+
+def test_a_photo_that_is_not_used_is_named(shop: Shop, redis_url: str) -> None:
+    """With its reason and remedy, in the status of an item that is found by its other photos."""
+    statuses = IndexingStatuses(shop.es, redis.Redis.from_url(redis_url), shop.settings.prefix)
+    gone = shop.photos / "gone.png"
+    shop.index({"op": "update", "item_id": "detail", "price": 7, "updated_at": at(2)})  # it stays noted
+
+    status = statuses.of("detail")
+    assert (status.state, status.problem) == (IndexingState.INDEXED, None)
+    text = "\n".join(lines(status))
+    assert "  Photo 3 is not used: photo_not_found.\n" in text
+    assert f"photo '{gone}'" in text
+    assert (
+        to_json(status)["document"]["unused_photos"][0].items()
+        >= {
+            "photo": 2,
+            "reason": "photo_not_found",
+            "remedy": remedy("photo_not_found"),
+        }.items()
+    )
+    document = IndexingAnswer.of(status).document
+    assert document is not None
+    (unused,) = document.unused_photos
+    assert (unused.photo, unused.remedy) == (2, remedy_over_http("photo_not_found"))
+
+    gone.write_bytes(Path(shop.photo(GREEN)).read_bytes())
+    shop.index(refresh("detail"))
+    mended = statuses.of("detail").document
+    assert mended is not None
+    assert mended.unused_photos == ()
 
 
 def test_jobs_keep_and_delete_all_vectors(shop: Shop) -> None:

@@ -91,6 +91,8 @@ def test_further_photos_are_counted_too(
     left = shop.documents().values()
     assert all("further_hashes" not in document and "further_photos" not in document for document in left)
     assert sum("vector" in document for document in left) == (SELLERS if each else 1)
+    unused = [(found["photo"], found["reason"]) for d in left for found in d.get("unused_photos", ())]
+    assert unused == [(1, "photo_placeholder")] * (SELLERS if each else 1)
     letters = list(shop.indexer.dead_letters.search())
     assert len(letters) == (0 if each else SELLERS - 1)
     assert "replay" in nitamono("mark", listed["hash"], "fine")

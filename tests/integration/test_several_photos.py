@@ -42,6 +42,8 @@ def test_the_mean_of_the_first_photos_is_searched(shop: Shop) -> None:
     assert documents["first"]["vector"] == pytest.approx(unit(RED), abs=0.01)
     assert documents["second"]["vector"] == pytest.approx(unit(GREEN), abs=0.01)
     assert "vector" not in documents["none"]
+    unused = {item: found["unused_photos"] for item, found in documents.items() if "unused_photos" in found}
+    assert {item: each["photo"] for item, (each,) in unused.items()} == {"first": 1, "second": 0}
 
 
 def test_a_changed_number_of_photos_takes_effect_with_the_next_event(shop: Shop) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,10 +16,10 @@ from mappings.listing import (
     UNKNOWN,
     Listing,
     ListingDocument,
+    UnusedPhoto,
     image_fingerprint,
     incomplete,
     instant_of,
-    is_incomplete,
     isoformat,
     searchable,
 )
@@ -38,8 +38,8 @@ class EncodedPhoto:
     """The unit vectors of the listing's other photos, where each has its own."""
     further_hashes: tuple[str, ...] = ()
     """The hashes of these photos, or of those in a mean."""
-    incomplete: bool = False
-    """Whether others of the listing's photos could not be used."""
+    unused: tuple[UnusedPhoto, ...] = ()
+    """Others of the listing's photos, which could not be used."""
     embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """Its full-width vector, (width,) float32, where those are kept."""
 
@@ -91,8 +91,8 @@ def photo_in(source: Mapping[str, Any]) -> PhotoResult:
     if vector := source.get("vector"):
         further = tuple(tuple(each["vector"]) for each in source.get(FURTHER_PHOTOS, ()))
         hashes = tuple(source.get("further_hashes", ()))
-        some_missing = is_incomplete(source.get("image_fingerprint"))
-        return EncodedPhoto(tuple(vector), source["image_hash"], further, hashes, some_missing)
+        unused = tuple(UnusedPhoto(**each) for each in source.get("unused_photos", ()))
+        return EncodedPhoto(tuple(vector), source["image_hash"], further, hashes, unused)
     problem = source.get("photo_problem")
     return PhotoProblem(problem, "the photo could not be used before", is_known=True) if problem else None
 
@@ -137,12 +137,13 @@ def source_of(
         "removal_version": state.removal or None,
         "vector": encoded.vector if encoded else None,
         "further_hashes": encoded.further_hashes or None if encoded else None,
+        "unused_photos": [asdict(each) for each in encoded.unused] or None if encoded else None,
         FURTHER_PHOTOS: [{"vector": each} for each in encoded.further] or None if encoded else None,
     }
     return {name: value for name, value in source.items() if value is not None} | searchable(fields)
 
 
 def _fingerprint(fingerprint: str | None, photo: EncodedPhoto | None) -> str | None:
-    if fingerprint is None or photo is None or not photo.incomplete:
+    if fingerprint is None or photo is None or not photo.unused:
         return fingerprint
     return incomplete(fingerprint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,11 @@ from indexer.worker.pipeline.planning import Plan, plan
 from indexer.worker.pipeline.store import DocumentWrite, ListingStore
 from mappings.failures import Failure, PermanentFailure, TransientFailure
 from mappings.identity import IndexVectors
+from mappings.listing import UnusedPhoto
+from mappings.problems import printable
+
+MOST_DETAIL: Final = 300
+"""Characters of the detail of a photo that could not be used, of which a document may have twenty."""
 
 MAX_ROUNDS: Final = 10
 """More than one is needed only if another writer changes an item within the milliseconds between read and
@@ -144,7 +149,8 @@ class Indexer:
 def photo_of(plan: Plan, vectors: IndexVectors, photos: Photos) -> PhotoResult:
     """Return the photo of an item's document in such an index, or the problem with it; None for a tombstone.
 
-    Of several photos those that can be used count; the problem is that of the first.
+    Of several photos those that can be used count, and the others are noted. If none can be used, the
+    problem is that of the first.
     """
     if plan.state.is_removed:
         return None
@@ -156,9 +162,16 @@ def photo_of(plan: Plan, vectors: IndexVectors, photos: Photos) -> PhotoResult:
     usable = [photo for photo in found if isinstance(photo, EncodedPhoto)]
     if usable:
         photo = EncodedPhoto.each(usable) if vectors.photos > 1 else EncodedPhoto.mean(usable)
-        return photo if len(usable) == len(found) else replace(photo, incomplete=True)
+        return replace(photo, unused=tuple(unused_in(found)))
     first = next(failure for failure in found if isinstance(failure, Failure))
     return PhotoProblem(first.reason, first.detail)
+
+
+def unused_in(found: Sequence[EncodedPhoto | Failure]) -> Iterator[UnusedPhoto]:
+    """Yield the photos that could not be used, given what became of each."""
+    for place, photo in enumerate(found):
+        if isinstance(photo, Failure):
+            yield UnusedPhoto(place, photo.reason, printable(photo.detail[:MOST_DETAIL]))
 
 
 def photos_of(plan: Plan, photos: Photos) -> dict[IndexVectors, PhotoResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -150,6 +151,15 @@ class BatchAccepted(Model):
     rejected: tuple[RejectedItem, ...]
 
 
+class NotUsedPhoto(Model):
+    """A photo that could not be used, of an item that is found by its others."""
+
+    photo: Annotated[int, Field(ge=0, description="Its place in `images`, from 0.")]
+    reason: str
+    detail: str
+    remedy: str
+
+
 class IndexedDocument(Model):
     """The stored document of an item."""
 
@@ -159,6 +169,10 @@ class IndexedDocument(Model):
     encoder_id: str
     index: str
     has_vector: Annotated[bool, Field(description="Whether similar items are found by its photo.")]
+    unused_photos: Annotated[
+        tuple[NotUsedPhoto, ...],
+        Field(description="Where several photos are searched: those that could not be used, and why."),
+    ]
 
     @classmethod
     def of(cls, document: IndexedAs) -> IndexedDocument:
@@ -170,6 +184,10 @@ class IndexedDocument(Model):
             encoder_id=document.encoder_id,
             index=document.index,
             has_vector=document.photo_problem is None and document.status != "removed",
+            unused_photos=tuple(
+                NotUsedPhoto(**asdict(each), remedy=remedy_over_http(each.reason))
+                for each in document.unused_photos
+            ),
         )
 
 
