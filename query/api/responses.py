@@ -14,7 +14,7 @@ from experiments.assignment.kill_switch import STALE_AFTER_S
 from mappings.errors import Problem
 from mappings.identity import EncoderIdentity
 from mappings.image_roots import is_remote
-from mappings.listing import NO_CURRENCY, AttributeValue, ListingDocument, Status
+from mappings.listing import NO_CURRENCY, AttributeValue, ListingDocument, Status, place_of_photo
 from mappings.remedies import remedy_over_http
 from query.search.browse import Page
 from query.search.experiment_aware import ExperimentStatus, Exposure
@@ -99,6 +99,14 @@ class Explanation(Model):
     ]
     matched_queries: Annotated[
         tuple[str, ...], Field(description="The category levels that Elasticsearch says matched.")
+    ]
+    photo: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            description="Where several photos of a listing are searched: the place in `photos`, from 0, of "
+            "the one that is most similar, whose similarity counts. Null elsewhere, and in a fallback.",
+        ),
     ]
 
 
@@ -534,7 +542,15 @@ def explanation(
         rank=rank,
         rank_by_similarity=rank_by_similarity,
         matched_queries=hit.matched,
+        photo=photo_matched(found, hit),
     )
+
+
+def photo_matched(found: SimilarItems, hit: RankedHit) -> int | None:
+    """The place of the photo that a hit was found by, where the index has several of a listing."""
+    if found.query.photos == 1 or hit.similarity is None:
+        return None
+    return place_of_photo(hit.photo, hit.document.unused_photos)
 
 
 def filters_applied(found: SimilarItems) -> tuple[Filter, ...]:

@@ -18,11 +18,15 @@ from indexer.jobs.forget_documents import ForgottenDocuments, Traces
 from indexer.jobs.forget_subject import Subject
 from indexer.jobs.reembedding import refresh
 from mappings.aliases import writable_indices
+from mappings.client import ElasticsearchSettings
 from mappings.creation import IndexOptions
 from mappings.identity import IndexVectors
 from mappings.lifecycle import list_indices
 from mappings.remedies import remedy, remedy_over_http
+from query.api.app import create_app
 from query.api.ingest.models import IndexingAnswer
+from query.api.responses import similar_answer
+from query.api.settings import QuerySettings
 from query.search.missing import Reason, explain_missing
 from query.search.reader import IndexReader
 from query.search.request import SimilarRequest
@@ -31,6 +35,7 @@ from query.search.similar import SimilarItems, SimilarService
 from queues.listings.status import IndexingState, IndexingStatuses
 from tests.conftest import WorkerFactory
 from tests.indexing import BLUE, GREEN, RED, Shop, at, stored_documents, unit
+from tests.keys import make_key_ring
 from tests.waiting import wait_until
 
 PURPLE = (200, 20, 200)
@@ -91,6 +96,24 @@ def test_an_item_is_found_by_its_second_photo(shop: Shop) -> None:
     assert [hit.document.item_id for hit in collapsed.hits] == ["purple", "green"]
     reasons = {each.item_id: each for each in explain_missing(collapsed)}
     assert reasons["detail"].reason is Reason.DUPLICATE_OF_ITEM
+
+
+def test_an_explanation_says_which_photo_matched(shop: Shop, elasticsearch_url: str) -> None:
+    """By its place among all photos of the listing, also after one that cannot be used; so does the page."""
+    gone, red, green = str(shop.photos / "gone.png"), shop.photo(RED), shop.photo(GREEN)
+    shop.index(shop.event("late", images=[green, gone, red], seller_id="s6", updated_at=at(1)))
+    shop.es.indices.refresh(index=shop.index_name)
+
+    found = {item.item_id: item.explanation for item in similar_answer(similar(shop, "red")).items}
+    photos = {item: explanation and explanation.photo for item, explanation in found.items()}
+    assert photos == {"detail": 1, "late": 2, "purple": 0, "green": 0}
+    fallback = similar_answer(similar(shop, "none")).items
+    assert {item.explanation and item.explanation.photo for item in fallback} == {None}
+    cluster = ElasticsearchSettings(urls=(elasticsearch_url,), prefix=shop.settings.prefix)
+    settings = QuerySettings(cluster, collapse_duplicates=0, min_similarity=0.0)
+    page = create_app(settings, shop.es, make_key_ring()).test_client().get("/items/red?explain=true").text
+    assert "<dt>Photo</dt><dd>3 of 3</dd>" in page
+    assert "<dt>Photo</dt><dd>1 of 1</dd>" in page
 
 
 def test_a_change_of_another_field_encodes_nothing(shop: Shop) -> None:

@@ -196,6 +196,7 @@ def test_an_explanation_says_how_the_score_came_about(shop: Shop) -> None:
         "rank": 1,
         "rank_by_similarity": 2,
         "matched_queries": ["category:1", "category:2", "colour"],
+        "photo": None,
     }
     assert vase["explanation"]["terms"]["similarity"] == pytest.approx(0.82, abs=1e-5)
     assert vase["explanation"]["rank_by_similarity"] == 1

@@ -69,6 +69,7 @@ def test_an_explanation_adds_up() -> None:
     assert other.terms == {"similarity": 0.55, "category": 0.0, "price": 0.01}
     assert other.facts == {"shared_depth": 0, "price_ratio": 1.5, "same_colour": 1}
     assert (other.rank_by_similarity, other.rank) == (1, 2)
+    assert (same.photo, other.photo) == (None, None), "the index has one photo of a listing"
     assert [item.score for item in answer.items] == [0.58, 0.56]
 
 
