@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from tqdm import tqdm
@@ -155,7 +156,7 @@ def begun(
             f"{source}, which is live, has the encoder {identity.encoder_id} already, and "
             f"{count_of(old.photos, 'photo')} a listing; pass another --encoder, or other --photos"
         )
-    check_workers(connections, identity.encoder_id)
+    check_workers(connections, identity.encoder_id, options.photos)
     job = rebuild.begin(es, prefix, source, identity, options)
     made_with = rebuild.options_of(es, job.target).vector_index
     if vector_index and made_with != vector_index:
@@ -168,15 +169,24 @@ def begun(
     return job
 
 
-def check_workers(connections: Connections, encoder_id: str) -> None:
-    """Check that workers run, and that each has the encoder: events would wait for it otherwise."""
+def check_workers(connections: Connections, encoder_id: str, photos: int) -> None:
+    """Check that workers run, and that each can fill the index.
+
+    Without the encoder, events would wait for it. An older worker would write those of first photos alone.
+    """
     # A worker whose processes have just died answers late.
-    if not (answers := next(filter(None, (encoders_of_workers(connections) for _ in range(5))), None)):
+    if not (answers := next(filter(None, (answers_of_workers(connections) for _ in range(5))), None)):
         raise click.ClickException(
             "no worker answers; start workers with the folder of the new encoder in "
             "NITAMONO_FURTHER_ENCODER_DIRS"
         )
-    lacking = sorted(name for name, encoders in answers.items() if encoder_id not in encoders)
+    older = sorted(name for name, answer in answers.items() if answer.get("photos", 1) < photos)
+    if older:
+        raise click.ClickException(
+            f"{', '.join(older)} is of an earlier version, which writes the vector of one photo a listing; "
+            f"restart every worker with this version, for {photos} photos"
+        )
+    lacking = sorted(name for name, answer in answers.items() if encoder_id not in answer["encoders"])
     if lacking:
         raise click.ClickException(
             f"{', '.join(lacking)} lacks the encoder {encoder_id}; restart every worker with its folder in "
@@ -184,11 +194,11 @@ def check_workers(connections: Connections, encoder_id: str) -> None:
         )
 
 
-def encoders_of_workers(connections: Connections) -> dict[str, list[str]]:
-    """Return the ids of the encoders of each worker that answers within two seconds."""
+def answers_of_workers(connections: Connections) -> dict[str, dict[str, Any]]:
+    """Return what each worker that answers within two seconds says that it can do."""
     replies = connections.producer.control.broadcast("encoder_ids", reply=True, timeout=2.0) or []
     return {
-        name: answer["encoders"]
+        name: answer
         for reply in replies
         for name, answer in reply.items()
         # Not of another prefix, nor of events, whose workers do not know the question.

@@ -37,6 +37,7 @@ from mappings.client import connect
 from mappings.creation import LISTING_FIELDS, ensure_fields
 from mappings.errors import IndexMissing
 from mappings.identity import EncoderIdentity
+from mappings.listing import MAX_PHOTOS
 from ml.artifact import load_artifact
 from ml.inference.encoder import ImageEncoder
 from monitoring.worker import WatchedWorker
@@ -150,12 +151,13 @@ WatchedWorker("listings", settings, (*METRICS, *queue_metrics.METRICS)).connect(
 
 @inspect_command()  # type: ignore[untyped-decorator]  # as above
 def encoder_ids(_: object) -> dict[str, Any]:
-    """Answer which encoders this worker has, to whoever is to change that of the live index.
+    """Answer which encoders this worker has, and for how many photos of a listing it can write vectors, to
+    whoever is to change either of the live index.
 
     All workers on a Redis are asked, so the answer has the queue as well.
     """
     encoders = [EncoderIdentity.from_artifact(folder).encoder_id for folder in settings().encoders]
-    return {"queue": settings().queue, "encoders": encoders}
+    return {"queue": settings().queue, "encoders": encoders, "photos": MAX_PHOTOS}
 
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # as above
