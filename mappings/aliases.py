@@ -14,9 +14,9 @@ from mappings.inspection import (
     check_description,
     describe_indices,
     encoder_of,
+    index_vectors,
     indices_behind,
     is_closed,
-    meta_of,
     read_identity,
     require_alias_names,
     require_index,
@@ -117,7 +117,7 @@ def writable_indices(
         check_description(name, entry, identity)
         if written_through(name) not in entry["aliases"]:  # an index from before there were such aliases
             es.indices.put_alias(index=name, name=written_through(name))
-    return {name: IndexVectors.from_meta(meta_of(entry)) for name, entry in found.items()}
+    return {name: index_vectors(entry) for name, entry in found.items()}
 
 
 def _searchable(es: Elasticsearch, index: str) -> int:

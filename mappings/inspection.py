@@ -8,7 +8,7 @@ from typing import Any, cast
 from elasticsearch import Elasticsearch, NotFoundError
 
 from mappings.errors import IndexMissing, MappingMismatch, failure_of
-from mappings.identity import EncoderIdentity
+from mappings.identity import EncoderIdentity, IndexVectors
 from mappings.names import read_alias, write_alias, written_through
 from mappings.problems import shown
 
@@ -192,6 +192,15 @@ def is_closed(entry: Mapping[str, Any]) -> bool:
 def meta_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `_meta` in an index's description; empty if it has none."""
     return cast("dict[str, Any]", entry.get("mappings", {}).get("_meta", {}))
+
+
+def index_vectors(entry: Mapping[str, Any]) -> IndexVectors:
+    """Return what the vectors of an index are of, by its description.
+
+    Raises:
+        KeyError: no encoder is named.
+    """
+    return IndexVectors.from_meta(meta_of(entry))
 
 
 def encoder_of(entry: Mapping[str, Any]) -> str | None:

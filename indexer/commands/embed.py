@@ -21,7 +21,7 @@ from indexer.summary import by_reason, explained
 from indexer.worker.bootstrap import build_photos
 from indexer.worker.embedding_log import EmbeddingLog
 from mappings.identity import IndexVectors
-from mappings.inspection import indices_behind, meta_of, only_index
+from mappings.inspection import index_vectors, indices_behind, only_index
 from mappings.names import read_alias
 from ml.artifact import load_artifact
 from ml.data.embedding_shards import stored_items
@@ -85,7 +85,7 @@ def embed_command(
 def photos_of_live_index(connections: Connections) -> int:
     """Return the number of photos of a listing that have a vector each in the live index; 1 without one."""
     live = indices_behind(connections.es, read_alias(connections.settings.prefix))
-    return max((IndexVectors.from_meta(meta_of(entry)).photos for entry in live.values()), default=1)
+    return max((index_vectors(entry).photos for entry in live.values()), default=1)
 
 
 def listings(connections: Connections, files: Sequence[Path]) -> Iterator[Expected | Rejected]:

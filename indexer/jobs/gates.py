@@ -23,8 +23,7 @@ from indexer.intake.submission import chunked
 from mappings.any_photo import any_photo
 from mappings.creation import FURTHER_PHOTOS
 from mappings.failures import elasticsearch_errors
-from mappings.identity import IndexVectors
-from mappings.inspection import meta_of, only_index
+from mappings.inspection import index_vectors, only_index
 from mappings.listing import Status
 from mappings.scan import Hit, pages
 
@@ -151,7 +150,7 @@ def vectors_of(es: Elasticsearch, index: str, items: Sequence[str]) -> dict[str,
 def approximate(es: Elasticsearch, index: str, vectors: Mapping[str, Sequence[float]]) -> Answers:
     """Return the nearest listings for sale of each item by the index's graphs."""
     answers: Answers = {}
-    photos = IndexVectors.from_meta(meta_of(only_index(es, index)[1])).photos
+    photos = index_vectors(only_index(es, index)[1]).photos
     for items in chunked(vectors, AT_ONCE):
         searches = [each for item in items for each in ({}, _nearest_by_graph(vectors[item], photos))]
         with elasticsearch_errors():

@@ -24,7 +24,7 @@ from mappings.aliases import start_writing, swap_aliases
 from mappings.creation import LISTING_FIELDS, IndexOptions, add_fields, create_index
 from mappings.failures import TransientFailure, VersionConflict, elasticsearch_errors
 from mappings.identity import EncoderIdentity, IndexVectors
-from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, meta_of, only_index
+from mappings.inspection import DESCRIPTION, SCHEMA_VERSION, UPGRADED_TO, index_vectors, meta_of, only_index
 from mappings.listing import isoformat
 from mappings.names import read_alias
 from mappings.scan import Hit, pages
@@ -79,7 +79,7 @@ def options_of(es: Elasticsearch, index: str) -> IndexOptions:
         shards=int(settings["number_of_shards"]),
         replicas=None if expanding or not replicas else replicas,
         vector_index=str(options.get("type", IndexOptions.vector_index)),
-        photos=IndexVectors.from_meta(meta_of(entry)).photos,
+        photos=index_vectors(entry).photos,
     )
 
 

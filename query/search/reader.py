@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from mappings.creation import FURTHER_PHOTOS
 from mappings.errors import IndexMissing, MappingMismatch
 from mappings.identity import EncoderIdentity, IndexVectors
-from mappings.inspection import identity_of, meta_of, only_index, resolve
+from mappings.inspection import identity_of, index_vectors, only_index, resolve
 from mappings.listing import UNKNOWN, ListingDocument, Status
 from mappings.names import read_alias
 from query.search.errors import NoLiveIndex, SearchUnavailable, UnknownItem
@@ -183,7 +183,7 @@ class IndexReader:
                 if index == self._alias:  # an index of the alias's name, which only `resolve` refuses
                     resolve(es, index)
                 name, entry = only_index(es, index)
-                self._described[index] = identity_of(name, entry), IndexVectors.from_meta(meta_of(entry))
+                self._described[index] = identity_of(name, entry), index_vectors(entry)
         return self._described[index]
 
     def uuid(self, index: str, deadline: RequestDeadline) -> str:
