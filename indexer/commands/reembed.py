@@ -98,7 +98,7 @@ def reembed_command(
     pausing = Pause(connections.redis, connections.settings.prefix)
     if pause:
         if not rebuild.is_under_way(connections.es, connections.settings.prefix):
-            raise click.UsageError("no re-embedding is under way")
+            raise click.UsageError("no backfill is under way")
         pausing.set()
         click.echo("A running backfill stops after what it has sent. The same command with --resume goes on.")
         return

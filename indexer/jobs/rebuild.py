@@ -50,6 +50,8 @@ class Rebuild:
     """Documents."""
     after: str | None = None
     """The last item that was copied, in the order of ids. All before it are, too."""
+    filled: bool = False
+    """Whether a backfill has come to the end: the index may wait for its conditions, or is that of an arm."""
 
 
 def source_of_upgrade(es: Elasticsearch, prefix: str) -> str | None:
@@ -117,8 +119,8 @@ def unfinished(es: Elasticsearch, prefix: str, source: str, vectors: IndexVector
 
 
 def is_under_way(es: Elasticsearch, prefix: str) -> bool:
-    """Return whether an index of the prefix is being filled from another one."""
-    return bool(_begun(es, prefix))
+    """Return whether an index of the prefix is being filled from another one, or that was interrupted."""
+    return any(not Rebuild(**meta[_META]).filled for meta in _begun(es, prefix))
 
 
 def _begun(es: Elasticsearch, prefix: str) -> list[dict[str, Any]]:

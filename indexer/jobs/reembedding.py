@@ -75,16 +75,18 @@ def backfill(
     before: dict[str, str | None] = {}
     last = rebuild.after
     done, skipped = submission.summary.total, 0
+    stopped = filled = False
 
     def reached() -> Rebuild:
         """The rebuild up to the oldest chunk that has no result yet."""
         oldest = next(iter(submission.pending.values()), None)
         after = before[oldest[0]["item_id"]] if oldest else last
-        return replace(rebuild, copied=begun + skipped + submission.summary.total - done, after=after)
+        copied = begun + skipped + submission.summary.total - done
+        return replace(rebuild, copied=copied, after=after, filled=filled)
 
     try:
         for items in chunked(_ids(es, rebuild), batch_size):
-            if stop():
+            if stopped := stop():
                 break
             if waiting := pending(items):
                 before[waiting[0]] = last
@@ -95,6 +97,7 @@ def backfill(
                 save(es, reached())
                 saved = time.monotonic()
         submission.finish()
+        filled = not stopped
     finally:
         save(es, reached())
     return reached()

@@ -248,6 +248,7 @@ def test_judgments_decide_whether_it_goes_live(
     arm = f"{shop.settings.prefix}-arm"
     for_arm = nitamono("reembed", "--encoder", str(other), "--arm", arm)
     assert for_arm.exit_code == 0, for_arm.output
+    assert "no backfill is under way" in nitamono("reembed", "--pause").output, "the index of the arm is full"
     reader = IndexReader(shop.es, arm, 20)
     index = reader.find("m0001", reader.deadline()).index
     assert live(shop) == shop.index_name != index
@@ -262,7 +263,7 @@ def test_it_pauses_and_goes_on(
 ) -> None:
     """Another process pauses it; before one is begun there is nothing to pause."""
     worker(**environ)
-    assert "no re-embedding is under way" in nitamono("reembed", "--pause").output
+    assert "no backfill is under way" in nitamono("reembed", "--pause").output
     identity = EncoderIdentity.from_artifact(other)
     rebuild.begin(shop.es, shop.settings.prefix, shop.index_name, identity, IndexOptions())
     assert nitamono("reembed", "--pause").exit_code == 0
