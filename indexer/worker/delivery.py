@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ class Delivery:
     summary: IndexingSummary
     remaining: Sequence[Any] = ()
     outcomes: Mapping[int, EventOutcome] = field(default_factory=dict)
+    encoder_ids: Sequence[str] = ()
+    """Those of all indices that were written to."""
 
 
 WAITS: Final = None
@@ -51,9 +53,12 @@ def deliver(
         so by itself is parked.
     """
 
+    encoder_ids: dict[str, None] = {}  # a set that keeps the order
+
     def index(part: Sequence[Any]) -> list[Result]:
         chunk = indexer.index(part, attempt=retries + 1, final=retries >= settings.photo_retries)
         log_chunk(chunk)
+        encoder_ids.update((vectors.encoder_id, None) for vectors in chunk.indices.values())
         return [result_of(chunk, position, retries >= settings.max_retries) for position in range(len(part))]
 
     def too_large(part: Sequence[Any], error: MemoryError) -> list[Result]:
@@ -64,7 +69,10 @@ def deliver(
     # Last and at once: a delivery that fails before is repeated, and would park events twice.
     park(parking, [result for result in results if isinstance(result, GivenUp)])
     of_each = iter(results)
-    return [delivery_of(message, list(islice(of_each, len(message)))) for message in messages]
+    return [
+        replace(delivery_of(message, list(islice(of_each, len(message)))), encoder_ids=tuple(encoder_ids))
+        for message in messages
+    ]
 
 
 def result_of(chunk: Chunk, position: int, is_last: bool) -> Result:

@@ -34,6 +34,7 @@ class Reports:
     queue: WorkQueue
     stream: OutcomeStream
     encoder_id: str
+    """That of the worker's own."""
 
     @classmethod
     def of(cls, queue: WorkQueue, stream_length: int, encoder_id: str) -> Reports:
@@ -55,7 +56,7 @@ class Reports:
                 told = told_outcomes(attempt.events, attempt.delivery.outcomes)
                 if attempt.job:
                     jobs.report(pipe, attempt.job, told)
-                self.stream.add(pipe, told.values(), self.encoder_id)
+                self.stream.add(pipe, told.values(), self.encoder_id, attempt.delivery.encoder_ids)
             pipe.execute()
 
 

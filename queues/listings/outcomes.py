@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -45,14 +45,20 @@ class OutcomeStream:
         """The Redis key of the stream."""
         return f"{self.queue}:outcomes"
 
-    def add(self, pipe: Pipeline, outcomes: Iterable[ToldOutcome], encoder_id: str) -> None:
+    def add(
+        self, pipe: Pipeline, outcomes: Iterable[ToldOutcome], encoder_id: str, encoder_ids: Sequence[str]
+    ) -> None:
         """Add an entry for each outcome to the commands of a pipeline. Absent fields are left out.
 
         An event that is delivered again has a second entry: consumers see each outcome at least once.
+
+        encoder_id: the worker's own. encoder_ids: those of all indices that the events are in now, but for
+            rejected ones.
         """
         if not self.length:
             return
         for each in outcomes:
+            written = None if each.outcome is OutcomeKind.REJECTED else ",".join(encoder_ids) or None
             fields = {
                 "item_id": each.item_id,
                 "outcome": each.outcome.value,
@@ -60,6 +66,7 @@ class OutcomeStream:
                 "reason": each.reason,
                 "detail": each.detail,
                 "encoder_id": encoder_id,
+                "encoder_ids": written,
             }
             given: dict[Any, Any] = {name: value for name, value in fields.items() if value is not None}
             pipe.xadd(self.key, given, maxlen=self.length, approximate=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,19 @@ import pytest
 import redis
 from elasticsearch import Elasticsearch
 
+from indexer.jobs import rebuild
 from indexer.worker import tasks
+from indexer.worker.bootstrap import build_indexer
+from mappings.creation import IndexOptions
 from mappings.failures import TransientFailure
+from mappings.identity import EncoderIdentity
 from queues.listings.jobs import JobPart, Jobs
 from queues.listings.names import INDEX_TASK
 from queues.listings.outcomes import OutcomeKind, ToldOutcome
 from queues.messages import TaskMessage
 from queues.refused_messages import RESULT_KEY
 from queues.work_queue import WorkQueue
-from tests.indexing import Shop, run_tasks_here
+from tests.indexing import CountingEncoder, Shop, run_tasks_here, write_colour_encoder
 
 JOB = "0" * 32
 TIME = "2026-01-01T00:00:00Z"
@@ -135,7 +140,28 @@ def test_the_stream_has_an_entry_for_each_event(
         "outcome": "indexed",
         "updated_at": event["updated_at"],
         "encoder_id": encoder_id,
+        "encoder_ids": encoder_id,
     }
     assert (told[1]["item_id"], told[1]["outcome"]) == ("c", "rejected")
     assert told[1]["reason"]
+    assert "encoder_ids" not in told[1]
     assert "item_id" not in told[2]
+
+
+def test_the_stream_names_the_encoders_of_all_indices(
+    shop: Shop, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the encoder of the live index is changed, an event is in two."""
+    other = write_colour_encoder(tmp_path / "other", "other")
+    identity = EncoderIdentity.from_artifact(other)
+    rebuild.begin(shop.es, shop.settings.prefix, shop.index_name, identity, IndexOptions())
+    settings = replace(shop.settings, further_encoders=(other,))
+    encoders = {shop.settings.encoder: shop.encoder, other: CountingEncoder(other)}
+    both = replace(shop, settings=settings, indexer=build_indexer(settings, es=shop.es, encoders=encoders))
+    run_tasks_here(both, redis_url, monkeypatch, outcome_stream_length=1000)
+    tasks.index_listings.apply(args=[[shop.event("a")]]).get()
+
+    client = redis.Redis.from_url(redis_url, decode_responses=True)
+    ((_, told),) = client.xrange(f"{shop.settings.queue}:outcomes")
+    assert told["encoder_id"] == shop.encoder_id
+    assert sorted(told["encoder_ids"].split(",")) == sorted([shop.encoder_id, identity.encoder_id])
