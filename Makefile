@@ -30,8 +30,9 @@ train: .venv/train.stamp ## Install what training and comparing encoders need (t
 
 peers: .venv/peers.stamp ## Install the vector stores that `python -m bench.peers` compares with nitamono
 
+# Bytecode is written: each of the hundreds of processes that tests start would compile our code again.
 test: $(DEV) ## Run all tests, on services of their own (ARGS="-k price" is handed to pytest)
-	@.venv/bin/python -m pytest --numprocesses 4 --no-loadscope-reorder $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest --numprocesses 4 --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## Check style, types and the layers of imports
 	.venv/bin/ruff check
