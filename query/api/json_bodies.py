@@ -20,11 +20,19 @@ def json_bytes(request: Request, most: int, also: str = "") -> bytes:
     if not request.is_json:
         found = request.mimetype or "none"
         raise UnsupportedMediaType(f"Content-Type: found {found}, expected application/json{also}")
-    request.max_content_length = most
+    request.max_content_length = most + 1  # a body without a length is cut off there, without an error
     try:
-        return request.get_data(cache=False)
+        data = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise RequestEntityTooLarge(f"the body has more than {most:,} bytes") from error
+        raise too_large(most) from error
+    if len(data) > most:
+        raise too_large(most)
+    return data
+
+
+def too_large(most: int) -> RequestEntityTooLarge:
+    """The error for a body of more than `most` bytes."""
+    return RequestEntityTooLarge(f"the body has more than {most:,} bytes; send it in parts, or shorten it")
 
 
 def check_encoding(request: Request) -> None:

@@ -16,7 +16,7 @@ from mappings.json_problems import NOT_JSON, not_json, refuse_constant
 from mappings.problems import shown
 from query.api.errors import InvalidListings, TooManyItems
 from query.api.ingest.models import MAX_ITEMS
-from query.api.json_bodies import check_encoding, json_bytes
+from query.api.json_bodies import check_encoding, json_bytes, too_large
 from queues.messages import is_deeper
 
 MAX_BYTES: Final = 256 * 1024
@@ -100,7 +100,7 @@ def _read_lines(request: Request) -> Body:
 def _lines(request: Request, digest: Any) -> Iterator[bytes]:
     """Yield the lines of a body that are not blank, and add all of its bytes to the digest."""
     rest = b""
-    while part := request.stream.read(READ_AT_ONCE):
+    for part in _parts(request):
         digest.update(part)
         *lines, rest = (rest + part).split(b"\n")
         yield from (line for line in lines if line.strip())
@@ -108,6 +108,14 @@ def _lines(request: Request, digest: Any) -> Iterator[bytes]:
             raise RequestEntityTooLarge(f"a line has more than {MAX_BYTES:,} bytes")
     if rest.strip():
         yield rest
+
+
+def _parts(request: Request) -> Iterator[bytes]:
+    try:
+        while part := request.stream.read(READ_AT_ONCE):
+            yield part
+    except RequestEntityTooLarge as error:
+        raise too_large(MAX_BATCH_BYTES) from error
 
 
 def _line(data: bytes) -> Any:
