@@ -134,6 +134,8 @@ def ensure_indices(es: Elasticsearch, names: Iterable[str], body: Mapping[str, A
         MappingMismatch: a field has another type in an index.
     """
     wanted = sorted(set(names))
+    if not wanted:
+        return
     complete = _current.setdefault(es, set()).issuperset(wanted)
     if complete and es.indices.exists_alias(name=[written_through(name) for name in wanted]):
         return
