@@ -218,8 +218,9 @@ def read_rows(
     Raises:
         UnreadableFile: the file cannot be opened, or its content does not match its suffix.
     """
+    is_json = format_of(path) in (jsonl, json_file)
     for row in records(path, rules):
-        event = None if row.event is None else rules.event_of(row.event)
+        event = None if row.event is None else rules.event_of(row.event, nulls_clear=is_json)
         yield replace(row, event=event).at(name or path.name, root)
 
 

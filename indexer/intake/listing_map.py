@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from indexer.intake.columns import ATTRIBUTE_PREFIX, json_object, listed
 from indexer.intake.value_formats import ValueFormats
+from mappings.changes import OPERATION, UPDATE
 from mappings.listing import Listing, Status
 from mappings.problems import problem_of_file
 from mappings.values import canonical
@@ -132,19 +133,25 @@ class ListingMap(BaseModel):
             return f"missing {_columns(missing)}: {found}. --guess proposes a map of other names"
         return ""
 
-    def event_of(self, record: Mapping[str, Any]) -> dict[str, Any]:
+    def event_of(self, record: Mapping[str, Any], *, nulls_clear: bool = False) -> dict[str, Any]:
         """Return the event in a row, by column. None and empty text mean absent.
 
         Text is kept as it is, except that spaces around it are removed outside of attributes.
+        nulls_clear: None in an update clears the field, as in JSON; a row of a table has all columns.
         """
+        given = self._fields(record)
         fields: dict[str, Any] = dict(self.constants)
-        fields |= {name: value for name, value in self._fields(record).items() if value not in _ABSENT}
+        fields |= {name: value for name, value in given.items() if value not in _ABSENT}
         for name, template in self.templates.items():
             fields[name] = _filled(template, record, fields)
         event = _with_attributes(fields)
         if (word := event.get("status")) is not None:
             event["status"] = self._words.get(str(word).casefold(), word)
-        return canonical(self.formats.applied(event))
+        found = canonical(self.formats.applied(event))
+        if nulls_clear and found.get(OPERATION) == UPDATE:
+            nulls = (name for name, value in given.items() if value is None and name in FIELDS)
+            return dict.fromkeys(nulls) | found
+        return found
 
     def _fields(self, record: Mapping[str, Any]) -> dict[str, Any]:
         fields = {self.field_of(column): value for column, value in record.items()}

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
 from indexer.intake.files import checked, read_rows
 from indexer.intake.row import MAX_ROW_LENGTH
 
@@ -50,6 +54,33 @@ def test_photo_paths_start_from_the_root(tmp_path: Path) -> None:
     (row,) = read_rows(file, Path("/root"))
     assert row.event is not None
     assert row.event["images"] == ["/root/a/b.jpg", "/abs.jpg", "/root/../up.jpg", *images[3:]]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
+def test_null_clears_a_field_in_an_update(tmp_path: Path, name: str) -> None:
+    """As over HTTP. A row of a table has every column, and a complete listing says all, so null is absent."""
+    update = {
+        "item_id": "a",
+        "op": "update",
+        "updated_at": "2026-01-01T00:00:00Z",
+        "price": None,
+        "note": None,
+    }
+    event = update | {"currency": "JPY", "attributes": None}
+    file = tmp_path / name
+    if file.suffix == ".parquet":
+        known = {"title": "t", "category": "A", "seller_id": "s", "status": "on_sale", "created_at": "2026"}
+        pq.write_table(pa.Table.from_pylist([known | event]), file)
+    else:
+        file.write_text(json.dumps(event) if file.suffix == ".jsonl" else json.dumps([event]))
+
+    (row,) = read_rows(file, tmp_path)
+    assert row.event is not None
+    cleared = {name for name, value in row.event.items() if value is None}
+    assert cleared == (set() if file.suffix == ".parquet" else {"price", "attributes"})
+    file = tmp_path / "complete.jsonl"
+    file.write_text(json.dumps(event | {"op": "put"}))
+    assert None not in (next(iter(read_rows(file, tmp_path))).event or {"": None}).values()
 
 
 def test_problems_name_the_file_and_the_line(tmp_path: Path) -> None:
