@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -111,7 +111,7 @@ class Indexer:
             found = [next(results) for _ in each.behind]
             if None in found:
                 written.add(each.item_id)
-            problem = problem_in(own_photos.values())
+            problem = problem_of_item(own_photos.values())
             if not record(chunk, each, problem, found, written=each.item_id in written):
                 conflicts.append(each.item_id)
         return conflicts
@@ -179,8 +179,13 @@ def photos_of(plan: Plan, photos: Photos) -> dict[IndexVectors, PhotoResult]:
     return {vectors: photo_of(plan, vectors, photos) for vectors in dict.fromkeys(plan.vectors.values())}
 
 
-def problem_in(found: Iterable[PhotoResult]) -> PhotoProblem | None:
-    """Return what is wrong with the item's photo, preferably what was not known before."""
+def problem_of_item(found: Collection[PhotoResult]) -> PhotoProblem | None:
+    """Return what is wrong with the item's photo, preferably what was not known before.
+
+    It is None if any index has a vector: a photo after the first is enough for one that has several.
+    """
+    if any(isinstance(each, EncodedPhoto) for each in found):
+        return None
     problems = (each for each in found if isinstance(each, PhotoProblem))
     return min(problems, key=lambda problem: problem.is_known, default=None)
 

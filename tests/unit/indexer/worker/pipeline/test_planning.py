@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from indexer.worker.pipeline.documents import EncodedPhoto, PhotoProblem, PhotoResult, to_document
+from indexer.worker.pipeline.indexer import problem_of_item
 from indexer.worker.pipeline.item_state import ItemState
 from indexer.worker.pipeline.planning import Plan, plan
 from indexer.worker.pipeline.store import StoredDocument
@@ -106,6 +108,15 @@ def test_a_change_does_not_try_a_photo_again() -> None:
     photo = found.stored_photos[VECTORS]
     assert isinstance(photo, PhotoProblem)
     assert (photo.reason, found.wanted) == ("photo_gone", set())
+
+
+def test_a_photo_that_one_index_can_use_is_no_problem_of_the_item() -> None:
+    """An index of several photos has the vector of the second if the first is gone. What is new comes first."""
+    before = replace(GONE, is_known=True)
+
+    assert problem_of_item([GONE, PHOTO]) is None
+    assert problem_of_item([before, GONE]) == GONE
+    assert problem_of_item([None]) is None
 
 
 def test_a_removed_item_has_no_photo() -> None:
