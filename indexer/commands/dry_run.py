@@ -17,7 +17,7 @@ from console.text import one_line
 from indexer.intake.row import Row
 from indexer.summary import IndexingSummary, first_of, problem_in, row_name
 from indexer.worker.pipeline.chunk import UNEXPECTED_JSON
-from mappings.changes import OPERATION, REFRESH, REMOVE, UPDATE, Change, parse_event
+from mappings.changes import OPERATION, PUT, UPDATE, Change, parse_event
 from mappings.errors import InvalidListing, Problem
 from mappings.image_roots import is_in_bucket, is_remote
 from mappings.listing import Listing, Status, item_id_of
@@ -103,7 +103,7 @@ def photo_problems(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the reason for which a listing would have no vector, and what is wrong. Photos at URLs and in
     buckets are not fetched."""
     fields, operation = canonical(event), event.get(OPERATION)
-    if fields.get("status") == Status.REMOVED or operation in (REMOVE, REFRESH):
+    if fields.get("status") == Status.REMOVED or operation not in (None, PUT, UPDATE):
         return
     if operation == UPDATE and "images" not in event:
         return

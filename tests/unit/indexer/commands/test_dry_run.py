@@ -97,9 +97,11 @@ def test_changes_and_removals_are_checked_as_such(tmp_path: Path) -> None:
     """They have no more fields than they change."""
     item = {"item_id": "m1", "updated_at": "2026-01-02T00:00:00Z"}
     price, photo = (item | {"op": "update"} | field for field in ({"price": 5}, {"images": ["gone.jpg"]}))
-    done = index(lines(tmp_path, price, photo, item | {"op": "remove"}), "--dry-run")
+    unknown = item | {"item_id": "m2", "op": "sell"}
+    done = index(lines(tmp_path, price, photo, item | {"op": "remove"}, unknown), "--dry-run")
 
-    assert "3 listings: 2 indexed, 1 indexed without a vector." in done.stdout
+    assert "4 listings: 2 indexed, 1 indexed without a vector, 1 rejected." in done.stdout
+    assert "no_photo" not in done.stdout  # of an unknown operation it is not known whether it needs one
     assert "a.jsonl line 2 (m1): found no file" in done.stdout
 
 
