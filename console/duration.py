@@ -34,6 +34,8 @@ class DurationType(click.ParamType[Duration]):
         Raises:
             click.BadParameter: the text has another form, or the duration is too long.
         """
+        if isinstance(value, Duration):  # click may convert a value twice
+            return value
         match = re.fullmatch(r"([0-9]{1,6})([dhms])", value)
         if match is None:
             self.fail(f"found {value!r}, expected a duration such as 7d, 12h, 30m or 45s", param, ctx)

@@ -30,6 +30,7 @@ FOR_ALL: Final = {
     "_at_malformed": "Give ISO 8601, such as 2026-01-31T09:30:00Z.",
     "_in_future": "Check the clock and the time zone of the producer.",
     "_too_long": "Shorten it.",
+    "_too_large": "Shorten it.",
 }
 """By reason, or by the end of one, which begins with `_`."""
 
@@ -63,7 +64,7 @@ OVER_HTTP: Final = {
     "category_wrong_type": "Send the levels as a list, or as A > B > C.",
     "status_unknown": f"Send {one_of(Status)}.",
     "currency_missing": "Add a code of ISO 4217, such as JPY; a listing without a price needs none.",
-    "invalid_json": "Send JSON in UTF-8, as the JSON library of your language writes it.",
+    "invalid_json": "Send the body, or each line of a batch, as JSON in UTF-8; it has no NaN or Infinity.",
     "listings_missing": "Send one listing or more.",
     "photo_not_found": "Send a URL, or the path of a photo that exists where the workers run.",
     "photo_outside_roots": "Send a URL, or ask the operator to allow its folder (NITAMONO_IMAGE_ROOTS).",

@@ -98,7 +98,7 @@ def reembed_command(
     pausing = Pause(connections.redis, connections.settings.prefix)
     if pause:
         if not rebuild.is_under_way(connections.es, connections.settings.prefix):
-            raise click.UsageError("no backfill is under way")
+            raise click.UsageError("no index is being filled by `reembed`")
         pausing.set()
         click.echo("A running backfill stops after what it has sent. The same command with --resume goes on.")
         return
@@ -183,14 +183,14 @@ def check_workers(connections: Connections, encoder_id: str, photos: int) -> Non
     older = sorted(name for name, answer in answers.items() if answer.get("photos", 1) < photos)
     if older:
         raise click.ClickException(
-            f"{', '.join(older)} is of an earlier version, which writes the vector of one photo a listing; "
-            f"restart every worker with this version, for {photos} photos"
+            "workers of an earlier version, which write the vector of one photo a listing: "
+            f"{', '.join(older)}; restart every worker with this version, for {photos} photos"
         )
     lacking = sorted(name for name, answer in answers.items() if encoder_id not in answer["encoders"])
     if lacking:
         raise click.ClickException(
-            f"{', '.join(lacking)} lacks the encoder {encoder_id}; restart every worker with its folder in "
-            "NITAMONO_FURTHER_ENCODER_DIRS"
+            f"workers without the encoder {encoder_id}: {', '.join(lacking)}; restart every worker with its "
+            "folder in NITAMONO_FURTHER_ENCODER_DIRS"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from indexer.commands.connections import Connections
+from indexer.intake.row import is_item_id
 from mappings.remedies import remedy
 from queues.listings.status import IndexingState, IndexingStatus, IndexingStatuses
 
@@ -23,6 +24,8 @@ def status_command(connections: Connections, item_ids: tuple[str, ...], as_json:
 
     The exit status is 1 if one of them is rejected or unknown.
     """
+    for invalid in (each for each in item_ids if not is_item_id(each)):
+        raise click.UsageError(f"found {invalid[:300]!r}, expected an item id of 1 to 256 bytes")
     statuses = IndexingStatuses(connections.es, connections.redis, connections.settings.prefix)
     found = [statuses.of(item_id) for item_id in item_ids]
     for status in found:

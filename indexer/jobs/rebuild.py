@@ -119,7 +119,7 @@ def unfinished(es: Elasticsearch, prefix: str, source: str, vectors: IndexVector
 
 
 def is_under_way(es: Elasticsearch, prefix: str) -> bool:
-    """Return whether an index of the prefix is being filled from another one, or that was interrupted."""
+    """Return whether an index of the prefix is being filled from another, or was until an interruption."""
     return any(not Rebuild(**meta[_META]).filled for meta in _begun(es, prefix))
 
 

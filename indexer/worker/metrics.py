@@ -93,8 +93,8 @@ ENCODER: Final = Gauge(
     "nitamono_encoder_info",
     "1 for the encoder of a worker, with its library and precision.",
     ("encoder", "backend", "precision"),
-    "`f32` where `bf16` or `int8` is expected: the CPU lacks it, is slower in it or computes it "
-    "wrongly, which the worker's log says. Two encoders: workers are being replaced, or "
+    "`f32` where `bf16` or `int8` is expected: the CPU lacks it, is slower in it, or computes it "
+    "wrongly; the worker's log says the last. Two encoders: workers are being replaced, or "
     "NITAMONO_ENCODER_DIR differs between them.",
 )
 EXPLAINED: Final = Gauge(

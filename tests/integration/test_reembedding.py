@@ -248,7 +248,8 @@ def test_judgments_decide_whether_it_goes_live(
     arm = f"{shop.settings.prefix}-arm"
     for_arm = nitamono("reembed", "--encoder", str(other), "--arm", arm)
     assert for_arm.exit_code == 0, for_arm.output
-    assert "no backfill is under way" in nitamono("reembed", "--pause").output, "the index of the arm is full"
+    pause = nitamono("reembed", "--pause")
+    assert "no index is being filled by `reembed`" in pause.output, "the index of the arm is full"
     reader = IndexReader(shop.es, arm, 20)
     index = reader.find("m0001", reader.deadline()).index
     assert live(shop) == shop.index_name != index
@@ -263,7 +264,7 @@ def test_it_pauses_and_goes_on(
 ) -> None:
     """Another process pauses it; before one is begun there is nothing to pause."""
     worker(**environ)
-    assert "no backfill is under way" in nitamono("reembed", "--pause").output
+    assert "no index is being filled by `reembed`" in nitamono("reembed", "--pause").output
     identity = EncoderIdentity.from_artifact(other)
     rebuild.begin(shop.es, shop.settings.prefix, shop.index_name, identity, IndexOptions())
     assert nitamono("reembed", "--pause").exit_code == 0
@@ -304,7 +305,7 @@ def test_every_worker_must_have_the_encoder(
     worker(**{**environ, "NITAMONO_FURTHER_ENCODER_DIRS": ""})
     lacking = nitamono("reembed", "--encoder", str(other))
     assert lacking.exit_code == 1
-    assert f"lacks the encoder {EncoderIdentity.from_artifact(other).encoder_id}" in lacking.output
+    assert f"without the encoder {EncoderIdentity.from_artifact(other).encoder_id}" in lacking.output
     assert list(indices_behind(shop.es, write_alias(shop.settings.prefix))) == [shop.index_name]
     assert "has not replaced another index" in nitamono("rollback").output
 

@@ -41,6 +41,7 @@ def test_the_default_is_one_too() -> None:
     """The help shows it."""
     assert run().output == "7d 604800\n"
     assert "[default: 7d]" in run("--help").output
+    assert DURATION.convert(Duration("7d", timedelta(days=7)), None, None).text == "7d"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_each_worker_must_know_several_photos() -> None:
 
     check_workers(answering(new=new, elsewhere=elsewhere, of_events=unknown), "a", photos=3)
     check_workers(answering(old=old, new=new), "a", photos=1)
-    with pytest.raises(click.ClickException, match=r"^old is of an earlier version"):
+    with pytest.raises(click.ClickException, match=r"^workers of an earlier version, .*: old; restart"):
         check_workers(answering(old=old, new=new), "a", photos=2)
-    with pytest.raises(click.ClickException, match=r"^new lacks the encoder b"):
+    with pytest.raises(click.ClickException, match=r"^workers without the encoder b: new; restart"):
         check_workers(answering(new=new), "b", photos=1)

@@ -111,7 +111,7 @@ def test_a_change_does_not_try_a_photo_again() -> None:
 
 
 def test_a_photo_that_one_index_can_use_is_no_problem_of_the_item() -> None:
-    """An index of several photos has the vector of the second if the first is gone. What is new comes first."""
+    """An index of several photos has the vector of the second if the first is gone. New ones come first."""
     before = replace(GONE, is_known=True)
 
     assert problem_of_item([GONE, PHOTO]) is None
