@@ -23,7 +23,6 @@ from mappings.image_roots import is_in_bucket, is_remote
 from mappings.listing import Listing, Status, item_id_of
 from mappings.problems import printable
 from mappings.remedies import remedy
-from mappings.values import canonical
 
 MOST_SHOWN: Final = 100
 """Lines of the table on the terminal; the report has all."""
@@ -102,12 +101,12 @@ def checked(row: Row) -> tuple[Listing | Change | None, list[Finding]]:
 def photo_problems(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the reason for which a listing would have no vector, and what is wrong. Photos at URLs and in
     buckets are not fetched."""
-    fields, operation = canonical(event), event.get(OPERATION)
-    if fields.get("status") == Status.REMOVED or operation not in (None, PUT, UPDATE):
+    operation = event.get(OPERATION)
+    if event.get("status") == Status.REMOVED or operation not in (None, PUT, UPDATE):
         return
     if operation == UPDATE and "images" not in event:
         return
-    match fields.get("images"):
+    match event.get("images"):
         case None | []:
             yield "no_photo", "the listing has no photo"
         case [str(first), *_] if not (is_remote(first) or is_in_bucket(first) or Path(first).is_file()):
