@@ -293,6 +293,11 @@ class UnusedPhoto:
     reason: str
     detail: str
 
+    @classmethod
+    def all_in(cls, source: Mapping[str, Any]) -> tuple[UnusedPhoto, ...]:
+        """Return those in a stored document."""
+        return tuple(cls(**each) for each in source.get("unused_photos", ()))
+
 
 class ListingDocument(BaseModel):
     """The stored document of a listing. That of a removed one has no title, photo or vector."""
@@ -339,11 +344,13 @@ class ListingDocument(BaseModel):
         values |= {name: datetime.fromisoformat(source[name]) for name in _TIMES}
         values["status"] = Status(source["status"])
         values |= {name: tuple(values[name]) for name in ("category", "images", "further_hashes")}
-        several = {name: tuple(value) for name, value in values["attributes"].items() if type(value) is list}
-        values["attributes"] = {**values["attributes"], **several}
+        values["attributes"] = {
+            name: tuple(value) if type(value) is list else value
+            for name, value in values["attributes"].items()
+        }
         nested = values["further_photos"]
         values["further_photos"] = tuple(tuple(each["vector"]) for each in nested if "vector" in each)
-        values["unused_photos"] = tuple(UnusedPhoto(**each) for each in values["unused_photos"])
+        values["unused_photos"] = UnusedPhoto.all_in(source)
         document = cls.__new__(cls)
         for name, value in _UNVALIDATED.items():
             object.__setattr__(document, name, value)

@@ -33,7 +33,6 @@ VALUES: Final = BATCH * 112 * 112 * 3
 """Input values per call of a graph on a CPU: BATCH photos of 112 × 112 pixels, or six of 256 × 256. A
 ViT-B/16 takes as long per photo in batches of 2, 4, 8 or 16 (docs/decisions/107-encoder-speed.md)."""
 
-
 TIMED_ROWS: Final = 2
 """Rows with which precisions are compared: a ViT-B/16 takes half a second for them on two cores."""
 

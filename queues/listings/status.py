@@ -18,7 +18,6 @@ from queues.listings.names import listing_queue
 from queues.listings.waiting import WaitingEvents
 
 DOCUMENT_FIELDS: Final = ("status", "updated_at", "indexed_at", "encoder_id", "photo_problem")
-UNUSED_PHOTOS: Final = "unused_photos"
 LETTER_FIELDS: Final = ("reason", "detail", "failed_at")
 
 
@@ -47,7 +46,7 @@ class IndexedAs:
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> IndexedAs:
         """Return the document in an answer."""
-        unused = tuple(UnusedPhoto(**each) for each in found["_source"].get(UNUSED_PHOTOS, ()))
+        unused = UnusedPhoto.all_in(found["_source"])
         return cls(found["_index"], **_of(found, DOCUMENT_FIELDS), unused_photos=unused)
 
 
@@ -101,7 +100,7 @@ class IndexingStatuses:
 
     def _stored(self, item_id: str) -> tuple[IndexedAs | None, RejectedAs | None]:
         letters = dead_letter_index(self.prefix)
-        fields = [*DOCUMENT_FIELDS, UNUSED_PHOTOS, "version"]
+        fields = [*DOCUMENT_FIELDS, "unused_photos", "version"]
         wanted = [
             {"_index": read_alias(self.prefix), "_id": item_id, "_source": fields},
             {"_index": letters, "_id": dead_letter_id(item_id), "_source": list(LETTER_FIELDS)},

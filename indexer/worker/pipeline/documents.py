@@ -91,7 +91,7 @@ def photo_in(source: Mapping[str, Any]) -> PhotoResult:
     if vector := source.get("vector"):
         further = tuple(tuple(each["vector"]) for each in source.get(FURTHER_PHOTOS, ()))
         hashes = tuple(source.get("further_hashes", ()))
-        unused = tuple(UnusedPhoto(**each) for each in source.get("unused_photos", ()))
+        unused = UnusedPhoto.all_in(source)
         return EncodedPhoto(tuple(vector), source["image_hash"], further, hashes, unused)
     problem = source.get("photo_problem")
     return PhotoProblem(problem, "the photo could not be used before", is_known=True) if problem else None
