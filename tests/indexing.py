@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -242,6 +242,10 @@ class Shop:
     def dead_letters(self) -> dict[str, DeadLetter]:
         """Return the dead letters by reason."""
         return {letter.reason: letter for letter in self.indexer.dead_letters.search()}
+
+
+ShopFactory = Callable[..., Shop]
+"""Opens a shop, given options as `Shop.open` has them."""
 
 
 def remaining(chunk: Chunk) -> list[object]:

@@ -29,29 +29,20 @@ from queues.listings.names import INDEX_TASK, REMOVE_TASK
 from queues.messages import MessageRefused, TaskMessage, parse_message
 from queues.parking import GivenUp
 from tests.conftest import Workbench
-from tests.indexing import Shop, at, stored_documents
+from tests.indexing import Shop, ShopFactory, at, stored_documents
 
 SALT = "0123456789abcdef"
 TITLE = "Kaminari lighthouse"
 
 
 @pytest.fixture
-def shop(
-    es: Elasticsearch,
-    index_prefix: str,
-    tmp_path: Path,
-    redis_url: str,
-    elasticsearch_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Shop:
+def shop(shop_of_commands: ShopFactory, tmp_path: Path) -> Shop:
     """A shop with items of two sellers, whose environment the commands of this process find."""
-    shop = Shop.open(es, index_prefix, tmp_path)
-    further = {
-        "NITAMONO_USER_SALT": SALT,
-        "NITAMONO_STATE_DIR": str(tmp_path / "state"),
-        "NITAMONO_PHOTO_CACHE_DIR": str(tmp_path / "kept"),
-    }
-    shop.set_environ(monkeypatch, elasticsearch_url, redis_url, **further)
+    shop = shop_of_commands(
+        NITAMONO_USER_SALT=SALT,
+        NITAMONO_STATE_DIR=tmp_path / "state",
+        NITAMONO_PHOTO_CACHE_DIR=tmp_path / "kept",
+    )
     shop.index(
         shop.event("m1", title=TITLE, seller_id="bad", updated_at=at(1)),
         shop.event("m2", seller_id="bad", updated_at=at(1)),

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from elasticsearch import Elasticsearch
 
 from cli import main
 from indexer.settings import IndexerSettings
@@ -26,22 +25,13 @@ from indexer.worker.bootstrap import build_parking
 from indexer.worker.delivery import given_up
 from queues.lanes import count_queued
 from tests.conftest import WorkerFactory
-from tests.indexing import BLUE, Shop, at, draw_photo, submission, unit
+from tests.indexing import BLUE, Shop, ShopFactory, at, draw_photo, submission, unit
 
 
 @pytest.fixture
-def shop(
-    es: Elasticsearch,
-    index_prefix: str,
-    tmp_path: Path,
-    redis_url: str,
-    elasticsearch_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Shop:
+def shop(shop_of_commands: ShopFactory) -> Shop:
     """A shop whose environment the commands of this process find."""
-    shop = Shop.open(es, index_prefix, tmp_path)
-    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
-    return shop
+    return shop_of_commands()
 
 
 @pytest.fixture

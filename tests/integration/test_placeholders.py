@@ -17,7 +17,7 @@ from indexer.jobs.reembedding import refresh
 from indexer.photos.marks import Mark, MarkedBy, RedisMarks, Verdict
 from indexer.worker.bootstrap import build_indexer
 from mappings.creation import IndexOptions
-from tests.indexing import Shop, at
+from tests.indexing import Shop, ShopFactory, at
 from tests.pictures import encode, noise
 
 SELLERS = 4
@@ -62,18 +62,11 @@ def test_a_photo_becomes_a_placeholder_by_who_uses_it(shop: Shop, caplog: pytest
 
 @pytest.mark.parametrize("each", [True, False])
 def test_further_photos_are_counted_too(
-    es: Elasticsearch,
-    index_prefix: str,
-    tmp_path: Path,
-    redis_url: str,
-    elasticsearch_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    each: bool,
+    shop_of_commands: ShopFactory, es: Elasticsearch, index_prefix: str, redis_url: str, each: bool
 ) -> None:
     """Such as a size chart; a repair leaves the listing its own photo, but of a mean nothing is left."""
     how = {"options": IndexOptions(photos=2)} if each else {"photos_per_listing": 2}
-    shop = Shop.open(es, index_prefix, tmp_path, placeholder_sellers=SELLERS, **how)
-    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
+    shop = shop_of_commands(placeholder_sellers=SELLERS, **how)
     marks = RedisMarks(redis.Redis.from_url(redis_url), index_prefix)
     indexer = build_indexer(shop.settings, es=es, encoders={shop.settings.encoder: shop.encoder}, marks=marks)
     for seller in range(SELLERS):
@@ -101,17 +94,9 @@ def test_further_photos_are_counted_too(
     assert all(len(document["further_hashes"]) == 1 for document in again)
 
 
-def test_a_listing_that_has_a_photo_twice_is_counted_once(
-    es: Elasticsearch,
-    index_prefix: str,
-    tmp_path: Path,
-    redis_url: str,
-    elasticsearch_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_listing_that_has_a_photo_twice_is_counted_once(shop_of_commands: ShopFactory) -> None:
     """First and further on, as others have it in one of these places."""
-    shop = Shop.open(es, index_prefix, tmp_path, options=IndexOptions(photos=3))
-    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
+    shop = shop_of_commands(options=IndexOptions(photos=3))
     [photo], own = shared(shop, 0)["images"], shop.photo()
     for seller, images in enumerate(([photo, own, photo], [photo], [own, photo])):
         shop.index(shared(shop, seller) | {"images": images})

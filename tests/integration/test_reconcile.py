@@ -11,29 +11,19 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from elasticsearch import Elasticsearch
 
 from cli import main
 from mappings.creation import create_index
 from mappings.listing import event_version, parse_listing
 from mappings.names import written_through
 from tests.conftest import WorkerFactory
-from tests.indexing import Shop, at, draw_photo
+from tests.indexing import Shop, ShopFactory, at, draw_photo
 
 
 @pytest.fixture
-def shop(
-    es: Elasticsearch,
-    index_prefix: str,
-    tmp_path: Path,
-    redis_url: str,
-    elasticsearch_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Shop:
+def shop(shop_of_commands: ShopFactory) -> Shop:
     """A shop whose environment the commands of this process find."""
-    shop = Shop.open(es, index_prefix, tmp_path)
-    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
-    return shop
+    return shop_of_commands()
 
 
 @pytest.fixture

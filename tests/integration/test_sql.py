@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 import redis
 from click.testing import CliRunner
-from elasticsearch import Elasticsearch
 
 from cli import main
 from indexer.intake.sources.watermarks import Watermarks
 from tests.conftest import WorkerFactory, skip_or_fail
-from tests.indexing import Shop, at
+from tests.indexing import Shop, ShopFactory, at
 from tests.postgres_server import PASSWORD, PostgresServer, find_postgres, postgres_server
 
 QUERY = """
@@ -42,19 +41,9 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def shop(
-    es: Elasticsearch,
-    index_prefix: str,
-    tmp_path: Path,
-    redis_url: str,
-    elasticsearch_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Shop:
+def shop(shop_of_commands: ShopFactory) -> Shop:
     """A shop whose environment the commands of this process find."""
-    shop = Shop.open(es, index_prefix, tmp_path)
-    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
-    monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
-    return shop
+    return shop_of_commands(SHOP_PASSWORD=PASSWORD)
 
 
 @pytest.fixture

@@ -8,27 +8,17 @@ from pathlib import Path
 import pytest
 import redis
 from click.testing import CliRunner, Result
-from elasticsearch import Elasticsearch
 
 from cli import main
 from queues.lanes import BACKFILL, LIVE, list_of
 from tests.conftest import WorkerFactory
-from tests.indexing import Shop
+from tests.indexing import Shop, ShopFactory
 
 
 @pytest.fixture
-def shop(
-    es: Elasticsearch,
-    index_prefix: str,
-    tmp_path: Path,
-    redis_url: str,
-    elasticsearch_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Shop:
+def shop(shop_of_commands: ShopFactory) -> Shop:
     """A shop whose environment the commands of this process find."""
-    shop = Shop.open(es, index_prefix, tmp_path)
-    shop.set_environ(monkeypatch, elasticsearch_url, redis_url)
-    return shop
+    return shop_of_commands()
 
 
 def nitamono(*arguments: str) -> Result:
